@@ -1,0 +1,330 @@
+import { Connection, type ConnectionSettings } from "./connection/connection.ts";
+import { NodePool } from "./connection/node-pool.ts";
+import type { Environment, Timer } from "./environment.ts";
+import { AuthError, ClosedError, InvalidArgumentError, UnavailableError } from "./errors.ts";
+import { Emitter } from "./events.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { isAuthFailure } from "./protocol/error-reply.ts";
+import { formatAddress, type NodeAddress } from "./protocol/node-address.ts";
+import type { ClusterNode } from "./routing/cluster-node.ts";
+import { Dispatcher } from "./routing/dispatcher.ts";
+import { NodeDirectory } from "./routing/node-directory.ts";
+import { Signals } from "./routing/signals.ts";
+import { LoadedScripts } from "./scripts/loaded-scripts.ts";
+import type { Script } from "./scripts/script.ts";
+import { type RegisteredScript, ScriptRegistry } from "./scripts/script-registry.ts";
+import { Topology, type TopologyNode } from "./topology/topology.ts";
+import { askForTopology, type Informant, TopologyTracker } from "./topology/topology-tracker.ts";
+
+/** A script in a report. */
+export interface ScriptName {
+  readonly name: string;
+  readonly sha: string;
+}
+
+/** What became of scripts on one node. */
+export interface NodeScripts {
+  /** As announced. */
+  readonly address: string;
+  readonly role: "primary" | "replica";
+  /** Believed to be there. */
+  readonly loaded: readonly ScriptName[];
+  /** Not there, and why. */
+  readonly failed: readonly (ScriptName & { readonly cause: Error })[];
+}
+
+/** What `preload` reports: an entry for each known node. */
+export type PreloadReport = readonly NodeScripts[];
+
+/** How long a node that left the topology may take to answer what it was sent. */
+const FAREWELL_MS = 10_000;
+/** From the first script found missing to the question what else is. */
+const AUDIT_DELAY_MS = 50;
+
+/**
+ * Where the layers are wired together: connections at the bottom, scripts and topology on them, the dispatcher on top.
+ * `Cluster` is the public face of it; views share one client.
+ */
+export class Client {
+  readonly options: ResolvedOptions;
+  readonly emitter = new Emitter();
+  readonly dispatcher: Dispatcher;
+  readonly signals = new Signals();
+  readonly #environment: Environment;
+  readonly #registry = new ScriptRegistry();
+  readonly #directory: NodeDirectory;
+  readonly #tracker: TopologyTracker;
+  /** Nodes that left the topology and may still answer. */
+  readonly #leaving = new Set<ClusterNode>();
+  #audit: Timer | undefined;
+  #state: "open" | "closing" | "closed" = "open";
+
+  private constructor(options: ResolvedOptions, environment: Environment, initial: Topology) {
+    this.options = options;
+    this.#environment = environment;
+    for (const script of options.scripts) this.#registry.register(script);
+    this.#directory = new NodeDirectory({
+      open: (info) => this.#openNode(info),
+      onRemoved: (node) => void this.#farewell(node),
+    });
+    this.dispatcher = new Dispatcher(
+      environment,
+      this.#directory,
+      () => this.#tracker,
+      this.emitter,
+      options.maxRedirections,
+    );
+    this.#tracker = new TopologyTracker(initial, {
+      environment,
+      tls: options.tls !== undefined,
+      intervalMs: options.topologyRefreshInterval,
+      answerTimeoutMs: options.connectTimeout,
+      informants: () => this.#informants(),
+      unsettled: () => this.#directory.ownersDown().length > 0,
+      onChange: (current, previous, how) => {
+        this.#directory.follow(current);
+        this.#auditPromoted(current, previous);
+        this.dispatcher.reroute();
+        if (how === "refreshed") this.dispatcher.retryWaiting();
+        this.emitter.emit("topology", { current, previous });
+      },
+    });
+    this.emitter.on("scriptMissing", () => this.#auditSoon());
+    this.#directory.follow(initial);
+  }
+
+  /** Finds the topology through the seeds, then connects to and prepares every node. */
+  static async connect(options: ResolvedOptions, environment: Environment): Promise<Client> {
+    const seeds = options.seeds.map((seed) => seedInformant(seed, options, environment));
+    const ask = { environment, tls: options.tls !== undefined, answerTimeoutMs: options.connectTimeout };
+    const description = await askForTopology(seeds, ask).catch((error: unknown) => {
+      const causes = error instanceof UnavailableError ? [...error.causes.values()] : [];
+      throw causes.find((cause) => cause instanceof AuthError) ?? error;
+    });
+    const client = new Client(options, environment, Topology.from(description));
+    await client.#prepared();
+    return client;
+  }
+
+  get topology(): Topology {
+    return this.#tracker.current;
+  }
+
+  /** Why no call is accepted, if none is. */
+  get closedError(): ClosedError | undefined {
+    return this.#state === "open" ? undefined : new ClosedError();
+  }
+
+  /** The script's entry in the registry. A script met for the first time is sent to every other node in the background. */
+  registered(script: Script, slot: number): RegisteredScript {
+    const known = this.#registry.get(script.sha);
+    if (known !== undefined) return known;
+    const registered = this.#registry.register(script);
+    const used = slot < 0 ? undefined : this.#directory.ownerOf(slot);
+    for (const { pool, scripts } of this.#directory.nodes) {
+      const lane = pool.lanes[0];
+      // The node that is used gets it in the same write as the call.
+      if (lane?.ready && scripts !== used?.scripts) void scripts.loadOn(lane, registered);
+    }
+    return registered;
+  }
+
+  async preload(scripts: readonly Script[]): Promise<PreloadReport> {
+    const registered = scripts.map((script) => this.#registry.register(script));
+    await Promise.all(
+      this.#directory.nodes.map((node) => this.#within(this.options.connectTimeout, this.#ensure(node, registered))),
+    );
+    return this.report(registered);
+  }
+
+  report(scripts: readonly RegisteredScript[] = this.#registry.all): PreloadReport {
+    return this.#directory.nodes.map(({ address, info, pool, scripts: held }) => {
+      const loaded: ScriptName[] = [];
+      const failed: (ScriptName & { cause: Error })[] = [];
+      for (const script of scripts) {
+        const { name, sha } = script;
+        const state = held.stateOf(script);
+        if (state?.kind === "held") loaded.push({ name, sha });
+        else if (state?.kind === "failed") failed.push({ name, sha, cause: state.cause });
+        else failed.push({ name, sha, cause: pool.cause ?? new Error("not answered yet") });
+      }
+      return { address, role: info.role, loaded, failed };
+    });
+  }
+
+  /** Resolves when the topology is fresh, and nodes that are new in it are connected and prepared. */
+  async refresh(): Promise<void> {
+    await this.#tracker.refresh();
+    await this.#prepared();
+  }
+
+  /** Logs in again on every open connection. */
+  async reauthenticate(): Promise<void> {
+    const { username, password } = await this.options.credentials();
+    if (password === undefined) throw new InvalidArgumentError("reauthenticate: there are no credentials to use.");
+    const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
+    const connections = this.#directory.nodes.flatMap(({ pool }) =>
+      pool.lanes.flatMap(({ connection }) => connection ?? []),
+    );
+    const results = await Promise.allSettled(
+      connections.map(async (connection) => {
+        await connection.exchange(auth)[0];
+      }),
+    );
+    results.forEach((result, index) => {
+      const text = result.status === "rejected" ? (result.reason as { reply?: string }).reply : undefined;
+      if (text !== undefined && isAuthFailure(text)) throw new AuthError(connections[index]?.address ?? "", text);
+    });
+  }
+
+  async close(timeoutMs: number | undefined): Promise<void> {
+    if (this.#state === "open") this.#state = "closing";
+    const idle = this.dispatcher.idle();
+    await (timeoutMs === undefined ? idle : this.#within(timeoutMs, idle));
+    this.destroy();
+  }
+
+  destroy(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    const cause = new ClosedError();
+    this.#audit?.cancel();
+    this.#tracker.close();
+    this.dispatcher.close();
+    for (const { pool } of this.#directory.nodes) pool.close(cause);
+    for (const { pool } of this.#leaving) pool.close(cause);
+  }
+
+  /** A promoted replica was given every script, but may have been flushed since. */
+  #auditPromoted(current: Topology, previous: Topology): void {
+    if (current.nodes === previous.nodes) return;
+    const replicas = new Set(previous.nodes.filter(({ role }) => role === "replica").map(({ address }) => address));
+    for (const { address, role } of current.nodes) {
+      const node = role === "primary" && replicas.has(address) ? this.#directory.get(address) : undefined;
+      if (node) void this.#ensure(node, this.#registry.all);
+    }
+  }
+
+  /** A node had forgotten a script: who flushed one node probably flushed all. Asks each what it has, once in a while. */
+  #auditSoon(): void {
+    if (this.#audit !== undefined || this.#state !== "open") return;
+    const { clock } = this.#environment;
+    this.#audit = clock.setTimer(
+      () => {
+        this.#audit = undefined;
+        for (const node of this.#directory.nodes) if (node.pool.ready) void this.#ensure(node, this.#registry.all);
+      },
+      AUDIT_DELAY_MS,
+      true,
+    );
+  }
+
+  #openNode(info: TopologyNode): ClusterNode {
+    const { address } = info;
+    const { options } = this;
+    const scripts = new LoadedScripts(this.#registry);
+    let announced: "up" | "down" | undefined;
+    const pool = new NodePool(
+      settingsFor(address, options.natMap(address) ?? info, options, this.#environment),
+      {
+        connections: options.connectionsPerNode,
+        maxPending: options.maxPendingPerNode,
+        maxPendingBytes: options.maxPendingBytesPerNode,
+      },
+      {
+        prepare: (connection) => scripts.prepare(connection),
+        onUp: () => {
+          announced = "up";
+          this.emitter.emit("nodeUp", { address });
+        },
+        onDown: (cause) => {
+          if (this.#state === "closed") return;
+          for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
+          if (announced !== "down") this.emitter.emit("nodeDown", { address, cause });
+          announced = "down";
+          this.#tracker.refreshSoon(this.#directory.ownersDown().length > 0 ? "urgent" : "settled");
+        },
+      },
+    );
+    return { address, info, pool, scripts };
+  }
+
+  /** A node that is gone from the topology: what it was not sent yet goes elsewhere, the rest may be answered. */
+  async #farewell(node: ClusterNode): Promise<void> {
+    this.#leaving.add(node);
+    for (const lane of node.pool.lanes) this.dispatcher.resend(lane.takeQueued());
+    if (node.pool.ready) await this.#within(FAREWELL_MS, node.pool.drain());
+    node.pool.close(new Error("the node left the cluster"));
+    this.#leaving.delete(node);
+  }
+
+  async #ensure({ pool, scripts }: ClusterNode, wanted: readonly RegisteredScript[]): Promise<void> {
+    await pool.firstTry;
+    const lane = pool.lanes.find((each) => each.ready);
+    if (lane?.connection) await scripts.ensure(lane.connection, wanted, lane).catch(() => {});
+  }
+
+  /** Every node has been connected to, or could not be, or is silent. */
+  async #prepared(): Promise<void> {
+    const tries = Promise.all(this.#directory.nodes.map(({ pool }) => pool.firstTry));
+    await this.#within(this.options.connectTimeout, tries);
+  }
+
+  #within(limitMs: number, what: Promise<unknown>): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#environment.clock.setTimer(resolve, limitMs);
+      const finish = () => {
+        timer.cancel();
+        resolve();
+      };
+      what.then(finish, finish);
+    });
+  }
+
+  /** Who may be asked for the topology: connected nodes in a random order, and the seeds when those do not answer. */
+  #informants(): Informant[] {
+    const ready = this.#directory.nodes.filter(({ pool }) => pool.ready);
+    const turn = Math.floor(this.#environment.random() * ready.length);
+    const nodes = [...ready.slice(turn), ...ready.slice(0, turn)].map(
+      ({ address, info, pool }): Informant => ({
+        address,
+        answersAs: { host: info.host, port: info.port },
+        connect: async () => {
+          const connection = pool.lanes.find((lane) => lane.connection)?.connection;
+          if (connection === undefined) throw pool.cause ?? new Error("the connection was lost");
+          return { connection, temporary: false };
+        },
+      }),
+    );
+    const seeds = this.options.seeds.map((seed) => seedInformant(seed, this.options, this.#environment));
+    return [...nodes, ...seeds];
+  }
+}
+
+function seedInformant(seed: NodeAddress, options: ResolvedOptions, environment: Environment): Informant {
+  const address = formatAddress(seed);
+  return {
+    address,
+    answersAs: seed,
+    connect: async () => ({
+      connection: await Connection.open(settingsFor(address, seed, options, environment)),
+      temporary: true,
+    }),
+  };
+}
+
+function settingsFor(
+  address: string,
+  { host, port }: NodeAddress,
+  options: ResolvedOptions,
+  environment: Environment,
+): ConnectionSettings {
+  return {
+    address,
+    endpoint: { host, port, tls: options.tls },
+    environment,
+    connectTimeoutMs: options.connectTimeout,
+    connectionName: options.connectionName,
+    credentials: options.credentials,
+  };
+}

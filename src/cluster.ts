@@ -1,0 +1,272 @@
+import { Client, type PreloadReport } from "./client.ts";
+import { nodeEnvironment } from "./connection/node-environment.ts";
+import type { Environment } from "./environment.ts";
+import { AbortedError, InvalidArgumentError } from "./errors.ts";
+import type { ClusterEvent, Listener } from "./events.ts";
+import { type ConnectOptions, resolveOptions, wholeNumber } from "./options.ts";
+import { binaryOf, bulk, encodeCommand, kindOf } from "./protocol/encode.ts";
+import { slotOf, slotOfKeys } from "./protocol/hash-slot.ts";
+import type { Argument, Reply } from "./protocol/reply.ts";
+import { Call, type CallDescription } from "./routing/call.ts";
+import { traitsOf } from "./routing/command.ts";
+import { isScript, type KeysOf, type Script } from "./scripts/script.ts";
+import type { Topology } from "./topology/topology.ts";
+
+/** Defaults for calls, or for one call. */
+export interface CallOptions {
+  /** The call's whole life in milliseconds, 0 for none, in place of `commandTimeout`. */
+  readonly timeout?: number;
+  /** Rejects the call with `ABORTED` when it is aborted. */
+  readonly signal?: AbortSignal;
+}
+
+/** What `with` takes. */
+export interface ViewOptions extends CallOptions {
+  /** Strings of replies as UTF-8 text or as Buffers, in place of what the script says. */
+  readonly replies?: "string" | "buffer";
+}
+
+interface Defaults {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly replies: "string" | "buffer" | undefined;
+}
+
+const NO_ARGUMENTS: readonly Argument[] = [];
+const TIMEOUT_BOUNDS = { least: 0, most: 2 ** 31 - 1 };
+
+// One function for all calls takes the promise's ends: a closure for each would cost more than the promise.
+let resolveNext: (value: never) => void;
+let rejectNext: (error: Error) => void;
+const capture = (resolve: (value: never) => void, reject: (error: Error) => void) => {
+  resolveNext = resolve;
+  rejectNext = reject;
+};
+
+/**
+ * Connects to a cluster, or to a single server without cluster mode. Resolves when the topology is known and every
+ * script in `scripts` is on every node that could be reached; what failed is in `scripts()`.
+ *
+ * @throws {InvalidArgumentError} An option is wrong.
+ * @throws {AuthError}            The credentials were refused.
+ * @throws {UnavailableError}     No seed answered; a cause for each.
+ */
+export function connect(options: ConnectOptions): Promise<Cluster> {
+  return connectIn(nodeEnvironment, options);
+}
+
+/** @internal `connect` with sockets, clock and chance of one's own. */
+export async function connectIn(environment: Environment, options: ConnectOptions): Promise<Cluster> {
+  const resolved = resolveOptions(options);
+  const client = await Client.connect(resolved, environment);
+  return new Cluster(client, { timeoutMs: resolved.commandTimeout, signal: undefined, replies: undefined });
+}
+
+/** A connected cluster. Made by `connect`; `with` makes views of the same one. */
+export class Cluster {
+  readonly #client: Client;
+  readonly #defaults: Defaults;
+
+  /** @internal */
+  constructor(client: Client, defaults: Defaults) {
+    this.#client = client;
+    this.#defaults = defaults;
+  }
+
+  /**
+   * Runs a script by its SHA-1 on the node that owns `keys`; without keys on any primary. One round trip; one more if
+   * the node forgot the script. A script that was not preloaded is loaded in the same write, and stays registered.
+   *
+   * @param keys  All in one hash slot.
+   * @param args  Sent as bulk strings; numbers as decimal text.
+   * @returns     The script's reply, through its `parse` if it has one.
+   * @throws {CrossSlotError}       Keys in different slots; nothing was sent.
+   * @throws {InvalidArgumentError} A wrong number of keys, or a value that cannot be sent; nothing was sent.
+   * @throws {ReplyError}           The script, or the server, answered with an error.
+   * @throws {SlotwireError}        Any other failure; `outcome` says whether the script may have run.
+   * @see https://redis.io/docs/latest/commands/evalsha/
+   */
+  run<N extends number, T>(
+    script: Script<N, T>,
+    keys: KeysOf<N>,
+    args: readonly Argument[] = NO_ARGUMENTS,
+    options?: CallOptions,
+  ): Promise<T> {
+    try {
+      this.#check(options);
+      return this.#start(this.#describeRun(script as unknown as Script, keys, args, options), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Sends any other command to the node that owns its keys; without keys to any primary.
+   * A command that the server flags `readonly` is sent again when a connection is lost, any other is not.
+   *
+   * @throws {InvalidArgumentError} Also for commands that need a connection of their own (`SUBSCRIBE`, `MULTI`, `BLPOP`, ...).
+   */
+  command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
+    try {
+      this.#check(undefined);
+      const { keys, readOnly, runsCode } = traitsOf(name, args);
+      return this.#start({
+        frame: encodeCommand([name, ...args]),
+        slot: keys.length === 0 ? -1 : slotOfKeys(keys),
+        wantsBuffers: this.#defaults.replies === "buffer",
+        mayRepeat: readOnly,
+        runsCode,
+        script: undefined,
+        registered: undefined,
+        timeoutMs: this.#defaults.timeoutMs,
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** A view of the same cluster with other defaults for its calls. Closing a view closes the cluster. */
+  with(options: ViewOptions): Cluster {
+    const { timeout, signal, replies } = options;
+    if (replies !== undefined && replies !== "string" && replies !== "buffer") {
+      throw new InvalidArgumentError(`with: replies is ${kindOf(replies)}; accepted are "string" and "buffer".`);
+    }
+    checkSignal(signal);
+    return new Cluster(this.#client, {
+      timeoutMs: wholeNumber("timeout", timeout, { fallback: this.#defaults.timeoutMs, ...TIMEOUT_BOUNDS }),
+      signal: signal ?? this.#defaults.signal,
+      replies: replies ?? this.#defaults.replies,
+    });
+  }
+
+  /** Registers scripts and loads them on every node. One sick node never delays or fails the others. */
+  async preload(...scripts: readonly Script<never, unknown>[] | readonly Script[]): Promise<PreloadReport> {
+    for (const script of scripts) {
+      if (!isScript(script)) {
+        throw new InvalidArgumentError(
+          `preload: a script is ${kindOf(script)}; accepted is what defineScript returns.`,
+        );
+      }
+    }
+    this.#refuseWhenClosed();
+    return this.#client.preload(scripts as readonly Script[]);
+  }
+
+  /** For each known node, which of the scripts it is believed to hold, and which failed and why. */
+  scripts(): PreloadReport {
+    return this.#client.report();
+  }
+
+  /** The current snapshot. Never altered, only replaced. */
+  get topology(): Topology {
+    return this.#client.topology;
+  }
+
+  /** Asks the cluster for its topology now. Resolves when new nodes are connected and preloaded. */
+  async refreshTopology(): Promise<void> {
+    this.#refuseWhenClosed();
+    await this.#client.refresh();
+  }
+
+  /**
+   * Asks for the credentials again and renews the open connections with them.
+   * @throws {AuthError} A node refused them.
+   */
+  async reauthenticate(): Promise<void> {
+    this.#refuseWhenClosed();
+    await this.#client.reauthenticate();
+  }
+
+  /** Calls `listener` at every `event`; returns the function that removes it. Listeners that throw harm nobody. */
+  on<E extends ClusterEvent>(event: E, listener: Listener<E>): () => void {
+    if (typeof listener !== "function") {
+      throw new InvalidArgumentError(`on: the listener is ${kindOf(listener)}; accepted is a function.`);
+    }
+    return this.#client.emitter.on(event, listener);
+  }
+
+  /**
+   * Refuses new calls, lets those in flight finish, and closes.
+   * @param options.timeout  Milliseconds after which calls that are still in flight are rejected. Default: their own deadlines.
+   */
+  async close({ timeout }: { readonly timeout?: number } = {}): Promise<void> {
+    if (timeout !== undefined) wholeNumber("timeout", timeout, { fallback: 0, ...TIMEOUT_BOUNDS });
+    await this.#client.close(timeout);
+  }
+
+  /** Closes at once; every unsettled call rejects with `CLOSED`. */
+  destroy(): void {
+    this.#client.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #describeRun(
+    script: Script,
+    keys: readonly Argument[],
+    args: readonly Argument[],
+    options: CallOptions | undefined,
+  ): CallDescription {
+    if (!isScript(script)) {
+      throw new InvalidArgumentError(`run: the script is ${kindOf(script)}; accepted is what defineScript returns.`);
+    }
+    if (!Array.isArray(keys) || !Array.isArray(args)) {
+      const wrong = Array.isArray(keys) ? "args" : "keys";
+      throw new InvalidArgumentError(`run: ${wrong} of script "${script.name}" must be an array.`);
+    }
+    const { numberOfKeys } = script;
+    if (numberOfKeys !== undefined && numberOfKeys !== keys.length) {
+      throw new InvalidArgumentError(`Script "${script.name}" takes ${numberOfKeys} keys, not ${keys.length}.`);
+    }
+    const slot = keys.length === 0 ? -1 : keys.length === 1 ? slotOf(keys[0] as Argument) : slotOfKeys(keys);
+    let tail = "";
+    for (let index = 0; index < keys.length; index++) tail += bulk(binaryOf(keys[index], "key", index));
+    for (let index = 0; index < args.length; index++) tail += bulk(binaryOf(args[index], "argument", index));
+    const { timeoutMs, replies } = this.#defaults;
+    const timeout = options?.timeout;
+    const registered = this.#client.registered(script, slot);
+    return {
+      frame: registered.head(keys.length, args.length) + tail,
+      slot,
+      wantsBuffers: (replies ?? script.replies) === "buffer",
+      mayRepeat: script.idempotent,
+      runsCode: true,
+      script,
+      registered,
+      timeoutMs:
+        timeout === undefined ? timeoutMs : wholeNumber("timeout", timeout, { fallback: timeoutMs, ...TIMEOUT_BOUNDS }),
+    };
+  }
+
+  /** Before anything is encoded or registered: whether a call may be made at all. */
+  #check(options: CallOptions | undefined): void {
+    this.#refuseWhenClosed();
+    const signal = options?.signal ?? this.#defaults.signal;
+    if (signal === undefined) return;
+    checkSignal(signal);
+    if (signal.aborted) throw new AbortedError("not-executed", signal.reason);
+  }
+
+  #start<T>(description: CallDescription, options?: CallOptions): Promise<T> {
+    const { dispatcher, signals } = this.#client;
+    const promise = new Promise<T>(capture as never);
+    const call = new Call(dispatcher, description, resolveNext, rejectNext);
+    const signal = options?.signal ?? this.#defaults.signal;
+    if (signal !== undefined) signals.listen(signal, call);
+    dispatcher.send(call);
+    return promise;
+  }
+
+  #refuseWhenClosed(): void {
+    const closed = this.#client.closedError;
+    if (closed !== undefined) throw closed;
+  }
+}
+
+function checkSignal(signal: unknown): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new InvalidArgumentError(`signal is ${kindOf(signal)}; accepted is an AbortSignal.`);
+  }
+}

@@ -1,0 +1,221 @@
+import type { Endpoint, Environment, Timer, Transport } from "../environment.ts";
+import { AuthError, ConnectionLostError, ProtocolError, SlotwireError } from "../errors.ts";
+import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
+import { isAuthFailure, parseErrorReply } from "../protocol/error-reply.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+import { ASKING, ControlRequest, type Request } from "./request.ts";
+import { Ring } from "./ring.ts";
+
+/** What a connection says to a server before anything else. */
+export interface Login {
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+}
+
+/** What every connection to one node has in common. */
+export interface ConnectionSettings {
+  /** The node as announced, for messages. */
+  readonly address: string;
+  readonly endpoint: Endpoint;
+  readonly environment: Environment;
+  readonly connectTimeoutMs: number;
+  readonly connectionName: string | undefined;
+  /** Asked at every new connection. */
+  readonly credentials: () => Promise<Login> | Login | undefined;
+}
+
+/** Bytes joined into one write before the socket is asked whether it can take more. */
+const MAX_WRITE_BYTES = 256 * 1024;
+
+/**
+ * One socket's life, one way only: opening -> open -> closed. It writes requests, gives each its reply in order, and
+ * fails the rest when it ends. It never reconnects: a lane replaces it.
+ */
+export class Connection implements ReplySink {
+  readonly address: string;
+  /** Written, and not answered yet. */
+  readonly inFlight = new Ring<Request>();
+  /** Called once, when the socket is gone or given up. */
+  onClosed: (cause: Error) => void = () => {};
+  /** Called when a socket that was full can take more. */
+  onWritable: () => void = () => {};
+  /** Called when the last reply has come. */
+  onIdle: () => void = () => {};
+
+  readonly #transport: Transport;
+  readonly #decoder: ReplyDecoder;
+  readonly #opened: Promise<void>;
+  /** Rejects when the connection ends. */
+  readonly #gone: Promise<never>;
+  #goneBecause!: (cause: Error) => void;
+  #state: "opening" | "open" | "closed" = "opening";
+  #full = false;
+  #cause: Error | undefined;
+
+  private constructor({ address, endpoint, environment }: ConnectionSettings) {
+    this.address = address;
+    this.#decoder = new ReplyDecoder(this);
+    let opened!: () => void;
+    this.#opened = new Promise<void>((resolve) => {
+      opened = resolve;
+    });
+    this.#gone = new Promise((_, reject) => {
+      this.#goneBecause = reject;
+    });
+    this.#gone.catch(() => {});
+    this.#transport = environment.open(endpoint, {
+      onOpen: () => {
+        if (this.#state !== "opening") return;
+        this.#state = "open";
+        opened();
+      },
+      onData: (bytes) => this.#receive(bytes),
+      onDrain: () => {
+        this.#full = false;
+        this.onWritable();
+      },
+      onClose: (cause) => this.close(cause ?? new Error("the connection was closed")),
+    });
+  }
+
+  /**
+   * Opens a connection and logs in, within `connectTimeoutMs`. `onCreated` is given it before that, to close it early.
+   * @throws {AuthError} The credentials were refused, or are needed.
+   * @throws {Error}     The socket's own error, a timeout, or a `ReplyError` of a server that is not ready (LOADING, BUSY).
+   */
+  static async open(settings: ConnectionSettings, onCreated?: (connection: Connection) => void): Promise<Connection> {
+    const connection = new Connection(settings);
+    onCreated?.(connection);
+    const { clock } = settings.environment;
+    const timer: Timer = clock.setTimer(() => {
+      const stage = connection.#state === "opening" ? "no connection" : "no answer to the handshake";
+      connection.close(new Error(`${stage} within ${settings.connectTimeoutMs} ms`));
+    }, settings.connectTimeoutMs);
+    try {
+      const [, login] = await Promise.race([
+        Promise.all([connection.#opened, settings.credentials()]),
+        connection.#gone,
+      ]);
+      await connection.#handshake(login, settings.connectionName);
+      return connection;
+    } catch (error) {
+      connection.close(error as Error);
+      throw connection.#cause;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  get closed(): boolean {
+    return this.#state === "closed";
+  }
+
+  /** Whether more may be written now. */
+  get writable(): boolean {
+    return this.#state === "open" && !this.#full;
+  }
+
+  /** Bytes handed to the socket that it has not passed on. */
+  get pendingBytes(): number {
+    return this.#transport.pendingBytes;
+  }
+
+  /** Writes from the front of `queue` until it is empty or the socket is full; with `all`, also past that. */
+  writeFrom(queue: { shift(): Request | undefined }, all = false): void {
+    const { inFlight } = this;
+    let out = "";
+    while (this.#state === "open" && (all || !this.#full)) {
+      const request = queue.shift();
+      if (request === undefined) break;
+      if (request.settled) continue;
+      if (request.asking) {
+        out += ASKING.frame;
+        inFlight.push(ASKING);
+      }
+      out += request.frame;
+      request.written = true;
+      inFlight.push(request);
+      if (out.length >= MAX_WRITE_BYTES) {
+        this.#full = !this.#transport.write(out);
+        out = "";
+      }
+    }
+    if (out !== "") this.#full = !this.#transport.write(out);
+  }
+
+  /** Sends commands in one write; a promise for each reply. */
+  exchange(...commands: (readonly Argument[])[]): Promise<Reply>[] {
+    const queue = new Ring<Request>();
+    const requests = commands.map((args) => new ControlRequest(args));
+    for (const request of requests) queue.push(request);
+    if (this.#state === "closed") for (const request of requests) request.onLost(this.#cause as Error);
+    this.writeFrom(queue, true);
+    return requests.map((request) => request.reply);
+  }
+
+  /** Ends the socket at once. Every request in flight is lost, in order. */
+  close(cause: Error): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#cause = cause;
+    this.#goneBecause(cause);
+    this.#transport.destroy();
+    const lost = this.inFlight.takeAll();
+    const error = cause instanceof SlotwireError ? cause : new ConnectionLostError(this.address, "unknown", cause);
+    for (const request of lost) request.onLost(error);
+    this.onClosed(cause);
+  }
+
+  async #handshake(login: Login | undefined, connectionName: string | undefined): Promise<void> {
+    const commands: Argument[][] = [];
+    if (login?.password !== undefined) {
+      commands.push(login.username === undefined ? ["AUTH", login.password] : ["AUTH", login.username, login.password]);
+    }
+    if (connectionName !== undefined) commands.push(["CLIENT", "SETNAME", connectionName]);
+    // Any server answers PING; one that wants credentials, is loading or is busy says so instead.
+    commands.push(["PING"]);
+    for (const result of await Promise.allSettled(this.exchange(...commands))) {
+      if (result.status === "fulfilled") continue;
+      const text = (result.reason as { reply?: string }).reply;
+      if (text === undefined) throw result.reason;
+      if (isAuthFailure(text)) throw new AuthError(this.address, text);
+      const { kind } = parseErrorReply(text);
+      if (kind === "loading" || kind === "busy") throw result.reason;
+    }
+  }
+
+  #receive(bytes: Buffer): void {
+    if (this.#state === "closed") return;
+    try {
+      this.#decoder.push(bytes);
+      if (this.inFlight.size === 0) this.onIdle();
+    } catch (error) {
+      this.close(error as Error);
+    }
+  }
+
+  // ReplySink. Replies come in the order of the requests; one that nobody waits for means that we are out of step.
+
+  nextWantsBuffers(): boolean {
+    const next = this.inFlight.peek();
+    return next !== undefined && next.wantsBuffers;
+  }
+
+  onReply(reply: Reply): void {
+    this.#answered().onReply(reply);
+  }
+
+  onErrorReply(text: string): void {
+    this.#answered().onErrorReply(text);
+  }
+
+  onUndecodable(why: string): void {
+    this.#answered().onUndecodable(why);
+  }
+
+  #answered(): Request {
+    const request = this.inFlight.shift();
+    if (request === undefined) throw new ProtocolError("The server sent a reply that nobody waits for.");
+    return request;
+  }
+}

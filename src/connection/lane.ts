@@ -1,0 +1,229 @@
+import type { Environment, Timer } from "../environment.ts";
+import { AuthError } from "../errors.ts";
+import { type BackoffRange, backoffMs } from "./backoff.ts";
+import { Connection, type ConnectionSettings } from "./connection.ts";
+import type { Request } from "./request.ts";
+import { Ring } from "./ring.ts";
+
+const RECONNECT: BackoffRange = { firstMs: 20, mostMs: 500 };
+/** Wrong credentials do not get right by asking often. */
+const RECONNECT_AFTER_REFUSAL: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
+
+/** What a lane tells its pool. */
+export interface LaneEvents {
+  /** Prepares a fresh connection (scripts) before requests may use it. */
+  prepare(connection: Connection): Promise<void>;
+  onUp(): void;
+  /** The lane has no usable connection: it lost one, or could not get one. */
+  onDown(cause: Error): void;
+}
+
+/**
+ * One pipelined stream of requests to one node. Connections come and go beneath it; what has not been written stays
+ * queued here, in order.
+ *
+ *   connecting --open, prepared--> ready --lost--> waiting --backoff--> connecting ...      any --close--> closed
+ */
+export class Lane {
+  readonly #settings: ConnectionSettings;
+  readonly #environment: Environment;
+  readonly #events: LaneEvents;
+  readonly #queue = new Ring<Request>();
+  #queuedBytes = 0;
+  #state: "connecting" | "ready" | "waiting" | "closed" = "connecting";
+  /** Defined exactly while `ready`. */
+  #connection: Connection | undefined;
+  /** Replaced, and open until its last reply has come. */
+  /** Being opened or prepared. */
+  #upcoming: Connection | undefined;
+  readonly #retired = new Set<Connection>();
+  #retry: Timer | undefined;
+  #attempt = 0;
+  #flushScheduled = false;
+  /** Why there is no connection, while there is none. */
+  cause: Error | undefined;
+
+  constructor(settings: ConnectionSettings, events: LaneEvents) {
+    this.#settings = settings;
+    this.#environment = settings.environment;
+    this.#events = events;
+    void this.#connect();
+  }
+
+  get ready(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /** Requests queued or in flight. */
+  get pending(): number {
+    return this.#queue.size + (this.#connection === undefined ? 0 : this.#connection.inFlight.size);
+  }
+
+  /** Bytes queued, or written and not yet taken by the operating system. */
+  get pendingBytes(): number {
+    return this.#queuedBytes + (this.#connection === undefined ? 0 : this.#connection.pendingBytes);
+  }
+
+  /** Queues a request; all that is queued in one tick is written together at its end. */
+  push(request: Request): void {
+    if (this.#connection === undefined && this.cause instanceof AuthError) {
+      request.onLost(this.cause);
+      return;
+    }
+    this.#queue.push(request);
+    this.#queuedBytes += request.frame.length;
+    if (!this.#flushScheduled && this.#connection !== undefined) this.#scheduleFlush();
+  }
+
+  /** The next request to write; the queue as `Connection.writeFrom` sees it. */
+  shift(): Request | undefined {
+    const request = this.#queue.shift();
+    if (request !== undefined) this.#queuedBytes -= request.frame.length;
+    return request;
+  }
+
+  /** Takes what is queued, except requests whose callers have an answer already. */
+  takeQueued(): Request[] {
+    this.#queuedBytes = 0;
+    return this.#queue.takeAll().filter((request) => !request.settled);
+  }
+
+  /** Forgets queued requests whose callers have an answer already: they count no more. */
+  dropSettled(): void {
+    for (const request of this.takeQueued()) {
+      this.#queue.push(request);
+      this.#queuedBytes += request.frame.length;
+    }
+  }
+
+  /** The connection in use, for commands of slotwire's own. */
+  get connection(): Connection | undefined {
+    return this.#connection;
+  }
+
+  /** Uses a fresh connection from now on; the present one ends with its last reply. */
+  replaceConnection(): void {
+    const old = this.#connection;
+    if (old === undefined) return;
+    this.#connection = undefined;
+    this.#retire(old);
+    this.#state = "connecting";
+    void this.#connect();
+  }
+
+  /** Takes no new requests; what is in flight may end. Resolves when it has. */
+  async drain(): Promise<void> {
+    const { clock } = this.#environment;
+    while (this.pending > 0 || this.#retired.size > 0) {
+      await new Promise<void>((resolve) => clock.setTimer(resolve, 5));
+    }
+  }
+
+  /** Ends now; what is queued or in flight is lost. */
+  close(cause: Error): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#retry?.cancel();
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.cause = cause;
+    connection?.close(cause);
+    this.#upcoming?.close(cause);
+    for (const retired of this.#retired) retired.close(cause);
+    for (const request of this.takeQueued()) request.onLost(cause);
+  }
+
+  async #connect(): Promise<void> {
+    let connection: Connection | undefined;
+    try {
+      connection = await Connection.open(this.#settings, (created) => {
+        this.#upcoming = created;
+      });
+      if (this.#isClosed()) throw this.cause;
+      await this.#prepare(connection);
+    } catch (error) {
+      connection?.close(error as Error);
+      this.#failed(error as Error);
+      return;
+    }
+    if (this.#isClosed()) {
+      connection.close(this.cause as Error);
+      return;
+    }
+    this.#state = "ready";
+    this.#upcoming = undefined;
+    this.#attempt = 0;
+    this.cause = undefined;
+    this.#connection = connection;
+    connection.onClosed = (cause) => this.#lost(cause);
+    connection.onWritable = () => this.#scheduleFlush();
+    this.#events.onUp();
+    this.#scheduleFlush();
+  }
+
+  async #prepare(connection: Connection): Promise<void> {
+    const { clock } = this.#environment;
+    const limitMs = this.#settings.connectTimeoutMs;
+    const timer = clock.setTimer(
+      () => connection.close(new Error(`no answer while scripts were loaded, within ${limitMs} ms`)),
+      limitMs,
+    );
+    const lost = new Promise<never>((_, reject) => {
+      connection.onClosed = reject;
+    });
+    try {
+      await Promise.race([this.#events.prepare(connection), lost]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #lost(cause: Error): void {
+    this.#connection = undefined;
+    this.#failed(cause);
+  }
+
+  #failed(cause: Error): void {
+    if (this.#state === "closed") return;
+    this.#state = "waiting";
+    this.cause = cause;
+    const refused = cause instanceof AuthError;
+    const waitMs = backoffMs(
+      this.#attempt++,
+      refused ? RECONNECT_AFTER_REFUSAL : RECONNECT,
+      this.#environment.random(),
+    );
+    this.#retry = this.#environment.clock.setTimer(() => {
+      this.#state = "connecting";
+      void this.#connect();
+    }, waitMs);
+    if (refused) for (const request of this.takeQueued()) request.onLost(cause);
+    this.#events.onDown(cause);
+  }
+
+  #retire(connection: Connection): void {
+    if (connection.inFlight.size === 0) {
+      connection.close(new Error("replaced"));
+      return;
+    }
+    this.#retired.add(connection);
+    connection.onWritable = () => {};
+    connection.onClosed = () => this.#retired.delete(connection);
+    connection.onIdle = () => connection.close(new Error("replaced"));
+  }
+
+  #isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    this.#environment.clock.nextTick(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#flushScheduled = false;
+    this.#connection?.writeFrom(this);
+  };
+}

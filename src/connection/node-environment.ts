@@ -1,0 +1,67 @@
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { Clock, Endpoint, Environment, Timer, Transport, TransportHandlers } from "../environment.ts";
+
+const READ_BUFFER_BYTES = 64 * 1024;
+const KEEP_ALIVE_MS = 15_000;
+
+const clock: Clock = {
+  now: () => performance.now(),
+  setTimer(callback, delayMs, background = false): Timer {
+    const handle = setTimeout(callback, delayMs);
+    if (background) handle.unref();
+    return { cancel: () => clearTimeout(handle) };
+  },
+  nextTick: (callback) => process.nextTick(callback),
+  afterReads: (callback) => void setImmediate(callback),
+};
+
+/** Node's sockets, clock and event loop. */
+export const nodeEnvironment: Environment = {
+  clock,
+  random: Math.random,
+  open: (endpoint, handlers) => new SocketTransport(endpoint, handlers),
+};
+
+class SocketTransport implements Transport {
+  readonly #socket: Socket;
+
+  constructor({ host, port, tls }: Endpoint, handlers: TransportHandlers) {
+    // One read buffer a socket, used again for every read: nobody may keep a reference into it.
+    const buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+    const onread = {
+      buffer,
+      callback: (length: number) => {
+        handlers.onData(buffer.subarray(0, length));
+        return true;
+      },
+    };
+    const common = { host, port, onread, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS };
+    // A server name must not be an address. @see https://www.rfc-editor.org/rfc/rfc6066#section-3
+    const serverName = isIP(host) === 0 ? { servername: host } : {};
+    const socket = tls ? connectTls({ ...serverName, ...tls, ...common }) : connectTcp(common);
+    let failure: Error | undefined;
+    socket.once(tls ? "secureConnect" : "connect", () => handlers.onOpen());
+    socket.on("drain", () => handlers.onDrain());
+    socket.on("error", (error) => {
+      failure ??= error;
+    });
+    socket.on("end", () => {
+      failure ??= new Error("the server closed the connection");
+    });
+    socket.once("close", () => handlers.onClose(failure));
+    this.#socket = socket;
+  }
+
+  get pendingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  write(binary: string): boolean {
+    return this.#socket.write(binary, "latin1");
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+}

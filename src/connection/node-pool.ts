@@ -1,0 +1,117 @@
+import { QueueFullError } from "../errors.ts";
+import type { Connection, ConnectionSettings } from "./connection.ts";
+import { Lane } from "./lane.ts";
+
+/** How much may wait for one node. */
+export interface PoolLimits {
+  readonly connections: number;
+  readonly maxPending: number;
+  readonly maxPendingBytes: number;
+}
+
+/** What a pool tells its owner. */
+export interface PoolEvents {
+  prepare(connection: Connection): Promise<void>;
+  onUp(): void;
+  onDown(cause: Error): void;
+}
+
+/** The lanes to one node, with bounds on what may wait in them. */
+export class NodePool {
+  readonly address: string;
+  readonly lanes: readonly Lane[];
+  /** Resolves when every lane got its first connection, or failed to for the first time. */
+  readonly firstTry: Promise<void>;
+  readonly #limits: PoolLimits;
+
+  constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
+    this.address = settings.address;
+    this.#limits = limits;
+    const tries: Promise<void>[] = [];
+    let up = 0;
+    this.lanes = Array.from({ length: limits.connections }, () => {
+      let tried!: () => void;
+      tries.push(
+        new Promise((resolve) => {
+          tried = resolve;
+        }),
+      );
+      let wasUp = false;
+      return new Lane(settings, {
+        prepare: events.prepare,
+        onUp: () => {
+          if (!wasUp && up++ === 0) events.onUp();
+          wasUp = true;
+          tried();
+        },
+        onDown: (cause) => {
+          tried();
+          if (wasUp) up--;
+          wasUp = false;
+          if (up === 0) events.onDown(cause);
+        },
+      });
+    });
+    this.firstTry = Promise.all(tries).then(() => {});
+  }
+
+  /** Whether a connection is open and prepared. */
+  get ready(): boolean {
+    return this.lanes.some((lane) => lane.ready);
+  }
+
+  /** Why no connection is open, while none is. */
+  get cause(): Error | undefined {
+    return this.ready ? undefined : this.lanes[0]?.cause;
+  }
+
+  /** The lane of a slot, always the same one. */
+  laneOf(slot: number): Lane {
+    const { lanes } = this;
+    return (lanes.length === 1 || slot < 0 ? lanes[0] : lanes[slot % lanes.length]) as Lane;
+  }
+
+  /** The error to refuse a request of `bytes` with, or undefined when it may be queued. */
+  refusalOf(bytes: number): QueueFullError | undefined {
+    const { maxPending, maxPendingBytes } = this.#limits;
+    if (this.#fits(bytes)) return undefined;
+    for (const lane of this.lanes) lane.dropSettled();
+    if (this.#fits(bytes)) return undefined;
+    return new QueueFullError(
+      this.address,
+      this.#pending >= maxPending
+        ? `maxPendingPerNode is ${maxPending} calls`
+        : `maxPendingBytesPerNode is ${maxPendingBytes} bytes`,
+    );
+  }
+
+  replaceConnections(): void {
+    for (const lane of this.lanes) lane.replaceConnection();
+  }
+
+  async drain(): Promise<void> {
+    await Promise.all(this.lanes.map((lane) => lane.drain()));
+  }
+
+  close(cause: Error): void {
+    for (const lane of this.lanes) lane.close(cause);
+  }
+
+  #fits(bytes: number): boolean {
+    if (this.#pending >= this.#limits.maxPending) return false;
+    const waiting = this.#pendingBytes;
+    return waiting === 0 || waiting + bytes <= this.#limits.maxPendingBytes;
+  }
+
+  get #pending(): number {
+    let pending = 0;
+    for (const lane of this.lanes) pending += lane.pending;
+    return pending;
+  }
+
+  get #pendingBytes(): number {
+    let bytes = 0;
+    for (const lane of this.lanes) bytes += lane.pendingBytes;
+    return bytes;
+  }
+}

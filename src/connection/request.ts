@@ -1,0 +1,82 @@
+import { ProtocolError, ReplyError } from "../errors.ts";
+import { encodeCommand } from "../protocol/encode.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+
+/**
+ * A command as a connection sees it. Exactly one of the four `on...` methods ends each time it is carried.
+ *
+ *   queued --write--> written --reply--> onReply | onErrorReply | onUndecodable
+ *     |                  '----- connection gone --> onLost
+ *     '-- settled by its deadline or signal: it is left out of the write
+ */
+export interface Request {
+  /** The encoded command, as a binary string. */
+  readonly frame: string;
+  readonly wantsBuffers: boolean;
+  /** Sent right behind an ASKING of its own, in the same write. */
+  readonly asking: boolean;
+  /** Its caller has an answer: not to be written any more, and a late reply to it is dropped. */
+  readonly settled: boolean;
+  /** Some of its bytes may have left. Set by the connection; who sends it again takes it back. */
+  written: boolean;
+  onReply(reply: Reply): void;
+  onErrorReply(text: string): void;
+  onUndecodable(why: string): void;
+  /** The connection, or the client, is gone. `written` says whether the server may have the command. */
+  onLost(cause: Error): void;
+}
+
+/** A command of slotwire's own, whose reply is a promise. */
+export class ControlRequest implements Request {
+  readonly frame: string;
+  readonly wantsBuffers = false;
+  readonly asking = false;
+  readonly reply: Promise<Reply>;
+  settled = false;
+  written = false;
+  #resolve!: (reply: Reply) => void;
+  #reject!: (error: Error) => void;
+
+  constructor(args: readonly Argument[]) {
+    this.frame = encodeCommand(args);
+    this.reply = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // Whoever waits for the reply sees the failure; nobody waiting is no reason to end the process.
+    this.reply.catch(() => {});
+  }
+
+  onReply(reply: Reply): void {
+    this.settled = true;
+    this.#resolve(reply);
+  }
+
+  onErrorReply(text: string): void {
+    this.onLost(new ReplyError(text));
+  }
+
+  onUndecodable(why: string): void {
+    this.onLost(new ProtocolError(why));
+  }
+
+  onLost(cause: Error): void {
+    this.settled = true;
+    this.#reject(cause);
+  }
+}
+
+const ignore = () => {};
+
+/** The ASKING in front of a redirected command. Were it refused, the command behind it says so itself. */
+export const ASKING: Request = {
+  frame: encodeCommand(["ASKING"]),
+  wantsBuffers: false,
+  asking: false,
+  settled: false,
+  written: true,
+  onReply: ignore,
+  onErrorReply: ignore,
+  onUndecodable: ignore,
+  onLost: ignore,
+};

@@ -1,0 +1,191 @@
+/**
+ * Whether the server ran the call:
+ * `not-executed` (proven), `executed` (it ran, perhaps in part), or `unknown` (it may have run, or may still).
+ */
+export type Outcome = "not-executed" | "unknown" | "executed";
+
+/** Every `code` an error of slotwire can carry. They are stable: compare these, not messages. */
+export type ErrorCode =
+  | "REPLY"
+  | "CROSSSLOT"
+  | "INVALID_ARGUMENT"
+  | "DEADLINE"
+  | "ABORTED"
+  | "CONNECTION_LOST"
+  | "REDIRECTIONS"
+  | "UNAVAILABLE"
+  | "QUEUE_FULL"
+  | "AUTH"
+  | "PROTOCOL"
+  | "CLOSED";
+
+/** What every error of slotwire extends. Messages name nodes, slots and scripts, never arguments or credentials. */
+export abstract class SlotwireError extends Error {
+  abstract readonly code: ErrorCode;
+  /** Whether the server ran the call. */
+  readonly outcome: Outcome;
+
+  constructor(message: string, outcome: Outcome, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.outcome = outcome;
+  }
+
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** The server or the script answered with an error. */
+export class ReplyError extends SlotwireError {
+  readonly code = "REPLY";
+  /** The server's text, untouched. */
+  readonly reply: string;
+  /** The script's name, when a script was run. */
+  readonly script: string | undefined;
+
+  constructor(reply: string, outcome: Outcome = "executed", script?: string, cause?: unknown) {
+    super(script === undefined ? reply : `${reply} (script "${script}")`, outcome, cause);
+    this.reply = reply;
+    this.script = script;
+  }
+}
+
+/** Keys of more than one slot in one call. Nothing was sent. */
+export class CrossSlotError extends SlotwireError {
+  readonly code = "CROSSSLOT";
+  /** The keys as given, each with its slot. */
+  readonly keys: readonly { readonly key: string; readonly slot: number }[];
+
+  constructor(keys: readonly { readonly key: string; readonly slot: number }[]) {
+    const list = keys.map(({ key, slot }) => `${JSON.stringify(key)} (slot ${slot})`).join(", ");
+    super(
+      `Keys of one call must be in one slot, these are not: ${list}. A common hash tag, as in "{user:1}:a" and "{user:1}:b", puts keys in one slot.`,
+      "not-executed",
+    );
+    this.keys = keys;
+  }
+}
+
+/** An option, key or argument of the wrong kind. Nothing was sent. */
+export class InvalidArgumentError extends SlotwireError {
+  readonly code = "INVALID_ARGUMENT";
+
+  constructor(message: string) {
+    super(message, "not-executed");
+  }
+}
+
+/** `commandTimeout` or `timeout` passed. */
+export class DeadlineError extends SlotwireError {
+  readonly code = "DEADLINE";
+  /** The call's allowance in milliseconds. */
+  readonly timeoutMs: number;
+
+  constructor(timeoutMs: number, outcome: Outcome, cause?: unknown) {
+    const state = outcome === "unknown" ? "it was sent and may have run" : "it did not run";
+    super(`The call was not answered within ${timeoutMs} ms; ${state}.`, outcome, cause);
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The call's `signal` was aborted; `cause` is the signal's reason. */
+export class AbortedError extends SlotwireError {
+  readonly code = "ABORTED";
+
+  constructor(outcome: Outcome, reason: unknown) {
+    super("The call was aborted by its signal.", outcome, reason);
+  }
+}
+
+/** The connection went away. */
+export class ConnectionLostError extends SlotwireError {
+  readonly code = "CONNECTION_LOST";
+  /** The node, as the cluster announces it. */
+  readonly address: string;
+
+  constructor(address: string, outcome: Outcome, cause?: unknown) {
+    super(`The connection to ${address} was lost${reasonOf(cause)}.`, outcome, cause);
+    this.address = address;
+  }
+}
+
+/** One thing that happened to a call before its last attempt. */
+export interface Hop {
+  /** The node that was asked. */
+  readonly address: string;
+  /** What it answered: `MOVED`, `ASK`, `NOSCRIPT`, ... or `LOST` when the connection went. */
+  readonly answer: string;
+}
+
+/** `maxRedirections` was reached. */
+export class RedirectionsError extends SlotwireError {
+  readonly code = "REDIRECTIONS";
+  /** The nodes asked, in order, with their answers. */
+  readonly trail: readonly Hop[];
+
+  constructor(maxRedirections: number, trail: readonly Hop[]) {
+    const path = trail.map(({ address, answer }) => `${address} (${answer})`).join(" -> ");
+    super(`More than ${maxRedirections} redirections: ${path}.`, "not-executed");
+    this.trail = trail;
+  }
+}
+
+/** Nobody serves the slot, or no node can be reached. Never written to a socket. */
+export class UnavailableError extends SlotwireError {
+  readonly code = "UNAVAILABLE";
+  /** Why each node that was tried could not help, by address. */
+  readonly causes: ReadonlyMap<string, unknown>;
+
+  constructor(what: string, causes: ReadonlyMap<string, unknown> = new Map()) {
+    const list = [...causes].map(([address, cause]) => `${address}${reasonOf(cause)}`).join("; ");
+    super(list === "" ? `${what}.` : `${what}: ${list}.`, "not-executed", [...causes.values()][0]);
+    this.causes = causes;
+  }
+}
+
+/** A bound on pending calls or bytes was reached. The call was not sent. */
+export class QueueFullError extends SlotwireError {
+  readonly code = "QUEUE_FULL";
+
+  constructor(address: string, bound: string) {
+    super(`Too much is waiting for ${address}: ${bound}.`, "not-executed");
+  }
+}
+
+/** Wrong or refused credentials. */
+export class AuthError extends SlotwireError {
+  readonly code = "AUTH";
+
+  constructor(address: string, reply: string, cause?: unknown) {
+    super(`${address} refused the credentials: ${reply}`, "not-executed", cause);
+  }
+}
+
+/**
+ * Bytes that are no valid reply, and the connection they came from is gone. Also, with outcome `executed`, a valid reply
+ * that is nested too deep to decode; the connection stays.
+ */
+export class ProtocolError extends SlotwireError {
+  readonly code = "PROTOCOL";
+
+  constructor(message: string, outcome: Outcome = "unknown") {
+    super(message, outcome);
+  }
+}
+
+/** The client was closed. */
+export class ClosedError extends SlotwireError {
+  readonly code = "CLOSED";
+
+  constructor(outcome: Outcome = "not-executed") {
+    super(
+      outcome === "unknown" ? "The client was closed while the call was in flight." : "The client is closed.",
+      outcome,
+    );
+  }
+}
+
+function reasonOf(cause: unknown): string {
+  if (cause instanceof AggregateError && cause.message === "") return ` (${cause.errors.map(String).join(", ")})`;
+  return cause instanceof Error ? ` (${cause.message})` : "";
+}

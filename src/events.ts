@@ -1,0 +1,51 @@
+import type { Topology } from "./topology/topology.ts";
+
+/** What each event carries. */
+export interface ClusterEvents {
+  /** The topology changed: nodes, roles, or the owner of a slot. */
+  topology: { readonly current: Topology; readonly previous: Topology };
+  /** A node answered MOVED or ASK. Addresses as announced. */
+  redirection: {
+    readonly kind: "MOVED" | "ASK";
+    readonly slot: number;
+    readonly from: string;
+    readonly to: string;
+    /** The script's name, when a script was run. */
+    readonly script: string | undefined;
+  };
+  /** A node answered NOSCRIPT; the script is loaded and the call sent again. */
+  scriptMissing: { readonly address: string; readonly script: string; readonly sha: string };
+  /** A node is connected and has been given every script. */
+  nodeUp: { readonly address: string };
+  /** A node has no connection any more. */
+  nodeDown: { readonly address: string; readonly cause: Error };
+}
+
+export type ClusterEvent = keyof ClusterEvents;
+export type Listener<E extends ClusterEvent> = (payload: ClusterEvents[E]) => void;
+
+/** Calls listeners, whatever they do. */
+export class Emitter {
+  readonly #listeners = new Map<ClusterEvent, Set<Listener<never>>>();
+
+  /** Returns the function that removes the listener. */
+  on<E extends ClusterEvent>(event: E, listener: Listener<E>): () => void {
+    // A registration of its own, so that one function added twice is removed once.
+    const registered: Listener<E> = (payload) => listener(payload);
+    const listeners = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, listeners.add(registered as Listener<never>));
+    return () => void listeners.delete(registered as Listener<never>);
+  }
+
+  emit<E extends ClusterEvent>(event: E, payload: ClusterEvents[E]): void {
+    const listeners = this.#listeners.get(event);
+    if (listeners === undefined) return;
+    for (const listener of [...listeners]) {
+      try {
+        (listener as Listener<E>)(payload);
+      } catch (error) {
+        process.emitWarning(`A listener for "${event}" threw: ${error}`, "SlotwireWarning");
+      }
+    }
+  }
+}

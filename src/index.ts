@@ -1,0 +1,27 @@
+export type { NodeScripts, PreloadReport, ScriptName } from "./client.ts";
+export { type CallOptions, Cluster, connect, type ViewOptions } from "./cluster.ts";
+export {
+  AbortedError,
+  AuthError,
+  ClosedError,
+  ConnectionLostError,
+  CrossSlotError,
+  DeadlineError,
+  type ErrorCode,
+  type Hop,
+  InvalidArgumentError,
+  type Outcome,
+  ProtocolError,
+  QueueFullError,
+  RedirectionsError,
+  ReplyError,
+  SlotwireError,
+  UnavailableError,
+} from "./errors.ts";
+export type { ClusterEvent, ClusterEvents, Listener } from "./events.ts";
+export type { ConnectOptions, Credentials, NatMap } from "./options.ts";
+export { slotOf } from "./protocol/hash-slot.ts";
+export type { NodeAddress } from "./protocol/node-address.ts";
+export type { Argument, Reply } from "./protocol/reply.ts";
+export { defineScript, type KeysOf, type Script, type ScriptDefinition } from "./scripts/script.ts";
+export type { SlotRange, Topology, TopologyNode } from "./topology/topology.ts";

@@ -1,0 +1,256 @@
+import type { ConnectionOptions } from "node:tls";
+import { InvalidArgumentError } from "./errors.ts";
+import { kindOf } from "./protocol/encode.ts";
+import { formatAddress, type NodeAddress, parseAddress } from "./protocol/node-address.ts";
+import { isScript, type Script } from "./scripts/script.ts";
+
+/** Who to log in as. */
+export interface Credentials {
+  readonly username?: string;
+  readonly password?: string;
+}
+
+/** An announced address to a reachable one, by table or function; addresses not in it stay as they are. */
+export type NatMap = Readonly<Record<string, NodeAddress>> | ((address: string) => NodeAddress | undefined);
+
+/** What `connect` takes. Times are milliseconds. */
+export interface ConnectOptions {
+  /** Seeds: `"host:port"`, `"redis://user:pass@host:port"`, `"rediss://..."` or `{ host, port }`. */
+  readonly nodes: readonly (string | NodeAddress)[];
+  /**
+   * Loaded on every node before `connect` resolves, and on every node that appears later before it gets traffic.
+   * @default []
+   */
+  readonly scripts?: readonly Script<never, unknown>[] | readonly Script[];
+  readonly username?: string;
+  readonly password?: string;
+  /** Asked at every new connection, in place of `username` and `password`. */
+  readonly credentials?: () => Promise<Credentials>;
+  /**
+   * `true`, or options for Node's TLS. Certificates are verified unless the options say otherwise.
+   * @default false
+   */
+  readonly tls?: boolean | ConnectionOptions;
+  /** Sent as `CLIENT SETNAME`. */
+  readonly connectionName?: string;
+  /**
+   * One connection's TCP, TLS and handshake.
+   * @default 2000
+   */
+  readonly connectTimeout?: number;
+  /**
+   * A call's whole life: queue, flight, redirections and retries. 0 for none; then a call in flight is waited for, and
+   * one that is refused or waits for a node is given up after 30 seconds.
+   * @default 5000
+   */
+  readonly commandTimeout?: number;
+  /**
+   * MOVED and ASK for one call.
+   * @default 16
+   */
+  readonly maxRedirections?: number;
+  /**
+   * Pipelined connections to each node; a slot always uses the same one.
+   * @default 1
+   */
+  readonly connectionsPerNode?: number;
+  /**
+   * Calls queued or in flight, for each node.
+   * @default 10000
+   */
+  readonly maxPendingPerNode?: number;
+  /**
+   * Bytes queued or not yet taken by the socket, for each node. A larger call is sent when nothing else waits.
+   * @default 16777216
+   */
+  readonly maxPendingBytesPerNode?: number;
+  /**
+   * Between background refreshes of the topology, jittered by a tenth. 0 for none.
+   * @default 30000
+   */
+  readonly topologyRefreshInterval?: number;
+  readonly natMap?: NatMap;
+}
+
+/** `ConnectOptions` with every default in place. Frozen. */
+export interface ResolvedOptions {
+  readonly seeds: readonly NodeAddress[];
+  readonly scripts: readonly Script[];
+  readonly credentials: () => Promise<Credentials> | Credentials;
+  readonly tls: ConnectionOptions | undefined;
+  readonly connectionName: string | undefined;
+  readonly connectTimeout: number;
+  readonly commandTimeout: number;
+  readonly maxRedirections: number;
+  readonly connectionsPerNode: number;
+  readonly maxPendingPerNode: number;
+  readonly maxPendingBytesPerNode: number;
+  readonly topologyRefreshInterval: number;
+  readonly natMap: (address: string) => NodeAddress | undefined;
+}
+
+/** The numbers: default, least and most. */
+const NUMBERS = {
+  connectTimeout: { fallback: 2000, least: 1, most: 2 ** 31 - 1 },
+  commandTimeout: { fallback: 5000, least: 0, most: 2 ** 31 - 1 },
+  maxRedirections: { fallback: 16, least: 0, most: 1000 },
+  connectionsPerNode: { fallback: 1, least: 1, most: 64 },
+  maxPendingPerNode: { fallback: 10_000, least: 1, most: 2 ** 31 - 1 },
+  maxPendingBytesPerNode: { fallback: 16 * 1024 * 1024, least: 1, most: Number.MAX_SAFE_INTEGER },
+  topologyRefreshInterval: { fallback: 30_000, least: 0, most: 2 ** 31 - 1 },
+} as const;
+
+const OTHERS = ["nodes", "scripts", "username", "password", "credentials", "tls", "connectionName", "natMap"];
+
+/**
+ * Checks the options of `connect` and fills in the defaults.
+ * @throws {InvalidArgumentError} naming the option and what is accepted, never a password.
+ */
+export function resolveOptions(options: ConnectOptions): ResolvedOptions {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new InvalidArgumentError(`connect takes an object with nodes, not ${kindOf(options)}.`);
+  }
+  const known = [...OTHERS, ...Object.keys(NUMBERS)];
+  for (const option of Object.keys(options)) {
+    if (!known.includes(option)) throw invalid(`there is no option "${option}"; accepted are ${known.join(", ")}`);
+  }
+  const { nodes, scripts = [], connectionName, natMap, credentials, tls = false } = options;
+  if (!Array.isArray(nodes) || nodes.length === 0) {
+    throw invalid('nodes must be a non-empty array, such as ["127.0.0.1:7000"]');
+  }
+  const seeds = nodes.map(readSeed);
+  for (const script of scripts) {
+    if (!isScript(script))
+      throw invalid(`scripts has an element that is ${kindOf(script)}; accepted is what defineScript returns`);
+  }
+  if (connectionName !== undefined && !/^[\x21-\x7e]+$/.test(connectionName)) {
+    throw invalid("connectionName must be printable ASCII without spaces");
+  }
+  if (tls !== true && tls !== false && (typeof tls !== "object" || tls === null)) {
+    throw invalid(`tls is ${kindOf(tls)}; accepted are true, false and Node's tls.ConnectionOptions`);
+  }
+  return Object.freeze({
+    seeds: seeds.map(({ address }) => address),
+    scripts: Object.freeze([...(scripts as readonly Script[])]),
+    credentials: readCredentials(options, credentials, seeds),
+    tls: readTls(tls, seeds),
+    connectionName,
+    natMap: readNatMap(natMap),
+    ...(Object.fromEntries(
+      Object.entries(NUMBERS).map(([name, bounds]) => [name, wholeNumber(name, options[name as NumberName], bounds)]),
+    ) as Record<NumberName, number>),
+  });
+}
+
+type NumberName = keyof typeof NUMBERS;
+
+/** A whole number of an option or call, or its fallback. */
+export function wholeNumber(
+  name: string,
+  value: unknown,
+  { fallback, least, most }: { readonly fallback: number; readonly least: number; readonly most: number },
+): number {
+  if (value === undefined) return fallback;
+  if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
+  const shown = typeof value === "number" ? String(value) : kindOf(value);
+  throw new InvalidArgumentError(`${name} is ${shown}; accepted is a whole number from ${least} to ${most}.`);
+}
+
+interface Seed {
+  readonly address: NodeAddress;
+  readonly credentials: Credentials | undefined;
+  /** Undefined where the seed does not say. */
+  readonly tls: boolean | undefined;
+}
+
+function readSeed(node: unknown, index: number): Seed {
+  const refuse = (why: string) =>
+    invalid(
+      `nodes[${index}] ${why}; accepted are "host:port", "redis://user:password@host:port", "rediss://..." and { host, port }`,
+    );
+  if (typeof node === "object" && node !== null && "host" in node && "port" in node) {
+    const { host, port } = node;
+    const parsed = typeof host === "string" && host !== "" ? parseAddress(`${host}:${port}`) : undefined;
+    if (!parsed) throw refuse("has no valid host and port");
+    return { address: { host: host as string, port: parsed.port }, credentials: undefined, tls: undefined };
+  }
+  if (typeof node !== "string") throw refuse(`is ${kindOf(node)}`);
+  if (!node.includes("://")) {
+    const address = parseAddress(node);
+    if (!address || address.host === "" || /[\s/@]/.test(address.host)) throw refuse("is no valid address");
+    return { address, credentials: undefined, tls: undefined };
+  }
+  // Not the URL itself in any message: it can hold a password.
+  const url = URL.canParse(node) ? new URL(node) : undefined;
+  if (!url || (url.protocol !== "redis:" && url.protocol !== "rediss:") || url.hostname === "") {
+    throw refuse("is no valid redis:// or rediss:// URL");
+  }
+  if (!["", "/", "/0"].includes(url.pathname)) throw refuse("names a database, and a cluster has only number 0");
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  return {
+    address: { host, port: url.port === "" ? 6379 : Number(url.port) },
+    credentials:
+      url.password === "" && url.username === ""
+        ? undefined
+        : {
+            ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
+            password: decodeURIComponent(url.password),
+          },
+    tls: url.protocol === "rediss:",
+  };
+}
+
+function readCredentials(
+  { username, password }: ConnectOptions,
+  provider: (() => Promise<Credentials>) | undefined,
+  seeds: readonly Seed[],
+): () => Promise<Credentials> | Credentials {
+  if (provider !== undefined) {
+    if (typeof provider !== "function") throw invalid("credentials must be a function");
+    if (username !== undefined || password !== undefined) {
+      throw invalid("credentials cannot be combined with username or password");
+    }
+    return provider;
+  }
+  for (const [name, value] of Object.entries({ username, password })) {
+    if (value !== undefined && typeof value !== "string") throw invalid(`${name} must be a string`);
+  }
+  if (username !== undefined && password === undefined) throw invalid("username needs a password");
+  const inUrls = seeds.flatMap(({ credentials }) => credentials ?? []);
+  if (password !== undefined) {
+    const own: Credentials = username === undefined ? { password } : { username, password };
+    return () => own;
+  }
+  const [first = {}, ...rest] = inUrls;
+  if (rest.some((other) => other.username !== first.username || other.password !== first.password)) {
+    throw invalid("nodes have URLs with different credentials, and those of a URL hold for every node");
+  }
+  return () => first;
+}
+
+function readTls(tls: boolean | ConnectionOptions, seeds: readonly Seed[]): ConnectionOptions | undefined {
+  const said = new Set(seeds.flatMap((seed) => seed.tls ?? []));
+  if (said.size > 1) throw invalid("nodes mix redis:// and rediss://, and TLS holds for every node");
+  if (tls === false) return said.has(true) ? {} : undefined;
+  if (said.has(false)) throw invalid("tls is on, and a redis:// URL says that it is off");
+  return tls === true ? {} : tls;
+}
+
+function readNatMap(natMap: NatMap | undefined): (address: string) => NodeAddress | undefined {
+  if (natMap === undefined) return () => undefined;
+  if (typeof natMap === "function") return natMap;
+  if (typeof natMap !== "object" || natMap === null) throw invalid("natMap must be an object or a function");
+  const table = new Map(
+    Object.entries(natMap).map(([from, to]) => {
+      const announced = parseAddress(from);
+      const valid = announced && to && typeof to.host === "string" && parseAddress(`${to.host}:${to.port}`);
+      if (!valid) throw invalid(`natMap[${JSON.stringify(from)}] must map "host:port" to { host, port }`);
+      return [formatAddress(announced), { host: to.host, port: to.port }];
+    }),
+  );
+  return (address) => table.get(address);
+}
+
+function invalid(what: string): InvalidArgumentError {
+  return new InvalidArgumentError(`connect: ${what}.`);
+}

@@ -1,0 +1,58 @@
+import { InvalidArgumentError } from "../errors.ts";
+import type { Argument } from "./reply.ts";
+
+/*
+ * Frames are "binary strings": one character a byte, written to the socket as latin1. Joining them is cheap,
+ * a whole tick's frames become one write, `length` is the number of bytes, and arbitrary bytes pass untouched.
+ */
+
+const SHORT = 64;
+const BULK_HEADS = Array.from({ length: 1024 }, (_, length) => `$${length}\r\n`);
+
+/** One bulk string: `$<length>\r\n<bytes>\r\n`. The value must have passed `binaryOf`. */
+export function bulk(binary: string): string {
+  const { length } = binary;
+  return `${length < BULK_HEADS.length ? BULK_HEADS[length] : `$${length}\r\n`}${binary}\r\n`;
+}
+
+/** A command as a RESP array of bulk strings. @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+export function encodeCommand(args: readonly Argument[]): string {
+  let frame = `*${args.length}\r\n`;
+  for (let index = 0; index < args.length; index++) frame += bulk(binaryOf(args[index], "argument", index));
+  return frame;
+}
+
+/**
+ * The bytes of a key or an argument as a binary string.
+ * @throws {InvalidArgumentError} naming `what` and `index` for anything that is not an `Argument`.
+ */
+export function binaryOf(value: Argument | undefined, what: string, index: number): string {
+  if (typeof value === "string") return isAscii(value) ? value : Buffer.from(value, "utf8").toString("latin1");
+  if (typeof value === "number" && !Number.isNaN(value)) return String(value);
+  if (typeof value === "bigint") return String(value);
+  if (value instanceof Uint8Array) return bufferOf(value).toString("latin1");
+  throw new InvalidArgumentError(
+    `${what} ${index + 1} is ${kindOf(value)}; accepted are string, Buffer, Uint8Array, number (not NaN) and bigint.`,
+  );
+}
+
+/** For messages: what a value is, never what it holds. */
+export function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (typeof value === "number") return Number.isNaN(value) ? "NaN" : "a number";
+  if (Array.isArray(value)) return "an array";
+  return value === undefined ? "undefined" : `of type ${typeof value}`;
+}
+
+/** A view of the same bytes. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function isAscii(text: string): boolean {
+  const { length } = text;
+  // A call into C++ pays for itself only on longer text.
+  if (length > SHORT) return Buffer.byteLength(text) === length;
+  for (let index = 0; index < length; index++) if (text.charCodeAt(index) > 0x7f) return false;
+  return true;
+}

@@ -1,0 +1,24 @@
+/** Where a node listens, as the cluster announces it. */
+export interface NodeAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `host:port`, with brackets around an IPv6 address. The key by which nodes are compared. */
+export function formatAddress({ host, port }: NodeAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Reads `host:port`, `[v6]:port` or, as servers write it, `v6:port`. Undefined when there is no valid port. */
+export function parseAddress(text: string): NodeAddress | undefined {
+  const colon = text.lastIndexOf(":");
+  const port = text.slice(colon + 1);
+  if (colon === -1 || !/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65535) return undefined;
+  const host = text.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
+  return { host, port: Number(port) };
+}
+
+/** A node that does not know its own name announces null, an empty string or `?`: it means the host that answered. */
+export function isUnknownHost(host: string | null | undefined): boolean {
+  return host === null || host === undefined || host === "" || host === "?";
+}

@@ -1,0 +1,157 @@
+import type { Lane } from "../connection/lane.ts";
+import type { Request } from "../connection/request.ts";
+import { AbortedError, type Hop, type Outcome, ProtocolError, ReplyError } from "../errors.ts";
+import type { Reply } from "../protocol/reply.ts";
+import type { Script } from "../scripts/script.ts";
+import type { RegisteredScript } from "../scripts/script-registry.ts";
+import type { ClusterNode } from "./cluster-node.ts";
+import type { DeadlineList, Expiring } from "./deadlines.ts";
+
+/** What a call is, before it is sent anywhere. */
+export interface CallDescription {
+  /** The encoded command, by SHA-1 for a script. */
+  readonly frame: string;
+  /** -1 without keys. */
+  readonly slot: number;
+  readonly wantsBuffers: boolean;
+  readonly mayRepeat: boolean;
+  /** Runs Lua or a function. */
+  readonly runsCode: boolean;
+  /** The handle and its entry in the registry, when a script is run by its SHA-1. */
+  readonly script: Script | undefined;
+  readonly registered: RegisteredScript | undefined;
+  /** The call's whole life in milliseconds, 0 for no limit. */
+  readonly timeoutMs: number;
+}
+
+/** What has happened to a call that was not served at once. */
+export interface History {
+  redirections: number;
+  retries: number;
+  readonly hops: Hop[];
+  /** The server's last refusal. */
+  refusal: string;
+  /** Refreshes made because nobody owned the slot. */
+  lookups: number;
+  /** What the last attempt sent of its script. */
+  script: "sha" | "load" | "eval";
+}
+
+/** Who decides what becomes of a call. */
+export interface CallOwner {
+  onRefused(call: Call, text: string): void;
+  onLost(call: Call, cause: Error): void;
+  onExpired(call: Call): void;
+  onSettled(call: Call): void;
+}
+
+/**
+ * One call of a user, from `run` or `command` to its answer. It settles once; after that, replies to it are dropped.
+ * Kept small and flat: there is one for each call in flight.
+ */
+export class Call implements Request, Expiring {
+  frame: string;
+  readonly slot: number;
+  readonly wantsBuffers: boolean;
+  readonly mayRepeat: boolean;
+  readonly runsCode: boolean;
+  readonly script: Script | undefined;
+  readonly registered: RegisteredScript | undefined;
+  readonly timeoutMs: number;
+  settled = false;
+
+  /** Of the attempt under way. */
+  written = false;
+  asking = false;
+  node: ClusterNode | undefined = undefined;
+  lane: Lane | undefined = undefined;
+  /** See `LoadedScripts`. */
+  stamp = 0;
+  /** Undefined until something goes other than straight. */
+  history: History | undefined = undefined;
+
+  expiresAt = 0;
+  list: DeadlineList | undefined = undefined;
+  earlier: Expiring | undefined = undefined;
+  later: Expiring | undefined = undefined;
+
+  /** Takes the call off its signal. */
+  stopListening: (() => void) | undefined = undefined;
+
+  readonly #owner: CallOwner;
+  readonly #resolve: (value: never) => void;
+  readonly #reject: (error: Error) => void;
+
+  constructor(
+    owner: CallOwner,
+    description: CallDescription,
+    resolve: (value: never) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.#owner = owner;
+    this.frame = description.frame;
+    this.slot = description.slot;
+    this.wantsBuffers = description.wantsBuffers;
+    this.mayRepeat = description.mayRepeat;
+    this.runsCode = description.runsCode;
+    this.script = description.script;
+    this.registered = description.registered;
+    this.timeoutMs = description.timeoutMs;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** Whether the server may have run the call, had it no further answer. */
+  get outcomeSoFar(): Outcome {
+    return this.written ? "unknown" : "not-executed";
+  }
+
+  reject(error: Error): void {
+    if (this.settled) return;
+    this.#settle();
+    this.#reject(error);
+  }
+
+  abort(reason: unknown): void {
+    this.reject(new AbortedError(this.outcomeSoFar, reason));
+  }
+
+  expire(): void {
+    this.#owner.onExpired(this);
+  }
+
+  onReply(reply: Reply): void {
+    if (this.settled) return;
+    this.#settle();
+    const parse = this.script?.parse;
+    if (parse === undefined) {
+      this.#resolve(reply as never);
+      return;
+    }
+    try {
+      this.#resolve(parse(reply) as never);
+    } catch (error) {
+      const name = this.script?.name;
+      this.#reject(new ReplyError(`parse of script "${name}" threw`, "executed", undefined, error));
+    }
+  }
+
+  onErrorReply(text: string): void {
+    if (!this.settled) this.#owner.onRefused(this, text);
+  }
+
+  onUndecodable(why: string): void {
+    this.reject(new ProtocolError(why, "executed"));
+  }
+
+  onLost(cause: Error): void {
+    if (!this.settled) this.#owner.onLost(this, cause);
+  }
+
+  #settle(): void {
+    this.settled = true;
+    this.list?.remove(this);
+    if (this.stopListening !== undefined) this.stopListening();
+    this.#owner.onSettled(this);
+  }
+}

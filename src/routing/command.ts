@@ -1,0 +1,67 @@
+import { exists, getKeyIndexes, hasFlag } from "@ioredis/commands";
+import { InvalidArgumentError } from "../errors.ts";
+import { kindOf } from "../protocol/encode.ts";
+import type { Argument } from "../protocol/reply.ts";
+
+/** Commands that change what a connection is, or answer never, late or more than once: on a shared one they would harm others. */
+const REFUSED: ReadonlyMap<string, string> = new Map([
+  ...["subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "monitor"].map(
+    (name): [string, string] => [name, "it turns a connection into a stream of messages"],
+  ),
+  ...["multi", "exec", "discard", "watch", "unwatch"].map((name): [string, string] => [
+    name,
+    "a transaction needs a connection of its own",
+  ]),
+  ...["auth", "hello", "reset", "quit", "select", "asking", "readonly", "readwrite", "sync", "psync"].map(
+    (name): [string, string] => [name, "it changes the state of a connection that others share"],
+  ),
+]);
+
+const BLOCKING = new Set(
+  "blpop brpop blmove blmpop brpoplpush bzpopmin bzpopmax bzmpop xread xreadgroup wait waitaof".split(" "),
+);
+
+const RUNS_CODE = new Set(["eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro"]);
+
+/** How a command is routed and repeated. */
+export interface CommandTraits {
+  readonly keys: readonly Argument[];
+  /** The server flags it `readonly`: it may run twice. */
+  readonly readOnly: boolean;
+  /** Runs Lua or a function. */
+  readonly runsCode: boolean;
+}
+
+/**
+ * What is known of a command. The first argument of one that no table knows counts as its key.
+ * @throws {InvalidArgumentError} for a command that cannot share a connection.
+ */
+export function traitsOf(name: string, args: readonly Argument[]): CommandTraits {
+  if (typeof name !== "string" || !/^[\w.|-]+$/.test(name)) {
+    const shown = typeof name === "string" ? JSON.stringify(name) : kindOf(name);
+    throw new InvalidArgumentError(
+      `A command's name is ${shown}; accepted is one word, with what follows it as arguments: command("CONFIG", "GET", "save").`,
+    );
+  }
+  const lower = name.toLowerCase();
+  const reason = REFUSED.get(lower) ?? connectionReason(lower, args);
+  if (reason !== undefined)
+    throw new InvalidArgumentError(`${name.toUpperCase()} cannot be sent by command(): ${reason}.`);
+  if (!exists(lower)) return { keys: args.slice(0, 1), readOnly: false, runsCode: false };
+  const texts = args.map((arg) => (typeof arg === "string" || typeof arg === "number" ? arg : String(arg)));
+  const keys = getKeyIndexes(lower, texts).map((index) => args[index]);
+  return {
+    keys: keys.filter((key) => key !== undefined),
+    readOnly: hasFlag(lower, "readonly"),
+    runsCode: RUNS_CODE.has(lower),
+  };
+}
+
+function connectionReason(name: string, args: readonly Argument[]): string | undefined {
+  if (name === "client" && /^(reply|tracking|caching|no-evict|no-touch)$/i.test(String(args[0]))) {
+    return "it changes the state of a connection that others share";
+  }
+  if (!BLOCKING.has(name)) return undefined;
+  const blocks = name.startsWith("xread") ? args.some((arg) => /^block$/i.test(String(arg))) : true;
+  return blocks ? "it would block a connection that others share" : undefined;
+}

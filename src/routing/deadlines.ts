@@ -1,0 +1,124 @@
+import type { Clock, Timer } from "../environment.ts";
+
+/** Something that expires unless it is removed first; a link of the list that it waits in. */
+export interface Expiring {
+  expiresAt: number;
+  list: DeadlineList | undefined;
+  earlier: Expiring | undefined;
+  later: Expiring | undefined;
+  expire(): void;
+}
+
+/*
+ * Calls with one timeout expire in the order in which they were made, so a list a timeout is sorted by itself: adding
+ * and removing cost a few pointers, and one timer watches the head.
+ *
+ *   5000 ms: oldest <-> ... <-> newest        250 ms: oldest <-> ... <-> newest
+ */
+export class DeadlineList {
+  readonly timeoutMs: number;
+  readonly #clock: Clock;
+  #oldest: Expiring | undefined;
+  #newest: Expiring | undefined;
+  #timer: Timer | undefined;
+
+  constructor(timeoutMs: number, clock: Clock) {
+    this.timeoutMs = timeoutMs;
+    this.#clock = clock;
+  }
+
+  /** @param now  The clock's reading, or a slightly earlier one. */
+  add(item: Expiring, now: number): void {
+    item.expiresAt = now + this.timeoutMs;
+    item.list = this;
+    item.earlier = this.#newest;
+    if (this.#newest === undefined) this.#oldest = item;
+    else this.#newest.later = item;
+    this.#newest = item;
+    if (this.#timer === undefined) this.#arm(this.timeoutMs);
+  }
+
+  remove(item: Expiring): void {
+    const { earlier, later } = item;
+    if (earlier === undefined) this.#oldest = later;
+    else earlier.later = later;
+    if (later === undefined) this.#newest = earlier;
+    else later.earlier = earlier;
+    item.earlier = undefined;
+    item.later = undefined;
+    item.list = undefined;
+  }
+
+  cancelTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #arm(delayMs: number): void {
+    // In the background: sockets and retry timers keep the process alive while there is something to wait for.
+    this.#timer = this.#clock.setTimer(this.#due, Math.max(1, delayMs), true);
+  }
+
+  readonly #due = (): void => {
+    this.#timer = undefined;
+    const oldest = this.#oldest;
+    if (oldest === undefined) return;
+    const waitMs = oldest.expiresAt - this.#clock.now();
+    if (waitMs > 0) this.#arm(waitMs);
+    // Replies that have arrived win over deadlines that passed while the event loop was busy.
+    else this.#clock.afterReads(this.#expire);
+  };
+
+  readonly #expire = (): void => {
+    const now = this.#clock.now();
+    for (let item = this.#oldest; item !== undefined && item.expiresAt <= now; item = this.#oldest) {
+      this.remove(item);
+      item.expire();
+    }
+    if (this.#timer === undefined && this.#oldest !== undefined) this.#arm(this.#oldest.expiresAt - now);
+  };
+}
+
+/** The deadlines of all calls of a cluster. */
+export class Deadlines {
+  readonly #clock: Clock;
+  readonly #lists = new Map<number, DeadlineList>();
+  #recent: DeadlineList | undefined;
+  #now = 0;
+  #nowIsFresh = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** @param timeoutMs  More than 0. */
+  add(item: Expiring, timeoutMs: number): void {
+    let list = this.#recent;
+    if (list === undefined || list.timeoutMs !== timeoutMs) list = this.#listOf(timeoutMs);
+    if (!this.#nowIsFresh) {
+      // One reading of the clock a tick is enough.
+      this.#nowIsFresh = true;
+      this.#now = this.#clock.now();
+      this.#clock.nextTick(this.#stale);
+    }
+    list.add(item, this.#now);
+  }
+
+  close(): void {
+    for (const list of this.#lists.values()) list.cancelTimer();
+  }
+
+  readonly #stale = (): void => {
+    this.#nowIsFresh = false;
+  };
+
+  #listOf(timeoutMs: number): DeadlineList {
+    let list = this.#lists.get(timeoutMs);
+    if (list === undefined) {
+      list = new DeadlineList(timeoutMs, this.#clock);
+      this.#lists.set(timeoutMs, list);
+    }
+    this.#recent = list;
+    return list;
+  }
+}

@@ -1,0 +1,360 @@
+import type { Request } from "../connection/request.ts";
+import type { Environment } from "../environment.ts";
+import {
+  AuthError,
+  ClosedError,
+  DeadlineError,
+  ProtocolError,
+  RedirectionsError,
+  ReplyError,
+  UnavailableError,
+} from "../errors.ts";
+import type { Emitter } from "../events.ts";
+import { parseErrorReply, type Refusal } from "../protocol/error-reply.ts";
+import { formatAddress } from "../protocol/node-address.ts";
+import type { Remedy } from "../scripts/loaded-scripts.ts";
+import type { TopologyTracker } from "../topology/topology-tracker.ts";
+import { Call, type CallOwner, type History } from "./call.ts";
+import type { ClusterNode } from "./cluster-node.ts";
+import { Deadlines } from "./deadlines.ts";
+import { decideNextStep, type Failure, type NextStep } from "./next-step.ts";
+import type { NodeDirectory } from "./node-directory.ts";
+import { WaitingRoom } from "./waiting-room.ts";
+
+/** How long a call without a deadline may be refused, or wait for a node, before it is given up. */
+const PATIENCE_MS = 30_000;
+/** How often a slot without an owner is looked up again. */
+const MAX_OWNER_LOOKUPS = 3;
+
+type Retry = Extract<NextStep, { kind: "retry" }>;
+
+/**
+ * Sends calls, and sends them again: the only loop that does. A call that is served at once passes `send` and
+ * `Call.onReply` and nothing else; `decideNextStep` says what becomes of every other.
+ *
+ *   send -> lane ... reply ----------------------------------------------> settled
+ *             ^      error reply, or connection lost
+ *             |             v
+ *             '--- perform(decideNextStep(...)) -- reject ---------------> settled
+ */
+export class Dispatcher implements CallOwner {
+  readonly #directory: NodeDirectory;
+  readonly #tracker: () => TopologyTracker;
+  readonly #emitter: Emitter;
+  readonly #maxRedirections: number;
+  readonly #deadlines: Deadlines;
+  readonly #room: WaitingRoom;
+  /** Calls that are in no lane: they wait for a refresh, a load or their turn. */
+  readonly #parked = new Set<Call>();
+  #live = 0;
+  #closed: ClosedError | undefined;
+  #onIdle: () => void = () => {};
+
+  constructor(
+    environment: Environment,
+    directory: NodeDirectory,
+    tracker: () => TopologyTracker,
+    emitter: Emitter,
+    maxRedirections: number,
+  ) {
+    this.#directory = directory;
+    this.#tracker = tracker;
+    this.#emitter = emitter;
+    this.#maxRedirections = maxRedirections;
+    this.#deadlines = new Deadlines(environment.clock);
+    this.#room = new WaitingRoom(environment, (call) => {
+      this.#parked.delete(call);
+      this.#sendAgain(call);
+    });
+  }
+
+  /** First attempt of a call. */
+  send(call: Call): void {
+    this.#live++;
+    if (call.timeoutMs > 0) this.#deadlines.add(call, call.timeoutMs);
+    const node = call.slot < 0 ? this.#directory.anyPrimary() : this.#directory.ownerOf(call.slot);
+    if (node === undefined) {
+      this.#withoutOwner(call);
+      return;
+    }
+    const full = node.pool.refusalOf(call.frame.length);
+    if (full !== undefined) call.reject(full);
+    else this.#place(call, node);
+  }
+
+  /** Queues an attempt. */
+  #place(call: Call, node: ClusterNode): void {
+    const lane = node.pool.laneOf(call.slot);
+    const { registered } = call;
+    if (registered !== undefined) {
+      // A lane without a connection is given every script before it writes again.
+      if (lane.ready && node.scripts.needsLoad(registered, lane)) void node.scripts.loadOn(lane, registered);
+      call.stamp = node.scripts.stamp;
+    }
+    call.node = node;
+    call.lane = lane;
+    call.written = false;
+    if (!lane.ready && call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
+    lane.push(call);
+  }
+
+  /** The topology changed: calls that wait for a connection go, in order, to whoever owns their slot now. */
+  reroute(): void {
+    for (const { pool } of this.#directory.nodes) {
+      for (const lane of pool.lanes) if (!lane.ready) this.resend(lane.takeQueued());
+    }
+  }
+
+  /** The topology is fresh: calls that wait for their next attempt make it now. */
+  retryWaiting(): void {
+    this.#room.releaseAll();
+  }
+
+  /** Queues requests that were never written once more, in order. */
+  resend(requests: readonly Request[]): void {
+    for (const request of requests) {
+      if (request instanceof Call) this.#sendAgain(request);
+      // Whatever else was to be sent there, a new connection is prepared with it.
+      else request.onLost(new Error("the connection was lost before this was written"));
+    }
+  }
+
+  /** Resolves when no call is unsettled. */
+  async idle(): Promise<void> {
+    if (this.#live === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+
+  /** From now on a call that comes back is rejected; calls that are in no lane are rejected here. */
+  close(): void {
+    this.#closed = new ClosedError();
+    for (const call of this.#parked) call.reject(this.#closed);
+    this.#parked.clear();
+    this.#deadlines.close();
+  }
+
+  // What lanes report.
+
+  onSettled(_call: Call): void {
+    if (--this.#live === 0) this.#onIdle();
+  }
+
+  onRefused(call: Call, text: string): void {
+    const refusal = parseErrorReply(text);
+    const history = historyOf(call);
+    const node = call.node as ClusterNode;
+    history.refusal = text;
+    history.hops.push({ address: node.address, answer: text.slice(0, text.indexOf(" ")) || text });
+    call.written = false;
+    this.#decide(call, { kind: "refusal", refusal }, text);
+  }
+
+  onLost(call: Call, cause: Error): void {
+    if (this.#closed || cause instanceof ClosedError) {
+      call.reject(new ClosedError(call.outcomeSoFar));
+    } else if (cause instanceof AuthError) {
+      call.reject(cause);
+    } else {
+      const { written } = call;
+      historyOf(call).hops.push({ address: (call.node as ClusterNode).address, answer: "LOST" });
+      this.#decide(call, { kind: "lost", written }, cause);
+    }
+  }
+
+  onExpired(call: Call): void {
+    const { timeoutMs } = call;
+    // A call without a deadline is only given up while it is nowhere.
+    if (timeoutMs === 0 && call.written) return;
+    const { history, node } = call;
+    if (!call.written && history?.refusal) {
+      const cause = new ReplyError(history.refusal, "not-executed", call.script?.name);
+      call.reject(new DeadlineError(timeoutMs || PATIENCE_MS, "not-executed", cause));
+    } else if (!call.written && node && !node.pool.ready) {
+      call.reject(this.#unavailable(`${node.address} could not be reached within ${timeoutMs || PATIENCE_MS} ms`));
+    } else {
+      call.reject(new DeadlineError(timeoutMs || PATIENCE_MS, call.outcomeSoFar));
+    }
+  }
+
+  // The second attempt and all after it.
+
+  #decide(call: Call, failure: Failure, cause: string | Error): void {
+    const history = historyOf(call);
+    const node = call.node as ClusterNode;
+    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
+    const remedy = refusal?.kind === "noscript" ? this.#remedyFor(call) : undefined;
+    const step = decideNextStep(failure, {
+      slot: call.slot,
+      isScript: call.registered !== undefined,
+      runsCode: call.runsCode,
+      mayRepeat: call.mayRepeat,
+      node: node.info,
+      redirections: history.redirections,
+      maxRedirections: this.#maxRedirections,
+      asking: call.asking,
+      remedy: remedy?.kind,
+    });
+    this.#learn(step, call, refusal);
+    if (step.kind === "reject") this.#reject(call, step, cause, remedy);
+    else this.#retry(call, step, remedy);
+  }
+
+  #learn({ learned }: NextStep, call: Call, refusal: Refusal | undefined): void {
+    const node = call.node as ClusterNode;
+    if (refusal?.kind === "moved" || refusal?.kind === "ask") {
+      const host = refusal.host === "" ? node.info.host : refusal.host;
+      this.#emitter.emit("redirection", {
+        kind: refusal.kind === "moved" ? "MOVED" : "ASK",
+        slot: call.slot,
+        from: node.address,
+        to: formatAddress({ host, port: refusal.port }),
+        script: call.script?.name,
+      });
+    }
+    if (learned === "topology-stale") this.#tracker().refreshSoon("urgent");
+    else if (learned === "connection-stale") {
+      node.pool.replaceConnections();
+      this.#tracker().refreshSoon("urgent");
+    } else if (learned === "script-missing" && call.registered) {
+      const { name, sha } = call.registered;
+      this.#emitter.emit("scriptMissing", { address: node.address, script: call.script?.name ?? name, sha });
+    }
+  }
+
+  #reject(
+    call: Call,
+    step: Extract<NextStep, { kind: "reject" }>,
+    cause: string | Error,
+    remedy: Remedy | undefined,
+  ): void {
+    const script = call.script?.name;
+    if (step.why === "redirections") {
+      call.reject(new RedirectionsError(this.#maxRedirections, historyOf(call).hops));
+    } else if (step.why === "load" && remedy?.kind === "give-up") {
+      call.reject(new ReplyError(remedy.cause.reply, step.outcome, script));
+    } else if (typeof cause === "string") {
+      call.reject(new ReplyError(cause, step.outcome, script));
+    } else {
+      call.reject(cause instanceof ProtocolError ? new ProtocolError(cause.message, step.outcome) : cause);
+    }
+  }
+
+  #retry(call: Call, step: Retry, remedy: Remedy | undefined): void {
+    const history = historyOf(call);
+    const node = call.node as ClusterNode;
+    if (step.spends === "redirection") history.redirections++;
+    else history.retries++;
+    // A call without a deadline of its own is not tried for ever.
+    if (call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
+    call.asking = step.asking;
+    call.written = false;
+    this.#sendScriptAs(call, step.script, node);
+    if (step.script === "sha-after-load" && remedy?.kind === "wait") {
+      this.#park(call, remedy.done, () => this.#place(call, node));
+    } else if (step.when === "after-backoff") {
+      this.#enterRoom(call, history.retries);
+    } else if (step.to.kind === "named") {
+      this.#follow(call, formatAddress(step.to), step.learned === "slot-moved");
+    } else {
+      this.#place(call, node);
+    }
+  }
+
+  /** To the node that a redirection named, if the cluster says that it is one of its own. */
+  #follow(call: Call, address: string, moved: boolean): void {
+    const send = (node: ClusterNode) => {
+      if (moved) this.#tracker().slotMoved(call.slot, address);
+      this.#place(call, node);
+    };
+    const known = this.#directory.get(address);
+    if (known) {
+      send(known);
+      return;
+    }
+    const confirmed = this.#tracker()
+      .refreshUntil(() => this.#directory.get(address) !== undefined)
+      .catch(() => {});
+    this.#park(call, confirmed, () => {
+      const node = this.#directory.get(address);
+      if (node) send(node);
+      else {
+        call.asking = false;
+        this.#enterRoom(call, historyOf(call).redirections);
+      }
+    });
+  }
+
+  #enterRoom(call: Call, attempt: number): void {
+    this.#parked.add(call);
+    this.#room.enter(call, Math.max(0, attempt - 1));
+  }
+
+  /** After a wait. Through an ASK to the node it named, otherwise to the owner of the slot by now. */
+  #sendAgain(call: Call): void {
+    if (call.settled) return;
+    if (call.asking && call.node && this.#directory.get(call.node.address) === call.node) {
+      this.#place(call, call.node);
+      return;
+    }
+    call.asking = false;
+    const node = call.slot < 0 ? this.#directory.anyPrimary() : this.#directory.ownerOf(call.slot);
+    if (node) this.#place(call, node);
+    else this.#withoutOwner(call);
+  }
+
+  /** Nobody owns the slot, as far as is known: look again, a few times. */
+  #withoutOwner(call: Call): void {
+    const history = historyOf(call);
+    if (history.lookups++ >= MAX_OWNER_LOOKUPS) {
+      call.reject(this.#unavailable(`No node serves slot ${call.slot}`));
+      return;
+    }
+    const refreshed = this.#tracker()
+      .refresh()
+      .catch(() => {});
+    this.#park(call, refreshed, () => {
+      if (this.#directory.ownerOf(call.slot)) this.#sendAgain(call);
+      else this.#enterRoom(call, history.lookups + 2);
+    });
+  }
+
+  /** Holds a call that is in no lane until `ready`. */
+  #park(call: Call, ready: Promise<void>, then: () => void): void {
+    this.#parked.add(call);
+    void ready.then(() => {
+      this.#parked.delete(call);
+      if (!call.settled) then();
+    });
+  }
+
+  #remedyFor(call: Call): Remedy | undefined {
+    const { registered, lane, node } = call;
+    if (registered === undefined || lane === undefined || node === undefined) return undefined;
+    return node.scripts.remedyFor(registered, lane, call.stamp, historyOf(call).script === "load");
+  }
+
+  #sendScriptAs(call: Call, how: Retry["script"], node: ClusterNode): void {
+    const { registered } = call;
+    const history = historyOf(call);
+    history.script = how === "sha-after-load" ? "sha" : how;
+    if (registered === undefined) return;
+    if (how === "load" && call.lane?.ready) void node.scripts.loadOn(call.lane, registered);
+    if (how === "eval") {
+      call.frame = registered.evalFrame(call.frame);
+      node.scripts.loadedByEval(registered);
+    }
+  }
+
+  #unavailable(what: string): UnavailableError {
+    const causes = new Map<string, unknown>();
+    for (const { address, pool } of this.#directory.nodes) if (!pool.ready) causes.set(address, pool.cause);
+    return new UnavailableError(what, causes);
+  }
+}
+
+function historyOf(call: Call): History {
+  call.history ??= { redirections: 0, retries: 0, lookups: 0, hops: [], refusal: "", script: "sha" };
+  return call.history;
+}

@@ -1,0 +1,45 @@
+import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
+import type { Environment, Timer } from "../environment.ts";
+import type { Call } from "./call.ts";
+
+const RETRY: BackoffRange = { firstMs: 4, mostMs: 100 };
+
+/**
+ * Calls that were refused and try again after a while: those of a slot leave together, in the order of their refusals.
+ */
+export class WaitingRoom {
+  readonly #environment: Environment;
+  readonly #leave: (call: Call) => void;
+  readonly #bySlot = new Map<number, { readonly calls: Call[]; readonly timer: Timer }>();
+
+  constructor(environment: Environment, leave: (call: Call) => void) {
+    this.#environment = environment;
+    this.#leave = leave;
+  }
+
+  /** @param attempt  How many times the call has waited before. */
+  enter(call: Call, attempt: number): void {
+    const waiting = this.#bySlot.get(call.slot);
+    if (waiting) {
+      waiting.calls.push(call);
+      return;
+    }
+    const environment = this.#environment;
+    const waitMs = backoffMs(attempt, RETRY, environment.random());
+    const timer = environment.clock.setTimer(() => this.#release(call.slot), waitMs);
+    this.#bySlot.set(call.slot, { calls: [call], timer });
+  }
+
+  /** Something has changed: nobody needs to wait any longer. */
+  releaseAll(): void {
+    for (const slot of [...this.#bySlot.keys()]) this.#release(slot);
+  }
+
+  #release(slot: number): void {
+    const waiting = this.#bySlot.get(slot);
+    if (waiting === undefined) return;
+    this.#bySlot.delete(slot);
+    waiting.timer.cancel();
+    for (const call of waiting.calls) this.#leave(call);
+  }
+}

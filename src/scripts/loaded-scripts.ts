@@ -1,0 +1,209 @@
+import type { Connection } from "../connection/connection.ts";
+import type { Lane } from "../connection/lane.ts";
+import type { Request } from "../connection/request.ts";
+import { ConnectionLostError, ProtocolError, ReplyError } from "../errors.ts";
+import type { Reply } from "../protocol/reply.ts";
+import type { RegisteredScript, ScriptRegistry } from "./script-registry.ts";
+
+/**
+ * What is believed of one script on one node.
+ *
+ *   (absent) --load queued--> loading --its SHA-1 comes back--> held
+ *                                '------ an error comes back --> failed      connection lost while loading --> (absent)
+ *
+ * `stamp` orders loads and calls: a call whose stamp is lower was queued before the newest load took effect, so its
+ * NOSCRIPT says nothing about the script now.
+ */
+export type ScriptState =
+  | { readonly kind: "loading"; readonly lanes: readonly Lane[]; readonly stamp: number; readonly done: Promise<void> }
+  | { readonly kind: "held"; readonly stamp: number }
+  | { readonly kind: "failed"; readonly stamp: number; readonly cause: ReplyError };
+
+/** What to do about a NOSCRIPT. */
+export type Remedy =
+  /** The script is there by now: send the call again as it is. */
+  | { readonly kind: "replay" }
+  /** Another lane's load is under way: send the call again after it. */
+  | { readonly kind: "wait"; readonly done: Promise<void> }
+  /** Put a load in front of the call. */
+  | { readonly kind: "load" }
+  /** The node refuses SCRIPT LOAD: send the source with the call. */
+  | { readonly kind: "eval" }
+  /** The node cannot load it. */
+  | { readonly kind: "give-up"; readonly cause: ReplyError };
+
+/** Which of the registered scripts one node holds. */
+export class LoadedScripts {
+  /** By the script's index. */
+  readonly #states: (ScriptState | undefined)[] = [];
+  readonly #registry: ScriptRegistry;
+  #clock = 0;
+  #preparing: Promise<void> | undefined;
+
+  constructor(registry: ScriptRegistry) {
+    this.#registry = registry;
+  }
+
+  /** The stamp of a call that is queued now. */
+  get stamp(): number {
+    return this.#clock;
+  }
+
+  stateOf(script: RegisteredScript): ScriptState | undefined {
+    return this.#states[script.index];
+  }
+
+  /** Whether a call queued on `lane` now needs a load in front of it. */
+  needsLoad(script: RegisteredScript, lane: Lane): boolean {
+    const state = this.#states[script.index];
+    if (state === undefined) return true;
+    return state.kind === "loading" && !state.lanes.includes(lane);
+  }
+
+  /** Queues SCRIPT LOAD on `lane`. What is queued behind it on the same lane finds the script. */
+  loadOn(lane: Lane, script: RegisteredScript): Promise<void> {
+    const { request, done } = this.#load(script, lane);
+    lane.push(request);
+    return done;
+  }
+
+  /** A call that sends the source itself is queued: the script is there for what comes behind it. */
+  loadedByEval(script: RegisteredScript): void {
+    this.#states[script.index] = { kind: "held", stamp: ++this.#clock };
+  }
+
+  /**
+   * A call answered NOSCRIPT. `stamp` is the call's, `hadLoad` whether its last attempt brought a load of its own.
+   */
+  remedyFor(script: RegisteredScript, lane: Lane, stamp: number, hadLoad: boolean): Remedy {
+    const state = this.#states[script.index];
+    switch (state?.kind) {
+      case "loading":
+        if (!state.lanes.includes(lane)) return { kind: "wait", done: state.done };
+        return { kind: stamp < state.stamp ? "replay" : "load" };
+      case "held":
+        return { kind: stamp < state.stamp ? "replay" : "load" };
+      case "failed":
+        if (isDenied(state.cause)) return { kind: "eval" };
+        return hadLoad ? { kind: "give-up", cause: state.cause } : { kind: "load" };
+      default:
+        return { kind: "load" };
+    }
+  }
+
+  /**
+   * Makes belief true for every registered script on a fresh connection, and loads what is missing, in one write.
+   * Resolves when each is held or failed. Rejects when the connection goes. Lanes that come up together share one.
+   */
+  prepare(connection: Connection): Promise<void> {
+    const shared = (this.#preparing ?? Promise.reject()).catch(() => this.#prepare(connection));
+    const mine = shared.finally(() => {
+      if (this.#preparing === mine) this.#preparing = undefined;
+    });
+    this.#preparing = mine;
+    return mine;
+  }
+
+  async #prepare(connection: Connection): Promise<void> {
+    // Scripts that were registered meanwhile are prepared as well.
+    for (let first = 0; first < this.#registry.all.length; ) {
+      const scripts = this.#registry.all.slice(first);
+      first += scripts.length;
+      await this.ensure(connection, scripts);
+    }
+  }
+
+  /** Asks the node which of `scripts` it has, and loads the others, in one write. `lane` is whose connection it is. */
+  async ensure(connection: Connection, scripts: readonly RegisteredScript[], lane?: Lane): Promise<void> {
+    if (scripts.length === 0) return;
+    const asked = this.#clock;
+    const [exists] = connection.exchange(["SCRIPT", "EXISTS", ...scripts.map(({ sha }) => sha)]);
+    const found = await (exists as Promise<Reply>).catch((error: unknown) => {
+      // A user who may not ask may still be allowed to load.
+      if (error instanceof ReplyError) return [];
+      throw error;
+    });
+    const loads: Request[] = [];
+    const done: Promise<void>[] = [];
+    scripts.forEach((script, index) => {
+      const state = this.#states[script.index];
+      if (Array.isArray(found) && found[index] === 1) {
+        if (state?.kind !== "loading") this.#states[script.index] = { kind: "held", stamp: this.#clock };
+      } else if (lane && state?.kind === "loading") {
+        done.push(state.done);
+      } else if (state?.kind === "held" && state.stamp > asked) {
+        // Loaded since the question was asked.
+      } else {
+        const load = this.#load(script, lane);
+        loads.push(load.request);
+        done.push(load.done);
+      }
+    });
+    connection.writeFrom({ shift: () => loads.shift() }, true);
+    if (connection.closed) throw new ConnectionLostError(connection.address, "unknown");
+    await Promise.all(done);
+  }
+
+  #load(script: RegisteredScript, lane: Lane | undefined): { request: Request; done: Promise<void> } {
+    let settled!: () => void;
+    const done = new Promise<void>((resolve) => {
+      settled = resolve;
+    });
+    const stamp = ++this.#clock;
+    const earlier = this.#states[script.index];
+    const lanes = [...(earlier?.kind === "loading" ? earlier.lanes : []), ...(lane ? [lane] : [])];
+    const mine: ScriptState = { kind: "loading", lanes, stamp, done };
+    this.#states[script.index] = mine;
+    const finish = (outcome: ReplyError | "held" | "lost") => {
+      // A newer load has taken over.
+      if (this.#states[script.index] === mine) {
+        if (outcome === "lost") this.#states[script.index] = undefined;
+        else if (outcome === "held") this.#states[script.index] = { kind: "held", stamp };
+        else this.#states[script.index] = { kind: "failed", stamp, cause: outcome };
+      }
+      settled();
+    };
+    return { request: new LoadRequest(script, finish), done };
+  }
+}
+
+/** Whether the node refuses to load for want of a permission, whatever the script. */
+export function isDenied(cause: ReplyError): boolean {
+  return cause.reply.startsWith("NOPERM ");
+}
+
+class LoadRequest implements Request {
+  readonly frame: string;
+  readonly wantsBuffers = false;
+  readonly asking = false;
+  settled = false;
+  written = false;
+  readonly #sha: string;
+  readonly #finish: (outcome: ReplyError | "held" | "lost") => void;
+
+  constructor(script: RegisteredScript, finish: (outcome: ReplyError | "held" | "lost") => void) {
+    this.frame = script.loadFrame;
+    this.#sha = script.sha;
+    this.#finish = finish;
+  }
+
+  onReply(reply: Reply): void {
+    this.settled = true;
+    if (reply !== this.#sha) throw new ProtocolError("SCRIPT LOAD was answered by something else than the SHA-1.");
+    this.#finish("held");
+  }
+
+  onErrorReply(text: string): void {
+    this.settled = true;
+    this.#finish(new ReplyError(text, "not-executed"));
+  }
+
+  onUndecodable(): void {
+    this.onLost();
+  }
+
+  onLost(): void {
+    this.settled = true;
+    this.#finish("lost");
+  }
+}

@@ -1,0 +1,1 @@
+export { type ClusterOptions, type LocalCluster, type MoveSlots, startCluster } from "./start-cluster.ts";

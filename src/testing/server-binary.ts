@@ -1,0 +1,202 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { access, constants, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** A server program that runs on this machine. */
+export interface ServerBinary {
+  readonly path: string;
+  /** Folders with libraries that it needs and the system does not have. */
+  readonly libraryPath: string;
+  /** First line of its `--version`. */
+  readonly version: string;
+  /** Where it was found, for people. */
+  readonly source: "SLOTWIRE_SERVER" | "option" | "PATH" | "cache" | "packages";
+}
+
+const NAMES = ["redis-server", "valkey-server"];
+const FETCH_TIMEOUT_MS = 180_000;
+const LOCK_RETRY_MS = 200;
+
+/**
+ * Finds a server: `wanted`, `SLOTWIRE_SERVER`, the PATH, the cache folder, and last the distribution's packages, which
+ * are unpacked into the cache folder without being installed.
+ *
+ * @throws {Error} saying what to do, when there is none.
+ */
+export async function findServer(wanted?: string): Promise<ServerBinary> {
+  if (wanted !== undefined) return mustRun(wanted, "option");
+  const fromEnvironment = process.env.SLOTWIRE_SERVER;
+  if (fromEnvironment) return mustRun(fromEnvironment, "SLOTWIRE_SERVER");
+  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
+    for (const name of NAMES) {
+      const found = folder === "" ? undefined : await tryRun(join(folder, name), "", "PATH");
+      if (found) return found;
+    }
+  }
+  return (await fromCache("cache")) ?? (await fetchServer());
+}
+
+/** The folder that keeps a fetched server: `SLOTWIRE_CACHE`, or `slotwire` in the user's cache folder. */
+export function cacheFolder(): string {
+  const own = process.env.SLOTWIRE_CACHE;
+  if (own) return own;
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "slotwire");
+}
+
+async function mustRun(path: string, source: ServerBinary["source"]): Promise<ServerBinary> {
+  const found = await tryRun(path, "", source);
+  if (found) return found;
+  throw new Error(`${source} names ${path}, which is no server program that runs on this machine.`);
+}
+
+async function tryRun(
+  path: string,
+  libraryPath: string,
+  source: ServerBinary["source"],
+): Promise<ServerBinary | undefined> {
+  try {
+    await access(path, constants.X_OK);
+    const { stdout } = await run(path, ["--version"], { env: environmentFor(libraryPath), timeout: 10_000 });
+    return { path, libraryPath, source, version: stdout.split("\n")[0] ?? "" };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The environment in which a server finds its libraries. */
+export function environmentFor(libraryPath: string): NodeJS.ProcessEnv {
+  return libraryPath === "" ? process.env : { ...process.env, LD_LIBRARY_PATH: libraryPath };
+}
+
+async function fromCache(source: "cache" | "packages"): Promise<ServerBinary | undefined> {
+  const root = join(cacheFolder(), "server");
+  if (!existsSync(root)) return undefined;
+  const libraryPath = (await libraryFolders(root)).join(":");
+  for (const name of NAMES) {
+    const found = await tryRun(join(root, "usr", "bin", name), libraryPath, source);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** `lib` and `usr/lib`, and the folders by architecture in them. */
+async function libraryFolders(root: string): Promise<string[]> {
+  const folders: string[] = [];
+  for (const base of [join(root, "usr", "lib"), join(root, "lib")]) {
+    if (!existsSync(base)) continue;
+    for (const entry of await readdir(base, { withFileTypes: true })) {
+      if (entry.isDirectory() && entry.name.includes("linux")) folders.push(join(base, entry.name));
+    }
+    folders.push(base);
+  }
+  return folders;
+}
+
+/** Several test files may come here at once: one fetches, the others wait for it. */
+async function fetchServer(): Promise<ServerBinary> {
+  const aptGet = "/usr/bin/apt-get";
+  if (!existsSync(aptGet) || !existsSync("/usr/bin/dpkg-deb")) throw new Error(whatToDo());
+  await mkdir(cacheFolder(), { recursive: true });
+  const lock = join(cacheFolder(), "fetching");
+  const deadline = Date.now() + FETCH_TIMEOUT_MS;
+  while (!(await takeLock(lock))) {
+    if (Date.now() > deadline) throw new Error(whatToDo(`${lock} was held for too long by process ${lock}`));
+    await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
+  }
+  try {
+    const already = await fromCache("cache");
+    if (already) return already;
+    process.stderr.write("slotwire: no server on this machine; fetching one from the distribution's packages ...\n");
+    await fetchPackages(aptGet);
+    const fetched = await fromCache("packages");
+    if (fetched) return fetched;
+    throw new Error("the unpacked server does not run");
+  } catch (error) {
+    throw new Error(whatToDo(error instanceof Error ? error.message : String(error)), { cause: error });
+  } finally {
+    await rm(lock, { recursive: true, force: true });
+  }
+}
+
+/** A folder named after its owner's process: a lock whose owner is gone is nobody's. */
+async function takeLock(lock: string): Promise<boolean> {
+  try {
+    await mkdir(lock);
+    await writeFile(join(lock, String(process.pid)), "");
+    return true;
+  } catch {
+    const [owner] = await readdir(lock).catch(() => []);
+    if (owner !== undefined && !isAlive(Number(owner))) await rm(lock, { recursive: true, force: true });
+    return false;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Downloads with lists and caches of our own, so that neither root nor an up-to-date system is needed. */
+async function fetchPackages(aptGet: string): Promise<void> {
+  const work = await mkdtemp(join(cacheFolder(), "apt-"));
+  try {
+    await mkdir(join(work, "lists", "partial"), { recursive: true });
+    await mkdir(join(work, "archives", "partial"), { recursive: true });
+    const options = [
+      `Dir::State::lists=${join(work, "lists")}`,
+      `Dir::Cache=${work}`,
+      `Dir::Cache::archives=${join(work, "archives")}`,
+      "Debug::NoLocking=true",
+      "APT::Sandbox::User=root",
+      "Acquire::Languages=none",
+      "Acquire::http::Timeout=20",
+      "Acquire::https::Timeout=20",
+      ...distributionSources(),
+    ].flatMap((option) => ["-o", option]);
+    const settings = { timeout: FETCH_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 };
+    // One source that does not answer is no reason to give up: what is missing shows when the packages are asked for.
+    await run(aptGet, [...options, "update", "-qq"], settings).catch(() => {});
+    const install = ["install", "--download-only", "-y", "-qq", "--no-install-recommends"];
+    await run(aptGet, [...options, ...install, "redis-server"], settings).catch(() =>
+      run(aptGet, [...options, ...install, "valkey-server"], settings),
+    );
+    const unpacked = join(work, "root");
+    await mkdir(unpacked);
+    for (const file of await readdir(join(work, "archives"))) {
+      if (file.endsWith(".deb"))
+        await run("/usr/bin/dpkg-deb", ["-x", join(work, "archives", file), unpacked], settings);
+    }
+    await rm(join(cacheFolder(), "server"), { recursive: true, force: true });
+    await rename(unpacked, join(cacheFolder(), "server"));
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** Only the distribution's own sources, where they stand in a file of their own: others may be slow or closed. */
+function distributionSources(): string[] {
+  const own = ["debian.sources", "ubuntu.sources"]
+    .map((name) => join("/etc/apt/sources.list.d", name))
+    .find((path) => existsSync(path));
+  return own ? [`Dir::Etc::sourcelist=${own}`, "Dir::Etc::sourceparts=-"] : [];
+}
+
+function whatToDo(reason?: string): string {
+  return [
+    `No redis-server or valkey-server was found${reason === undefined ? "" : `, and none could be fetched: ${reason.trim()}`}`,
+    "Install one, or name one in SLOTWIRE_SERVER:",
+    "  Debian, Ubuntu   apt-get install redis-server",
+    "  Fedora           dnf install valkey",
+    "  macOS            brew install redis",
+    "  Docker           docker compose -f docker/compose.yaml up, for a cluster to connect to",
+  ].join("\n");
+}

@@ -1,0 +1,173 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Connection } from "../connection/connection.ts";
+import { nodeEnvironment } from "../connection/node-environment.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+import { environmentFor, type ServerBinary } from "./server-binary.ts";
+
+const HOST = "127.0.0.1";
+/** A cluster node's second port, for the other nodes. */
+const BUS_OFFSET = 10_000;
+const START_TIMEOUT_MS = 10_000;
+
+/**
+ * The servers of one cluster, and their folder. A guard process outlives us by a moment: when this process ends, in
+ * whatever way, it ends the servers and removes the folder.
+ */
+export class ServerHerd {
+  readonly folder: string;
+  readonly #guard: ChildProcess;
+
+  constructor() {
+    this.folder = mkdtempSync(join(tmpdir(), "slotwire-"));
+    // Reads process ids until our end of the pipe closes. Ctrl-C reaches it as well and must not end it early.
+    const script = `trap '' INT TERM HUP; pids=; while read -r pid; do pids="$pids $pid"; done; kill -9 $pids 2>/dev/null; rm -rf "$1"`;
+    this.#guard = spawn("/bin/sh", ["-c", script, "slotwire-guard", this.folder], {
+      stdio: ["pipe", "ignore", "ignore"],
+      detached: true,
+    });
+    this.#guard.unref();
+    this.#guard.on("error", () => {});
+    this.#guard.stdin?.on("error", () => {});
+    (this.#guard.stdin as unknown as { unref(): void }).unref();
+  }
+
+  watch(pid: number): void {
+    this.#guard.stdin?.write(`${pid}\n`);
+  }
+
+  /** Ends the guard, which ends what is left. */
+  async release(): Promise<void> {
+    const ended = new Promise<void>((resolve) => {
+      if (this.#guard.exitCode !== null) resolve();
+      else this.#guard.once("exit", () => resolve());
+    });
+    this.#guard.ref();
+    this.#guard.stdin?.end();
+    await ended;
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** One server process in cluster mode, on a free loopback port. */
+export class ServerProcess {
+  readonly host = HOST;
+  readonly port: number;
+  readonly pid: number;
+  readonly #exited: Promise<void>;
+  readonly #log: string;
+  #alive = true;
+
+  private constructor(port: number, child: ChildProcess, log: string) {
+    this.port = port;
+    this.pid = child.pid as number;
+    this.#log = log;
+    this.#exited = new Promise((resolve) => {
+      child.once("exit", () => {
+        this.#alive = false;
+        resolve();
+      });
+    });
+  }
+
+  static async start(herd: ServerHerd, binary: ServerBinary, args: readonly string[]): Promise<ServerProcess> {
+    const port = await freePort();
+    const folder = join(herd.folder, String(port));
+    await mkdir(folder);
+    const log = join(folder, "server.log");
+    const out = openSync(log, "a");
+    const own = ["--port", String(port), "--bind", HOST, "--dir", folder, "--save", "", "--appendonly", "no"];
+    const cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"];
+    const child = spawn(binary.path, [...own, ...cluster, ...args], {
+      cwd: folder,
+      env: environmentFor(binary.libraryPath),
+      stdio: ["ignore", out, out],
+      // A group of its own: Ctrl-C on the terminal is for us, and we end the servers when we are done.
+      detached: true,
+    });
+    if (child.pid === undefined) {
+      await new Promise((_, reject) => child.once("error", reject));
+    }
+    child.unref();
+    herd.watch(child.pid as number);
+    const server = new ServerProcess(port, child, log);
+    await server.#ready();
+    return server;
+  }
+
+  get address(): string {
+    return `${this.host}:${this.port}`;
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** One command on a connection of its own. */
+  async command(...args: readonly Argument[]): Promise<Reply> {
+    const connection = await this.#connect();
+    try {
+      return (await connection.exchange(args)[0]) as Reply;
+    } finally {
+      connection.close(new Error("done"));
+    }
+  }
+
+  signal(name: "SIGSTOP" | "SIGCONT"): void {
+    process.kill(this.pid, name);
+  }
+
+  async kill(): Promise<void> {
+    if (this.#alive) process.kill(this.pid, "SIGKILL");
+    await this.#exited;
+  }
+
+  #connect(): Promise<Connection> {
+    return Connection.open({
+      address: this.address,
+      endpoint: { host: this.host, port: this.port },
+      environment: nodeEnvironment,
+      connectTimeoutMs: START_TIMEOUT_MS,
+      connectionName: undefined,
+      credentials: () => undefined,
+    });
+  }
+
+  async #ready(): Promise<void> {
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    for (;;) {
+      try {
+        await this.command("PING");
+        return;
+      } catch (error) {
+        if (!this.#alive || Date.now() > deadline) {
+          const log = readFileSync(this.#log, "utf8").trim().split("\n").slice(-5).join("\n");
+          throw new Error(`The server on port ${this.port} did not start. Its log ends with:\n${log}`, {
+            cause: error,
+          });
+        }
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }
+}
+
+/** A port that is free together with its bus port. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 11_000 + Math.floor(Math.random() * 20_000);
+    if ((await isFree(port)) && (await isFree(port + BUS_OFFSET))) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, HOST, () => server.close(() => resolve(true)));
+  });
+}

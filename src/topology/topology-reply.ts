@@ -1,0 +1,153 @@
+import { ProtocolError } from "../errors.ts";
+import { SLOT_COUNT } from "../protocol/hash-slot.ts";
+import { formatAddress, isUnknownHost, type NodeAddress, parseAddress } from "../protocol/node-address.ts";
+import type { Reply } from "../protocol/reply.ts";
+import type { TopologyDescription } from "./topology.ts";
+
+/*
+ * What servers answer to CLUSTER SHARDS (7.0 on) and CLUSTER NODES, as a description. Replies are not trusted: what
+ * makes no sense is a ProtocolError, a node that cannot be reached by its entry is left out.
+ */
+
+type Node = TopologyDescription["nodes"][number];
+type Slots = TopologyDescription["slots"][number];
+
+/**
+ * Reads a reply to CLUSTER SHARDS.
+ * @param answeredBy  Whom a missing or unknown host means.
+ * @see https://redis.io/docs/latest/commands/cluster-shards/
+ */
+export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: boolean): TopologyDescription {
+  const nodes: Node[] = [];
+  const slots: Slots[] = [];
+  for (const shard of list(reply, "CLUSTER SHARDS")) {
+    const fields = fieldsOf(shard);
+    const entries = list(fields.get("nodes"), "nodes").map(fieldsOf);
+    const bounds = list(fields.get("slots"), "slots").map((bound) => slotNumber(bound));
+    if (bounds.length % 2 !== 0) throw nonsense("an odd number of slot bounds");
+    const primaryEntry = entries.find((entry) => entry.get("role") === "master" && entry.get("health") !== "fail");
+    const primary = primaryEntry ?? entries.find((entry) => entry.get("role") === "master");
+    const primaryAddress = primary && addressOf(primary, answeredBy, tls);
+    for (const entry of entries) {
+      const address = addressOf(entry, answeredBy, tls);
+      if (address === undefined) continue;
+      const isPrimary = entry.get("role") === "master";
+      const health = entry.get("health");
+      if (entry === primary) {
+        for (let index = 0; index < bounds.length; index += 2) {
+          const [start, end] = [bounds[index] as number, bounds[index + 1] as number];
+          if (start > end) throw nonsense(`slots ${start} to ${end}`);
+          slots.push({ owner: nodes.length, start, end });
+        }
+      }
+      nodes.push({
+        id: String(entry.get("id")),
+        ...address,
+        role: isPrimary ? "primary" : "replica",
+        primary: isPrimary || primaryAddress === undefined ? undefined : formatAddress(primaryAddress),
+        health: health === "fail" || health === "loading" ? health : "online",
+      });
+    }
+  }
+  return checked({ nodes, slots });
+}
+
+/**
+ * Reads a reply to CLUSTER NODES: `id host:port@bus,hostname flags primary-id ping pong epoch link slot...`
+ * @see https://redis.io/docs/latest/commands/cluster-nodes/
+ */
+export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress): TopologyDescription {
+  if (typeof reply !== "string") throw nonsense("CLUSTER NODES that is no text");
+  const entries = reply
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .map((line) => {
+      const [id, at, flags, primaryId, , , , , ...ranges] = line.trim().split(" ");
+      if (id === undefined || at === undefined || flags === undefined) throw nonsense("a CLUSTER NODES line too short");
+      return { id, address: nodesAddress(at, answeredBy), flags: flags.split(","), primaryId, ranges };
+    })
+    .filter(({ address, flags }) => address && !flags.includes("noaddr") && !flags.includes("handshake"));
+  const addresses = new Map(entries.map(({ id, address }) => [id, formatAddress(address as NodeAddress)]));
+  const slots: Slots[] = [];
+  const nodes = entries.map(({ id, address, flags, primaryId, ranges }, owner): Node => {
+    const isPrimary = flags.includes("master");
+    // [slot->-id] and [slot-<-id] are slots on the move: still of the node that lists them without brackets.
+    for (const range of isPrimary ? ranges.filter((text) => !text.startsWith("[")) : []) {
+      const [start, end = start] = range.split("-");
+      slots.push({ owner, start: slotNumber(start ?? ""), end: slotNumber(end ?? "") });
+    }
+    return {
+      id,
+      ...(address as NodeAddress),
+      role: isPrimary ? "primary" : "replica",
+      primary: isPrimary ? undefined : addresses.get(primaryId ?? ""),
+      health: flags.includes("fail") ? "fail" : "online",
+    };
+  });
+  return checked({ nodes, slots });
+}
+
+/** A server without cluster mode owns every slot. */
+export function singleNode(answeredBy: NodeAddress): TopologyDescription {
+  const node: Node = { id: "", ...answeredBy, role: "primary", primary: undefined, health: "online" };
+  return { nodes: [node], slots: [{ owner: 0, start: 0, end: SLOT_COUNT - 1 }] };
+}
+
+function addressOf(entry: Map<string, Reply>, answeredBy: NodeAddress, tls: boolean): NodeAddress | undefined {
+  const port = Number((tls ? entry.get("tls-port") : entry.get("port")) ?? entry.get("port") ?? entry.get("tls-port"));
+  if (!Number.isInteger(port) || port < 1 || port > 65535) return undefined;
+  // `endpoint` is what the server wants clients to use; null or "?" there: the host that answered.
+  const endpoint = entry.get("endpoint") as string | null | undefined;
+  return { host: isUnknownHost(endpoint) ? answeredBy.host : String(endpoint), port };
+}
+
+function nodesAddress(text: string, answeredBy: NodeAddress): NodeAddress | undefined {
+  const address = parseAddress(text.split(",")[0]?.split("@")[0] ?? "");
+  return address && isUnknownHost(address.host) ? { host: answeredBy.host, port: address.port } : address;
+}
+
+function checked(description: TopologyDescription): TopologyDescription {
+  const { nodes } = description;
+  if (nodes.length === 0) throw nonsense("a topology without nodes");
+  // Two entries for one address: a node that came back under a new id. The living one counts.
+  const byAddress = new Map<string, number>();
+  const keep = nodes.map((node, index) => {
+    const address = formatAddress(node);
+    const earlier = byAddress.get(address);
+    if (earlier === undefined || nodes[earlier]?.health === "fail") byAddress.set(address, index);
+    return address;
+  });
+  if (byAddress.size === nodes.length) return description;
+  const kept = [...byAddress.values()].sort((a, b) => a - b);
+  return {
+    nodes: kept.map((index) => nodes[index] as Node),
+    slots: description.slots.map((range) => ({
+      ...range,
+      owner: kept.indexOf(byAddress.get(keep[range.owner] as string) as number),
+    })),
+  };
+}
+
+function fieldsOf(reply: Reply): Map<string, Reply> {
+  const flat = list(reply, "a map");
+  const fields = new Map<string, Reply>();
+  for (let index = 0; index + 1 < flat.length; index += 2) fields.set(String(flat[index]), flat[index + 1] as Reply);
+  return fields;
+}
+
+function list(reply: Reply | undefined, what: string): Reply[] {
+  if (!Array.isArray(reply)) throw nonsense(`${what} that is no array`);
+  return reply;
+}
+
+function slotNumber(value: Reply): number {
+  const slot = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+  if (typeof slot !== "number" || !Number.isInteger(slot) || slot < 0 || slot >= SLOT_COUNT) {
+    throw nonsense("a slot out of range");
+  }
+  return slot;
+}
+
+function nonsense(what: string): ProtocolError {
+  return new ProtocolError(`The cluster's description cannot be used: ${what}.`);
+}

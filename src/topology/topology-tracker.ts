@@ -1,0 +1,227 @@
+import type { Connection } from "../connection/connection.ts";
+import type { Environment, Timer } from "../environment.ts";
+import { ReplyError, UnavailableError } from "../errors.ts";
+import { CLUSTER_DISABLED, isUnknownCommand } from "../protocol/error-reply.ts";
+import type { NodeAddress } from "../protocol/node-address.ts";
+import { Topology, type TopologyDescription } from "./topology.ts";
+import { parseClusterNodes, parseClusterShards, singleNode } from "./topology-reply.ts";
+
+/** Someone who can be asked for the topology. */
+export interface Informant {
+  readonly address: string;
+  /** Who is meant when the answer names no host. */
+  readonly answersAs: NodeAddress;
+  /** A connection that is open, or will be; whether to close it afterwards. */
+  connect(): Promise<{ connection: Connection; temporary: boolean }>;
+}
+
+/** After this silence the next informant is asked as well. */
+const HEDGE_MS = 200;
+/** A MOVED has patched its slot already, so the rest can wait for a burst to end. */
+const DEBOUNCE_MS = 100;
+/** Between refreshes that only confirm what MOVED said. */
+const SETTLED_SPACING_MS = 1000;
+/** Between refreshes while calls wait for the cluster to mend; a cluster that has been broken for long is asked less. */
+const URGENT_SPACING_MS = 100;
+const BROKEN_SPACING_MS = 1000;
+const BROKEN_AFTER_MS = 15_000;
+
+/** What a tracker needs from its owner. */
+export interface TrackerOptions {
+  readonly environment: Environment;
+  readonly tls: boolean;
+  /** Milliseconds between background refreshes, 0 for none. */
+  readonly intervalMs: number;
+  /** How long one informant may stay silent. */
+  readonly answerTimeoutMs: number;
+  /** Who may be asked, best first. */
+  informants(): readonly Informant[];
+  /** Whether calls wait for the cluster to mend, so that it has to be asked again soon. */
+  unsettled(): boolean;
+  /** Called with every topology that differs from the one before it. */
+  onChange(current: Topology, previous: Topology, how: "patched" | "refreshed"): void;
+}
+
+/**
+ * Holds the current topology and finds out when it changes. One query at a time, however many ask for it.
+ */
+export class TopologyTracker {
+  readonly #options: TrackerOptions;
+  #current: Topology;
+  #running: Promise<void> | undefined;
+  #scheduled: { timer: Timer; at: number } | undefined;
+  #interval: Timer | undefined;
+  #lastStart = Number.NEGATIVE_INFINITY;
+  /** When nothing was known to be broken last. */
+  #settledAt: number;
+  #closed = false;
+
+  constructor(initial: Topology, options: TrackerOptions) {
+    this.#current = initial;
+    this.#options = options;
+    this.#settledAt = options.environment.clock.now();
+    this.#armInterval();
+  }
+
+  get current(): Topology {
+    return this.#current;
+  }
+
+  /** One slot is elsewhere: takes effect at once, and is confirmed soon. */
+  slotMoved(slot: number, address: string): void {
+    this.#publish(this.#current.withSlotMoved(slot, address), "patched");
+    this.refreshSoon("settled");
+  }
+
+  /**
+   * Asks for a refresh without waiting for it. `urgent` while calls wait for the cluster to mend, `settled` to confirm
+   * what is known.
+   */
+  refreshSoon(why: "settled" | "urgent"): void {
+    if (this.#closed) return;
+    const { environment } = this.#options;
+    const { clock } = environment;
+    const now = clock.now();
+    const urgentSpacing = now - this.#settledAt < BROKEN_AFTER_MS ? URGENT_SPACING_MS : BROKEN_SPACING_MS;
+    const spacing = why === "urgent" ? urgentSpacing : SETTLED_SPACING_MS;
+    const debounce = why === "urgent" ? 0 : DEBOUNCE_MS;
+    const at = Math.max(now + debounce, this.#lastStart + spacing) + environment.random() * (debounce / 2);
+    if (this.#scheduled) {
+      if (this.#scheduled.at <= at) return;
+      this.#scheduled.timer.cancel();
+    }
+    const timer = clock.setTimer(() => {
+      this.#scheduled = undefined;
+      this.refresh().catch(() => {});
+    }, at - now);
+    this.#scheduled = { timer, at };
+  }
+
+  /** Refreshes now, or joins the query that is under way. Rejects when nobody could be asked. */
+  refresh(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#running ??= this.#query().finally(() => {
+      this.#running = undefined;
+      if (this.#options.unsettled()) this.refreshSoon("urgent");
+      else this.#settledAt = this.#options.environment.clock.now();
+    });
+    return this.#running;
+  }
+
+  /** Refreshes now, and once more when `found` is not true then and the query had begun before this call. */
+  async refreshUntil(found: () => boolean): Promise<void> {
+    const joined = this.#running !== undefined;
+    await this.refresh();
+    if (joined && !found()) await this.refresh();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#interval?.cancel();
+    this.#scheduled?.timer.cancel();
+  }
+
+  async #query(): Promise<void> {
+    this.#lastStart = this.#options.environment.clock.now();
+    const description = await askForTopology(this.#options.informants(), this.#options);
+    if (!this.#closed) this.#publish(Topology.from(description), "refreshed");
+  }
+
+  #publish(topology: Topology, how: "patched" | "refreshed"): void {
+    const previous = this.#current;
+    if (topology === previous || topology.equals(previous)) return;
+    this.#current = topology;
+    this.#options.onChange(topology, previous, how);
+  }
+
+  #armInterval(): void {
+    const { intervalMs, environment } = this.#options;
+    if (intervalMs === 0) return;
+    const jittered = intervalMs * (0.9 + 0.2 * environment.random());
+    this.#interval = environment.clock.setTimer(
+      () => {
+        this.refresh().catch(() => {});
+        this.#armInterval();
+      },
+      jittered,
+      true,
+    );
+  }
+}
+
+/** What `askForTopology` needs to know. */
+export type AskOptions = Pick<TrackerOptions, "environment" | "tls" | "answerTimeoutMs">;
+
+/**
+ * Asks one informant after the other, the next one early when one is silent; the first usable answer counts.
+ * @throws {UnavailableError} with the cause of each, when none had one.
+ */
+export async function askForTopology(
+  informants: readonly Informant[],
+  options: AskOptions,
+): Promise<TopologyDescription> {
+  const { clock } = options.environment;
+  const causes = new Map<string, unknown>();
+  const asked: Promise<TopologyDescription | undefined>[] = [];
+  let answer: TopologyDescription | undefined;
+  for (const informant of informants) {
+    const one = askOne(informant, options).then(
+      (description) => {
+        answer ??= description;
+        return description;
+      },
+      (cause: unknown) => {
+        causes.set(informant.address, cause);
+        return undefined;
+      },
+    );
+    asked.push(one);
+    let patience: Timer | undefined;
+    const silence = new Promise<void>((resolve) => {
+      patience = clock.setTimer(resolve, HEDGE_MS);
+    });
+    await Promise.race([one, silence]);
+    patience?.cancel();
+    if (answer) return answer;
+  }
+  // All have been asked and some are silent still: the first that speaks up.
+  await new Promise<void>((resolve) => {
+    for (const one of asked) one.then((description) => description && resolve());
+    void Promise.all(asked).then(() => resolve());
+  });
+  if (answer) return answer;
+  throw new UnavailableError("No node could be asked for the cluster's topology", causes);
+}
+
+async function askOne(
+  informant: Informant,
+  { environment, tls, answerTimeoutMs }: AskOptions,
+): Promise<TopologyDescription> {
+  const { connection, temporary } = await informant.connect();
+  let timer: Timer | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = environment.clock.setTimer(
+      () => reject(new Error(`no answer within ${answerTimeoutMs} ms`)),
+      answerTimeoutMs,
+    );
+  });
+  try {
+    return await Promise.race([describe(connection, informant.answersAs, tls), late]);
+  } finally {
+    timer?.cancel();
+    if (temporary) connection.close(new Error("no longer needed"));
+  }
+}
+
+async function describe(connection: Connection, answersAs: NodeAddress, tls: boolean): Promise<TopologyDescription> {
+  try {
+    const [shards] = connection.exchange(["CLUSTER", "SHARDS"]);
+    return parseClusterShards((await shards) as never, answersAs, tls);
+  } catch (error) {
+    if (!(error instanceof ReplyError)) throw error;
+    if (error.reply === CLUSTER_DISABLED) return singleNode(answersAs);
+    if (!isUnknownCommand(error.reply)) throw error;
+    const [nodes] = connection.exchange(["CLUSTER", "NODES"]);
+    return parseClusterNodes((await nodes) as never, answersAs);
+  }
+}
