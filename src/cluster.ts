@@ -7,9 +7,10 @@ import { type ConnectOptions, resolveOptions, wholeNumber } from "./options.ts";
 import { binaryOf, bulk, encodeCommand, kindOf } from "./protocol/encode.ts";
 import { slotOf, slotOfKeys } from "./protocol/hash-slot.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
-import { Call, type CallDescription } from "./routing/call.ts";
+import { Call, type CallKind } from "./routing/call.ts";
 import { traitsOf } from "./routing/command.ts";
 import { isScript, type KeysOf, type Script } from "./scripts/script.ts";
+import type { RegisteredScript } from "./scripts/script-registry.ts";
 import type { Topology } from "./topology/topology.ts";
 
 /** Defaults for calls, or for one call. */
@@ -66,6 +67,7 @@ export async function connectIn(environment: Environment, options: ConnectOption
 export class Cluster {
   readonly #client: Client;
   readonly #defaults: Defaults;
+  readonly #kinds = new Map<Script, CallKind>();
 
   /** @internal */
   constructor(client: Client, defaults: Defaults) {
@@ -94,7 +96,7 @@ export class Cluster {
   ): Promise<T> {
     try {
       this.#check(options);
-      return this.#start(this.#describeRun(script as unknown as Script, keys, args, options), options);
+      return this.#startRun(script as unknown as Script, keys, args, options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -110,16 +112,16 @@ export class Cluster {
     try {
       this.#check(undefined);
       const { keys, readOnly, runsCode } = traitsOf(name, args);
-      return this.#start({
-        frame: encodeCommand([name, ...args]),
-        slot: keys.length === 0 ? -1 : slotOfKeys(keys),
+      const kind: CallKind = {
+        owner: this.#client.dispatcher,
         wantsBuffers: this.#defaults.replies === "buffer",
         mayRepeat: readOnly,
         runsCode,
         script: undefined,
         registered: undefined,
-        timeoutMs: this.#defaults.timeoutMs,
-      });
+      };
+      const slot = keys.length === 0 ? -1 : slotOfKeys(keys);
+      return this.#start(kind, encodeCommand([name, ...args]), slot, undefined);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -203,13 +205,14 @@ export class Cluster {
     await this.close();
   }
 
-  #describeRun(
+  #startRun<T>(
     script: Script,
     keys: readonly Argument[],
     args: readonly Argument[],
     options: CallOptions | undefined,
-  ): CallDescription {
-    if (!isScript(script)) {
+  ): Promise<T> {
+    const known = this.#kinds.get(script);
+    if (known === undefined && !isScript(script)) {
       throw new InvalidArgumentError(`run: the script is ${kindOf(script)}; accepted is what defineScript returns.`);
     }
     if (!Array.isArray(keys) || !Array.isArray(args)) {
@@ -224,36 +227,41 @@ export class Cluster {
     let tail = "";
     for (let index = 0; index < keys.length; index++) tail += bulk(binaryOf(keys[index], "key", index));
     for (let index = 0; index < args.length; index++) tail += bulk(binaryOf(args[index], "argument", index));
-    const { timeoutMs, replies } = this.#defaults;
-    const timeout = options?.timeout;
-    const registered = this.#client.registered(script, slot);
-    return {
-      frame: registered.head(keys.length, args.length) + tail,
-      slot,
-      wantsBuffers: (replies ?? script.replies) === "buffer",
+    const kind = known ?? this.#kindOf(script, slot);
+    const head = (kind.registered as RegisteredScript).head(keys.length, args.length);
+    return this.#start(kind, head + tail, slot, options);
+  }
+
+  /** Registers a script that this view meets for the first time. */
+  #kindOf(script: Script, slot: number): CallKind {
+    const kind: CallKind = {
+      owner: this.#client.dispatcher,
+      wantsBuffers: (this.#defaults.replies ?? script.replies) === "buffer",
       mayRepeat: script.idempotent,
       runsCode: true,
       script,
-      registered,
-      timeoutMs:
-        timeout === undefined ? timeoutMs : wholeNumber("timeout", timeout, { fallback: timeoutMs, ...TIMEOUT_BOUNDS }),
+      registered: this.#client.registered(script, slot),
     };
+    this.#kinds.set(script, kind);
+    return kind;
   }
 
   /** Before anything is encoded or registered: whether a call may be made at all. */
   #check(options: CallOptions | undefined): void {
     this.#refuseWhenClosed();
+    if (options?.timeout !== undefined) wholeNumber("timeout", options.timeout, { fallback: 0, ...TIMEOUT_BOUNDS });
     const signal = options?.signal ?? this.#defaults.signal;
     if (signal === undefined) return;
     checkSignal(signal);
     if (signal.aborted) throw new AbortedError("not-executed", signal.reason);
   }
 
-  #start<T>(description: CallDescription, options?: CallOptions): Promise<T> {
-    const { dispatcher, signals } = this.#client;
-    const promise = new Promise<T>(capture as never);
-    const call = new Call(dispatcher, description, resolveNext, rejectNext);
+  #start<T>(kind: CallKind, frame: string, slot: number, options: CallOptions | undefined): Promise<T> {
+    const timeoutMs = options?.timeout ?? this.#defaults.timeoutMs;
     const signal = options?.signal ?? this.#defaults.signal;
+    const promise = new Promise<T>(capture as never);
+    const call = new Call(kind, frame, slot, timeoutMs, resolveNext, rejectNext);
+    const { dispatcher, signals } = this.#client;
     if (signal !== undefined) signals.listen(signal, call);
     dispatcher.send(call);
     return promise;

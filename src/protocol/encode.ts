@@ -15,6 +15,14 @@ export function bulk(binary: string): string {
   return `${length < BULK_HEADS.length ? BULK_HEADS[length] : `$${length}\r\n`}${binary}\r\n`;
 }
 
+/**
+ * The same binary string in one piece. Joined strings are trees to V8, walked at each write: worth undoing once for
+ * what is sent often.
+ */
+export function inOnePiece(binary: string): string {
+  return Buffer.from(binary, "latin1").toString("latin1");
+}
+
 /** A command as a RESP array of bulk strings. @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
 export function encodeCommand(args: readonly Argument[]): string {
   let frame = `*${args.length}\r\n`;

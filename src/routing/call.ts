@@ -7,21 +7,17 @@ import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { DeadlineList, Expiring } from "./deadlines.ts";
 
-/** What a call is, before it is sent anywhere. */
-export interface CallDescription {
-  /** The encoded command, by SHA-1 for a script. */
-  readonly frame: string;
-  /** -1 without keys. */
-  readonly slot: number;
+/** What calls of one kind have in common: one object for all runs of a script through a view, or for one command. */
+export interface CallKind {
+  readonly owner: CallOwner;
   readonly wantsBuffers: boolean;
+  /** May be written again when nobody knows whether it ran. */
   readonly mayRepeat: boolean;
   /** Runs Lua or a function. */
   readonly runsCode: boolean;
   /** The handle and its entry in the registry, when a script is run by its SHA-1. */
   readonly script: Script | undefined;
   readonly registered: RegisteredScript | undefined;
-  /** The call's whole life in milliseconds, 0 for no limit. */
-  readonly timeoutMs: number;
 }
 
 /** What has happened to a call that was not served at once. */
@@ -50,13 +46,12 @@ export interface CallOwner {
  * Kept small and flat: there is one for each call in flight.
  */
 export class Call implements Request, Expiring {
+  readonly kind: CallKind;
+  /** The encoded command, by SHA-1 for a script. */
   frame: string;
+  /** -1 without keys. */
   readonly slot: number;
-  readonly wantsBuffers: boolean;
-  readonly mayRepeat: boolean;
-  readonly runsCode: boolean;
-  readonly script: Script | undefined;
-  readonly registered: RegisteredScript | undefined;
+  /** The call's whole life in milliseconds, 0 for no limit. */
   readonly timeoutMs: number;
   settled = false;
 
@@ -64,7 +59,6 @@ export class Call implements Request, Expiring {
   written = false;
   asking = false;
   node: ClusterNode | undefined = undefined;
-  lane: Lane | undefined = undefined;
   /** See `LoadedScripts`. */
   stamp = 0;
   /** Undefined until something goes other than straight. */
@@ -78,27 +72,32 @@ export class Call implements Request, Expiring {
   /** Takes the call off its signal. */
   stopListening: (() => void) | undefined = undefined;
 
-  readonly #owner: CallOwner;
   readonly #resolve: (value: never) => void;
   readonly #reject: (error: Error) => void;
 
   constructor(
-    owner: CallOwner,
-    description: CallDescription,
+    kind: CallKind,
+    frame: string,
+    slot: number,
+    timeoutMs: number,
     resolve: (value: never) => void,
     reject: (error: Error) => void,
   ) {
-    this.#owner = owner;
-    this.frame = description.frame;
-    this.slot = description.slot;
-    this.wantsBuffers = description.wantsBuffers;
-    this.mayRepeat = description.mayRepeat;
-    this.runsCode = description.runsCode;
-    this.script = description.script;
-    this.registered = description.registered;
-    this.timeoutMs = description.timeoutMs;
+    this.kind = kind;
+    this.frame = frame;
+    this.slot = slot;
+    this.timeoutMs = timeoutMs;
     this.#resolve = resolve;
     this.#reject = reject;
+  }
+
+  get wantsBuffers(): boolean {
+    return this.kind.wantsBuffers;
+  }
+
+  /** The lane of the attempt under way, if there is one. */
+  get lane(): Lane | undefined {
+    return this.node?.pool.laneOf(this.slot);
   }
 
   /** Whether the server may have run the call, had it no further answer. */
@@ -117,13 +116,13 @@ export class Call implements Request, Expiring {
   }
 
   expire(): void {
-    this.#owner.onExpired(this);
+    this.kind.owner.onExpired(this);
   }
 
   onReply(reply: Reply): void {
     if (this.settled) return;
     this.#settle();
-    const parse = this.script?.parse;
+    const parse = this.kind.script?.parse;
     if (parse === undefined) {
       this.#resolve(reply as never);
       return;
@@ -131,13 +130,13 @@ export class Call implements Request, Expiring {
     try {
       this.#resolve(parse(reply) as never);
     } catch (error) {
-      const name = this.script?.name;
+      const name = this.kind.script?.name;
       this.#reject(new ReplyError(`parse of script "${name}" threw`, "executed", undefined, error));
     }
   }
 
   onErrorReply(text: string): void {
-    if (!this.settled) this.#owner.onRefused(this, text);
+    if (!this.settled) this.kind.owner.onRefused(this, text);
   }
 
   onUndecodable(why: string): void {
@@ -145,13 +144,13 @@ export class Call implements Request, Expiring {
   }
 
   onLost(cause: Error): void {
-    if (!this.settled) this.#owner.onLost(this, cause);
+    if (!this.settled) this.kind.owner.onLost(this, cause);
   }
 
   #settle(): void {
     this.settled = true;
     this.list?.remove(this);
     if (this.stopListening !== undefined) this.stopListening();
-    this.#owner.onSettled(this);
+    this.kind.owner.onSettled(this);
   }
 }

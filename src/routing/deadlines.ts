@@ -29,7 +29,8 @@ export class DeadlineList {
 
   /** @param now  The clock's reading, or a slightly earlier one. */
   add(item: Expiring, now: number): void {
-    item.expiresAt = now + this.timeoutMs;
+    // Whole milliseconds: an integer is kept in place, a fraction would be one more object a call.
+    item.expiresAt = Math.ceil(now + this.timeoutMs);
     item.list = this;
     item.earlier = this.#newest;
     if (this.#newest === undefined) this.#oldest = item;

@@ -85,14 +85,13 @@ export class Dispatcher implements CallOwner {
   /** Queues an attempt. */
   #place(call: Call, node: ClusterNode): void {
     const lane = node.pool.laneOf(call.slot);
-    const { registered } = call;
+    const { registered } = call.kind;
     if (registered !== undefined) {
       // A lane without a connection is given every script before it writes again.
       if (lane.ready && node.scripts.needsLoad(registered, lane)) void node.scripts.loadOn(lane, registered);
       call.stamp = node.scripts.stamp;
     }
     call.node = node;
-    call.lane = lane;
     call.written = false;
     if (!lane.ready && call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
     lane.push(call);
@@ -169,7 +168,7 @@ export class Dispatcher implements CallOwner {
     if (timeoutMs === 0 && call.written) return;
     const { history, node } = call;
     if (!call.written && history?.refusal) {
-      const cause = new ReplyError(history.refusal, "not-executed", call.script?.name);
+      const cause = new ReplyError(history.refusal, "not-executed", call.kind.script?.name);
       call.reject(new DeadlineError(timeoutMs || PATIENCE_MS, "not-executed", cause));
     } else if (!call.written && node && !node.pool.ready) {
       call.reject(this.#unavailable(`${node.address} could not be reached within ${timeoutMs || PATIENCE_MS} ms`));
@@ -187,9 +186,9 @@ export class Dispatcher implements CallOwner {
     const remedy = refusal?.kind === "noscript" ? this.#remedyFor(call) : undefined;
     const step = decideNextStep(failure, {
       slot: call.slot,
-      isScript: call.registered !== undefined,
-      runsCode: call.runsCode,
-      mayRepeat: call.mayRepeat,
+      isScript: call.kind.registered !== undefined,
+      runsCode: call.kind.runsCode,
+      mayRepeat: call.kind.mayRepeat,
       node: node.info,
       redirections: history.redirections,
       maxRedirections: this.#maxRedirections,
@@ -210,16 +209,16 @@ export class Dispatcher implements CallOwner {
         slot: call.slot,
         from: node.address,
         to: formatAddress({ host, port: refusal.port }),
-        script: call.script?.name,
+        script: call.kind.script?.name,
       });
     }
     if (learned === "topology-stale") this.#tracker().refreshSoon("urgent");
     else if (learned === "connection-stale") {
       node.pool.replaceConnections();
       this.#tracker().refreshSoon("urgent");
-    } else if (learned === "script-missing" && call.registered) {
-      const { name, sha } = call.registered;
-      this.#emitter.emit("scriptMissing", { address: node.address, script: call.script?.name ?? name, sha });
+    } else if (learned === "script-missing" && call.kind.registered) {
+      const { name, sha } = call.kind.registered;
+      this.#emitter.emit("scriptMissing", { address: node.address, script: call.kind.script?.name ?? name, sha });
     }
   }
 
@@ -229,7 +228,7 @@ export class Dispatcher implements CallOwner {
     cause: string | Error,
     remedy: Remedy | undefined,
   ): void {
-    const script = call.script?.name;
+    const script = call.kind.script?.name;
     if (step.why === "redirections") {
       call.reject(new RedirectionsError(this.#maxRedirections, historyOf(call).hops));
     } else if (step.why === "load" && remedy?.kind === "give-up") {
@@ -330,17 +329,19 @@ export class Dispatcher implements CallOwner {
   }
 
   #remedyFor(call: Call): Remedy | undefined {
-    const { registered, lane, node } = call;
+    const { lane, node } = call;
+    const { registered } = call.kind;
     if (registered === undefined || lane === undefined || node === undefined) return undefined;
     return node.scripts.remedyFor(registered, lane, call.stamp, historyOf(call).script === "load");
   }
 
   #sendScriptAs(call: Call, how: Retry["script"], node: ClusterNode): void {
-    const { registered } = call;
+    const { registered } = call.kind;
     const history = historyOf(call);
     history.script = how === "sha-after-load" ? "sha" : how;
     if (registered === undefined) return;
-    if (how === "load" && call.lane?.ready) void node.scripts.loadOn(call.lane, registered);
+    const { lane } = call;
+    if (how === "load" && lane?.ready) void node.scripts.loadOn(lane, registered);
     if (how === "eval") {
       call.frame = registered.evalFrame(call.frame);
       node.scripts.loadedByEval(registered);

@@ -1,4 +1,4 @@
-import { binaryOf, bulk, encodeCommand } from "../protocol/encode.ts";
+import { binaryOf, bulk, encodeCommand, inOnePiece } from "../protocol/encode.ts";
 import type { Script } from "./script.ts";
 
 /** A script that this client sends, with its frames encoded once. Scripts of one source share it. */
@@ -20,7 +20,7 @@ export class RegisteredScript {
 
   /** `SCRIPT LOAD source`, whole. */
   get loadFrame(): string {
-    this.#loadFrame ??= encodeCommand(["SCRIPT", "LOAD", this.#source]);
+    this.#loadFrame ??= inOnePiece(encodeCommand(["SCRIPT", "LOAD", this.#source]));
     return this.#loadFrame;
   }
 
@@ -33,7 +33,7 @@ export class RegisteredScript {
     }
     let head = byArgs[args];
     if (head === undefined) {
-      head = `*${3 + keys + args}\r\n${bulk("EVALSHA")}${bulk(this.sha)}${bulk(String(keys))}`;
+      head = inOnePiece(`*${3 + keys + args}\r\n${bulk("EVALSHA")}${bulk(this.sha)}${bulk(String(keys))}`);
       byArgs[args] = head;
     }
     return head;

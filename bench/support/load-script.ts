@@ -1,0 +1,5 @@
+/** The script that load benchmarks call: one write, a short reply. */
+export const LOAD_SCRIPT = "return redis.call('set', KEYS[1], ARGV[1])";
+/** 4,096 short keys, spread over all slots. */
+export const LOAD_KEYS: readonly string[] = Array.from({ length: 4096 }, (_, index) => `key:${index}`);
+export const LOAD_VALUE = "value-16-bytes-x";

@@ -1,0 +1,55 @@
+import { floorClient } from "./floor-client.ts";
+import { slotwireClient } from "./slotwire-client.ts";
+
+/** Something that can make one call of the load script at a time or many. */
+export interface LoadClient {
+  call(index: number): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** What a worker measures, printed as one line of JSON. */
+export interface LoadResult {
+  /** CPU of this process, user and system, in microseconds a call. */
+  readonly cpuMicroseconds: number;
+  readonly callsPerSecond: number;
+  /** Median latency in microseconds. */
+  readonly p50Microseconds: number;
+}
+
+const CLIENTS = { floor: floorClient, slotwire: slotwireClient };
+
+/** A closed loop: `inFlight` callers, each making its next call when the last one is answered. */
+async function closedLoop(client: LoadClient, inFlight: number, calls: number): Promise<number[]> {
+  let next = 0;
+  const latencies: number[] = [];
+  const caller = async () => {
+    while (next < calls) {
+      const index = next++;
+      // Every 16th is enough for a median, and two clock readings a call would be part of the cost.
+      if (index % 16 !== 0) await client.call(index);
+      else {
+        const start = performance.now();
+        await client.call(index);
+        latencies.push(performance.now() - start);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, caller));
+  return latencies;
+}
+
+const [name, inFlight, calls, ...nodes] = process.argv.slice(2) as [keyof typeof CLIENTS, string, string, ...string[]];
+const client = await CLIENTS[name](nodes);
+await closedLoop(client, Number(inFlight), Number(calls) / 2);
+const cpuBefore = process.cpuUsage();
+const start = performance.now();
+const latencies = await closedLoop(client, Number(inFlight), Number(calls));
+const seconds = (performance.now() - start) / 1000;
+const cpu = process.cpuUsage(cpuBefore);
+await client.close();
+const result: LoadResult = {
+  cpuMicroseconds: (cpu.user + cpu.system) / Number(calls),
+  callsPerSecond: Number(calls) / seconds,
+  p50Microseconds: (latencies.sort((a, b) => a - b)[latencies.length >> 1] ?? 0) * 1000,
+};
+console.log(JSON.stringify(result));

@@ -1,0 +1,14 @@
+import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE } from "./load-script.ts";
+import type { LoadClient } from "./load-worker.ts";
+
+/** slotwire as its users get it: built, not run from source. */
+export async function slotwireClient(nodes: readonly string[]): Promise<LoadClient> {
+  const built = new URL("../../dist/index.js", import.meta.url).href;
+  const { connect, defineScript } = (await import(built)) as typeof import("../../src/index.ts");
+  const script = defineScript({ name: "set", source: LOAD_SCRIPT, numberOfKeys: 1 });
+  const cluster = await connect({ nodes, scripts: [script] });
+  return {
+    call: (index) => cluster.run(script, [LOAD_KEYS[index % LOAD_KEYS.length] as string], [LOAD_VALUE]),
+    close: () => cluster.close(),
+  };
+}
