@@ -49,8 +49,10 @@ export class ReplyDecoder {
     let start = 0;
     while (start < chunk.length) {
       const framer = this.#framer;
-      framer.scan(chunk, start);
+      const broken = this.#scan(chunk, start);
+      // Replies that ended before a broken one are as good as any.
       const decodedEnd = this.#decodeWhole(chunk, start, framer.firstEnd, framer.lastEnd);
+      if (broken !== undefined) throw broken;
       if (framer.tooDeepEnd === -1) {
         if (decodedEnd < chunk.length) this.#held.push(Buffer.from(chunk.subarray(decodedEnd)));
         return;
@@ -60,6 +62,15 @@ export class ReplyDecoder {
       framer.sawNestedError = false;
       this.#sink.onUndecodable(`The reply is nested more than ${MAX_DECODED_DEPTH} arrays deep.`);
       start = framer.tooDeepEnd;
+    }
+  }
+
+  #scan(chunk: Buffer, start: number): Error | undefined {
+    try {
+      this.#framer.scan(chunk, start);
+      return undefined;
+    } catch (error) {
+      return error as Error;
     }
   }
 

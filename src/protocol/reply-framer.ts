@@ -172,7 +172,7 @@ export class ReplyFramer {
       if (length !== 1 || this.#digits !== 1) throw malformed(`a negative ${what} length other than -1`);
       return this.#endElement();
     }
-    if (length > most) throw malformed(`a ${what} length of ${length}, more than ${most}`);
+    if (length > most) throw malformed(`${length} as the length of a reply (${what}), more than ${most}`);
     if (this.#type === BULK) {
       this.#place = length === 0 ? "body-cr" : "body";
       return false;

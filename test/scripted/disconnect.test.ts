@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { ConnectionLostError, ProtocolError } from "../../src/index.ts";
+import { FakeCluster } from "../support/fake-cluster.ts";
+import type { Answer } from "../support/fake-node.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+import { idempotentScript, setScript } from "../support/scripts.ts";
+
+const key = keyForSlot(0);
+
+describe("a connection that ends", () => {
+  let cluster: FakeCluster;
+  beforeEach(async () => {
+    cluster = await FakeCluster.start(1);
+  });
+  afterEach(() => cluster.stop());
+
+  it("leaves calls in flight with an unknown outcome, sent once", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    cluster.node(0).expect("EVALSHA", "disconnect");
+    const calls = Array.from({ length: 10 }, () => client.run(setScript, [key], [1]));
+    for (const result of await Promise.allSettled(calls)) {
+      assert.equal(result.status, "rejected");
+      assert.ok(result.reason instanceof ConnectionLostError);
+      assert.equal(result.reason.outcome, "unknown");
+      assert.equal(result.reason.address, cluster.node(0).address);
+    }
+    assert.equal(cluster.node(0).count("EVALSHA"), 1, "the node stopped reading at the first");
+    assert.equal(await client.run(setScript, [key], [1]), "OK", "and the next call is served by a new connection");
+  });
+
+  it("runs an idempotent script again", async () => {
+    const client = await cluster.connect({ scripts: [idempotentScript] });
+    cluster.node(0).expect("EVALSHA", "disconnect");
+    assert.equal(await client.run(idempotentScript, [key], [1]), "OK");
+    assert.equal(cluster.node(0).count("EVALSHA"), 2);
+  });
+
+  it("sends a command again that the server flags readonly, and no other", async () => {
+    const client = await cluster.connect();
+    cluster.node(0).expect("GET", "disconnect");
+    assert.equal(await client.command("GET", key), "OK");
+    cluster.node(0).expect("SET", "disconnect");
+    await assert.rejects(client.command("SET", key, "v"), { code: "CONNECTION_LOST", outcome: "unknown" });
+    assert.equal(cluster.node(0).count("GET"), 2);
+    assert.equal(cluster.node(0).count("SET"), 1);
+  });
+
+  it("sends calls that were not written yet on the next connection, in order, after its scripts", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const node = cluster.node(0);
+    const down = new Promise((resolve) => client.on("nodeDown", resolve));
+    node.dropConnections();
+    await down;
+    node.scripts.clear();
+    node.received.length = 0;
+    const calls = Array.from({ length: 5 }, (_, index) => client.run(setScript, [key], [index]));
+    assert.deepEqual(new Set(await Promise.all(calls)), new Set(["OK"]));
+    const runs = Array.from({ length: 5 }, (_, index) => `EVALSHA ${key} ${index}`);
+    assert.deepEqual(node.got("SCRIPT LOAD", "EVALSHA"), ["SCRIPT LOAD", ...runs]);
+  });
+
+  it("is told once by nodeDown and once by nodeUp", async () => {
+    const client = await cluster.connect();
+    const seen: string[] = [];
+    client.on("nodeDown", ({ address }) => seen.push(`down ${address}`));
+    const up = new Promise<void>((resolve) => {
+      client.on("nodeUp", ({ address }) => {
+        seen.push(`up ${address}`);
+        resolve();
+      });
+    });
+    cluster.node(0).dropConnections();
+    await up;
+    const { address } = cluster.node(0);
+    assert.deepEqual(seen, [`down ${address}`, `up ${address}`]);
+  });
+});
+
+const BROKEN: [string, Answer][] = [
+  ["an unknown type", "@nonsense\r\n"],
+  ["a reply of RESP3", "%1\r\n+a\r\n+b\r\n"],
+  ["a length that is no number", "$abc\r\nxyz\r\n"],
+  ["a bulk string longer than it says", "$2\r\nabcdef\r\n"],
+  ["an absurd length", "$99999999999\r\n"],
+  ["an array of four billion", "*4294967296\r\n"],
+  ["a line feed alone", "+OK\n"],
+  ["arrays ten thousand deep", "*1\r\n".repeat(10_000)],
+  ["a reply nobody waits for", "+OK\r\n+SURPLUS\r\n+SURPLUS\r\n+SURPLUS\r\n+SURPLUS\r\n"],
+];
+
+describe("bytes that are no reply", () => {
+  for (const [what, bytes] of BROKEN) {
+    it(`${what}: the connection ends, no reply goes to the wrong caller, the next call is served`, async () => {
+      const cluster = await FakeCluster.start(1);
+      try {
+        const client = await cluster.connect({ scripts: [setScript] });
+        const node = cluster.node(0);
+        node.expect("EVALSHA", "+first\r\n");
+        node.expect("EVALSHA", bytes);
+        const calls = Array.from({ length: 3 }, (_, index) => client.run(setScript, [key], [index]));
+        const results = await Promise.allSettled(calls);
+        assert.deepEqual(results[0], { status: "fulfilled", value: "first" });
+        if (what === "a reply nobody waits for") {
+          // One extra reply cannot be told from an answer that came early; the surplus behind it can.
+          assert.equal(client.topology.nodes.length, 1);
+        } else {
+          for (const result of results.slice(1)) {
+            assert.equal(result.status, "rejected");
+            assert.ok(result.reason instanceof ProtocolError, String(result.reason));
+            assert.equal(result.reason.outcome, "unknown");
+          }
+        }
+        const before = performance.now();
+        const next = await client.run(setScript, [key], [4]);
+        assert.equal(next, "OK");
+        assert.ok(performance.now() - before < 100);
+      } finally {
+        await cluster.stop();
+      }
+    });
+  }
+
+  it("half a reply, then silence: the deadline, unknown", async () => {
+    const cluster = await FakeCluster.start(1);
+    try {
+      const client = await cluster.connect({ scripts: [setScript], commandTimeout: 150 });
+      cluster.node(0).expect("EVALSHA", "$100\r\nhalf");
+      await assert.rejects(client.run(setScript, [key], [1]), { code: "DEADLINE", outcome: "unknown" });
+    } finally {
+      await cluster.stop();
+    }
+  });
+});

@@ -1,0 +1,336 @@
+import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
+import { createServer } from "node:net";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { inspect } from "node:util";
+import { AuthError, ClosedError, connect, InvalidArgumentError, UnavailableError } from "../../src/index.ts";
+import { FakeCluster } from "../support/fake-cluster.ts";
+import { error } from "../support/fake-node.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+import { setScript } from "../support/scripts.ts";
+
+const key = keyForSlot(0);
+
+describe("connect", () => {
+  let cluster: FakeCluster;
+  beforeEach(async () => {
+    cluster = await FakeCluster.start(2);
+  });
+  afterEach(() => cluster.stop());
+
+  it("rejects when no seed answers, naming each with its own cause", async () => {
+    const nobody = createServer();
+    await new Promise<void>((resolve) => nobody.listen(0, "127.0.0.1", resolve));
+    const { port } = nobody.address() as { port: number };
+    await new Promise((resolve) => nobody.close(resolve));
+    const silent = createServer(() => {});
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const silentPort = (silent.address() as { port: number }).port;
+    const seeds = [`127.0.0.1:${port}`, `127.0.0.1:${silentPort}`];
+    await assert.rejects(connect({ nodes: seeds, connectTimeout: 300 }), (thrown: unknown) => {
+      assert.ok(thrown instanceof UnavailableError);
+      assert.deepEqual([...thrown.causes.keys()], seeds);
+      assert.match(String(thrown.causes.get(seeds[0] as string)), /ECONNREFUSED/);
+      assert.match(String(thrown.causes.get(seeds[1] as string)), /no answer to the handshake within 300 ms/);
+      return true;
+    });
+    silent.close();
+  });
+
+  it("uses the next seed when one is dead or silent", async () => {
+    const silent = createServer(() => {});
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const silentPort = (silent.address() as { port: number }).port;
+    const start = performance.now();
+    const client = await cluster.connect({
+      nodes: [`127.0.0.1:1`, `127.0.0.1:${silentPort}`, cluster.node(0).address],
+    });
+    assert.ok(performance.now() - start < 1000);
+    assert.equal(client.topology.nodes.length, 2);
+    silent.close();
+  });
+
+  it("rejects with AUTH when the password is wrong, within a second, and does not hammer", async () => {
+    for (const node of cluster.nodes) {
+      node.always("AUTH", () => error("WRONGPASS invalid username-password pair or user is disabled."));
+    }
+    const start = performance.now();
+    await assert.rejects(cluster.connect({ password: "s3cret" }), (thrown: unknown) => {
+      assert.ok(thrown instanceof AuthError);
+      assert.doesNotMatch(inspect(thrown, { depth: 9 }), /s3cret/);
+      return true;
+    });
+    assert.ok(performance.now() - start < 1000);
+    assert.equal(cluster.node(0).count("AUTH"), 1);
+  });
+
+  it("says AUTH when a password is needed and none was given", async () => {
+    cluster.node(0).always("PING", () => error("NOAUTH Authentication required."));
+    await assert.rejects(cluster.connect(), { code: "AUTH" });
+  });
+
+  it("logs in and names every connection, asks the provider at each, and reauthenticates", async () => {
+    let asked = 0;
+    const credentials = async () => ({ username: "app", password: `p${++asked}` });
+    const client = await cluster.connect({ credentials, connectionName: "shop" });
+    for (const node of cluster.nodes) {
+      const first = node.received.slice(0, 3).map(({ args }) => args.slice(0, 3).join(" "));
+      assert.match(first[0] as string, /^AUTH app p\d$/);
+      assert.deepEqual(first.slice(1), ["CLIENT SETNAME shop", "PING"]);
+    }
+    assert.equal(asked, 3, "the seed's connection, and one for each node");
+    await client.reauthenticate();
+    assert.equal(asked, 4);
+    for (const node of cluster.nodes) assert.deepEqual(node.received.at(-1)?.args, ["AUTH", "app", "p4"]);
+  });
+
+  it("resolves although one node is silent, reports it, and serves the others", async () => {
+    cluster.node(1).always("SCRIPT EXISTS", () => "hang");
+    const start = performance.now();
+    const client = await cluster.connect({ scripts: [setScript], connectTimeout: 300 });
+    assert.ok(performance.now() - start < 800);
+    const [healthy, sick] = cluster.nodes.map((node) =>
+      client.scripts().find(({ address }) => address === node.address),
+    );
+    assert.deepEqual(healthy?.failed, []);
+    assert.equal(sick?.failed.length, 1);
+    assert.equal(await client.run(setScript, [key], [1]), "OK");
+  });
+
+  it("uses natMap for connections, and announced addresses for everything else", async () => {
+    const announced = [cluster.node(0), cluster.node(1)].map(({ port }) => `10.9.9.9:${port}`);
+    cluster.hostOf = () => "10.9.9.9";
+    const natMap = Object.fromEntries(
+      announced.map((from, index) => [from, { host: "127.0.0.1", port: cluster.node(index).port }]),
+    );
+    const client = await cluster.connect({ scripts: [setScript], natMap });
+    assert.deepEqual(client.topology.nodes.map(({ address }) => address).sort(), announced.sort());
+    cluster.node(0).expect("EVALSHA", error(`MOVED 0 10.9.9.9:${cluster.node(1).port}`));
+    assert.equal(await client.run(setScript, [key], [1]), "OK");
+    assert.equal(cluster.node(1).count("EVALSHA"), 1);
+  });
+
+  it("takes an unknown host in the topology for the host that answered", async () => {
+    for (const host of ["", "?"]) {
+      cluster.hostOf = () => host;
+      const client = await cluster.connect({ scripts: [setScript] });
+      assert.equal(client.topology.primaryOf(0)?.address, cluster.node(0).address);
+    }
+  });
+
+  it("works with a server before 7.0, by CLUSTER NODES", async () => {
+    const [first, second] = [cluster.node(0), cluster.node(1)];
+    first.shards = () => error("ERR Unknown subcommand or wrong number of arguments for 'SHARDS'. Try CLUSTER HELP.");
+    const lines = [
+      `aaa :${first.port}@1 myself,master - 0 0 1 connected 0-8191 [8191->-bbb]`,
+      `bbb 127.0.0.1:${second.port}@1 master - 0 0 2 connected 8192-16383`,
+    ].join("\n");
+    first.always("CLUSTER NODES", () => `$${lines.length}\r\n${lines}\r\n`);
+    const client = await cluster.connect({ scripts: [setScript] });
+    assert.deepEqual(
+      client.topology.ranges.map(({ start, end, primary }) => [start, end, primary.port]),
+      [
+        [0, 8191, first.port],
+        [8192, 16383, second.port],
+      ],
+    );
+  });
+});
+
+describe("a call", () => {
+  let cluster: FakeCluster;
+  beforeEach(async () => {
+    cluster = await FakeCluster.start(1);
+  });
+  afterEach(() => cluster.stop());
+
+  it("with a bad key, argument or count is refused before a byte is sent", async () => {
+    const client = await cluster.connect();
+    const before = cluster.node(0).received.length;
+    const bad = [
+      () => client.run(setScript, [] as never),
+      () => client.run(setScript, [null] as never),
+      () => client.run(setScript, [key], [undefined as never]),
+      () => client.run(setScript, [key], [{} as never]),
+      () => client.run(setScript, [key], [Number.NaN]),
+      () => client.run(setScript, key as never),
+      () => client.run({ ...setScript } as never, [key]),
+      () => client.run(setScript, [key], ["v"], { timeout: -1 }),
+      () => client.run(setScript, [key], ["v"], { signal: {} as never }),
+      () => client.command(""),
+      () => client.command("GET", [] as never),
+      () => client.command("SUBSCRIBE", "channel"),
+      () => client.command("multi"),
+      () => client.command("BLPOP", key, 0),
+    ];
+    for (const call of bad) {
+      await assert.rejects(call, (thrown: unknown) => {
+        assert.ok(thrown instanceof InvalidArgumentError, inspect(thrown));
+        assert.equal(thrown.outcome, "not-executed");
+        return true;
+      });
+    }
+    assert.equal(cluster.node(0).received.length, before);
+    assert.deepEqual(client.scripts()[0]?.loaded, []);
+  });
+
+  it("whose keys are in two slots is refused with their names and slots, and nothing is sent", async () => {
+    const client = await cluster.connect();
+    const before = cluster.node(0).received.length;
+    await assert.rejects(client.command("MGET", "foo", "bar"), {
+      code: "CROSSSLOT",
+      keys: [
+        { key: "foo", slot: 12182 },
+        { key: "bar", slot: 5061 },
+      ],
+    });
+    assert.equal(cluster.node(0).received.length, before);
+  });
+
+  it("that is aborted rejects at once; its late reply is dropped and its neighbours are served", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const abort = new AbortController();
+    const node = cluster.node(0);
+    node.expect("EVALSHA", "+one\r\n");
+    node.expect("EVALSHA", "+two\r\n");
+    node.expect("EVALSHA", "+three\r\n");
+    const calls = [
+      client.run(setScript, [key], [1]),
+      client.run(setScript, [key], [2], { signal: abort.signal }),
+      client.run(setScript, [key], [3]),
+    ];
+    process.nextTick(() => process.nextTick(() => abort.abort(new Error("enough"))));
+    const [one, two, three] = await Promise.allSettled(calls);
+    assert.deepEqual(one, { status: "fulfilled", value: "one" });
+    assert.deepEqual(three, { status: "fulfilled", value: "three" });
+    assert.equal(two?.status, "rejected");
+    assert.equal(two?.reason.code, "ABORTED");
+    assert.equal(two?.reason.outcome, "unknown");
+    assert.equal(two?.reason.cause.message, "enough");
+  });
+
+  it("that is aborted before it is written is never written", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const abort = new AbortController();
+    const call = client.run(setScript, [key], [1], { signal: abort.signal });
+    abort.abort();
+    await assert.rejects(call, { code: "ABORTED", outcome: "not-executed" });
+    await assert.rejects(client.run(setScript, [key], [1], { signal: abort.signal }), {
+      code: "ABORTED",
+      outcome: "not-executed",
+    });
+    await client.run(setScript, [key], [2]);
+    assert.equal(cluster.node(0).count("EVALSHA"), 1);
+  });
+
+  it("leaves no listener on its signal; 1,000 calls share one", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const { signal } = new AbortController();
+    const calls = Array.from({ length: 1000 }, () => client.run(setScript, [key], [1], { signal }));
+    assert.equal(getEventListeners(signal, "abort").length, 1);
+    await Promise.all(calls);
+    assert.equal(getEventListeners(signal, "abort").length, 0);
+  });
+
+  it("past its deadline rejects; with({ timeout }) and run's own timeout say when", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    cluster.node(0).expect("EVALSHA", "hang");
+    const start = performance.now();
+    const short = client.run(setScript, [key], [1], { timeout: 60 });
+    const longer = client.with({ timeout: 120 }).run(setScript, [key], [1]);
+    await assert.rejects(short, { code: "DEADLINE", outcome: "unknown", timeoutMs: 60 });
+    assert.ok(performance.now() - start < 110);
+    await assert.rejects(longer, { code: "DEADLINE", outcome: "unknown", timeoutMs: 120 });
+    assert.ok(performance.now() - start < 170);
+  });
+
+  it("gets the reply that has arrived although its deadline passed while the event loop was busy", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const call = client.run(setScript, [key], [1], { timeout: 50 });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const again = client.run(setScript, [key], [2], { timeout: 30 });
+    // The server is in this process, so it has to get its turn before we are busy.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    const busyUntil = performance.now() + 120;
+    while (performance.now() < busyUntil);
+    assert.deepEqual(await Promise.all([call, again]), ["OK", "OK"]);
+  });
+
+  it("gives Buffers where the view or the script asks for them", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const bytes = "\x00\xff\r\n";
+    cluster.node(0).expect("GET", `$4\r\n${bytes}\r\n`, 2);
+    const [raw] = await Promise.all([
+      client.with({ replies: "buffer" }).command("GET", key),
+      client.command("GET", key),
+    ]);
+    assert.deepEqual(raw, Buffer.from(bytes, "latin1"));
+  });
+});
+
+describe("close and destroy", () => {
+  let cluster: FakeCluster;
+  beforeEach(async () => {
+    cluster = await FakeCluster.start(1);
+  });
+  afterEach(() => cluster.stop());
+
+  it("close lets calls in flight finish and refuses new ones", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const call = client.run(setScript, [key], [1]);
+    const closing = client.close();
+    await assert.rejects(client.run(setScript, [key], [2]), (thrown: unknown) => {
+      assert.ok(thrown instanceof ClosedError);
+      assert.equal(thrown.outcome, "not-executed");
+      return true;
+    });
+    assert.equal(await call, "OK");
+    await closing;
+    await client.close();
+  });
+
+  it("close with a timeout rejects what is still in flight then, with its outcome", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    cluster.node(0).expect("EVALSHA", "hang");
+    const call = client.run(setScript, [key], [1]);
+    await Promise.all([assert.rejects(call, { code: "CLOSED", outcome: "unknown" }), client.close({ timeout: 50 })]);
+  });
+
+  it("destroy rejects every call at once: in flight, queued and waiting", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const node = cluster.node(0);
+    node.always("EVALSHA", () => error("CLUSTERDOWN The cluster is down"));
+    const waiting = client.run(setScript, [key], [1]);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    node.always("EVALSHA", () => "hang");
+    const inFlight = client.run(setScript, [keyForSlot(1)], [2]);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const queued = client.run(setScript, [keyForSlot(2)], [3]);
+    client.destroy();
+    client.destroy();
+    await assert.rejects(waiting, { code: "CLOSED" });
+    await assert.rejects(inFlight, { code: "CLOSED", outcome: "unknown" });
+    await assert.rejects(queued, { code: "CLOSED", outcome: "not-executed" });
+  });
+
+  it("a listener that throws harms nobody, and the function that on() returns removes it", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on("warning", onWarning);
+    const seen: string[] = [];
+    client.on("scriptMissing", () => {
+      throw new Error("from a listener");
+    });
+    const off = client.on("scriptMissing", ({ script }) => seen.push(script));
+    cluster.node(0).scripts.clear();
+    assert.equal(await client.run(setScript, [key], [1]), "OK");
+    off();
+    cluster.node(0).scripts.clear();
+    assert.equal(await client.run(setScript, [key], [1]), "OK");
+    assert.deepEqual(seen, ["set"]);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", onWarning);
+    assert.match(String(warnings[0]?.message), /from a listener/);
+  });
+});

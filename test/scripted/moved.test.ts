@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { RedirectionsError, ReplyError, slotOf } from "../../src/index.ts";
+import { FakeCluster } from "../support/fake-cluster.ts";
+import { error } from "../support/fake-node.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+import { setScript } from "../support/scripts.ts";
+
+describe("MOVED", () => {
+  let cluster: FakeCluster;
+  beforeEach(async () => {
+    cluster = await FakeCluster.start(2, 1);
+  });
+  afterEach(() => cluster.stop());
+
+  const moved = (slot: number, to: { port: number }, host = "127.0.0.1") => error(`MOVED ${slot} ${host}:${to.port}`);
+
+  it("is followed at once, and the slot's next call goes to the new node", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    cluster.node(0).expect("EVALSHA", moved(0, cluster.node(1)));
+    assert.equal(await client.run(setScript, [keyForSlot(0)], ["a"]), "OK");
+    assert.equal(await client.run(setScript, [keyForSlot(0)], ["b"]), "OK");
+    assert.equal(cluster.node(0).count("EVALSHA"), 1);
+    assert.equal(cluster.node(1).count("EVALSHA"), 2);
+  });
+
+  it("re-routes its own slot and no other", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    cluster.node(0).expect("EVALSHA", moved(7, cluster.node(1)));
+    await client.run(setScript, [keyForSlot(7)], ["a"]);
+    const before = cluster.node(1).address;
+    for (let slot = 0; slot < 8192; slot++) {
+      const expected = slot === 7 ? before : cluster.node(0).address;
+      assert.equal(client.topology.primaryOf(slot)?.address, expected, `slot ${slot}`);
+    }
+    await client.run(setScript, [keyForSlot(6)], ["a"]);
+    await client.run(setScript, [keyForSlot(8)], ["a"]);
+    assert.equal(cluster.node(0).count("EVALSHA"), 3);
+  });
+
+  it("causes at most one topology query for 1,000 stale calls", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const before = cluster.queries;
+    cluster.node(0).always("EVALSHA", (args) => moved(slotOf(args[3] as string), cluster.node(1)));
+    cluster.ranges = [[0, 16383, 1]];
+    const keys = Array.from({ length: 1000 }, (_, index) => keyForSlot(index * 8));
+    const replies = await Promise.all(keys.map((key) => client.run(setScript, [key], ["v"])));
+    assert.deepEqual(new Set(replies), new Set(["OK"]));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    assert.equal(cluster.queries - before, 1);
+    assert.equal(client.topology.ranges.length, 1);
+  });
+
+  it("without a host means the host that answered", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    cluster.node(0).expect("EVALSHA", moved(0, cluster.node(1), ""));
+    assert.equal(await client.run(setScript, [keyForSlot(0)], ["a"]), "OK");
+    assert.equal(cluster.node(1).count("EVALSHA"), 1);
+  });
+
+  it("to a node never seen: one shared refresh, connected, preloaded, served", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const before = cluster.queries;
+    const fresh = cluster.node(2);
+    cluster.announced = 3;
+    cluster.ranges = [
+      [0, 8191, 2],
+      [8192, 16383, 1],
+    ];
+    cluster.node(0).always("EVALSHA", (args) => moved(slotOf(args[3] as string), fresh));
+    const calls = Array.from({ length: 200 }, (_, slot) => client.run(setScript, [keyForSlot(slot)], ["v"]));
+    assert.deepEqual(new Set(await Promise.all(calls)), new Set(["OK"]));
+    assert.equal(cluster.queries - before, 1);
+    assert.equal(fresh.count("EVALSHA"), 200);
+    const order = fresh.received.map(({ args }) => args[0]);
+    assert.ok(order.indexOf("EVALSHA") > order.indexOf("SCRIPT"), "preloaded before it got traffic");
+    assert.equal(fresh.count("SCRIPT LOAD"), 1);
+  });
+
+  it("to an address outside the cluster is never connected to", async () => {
+    const client = await cluster.connect({ scripts: [setScript], commandTimeout: 2000 });
+    const stranger = cluster.node(2);
+    cluster.node(0).expect("EVALSHA", moved(0, stranger));
+    assert.equal(await client.run(setScript, [keyForSlot(0)], ["a"]), "OK");
+    assert.equal(stranger.connections, 0);
+    assert.equal(cluster.node(0).count("EVALSHA"), 2);
+  });
+
+  it("to the node that said it is tried again on a fresh connection", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const node = cluster.node(0);
+    const before = node.connections;
+    node.expect("EVALSHA", moved(0, node));
+    assert.equal(await client.run(setScript, [keyForSlot(0)], ["a"]), "OK");
+    assert.ok(node.connections > before);
+  });
+
+  it("round in a circle ends with REDIRECTIONS and the trail", async () => {
+    const client = await cluster.connect({ scripts: [setScript], maxRedirections: 4 });
+    cluster.node(0).always("EVALSHA", () => moved(0, cluster.node(1)));
+    cluster.node(1).always("EVALSHA", () => moved(0, cluster.node(0)));
+    await assert.rejects(client.run(setScript, [keyForSlot(0)], ["a"]), (thrown: unknown) => {
+      assert.ok(thrown instanceof RedirectionsError);
+      assert.equal(thrown.code, "REDIRECTIONS");
+      assert.equal(thrown.outcome, "not-executed");
+      assert.equal(thrown.trail.length, 5);
+      assert.deepEqual(thrown.trail[0], { address: cluster.node(0).address, answer: "MOVED" });
+      return true;
+    });
+  });
+
+  for (const forged of [
+    "MOVED 1 127.0.0.1:7000",
+    "MOVEDOUT x",
+    "MOVED 0 nowhere",
+    "MOVED 99999 127.0.0.1:1",
+    "ASK me",
+  ]) {
+    it(`"${forged}" for slot 0 is a script's own error: it ran, once`, async () => {
+      const client = await cluster.connect({ scripts: [setScript] });
+      cluster.node(0).expect("EVALSHA", error(forged));
+      await assert.rejects(client.run(setScript, [keyForSlot(0)], ["a"]), (thrown: unknown) => {
+        assert.ok(thrown instanceof ReplyError);
+        assert.equal(thrown.reply, forged);
+        assert.equal(thrown.outcome, "executed");
+        assert.equal(thrown.script, "set");
+        return true;
+      });
+      assert.equal(cluster.node(0).count("EVALSHA"), 1);
+    });
+  }
+});

@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { defineScript, ReplyError } from "../../src/index.ts";
+import { FakeCluster } from "../support/fake-cluster.ts";
+import { error, noScript, ok } from "../support/fake-node.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+import { setScript } from "../support/scripts.ts";
+
+const DENIED = error("NOPERM this user has no permissions to run the 'script|load' command");
+
+describe("NOSCRIPT", () => {
+  let cluster: FakeCluster;
+  beforeEach(async () => {
+    cluster = await FakeCluster.start(1);
+  });
+  afterEach(() => cluster.stop());
+
+  const key = keyForSlot(0);
+  const loadsAndRuns = () => cluster.node(0).got("SCRIPT LOAD", "EVALSHA", "EVAL");
+
+  it("is mended by one SCRIPT LOAD however many calls wait, in one write with the replays, in their order", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const node = cluster.node(0);
+    node.scripts.clear();
+    node.received.length = 0;
+    const calls = Array.from({ length: 100 }, (_, index) => client.run(setScript, [key], [index]));
+    assert.deepEqual(new Set(await Promise.all(calls)), new Set(["OK"]));
+    const runs = Array.from({ length: 100 }, (_, index) => `EVALSHA ${key} ${index}`);
+    assert.deepEqual(loadsAndRuns(), [...runs, "SCRIPT LOAD", ...runs]);
+    const replayed = node.received.filter(({ args }) => args[1] !== "EXISTS").slice(100);
+    assert.equal(new Set(replayed.map(({ write }) => write)).size, 1);
+  });
+
+  it("to a call written before the newest load needs no further load", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const node = cluster.node(0);
+    node.expect("EVALSHA", noScript, 2);
+    const first = client.run(setScript, [key], [1]);
+    const second = client.run(setScript, [key], [2]);
+    await Promise.all([first, second]);
+    assert.equal(node.count("SCRIPT LOAD"), 2, "the preload, and one for both calls");
+  });
+
+  it("again after the load (a flush in between) loads again, until it holds", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    cluster.node(0).expect("EVALSHA", noScript, 5);
+    assert.equal(await client.run(setScript, [key], [1]), "OK");
+    assert.equal(cluster.node(0).count("SCRIPT LOAD"), 6);
+  });
+
+  it("a script that was not preloaded goes ahead of its first call in the same write, and stays registered", async () => {
+    const client = await cluster.connect();
+    const node = cluster.node(0);
+    node.received.length = 0;
+    await Promise.all([client.run(setScript, [key], [1]), client.run(setScript, [key], [2])]);
+    assert.deepEqual(loadsAndRuns(), ["SCRIPT LOAD", `EVALSHA ${key} 1`, `EVALSHA ${key} 2`]);
+    assert.equal(new Set(node.received.map(({ write }) => write)).size, 1);
+    assert.deepEqual(client.scripts()[0]?.loaded, [{ name: "set", sha: setScript.sha }]);
+  });
+
+  it("where SCRIPT LOAD is forbidden, the first waiting call brings the source by EVAL and the others follow by SHA-1", async () => {
+    const node = cluster.node(0);
+    node.always("SCRIPT LOAD", () => DENIED);
+    node.always("EVAL", (args) => {
+      if (args[1] === setScript.source) node.scripts.add(setScript.sha);
+      return ok;
+    });
+    const client = await cluster.connect({ scripts: [setScript] });
+    const [report] = client.scripts();
+    assert.match(String(report?.failed[0]?.cause.message), /NOPERM/);
+    const calls = Array.from({ length: 5 }, (_, index) => client.run(setScript, [key], [index]));
+    assert.deepEqual(new Set(await Promise.all(calls)), new Set(["OK"]));
+    assert.equal(node.count("EVAL"), 1);
+  });
+
+  it("where EVAL is forbidden as well, the call rejects with NOPERM, not executed", async () => {
+    const node = cluster.node(0);
+    node.always("SCRIPT LOAD", () => DENIED);
+    node.always("EVAL", () => error("NOPERM this user has no permissions to run the 'eval' command"));
+    const client = await cluster.connect({ scripts: [setScript] });
+    await assert.rejects(client.run(setScript, [key], [1]), (thrown: unknown) => {
+      assert.ok(thrown instanceof ReplyError);
+      assert.match(thrown.reply, /NOPERM.*'eval'/);
+      assert.equal(thrown.outcome, "not-executed");
+      return true;
+    });
+  });
+
+  it("of a script that does not compile rejects with the compiler's words", async () => {
+    const words = "ERR Error compiling script (new function): user_script:1: unexpected symbol near 'this'";
+    cluster.node(0).always("SCRIPT LOAD", () => error(words));
+    const broken = defineScript({ name: "broken", source: "this is no Lua", numberOfKeys: 1 });
+    const client = await cluster.connect({ scripts: [broken] });
+    assert.match(String(client.scripts()[0]?.failed[0]?.cause.message), /compiling/);
+    await assert.rejects(client.run(broken, [key]), (thrown: unknown) => {
+      assert.ok(thrown instanceof ReplyError);
+      assert.equal(thrown.reply, words);
+      assert.equal(thrown.outcome, "not-executed");
+      assert.equal(thrown.script, "broken");
+      return true;
+    });
+  });
+
+  it("that a script made up is not mended: it ran, once", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    cluster.node(0).expect("EVALSHA", error("NOSCRIPT x"));
+    await assert.rejects(client.run(setScript, [key], [1]), { code: "REPLY", outcome: "executed" });
+    assert.equal(cluster.node(0).count("EVALSHA"), 1);
+  });
+
+  it("on one node makes the client look at the others, and load what was flushed there", async () => {
+    const pair = await FakeCluster.start(2);
+    try {
+      const client = await pair.connect({ scripts: [setScript] });
+      for (const node of pair.nodes) node.scripts.clear();
+      await client.run(setScript, [key], [1]);
+      const deadline = Date.now() + 2000;
+      while (!pair.node(1).scripts.has(setScript.sha) && Date.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      assert.ok(pair.node(1).scripts.has(setScript.sha));
+      assert.equal(pair.node(1).count("EVALSHA"), 0);
+      assert.equal(pair.node(0).count("SCRIPT LOAD"), 2);
+    } finally {
+      await pair.stop();
+    }
+  });
+});

@@ -1,0 +1,65 @@
+import { type Cluster, type ConnectOptions, connect } from "../../src/index.ts";
+import { type Answer, array, bulk, FakeNode } from "./fake-node.ts";
+
+const SLOT_COUNT = 16384;
+
+/** Scripted nodes that announce one slot table. */
+export class FakeCluster {
+  readonly nodes: readonly FakeNode[];
+  /** Slot ranges by the index of their node; nodes without one are announced as empty primaries. */
+  ranges: [start: number, end: number, owner: number][];
+  /** How many of `nodes` are announced. */
+  announced: number;
+  /** What nodes call the host of node `index`. */
+  hostOf: (index: number) => string = () => "127.0.0.1";
+  readonly #clients: Cluster[] = [];
+
+  private constructor(nodes: readonly FakeNode[], announced: number) {
+    this.nodes = nodes;
+    this.announced = announced;
+    this.ranges = Array.from({ length: announced }, (_, index): [number, number, number] => [
+      Math.floor((index * SLOT_COUNT) / announced),
+      Math.floor(((index + 1) * SLOT_COUNT) / announced) - 1,
+      index,
+    ]);
+    for (const node of nodes) node.shards = () => this.#shards();
+  }
+
+  /** `spare` more nodes run, but are not announced. */
+  static async start(count: number, spare = 0): Promise<FakeCluster> {
+    const nodes = await Promise.all(Array.from({ length: count + spare }, () => FakeNode.start()));
+    return new FakeCluster(nodes, count);
+  }
+
+  node(index: number): FakeNode {
+    return this.nodes[index] as FakeNode;
+  }
+
+  /** A client that is destroyed by `stop`. */
+  async connect(options: Partial<ConnectOptions> = {}): Promise<Cluster> {
+    const client = await connect({ nodes: [this.node(0).address], topologyRefreshInterval: 0, ...options });
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Topology queries that all nodes got together. */
+  get queries(): number {
+    return this.nodes.reduce((sum, node) => sum + node.count("CLUSTER SHARDS"), 0);
+  }
+
+  async stop(): Promise<void> {
+    for (const client of this.#clients) client.destroy();
+    await Promise.all(this.nodes.map((node) => node.stop()));
+    for (const node of this.nodes) node.verify();
+  }
+
+  #shards(): Answer {
+    const shards = this.nodes.slice(0, this.announced).map((node, index) => {
+      const slots = this.ranges.filter(([, , owner]) => owner === index).flatMap(([start, end]) => [start, end]);
+      const fields = ["id", `id${index}`, "endpoint", this.hostOf(index), "role", "master", "health", "online"];
+      const entry = array(...fields.map(bulk), bulk("port"), `:${node.port}\r\n`);
+      return array(bulk("slots"), array(...slots.map((slot) => `:${slot}\r\n`)), bulk("nodes"), array(entry));
+    });
+    return array(...shards);
+  }
+}

@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+
+/** Raw bytes of a reply, or what to do instead of one. */
+export type Answer = string | "hang" | "disconnect";
+
+export const ok = "+OK\r\n";
+export const error = (text: string): Answer => `-${text}\r\n`;
+export const bulk = (text: string): Answer => `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
+export const array = (...items: string[]): Answer => `*${items.length}\r\n${items.join("")}`;
+export const noScript = error("NOSCRIPT No matching script. Please use EVAL.");
+
+/** A command as a node received it. */
+export interface Received {
+  readonly args: readonly string[];
+  /** Which arrival of bytes it came with: commands of one write share it. */
+  readonly write: number;
+  readonly connection: number;
+}
+
+/**
+ * A scripted RESP server, for what a real one cannot be made to do on command. It keeps scripts and answers what a
+ * client needs to connect; `expect` scripts the rest, and must be used up.
+ */
+export class FakeNode {
+  readonly received: Received[] = [];
+  readonly scripts = new Set<string>();
+  /** Answer to CLUSTER SHARDS; set by the cluster. */
+  shards: () => Answer = () => error("ERR This instance has cluster support disabled");
+  connections = 0;
+  readonly port: number;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #expected: { readonly command: string; readonly answer: Answer }[] = [];
+  readonly #always = new Map<string, (args: readonly string[]) => Answer>();
+  #write = 0;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
+  }
+
+  static async start(): Promise<FakeNode> {
+    const server = createServer({ noDelay: true });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const node = new FakeNode(server);
+    server.on("connection", (socket) => node.#serve(socket));
+    return node;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Scripts the answer to the next `command` that nothing was scripted for yet, `times` times over. */
+  expect(command: string, answer: Answer, times = 1): void {
+    for (let time = 0; time < times; time++) this.#expected.push({ command, answer });
+  }
+
+  /** The answer to `command` whenever nothing else was scripted. */
+  always(command: string, answer: (args: readonly string[]) => Answer): void {
+    this.#always.set(command, answer);
+  }
+
+  /** What arrived, as text, of the commands named. */
+  got(...commands: string[]): string[] {
+    return this.received
+      .map(({ args }) => args)
+      .filter((args) => commands.includes(nameOf(args)))
+      .map((args) =>
+        nameOf(args) === "SCRIPT LOAD" ? "SCRIPT LOAD" : [nameOf(args), ...args.slice(3)].join(" ").trim(),
+      );
+  }
+
+  count(command: string): number {
+    return this.received.filter(({ args }) => nameOf(args) === command).length;
+  }
+
+  /** Ends every connection, as a server that dies. */
+  dropConnections(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Everything that was scripted has been asked for. */
+  verify(): void {
+    assert.deepEqual(this.#expected, [], `${this.address} was not asked for all that was expected`);
+  }
+
+  async stop(): Promise<void> {
+    this.dropConnections();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #serve(socket: Socket): void {
+    const connection = ++this.connections;
+    this.#sockets.add(socket);
+    socket.on("close", () => this.#sockets.delete(socket));
+    socket.on("error", () => {});
+    let pending = Buffer.alloc(0);
+    let hanging = false;
+    socket.on("data", (chunk: Buffer) => {
+      pending = Buffer.concat([pending, chunk]);
+      const write = ++this.#write;
+      let replies = "";
+      for (let parsed = parseCommand(pending); parsed !== undefined; parsed = parseCommand(pending)) {
+        pending = pending.subarray(parsed.end);
+        this.received.push({ args: parsed.args, write, connection });
+        if (hanging) continue;
+        const answer = this.#answer(parsed.args);
+        if (answer === "disconnect") {
+          socket.end(replies, "latin1");
+          return;
+        }
+        if (answer === "hang") hanging = true;
+        else replies += answer;
+      }
+      if (replies !== "") socket.write(replies, "latin1");
+    });
+  }
+
+  #answer(args: readonly string[]): Answer {
+    const name = nameOf(args);
+    const next = this.#expected.findIndex(({ command }) => command === name);
+    if (next !== -1) return (this.#expected.splice(next, 1)[0] as { answer: Answer }).answer;
+    const always = this.#always.get(name);
+    if (always) return always(args);
+    switch (name) {
+      case "PING":
+        return "+PONG\r\n";
+      case "CLUSTER SHARDS":
+        return this.shards();
+      case "SCRIPT EXISTS":
+        return array(...args.slice(2).map((sha) => `:${this.scripts.has(sha) ? 1 : 0}\r\n`));
+      case "SCRIPT LOAD": {
+        const sha = createHash("sha1")
+          .update(args[2] as string, "latin1")
+          .digest("hex");
+        this.scripts.add(sha);
+        return bulk(sha);
+      }
+      case "EVALSHA":
+        return this.scripts.has(args[1] as string) ? ok : noScript;
+      default:
+        return ok;
+    }
+  }
+}
+
+/** `SCRIPT LOAD`, `CLUSTER SHARDS`, `EVALSHA`: containers with their subcommand. */
+function nameOf(args: readonly string[]): string {
+  const [name = "", subcommand = ""] = args.map((arg) => arg.toUpperCase());
+  return ["SCRIPT", "CLUSTER", "CLIENT"].includes(name) ? `${name} ${subcommand}` : name;
+}
+
+function parseCommand(bytes: Buffer): { args: string[]; end: number } | undefined {
+  let at = 0;
+  const line = (): string | undefined => {
+    const end = bytes.indexOf("\r\n", at);
+    if (end === -1) return undefined;
+    const text = bytes.toString("latin1", at + 1, end);
+    at = end + 2;
+    return text;
+  };
+  const count = line();
+  if (count === undefined) return undefined;
+  const args: string[] = [];
+  for (let index = 0; index < Number(count); index++) {
+    const length = line();
+    if (length === undefined || at + Number(length) + 2 > bytes.length) return undefined;
+    args.push(bytes.toString("latin1", at, at + Number(length)));
+    at += Number(length) + 2;
+  }
+  return { args, end: at };
+}
