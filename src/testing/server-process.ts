@@ -58,6 +58,7 @@ export class ServerProcess {
   readonly host = HOST;
   readonly port: number;
   readonly pid: number;
+  readonly #child: ChildProcess;
   readonly #exited: Promise<void>;
   readonly #log: string;
   #alive = true;
@@ -65,6 +66,7 @@ export class ServerProcess {
   private constructor(port: number, child: ChildProcess, log: string) {
     this.port = port;
     this.pid = child.pid as number;
+    this.#child = child;
     this.#log = log;
     this.#exited = new Promise((resolve) => {
       child.once("exit", () => {
@@ -122,7 +124,10 @@ export class ServerProcess {
   }
 
   async kill(): Promise<void> {
-    if (this.#alive) process.kill(this.pid, "SIGKILL");
+    if (!this.#alive) return;
+    // Until now it did not keep us alive; its end is worth waiting for.
+    this.#child.ref();
+    process.kill(this.pid, "SIGKILL");
     await this.#exited;
   }
 

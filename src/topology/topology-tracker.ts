@@ -21,6 +21,8 @@ const HEDGE_MS = 200;
 const DEBOUNCE_MS = 100;
 /** Between refreshes that only confirm what MOVED said. */
 const SETTLED_SPACING_MS = 1000;
+/** After roles have changed, nodes need a moment to agree on who replicates whom. */
+const CONFIRM_MS = 2000;
 /** Between refreshes while calls wait for the cluster to mend; a cluster that has been broken for long is asked less. */
 const URGENT_SPACING_MS = 100;
 const BROKEN_SPACING_MS = 1000;
@@ -74,17 +76,17 @@ export class TopologyTracker {
   }
 
   /**
-   * Asks for a refresh without waiting for it. `urgent` while calls wait for the cluster to mend, `settled` to confirm
-   * what is known.
+   * Asks for a refresh without waiting for it. `urgent` while calls wait for the cluster to mend, `settled` after a MOVED
+   * that has taken effect already, `confirm` when nodes may not agree yet.
    */
-  refreshSoon(why: "settled" | "urgent"): void {
+  refreshSoon(why: "settled" | "confirm" | "urgent"): void {
     if (this.#closed) return;
     const { environment } = this.#options;
     const { clock } = environment;
     const now = clock.now();
     const urgentSpacing = now - this.#settledAt < BROKEN_AFTER_MS ? URGENT_SPACING_MS : BROKEN_SPACING_MS;
     const spacing = why === "urgent" ? urgentSpacing : SETTLED_SPACING_MS;
-    const debounce = why === "urgent" ? 0 : DEBOUNCE_MS;
+    const debounce = { urgent: 0, settled: DEBOUNCE_MS, confirm: CONFIRM_MS }[why];
     const at = Math.max(now + debounce, this.#lastStart + spacing) + environment.random() * (debounce / 2);
     if (this.#scheduled) {
       if (this.#scheduled.at <= at) return;
@@ -131,6 +133,7 @@ export class TopologyTracker {
     const previous = this.#current;
     if (topology === previous || topology.equals(previous)) return;
     this.#current = topology;
+    if (how === "refreshed" && rolesDiffer(topology, previous)) this.refreshSoon("confirm");
     this.#options.onChange(topology, previous, how);
   }
 
@@ -147,6 +150,12 @@ export class TopologyTracker {
       true,
     );
   }
+}
+
+/** Whether a node that stayed has another role. */
+function rolesDiffer(current: Topology, previous: Topology): boolean {
+  const roles = new Map(previous.nodes.map(({ address, role }) => [address, role]));
+  return current.nodes.some(({ address, role }) => (roles.get(address) ?? role) !== role);
 }
 
 /** What `askForTopology` needs to know. */

@@ -55,7 +55,7 @@ export class FakeCluster {
 
   #shards(): Answer {
     const shards = this.nodes.slice(0, this.announced).map((node, index) => {
-      const slots = this.ranges.filter(([, , owner]) => owner === index).flatMap(([start, end]) => [start, end]);
+      const slots = this.ranges.filter(([, , owner]) => owner === index).flatMap((range) => range.slice(0, 2));
       const fields = ["id", `id${index}`, "endpoint", this.hostOf(index), "role", "master", "health", "online"];
       const entry = array(...fields.map(bulk), bulk("port"), `:${node.port}\r\n`);
       return array(bulk("slots"), array(...slots.map((slot) => `:${slot}\r\n`)), bulk("nodes"), array(entry));

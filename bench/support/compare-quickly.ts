@@ -1,0 +1,61 @@
+import { type Cluster, defineScript } from "../../src/index.ts";
+
+const CALLS = 6_000;
+const IN_FLIGHT = 64;
+const ROUNDS = 3;
+
+/** A first look at EVALSHA against EVAL, in a few seconds: medians of three rounds, taking turns. */
+export async function compareQuickly(client: Cluster, print: (line: string) => void): Promise<void> {
+  print(
+    `  script   | EVALSHA calls/s | EVAL calls/s | EVALSHA bytes/call | EVAL bytes/call   (${IN_FLIGHT} in flight)`,
+  );
+  for (const [label, size] of [
+    ["100 B", 100],
+    ["1 KB", 1024],
+    ["10 KB", 10_240],
+  ] as const) {
+    const source = sourceOf(size);
+    const script = defineScript({ name: label, source, numberOfKeys: 1 });
+    await client.preload(script);
+    const bySha = (index: number) => client.run(script, [`bench:${index % 512}`], ["value"]);
+    const bySource = (index: number) => client.command("EVAL", source, 1, `bench:${index % 512}`, "value");
+    const rates = { bySha: [] as number[], bySource: [] as number[] };
+    for (let round = 0; round < ROUNDS; round++) {
+      rates.bySha.push(await rate(bySha));
+      rates.bySource.push(await rate(bySource));
+    }
+    const rest = "$1\r\n1\r\n$9\r\nbench:123\r\n$5\r\nvalue\r\n".length;
+    const bytesBySha = "*5\r\n$7\r\nEVALSHA\r\n$40\r\n".length + 42 + rest;
+    const bytesBySource = `*5\r\n$4\r\nEVAL\r\n$${source.length}\r\n`.length + source.length + 2 + rest;
+    const cells = [
+      label.padEnd(8),
+      Math.round(median(rates.bySha)).toLocaleString("en").padStart(15),
+      Math.round(median(rates.bySource)).toLocaleString("en").padStart(12),
+      bytesBySha.toLocaleString("en").padStart(18),
+      bytesBySource.toLocaleString("en").padStart(15),
+    ];
+    print(`  ${cells.join(" | ")}`);
+  }
+}
+
+/** Real code of about `size` bytes: one write, and branches that are not taken. */
+function sourceOf(size: number): string {
+  let source = "redis.call('set', KEYS[1], ARGV[1]) ";
+  for (let branch = 0; source.length < size - 12; branch++)
+    source += `if ARGV[1] == 'x${branch}' then return ${branch} end `;
+  return `${source}return 1`;
+}
+
+async function rate(call: (index: number) => Promise<unknown>): Promise<number> {
+  let next = 0;
+  const caller = async () => {
+    while (next < CALLS) await call(next++);
+  };
+  const start = performance.now();
+  await Promise.all(Array.from({ length: IN_FLIGHT }, caller));
+  return (CALLS / (performance.now() - start)) * 1000;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}

@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { type Cluster, connect, defineScript, slotOf } from "../../src/index.ts";
+import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import { commandStats, resetStats } from "../support/command-stats.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+import { incrScript, setScript } from "../support/scripts.ts";
+import { steadyLoad } from "../support/steady-load.ts";
+
+describe("slots that move", () => {
+  let cluster: LocalCluster;
+  let client: Cluster;
+  before(async () => {
+    cluster = await startCluster({ primaries: 3 });
+    client = await connect({ nodes: cluster.nodes, scripts: [incrScript, setScript] });
+  });
+  after(async () => {
+    client?.destroy();
+    await cluster?.stop();
+  });
+
+  it("to a new empty node, 100 of them one by one under load: no errors, no doubles, no NOSCRIPT on it", async () => {
+    const keys = Array.from({ length: 100 }, (_, slot) => keyForSlot(slot, "n"));
+    const counts = new Map<string, number>();
+    const load = steadyLoad(1000, (index) => {
+      const key = keys[index % keys.length] as string;
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+      return client.run(incrScript, [key]);
+    });
+    const address = await cluster.addNode();
+    await client.refreshTopology();
+    assert.ok(client.topology.nodes.some((node) => node.address === address));
+    assert.equal(((await cluster.command(address, "SCRIPT", "EXISTS", incrScript.sha)) as number[])[0], 1);
+    await cluster.moveSlots({ slots: keys.map((key) => slotOf(key)), to: address, pause: 2 });
+    const { calls, errors } = await load.stop();
+    assert.deepEqual(errors, []);
+    assert.ok(calls > 200, `${calls} calls`);
+    for (const key of keys) {
+      assert.equal(Number(await client.command("GET", key)), counts.get(key), `executions of ${key}`);
+    }
+    const stat = await commandStats(cluster, address);
+    assert.ok(stat("evalsha").calls > 0);
+    const missing = (await cluster.command(address, "INFO", "errorstats")) as string;
+    assert.doesNotMatch(missing, /NOSCRIPT/);
+  });
+
+  it("half migrated, with the script absent on the importing node: right, once, one round trip beyond the ASK", async () => {
+    const slot = 9000;
+    const owner = client.topology.primaryOf(slot)?.address as string;
+    const other = cluster.nodes.find((address) => address !== owner) as string;
+    const [ownerId, otherId] = await Promise.all(
+      [owner, other].map((address) => cluster.command(address, "CLUSTER", "MYID")),
+    );
+    await cluster.command(other, "CLUSTER", "SETSLOT", slot, "IMPORTING", ownerId as string);
+    await cluster.command(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", otherId as string);
+    await cluster.command(other, "SCRIPT", "FLUSH");
+    await resetStats(cluster);
+    const key = keyForSlot(slot);
+    assert.equal(await client.run(incrScript, [key]), 1);
+    const stat = await commandStats(cluster, other);
+    assert.equal(stat("evalsha").calls, 2, "the ASK's, refused with NOSCRIPT, and its replay");
+    assert.equal(stat("asking").calls, 2);
+    assert.equal(stat("script|load").calls, 1);
+    assert.equal((await commandStats(cluster, owner))("evalsha").failed, 1, "the ASK");
+    assert.equal(await client.run(incrScript, [key]), 2);
+    assert.equal(client.topology.primaryOf(slot)?.address, owner, "an ASK moves no slot");
+  });
+
+  it("half migrated, keys on both sides: TRYAGAIN is waited out", async () => {
+    const slot = 12_182;
+    const both = defineScript({
+      name: "both",
+      source: "return {redis.call('get', KEYS[1]), redis.call('get', KEYS[2])}",
+      numberOfKeys: 2,
+    });
+    const [here, there] = [keyForSlot(slot, "a"), keyForSlot(slot, "b")];
+    await client.command("SET", here, "1");
+    await client.command("SET", there, "2");
+    const owner = client.topology.primaryOf(slot)?.address as string;
+    const other = cluster.nodes.find((address) => address !== owner) as string;
+    const [ownerId, otherId] = await Promise.all(
+      [owner, other].map((address) => cluster.command(address, "CLUSTER", "MYID")),
+    );
+    await cluster.command(other, "CLUSTER", "SETSLOT", slot, "IMPORTING", ownerId as string);
+    await cluster.command(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", otherId as string);
+    const [host, port] = other.split(":") as [string, string];
+    await cluster.command(owner, "MIGRATE", host, port, there, 0, 5000);
+    const call = client.run(both, [here, there]);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await cluster.command(owner, "MIGRATE", host, port, here, 0, 5000);
+    assert.deepEqual(await call, ["1", "2"]);
+    await cluster.moveSlots({ slots: [slot], to: other });
+    assert.deepEqual(await client.run(both, [here, there]), ["1", "2"]);
+  });
+
+  it("and one MOVED re-routes one slot", async () => {
+    const lonely = await connect({ nodes: cluster.nodes, topologyRefreshInterval: 0 });
+    const slot = 14_000;
+    const owner = lonely.topology.primaryOf(slot)?.address as string;
+    const other = cluster.nodes.find((address) => address !== owner) as string;
+    await cluster.moveSlots({ slots: [slot], to: other });
+    const before = Array.from({ length: 16_384 }, (_, each) => lonely.topology.primaryOf(each)?.address);
+    await lonely.run(setScript, [keyForSlot(slot)], ["v"]);
+    before.forEach((address, each) => {
+      const expected = each === slot ? other : address;
+      assert.equal(lonely.topology.primaryOf(each)?.address, expected, `slot ${each}`);
+    });
+    lonely.destroy();
+  });
+
+  it("to a node never seen before: one shared refresh, connected, preloaded, served, 0 errors", async () => {
+    const fresh = await connect({ nodes: cluster.nodes, scripts: [incrScript], topologyRefreshInterval: 0 });
+    const address = await cluster.addNode();
+    const slots = Array.from({ length: 20 }, (_, index) => 3000 + index);
+    await cluster.moveSlots({ slots, to: address });
+    await resetStats(cluster);
+    const calls = Array.from({ length: 500 }, (_, index) =>
+      fresh.run(incrScript, [keyForSlot(slots[index % slots.length] as number, "fresh")]),
+    );
+    const replies = await Promise.all(calls);
+    assert.equal(Math.max(...(replies as number[])), 25);
+    let queries = 0;
+    for (const node of cluster.nodes) {
+      const stat = await commandStats(cluster, node);
+      // The other client in this file hears nothing of these slots, so all queries are of this one.
+      queries += stat("cluster|shards").calls;
+    }
+    assert.equal(queries, 1);
+    assert.equal((await commandStats(cluster, address))("evalsha").failed, 0);
+    fresh.destroy();
+  });
+
+  it("by ASK to a node never seen before, which owns nothing: 0 errors", async () => {
+    const fresh = await connect({ nodes: cluster.nodes, scripts: [incrScript], topologyRefreshInterval: 0 });
+    const address = await cluster.addNode();
+    const slot = 6000;
+    const owner = fresh.topology.primaryOf(slot)?.address as string;
+    const [ownerId, newId] = await Promise.all(
+      [owner, address].map((each) => cluster.command(each, "CLUSTER", "MYID")),
+    );
+    await cluster.command(address, "CLUSTER", "SETSLOT", slot, "IMPORTING", ownerId as string);
+    await cluster.command(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", newId as string);
+    const replies = await Promise.all(Array.from({ length: 100 }, () => fresh.run(incrScript, [keyForSlot(slot)])));
+    assert.deepEqual(
+      replies,
+      Array.from({ length: 100 }, (_, index) => index + 1),
+    );
+    assert.equal((await commandStats(cluster, address))("evalsha").failed, 0);
+    fresh.destroy();
+  });
+});

@@ -1,0 +1,15 @@
+import { Call, type CallKind } from "../../src/routing/call.ts";
+
+const KIND: CallKind = {
+  owner: { onRefused() {}, onLost() {}, onExpired() {}, onSettled() {} },
+  wantsBuffers: false,
+  mayRepeat: false,
+  runsCode: false,
+  script: undefined,
+  registered: undefined,
+};
+
+/** A call that nobody sends: for what only holds calls. */
+export function idleCall(slot: number, reject: (error: Error) => void = () => {}): Call {
+  return new Call(KIND, "", slot, 0, () => {}, reject);
+}
