@@ -21,6 +21,7 @@ const count = defineScript({ name: "count", source: SOURCE, numberOfKeys: 1 });
 const KEYS = keysOfThirds();
 
 let failures = 0;
+let leaving = false;
 let cluster: LocalCluster | undefined;
 let client: Cluster | undefined;
 
@@ -30,8 +31,11 @@ try {
   await tour();
   await leave(failures === 0 ? 0 : 1);
 } catch (error) {
-  console.error(error);
-  await leave(1);
+  // After Ctrl-C the step that was under way fails; that is no news.
+  if (!leaving) {
+    console.error(error);
+    await leave(1);
+  }
 }
 
 async function tour(): Promise<void> {
@@ -137,6 +141,7 @@ function keysOfThirds(): string[] {
 }
 
 async function leave(status: number): Promise<never> {
+  leaving = true;
   client?.destroy();
   await cluster?.stop();
   process.exit(status);
