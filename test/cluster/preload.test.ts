@@ -158,8 +158,8 @@ describe("a cluster of 3 primaries and 3 replicas", () => {
 
   it("runs where an ACL forbids SCRIPT but allows EVAL, and says NOPERM where it forbids both", async () => {
     for (const address of cluster.nodes) {
-      await cluster.command(address, "ACL", "SETUSER", "noscript", "on", ">pw", "~*", "&*", "+@all", "-script");
-      await cluster.command(address, "ACL", "SETUSER", "nothing", "on", ">pw", "~*", "&*", "+@all", "-@scripting");
+      await cluster.command(address, "ACL", "SETUSER", "noscript", "on", ">pw", "~*", "+@all", "-script");
+      await cluster.command(address, "ACL", "SETUSER", "nothing", "on", ">pw", "~*", "+@all", "-@scripting");
     }
     const source = "return {'acl', KEYS[1]}";
     const script = defineScript({ name: "acl", source, numberOfKeys: 1 });

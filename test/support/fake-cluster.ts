@@ -26,8 +26,8 @@ export class FakeCluster {
   }
 
   /** `spare` more nodes run, but are not announced. */
-  static async start(count: number, spare = 0): Promise<FakeCluster> {
-    const nodes = await Promise.all(Array.from({ length: count + spare }, () => FakeNode.start()));
+  static async start(count: number, spare = 0, tls?: { key: string; cert: string }): Promise<FakeCluster> {
+    const nodes = await Promise.all(Array.from({ length: count + spare }, () => FakeNode.start(tls)));
     return new FakeCluster(nodes, count);
   }
 

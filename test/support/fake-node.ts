@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 
 /** Raw bytes of a reply, or what to do instead of one. */
 export type Answer = string | "hang" | "disconnect";
@@ -41,11 +42,13 @@ export class FakeNode {
     this.port = (server.address() as AddressInfo).port;
   }
 
-  static async start(): Promise<FakeNode> {
-    const server = createServer({ noDelay: true });
+  /** With `tls` it is a TLS server with that key and certificate. */
+  static async start(tls?: { readonly key: string; readonly cert: string }): Promise<FakeNode> {
+    const server = tls ? createTlsServer(tls) : createServer({ noDelay: true });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const node = new FakeNode(server);
-    server.on("connection", (socket) => node.#serve(socket));
+    server.on(tls ? "secureConnection" : "connection", (socket: Socket) => node.#serve(socket));
+    server.on("tlsClientError", () => {});
     return node;
   }
 

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { generate } from "selfsigned";
+import { type ConnectOptions, connect } from "../../src/index.ts";
+import { FakeCluster } from "../support/fake-cluster.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+import { setScript } from "../support/scripts.ts";
+
+describe("TLS", () => {
+  let cluster: FakeCluster;
+  let plain: FakeCluster;
+  let ca: string;
+  before(async () => {
+    const pems = await generate([{ name: "commonName", value: "node.example" }], {
+      extensions: [{ name: "subjectAltName", altNames: [{ type: 7, ip: "127.0.0.1" }] }],
+    });
+    ca = pems.cert;
+    cluster = await FakeCluster.start(2, 0, { key: pems.private, cert: pems.cert });
+    plain = await FakeCluster.start(1);
+  });
+  after(async () => {
+    await cluster?.stop();
+    await plain?.stop();
+  });
+
+  const attempt = (options: Partial<ConnectOptions>) =>
+    connect({ nodes: [cluster.node(0).address], connectTimeout: 500, topologyRefreshInterval: 0, ...options });
+
+  it("with the right authority works on every node", async () => {
+    const client = await cluster.connect({ scripts: [setScript], tls: { ca } });
+    assert.equal(await client.run(setScript, [keyForSlot(0)], ["é"]), "OK");
+    assert.equal(await client.run(setScript, [keyForSlot(16_383)], ["v".repeat(200_000)]), "OK");
+    client.destroy();
+  });
+
+  it("is turned on by rediss://", async () => {
+    await assert.rejects(attempt({ nodes: [`rediss://${cluster.node(0).address}`] }), /self-signed|self signed/);
+  });
+
+  it("refuses a certificate that nobody vouches for, with the cause in the error", async () => {
+    await assert.rejects(attempt({ tls: true }), (thrown: unknown) => {
+      const { code, causes } = thrown as { code: string; causes: Map<string, { code: string }> };
+      assert.equal(code, "UNAVAILABLE");
+      assert.equal([...causes.values()][0]?.code, "DEPTH_ZERO_SELF_SIGNED_CERT");
+      return true;
+    });
+  });
+
+  it("refuses a certificate for another name", async () => {
+    await assert.rejects(attempt({ tls: { ca, servername: "other.example" } }), /Hostname\/IP does not match/);
+  });
+
+  it("against a plain port, and plain against a TLS port, fail within connectTimeout", async () => {
+    const start = performance.now();
+    await assert.rejects(attempt({ nodes: [plain.node(0).address], tls: { ca } }), { code: "UNAVAILABLE" });
+    await assert.rejects(attempt({}), { code: "UNAVAILABLE" });
+    assert.ok(performance.now() - start < 1300);
+  });
+});
