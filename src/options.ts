@@ -119,14 +119,15 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     throw invalid('nodes must be a non-empty array, such as ["127.0.0.1:7000"]');
   }
   const seeds = nodes.map(readSeed);
+  if (!Array.isArray(scripts)) throw invalid(`scripts is ${kindOf(scripts)}; accepted is an array`);
   for (const script of scripts) {
     if (!isScript(script))
       throw invalid(`scripts has an element that is ${kindOf(script)}; accepted is what defineScript returns`);
   }
-  if (connectionName !== undefined && !/^[\x21-\x7e]+$/.test(connectionName)) {
+  if (connectionName !== undefined && !(typeof connectionName === "string" && /^[\x21-\x7e]+$/.test(connectionName))) {
     throw invalid("connectionName must be printable ASCII without spaces");
   }
-  if (tls !== true && tls !== false && (typeof tls !== "object" || tls === null)) {
+  if (typeof tls !== "boolean" && !isPlainObject(tls)) {
     throw invalid(`tls is ${kindOf(tls)}; accepted are true, false and Node's tls.ConnectionOptions`);
   }
   return Object.freeze({
@@ -169,15 +170,14 @@ function readSeed(node: unknown, index: number): Seed {
       `nodes[${index}] ${why}; accepted are "host:port", "redis://user:password@host:port", "rediss://..." and { host, port }`,
     );
   if (typeof node === "object" && node !== null && "host" in node && "port" in node) {
-    const { host, port } = node;
-    const parsed = typeof host === "string" && host !== "" ? parseAddress(`${host}:${port}`) : undefined;
-    if (!parsed) throw refuse("has no valid host and port");
-    return { address: { host: host as string, port: parsed.port }, credentials: undefined, tls: undefined };
+    const address = readAddress(node);
+    if (!address) throw refuse("has no valid host and port");
+    return { address, credentials: undefined, tls: undefined };
   }
   if (typeof node !== "string") throw refuse(`is ${kindOf(node)}`);
   if (!node.includes("://")) {
     const address = parseAddress(node);
-    if (!address || address.host === "" || /[\s/@]/.test(address.host)) throw refuse("is no valid address");
+    if (!address || address.host === "") throw refuse("is no valid address");
     return { address, credentials: undefined, tls: undefined };
   }
   // Not the URL itself in any message: it can hold a password.
@@ -186,16 +186,14 @@ function readSeed(node: unknown, index: number): Seed {
     throw refuse("is no valid redis:// or rediss:// URL");
   }
   if (!["", "/", "/0"].includes(url.pathname)) throw refuse("names a database, and a cluster has only number 0");
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  const address = parseAddress(`${url.hostname}:${url.port === "" ? 6379 : url.port}`);
+  if (!address) throw refuse("has no valid host and port");
+  const [username, password] = [url.username, url.password].map(percentDecoded);
+  if (username === undefined || password === undefined) throw refuse("has credentials that are not percent-encoded");
+  const credentials = username === "" ? { password } : { username, password };
   return {
-    address: { host, port: url.port === "" ? 6379 : Number(url.port) },
-    credentials:
-      url.password === "" && url.username === ""
-        ? undefined
-        : {
-            ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
-            password: decodeURIComponent(url.password),
-          },
+    address,
+    credentials: username === "" && password === "" ? undefined : credentials,
     tls: url.protocol === "rediss:",
   };
 }
@@ -239,16 +237,36 @@ function readTls(tls: boolean | ConnectionOptions, seeds: readonly Seed[]): Conn
 function readNatMap(natMap: NatMap | undefined): (address: string) => NodeAddress | undefined {
   if (natMap === undefined) return () => undefined;
   if (typeof natMap === "function") return natMap;
-  if (typeof natMap !== "object" || natMap === null) throw invalid("natMap must be an object or a function");
+  if (!isPlainObject(natMap)) throw invalid("natMap must be an object or a function");
   const table = new Map(
     Object.entries(natMap).map(([from, to]) => {
-      const announced = parseAddress(from);
-      const valid = announced && to && typeof to.host === "string" && parseAddress(`${to.host}:${to.port}`);
-      if (!valid) throw invalid(`natMap[${JSON.stringify(from)}] must map "host:port" to { host, port }`);
-      return [formatAddress(announced), { host: to.host, port: to.port }];
+      const [announced, reachable] = [parseAddress(from), readAddress(to)];
+      if (!announced || !reachable)
+        throw invalid(`natMap[${JSON.stringify(from)}] must map "host:port" to { host, port }`);
+      return [formatAddress(announced), reachable];
     }),
   );
   return (address) => table.get(address);
+}
+
+/** A valid `{ host, port }`, or undefined. */
+function readAddress(value: unknown): NodeAddress | undefined {
+  if (!isPlainObject(value)) return undefined;
+  const { host, port } = value as Partial<NodeAddress>;
+  if (typeof host !== "string" || host === "" || typeof port !== "number") return undefined;
+  return parseAddress(formatAddress({ host, port }));
+}
+
+function percentDecoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isPlainObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function invalid(what: string): InvalidArgumentError {

@@ -33,9 +33,9 @@ export class Lane {
   #state: "connecting" | "ready" | "waiting" | "closed" = "connecting";
   /** Defined exactly while `ready`. */
   #connection: Connection | undefined;
-  /** Replaced, and open until its last reply has come. */
   /** Being opened or prepared. */
   #upcoming: Connection | undefined;
+  /** Replaced, and open until their last replies have come. */
   readonly #retired = new Set<Connection>();
   #retry: Timer | undefined;
   #attempt = 0;

@@ -55,11 +55,11 @@ export class ReplyDecoder {
       if (broken !== undefined) throw broken;
       if (framer.tooDeepEnd === -1) {
         if (decodedEnd < chunk.length) this.#held.push(Buffer.from(chunk.subarray(decodedEnd)));
+        else framer.sawNestedError = false;
         return;
       }
       this.#held = [];
       framer.bigIntegers.length = 0;
-      framer.sawNestedError = false;
       this.#sink.onUndecodable(`The reply is nested more than ${MAX_DECODED_DEPTH} arrays deep.`);
       start = framer.tooDeepEnd;
     }

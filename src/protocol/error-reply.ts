@@ -65,7 +65,8 @@ export function parseErrorReply(text: string): Refusal {
     }
   }
   // A transaction that was discarded whole, because a command in it was refused: the inner refusal is what counts.
-  if (text.startsWith(EXEC_ABORT)) return parseErrorReply(text.slice(EXEC_ABORT.length));
+  const inner = text.startsWith(EXEC_ABORT) ? text.slice(EXEC_ABORT.length) : undefined;
+  if (inner !== undefined && !inner.startsWith(EXEC_ABORT)) return parseErrorReply(inner);
   if (NO_PERMISSION.some((wording) => wording.test(text))) return { kind: "noperm" };
   return { kind: "other" };
 }

@@ -20,6 +20,8 @@ const MAX_DEPTH = 8192;
 export const MAX_DECODED_DEPTH = 1000;
 /** A longer status or error line is no reply of a server. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
+/** Integers are signed and of 64 bits. */
+const MAX_INTEGER = 2n ** 63n;
 /** Digits that always fit 2^53. */
 const SAFE_DIGITS = 15;
 
@@ -161,6 +163,7 @@ export class ReplyFramer {
     if (this.#type === ARRAY) return this.#endLength(MAX_MISSING_ELEMENTS, "array");
     if (this.#type === INTEGER && this.#digits > SAFE_DIGITS) {
       const exact = BigInt(this.#numberText);
+      if (exact > MAX_INTEGER) throw malformed("an integer of more than 64 bits");
       if (exact > BigInt(Number.MAX_SAFE_INTEGER)) this.bigIntegers.push(this.#negative ? -exact : exact);
     }
     return this.#endElement();

@@ -1,6 +1,6 @@
 import { exists, getKeyIndexes, hasFlag } from "@ioredis/commands";
 import { InvalidArgumentError } from "../errors.ts";
-import { kindOf } from "../protocol/encode.ts";
+import { bufferOf, kindOf } from "../protocol/encode.ts";
 import type { Argument } from "../protocol/reply.ts";
 
 /** Commands that change what a connection is, or answer never, late or more than once: on a shared one they would harm others. */
@@ -48,7 +48,7 @@ export function traitsOf(name: string, args: readonly Argument[]): CommandTraits
   if (reason !== undefined)
     throw new InvalidArgumentError(`${name.toUpperCase()} cannot be sent by command(): ${reason}.`);
   if (!exists(lower)) return { keys: args.slice(0, 1), readOnly: false, runsCode: false };
-  const texts = args.map((arg) => (typeof arg === "string" || typeof arg === "number" ? arg : String(arg)));
+  const texts = args.map(textOf);
   const keys = getKeyIndexes(lower, texts).map((index) => args[index]);
   return {
     keys: keys.filter((key) => key !== undefined),
@@ -58,10 +58,21 @@ export function traitsOf(name: string, args: readonly Argument[]): CommandTraits
 }
 
 function connectionReason(name: string, args: readonly Argument[]): string | undefined {
-  if (name === "client" && /^(reply|tracking|caching|no-evict|no-touch)$/i.test(String(args[0]))) {
+  if (name === "client" && /^(reply|tracking|caching|no-evict|no-touch)$/i.test(textOf(args[0]))) {
     return "it changes the state of a connection that others share";
   }
   if (!BLOCKING.has(name)) return undefined;
-  const blocks = name.startsWith("xread") ? args.some((arg) => /^block$/i.test(String(arg))) : true;
+  const blocks = name.startsWith("xread") ? readOptions(args).includes("BLOCK") : true;
   return blocks ? "it would block a connection that others share" : undefined;
+}
+
+/** What stands before STREAMS: behind it a stream may have any name. */
+function readOptions(args: readonly Argument[]): string[] {
+  const options = args.map((arg) => textOf(arg).toUpperCase());
+  const streams = options.indexOf("STREAMS");
+  return streams === -1 ? options : options.slice(0, streams);
+}
+
+function textOf(arg: Argument | undefined): string {
+  return arg instanceof Uint8Array ? bufferOf(arg).toString("latin1") : String(arg);
 }

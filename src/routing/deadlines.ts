@@ -18,13 +18,18 @@ export interface Expiring {
 export class DeadlineList {
   readonly timeoutMs: number;
   readonly #clock: Clock;
+  readonly #onIdle: () => void;
   #oldest: Expiring | undefined;
   #newest: Expiring | undefined;
   #timer: Timer | undefined;
+  /** The head is due, and sockets are read before it expires. No timer runs meanwhile. */
+  #expiring = false;
 
-  constructor(timeoutMs: number, clock: Clock) {
+  /** @param onIdle  Called when a whole timeout has passed without anything in the list. */
+  constructor(timeoutMs: number, clock: Clock, onIdle: () => void = () => {}) {
     this.timeoutMs = timeoutMs;
     this.#clock = clock;
+    this.#onIdle = onIdle;
   }
 
   /** @param now  The clock's reading, or a slightly earlier one. */
@@ -36,7 +41,7 @@ export class DeadlineList {
     if (this.#newest === undefined) this.#oldest = item;
     else this.#newest.later = item;
     this.#newest = item;
-    if (this.#timer === undefined) this.#arm(this.timeoutMs);
+    if (this.#timer === undefined && !this.#expiring) this.#arm(this.timeoutMs);
   }
 
   remove(item: Expiring): void {
@@ -63,11 +68,17 @@ export class DeadlineList {
   readonly #due = (): void => {
     this.#timer = undefined;
     const oldest = this.#oldest;
-    if (oldest === undefined) return;
+    if (oldest === undefined) {
+      this.#onIdle();
+      return;
+    }
     const waitMs = oldest.expiresAt - this.#clock.now();
     if (waitMs > 0) this.#arm(waitMs);
-    // Replies that have arrived win over deadlines that passed while the event loop was busy.
-    else this.#clock.afterReads(this.#expire);
+    else {
+      // Replies that have arrived win over deadlines that passed while the event loop was busy.
+      this.#expiring = true;
+      this.#clock.afterReads(this.#expire);
+    }
   };
 
   readonly #expire = (): void => {
@@ -76,7 +87,8 @@ export class DeadlineList {
       this.remove(item);
       item.expire();
     }
-    if (this.#timer === undefined && this.#oldest !== undefined) this.#arm(this.#oldest.expiresAt - now);
+    this.#expiring = false;
+    if (this.#oldest !== undefined) this.#arm(this.#oldest.expiresAt - now);
   };
 }
 
@@ -116,7 +128,11 @@ export class Deadlines {
   #listOf(timeoutMs: number): DeadlineList {
     let list = this.#lists.get(timeoutMs);
     if (list === undefined) {
-      list = new DeadlineList(timeoutMs, this.#clock);
+      // Timeouts can be computed, and then there are many: a list that is not used is let go.
+      list = new DeadlineList(timeoutMs, this.#clock, () => {
+        this.#lists.delete(timeoutMs);
+        this.#recent = undefined;
+      });
       this.#lists.set(timeoutMs, list);
     }
     this.#recent = list;

@@ -11,7 +11,7 @@ import {
 } from "../errors.ts";
 import type { Emitter } from "../events.ts";
 import { parseErrorReply, type Refusal } from "../protocol/error-reply.ts";
-import { formatAddress } from "../protocol/node-address.ts";
+import { formatAddress, isUnknownHost } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Call, type CallOwner, type History } from "./call.ts";
@@ -203,7 +203,7 @@ export class Dispatcher implements CallOwner {
   #learn({ learned }: NextStep, call: Call, refusal: Refusal | undefined): void {
     const node = call.node as ClusterNode;
     if (refusal?.kind === "moved" || refusal?.kind === "ask") {
-      const host = refusal.host === "" ? node.info.host : refusal.host;
+      const host = isUnknownHost(refusal.host) ? node.info.host : refusal.host;
       this.#emitter.emit("redirection", {
         kind: refusal.kind === "moved" ? "MOVED" : "ASK",
         slot: call.slot,

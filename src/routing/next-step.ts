@@ -1,5 +1,6 @@
 import type { Outcome } from "../errors.ts";
 import type { Refusal } from "../protocol/error-reply.ts";
+import { isUnknownHost } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 
 /** What ended an attempt, if not a reply for the caller. */
@@ -121,7 +122,7 @@ function decideRedirection(refusal: Extract<Refusal, { slot: number }>, situatio
     return { kind: "reject", why: "redirections", outcome: "not-executed", learned: "topology-stale" };
   }
   // No host means the host that answered.
-  const host = refusal.host === "" || refusal.host === "?" ? situation.node.host : refusal.host;
+  const host = isUnknownHost(refusal.host) ? situation.node.host : refusal.host;
   const to: Target = { kind: "named", host, port: refusal.port };
   if (refusal.kind === "ask") return { ...RETRY, to, asking: true, spends: "redirection" };
   if (host === situation.node.host && refusal.port === situation.node.port) {

@@ -73,8 +73,10 @@ export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress): Topolo
     const isPrimary = flags.includes("master");
     // [slot->-id] and [slot-<-id] are slots on the move: still of the node that lists them without brackets.
     for (const range of isPrimary ? ranges.filter((text) => !text.startsWith("[")) : []) {
-      const [start, end = start] = range.split("-");
-      slots.push({ owner, start: slotNumber(start ?? ""), end: slotNumber(end ?? "") });
+      const [first = "", last = first, ...rest] = range.split("-");
+      const [start, end] = [slotNumber(first), slotNumber(last)];
+      if (start > end || rest.length > 0) throw nonsense(`slots ${range}`);
+      slots.push({ owner, start, end });
     }
     return {
       id,

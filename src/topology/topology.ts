@@ -54,6 +54,7 @@ export class Topology {
       if (siblings) siblings.push(node);
       else replicas.set(node.primary, [node]);
     }
+    for (const siblings of replicas.values()) Object.freeze(siblings);
     this.#replicas = replicas;
     Object.freeze(this);
   }

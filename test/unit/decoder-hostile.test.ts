@@ -46,7 +46,7 @@ const HOSTILE: [string, string][] = [
   ["a bulk string longer than it says", "$3\r\ns3cret\r\n"],
   ["a bulk string that ends in a lone carriage return", "$3\r\nabc\rX"],
   ["an empty bulk string that is not empty", "$0\r\ns3cret\r\n"],
-  ["a null bulk string with a body", "$-1\r\ns3cret\r\n"],
+  ["a null bulk string with a body", "*2\r\n$-1\r\ns3cret\r\n"],
   ["an array without a length", "*\r\n"],
   ["an array of length -2", "*-2\r\n"],
   ["an array of length -0", "*-0\r\n"],
@@ -78,7 +78,7 @@ function assertRefused(chunks: readonly Buffer[], what: string): void {
   assert.match(thrown.message, /^The server sent .{1,80}\.$/s);
   // Nothing of the stream, in no form: redis-parser's own error would carry it all.
   assert.doesNotMatch(inspect(thrown, { depth: 9, showHidden: true }), /s3cret|before|"type":"Buffer"|ParserError/);
-  return assert.deepEqual(delivered, [["reply", "before"]], what);
+  assert.deepEqual(delivered, [["reply", "before"]], what);
 }
 
 describe("bytes that are no reply", () => {

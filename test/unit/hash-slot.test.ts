@@ -166,8 +166,11 @@ describe("slotOfKeys", () => {
     );
   });
 
-  it("notices a last key that is elsewhere", () => {
-    assert.throws(() => slotOfKeys(["{a}1", "{a}2", "{a}3", "b"]), CrossSlotError);
+  it("notices one key that is elsewhere, wherever it stands", () => {
+    for (let index = 0; index < 4; index++) {
+      const keys = ["{a}1", "{a}2", "{a}3", "{a}4"].with(index, "b");
+      assert.throws(() => slotOfKeys(keys), CrossSlotError, keys.join(" "));
+    }
   });
 });
 

@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { beforeEach, describe, it } from "node:test";
+import type { Connection } from "../../src/connection/connection.ts";
+import type { Lane } from "../../src/connection/lane.ts";
+import type { Request } from "../../src/connection/request.ts";
+import { ConnectionLostError, ReplyError } from "../../src/errors.ts";
+import type { Argument, Reply } from "../../src/protocol/reply.ts";
+import { LoadedScripts } from "../../src/scripts/loaded-scripts.ts";
+import { defineScript } from "../../src/scripts/script.ts";
+import { ScriptRegistry } from "../../src/scripts/script-registry.ts";
+
+/** Notes what is asked and written; SCRIPT EXISTS is answered by `exists`. */
+class StandInConnection {
+  readonly address = "10.0.0.1:7000";
+  closed = false;
+  readonly asked: (readonly Argument[])[] = [];
+  readonly loads: Request[] = [];
+  exists: (shas: readonly Argument[]) => Promise<Reply>;
+
+  constructor(exists: (shas: readonly Argument[]) => Promise<Reply>) {
+    this.exists = exists;
+  }
+
+  exchange(command: readonly Argument[]): Promise<Reply>[] {
+    this.asked.push(command);
+    return [this.exists(command.slice(2))];
+  }
+
+  writeFrom(queue: { shift(): Request | undefined }): void {
+    for (let request = queue.shift(); request !== undefined; request = queue.shift()) this.loads.push(request);
+  }
+
+  get asConnection(): Connection {
+    return this as unknown as Connection;
+  }
+}
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+describe("preparing a fresh connection", () => {
+  let registry: ScriptRegistry;
+  let scripts: LoadedScripts;
+  const definitions = [1, 2, 3].map((number) => defineScript({ name: `s${number}`, source: `return ${number}` }));
+  const [one, two, three] = definitions.map(({ sha }) => sha) as [string, string, string];
+
+  beforeEach(() => {
+    registry = new ScriptRegistry();
+    for (const definition of definitions) registry.register(definition);
+    scripts = new LoadedScripts(registry);
+  });
+
+  const holding = (...held: string[]) =>
+    new StandInConnection(async (shas) => shas.map((sha) => (held.includes(sha as string) ? 1 : 0)));
+  const states = () => registry.all.map((script) => scripts.stateOf(script)?.kind);
+  const framesOf = (...shas: string[]) => shas.map((sha) => registry.get(sha)?.loadFrame);
+  const answerAll = (connection: StandInConnection) => {
+    for (const load of connection.loads.splice(0)) {
+      load.onReply(registry.all.find(({ loadFrame }) => loadFrame === load.frame)?.sha as string);
+    }
+  };
+
+  it("asks once for all scripts and loads those that are missing, and no other", async () => {
+    const connection = holding(two);
+    const prepared = scripts.prepare(connection.asConnection);
+    await turn();
+    assert.deepEqual(connection.asked, [["SCRIPT", "EXISTS", one, two, three]]);
+    assert.deepEqual(
+      connection.loads.map(({ frame }) => frame),
+      framesOf(one, three),
+    );
+    answerAll(connection);
+    await prepared;
+    assert.deepEqual(states(), ["held", "held", "held"]);
+  });
+
+  it("writes nothing more when the node has them all", async () => {
+    const connection = holding(one, two, three);
+    await scripts.prepare(connection.asConnection);
+    assert.deepEqual(connection.loads, []);
+    assert.deepEqual(states(), ["held", "held", "held"]);
+  });
+
+  it("asks nothing when no script is registered", async () => {
+    const connection = holding();
+    await new LoadedScripts(new ScriptRegistry()).prepare(connection.asConnection);
+    assert.deepEqual(connection.asked, []);
+  });
+
+  it("loads again what it believed to be there and is not (the server was restarted)", async () => {
+    await scripts.prepare(holding(one, two, three).asConnection);
+    const restarted = holding();
+    const prepared = scripts.prepare(restarted.asConnection);
+    await turn();
+    assert.equal(restarted.loads.length, 3);
+    answerAll(restarted);
+    await prepared;
+  });
+
+  it("loads them all when it may not ask", async () => {
+    const connection = new StandInConnection(async () => {
+      throw new ReplyError("NOPERM User alice has no permissions to run the 'script|exists' command");
+    });
+    const prepared = scripts.prepare(connection.asConnection);
+    await turn();
+    assert.equal(connection.loads.length, 3);
+    answerAll(connection);
+    await prepared;
+  });
+
+  it("resolves when a script fails, and knows which one and why", async () => {
+    const connection = holding(one, two);
+    const prepared = scripts.prepare(connection.asConnection);
+    await turn();
+    connection.loads[0]?.onErrorReply("ERR no");
+    await prepared;
+    assert.deepEqual(states(), ["held", "held", "failed"]);
+  });
+
+  it("rejects when the connection goes before the answer", async () => {
+    const gone = new ConnectionLostError("10.0.0.1:7000", "unknown");
+    const connection = new StandInConnection(() => Promise.reject(gone));
+    await assert.rejects(scripts.prepare(connection.asConnection), (error: unknown) => error === gone);
+  });
+
+  it("rejects when the connection goes before the loads are written", async () => {
+    const connection = holding();
+    connection.closed = true;
+    await assert.rejects(scripts.prepare(connection.asConnection), ConnectionLostError);
+  });
+
+  it("includes scripts that are registered meanwhile", async () => {
+    const late = defineScript({ name: "late", source: "return 'late'" });
+    const connection = new StandInConnection(async (shas) => {
+      registry.register(late);
+      return shas.map((sha) => (sha === late.sha ? 0 : 1));
+    });
+    const prepared = scripts.prepare(connection.asConnection);
+    await turn();
+    assert.deepEqual(connection.asked.at(-1), ["SCRIPT", "EXISTS", late.sha]);
+    answerAll(connection);
+    await prepared;
+    assert.equal(states().at(-1), "held");
+  });
+
+  it("is done once for lanes that come up together, and anew for one that comes later", async () => {
+    const [first, second, later] = [holding(one, two, three), holding(one, two, three), holding(one, two, three)];
+    await Promise.all([scripts.prepare(first.asConnection), scripts.prepare(second.asConnection)]);
+    assert.deepEqual([first.asked.length, second.asked.length], [1, 0]);
+    await scripts.prepare(later.asConnection);
+    assert.equal(later.asked.length, 1);
+  });
+
+  it("is done by the next lane when the first one's connection goes", async () => {
+    const first = new StandInConnection(() => Promise.reject(new ConnectionLostError("10.0.0.1:7000", "unknown")));
+    const second = holding(one, two, three);
+    const [failed, done] = await Promise.allSettled([
+      scripts.prepare(first.asConnection),
+      scripts.prepare(second.asConnection),
+    ]);
+    assert.deepEqual([failed?.status, done?.status], ["rejected", "fulfilled"]);
+    assert.deepEqual(states(), ["held", "held", "held"]);
+  });
+
+  it("leaves alone what was loaded after the question was asked", async () => {
+    const pushed: Request[] = [];
+    const lane = { push: (request: Request) => void pushed.push(request) } as unknown as Lane;
+    const connection = holding();
+    const [script, ...others] = registry.all;
+    assert.ok(script && others.length === 2);
+    const ensured = scripts.ensure(connection.asConnection, registry.all, lane);
+    void scripts.loadOn(lane, script);
+    pushed[0]?.onReply(script.sha);
+    await turn();
+    assert.deepEqual(
+      connection.loads.map(({ frame }) => frame),
+      framesOf(two, three),
+    );
+    answerAll(connection);
+    await ensured;
+    assert.deepEqual(states(), ["held", "held", "held"]);
+  });
+});

@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { InvalidArgumentError } from "../../src/errors.ts";
+import { type ConnectOptions, type ResolvedOptions, resolveOptions } from "../../src/options.ts";
+import { defineScript } from "../../src/scripts/script.ts";
+
+const NODES = ["127.0.0.1:7000"];
+const script = defineScript({ name: "one", source: "return 1" });
+
+const resolve = (options: object): ResolvedOptions => resolveOptions({ nodes: NODES, ...options } as ConnectOptions);
+
+/** Refused, with a message in which all of `words` stand and nothing secret does. */
+function refuses(options: unknown, ...words: RegExp[]): void {
+  assert.throws(
+    () => resolveOptions(options as ConnectOptions),
+    (error: unknown) => {
+      assert.ok(error instanceof InvalidArgumentError, String(error));
+      assert.equal(error.code, "INVALID_ARGUMENT");
+      assert.equal(error.outcome, "not-executed");
+      for (const word of words) assert.match(error.message, word);
+      assert.doesNotMatch(error.message, /s3cret/);
+      return true;
+    },
+  );
+}
+
+describe("connect's options", () => {
+  it("have these defaults", () => {
+    const { credentials, natMap, ...rest } = resolve({});
+    assert.deepEqual(rest, {
+      seeds: [{ host: "127.0.0.1", port: 7000 }],
+      scripts: [],
+      tls: undefined,
+      connectionName: undefined,
+      connectTimeout: 2000,
+      commandTimeout: 5000,
+      maxRedirections: 16,
+      connectionsPerNode: 1,
+      maxPendingPerNode: 10_000,
+      maxPendingBytesPerNode: 16 * 1024 * 1024,
+      topologyRefreshInterval: 30_000,
+    });
+    assert.deepEqual(credentials(), {});
+    assert.equal(natMap("127.0.0.1:7000"), undefined);
+  });
+
+  it("take undefined for the default", () => {
+    const names = [
+      "scripts",
+      "username",
+      "password",
+      "credentials",
+      "tls",
+      "connectionName",
+      "connectTimeout",
+      "natMap",
+    ];
+    const { connectTimeout, tls, scripts } = resolve(Object.fromEntries(names.map((name) => [name, undefined])));
+    assert.deepEqual([connectTimeout, tls, scripts], [2000, undefined, []]);
+  });
+
+  it("are frozen once resolved, and no later change of what was given shows", () => {
+    const scripts = [script];
+    const resolved = resolve({ scripts });
+    scripts.length = 0;
+    assert.deepEqual(resolved.scripts, [script]);
+    assert.ok(Object.isFrozen(resolved) && Object.isFrozen(resolved.scripts));
+  });
+
+  for (const value of [undefined, null, 5, "127.0.0.1:7000", true, NODES]) {
+    it(`cannot be ${JSON.stringify(value)}`, () => refuses(value));
+  }
+
+  it("that do not exist are refused, with a list of those that do", () => {
+    refuses({ nodes: NODES, comandTimeout: 5 }, /"comandTimeout"/, /commandTimeout/, /nodes/, /natMap/);
+    refuses({ nodes: NODES, toString: 1 }, /"toString"/);
+    refuses({ nodes: NODES, pasword: "s3cret" }, /"pasword"/);
+  });
+});
+
+describe("options that are whole numbers", () => {
+  const numbers: [keyof ResolvedOptions, number, number][] = [
+    ["connectTimeout", 1, 2 ** 31 - 1],
+    ["commandTimeout", 0, 2 ** 31 - 1],
+    ["maxRedirections", 0, 1000],
+    ["connectionsPerNode", 1, 64],
+    ["maxPendingPerNode", 1, 2 ** 31 - 1],
+    ["maxPendingBytesPerNode", 1, Number.MAX_SAFE_INTEGER],
+    ["topologyRefreshInterval", 0, 2 ** 31 - 1],
+  ];
+  for (const [name, least, most] of numbers) {
+    it(`${name} is a whole number from ${least} to ${most}`, () => {
+      for (const value of [least, least + 1, most]) assert.equal(resolve({ [name]: value })[name], value);
+      const accepted = new RegExp(`whole number from ${least} to ${most}`);
+      for (const value of [least - 1, most + 1, -5, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+        refuses({ nodes: NODES, [name]: value }, new RegExp(`${name} is ${value};`), accepted);
+      }
+      for (const value of ["5", "s3cret", null, true, 5n, [5], {}]) {
+        refuses({ nodes: NODES, [name]: value }, new RegExp(`${name} is `), accepted);
+      }
+    });
+  }
+});
+
+describe("scripts", () => {
+  it("are what defineScript returned", () => {
+    assert.deepEqual(resolve({ scripts: [script, script] }).scripts, [script, script]);
+  });
+
+  for (const [what, value] of [
+    ["a look-alike", { ...script }],
+    ["source text", "return 's3cret'"],
+    ["null", null],
+    ["undefined", undefined],
+  ] as const) {
+    it(`are not ${what}`, () => {
+      refuses({ nodes: NODES, scripts: [script, value] }, /scripts has an element/, /defineScript/);
+    });
+  }
+});
+
+describe("connectionName", () => {
+  it("is printable ASCII without spaces", () => {
+    assert.equal(resolve({ connectionName: "worker-7:!~" }).connectionName, "worker-7:!~");
+    for (const connectionName of ["", "a b", " a", "a\n", "a\r\nFLUSHALL", "é", "a\u0000", "\x7f"]) {
+      refuses({ nodes: NODES, connectionName }, /connectionName/, /printable ASCII without spaces/);
+    }
+  });
+});
+
+describe("username, password and credentials", () => {
+  it("are given as they are", () => {
+    assert.deepEqual(resolve({ password: "p" }).credentials(), { password: "p" });
+    assert.deepEqual(resolve({ username: "u", password: "p" }).credentials(), { username: "u", password: "p" });
+    assert.deepEqual(resolve({ password: "" }).credentials(), { password: "" });
+  });
+
+  it("may come from a function, which is asked each time", async () => {
+    let asked = 0;
+    const { credentials } = resolve({ credentials: async () => ({ password: `p${++asked}` }) });
+    assert.equal(asked, 0);
+    assert.deepEqual([await credentials(), await credentials()], [{ password: "p1" }, { password: "p2" }]);
+  });
+
+  it("must be of the right kind, and are never shown", () => {
+    refuses({ nodes: NODES, password: ["s3cret"] }, /password must be a string/);
+    refuses({ nodes: NODES, password: Buffer.from("s3cret") }, /password must be a string/);
+    refuses({ nodes: NODES, username: 5, password: "s3cret" }, /username must be a string/);
+    refuses({ nodes: NODES, username: "s3cret" }, /username needs a password/);
+    refuses({ nodes: NODES, credentials: { password: "s3cret" } }, /credentials must be a function/);
+    refuses({ nodes: NODES, credentials: null }, /credentials must be a function/);
+  });
+
+  it("cannot be both a function and fixed", () => {
+    const credentials = async () => ({ password: "s3cret" });
+    refuses({ nodes: NODES, credentials, password: "s3cret" }, /credentials cannot be combined/);
+    refuses({ nodes: NODES, credentials, username: "s3cret" }, /credentials cannot be combined/);
+  });
+});
+
+describe("tls", () => {
+  it("is off, on, or Node's options", () => {
+    const own = { ca: "certificate", servername: "a.example" };
+    assert.equal(resolve({ tls: false }).tls, undefined);
+    assert.deepEqual(resolve({ tls: true }).tls, {});
+    assert.equal(resolve({ tls: own }).tls, own);
+  });
+
+  it("never turns verification off by itself", () => {
+    for (const options of [{ tls: true }, { nodes: ["rediss://h:1"] }]) {
+      assert.equal(resolve(options).tls?.rejectUnauthorized, undefined);
+    }
+  });
+
+  for (const tls of [null, 1, "s3cret", () => ({})]) {
+    it(`cannot be ${typeof tls === "string" ? "a string" : String(tls)}`, () => {
+      refuses({ nodes: NODES, tls }, /tls is /, /true, false and Node's tls\.ConnectionOptions/);
+    });
+  }
+});

@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { bulk, encodeCommand } from "../../src/protocol/encode.ts";
+import { defineScript } from "../../src/scripts/script.ts";
+import { ScriptRegistry } from "../../src/scripts/script-registry.ts";
+
+const SOURCE = "return {KEYS[1], 'é€'}";
+const script = defineScript({ name: "one", source: SOURCE });
+
+describe("ScriptRegistry", () => {
+  it("has one entry for scripts of one source, under the name that came first", () => {
+    const registry = new ScriptRegistry();
+    const first = registry.register(script);
+    const second = registry.register(defineScript({ name: "another", source: SOURCE }));
+    assert.equal(first, second);
+    assert.equal(first.name, "one");
+    assert.deepEqual(registry.all, [first]);
+  });
+
+  it("numbers its entries from 0 in the order of registration, and finds them by SHA-1", () => {
+    const registry = new ScriptRegistry();
+    const added = ["a", "b", "c"].map((name) => registry.register(defineScript({ name, source: `return '${name}'` })));
+    assert.deepEqual(
+      added.map(({ index }) => index),
+      [0, 1, 2],
+    );
+    for (const each of added) assert.equal(registry.get(each.sha), each);
+    assert.equal(registry.get(script.sha), undefined);
+  });
+});
+
+describe("RegisteredScript", () => {
+  const registered = new ScriptRegistry().register(script);
+
+  it("is loaded by SCRIPT LOAD with its source", () => {
+    assert.equal(registered.loadFrame, encodeCommand(["SCRIPT", "LOAD", SOURCE]));
+  });
+
+  it("is called by a head that fits any number of keys and arguments", () => {
+    for (const keys of [0, 1, 2, 10]) {
+      for (const args of [0, 1, 3, 12]) {
+        const values = Array.from({ length: keys + args }, (_, index) => `v${index}`);
+        const frame = registered.head(keys, args) + values.map(bulk).join("");
+        assert.equal(frame, encodeCommand(["EVALSHA", script.sha, keys, ...values]));
+        assert.equal(registered.head(keys, args), registered.head(keys, args));
+      }
+    }
+  });
+
+  it("turns a call by SHA-1 into the same call by source", () => {
+    const args = ["k", "EVALSHA", script.sha, "$7\r\nEVALSHA\r\n"];
+    const bySha = encodeCommand(["EVALSHA", script.sha, 1, ...args]);
+    assert.equal(registered.evalFrame(bySha), encodeCommand(["EVAL", SOURCE, 1, ...args]));
+  });
+});

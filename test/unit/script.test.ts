@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { describe, it } from "node:test";
+import { InvalidArgumentError } from "../../src/errors.ts";
+import { defineScript, isScript, type ScriptDefinition } from "../../src/scripts/script.ts";
+
+const define = (definition: object) =>
+  defineScript({ name: "n", source: "return 1", ...definition } as ScriptDefinition);
+
+describe("defineScript", () => {
+  it("fills in the defaults", () => {
+    assert.deepEqual(defineScript({ name: "one", source: "return 1" }), {
+      name: "one",
+      source: "return 1",
+      sha: "e0e1f9fabfc9d4800c877a703b823ac0578ff8db",
+      numberOfKeys: undefined,
+      idempotent: false,
+      replies: "string",
+      parse: undefined,
+    });
+  });
+
+  it("keeps what it is given", () => {
+    const parse = () => 7;
+    const script = define({ numberOfKeys: 2, idempotent: true, replies: "buffer", parse });
+    assert.deepEqual([script.numberOfKeys, script.idempotent, script.replies], [2, true, "buffer"]);
+    assert.equal(script.parse, parse);
+    assert.equal(define({ numberOfKeys: 0 }).numberOfKeys, 0);
+  });
+
+  it("computes the SHA-1 of the source as it is sent, in UTF-8", () => {
+    const source = "return 'é€😀\ud83d' -- \r\n";
+    assert.equal(define({ source }).sha, createHash("sha1").update(Buffer.from(source, "utf8")).digest("hex"));
+    assert.equal(define({ source: "return 1 " }).sha === define({ source: "return 1" }).sha, false);
+  });
+
+  it("gives scripts of one source one SHA-1, whatever their names", () => {
+    assert.equal(define({ name: "a" }).sha, define({ name: "b" }).sha);
+  });
+
+  it("gives a frozen script", () => {
+    assert.ok(Object.isFrozen(define({})));
+  });
+
+  it("is not altered by later changes of the definition", () => {
+    const definition = { name: "a", source: "return 1" };
+    const script = defineScript(definition);
+    definition.source = "return 2";
+    assert.equal(script.source, "return 1");
+  });
+
+  const refused: [object, RegExp][] = [
+    [{ name: "" }, /name is "".*a non-empty string/],
+    [{ name: 5 }, /name is 5.*a non-empty string/],
+    [{ name: undefined }, /name is undefined/],
+    [{ source: "" }, /source is "".*a non-empty string of Lua/],
+    [{ source: Buffer.from("return 1") }, /source is of type object.*a non-empty string of Lua/],
+    [{ source: null }, /source is null/],
+    [{ numberOfKeys: -1 }, /numberOfKeys is -1.*a whole number from 0/],
+    [{ numberOfKeys: 1.5 }, /numberOfKeys is 1.5.*a whole number from 0/],
+    [{ numberOfKeys: Number.NaN }, /numberOfKeys is .*a whole number from 0/],
+    [{ numberOfKeys: Number.POSITIVE_INFINITY }, /numberOfKeys is .*a whole number from 0/],
+    [{ numberOfKeys: "1" }, /numberOfKeys is "1".*a whole number from 0/],
+    [{ numberOfKeys: null }, /numberOfKeys is null/],
+    [{ idempotent: 1 }, /idempotent is 1.*true or false/],
+    [{ idempotent: null }, /idempotent is null/],
+    [{ replies: "buffers" }, /replies is "buffers".*"string" or "buffer"/],
+    [{ replies: null }, /replies is null/],
+    [{ parse: "JSON.parse" }, /parse is "JSON.parse".*a function/],
+    [{ parse: null }, /parse is null/],
+    [{ numberOfKey: 1 }, /no option "numberOfKey".*numberOfKeys/],
+  ];
+  for (const [definition, message] of refused) {
+    it(`refuses ${JSON.stringify(definition)}, naming the option and what is accepted`, () => {
+      assert.throws(
+        () => define(definition),
+        (error: unknown) => {
+          assert.ok(error instanceof InvalidArgumentError);
+          assert.equal(error.outcome, "not-executed");
+          assert.match(error.message, message);
+          return true;
+        },
+      );
+    });
+  }
+
+  for (const value of [undefined, null, "return 1", 5, []]) {
+    it(`refuses ${JSON.stringify(value)} for a definition`, () => {
+      assert.throws(() => defineScript(value as unknown as ScriptDefinition), InvalidArgumentError);
+    });
+  }
+});
+
+describe("isScript", () => {
+  it("holds for what defineScript returned and for nothing else", () => {
+    const script = define({});
+    assert.equal(isScript(script), true);
+    for (const other of [{ ...script }, Object.create(script), null, undefined, "return 1", () => script, [script]]) {
+      assert.equal(isScript(other), false);
+    }
+  });
+});

@@ -1,0 +1,211 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ProtocolError } from "../../src/errors.ts";
+import type { Reply } from "../../src/protocol/reply.ts";
+import { Topology } from "../../src/topology/topology.ts";
+import { parseClusterShards, singleNode } from "../../src/topology/topology-reply.ts";
+
+const ASKED = { host: "10.0.0.9", port: 7000 };
+type Fields = Record<string, Reply>;
+
+const flat = (fields: Fields): Reply[] => Object.entries(fields).flat();
+const node = (port: number, role: "master" | "replica", more: Fields = {}): Reply =>
+  flat({
+    id: `id${port}`,
+    port,
+    ip: "10.0.0.1",
+    endpoint: "10.0.0.1",
+    role,
+    "replication-offset": 7,
+    health: "online",
+    ...more,
+  });
+const shard = (slots: Reply, ...nodes: Reply[]): Reply => flat({ slots, nodes });
+const parse = (reply: Reply, tls = false) => parseClusterShards(reply, ASKED, tls);
+const addressesOf = (reply: Reply, tls = false) => parse(reply, tls).nodes.map(({ host, port }) => `${host} ${port}`);
+const FULL = [0, 16383];
+
+describe("CLUSTER SHARDS", () => {
+  it("becomes nodes with their roles, and the slots of each primary", () => {
+    const reply = [
+      shard([0, 99, 200, 299], node(7000, "master"), node(7001, "replica", { health: "loading" })),
+      shard([100, 199, 300, 16383], node(7003, "replica"), node(7002, "master")),
+    ];
+    const online = { host: "10.0.0.1", health: "online" };
+    assert.deepEqual(parse(reply), {
+      nodes: [
+        { ...online, id: "id7000", port: 7000, role: "primary", primary: undefined },
+        { ...online, id: "id7001", port: 7001, role: "replica", primary: "10.0.0.1:7000", health: "loading" },
+        { ...online, id: "id7003", port: 7003, role: "replica", primary: "10.0.0.1:7002" },
+        { ...online, id: "id7002", port: 7002, role: "primary", primary: undefined },
+      ],
+      slots: [
+        { owner: 0, start: 0, end: 99 },
+        { owner: 0, start: 200, end: 299 },
+        { owner: 3, start: 100, end: 199 },
+        { owner: 3, start: 300, end: 16383 },
+      ],
+    });
+  });
+
+  it("lists primaries without slots, too", () => {
+    const { nodes, slots } = parse([shard(FULL, node(7000, "master")), shard([], node(7001, "master"))]);
+    assert.deepEqual(
+      nodes.map(({ port, role }) => [port, role]),
+      [
+        [7000, "primary"],
+        [7001, "primary"],
+      ],
+    );
+    assert.equal(slots.length, 1);
+  });
+
+  for (const endpoint of [null, "", "?"]) {
+    it(`means the host that answered by ${JSON.stringify(endpoint)}`, () => {
+      assert.deepEqual(addressesOf([shard(FULL, node(7001, "master", { endpoint }))]), ["10.0.0.9 7001"]);
+    });
+  }
+
+  it("means the host that answered where there is no endpoint at all", () => {
+    assert.deepEqual(addressesOf([shard(FULL, flat({ id: "a", port: 7001, role: "master" }))]), ["10.0.0.9 7001"]);
+  });
+
+  it("is believed about the endpoint that it prefers, be it a name or an IPv6 address", () => {
+    const reply = [
+      shard(
+        FULL,
+        node(7000, "master", { endpoint: "a.example.org", hostname: "a.example.org" }),
+        node(7001, "replica", { endpoint: "2001:db8::7", hostname: "b.example.org" }),
+      ),
+    ];
+    assert.deepEqual(addressesOf(reply), ["a.example.org 7000", "2001:db8::7 7001"]);
+    const { nodes } = Topology.from(parse(reply));
+    assert.deepEqual(
+      nodes.map(({ address }) => address),
+      ["[2001:db8::7]:7001", "a.example.org:7000"],
+    );
+    assert.equal(parse(reply).nodes[1]?.primary, "a.example.org:7000");
+  });
+
+  it("names the primary of a replica by its known address, also where that means the host that answered", () => {
+    const reply = [shard(FULL, node(7001, "replica"), node(7000, "master", { endpoint: null }))];
+    assert.equal(parse(reply).nodes[0]?.primary, "10.0.0.9:7000");
+  });
+
+  it("has the TLS port where TLS is used, and the other where it is not", () => {
+    const both = [shard(FULL, node(7000, "master", { "tls-port": 17000 }))];
+    assert.deepEqual(addressesOf(both, true), ["10.0.0.1 17000"]);
+    assert.deepEqual(addressesOf(both, false), ["10.0.0.1 7000"]);
+    const onlyTls = [shard(FULL, flat({ id: "a", "tls-port": 17000, endpoint: "h", role: "master" }))];
+    assert.deepEqual(addressesOf(onlyTls, true), ["h 17000"]);
+    const onlyPlain = [shard(FULL, node(7000, "master"))];
+    assert.deepEqual(addressesOf(onlyPlain, true), ["10.0.0.1 7000"]);
+  });
+
+  it("leaves out nodes that cannot be reached by their entry", () => {
+    for (const port of [0, -1, 65536, 1.5, "x", null]) {
+      const reply = [shard(FULL, node(7000, "master"), node(7001, "replica", { port }))];
+      assert.deepEqual(addressesOf(reply), ["10.0.0.1 7000"], String(port));
+    }
+  });
+
+  it("gives the slots to the living primary when a dead one is listed beside it", () => {
+    const dead = node(7000, "master", { health: "fail" });
+    for (const nodes of [
+      [dead, node(7001, "master")],
+      [node(7001, "master"), dead],
+    ]) {
+      const topology = Topology.from(parse([shard(FULL, ...nodes, node(7002, "replica"))]));
+      assert.equal(topology.primaryOf(5)?.address, "10.0.0.1:7001");
+      assert.deepEqual(
+        topology.replicasOf(5).map(({ port }) => port),
+        [7002],
+      );
+      assert.equal(topology.nodes[0]?.health, "fail");
+    }
+  });
+
+  it("leaves the slots with a dead primary that has no heir yet", () => {
+    const reply = [shard(FULL, node(7000, "master", { health: "fail" }), node(7001, "replica"))];
+    assert.equal(Topology.from(parse(reply)).primaryOf(5)?.address, "10.0.0.1:7000");
+  });
+
+  it("takes health that it does not know for online", () => {
+    const { nodes } = parse([shard(FULL, node(7000, "master", { health: "splendid" }))]);
+    assert.equal(nodes[0]?.health, "online");
+  });
+
+  it("counts an address that two entries share once: the living one, with the slots of both", () => {
+    const dead = shard([0, 9], node(7000, "master", { id: "old", health: "fail" }));
+    const living = shard([10, 19], node(7000, "master", { id: "new" }));
+    const other = shard([20, 29], node(7001, "master"));
+    for (const reply of [
+      [dead, living, other],
+      [other, living, dead],
+      [living, other, dead],
+    ]) {
+      const topology = Topology.from(parse(reply));
+      assert.deepEqual(
+        topology.nodes.map(({ id }) => id),
+        ["new", "id7001"],
+      );
+      assert.deepEqual(
+        topology.ranges.map(({ start, end, primary }) => [start, end, primary.port]),
+        [
+          [0, 19, 7000],
+          [20, 29, 7001],
+        ],
+      );
+    }
+  });
+
+  it("does not mind fields that it does not know, nor slots as text", () => {
+    const reply = [[...(shard(["0", "16383"], node(7000, "master", { shape: ["new"] })) as Reply[]), "colour", "blue"]];
+    assert.deepEqual(parse(reply).slots, [{ owner: 0, start: 0, end: 16383 }]);
+  });
+
+  const nonsense: [string, Reply][] = [
+    ["no array", "OK"],
+    ["null", null],
+    ["a number", 7],
+    ["an error", new Error("s3cret")],
+    ["no shards", []],
+    ["a shard that is no map", ["x"]],
+    ["a shard without nodes", [flat({ slots: FULL })]],
+    ["a shard without slots", [flat({ nodes: [node(7000, "master")] })]],
+    ["nodes that are no array", [flat({ slots: FULL, nodes: "x" })]],
+    ["a node that is no map", [shard(FULL, "x")]],
+    ["slots that are no array", [shard("0-16383", node(7000, "master"))]],
+    ["half a slot range", [shard([0, 5, 6], node(7000, "master"))]],
+    ["a slot past the last", [shard([0, 16384], node(7000, "master"))]],
+    ["a negative slot", [shard([-1, 5], node(7000, "master"))]],
+    ["a slot that is a fraction", [shard([0, 1.5], node(7000, "master"))]],
+    ["a slot that is a word", [shard([0, "s3cret"], node(7000, "master"))]],
+    ["a slot that is null", [shard([0, null], node(7000, "master"))]],
+    ["a slot that is a bigint", [shard([0, 2n ** 60n], node(7000, "master"))]],
+    ["a range from high to low", [shard([9, 5], node(7000, "master"))]],
+    ["nodes none of which can be reached", [shard(FULL, node(0, "master"))]],
+  ];
+  for (const [what, reply] of nonsense) {
+    it(`is refused when it is ${what}, without quoting it`, () => {
+      assert.throws(
+        () => parse(reply),
+        (error: unknown) => {
+          assert.ok(error instanceof ProtocolError, String(error));
+          assert.doesNotMatch(error.message, /s3cret/);
+          return true;
+        },
+      );
+    });
+  }
+});
+
+describe("a server without cluster mode", () => {
+  it("owns every slot", () => {
+    const topology = Topology.from(singleNode(ASKED));
+    assert.deepEqual(
+      topology.ranges.map(({ start, end, primary }) => [start, end, primary.address]),
+      [[0, 16383, "10.0.0.9:7000"]],
+    );
+  });
+});
