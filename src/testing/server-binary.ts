@@ -62,7 +62,8 @@ async function tryRun(
   try {
     await access(path, constants.X_OK);
     const { stdout } = await run(path, ["--version"], { env: environmentFor(libraryPath), timeout: 10_000 });
-    return { path, libraryPath, source, version: stdout.split("\n")[0] ?? "" };
+    const version = stdout.split("\n")[0] ?? "";
+    return / server v=/.test(version) ? { path, libraryPath, source, version } : undefined;
   } catch {
     return undefined;
   }
