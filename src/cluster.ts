@@ -9,7 +9,7 @@ import { slotOf, slotOfKeys } from "./protocol/hash-slot.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
 import { Call, type CallKind } from "./routing/call.ts";
 import { traitsOf } from "./routing/command.ts";
-import { isScript, type KeysOf, type Script } from "./scripts/script.ts";
+import { checkCounts, isScript, type Script, type Values, type WithArguments } from "./scripts/script.ts";
 import type { RegisteredScript } from "./scripts/script-registry.ts";
 import type { Topology } from "./topology/topology.ts";
 
@@ -88,15 +88,20 @@ export class Cluster {
    * @throws {SlotwireError}        Any other failure; `outcome` says whether the script may have run.
    * @see https://redis.io/docs/latest/commands/evalsha/
    */
-  run<N extends number, T>(
-    script: Script<N, T>,
-    keys: KeysOf<N>,
+  run<N extends number, T, A extends number>(
+    script: Script<N, T, A>,
+    keys: Values<N>,
+    ...rest: WithArguments<A, [options: CallOptions]>
+  ): Promise<T>;
+  run<T>(
+    script: Script<number, T>,
+    keys: readonly Argument[],
     args: readonly Argument[] = NO_ARGUMENTS,
     options?: CallOptions,
   ): Promise<T> {
     try {
       this.#check(options);
-      return this.#startRun(script as unknown as Script, keys, args, options);
+      return this.#startRun(script, keys, args, options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -142,7 +147,7 @@ export class Cluster {
   }
 
   /** Registers scripts and loads them on every node. One sick node never delays or fails the others. */
-  async preload(...scripts: readonly Script<never, unknown>[] | readonly Script[]): Promise<PreloadReport> {
+  async preload(...scripts: readonly Script[]): Promise<PreloadReport> {
     for (const script of scripts) {
       if (!isScript(script)) {
         throw new InvalidArgumentError(
@@ -151,7 +156,7 @@ export class Cluster {
       }
     }
     this.#refuseWhenClosed();
-    return this.#client.preload(scripts as readonly Script[]);
+    return this.#client.preload(scripts);
   }
 
   /** For each known node, which of the scripts it is believed to hold, and which failed and why. */
@@ -215,14 +220,7 @@ export class Cluster {
     if (known === undefined && !isScript(script)) {
       throw new InvalidArgumentError(`run: the script is ${kindOf(script)}; accepted is what defineScript returns.`);
     }
-    if (!Array.isArray(keys) || !Array.isArray(args)) {
-      const wrong = Array.isArray(keys) ? "args" : "keys";
-      throw new InvalidArgumentError(`run: ${wrong} of script "${script.name}" must be an array.`);
-    }
-    const { numberOfKeys } = script;
-    if (numberOfKeys !== undefined && numberOfKeys !== keys.length) {
-      throw new InvalidArgumentError(`Script "${script.name}" takes ${numberOfKeys} keys, not ${keys.length}.`);
-    }
+    checkCounts(script, keys, args);
     const slot = keys.length === 0 ? -1 : keys.length === 1 ? slotOf(keys[0] as Argument) : slotOfKeys(keys);
     let tail = "";
     for (let index = 0; index < keys.length; index++) tail += bulk(binaryOf(keys[index], "key", index));
@@ -237,7 +235,7 @@ export class Cluster {
     const kind: CallKind = {
       owner: this.#client.dispatcher,
       wantsBuffers: (this.#defaults.replies ?? script.replies) === "buffer",
-      mayRepeat: script.idempotent,
+      mayRepeat: script.idempotent || script.readOnly,
       runsCode: true,
       script,
       registered: this.#client.registered(script, slot),

@@ -23,5 +23,13 @@ export type { ConnectOptions, Credentials, NatMap } from "./options.ts";
 export { slotOf } from "./protocol/hash-slot.ts";
 export type { NodeAddress } from "./protocol/node-address.ts";
 export type { Argument, Reply } from "./protocol/reply.ts";
-export { defineScript, type KeysOf, type Script, type ScriptDefinition } from "./scripts/script.ts";
+export {
+  defineScript,
+  type Script,
+  type ScriptCall,
+  type ScriptDefinition,
+  type ScriptOf,
+  type Values,
+  type WithArguments,
+} from "./scripts/script.ts";
 export type { SlotRange, Topology, TopologyNode } from "./topology/topology.ts";

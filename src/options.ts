@@ -21,7 +21,7 @@ export interface ConnectOptions {
    * Loaded on every node before `connect` resolves, and on every node that appears later before it gets traffic.
    * @default []
    */
-  readonly scripts?: readonly Script<never, unknown>[] | readonly Script[];
+  readonly scripts?: readonly Script[];
   readonly username?: string;
   readonly password?: string;
   /** Asked at every new connection, in place of `username` and `password`. */
@@ -132,7 +132,7 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
   }
   return Object.freeze({
     seeds: seeds.map(({ address }) => address),
-    scripts: Object.freeze([...(scripts as readonly Script[])]),
+    scripts: Object.freeze([...scripts]),
     credentials: readCredentials(options, credentials, seeds),
     tls: readTls(tls, seeds),
     connectionName,

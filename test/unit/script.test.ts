@@ -9,11 +9,17 @@ const define = (definition: object) =>
 
 describe("defineScript", () => {
   it("fills in the defaults", () => {
-    assert.deepEqual(defineScript({ name: "one", source: "return 1" }), {
+    const { call, ...script } = defineScript({ name: "one", source: "return 1" });
+    assert.equal(typeof call, "function");
+    assert.deepEqual(script, {
       name: "one",
       source: "return 1",
       sha: "e0e1f9fabfc9d4800c877a703b823ac0578ff8db",
       numberOfKeys: undefined,
+      keys: undefined,
+      numberOfArgs: undefined,
+      args: undefined,
+      readOnly: false,
       idempotent: false,
       replies: "string",
       parse: undefined,
@@ -26,6 +32,38 @@ describe("defineScript", () => {
     assert.deepEqual([script.numberOfKeys, script.idempotent, script.replies], [2, true, "buffer"]);
     assert.equal(script.parse, parse);
     assert.equal(define({ numberOfKeys: 0 }).numberOfKeys, 0);
+  });
+
+  it("takes the number of keys and arguments from their names, and names them when it is wrong", () => {
+    const lock = define({ keys: ["lock", "owner"], args: ["ttl"] });
+    assert.deepEqual([lock.numberOfKeys, lock.numberOfArgs], [2, 1]);
+    assert.throws(() => lock.call(["a"] as never, ["b"] as never), { message: /takes 2 keys \(lock, owner\), not 1/ });
+    assert.throws(() => lock.call(["a", "b"] as never, [] as never), { message: /takes 1 argument \(ttl\), not 0/ });
+    assert.throws(() => define({ keys: ["a"], numberOfKeys: 2 }), { message: /the number of names in keys/ });
+    for (const keys of ["a", [""], ["a", "a"], [1]]) {
+      assert.throws(() => define({ keys: keys as never }), {
+        message: /keys is .*; accepted is an array of different/,
+      });
+    }
+  });
+
+  it("reads the flags of #!lua: no-writes makes it read-only, no-cluster is refused", () => {
+    assert.equal(define({ source: "#!lua flags=no-writes,allow-stale\nreturn 1" }).readOnly, true);
+    assert.equal(define({ source: "#!lua name=x flags=allow-oom\nreturn 1" }).readOnly, false);
+    assert.equal(define({ readOnly: true }).readOnly, true);
+    assert.throws(() => define({ source: "#!lua flags=no-cluster\nreturn 1" }), {
+      code: "INVALID_ARGUMENT",
+      message: /"[^"]+" has the flag no-cluster/,
+    });
+  });
+
+  it("makes calls that hold copies of their keys and arguments", () => {
+    const script = define({ numberOfKeys: 1 });
+    const keys: [string] = ["a"];
+    const call = script.call(keys, ["b"]);
+    keys[0] = "changed";
+    assert.deepEqual({ keys: call.keys, args: call.args }, { keys: ["a"], args: ["b"] });
+    assert.equal(call.script, script);
   });
 
   it("computes the SHA-1 of the source as it is sent, in UTF-8", () => {
