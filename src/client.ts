@@ -1,11 +1,12 @@
 import { Connection, type ConnectionSettings } from "./connection/connection.ts";
 import { NodePool } from "./connection/node-pool.ts";
 import type { Environment, Timer } from "./environment.ts";
-import { AuthError, ClosedError, InvalidArgumentError, UnavailableError } from "./errors.ts";
+import { AuthError, ClosedError, InvalidArgumentError, ReplyError, UnavailableError } from "./errors.ts";
 import { Emitter } from "./events.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { isAuthFailure } from "./protocol/error-reply.ts";
 import { formatAddress, type NodeAddress } from "./protocol/node-address.ts";
+import type { Reply } from "./protocol/reply.ts";
 import type { ClusterNode } from "./routing/cluster-node.ts";
 import { Dispatcher } from "./routing/dispatcher.ts";
 import { NodeDirectory } from "./routing/node-directory.ts";
@@ -14,7 +15,7 @@ import { LoadedScripts } from "./scripts/loaded-scripts.ts";
 import type { Script } from "./scripts/script.ts";
 import { type RegisteredScript, ScriptRegistry } from "./scripts/script-registry.ts";
 import { Topology, type TopologyNode } from "./topology/topology.ts";
-import { askForTopology, type Informant, TopologyTracker } from "./topology/topology-tracker.ts";
+import { type Informant, Inquiry, TopologyTracker } from "./topology/topology-tracker.ts";
 
 /** A script in a report. */
 export interface ScriptName {
@@ -57,6 +58,7 @@ export class Client {
   /** Nodes that left the topology and may still answer. */
   readonly #leaving = new Set<ClusterNode>();
   #audit: Timer | undefined;
+  #idle: Promise<void> | undefined;
   #state: "open" | "closing" | "closed" = "open";
 
   private constructor(options: ResolvedOptions, environment: Environment, initial: Topology) {
@@ -96,12 +98,19 @@ export class Client {
   /** Finds the topology through the seeds, then connects to and prepares every node. */
   static async connect(options: ResolvedOptions, environment: Environment): Promise<Client> {
     const seeds = options.seeds.map((seed) => seedInformant(seed, options, environment));
-    const ask = { environment, tls: options.tls !== undefined, answerTimeoutMs: options.connectTimeout };
-    const description = await askForTopology(seeds, ask).catch((error: unknown) => {
+    const inquiry = new Inquiry({
+      environment,
+      tls: options.tls !== undefined,
+      answerTimeoutMs: options.connectTimeout,
+    });
+    const description = await inquiry.ask(seeds).catch((error: unknown) => {
       const causes = error instanceof UnavailableError ? [...error.causes.values()] : [];
       throw causes.find((cause) => cause instanceof AuthError) ?? error;
     });
-    const client = new Client(options, environment, Topology.from(description));
+    const topology = Topology.from(description);
+    // Before anything is opened: a natMap that does not work is the user's to mend.
+    for (const { address } of topology.nodes) options.natMap(address);
+    const client = new Client(options, environment, topology);
     await client.#prepared();
     return client;
   }
@@ -166,20 +175,36 @@ export class Client {
     const connections = this.#directory.nodes.flatMap(({ pool }) =>
       pool.lanes.flatMap(({ connection }) => connection ?? []),
     );
-    const results = await Promise.allSettled(
+    const causes = new Map<string, unknown>();
+    await Promise.all(
       connections.map(async (connection) => {
-        await connection.exchange(auth)[0];
+        const answer = connection.exchange(auth)[0] as Promise<Reply>;
+        const silent = new Error(`no answer within ${this.options.connectTimeout} ms`);
+        causes.set(connection.address, silent);
+        const noted = answer.then(
+          () => causes.delete(connection.address),
+          // A connection that is gone needs no renewal: the next one asks for the credentials itself.
+          (cause: unknown) => {
+            if (cause instanceof ReplyError) causes.set(connection.address, cause);
+            else causes.delete(connection.address);
+          },
+        );
+        await this.#within(this.options.connectTimeout, noted);
       }),
     );
-    results.forEach((result, index) => {
-      const text = result.status === "rejected" ? (result.reason as { reply?: string }).reply : undefined;
-      if (text !== undefined && isAuthFailure(text)) throw new AuthError(connections[index]?.address ?? "", text);
-    });
+    for (const [address, cause] of causes) {
+      if (cause instanceof ReplyError && isAuthFailure(cause.reply)) throw new AuthError(address, cause.reply);
+    }
+    if (causes.size > 0) throw new UnavailableError("The credentials were not renewed everywhere", causes);
   }
 
-  async close(timeoutMs: number | undefined): Promise<void> {
+  close(timeoutMs: number | undefined): Promise<void> {
     if (this.#state === "open") this.#state = "closing";
-    const idle = this.dispatcher.idle();
+    this.#idle ??= this.dispatcher.idle();
+    return this.#finish(this.#idle, timeoutMs);
+  }
+
+  async #finish(idle: Promise<void>, timeoutMs: number | undefined): Promise<void> {
     await (timeoutMs === undefined ? idle : this.#within(timeoutMs, idle));
     this.destroy();
   }
@@ -225,7 +250,7 @@ export class Client {
     const scripts = new LoadedScripts(this.#registry);
     let announced: "up" | "down" | undefined;
     const pool = new NodePool(
-      settingsFor(address, options.natMap(address) ?? info, options, this.#environment),
+      settingsFor(address, this.#reachable(info), options, this.#environment),
       {
         connections: options.connectionsPerNode,
         maxPending: options.maxPendingPerNode,
@@ -247,6 +272,16 @@ export class Client {
       },
     );
     return { address, info, pool, scripts };
+  }
+
+  #reachable(info: TopologyNode): NodeAddress {
+    try {
+      return this.options.natMap(info.address) ?? info;
+    } catch (error) {
+      // It worked when the client connected. For a node that came later, the announced address is the best guess.
+      process.emitWarning(String(error instanceof Error ? error.message : typeof error), "SlotwireWarning");
+      return info;
+    }
   }
 
   /** A node that is gone from the topology: what it was not sent yet goes elsewhere, the rest may be answered. */
@@ -292,7 +327,7 @@ export class Client {
         connect: async () => {
           const connection = pool.lanes.find((lane) => lane.connection)?.connection;
           if (connection === undefined) throw pool.cause ?? new Error("the connection was lost");
-          return { connection, temporary: false };
+          return connection;
         },
       }),
     );
@@ -306,10 +341,7 @@ function seedInformant(seed: NodeAddress, options: ResolvedOptions, environment:
   return {
     address,
     answersAs: seed,
-    connect: async () => ({
-      connection: await Connection.open(settingsFor(address, seed, options, environment)),
-      temporary: true,
-    }),
+    connect: (onTemporary) => Connection.open(settingsFor(address, seed, options, environment), onTemporary),
   };
 }
 

@@ -103,7 +103,7 @@ export class Cluster {
       this.#check(options);
       return this.#startRun(script, keys, args, options);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(asArgumentError(error));
     }
   }
 
@@ -116,6 +116,7 @@ export class Cluster {
   command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
     try {
       this.#check(undefined);
+      const frame = encodeCommand([name, ...args]);
       const { keys, readOnly, runsCode } = traitsOf(name, args);
       const kind: CallKind = {
         owner: this.#client.dispatcher,
@@ -126,14 +127,15 @@ export class Cluster {
         registered: undefined,
       };
       const slot = keys.length === 0 ? -1 : slotOfKeys(keys);
-      return this.#start(kind, encodeCommand([name, ...args]), slot, undefined);
+      return this.#start(kind, frame, slot, undefined);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(asArgumentError(error));
     }
   }
 
   /** A view of the same cluster with other defaults for its calls. Closing a view closes the cluster. */
   with(options: ViewOptions): Cluster {
+    checkOptions("with", options, ["timeout", "signal", "replies"]);
     const { timeout, signal, replies } = options;
     if (replies !== undefined && replies !== "string" && replies !== "buffer") {
       throw new InvalidArgumentError(`with: replies is ${kindOf(replies)}; accepted are "string" and "buffer".`);
@@ -194,9 +196,11 @@ export class Cluster {
 
   /**
    * Refuses new calls, lets those in flight finish, and closes.
-   * @param options.timeout  Milliseconds after which calls that are still in flight are rejected. Default: their own deadlines.
+   * @param options  `timeout`: milliseconds after which calls that are still in flight are rejected. Default: their own deadlines.
    */
-  async close({ timeout }: { readonly timeout?: number } = {}): Promise<void> {
+  async close(options: { readonly timeout?: number } = {}): Promise<void> {
+    checkOptions("close", options, ["timeout"]);
+    const { timeout } = options;
     if (timeout !== undefined) wholeNumber("timeout", timeout, { fallback: 0, ...TIMEOUT_BOUNDS });
     await this.#client.close(timeout);
   }
@@ -247,6 +251,7 @@ export class Cluster {
   /** Before anything is encoded or registered: whether a call may be made at all. */
   #check(options: CallOptions | undefined): void {
     this.#refuseWhenClosed();
+    if (options !== undefined) checkOptions("run", options, ["timeout", "signal"]);
     if (options?.timeout !== undefined) wholeNumber("timeout", options.timeout, { fallback: 0, ...TIMEOUT_BOUNDS });
     const signal = options?.signal ?? this.#defaults.signal;
     if (signal === undefined) return;
@@ -268,6 +273,27 @@ export class Cluster {
   #refuseWhenClosed(): void {
     const closed = this.#client.closedError;
     if (closed !== undefined) throw closed;
+  }
+}
+
+/** Frames are strings, and V8 has a longest one: a call that does not fit is the caller's mistake, not ours. */
+function asArgumentError(error: unknown): unknown {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  if (!(error instanceof RangeError) && code !== "ERR_STRING_TOO_LONG") return error;
+  return new InvalidArgumentError(
+    "The call is too large: with all its keys and arguments it has to stay below 512 MiB.",
+  );
+}
+
+function checkOptions(where: string, options: unknown, accepted: readonly string[]): void {
+  const list = accepted.join(", ");
+  if (typeof options !== "object" || options === null) {
+    throw new InvalidArgumentError(`${where}: the options are ${kindOf(options)}; accepted is an object with ${list}.`);
+  }
+  for (const option of Object.keys(options)) {
+    if (!accepted.includes(option)) {
+      throw new InvalidArgumentError(`${where}: there is no option "${option}"; accepted are ${list}.`);
+    }
   }
 }
 

@@ -123,22 +123,22 @@ export class RedirectionsError extends SlotwireError {
   /** The nodes asked, in order, with their answers. */
   readonly trail: readonly Hop[];
 
-  constructor(maxRedirections: number, trail: readonly Hop[]) {
+  constructor(maxRedirections: number, trail: readonly Hop[], outcome: Outcome = "not-executed") {
     const path = trail.map(({ address, answer }) => `${address} (${answer})`).join(" -> ");
-    super(`More than ${maxRedirections} redirections: ${path}.`, "not-executed");
+    super(`More than ${maxRedirections} redirections: ${path}.`, outcome);
     this.trail = trail;
   }
 }
 
-/** Nobody serves the slot, or no node can be reached. Never written to a socket. */
+/** Nobody serves the slot, or no node can be reached. The present attempt was never written to a socket. */
 export class UnavailableError extends SlotwireError {
   readonly code = "UNAVAILABLE";
   /** Why each node that was tried could not help, by address. */
   readonly causes: ReadonlyMap<string, unknown>;
 
-  constructor(what: string, causes: ReadonlyMap<string, unknown> = new Map()) {
+  constructor(what: string, causes: ReadonlyMap<string, unknown> = new Map(), outcome: Outcome = "not-executed") {
     const list = [...causes].map(([address, cause]) => `${address}${reasonOf(cause)}`).join("; ");
-    super(list === "" ? `${what}.` : `${what}: ${list}.`, "not-executed", [...causes.values()][0]);
+    super(list === "" ? `${what}.` : `${what}: ${list}.`, outcome, [...causes.values()][0]);
     this.causes = causes;
   }
 }

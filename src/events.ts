@@ -42,10 +42,16 @@ export class Emitter {
     if (listeners === undefined) return;
     for (const listener of [...listeners]) {
       try {
-        (listener as Listener<E>)(payload);
+        const result = (listener as (payload: ClusterEvents[E]) => unknown)(payload);
+        if (result instanceof Promise) result.catch((error: unknown) => warn(event, error));
       } catch (error) {
-        process.emitWarning(`A listener for "${event}" threw: ${error}`, "SlotwireWarning");
+        warn(event, error);
       }
     }
   }
+}
+
+function warn(event: ClusterEvent, thrown: unknown): void {
+  const what = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : typeof thrown;
+  process.emitWarning(`A listener for "${event}" threw (${what})`, "SlotwireWarning");
 }

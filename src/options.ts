@@ -236,7 +236,7 @@ function readTls(tls: boolean | ConnectionOptions, seeds: readonly Seed[]): Conn
 
 function readNatMap(natMap: NatMap | undefined): (address: string) => NodeAddress | undefined {
   if (natMap === undefined) return () => undefined;
-  if (typeof natMap === "function") return natMap;
+  if (typeof natMap === "function") return (address) => mapped(natMap, address);
   if (!isPlainObject(natMap)) throw invalid("natMap must be an object or a function");
   const table = new Map(
     Object.entries(natMap).map(([from, to]) => {
@@ -247,6 +247,18 @@ function readNatMap(natMap: NatMap | undefined): (address: string) => NodeAddres
     }),
   );
   return (address) => table.get(address);
+}
+
+function mapped(natMap: (address: string) => NodeAddress | undefined, address: string): NodeAddress | undefined {
+  let to: unknown;
+  try {
+    to = natMap(address);
+  } catch (error) {
+    throw invalid(`natMap threw for ${address} (${error instanceof Error ? error.message : typeof error})`);
+  }
+  const reachable = to === undefined ? undefined : readAddress(to);
+  if (to !== undefined && !reachable) throw invalid(`natMap gave no { host, port } for ${address}`);
+  return reachable;
 }
 
 /** A valid `{ host, port }`, or undefined. */

@@ -24,6 +24,17 @@ export interface ConnectionSettings {
   readonly credentials: () => Promise<Login> | Login | undefined;
 }
 
+/** The provider of credentials failed. Neither refused nor given: worth asking again, but not often. */
+export class CredentialsError extends Error {}
+
+async function credentialsFrom({ credentials }: ConnectionSettings): Promise<Login | undefined> {
+  try {
+    return await credentials();
+  } catch (cause) {
+    throw new CredentialsError("the provider of credentials failed", { cause });
+  }
+}
+
 /** Bytes joined into one write before the socket is asked whether it can take more. */
 const MAX_WRITE_BYTES = 256 * 1024;
 
@@ -93,7 +104,7 @@ export class Connection implements ReplySink {
     }, settings.connectTimeoutMs);
     try {
       const [, login] = await Promise.race([
-        Promise.all([connection.#opened, settings.credentials()]),
+        Promise.all([connection.#opened, credentialsFrom(settings)]),
         connection.#gone,
       ]);
       await connection.#handshake(login, settings.connectionName);

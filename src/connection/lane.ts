@@ -1,13 +1,15 @@
 import type { Environment, Timer } from "../environment.ts";
 import { AuthError } from "../errors.ts";
 import { type BackoffRange, backoffMs } from "./backoff.ts";
-import { Connection, type ConnectionSettings } from "./connection.ts";
+import { Connection, type ConnectionSettings, CredentialsError } from "./connection.ts";
 import type { Request } from "./request.ts";
 import { Ring } from "./ring.ts";
 
 const RECONNECT: BackoffRange = { firstMs: 20, mostMs: 500 };
 /** Wrong credentials do not get right by asking often. */
 const RECONNECT_AFTER_REFUSAL: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
+/** How long a replaced connection may take for its last replies. */
+const RETIREMENT_MS = 10_000;
 
 /** What a lane tells its pool. */
 export interface LaneEvents {
@@ -66,9 +68,11 @@ export class Lane {
 
   /** Queues a request; all that is queued in one tick is written together at its end. */
   push(request: Request): void {
-    if (this.#connection === undefined && this.cause instanceof AuthError) {
-      request.onLost(this.cause);
-      return;
+    if (this.#connection === undefined && this.cause !== undefined) {
+      if (this.#state === "closed" || this.cause instanceof AuthError) {
+        request.onLost(this.cause);
+        return;
+      }
     }
     this.#queue.push(request);
     this.#queuedBytes += request.frame.length;
@@ -106,8 +110,8 @@ export class Lane {
     const old = this.#connection;
     if (old === undefined) return;
     this.#connection = undefined;
-    this.#retire(old);
     this.#state = "connecting";
+    this.#retire(old);
     void this.#connect();
   }
 
@@ -150,6 +154,10 @@ export class Lane {
       connection.close(this.cause as Error);
       return;
     }
+    if (connection.closed) {
+      this.#failed(new Error("the connection was lost while it was prepared"));
+      return;
+    }
     this.#state = "ready";
     this.#upcoming = undefined;
     this.#attempt = 0;
@@ -188,11 +196,8 @@ export class Lane {
     this.#state = "waiting";
     this.cause = cause;
     const refused = cause instanceof AuthError;
-    const waitMs = backoffMs(
-      this.#attempt++,
-      refused ? RECONNECT_AFTER_REFUSAL : RECONNECT,
-      this.#environment.random(),
-    );
+    const range = refused || cause instanceof CredentialsError ? RECONNECT_AFTER_REFUSAL : RECONNECT;
+    const waitMs = backoffMs(this.#attempt++, range, this.#environment.random());
     this.#retry = this.#environment.clock.setTimer(() => {
       this.#state = "connecting";
       void this.#connect();
@@ -202,14 +207,17 @@ export class Lane {
   }
 
   #retire(connection: Connection): void {
-    if (connection.inFlight.size === 0) {
-      connection.close(new Error("replaced"));
-      return;
-    }
+    const close = () => connection.close(new Error("replaced"));
+    // What it still waits for may never come.
+    const limit = this.#environment.clock.setTimer(close, RETIREMENT_MS, true);
     this.#retired.add(connection);
     connection.onWritable = () => {};
-    connection.onClosed = () => this.#retired.delete(connection);
-    connection.onIdle = () => connection.close(new Error("replaced"));
+    connection.onClosed = () => {
+      limit.cancel();
+      this.#retired.delete(connection);
+    };
+    connection.onIdle = close;
+    if (connection.inFlight.size === 0) close();
   }
 
   #isClosed(): boolean {

@@ -23,6 +23,9 @@ export class NodePool {
   /** Resolves when every lane got its first connection, or failed to for the first time. */
   readonly firstTry: Promise<void>;
   readonly #limits: PoolLimits;
+  /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
+  #heldCalls = 0;
+  #heldBytes = 0;
 
   constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
     this.address = settings.address;
@@ -85,6 +88,17 @@ export class NodePool {
     );
   }
 
+  /** A call of this node waits in no lane; it counts all the same, until it is released. */
+  hold(bytes: number): void {
+    this.#heldCalls++;
+    this.#heldBytes += bytes;
+  }
+
+  release(bytes: number): void {
+    this.#heldCalls--;
+    this.#heldBytes -= bytes;
+  }
+
   replaceConnections(): void {
     for (const lane of this.lanes) lane.replaceConnection();
   }
@@ -104,13 +118,13 @@ export class NodePool {
   }
 
   get #pending(): number {
-    let pending = 0;
+    let pending = this.#heldCalls;
     for (const lane of this.lanes) pending += lane.pending;
     return pending;
   }
 
   get #pendingBytes(): number {
-    let bytes = 0;
+    let bytes = this.#heldBytes;
     for (const lane of this.lanes) bytes += lane.pendingBytes;
     return bytes;
   }

@@ -2,6 +2,7 @@ import type { Lane } from "../connection/lane.ts";
 import type { Request } from "../connection/request.ts";
 import { AbortedError, type Hop, type Outcome, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
+import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
 import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { ClusterNode } from "./cluster-node.ts";
@@ -29,8 +30,10 @@ export interface History {
   refusal: string;
   /** Refreshes made because nobody owned the slot. */
   lookups: number;
-  /** What the last attempt sent of its script. */
-  script: "sha" | "load" | "eval";
+  /** The last attempt was sent because a missing script was mended. */
+  mended: boolean;
+  /** The attempt brings the script's source by EVAL, and others count on it: to be told how that ended. */
+  evalEnded: ((outcome: LoadOutcome) => void) | undefined;
 }
 
 /** Who decides what becomes of a call. */
@@ -38,7 +41,8 @@ export interface CallOwner {
   onRefused(call: Call, text: string): void;
   onLost(call: Call, cause: Error): void;
   onExpired(call: Call): void;
-  onSettled(call: Call): void;
+  /** `replied` when the call ran and its reply has come. */
+  onSettled(call: Call, replied: boolean): void;
 }
 
 /**
@@ -58,6 +62,8 @@ export class Call implements Request, Expiring {
   /** Of the attempt under way. */
   written = false;
   asking = false;
+  /** An earlier attempt was written and lost: whatever comes now, the call may have run. */
+  inDoubt = false;
   node: ClusterNode | undefined = undefined;
   /** See `LoadedScripts`. */
   stamp = 0;
@@ -102,12 +108,17 @@ export class Call implements Request, Expiring {
 
   /** Whether the server may have run the call, had it no further answer. */
   get outcomeSoFar(): Outcome {
-    return this.written ? "unknown" : "not-executed";
+    return this.outcomeGiven(this.written ? "unknown" : "not-executed");
+  }
+
+  /** The call's outcome, given that of its last attempt. */
+  outcomeGiven(lastAttempt: Outcome): Outcome {
+    return this.inDoubt && lastAttempt === "not-executed" ? "unknown" : lastAttempt;
   }
 
   reject(error: Error): void {
     if (this.settled) return;
-    this.#settle();
+    this.#settle(false);
     this.#reject(error);
   }
 
@@ -121,7 +132,7 @@ export class Call implements Request, Expiring {
 
   onReply(reply: Reply): void {
     if (this.settled) return;
-    this.#settle();
+    this.#settle(true);
     const parse = this.kind.script?.parse;
     if (parse === undefined) {
       this.#resolve(reply as never);
@@ -147,10 +158,10 @@ export class Call implements Request, Expiring {
     if (!this.settled) this.kind.owner.onLost(this, cause);
   }
 
-  #settle(): void {
+  #settle(replied: boolean): void {
     this.settled = true;
     this.list?.remove(this);
     if (this.stopListening !== undefined) this.stopListening();
-    this.kind.owner.onSettled(this);
+    this.kind.owner.onSettled(this, replied);
   }
 }

@@ -49,6 +49,7 @@ export function traitsOf(name: string, args: readonly Argument[]): CommandTraits
     throw new InvalidArgumentError(`${name.toUpperCase()} cannot be sent by command(): ${reason}.`);
   if (!exists(lower)) return { keys: args.slice(0, 1), readOnly: false, runsCode: false };
   const texts = args.map(textOf);
+  checkKeyCount(name, lower, texts);
   const keys = getKeyIndexes(lower, texts).map((index) => args[index]);
   return {
     keys: keys.filter((key) => key !== undefined),
@@ -64,6 +65,27 @@ function connectionReason(name: string, args: readonly Argument[]): string | und
   if (!BLOCKING.has(name)) return undefined;
   const blocks = name.startsWith("xread") ? readOptions(args).includes("BLOCK") : true;
   return blocks ? "it would block a connection that others share" : undefined;
+}
+
+/** Where a command says how many keys follow. The table believes any number, and builds a list of that length. */
+const KEY_COUNT_AT: ReadonlyMap<string, number> = new Map([
+  ...["eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro"].map((name): [string, number] => [name, 1]),
+  ...["zunionstore", "zinterstore", "zdiffstore", "blmpop", "bzmpop"].map((name): [string, number] => [name, 1]),
+  ...["zunion", "zinter", "zdiff", "zintercard", "sintercard", "lmpop", "zmpop"].map((name): [string, number] => [
+    name,
+    0,
+  ]),
+]);
+
+function checkKeyCount(name: string, lower: string, texts: readonly string[]): void {
+  const at = KEY_COUNT_AT.get(lower);
+  const text = at === undefined ? undefined : texts[at];
+  if (at === undefined || text === undefined) return;
+  const most = texts.length - at - 1;
+  if (/^\d{1,9}$/.test(text) && Number(text) <= most) return;
+  throw new InvalidArgumentError(
+    `${name.toUpperCase()}: argument ${at + 1} is to be the number of keys, a whole number from 0 to ${most} here.`,
+  );
 }
 
 /** What stands before STREAMS: behind it a stream may have any name. */

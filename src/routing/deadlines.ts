@@ -44,6 +44,17 @@ export class DeadlineList {
     if (this.#timer === undefined && !this.#expiring) this.#arm(this.timeoutMs);
   }
 
+  /**
+   * Items that were added in one tick count from its end: `lateMs` is how long the tick took. They are the newest ones,
+   * with the deadline that `now` gave them.
+   */
+  postpone(now: number, lateMs: number): void {
+    const given = Math.ceil(now + this.timeoutMs);
+    for (let item = this.#newest; item !== undefined && item.expiresAt === given; item = item.earlier) {
+      item.expiresAt = given + lateMs;
+    }
+  }
+
   remove(item: Expiring): void {
     const { earlier, later } = item;
     if (earlier === undefined) this.#oldest = later;
@@ -123,6 +134,8 @@ export class Deadlines {
 
   readonly #stale = (): void => {
     this.#nowIsFresh = false;
+    const lateMs = Math.floor(this.#clock.now() - this.#now);
+    if (lateMs > 0) for (const list of this.#lists.values()) list.postpone(this.#now, lateMs);
   };
 
   #listOf(timeoutMs: number): DeadlineList {

@@ -1,8 +1,10 @@
+import type { NodePool } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
 import type { Environment } from "../environment.ts";
 import {
   AuthError,
   ClosedError,
+  ConnectionLostError,
   DeadlineError,
   ProtocolError,
   RedirectionsError,
@@ -27,6 +29,7 @@ const PATIENCE_MS = 30_000;
 const MAX_OWNER_LOOKUPS = 3;
 
 type Retry = Extract<NextStep, { kind: "retry" }>;
+type Rejection = Extract<NextStep, { kind: "reject" }>;
 
 /**
  * Sends calls, and sends them again: the only loop that does. A call that is served at once passes `send` and
@@ -44,11 +47,11 @@ export class Dispatcher implements CallOwner {
   readonly #maxRedirections: number;
   readonly #deadlines: Deadlines;
   readonly #room: WaitingRoom;
-  /** Calls that are in no lane: they wait for a refresh, a load or their turn. */
-  readonly #parked = new Set<Call>();
+  /** Calls that are in no lane: they wait for a refresh, a load or their turn. They count for the node they came from. */
+  readonly #parked = new Map<Call, NodePool | undefined>();
   #live = 0;
-  #closed: ClosedError | undefined;
-  #onIdle: () => void = () => {};
+  #closed = false;
+  readonly #whenIdle: (() => void)[] = [];
 
   constructor(
     environment: Environment,
@@ -63,7 +66,7 @@ export class Dispatcher implements CallOwner {
     this.#maxRedirections = maxRedirections;
     this.#deadlines = new Deadlines(environment.clock);
     this.#room = new WaitingRoom(environment, (call) => {
-      this.#parked.delete(call);
+      this.#unpark(call);
       this.#sendAgain(call);
     });
   }
@@ -88,7 +91,7 @@ export class Dispatcher implements CallOwner {
     const { registered } = call.kind;
     if (registered !== undefined) {
       // A lane without a connection is given every script before it writes again.
-      if (lane.ready && node.scripts.needsLoad(registered, lane)) void node.scripts.loadOn(lane, registered);
+      if (lane.ready && node.scripts.needsLoad(registered)) void node.scripts.loadOn(lane, registered);
       call.stamp = node.scripts.stamp;
     }
     call.node = node;
@@ -120,24 +123,24 @@ export class Dispatcher implements CallOwner {
 
   /** Resolves when no call is unsettled. */
   async idle(): Promise<void> {
-    if (this.#live === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-    });
+    if (this.#live > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
   /** From now on a call that comes back is rejected; calls that are in no lane are rejected here. */
   close(): void {
-    this.#closed = new ClosedError();
-    for (const call of this.#parked) call.reject(this.#closed);
-    this.#parked.clear();
+    this.#closed = true;
+    for (const call of [...this.#parked.keys()]) call.reject(new ClosedError(call.outcomeSoFar));
     this.#deadlines.close();
   }
 
   // What lanes report.
 
-  onSettled(_call: Call): void {
-    if (--this.#live === 0) this.#onIdle();
+  onSettled(call: Call, replied: boolean): void {
+    if (call.history !== undefined) {
+      this.#unpark(call);
+      call.history.evalEnded?.(replied ? "held" : "lost");
+    }
+    if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   onRefused(call: Call, text: string): void {
@@ -147,6 +150,7 @@ export class Dispatcher implements CallOwner {
     history.refusal = text;
     history.hops.push({ address: node.address, answer: text.slice(0, text.indexOf(" ")) || text });
     call.written = false;
+    this.#tellEvalEnded(history, refusal, text);
     this.#decide(call, { kind: "refusal", refusal }, text);
   }
 
@@ -154,7 +158,7 @@ export class Dispatcher implements CallOwner {
     if (this.#closed || cause instanceof ClosedError) {
       call.reject(new ClosedError(call.outcomeSoFar));
     } else if (cause instanceof AuthError) {
-      call.reject(cause);
+      call.reject(call.inDoubt ? new ConnectionLostError((call.node as ClusterNode).address, "unknown", cause) : cause);
     } else {
       const { written } = call;
       historyOf(call).hops.push({ address: (call.node as ClusterNode).address, answer: "LOST" });
@@ -163,17 +167,18 @@ export class Dispatcher implements CallOwner {
   }
 
   onExpired(call: Call): void {
-    const { timeoutMs } = call;
+    const { timeoutMs, history, node, written } = call;
     // A call without a deadline is only given up while it is nowhere.
-    if (timeoutMs === 0 && call.written) return;
-    const { history, node } = call;
-    if (!call.written && history?.refusal) {
+    if (timeoutMs === 0 && written) return;
+    const limitMs = timeoutMs || PATIENCE_MS;
+    const outcome = call.outcomeSoFar;
+    if (!written && history?.refusal) {
       const cause = new ReplyError(history.refusal, "not-executed", call.kind.script?.name);
-      call.reject(new DeadlineError(timeoutMs || PATIENCE_MS, "not-executed", cause));
-    } else if (!call.written && node && !node.pool.ready) {
-      call.reject(this.#unavailable(`${node.address} could not be reached within ${timeoutMs || PATIENCE_MS} ms`));
+      call.reject(new DeadlineError(limitMs, outcome, cause));
+    } else if (!written && node && !node.pool.ready) {
+      call.reject(this.#unavailable(call, `${node.address} could not be reached within ${limitMs} ms`));
     } else {
-      call.reject(new DeadlineError(timeoutMs || PATIENCE_MS, call.outcomeSoFar));
+      call.reject(new DeadlineError(limitMs, outcome));
     }
   }
 
@@ -193,10 +198,14 @@ export class Dispatcher implements CallOwner {
       redirections: history.redirections,
       maxRedirections: this.#maxRedirections,
       asking: call.asking,
+      asked: history.hops.map(({ address }) => address),
       remedy: remedy?.kind,
     });
+    if (failure.kind === "lost" && failure.written) call.inDoubt = true;
     this.#learn(step, call, refusal);
-    if (step.kind === "reject") this.#reject(call, step, cause, remedy);
+    // A listener may have closed the client.
+    if (this.#closed) call.reject(new ClosedError(call.outcomeSoFar));
+    else if (step.kind === "reject") this.#reject(call, step, cause, remedy);
     else this.#retry(call, step, remedy);
   }
 
@@ -222,21 +231,17 @@ export class Dispatcher implements CallOwner {
     }
   }
 
-  #reject(
-    call: Call,
-    step: Extract<NextStep, { kind: "reject" }>,
-    cause: string | Error,
-    remedy: Remedy | undefined,
-  ): void {
+  #reject(call: Call, step: Rejection, cause: string | Error, remedy: Remedy | undefined): void {
+    const outcome = call.outcomeGiven(step.outcome);
     const script = call.kind.script?.name;
     if (step.why === "redirections") {
-      call.reject(new RedirectionsError(this.#maxRedirections, historyOf(call).hops));
+      call.reject(new RedirectionsError(this.#maxRedirections, historyOf(call).hops, outcome));
     } else if (step.why === "load" && remedy?.kind === "give-up") {
-      call.reject(new ReplyError(remedy.cause.reply, step.outcome, script));
+      call.reject(new ReplyError(remedy.cause.reply, outcome, script));
     } else if (typeof cause === "string") {
-      call.reject(new ReplyError(cause, step.outcome, script));
+      call.reject(new ReplyError(cause, outcome, script));
     } else {
-      call.reject(cause instanceof ProtocolError ? new ProtocolError(cause.message, step.outcome) : cause);
+      call.reject(cause instanceof ProtocolError ? new ProtocolError(cause.message, outcome) : cause);
     }
   }
 
@@ -249,23 +254,25 @@ export class Dispatcher implements CallOwner {
     if (call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
     call.asking = step.asking;
     call.written = false;
-    this.#sendScriptAs(call, step.script, node);
-    if (step.script === "sha-after-load" && remedy?.kind === "wait") {
+    history.mended = remedy !== undefined;
+    if (remedy !== undefined) this.#mend(call, node, remedy);
+    if (remedy?.kind === "wait") {
       this.#park(call, remedy.done, () => this.#place(call, node));
+    } else if (step.to.kind === "named") {
+      this.#follow(call, formatAddress(step.to), step);
     } else if (step.when === "after-backoff") {
       this.#enterRoom(call, history.retries);
-    } else if (step.to.kind === "named") {
-      this.#follow(call, formatAddress(step.to), step.learned === "slot-moved");
     } else {
       this.#place(call, node);
     }
   }
 
   /** To the node that a redirection named, if the cluster says that it is one of its own. */
-  #follow(call: Call, address: string, moved: boolean): void {
+  #follow(call: Call, address: string, { learned, when }: Retry): void {
     const send = (node: ClusterNode) => {
-      if (moved) this.#tracker().slotMoved(call.slot, address);
-      this.#place(call, node);
+      if (learned === "slot-moved") this.#tracker().slotMoved(call.slot, address);
+      if (when === "now") this.#place(call, node);
+      else this.#enterRoom(call, historyOf(call).redirections);
     };
     const known = this.#directory.get(address);
     if (known) {
@@ -285,15 +292,10 @@ export class Dispatcher implements CallOwner {
     });
   }
 
-  #enterRoom(call: Call, attempt: number): void {
-    this.#parked.add(call);
-    this.#room.enter(call, Math.max(0, attempt - 1));
-  }
-
   /** After a wait. Through an ASK to the node it named, otherwise to the owner of the slot by now. */
   #sendAgain(call: Call): void {
     if (call.settled) return;
-    if (call.asking && call.node && this.#directory.get(call.node.address) === call.node) {
+    if (call.asking && call.node?.pool.ready && this.#directory.get(call.node.address) === call.node) {
       this.#place(call, call.node);
       return;
     }
@@ -307,7 +309,7 @@ export class Dispatcher implements CallOwner {
   #withoutOwner(call: Call): void {
     const history = historyOf(call);
     if (history.lookups++ >= MAX_OWNER_LOOKUPS) {
-      call.reject(this.#unavailable(`No node serves slot ${call.slot}`));
+      call.reject(this.#unavailable(call, `No node serves slot ${call.slot}`));
       return;
     }
     const refreshed = this.#tracker()
@@ -319,43 +321,78 @@ export class Dispatcher implements CallOwner {
     });
   }
 
-  /** Holds a call that is in no lane until `ready`. */
+  // Calls in no lane.
+
+  #enterRoom(call: Call, attempt: number): void {
+    this.#hold(call);
+    this.#room.enter(call, Math.max(0, attempt - 1));
+  }
+
   #park(call: Call, ready: Promise<void>, then: () => void): void {
-    this.#parked.add(call);
+    this.#hold(call);
     void ready.then(() => {
-      this.#parked.delete(call);
+      this.#unpark(call);
       if (!call.settled) then();
     });
   }
+
+  #hold(call: Call): void {
+    const pool = call.node?.pool;
+    this.#parked.set(call, pool);
+    pool?.hold(call.frame.length);
+  }
+
+  #unpark(call: Call): void {
+    if (!this.#parked.has(call)) return;
+    this.#parked.get(call)?.release(call.frame.length);
+    this.#parked.delete(call);
+  }
+
+  // Missing scripts.
 
   #remedyFor(call: Call): Remedy | undefined {
     const { lane, node } = call;
     const { registered } = call.kind;
     if (registered === undefined || lane === undefined || node === undefined) return undefined;
-    return node.scripts.remedyFor(registered, lane, call.stamp, historyOf(call).script === "load");
+    return node.scripts.remedyFor(registered, lane, call.stamp, historyOf(call).mended);
   }
 
-  #sendScriptAs(call: Call, how: Retry["script"], node: ClusterNode): void {
-    const { registered } = call.kind;
-    const history = historyOf(call);
-    history.script = how === "sha-after-load" ? "sha" : how;
-    if (registered === undefined) return;
+  #mend(call: Call, node: ClusterNode, remedy: Remedy): void {
     const { lane } = call;
-    if (how === "load" && lane?.ready) void node.scripts.loadOn(lane, registered);
-    if (how === "eval") {
+    const { registered } = call.kind;
+    if (registered === undefined) return;
+    if (remedy.kind === "load" && lane?.ready) void node.scripts.loadOn(lane, registered);
+    if (remedy.kind === "eval") {
       call.frame = registered.evalFrame(call.frame);
-      node.scripts.loadedByEval(registered);
+      historyOf(call).evalEnded = node.scripts.loadByEval(lane, registered);
     }
   }
 
-  #unavailable(what: string): UnavailableError {
+  #tellEvalEnded(history: History, refusal: Refusal, text: string): void {
+    const ended = history.evalEnded;
+    if (ended === undefined) return;
+    history.evalEnded = undefined;
+    if (refusal.kind === "other") ended("held");
+    else if (refusal.kind === "noperm") ended({ cause: new ReplyError(text, "not-executed"), final: true });
+    else ended("lost");
+  }
+
+  #unavailable(call: Call, what: string): UnavailableError {
     const causes = new Map<string, unknown>();
     for (const { address, pool } of this.#directory.nodes) if (!pool.ready) causes.set(address, pool.cause);
-    return new UnavailableError(what, causes);
+    return new UnavailableError(what, causes, call.outcomeSoFar);
   }
 }
 
 function historyOf(call: Call): History {
-  call.history ??= { redirections: 0, retries: 0, lookups: 0, hops: [], refusal: "", script: "sha" };
+  call.history ??= {
+    redirections: 0,
+    retries: 0,
+    lookups: 0,
+    hops: [],
+    refusal: "",
+    mended: false,
+    evalEnded: undefined,
+  };
   return call.history;
 }

@@ -1,6 +1,6 @@
 import type { Outcome } from "../errors.ts";
 import type { Refusal } from "../protocol/error-reply.ts";
-import { isUnknownHost } from "../protocol/node-address.ts";
+import { formatAddress, isUnknownHost } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 
 /** What ended an attempt, if not a reply for the caller. */
@@ -26,6 +26,8 @@ export interface Situation {
   readonly maxRedirections: number;
   /** Whether this attempt went behind an ASKING. */
   readonly asking: boolean;
+  /** The nodes that answered this call before the present one. */
+  readonly asked: readonly string[];
   /** For NOSCRIPT: what the node's scripts need. */
   readonly remedy: Remedy["kind"] | undefined;
 }
@@ -129,7 +131,9 @@ function decideRedirection(refusal: Extract<Refusal, { slot: number }>, situatio
     // The node names itself: whoever answered is not it, so its name leads elsewhere by now.
     return { ...RETRY, spends: "redirection", learned: "connection-stale" };
   }
-  return { ...RETRY, to, spends: "redirection", learned: "slot-moved" };
+  // Nodes that send a call round in a circle do not agree yet: give them time.
+  const when = situation.asked.includes(formatAddress({ host, port: refusal.port })) ? "after-backoff" : "now";
+  return { ...RETRY, to, when, spends: "redirection", learned: "slot-moved" };
 }
 
 function decideNoScript({ isScript, asking, remedy }: Situation): NextStep {

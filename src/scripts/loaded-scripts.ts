@@ -11,13 +11,21 @@ import type { RegisteredScript, ScriptRegistry } from "./script-registry.ts";
  *   (absent) --load queued--> loading --its SHA-1 comes back--> held
  *                                '------ an error comes back --> failed      connection lost while loading --> (absent)
  *
- * `stamp` orders loads and calls: a call whose stamp is lower was queued before the newest load took effect, so its
- * NOSCRIPT says nothing about the script now.
+ * Stamps order loads and calls. A call queued before the newest load says nothing about the script now when it answers
+ * NOSCRIPT: on the load's lane that is a lower stamp than `queued`, on any other a lower one than `effective`.
  */
 export type ScriptState =
-  | { readonly kind: "loading"; readonly lanes: readonly Lane[]; readonly stamp: number; readonly done: Promise<void> }
-  | { readonly kind: "held"; readonly stamp: number }
-  | { readonly kind: "failed"; readonly stamp: number; readonly cause: ReplyError };
+  | { readonly kind: "loading"; readonly lane: Lane | undefined; readonly queued: number; readonly done: Promise<void> }
+  | { readonly kind: "held"; readonly lane: Lane | undefined; readonly queued: number; readonly effective: number }
+  /** `final`: neither SCRIPT LOAD nor EVAL is allowed. */
+  | { readonly kind: "failed"; readonly cause: ReplyError; readonly final: boolean };
+
+/** How a load ended. */
+export type LoadOutcome =
+  | "held"
+  /** Nobody knows; as if it had never been tried. */
+  | "lost"
+  | { readonly cause: ReplyError; readonly final: boolean };
 
 /** What to do about a NOSCRIPT. */
 export type Remedy =
@@ -53,11 +61,9 @@ export class LoadedScripts {
     return this.#states[script.index];
   }
 
-  /** Whether a call queued on `lane` now needs a load in front of it. */
-  needsLoad(script: RegisteredScript, lane: Lane): boolean {
-    const state = this.#states[script.index];
-    if (state === undefined) return true;
-    return state.kind === "loading" && !state.lanes.includes(lane);
+  /** Whether a call that is queued now should have a load in front of it. */
+  needsLoad(script: RegisteredScript): boolean {
+    return this.#states[script.index] === undefined;
   }
 
   /** Queues SCRIPT LOAD on `lane`. What is queued behind it on the same lane finds the script. */
@@ -67,25 +73,26 @@ export class LoadedScripts {
     return done;
   }
 
-  /** A call that sends the source itself is queued: the script is there for what comes behind it. */
-  loadedByEval(script: RegisteredScript): void {
-    this.#states[script.index] = { kind: "held", stamp: ++this.#clock };
+  /** A call that brings the source itself is about to be queued on `lane`. The caller says how that ended. */
+  loadByEval(lane: Lane | undefined, script: RegisteredScript): (outcome: LoadOutcome) => void {
+    return this.#begin(script, lane).finish;
   }
 
   /**
-   * A call answered NOSCRIPT. `stamp` is the call's, `hadLoad` whether its last attempt brought a load of its own.
+   * A call answered NOSCRIPT. `stamp` is the call's; `again` says that it was mended before, so that this very attempt
+   * came behind a load.
    */
-  remedyFor(script: RegisteredScript, lane: Lane, stamp: number, hadLoad: boolean): Remedy {
+  remedyFor(script: RegisteredScript, lane: Lane, stamp: number, again: boolean): Remedy {
     const state = this.#states[script.index];
     switch (state?.kind) {
       case "loading":
-        if (!state.lanes.includes(lane)) return { kind: "wait", done: state.done };
-        return { kind: stamp < state.stamp ? "replay" : "load" };
+        if (state.lane !== lane) return { kind: "wait", done: state.done };
+        return { kind: stamp < state.queued ? "replay" : "load" };
       case "held":
-        return { kind: stamp < state.stamp ? "replay" : "load" };
+        return { kind: stamp < (state.lane === lane ? state.queued : state.effective) ? "replay" : "load" };
       case "failed":
-        if (isDenied(state.cause)) return { kind: "eval" };
-        return hadLoad ? { kind: "give-up", cause: state.cause } : { kind: "load" };
+        if (state.final || (again && !isDenied(state.cause))) return { kind: "give-up", cause: state.cause };
+        return { kind: isDenied(state.cause) ? "eval" : "load" };
       default:
         return { kind: "load" };
     }
@@ -128,10 +135,12 @@ export class LoadedScripts {
     scripts.forEach((script, index) => {
       const state = this.#states[script.index];
       if (Array.isArray(found) && found[index] === 1) {
-        if (state?.kind !== "loading") this.#states[script.index] = { kind: "held", stamp: this.#clock };
+        if (state?.kind !== "loading") {
+          this.#states[script.index] = { kind: "held", lane, queued: this.#clock, effective: this.#clock };
+        }
       } else if (lane && state?.kind === "loading") {
         done.push(state.done);
-      } else if (state?.kind === "held" && state.stamp > asked) {
+      } else if (state?.kind === "held" && state.queued > asked) {
         // Loaded since the question was asked.
       } else {
         const load = this.#load(script, lane);
@@ -145,25 +154,32 @@ export class LoadedScripts {
   }
 
   #load(script: RegisteredScript, lane: Lane | undefined): { request: Request; done: Promise<void> } {
+    const { finish, done } = this.#begin(script, lane);
+    return { request: new LoadRequest(script, finish), done };
+  }
+
+  #begin(
+    script: RegisteredScript,
+    lane: Lane | undefined,
+  ): { finish: (outcome: LoadOutcome) => void; done: Promise<void> } {
     let settled!: () => void;
     const done = new Promise<void>((resolve) => {
       settled = resolve;
     });
-    const stamp = ++this.#clock;
-    const earlier = this.#states[script.index];
-    const lanes = [...(earlier?.kind === "loading" ? earlier.lanes : []), ...(lane ? [lane] : [])];
-    const mine: ScriptState = { kind: "loading", lanes, stamp, done };
+    const queued = ++this.#clock;
+    const mine: ScriptState = { kind: "loading", lane, queued, done };
     this.#states[script.index] = mine;
-    const finish = (outcome: ReplyError | "held" | "lost") => {
-      // A newer load has taken over.
+    const finish = (outcome: LoadOutcome) => {
+      // Unless a newer load has taken over.
       if (this.#states[script.index] === mine) {
         if (outcome === "lost") this.#states[script.index] = undefined;
-        else if (outcome === "held") this.#states[script.index] = { kind: "held", stamp };
-        else this.#states[script.index] = { kind: "failed", stamp, cause: outcome };
+        else if (outcome === "held") {
+          this.#states[script.index] = { kind: "held", lane, queued, effective: ++this.#clock };
+        } else this.#states[script.index] = { kind: "failed", ...outcome };
       }
       settled();
     };
-    return { request: new LoadRequest(script, finish), done };
+    return { finish, done };
   }
 }
 
@@ -179,9 +195,9 @@ class LoadRequest implements Request {
   settled = false;
   written = false;
   readonly #sha: string;
-  readonly #finish: (outcome: ReplyError | "held" | "lost") => void;
+  readonly #finish: (outcome: LoadOutcome) => void;
 
-  constructor(script: RegisteredScript, finish: (outcome: ReplyError | "held" | "lost") => void) {
+  constructor(script: RegisteredScript, finish: (outcome: LoadOutcome) => void) {
     this.frame = script.loadFrame;
     this.#sha = script.sha;
     this.#finish = finish;
@@ -189,13 +205,17 @@ class LoadRequest implements Request {
 
   onReply(reply: Reply): void {
     this.settled = true;
-    if (reply !== this.#sha) throw new ProtocolError("SCRIPT LOAD was answered by something else than the SHA-1.");
-    this.#finish("held");
+    if (reply === this.#sha) {
+      this.#finish("held");
+      return;
+    }
+    this.#finish("lost");
+    throw new ProtocolError("SCRIPT LOAD was answered by something else than the SHA-1.");
   }
 
   onErrorReply(text: string): void {
     this.settled = true;
-    this.#finish(new ReplyError(text, "not-executed"));
+    this.#finish({ cause: new ReplyError(text, "not-executed"), final: false });
   }
 
   onUndecodable(): void {

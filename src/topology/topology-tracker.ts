@@ -3,6 +3,7 @@ import type { Environment, Timer } from "../environment.ts";
 import { ReplyError, UnavailableError } from "../errors.ts";
 import { CLUSTER_DISABLED, isUnknownCommand } from "../protocol/error-reply.ts";
 import type { NodeAddress } from "../protocol/node-address.ts";
+import type { Reply } from "../protocol/reply.ts";
 import { Topology, type TopologyDescription } from "./topology.ts";
 import { parseClusterNodes, parseClusterShards, singleNode } from "./topology-reply.ts";
 
@@ -11,8 +12,11 @@ export interface Informant {
   readonly address: string;
   /** Who is meant when the answer names no host. */
   readonly answersAs: NodeAddress;
-  /** A connection that is open, or will be; whether to close it afterwards. */
-  connect(): Promise<{ connection: Connection; temporary: boolean }>;
+  /**
+   * A connection that is open, or will be. One that is opened for this question only is given to `onTemporary` at once,
+   * to be closed when the question is answered.
+   */
+  connect(onTemporary: (connection: Connection) => void): Promise<Connection>;
 }
 
 /** After this silence the next informant is asked as well. */
@@ -53,6 +57,7 @@ export class TopologyTracker {
   #running: Promise<void> | undefined;
   #scheduled: { timer: Timer; at: number } | undefined;
   #interval: Timer | undefined;
+  #inquiry: Inquiry | undefined;
   #lastStart = Number.NEGATIVE_INFINITY;
   /** When nothing was known to be broken last. */
   #settledAt: number;
@@ -121,12 +126,17 @@ export class TopologyTracker {
     this.#closed = true;
     this.#interval?.cancel();
     this.#scheduled?.timer.cancel();
+    this.#inquiry?.close();
   }
 
   async #query(): Promise<void> {
     this.#lastStart = this.#options.environment.clock.now();
-    const description = await askForTopology(this.#options.informants(), this.#options);
-    if (!this.#closed) this.#publish(Topology.from(description), "refreshed");
+    const inquiry = new Inquiry(this.#options);
+    this.#inquiry = inquiry;
+    const description = await inquiry.ask(this.#options.informants());
+    // A node that was removed or reset knows of no slots. Nobody is better served by its view than by the present one.
+    if (this.#closed || (description.slots.length === 0 && this.#current.ranges.length > 0)) return;
+    this.#publish(Topology.from(description), "refreshed");
   }
 
   #publish(topology: Topology, how: "patched" | "refreshed"): void {
@@ -158,79 +168,95 @@ function rolesDiffer(current: Topology, previous: Topology): boolean {
   return current.nodes.some(({ address, role }) => (roles.get(address) ?? role) !== role);
 }
 
-/** What `askForTopology` needs to know. */
-export type AskOptions = Pick<TrackerOptions, "environment" | "tls" | "answerTimeoutMs">;
+/** What an inquiry needs to know. */
+export type InquiryOptions = Pick<TrackerOptions, "environment" | "tls" | "answerTimeoutMs">;
 
-/**
- * Asks one informant after the other, the next one early when one is silent; the first usable answer counts.
- * @throws {UnavailableError} with the cause of each, when none had one.
- */
-export async function askForTopology(
-  informants: readonly Informant[],
-  options: AskOptions,
-): Promise<TopologyDescription> {
-  const { clock } = options.environment;
-  const causes = new Map<string, unknown>();
-  const asked: Promise<TopologyDescription | undefined>[] = [];
-  let answer: TopologyDescription | undefined;
-  for (const informant of informants) {
-    const one = askOne(informant, options).then(
-      (description) => {
-        answer ??= description;
-        return description;
-      },
-      (cause: unknown) => {
-        causes.set(informant.address, cause);
-        return undefined;
-      },
-    );
-    asked.push(one);
-    let patience: Timer | undefined;
-    const silence = new Promise<void>((resolve) => {
-      patience = clock.setTimer(resolve, HEDGE_MS);
-    });
-    await Promise.race([one, silence]);
-    patience?.cancel();
-    if (answer) return answer;
+/** One question for the topology. */
+export class Inquiry {
+  readonly #options: InquiryOptions;
+  readonly #temporary = new Set<Connection>();
+  readonly #causes = new Map<string, unknown>();
+  #answer: TopologyDescription | undefined;
+  /** Valid, but without a single slot: a node that is new, was removed or reset says so. For when nobody knows more. */
+  #emptyAnswer: TopologyDescription | undefined;
+  #closed = false;
+
+  constructor(options: InquiryOptions) {
+    this.#options = options;
   }
-  // All have been asked and some are silent still: the first that speaks up.
-  await new Promise<void>((resolve) => {
-    for (const one of asked) one.then((description) => description && resolve());
-    void Promise.all(asked).then(() => resolve());
-  });
-  if (answer) return answer;
-  throw new UnavailableError("No node could be asked for the cluster's topology", causes);
-}
 
-async function askOne(
-  informant: Informant,
-  { environment, tls, answerTimeoutMs }: AskOptions,
-): Promise<TopologyDescription> {
-  const { connection, temporary } = await informant.connect();
-  let timer: Timer | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = environment.clock.setTimer(
-      () => reject(new Error(`no answer within ${answerTimeoutMs} ms`)),
-      answerTimeoutMs,
-    );
-  });
-  try {
-    return await Promise.race([describe(connection, informant.answersAs, tls), late]);
-  } finally {
-    timer?.cancel();
-    if (temporary) connection.close(new Error("no longer needed"));
+  /**
+   * Asks one informant after the other, the next one early when one is silent; the first usable answer counts.
+   * @throws {UnavailableError} with the cause of each, when none had one.
+   */
+  async ask(informants: readonly Informant[]): Promise<TopologyDescription> {
+    const { clock } = this.#options.environment;
+    const asked: Promise<void>[] = [];
+    try {
+      for (const informant of informants) {
+        const one = this.#askOne(informant);
+        asked.push(one);
+        let patience: Timer | undefined;
+        const silence = new Promise<void>((resolve) => {
+          patience = clock.setTimer(resolve, HEDGE_MS);
+        });
+        await Promise.race([one, silence]);
+        patience?.cancel();
+        if (this.#answer) return this.#answer;
+        if (this.#closed) break;
+      }
+      // All have been asked and some are silent still: the first that speaks up.
+      await new Promise<void>((resolve) => {
+        for (const one of asked) void one.then(() => this.#answer && resolve());
+        void Promise.all(asked).then(() => resolve());
+      });
+      const answer = this.#answer ?? this.#emptyAnswer;
+      if (answer) return answer;
+      throw new UnavailableError("No node could be asked for the cluster's topology", this.#causes);
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Ends what was opened for this question. */
+  close(): void {
+    this.#closed = true;
+    for (const connection of this.#temporary) connection.close(new Error("no longer needed"));
+  }
+
+  async #askOne(informant: Informant): Promise<void> {
+    const { environment, tls, answerTimeoutMs } = this.#options;
+    let timer: Timer | undefined;
+    try {
+      const connection = await informant.connect((temporary) => this.#temporary.add(temporary));
+      const late = new Promise<never>((_, reject) => {
+        timer = environment.clock.setTimer(
+          () => reject(new Error(`no answer within ${answerTimeoutMs} ms`)),
+          answerTimeoutMs,
+        );
+      });
+      const description = await Promise.race([describe(connection, informant.answersAs, tls), late]);
+      if (description.slots.length === 0) this.#emptyAnswer ??= description;
+      else this.#answer ??= description;
+    } catch (cause) {
+      this.#causes.set(informant.address, cause);
+    } finally {
+      timer?.cancel();
+    }
   }
 }
 
 async function describe(connection: Connection, answersAs: NodeAddress, tls: boolean): Promise<TopologyDescription> {
   try {
-    const [shards] = connection.exchange(["CLUSTER", "SHARDS"]);
-    return parseClusterShards((await shards) as never, answersAs, tls);
+    return parseClusterShards(await exchange(connection, "SHARDS"), answersAs, tls);
   } catch (error) {
     if (!(error instanceof ReplyError)) throw error;
     if (error.reply === CLUSTER_DISABLED) return singleNode(answersAs);
     if (!isUnknownCommand(error.reply)) throw error;
-    const [nodes] = connection.exchange(["CLUSTER", "NODES"]);
-    return parseClusterNodes((await nodes) as never, answersAs);
+    return parseClusterNodes(await exchange(connection, "NODES"), answersAs);
   }
+}
+
+function exchange(connection: Connection, subcommand: string): Promise<Reply> {
+  return connection.exchange(["CLUSTER", subcommand])[0] as Promise<Reply>;
 }

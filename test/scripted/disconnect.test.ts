@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { ConnectionLostError, ProtocolError } from "../../src/index.ts";
+import { type CallOptions, ConnectionLostError, ProtocolError } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import type { Answer } from "../support/fake-node.ts";
+import { type Answer, error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 import { idempotentScript, setScript } from "../support/scripts.ts";
 
@@ -34,6 +34,26 @@ describe("a connection that ends", () => {
     cluster.node(0).expect("EVALSHA", "disconnect");
     assert.equal(await client.run(idempotentScript, [key], [1]), "OK");
     assert.equal(cluster.node(0).count("EVALSHA"), 2);
+  });
+
+  it("leaves a call that may run twice in doubt, whatever comes of its second attempt", async () => {
+    const client = await cluster.connect({ scripts: [idempotentScript], commandTimeout: 150, maxRedirections: 1 });
+    const node = cluster.node(0);
+    node.always("EVALSHA", () => error("CLUSTERDOWN The cluster is down"));
+    const inDoubt = async (options: CallOptions = {}) => {
+      node.expect("EVALSHA", "disconnect");
+      return client.run(idempotentScript, [key], [1], options);
+    };
+    await assert.rejects(inDoubt(), { code: "DEADLINE", outcome: "unknown" });
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), 60);
+    await assert.rejects(inDoubt({ signal: abort.signal }), { code: "ABORTED", outcome: "unknown" });
+    node.always("EVALSHA", () => error("NOPERM this user has no permissions to run the 'evalsha' command"));
+    await assert.rejects(inDoubt(), { code: "REPLY", outcome: "unknown" });
+    node.always("EVALSHA", () => error("CLUSTERDOWN The cluster is down"));
+    const closed = inDoubt();
+    setTimeout(() => client.destroy(), 60);
+    await assert.rejects(closed, { code: "CLOSED", outcome: "unknown" });
   });
 
   it("sends a command again that the server flags readonly, and no other", async () => {

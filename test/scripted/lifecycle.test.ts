@@ -1,15 +1,44 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
-import { createServer } from "node:net";
-import { afterEach, beforeEach, describe, it } from "node:test";
+import { createServer, type Socket } from "node:net";
+import { afterEach, beforeEach, describe, it, type TestContext } from "node:test";
 import { inspect } from "node:util";
 import { AuthError, ClosedError, connect, InvalidArgumentError, UnavailableError } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import { error } from "../support/fake-node.ts";
+import { array, bulk, error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 import { setScript } from "../support/scripts.ts";
 
 const key = keyForSlot(0);
+
+/** A server that takes connections and says nothing. Its port. */
+async function silentServer(t: TestContext, onChange: (change: number) => void = () => {}): Promise<number> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    onChange(1);
+    socket.resume();
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      sockets.delete(socket);
+      onChange(-1);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return (server.address() as { port: number }).port;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 2000;
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, "it did not come about");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
 
 describe("connect", () => {
   let cluster: FakeCluster;
@@ -18,14 +47,12 @@ describe("connect", () => {
   });
   afterEach(() => cluster.stop());
 
-  it("rejects when no seed answers, naming each with its own cause", async () => {
+  it("rejects when no seed answers, naming each with its own cause", async (t) => {
     const nobody = createServer();
     await new Promise<void>((resolve) => nobody.listen(0, "127.0.0.1", resolve));
     const { port } = nobody.address() as { port: number };
     await new Promise((resolve) => nobody.close(resolve));
-    const silent = createServer(() => {});
-    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
-    const silentPort = (silent.address() as { port: number }).port;
+    const silentPort = await silentServer(t);
     const seeds = [`127.0.0.1:${port}`, `127.0.0.1:${silentPort}`];
     await assert.rejects(connect({ nodes: seeds, connectTimeout: 300 }), (thrown: unknown) => {
       assert.ok(thrown instanceof UnavailableError);
@@ -34,20 +61,86 @@ describe("connect", () => {
       assert.match(String(thrown.causes.get(seeds[1] as string)), /no answer to the handshake within 300 ms/);
       return true;
     });
-    silent.close();
   });
 
-  it("uses the next seed when one is dead or silent", async () => {
-    const silent = createServer(() => {});
-    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
-    const silentPort = (silent.address() as { port: number }).port;
+  it("uses the next seed when one is dead or silent, and keeps no connection to it", async (t) => {
+    let open = 0;
+    const silentPort = await silentServer(t, (change) => {
+      open += change;
+    });
     const start = performance.now();
     const client = await cluster.connect({
       nodes: [`127.0.0.1:1`, `127.0.0.1:${silentPort}`, cluster.node(0).address],
     });
     assert.ok(performance.now() - start < 1000);
     assert.equal(client.topology.nodes.length, 2);
-    silent.close();
+    await until(() => open === 0);
+  });
+
+  it("does not believe a node that knows of no slots while another knows more", async () => {
+    const client = await cluster.connect();
+    const [first] = cluster.nodes;
+    const known = client.topology;
+    // What a node answers that was removed from the cluster and reset.
+    for (const node of cluster.nodes) {
+      const fields = ["id", "alone", "endpoint", "127.0.0.1", "role", "master", "health", "online"];
+      const entry = array(...fields.map(bulk), bulk("port"), `:${node.port}\r\n`);
+      const alone = array(array(bulk("slots"), array(), bulk("nodes"), array(entry)));
+      const others = first === node ? alone : node.shards();
+      node.shards = () => others;
+    }
+    for (let time = 0; time < 6; time++) await client.refreshTopology();
+    assert.deepEqual(client.topology.ranges, known.ranges);
+    assert.equal(client.topology.nodes.length, 2);
+  });
+
+  it("refuses a natMap that does not work before it opens anything", async () => {
+    const before = cluster.nodes.map((node) => node.connections);
+    const broken = () => {
+      throw new Error("no such table");
+    };
+    await assert.rejects(cluster.connect({ natMap: broken }), { code: "INVALID_ARGUMENT", message: /no such table/ });
+    await assert.rejects(cluster.connect({ natMap: () => "10.0.0.1" as never }), { code: "INVALID_ARGUMENT" });
+    assert.deepEqual(
+      cluster.nodes.map((node) => node.connections),
+      [(before[0] as number) + 2, before[1]],
+      "the seed was asked, nobody else",
+    );
+  });
+
+  it("reauthenticate names the node that does not confirm, within connectTimeout", async () => {
+    const client = await cluster.connect({ password: "p", connectTimeout: 200 });
+    cluster.node(1).expect("AUTH", "hang");
+    await assert.rejects(client.reauthenticate(), (thrown: unknown) => {
+      assert.ok(thrown instanceof UnavailableError);
+      assert.deepEqual([...thrown.causes.keys()], [cluster.node(1).address]);
+      return true;
+    });
+  });
+
+  it("asks a provider of credentials that fails only now and then", async () => {
+    let asked = 0;
+    let broken = false;
+    const credentials = async () => {
+      asked++;
+      if (broken) throw new Error("vault is sealed");
+      return { password: "p" };
+    };
+    const client = await cluster.connect({ credentials });
+    broken = true;
+    asked = 0;
+    const down = new Promise<void>((resolve) => client.on("nodeDown", () => resolve()));
+    for (const node of cluster.nodes) node.dropConnections();
+    await down;
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    assert.ok(asked <= 6, `asked ${asked} times`);
+  });
+
+  it("is not ready by a connection that ended while it was prepared", async () => {
+    cluster.node(0).expect("PING", "+PONG\r\n");
+    cluster.node(0).expect("PING", "+PONG\r\n+extra\r\n");
+    const client = await cluster.connect({ scripts: [] });
+    assert.equal(await client.command("SET", key, "v"), "OK");
   });
 
   it("rejects with AUTH when the password is wrong, within a second, and does not hammer", async () => {
@@ -162,6 +255,12 @@ describe("a call", () => {
       () => client.command("SUBSCRIBE", "channel"),
       () => client.command("multi"),
       () => client.command("BLPOP", key, 0),
+      () => client.command("EVAL", "return 1", 1e9, key),
+      () => client.command("EVAL", "return 1", -1, key),
+      () => client.command("ZUNION", 3, key),
+      () => client.command("GET", Object.create(null)),
+      () => client.run(setScript, [key], ["v"], null as never),
+      () => client.run(setScript, [key], ["v"], { retries: 3 } as never),
     ];
     for (const call of bad) {
       await assert.rejects(call, (thrown: unknown) => {
@@ -296,6 +395,22 @@ describe("close and destroy", () => {
     await Promise.all([assert.rejects(call, { code: "CLOSED", outcome: "unknown" }), client.close({ timeout: 50 })]);
   });
 
+  it("close can be called twice, also while a call is in flight", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const call = client.run(setScript, [key], [1]);
+    await Promise.all([client.close(), client.close(), client.close({ timeout: 1000 }), call]);
+  });
+
+  for (const event of ["redirection", "scriptMissing"] as const) {
+    it(`destroy inside a ${event} listener rejects the call`, async () => {
+      const client = await cluster.connect({ scripts: [setScript] });
+      client.on(event, () => client.destroy());
+      if (event === "scriptMissing") cluster.node(0).scripts.clear();
+      else cluster.node(0).expect("EVALSHA", error(`MOVED 0 127.0.0.1:${cluster.node(0).port}`));
+      await assert.rejects(client.run(setScript, [key], [1]), { code: "CLOSED", outcome: "not-executed" });
+    });
+  }
+
   it("destroy rejects every call at once: in flight, queued and waiting", async () => {
     const client = await cluster.connect({ scripts: [setScript] });
     const node = cluster.node(0);
@@ -322,6 +437,12 @@ describe("close and destroy", () => {
     client.on("scriptMissing", () => {
       throw new Error("from a listener");
     });
+    client.on("scriptMissing", async () => {
+      throw new Error("from an async listener");
+    });
+    client.on("scriptMissing", () => {
+      throw Symbol("odd");
+    });
     const off = client.on("scriptMissing", ({ script }) => seen.push(script));
     cluster.node(0).scripts.clear();
     assert.equal(await client.run(setScript, [key], [1]), "OK");
@@ -331,6 +452,8 @@ describe("close and destroy", () => {
     assert.deepEqual(seen, ["set"]);
     await new Promise((resolve) => setImmediate(resolve));
     process.off("warning", onWarning);
-    assert.match(String(warnings[0]?.message), /from a listener/);
+    const messages = warnings.map(({ message }) => message).join("\n");
+    assert.match(messages, /from a listener/);
+    assert.match(messages, /from an async listener/);
   });
 });

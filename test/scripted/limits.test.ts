@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { FakeCluster } from "../support/fake-cluster.ts";
+import { error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 import { setScript } from "../support/scripts.ts";
 
@@ -30,6 +31,29 @@ describe("limits", () => {
     const calls = Array.from({ length: 4 }, () => client.run(setScript, [key], ["z".repeat(1000)]));
     await assert.rejects(client.run(setScript, [key], ["z".repeat(1000)]), { code: "QUEUE_FULL" });
     await Promise.all(calls);
+  });
+
+  it("calls that were refused and wait for their next attempt count as well", async () => {
+    const client = await cluster.connect({ scripts: [setScript], maxPendingPerNode: 100, commandTimeout: 400 });
+    cluster.node(0).always("EVALSHA", () => error("CLUSTERDOWN The cluster is down"));
+    let unsettled = 0;
+    let most = 0;
+    const calls: Promise<unknown>[] = [];
+    for (let time = 0; time < 30; time++) {
+      for (let index = 0; index < 50; index++) {
+        most = Math.max(most, ++unsettled);
+        const call = client.run(setScript, [keyForSlot(index)], [1]).catch(() => {});
+        calls.push(call.then(() => unsettled--));
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.ok(unsettled <= 100, `${unsettled} calls are pending`);
+    }
+    await Promise.all(calls);
+    cluster.node(0).always("EVALSHA", () => "+OK\r\n");
+    // Attempts that were written when their calls expired count until they are answered.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const again = Array.from({ length: 100 }, () => client.run(setScript, [key], [1]));
+    assert.deepEqual(new Set(await Promise.all(again)), new Set(["OK"]), "and nothing is counted for ever");
   });
 
   it("calls that were given up while queued make room", async () => {

@@ -92,7 +92,32 @@ describe("MOVED", () => {
     const before = node.connections;
     node.expect("EVALSHA", moved(0, node));
     assert.equal(await client.run(setScript, [keyForSlot(0)], ["a"]), "OK");
-    assert.ok(node.connections > before);
+    assert.equal(node.connections, before + 1);
+  });
+
+  it("to itself, again and again, opens one connection each time and leaves none behind", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const node = cluster.node(0);
+    const down: string[] = [];
+    client.on("nodeDown", ({ address }) => down.push(address));
+    const before = node.connections;
+    for (let time = 1; time <= 5; time++) {
+      node.expect("EVALSHA", moved(0, node));
+      assert.equal(await client.run(setScript, [keyForSlot(0)], ["a"]), "OK");
+      assert.equal(node.connections, before + time);
+    }
+    assert.deepEqual(down, []);
+    client.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(node.openConnections, 0);
+  });
+
+  it("round in a circle gives the nodes time to agree", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const agreeAt = Date.now() + 80;
+    cluster.node(0).always("EVALSHA", () => moved(0, cluster.node(1)));
+    cluster.node(1).always("EVALSHA", () => (Date.now() < agreeAt ? moved(0, cluster.node(0)) : "+OK\r\n"));
+    assert.equal(await client.run(setScript, [keyForSlot(0)], ["a"]), "OK");
   });
 
   it("round in a circle ends with REDIRECTIONS and the trail", async () => {

@@ -84,6 +84,11 @@ describe("NOSCRIPT", () => {
       assert.equal(thrown.outcome, "not-executed");
       return true;
     });
+    const calls = Array.from({ length: 200 }, () => client.run(setScript, [key], [1]));
+    for (const result of await Promise.allSettled(calls)) assert.equal(result.status, "rejected");
+    assert.equal(node.count("EVAL"), 1);
+    assert.equal(node.count("EVALSHA"), 201);
+    assert.match(String(client.scripts()[0]?.failed[0]?.cause.message), /'eval'/);
   });
 
   it("of a script that does not compile rejects with the compiler's words", async () => {
@@ -99,6 +104,12 @@ describe("NOSCRIPT", () => {
       assert.equal(thrown.script, "broken");
       return true;
     });
+    const node = cluster.node(0);
+    node.received.length = 0;
+    const calls = Array.from({ length: 200 }, () => client.run(broken, [key]));
+    for (const result of await Promise.allSettled(calls)) assert.equal(result.status, "rejected");
+    assert.ok(node.count("SCRIPT LOAD") <= 2, `${node.count("SCRIPT LOAD")} loads`);
+    assert.ok(node.count("EVALSHA") <= 600, `${node.count("EVALSHA")} attempts for 200 calls`);
   });
 
   it("that a script made up is not mended: it ran, once", async () => {

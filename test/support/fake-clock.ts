@@ -59,9 +59,17 @@ export class FakeClock implements Clock {
     return first !== undefined && first.at <= end ? first : undefined;
   }
 
+  #runTicks(): void {
+    while (this.#ticks.length > 0) this.#ticks.shift()?.();
+  }
+
   #turn(): void {
-    for (const tick of this.#ticks.splice(0)) tick();
+    this.#runTicks();
     this.onReads();
-    for (const callback of this.#afterReads.splice(0)) callback();
+    this.#runTicks();
+    for (const callback of this.#afterReads.splice(0)) {
+      callback();
+      this.#runTicks();
+    }
   }
 }

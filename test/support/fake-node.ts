@@ -80,6 +80,10 @@ export class FakeNode {
     return this.received.filter(({ args }) => nameOf(args) === command).length;
   }
 
+  get openConnections(): number {
+    return this.#sockets.size;
+  }
+
   /** Ends every connection, as a server that dies. */
   dropConnections(): void {
     for (const socket of this.#sockets) socket.destroy();

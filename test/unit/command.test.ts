@@ -62,9 +62,15 @@ describe("the keys of a command", () => {
     }
   });
 
-  it("end with the arguments, whatever number is stated", () => {
-    assert.deepEqual(traits("EVAL x 100 k").keys, ["k"]);
-    assert.deepEqual(traits("EVAL x").keys, []);
+  it("are never more than the arguments: another number of keys is refused before it is believed", () => {
+    for (const count of ["2", "100", "4294967295", "-1", "1.5", "k"]) {
+      assert.throws(() => traits(`EVAL x ${count} k`), {
+        code: "INVALID_ARGUMENT",
+        message: "EVAL: argument 2 is to be the number of keys, a whole number from 0 to 1 here.",
+      });
+    }
+    assert.throws(() => traits("ZUNION 1000000000 k"), { code: "INVALID_ARGUMENT" });
+    assert.deepEqual(traits("EVAL x").keys, [], "one that is missing is the server's to refuse");
   });
 
   it("of a command that nobody knows are its first argument", () => {

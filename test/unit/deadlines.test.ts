@@ -146,6 +146,7 @@ describe("Deadlines", () => {
   it("that passed while the event loop was busy lose against replies, too", () => {
     const answered = add("answered", 100);
     add("silent", 100);
+    clock.advance(0);
     clock.time = 5000;
     clock.onReads = () => answered.list?.remove(answered);
     clock.advance(0);
@@ -168,12 +169,24 @@ describe("Deadlines", () => {
     assert.ok([...clock.pending].every(({ background }) => background));
   });
 
-  it("read the clock once a tick", () => {
+  it("count from the end of a long tick: what was written late may be answered late", () => {
+    add("early", 300);
+    clock.time = 400;
+    const late = add("late", 300);
+    clock.advance(0);
+    assert.equal(late.expiresAt, 700);
+    clock.advance(299);
+    assert.deepEqual(expired, []);
+    clock.advance(1);
+    assert.deepEqual(expired, ["early at 700", "late at 700"]);
+  });
+
+  it("read the clock twice a tick, however many there are", () => {
     for (let index = 0; index < 100; index++) add("a", 1000);
     assert.equal(clock.readings, 1);
     clock.advance(7);
     const late = add("late", 1000);
-    assert.equal(clock.readings, 2);
+    assert.equal(clock.readings, 3);
     assert.equal(late.expiresAt, 1007);
   });
 

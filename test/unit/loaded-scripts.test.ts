@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import type { Lane } from "../../src/connection/lane.ts";
 import type { Request } from "../../src/connection/request.ts";
-import { ProtocolError } from "../../src/errors.ts";
+import { ProtocolError, ReplyError } from "../../src/errors.ts";
 import { LoadedScripts } from "../../src/scripts/loaded-scripts.ts";
 import { defineScript } from "../../src/scripts/script.ts";
 import { type RegisteredScript, ScriptRegistry } from "../../src/scripts/script-registry.ts";
@@ -42,29 +42,20 @@ describe("LoadedScripts", () => {
     return on.pushed.at(-1) as Request;
   };
   const kind = () => scripts.stateOf(script)?.kind;
-  const remedy = (stamp: number, { on = lane, hadLoad = false } = {}) =>
-    scripts.remedyFor(script, on.asLane, stamp, hadLoad);
+  const remedy = (stamp: number, { on = lane, again = false } = {}) =>
+    scripts.remedyFor(script, on.asLane, stamp, again);
 
   describe("belief", () => {
-    it("is none at first: a call needs a load in front of it, on any lane", () => {
+    it("is none at first: a call needs a load in front of it", () => {
       assert.equal(kind(), undefined);
-      assert.equal(scripts.needsLoad(script, lane.asLane), true);
-      assert.equal(scripts.needsLoad(script, elsewhere.asLane), true);
+      assert.equal(scripts.needsLoad(script), true);
     });
 
-    it("while a load is queued: what comes behind it on its lane needs none, on another lane it does", () => {
+    it("while a load is queued: no call needs one more, whatever its lane", () => {
       const request = load();
       assert.equal(request.frame, script.loadFrame);
       assert.equal(kind(), "loading");
-      assert.equal(scripts.needsLoad(script, lane.asLane), false);
-      assert.equal(scripts.needsLoad(script, elsewhere.asLane), true);
-    });
-
-    it("grows by each lane that loads", () => {
-      load();
-      load(elsewhere);
-      assert.equal(scripts.needsLoad(script, lane.asLane), false);
-      assert.equal(scripts.needsLoad(script, elsewhere.asLane), false);
+      assert.equal(scripts.needsLoad(script), false);
     });
 
     it("is sure when the SHA-1 comes back", async () => {
@@ -72,8 +63,8 @@ describe("LoadedScripts", () => {
       lane.pushed[0]?.onReply(script.sha);
       await done;
       assert.equal(kind(), "held");
-      assert.equal(scripts.needsLoad(script, lane.asLane), false);
-      assert.equal(scripts.needsLoad(script, elsewhere.asLane), false);
+      assert.equal(scripts.needsLoad(script), false);
+      assert.equal(scripts.needsLoad(script), false);
     });
 
     it("is a failure with the server's words when an error comes back, and every call goes out by SHA-1 as it is", async () => {
@@ -84,7 +75,7 @@ describe("LoadedScripts", () => {
       assert.ok(state?.kind === "failed");
       assert.equal(state.cause.reply, BROKEN);
       assert.equal(state.cause.outcome, "not-executed");
-      assert.equal(scripts.needsLoad(script, lane.asLane), false);
+      assert.equal(scripts.needsLoad(script), false);
     });
 
     it("is gone when the connection is lost while loading", async () => {
@@ -113,7 +104,7 @@ describe("LoadedScripts", () => {
     it("in one script says nothing of another", () => {
       load().onReply(script.sha);
       assert.equal(scripts.stateOf(other), undefined);
-      assert.equal(scripts.needsLoad(other, lane.asLane), true);
+      assert.equal(scripts.needsLoad(other), true);
     });
 
     it("is not had from another SHA-1: that is no answer to SCRIPT LOAD", () => {
@@ -122,10 +113,12 @@ describe("LoadedScripts", () => {
       assert.notEqual(kind(), "held");
     });
 
-    it("follows from a call that brings the source itself", () => {
-      scripts.loadedByEval(script);
+    it("follows from a call that brought the source itself, once that has run", () => {
+      const ended = scripts.loadByEval(lane.asLane, script);
+      assert.equal(kind(), "loading");
+      ended("held");
       assert.equal(kind(), "held");
-      assert.equal(scripts.needsLoad(script, elsewhere.asLane), false);
+      assert.equal(scripts.needsLoad(script), false);
     });
 
     it("settles every load that was asked for, also one that was overtaken", async () => {
@@ -189,15 +182,30 @@ describe("LoadedScripts", () => {
       load().onErrorReply(NOPERM);
       const before = scripts.stamp;
       assert.deepEqual(remedy(before), { kind: "eval" });
-      assert.deepEqual(remedy(before, { hadLoad: true }), { kind: "eval" });
-      scripts.loadedByEval(script);
+      assert.deepEqual(remedy(before, { again: true }), { kind: "eval" });
+      scripts.loadByEval(lane.asLane, script);
       assert.deepEqual(remedy(before), { kind: "replay" });
+    });
+
+    it("where the node denies EVAL as well is to give up, for every call", () => {
+      load().onErrorReply(NOPERM);
+      const cause = new ReplyError("NOPERM User alice has no permissions to run the 'eval' command");
+      scripts.loadByEval(lane.asLane, script)({ cause, final: true });
+      assert.deepEqual(remedy(scripts.stamp), { kind: "give-up", cause });
+    });
+
+    it("to a call that ran on another lane before the load took effect is to send it again", () => {
+      const request = load();
+      const between = scripts.stamp;
+      request.onReply(script.sha);
+      assert.deepEqual(remedy(between, { on: elsewhere }), { kind: "replay" });
+      assert.deepEqual(remedy(between), { kind: "load" });
     });
 
     it("where a load failed otherwise is a load of its own, and then to give up with the server's words", () => {
       load().onErrorReply(BROKEN);
       assert.deepEqual(remedy(scripts.stamp), { kind: "load" });
-      const found = remedy(scripts.stamp, { hadLoad: true });
+      const found = remedy(scripts.stamp, { again: true });
       assert.ok(found.kind === "give-up");
       assert.equal(found.cause.reply, BROKEN);
     });

@@ -13,6 +13,7 @@ const SCRIPT: Situation = {
   redirections: 0,
   maxRedirections: 16,
   asking: false,
+  asked: [],
   remedy: undefined,
 };
 /** A writing command. */
