@@ -16,6 +16,8 @@ export type RefusalKind =
   | "busy"
   | "readonly"
   | "noperm"
+  /** A check before execution said no. Only to be believed of a command that runs no code: a script can say the same. */
+  | "declined"
   | "other";
 
 const PRODUCTS = ["Redis", "Valkey"];
@@ -51,6 +53,9 @@ const NO_PERMISSION = [
   /^NOPERM (this user has no permissions to access one of the keys used as arguments|No permissions to access a key)$/,
   /^NOPERM User \S+ has no permissions to access the '.*' key$/s,
 ];
+// What servers say to a plain command without having run it. It is not sent again for that, so a beginning is enough.
+const DECLINED =
+  /^(OOM|MISCONF|NOREPLICAS|NOAUTH) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^EXECABORT Transaction discarded because of previous errors\.$/;
 const EXEC_ABORT = "EXECABORT Transaction discarded because of: ";
 
 /** Reads an error reply. `text` is as the server sent it, without the leading `-`. */
@@ -68,7 +73,7 @@ export function parseErrorReply(text: string): Refusal {
   const inner = text.startsWith(EXEC_ABORT) ? text.slice(EXEC_ABORT.length) : undefined;
   if (inner !== undefined && !inner.startsWith(EXEC_ABORT)) return parseErrorReply(inner);
   if (NO_PERMISSION.some((wording) => wording.test(text))) return { kind: "noperm" };
-  return { kind: "other" };
+  return { kind: DECLINED.test(text) ? "declined" : "other" };
 }
 
 /** Not logged in, or not with these credentials. */

@@ -112,6 +112,8 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
       return AT_OWNER_LATER;
     case "noperm":
       return reply("not-executed");
+    case "declined":
+      return reply(situation.runsCode ? "executed" : "not-executed");
     case "other":
       return reply("executed");
   }

@@ -54,7 +54,6 @@ const REDIRECTIONS: [string, object][] = [
 const PROVES_NOTHING = [
   "",
   "ERR",
-  "ERR unknown command 'x'",
   "MOVED",
   "MOVED ",
   "MOVEDOUT x",
@@ -110,7 +109,6 @@ const PROVES_NOTHING = [
   "NOPERM not for you",
   "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
   "EXECABORT",
-  "EXECABORT Transaction discarded because of previous errors.",
   EXEC_ABORT,
   `${EXEC_ABORT}x`,
   "CROSSSLOT Keys in request don't hash to the same slot",
@@ -179,6 +177,23 @@ describe("parseErrorReply", () => {
     assert.equal(parseErrorReply(READONLY).kind, "readonly");
     isOther(`${READONLY} script: 9a5a1b2c, on @user_script:1.`);
   });
+
+  for (const text of [
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+    "NOREPLICAS Not enough good replicas to write.",
+    "NOAUTH Authentication required.",
+    "ERR unknown command 'x', with args beginning with: 'y' ",
+    "ERR unknown command `x`, with args beginning with: `y`, ",
+    "ERR unknown subcommand 'x'. Try CLIENT HELP.",
+    "ERR wrong number of arguments for 'get' command",
+    "EXECABORT Transaction discarded because of previous errors.",
+  ]) {
+    it(`reads that a check declined it from ${JSON.stringify(text)}`, () => {
+      assert.deepEqual(parseErrorReply(text), { kind: "declined" });
+      isOther(`x ${text}`);
+    });
+  }
 
   it("reads nothing from the words that every object has", () => {
     for (const word of ["constructor", "__proto__", "toString", "hasOwnProperty"]) isOther(word);

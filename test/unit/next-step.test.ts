@@ -346,11 +346,23 @@ const ROWS: readonly Row[] = [
     "BUSY x",
     "READONLY x",
     "EXECABORT Transaction discarded because of previous errors.",
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "ERR unknown command 'x'",
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
   ].map((text) => ({
     when: `${text}: for the user, in the server's words`,
     failure: refused(text),
     expect: reject("reply", "executed"),
+  })),
+  ...[
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "ERR wrong number of arguments for 'get' command",
+    "EXECABORT Transaction discarded because of previous errors.",
+  ].map((text) => ({
+    when: `${text}, to what runs no code: for the user, and proven not to have run`,
+    failure: refused(text),
+    situation: COMMAND,
+    expect: reject("reply", "not-executed"),
   })),
 ];
 
@@ -401,7 +413,7 @@ describe("decideNextStep, in every situation,", () => {
     for (const { situation, failure, step } of all) {
       if (situation.mayRepeat || step.kind !== "retry") continue;
       if (failure.kind === "lost") assert.equal(failure.written, false);
-      else assert.ok(!["other", "noperm"].includes(failure.refusal.kind));
+      else assert.ok(!["other", "noperm", "declined"].includes(failure.refusal.kind));
     }
   });
 
