@@ -1,5 +1,5 @@
 import { Connection, type ConnectionSettings } from "./connection/connection.ts";
-import { NodePool } from "./connection/node-pool.ts";
+import { NodePool, type PoolEvents } from "./connection/node-pool.ts";
 import type { Environment, Timer } from "./environment.ts";
 import { AuthError, ClosedError, InvalidArgumentError, ReplyError, UnavailableError } from "./errors.ts";
 import { Emitter } from "./events.ts";
@@ -7,13 +7,15 @@ import type { ResolvedOptions } from "./options.ts";
 import { isAuthFailure } from "./protocol/error-reply.ts";
 import { formatAddress, type NodeAddress } from "./protocol/node-address.ts";
 import type { Reply } from "./protocol/reply.ts";
-import type { ClusterNode } from "./routing/cluster-node.ts";
+import { feedAll } from "./routing/batch-feed.ts";
+import type { Call } from "./routing/call.ts";
+import { ClusterNode } from "./routing/cluster-node.ts";
 import { Dispatcher } from "./routing/dispatcher.ts";
 import { NodeDirectory } from "./routing/node-directory.ts";
 import { Signals } from "./routing/signals.ts";
 import { LoadedScripts } from "./scripts/loaded-scripts.ts";
 import type { Script } from "./scripts/script.ts";
-import { type RegisteredScript, ScriptRegistry } from "./scripts/script-registry.ts";
+import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "./scripts/script-registry.ts";
 import { Topology, type TopologyNode } from "./topology/topology.ts";
 import { type Informant, Inquiry, TopologyTracker } from "./topology/topology-tracker.ts";
 
@@ -37,6 +39,8 @@ export interface NodeScripts {
 /** What `preload` reports: an entry for each known node. */
 export type PreloadReport = readonly NodeScripts[];
 
+/** From a failure of the credentials' provider to the next time that it is asked. */
+const CREDENTIALS_REST_MS = 500;
 /** How long a node that left the topology may take to answer what it was sent. */
 const FAREWELL_MS = 10_000;
 /** From the first script found missing to the question what else is. */
@@ -96,7 +100,8 @@ export class Client {
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */
-  static async connect(options: ResolvedOptions, environment: Environment): Promise<Client> {
+  static async connect(given: ResolvedOptions, environment: Environment): Promise<Client> {
+    const options = { ...given, credentials: askedSparingly(given.credentials, environment) };
     const seeds = options.seeds.map((seed) => seedInformant(seed, options, environment));
     const inquiry = new Inquiry({
       environment,
@@ -119,15 +124,29 @@ export class Client {
     return this.#tracker.current;
   }
 
-  /** Why no call is accepted, if none is. */
-  get closedError(): ClosedError | undefined {
-    return this.#state === "open" ? undefined : new ClosedError();
+  get nodes(): readonly ClusterNode[] {
+    return this.#directory.nodes;
+  }
+
+  /** @throws {ClosedError} No call is accepted any more. */
+  refuseWhenClosed(): void {
+    if (this.#state !== "open") throw new ClosedError();
+  }
+
+  /** Sends calls, those of each slot in their order, within the bounds. `signal` aborts them. */
+  sendAll(calls: readonly Call[], signal: AbortSignal | undefined): void {
+    for (const call of calls) {
+      this.dispatcher.admit(call);
+      if (signal?.aborted) call.abort(signal.reason);
+      else if (signal !== undefined) this.signals.listen(signal, call);
+    }
+    feedAll(this.dispatcher, this.#environment, calls);
   }
 
   /** The script's entry in the registry. A script met for the first time is sent to every other node in the background. */
   registered(script: Script, slot: number): RegisteredScript {
     const known = this.#registry.get(script.sha);
-    if (known !== undefined) return known;
+    if (known?.wanted) return known;
     const registered = this.#registry.register(script);
     const used = slot < 0 ? undefined : this.#directory.ownerOf(slot);
     for (const { pool, scripts } of this.#directory.nodes) {
@@ -146,7 +165,42 @@ export class Client {
     return this.report(registered);
   }
 
-  report(scripts: readonly RegisteredScript[] = this.#registry.all): PreloadReport {
+  /** Registers a script and loads it on every node that can be reached. What became of it, node by node. */
+  async loadEverywhere(
+    source: ScriptSource,
+    limitMs: number,
+  ): Promise<{ readonly address: string; readonly cause: Error | undefined }[]> {
+    const script = this.#registry.register(source);
+    const loads = this.#directory.nodes.flatMap(({ pool, scripts }) => {
+      const lane = pool.lanes.find(({ ready }) => ready);
+      return lane === undefined ? [] : [scripts.loadOn(lane, script)];
+    });
+    await this.#within(limitMs || this.options.connectTimeout, Promise.all(loads));
+    return this.#directory.nodes.map(({ address, pool, scripts }) => {
+      const state = scripts.stateOf(script);
+      if (state?.kind === "held") return { address, cause: undefined };
+      return { address, cause: state?.kind === "failed" ? state.cause : (pool.cause ?? new Error("not answered yet")) };
+    });
+  }
+
+  /** The nodes were told to forget every script: nobody loads one again before it is run or preloaded. */
+  forgetScripts(): void {
+    for (const script of this.#registry.all) script.wanted = false;
+    for (const { scripts } of this.#directory.nodes) scripts.forgetAll();
+  }
+
+  /** The entry of a script by its SHA-1, if it is one that nodes should hold. */
+  wantedScript(sha: string): RegisteredScript | undefined {
+    const registered = this.#registry.get(sha.toLowerCase());
+    return registered?.wanted ? registered : undefined;
+  }
+
+  /** Opens the replicas' connections for reads, for a view that will use them. */
+  openReaders(): void {
+    for (const node of this.#directory.nodes) if (node.info.role === "replica") node.readers;
+  }
+
+  report(scripts: readonly RegisteredScript[] = this.#registry.wanted): PreloadReport {
     return this.#directory.nodes.map(({ address, info, pool, scripts: held }) => {
       const loaded: ScriptName[] = [];
       const failed: (ScriptName & { cause: Error })[] = [];
@@ -172,8 +226,8 @@ export class Client {
     const { username, password } = await this.options.credentials();
     if (password === undefined) throw new InvalidArgumentError("reauthenticate: there are no credentials to use.");
     const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
-    const connections = this.#directory.nodes.flatMap(({ pool }) =>
-      pool.lanes.flatMap(({ connection }) => connection ?? []),
+    const connections = this.#directory.nodes.flatMap(({ pools }) =>
+      pools.flatMap(({ lanes }) => lanes.flatMap(({ connection }) => connection ?? [])),
     );
     const causes = new Map<string, unknown>();
     await Promise.all(
@@ -216,8 +270,8 @@ export class Client {
     this.#audit?.cancel();
     this.#tracker.close();
     this.dispatcher.close();
-    for (const { pool } of this.#directory.nodes) pool.close(cause);
-    for (const { pool } of this.#leaving) pool.close(cause);
+    for (const { pools } of this.#directory.nodes) for (const pool of pools) pool.close(cause);
+    for (const { pools } of this.#leaving) for (const pool of pools) pool.close(cause);
   }
 
   /** A promoted replica was given every script, but may have been flushed since. */
@@ -226,7 +280,7 @@ export class Client {
     const replicas = new Set(previous.nodes.filter(({ role }) => role === "replica").map(({ address }) => address));
     for (const { address, role } of current.nodes) {
       const node = role === "primary" && replicas.has(address) ? this.#directory.get(address) : undefined;
-      if (node) void this.#ensure(node, this.#registry.all);
+      if (node) void this.#ensure(node, this.#registry.wanted);
     }
   }
 
@@ -237,7 +291,7 @@ export class Client {
     this.#audit = clock.setTimer(
       () => {
         this.#audit = undefined;
-        for (const node of this.#directory.nodes) if (node.pool.ready) void this.#ensure(node, this.#registry.all);
+        for (const node of this.#directory.nodes) if (node.pool.ready) void this.#ensure(node, this.#registry.wanted);
       },
       AUDIT_DELAY_MS,
       true,
@@ -249,29 +303,50 @@ export class Client {
     const { options } = this;
     const scripts = new LoadedScripts(this.#registry);
     let announced: "up" | "down" | undefined;
-    const pool = new NodePool(
-      settingsFor(address, this.#reachable(info), options, this.#environment),
+    const pool: NodePool = this.#newPool(info, false, {
+      prepare: (connection) => scripts.prepare(connection),
+      onUp: () => {
+        announced = "up";
+        this.emitter.emit("nodeUp", { address });
+      },
+      onDown: (cause) => {
+        if (this.#state === "closed") return;
+        for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
+        if (announced !== "down") this.emitter.emit("nodeDown", { address, cause });
+        announced = "down";
+        this.#tracker.refreshSoon(this.#directory.ownersDown().length > 0 ? "urgent" : "settled");
+      },
+    });
+    const node = new ClusterNode(info, pool, scripts, () => this.#openReaders(node));
+    if (info.role === "replica" && options.readFrom !== "primary") node.readers;
+    return node;
+  }
+
+  /** Connections of a replica that serve reads. What the node tells of itself is told by its other connections. */
+  #openReaders({ info, scripts }: ClusterNode): NodePool {
+    const pool: NodePool = this.#newPool(info, true, {
+      prepare: (connection) => scripts.prepare(connection),
+      onUp: () => {},
+      onDown: () => {
+        if (this.#state === "closed") return;
+        for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
+      },
+    });
+    if (this.#state === "closed") pool.close(new ClosedError());
+    return pool;
+  }
+
+  #newPool(info: TopologyNode, readOnly: boolean, events: PoolEvents): NodePool {
+    const { options } = this;
+    return new NodePool(
+      { ...settingsFor(info.address, this.#reachable(info), options, this.#environment), readOnly },
       {
         connections: options.connectionsPerNode,
         maxPending: options.maxPendingPerNode,
         maxPendingBytes: options.maxPendingBytesPerNode,
       },
-      {
-        prepare: (connection) => scripts.prepare(connection),
-        onUp: () => {
-          announced = "up";
-          this.emitter.emit("nodeUp", { address });
-        },
-        onDown: (cause) => {
-          if (this.#state === "closed") return;
-          for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
-          if (announced !== "down") this.emitter.emit("nodeDown", { address, cause });
-          announced = "down";
-          this.#tracker.refreshSoon(this.#directory.ownersDown().length > 0 ? "urgent" : "settled");
-        },
-      },
+      events,
     );
-    return { address, info, pool, scripts };
   }
 
   #reachable(info: TopologyNode): NodeAddress {
@@ -287,9 +362,10 @@ export class Client {
   /** A node that is gone from the topology: what it was not sent yet goes elsewhere, the rest may be answered. */
   async #farewell(node: ClusterNode): Promise<void> {
     this.#leaving.add(node);
-    for (const lane of node.pool.lanes) this.dispatcher.resend(lane.takeQueued());
-    if (node.pool.ready) await this.#within(FAREWELL_MS, node.pool.drain());
-    node.pool.close(new Error("the node left the cluster"));
+    for (const { lanes } of node.pools) for (const lane of lanes) this.dispatcher.resend(lane.takeQueued());
+    const open = node.pools.filter((pool) => pool.ready);
+    if (open.length > 0) await this.#within(FAREWELL_MS, Promise.all(open.map((pool) => pool.drain())));
+    for (const pool of node.pools) pool.close(new Error("the node left the cluster"));
     this.#leaving.delete(node);
   }
 
@@ -301,7 +377,7 @@ export class Client {
 
   /** Every node has been connected to, or could not be, or is silent. */
   async #prepared(): Promise<void> {
-    const tries = Promise.all(this.#directory.nodes.map(({ pool }) => pool.firstTry));
+    const tries = Promise.all(this.#directory.nodes.flatMap(({ pools }) => pools.map((pool) => pool.firstTry)));
     await this.#within(this.options.connectTimeout, tries);
   }
 
@@ -336,6 +412,23 @@ export class Client {
   }
 }
 
+/** A provider that failed is left alone for a while: every connection that is tried meanwhile fails for the same cause. */
+function askedSparingly(
+  ask: ResolvedOptions["credentials"],
+  { clock }: Environment,
+): () => Promise<Awaited<ReturnType<ResolvedOptions["credentials"]>>> {
+  let failure: { readonly cause: unknown; readonly until: number } | undefined;
+  return async () => {
+    if (failure !== undefined && clock.now() < failure.until) throw failure.cause;
+    try {
+      return await ask();
+    } catch (cause) {
+      failure = { cause, until: clock.now() + CREDENTIALS_REST_MS };
+      throw cause;
+    }
+  };
+}
+
 function seedInformant(seed: NodeAddress, options: ResolvedOptions, environment: Environment): Informant {
   const address = formatAddress(seed);
   return {
@@ -358,5 +451,6 @@ function settingsFor(
     connectTimeoutMs: options.connectTimeout,
     connectionName: options.connectionName,
     credentials: options.credentials,
+    readOnly: false,
   };
 }

@@ -1,17 +1,19 @@
+import { addCalls, Batch, type BatchResults } from "./batch.ts";
+import { CallFactory, type ViewSettings } from "./call-factory.ts";
 import { Client, type PreloadReport } from "./client.ts";
 import { nodeEnvironment } from "./connection/node-environment.ts";
 import type { Environment } from "./environment.ts";
 import { AbortedError, InvalidArgumentError } from "./errors.ts";
 import type { ClusterEvent, Listener } from "./events.ts";
-import { type ConnectOptions, resolveOptions, wholeNumber } from "./options.ts";
-import { binaryOf, bulk, encodeCommand, kindOf } from "./protocol/encode.ts";
-import { slotOf, slotOfKeys } from "./protocol/hash-slot.ts";
+import { runOnNodes } from "./node-commands.ts";
+import { type ConnectOptions, readFrom, resolveOptions, wholeNumber } from "./options.ts";
+import { kindOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
-import { Call, type CallKind } from "./routing/call.ts";
-import { traitsOf } from "./routing/command.ts";
-import { checkCounts, isScript, type Script, type Values, type WithArguments } from "./scripts/script.ts";
-import type { RegisteredScript } from "./scripts/script-registry.ts";
+import type { Call, ReadFrom } from "./routing/call.ts";
+import { divide, spreadOf } from "./routing/spread.ts";
+import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
 import type { Topology } from "./topology/topology.ts";
+import { Transaction } from "./transaction.ts";
 
 /** Defaults for calls, or for one call. */
 export interface CallOptions {
@@ -25,12 +27,8 @@ export interface CallOptions {
 export interface ViewOptions extends CallOptions {
   /** Strings of replies as UTF-8 text or as Buffers, in place of what the script says. */
   readonly replies?: "string" | "buffer";
-}
-
-interface Defaults {
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal | undefined;
-  readonly replies: "string" | "buffer" | undefined;
+  /** Where read-only scripts and commands may run. */
+  readonly readFrom?: ReadFrom;
 }
 
 const NO_ARGUMENTS: readonly Argument[] = [];
@@ -60,19 +58,21 @@ export function connect(options: ConnectOptions): Promise<Cluster> {
 export async function connectIn(environment: Environment, options: ConnectOptions): Promise<Cluster> {
   const resolved = resolveOptions(options);
   const client = await Client.connect(resolved, environment);
-  return new Cluster(client, { timeoutMs: resolved.commandTimeout, signal: undefined, replies: undefined });
+  const { commandTimeout, readFrom } = resolved;
+  return new Cluster(client, { timeoutMs: commandTimeout, signal: undefined, replies: undefined, readFrom });
 }
 
 /** A connected cluster. Made by `connect`; `with` makes views of the same one. */
 export class Cluster {
   readonly #client: Client;
-  readonly #defaults: Defaults;
-  readonly #kinds = new Map<Script, CallKind>();
+  readonly #view: ViewSettings;
+  readonly #factory: CallFactory;
 
   /** @internal */
-  constructor(client: Client, defaults: Defaults) {
+  constructor(client: Client, view: ViewSettings) {
     this.#client = client;
-    this.#defaults = defaults;
+    this.#view = view;
+    this.#factory = new CallFactory(client, view);
   }
 
   /**
@@ -100,52 +100,77 @@ export class Cluster {
     options?: CallOptions,
   ): Promise<T> {
     try {
-      this.#check(options);
-      return this.#startRun(script, keys, args, options);
+      const signal = this.#check(options);
+      const timeoutMs = options?.timeout ?? this.#view.timeoutMs;
+      const promise = new Promise<T>(capture as never);
+      this.#send(this.#factory.run(script, keys, args, timeoutMs, resolveNext, rejectNext), signal);
+      return promise;
     } catch (error) {
       return Promise.reject(asArgumentError(error));
     }
   }
 
   /**
-   * Sends any other command to the node that owns its keys; without keys to any primary.
+   * Sends any other command to the node that owns its keys; without keys to any primary. Commands that are for many
+   * nodes (`SCRIPT`, `FUNCTION LOAD`, `FLUSHALL`, `DBSIZE`, `KEYS`, ...) go to all nodes or all primaries, and MGET, MSET,
+   * DEL, UNLINK, EXISTS and TOUCH over several slots go in parts, not atomically; the replies come as one.
    * A command that the server flags `readonly` is sent again when a connection is lost, any other is not.
    *
    * @throws {InvalidArgumentError} Also for commands that need a connection of their own (`SUBSCRIBE`, `MULTI`, `BLPOP`, ...).
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
     try {
-      this.#check(undefined);
-      const frame = encodeCommand([name, ...args]);
-      const { keys, readOnly, runsCode } = traitsOf(name, args);
-      const kind: CallKind = {
-        owner: this.#client.dispatcher,
-        wantsBuffers: this.#defaults.replies === "buffer",
-        mayRepeat: readOnly,
-        runsCode,
-        script: undefined,
-        registered: undefined,
-      };
-      const slot = keys.length === 0 ? -1 : slotOfKeys(keys);
-      return this.#start(kind, frame, slot, undefined);
+      const signal = this.#check(undefined);
+      const lower = String(name).toLowerCase();
+      const spread = spreadOf(lower, args);
+      if (spread) return runOnNodes(this.#client, this.#factory, this.#view, spread, name, args) as Promise<T>;
+      const division = divide(lower, args);
+      if (division) {
+        const replies = division.parts.map((part) => this.#sendCommand<Reply>(name, part, signal));
+        return Promise.all(replies).then((each) => division.join(each) as T);
+      }
+      return this.#sendCommand(name, args, signal);
     } catch (error) {
       return Promise.reject(asArgumentError(error));
     }
   }
 
+  /** Collects calls of any slots, to be sent together by `exec`. */
+  batch(): Batch;
+  /** Sends calls together; resolves to their results, in their order: a reply, or the error of that call as a value. */
+  batch<const C extends readonly ScriptCall[]>(calls: C): Promise<BatchResults<C>>;
+  batch(calls?: readonly ScriptCall[]): Batch | Promise<unknown> {
+    const batch = new Batch(this.#client, this.#factory, this.#view);
+    if (calls === undefined) return batch;
+    try {
+      addCalls(batch, calls);
+    } catch (error) {
+      return Promise.reject(asArgumentError(error));
+    }
+    return batch.exec();
+  }
+
+  /** Collects calls on the slot of `key`, to be executed as one transaction by `exec`. */
+  transaction(key: Argument): Transaction {
+    return new Transaction({ client: this.#client, factory: this.#factory, view: this.#view }, key);
+  }
+
   /** A view of the same cluster with other defaults for its calls. Closing a view closes the cluster. */
   with(options: ViewOptions): Cluster {
-    checkOptions("with", options, ["timeout", "signal", "replies"]);
+    checkOptions("with", options, ["timeout", "signal", "replies", "readFrom"]);
     const { timeout, signal, replies } = options;
     if (replies !== undefined && replies !== "string" && replies !== "buffer") {
       throw new InvalidArgumentError(`with: replies is ${kindOf(replies)}; accepted are "string" and "buffer".`);
     }
     checkSignal(signal);
-    return new Cluster(this.#client, {
-      timeoutMs: wholeNumber("timeout", timeout, { fallback: this.#defaults.timeoutMs, ...TIMEOUT_BOUNDS }),
-      signal: signal ?? this.#defaults.signal,
-      replies: replies ?? this.#defaults.replies,
-    });
+    const view: ViewSettings = {
+      timeoutMs: wholeNumber("timeout", timeout, { fallback: this.#view.timeoutMs, ...TIMEOUT_BOUNDS }),
+      signal: signal ?? this.#view.signal,
+      replies: replies ?? this.#view.replies,
+      readFrom: readFrom("with", options.readFrom) ?? this.#view.readFrom,
+    };
+    if (view.readFrom !== "primary") this.#client.openReaders();
+    return new Cluster(this.#client, view);
   }
 
   /** Registers scripts and loads them on every node. One sick node never delays or fails the others. */
@@ -157,7 +182,7 @@ export class Cluster {
         );
       }
     }
-    this.#refuseWhenClosed();
+    this.#client.refuseWhenClosed();
     return this.#client.preload(scripts);
   }
 
@@ -173,7 +198,7 @@ export class Cluster {
 
   /** Asks the cluster for its topology now. Resolves when new nodes are connected and preloaded. */
   async refreshTopology(): Promise<void> {
-    this.#refuseWhenClosed();
+    this.#client.refuseWhenClosed();
     await this.#client.refresh();
   }
 
@@ -182,7 +207,7 @@ export class Cluster {
    * @throws {AuthError} A node refused them.
    */
   async reauthenticate(): Promise<void> {
-    this.#refuseWhenClosed();
+    this.#client.refuseWhenClosed();
     await this.#client.reauthenticate();
   }
 
@@ -214,65 +239,27 @@ export class Cluster {
     await this.close();
   }
 
-  #startRun<T>(
-    script: Script,
-    keys: readonly Argument[],
-    args: readonly Argument[],
-    options: CallOptions | undefined,
-  ): Promise<T> {
-    const known = this.#kinds.get(script);
-    if (known === undefined && !isScript(script)) {
-      throw new InvalidArgumentError(`run: the script is ${kindOf(script)}; accepted is what defineScript returns.`);
-    }
-    checkCounts(script, keys, args);
-    const slot = keys.length === 0 ? -1 : keys.length === 1 ? slotOf(keys[0] as Argument) : slotOfKeys(keys);
-    let tail = "";
-    for (let index = 0; index < keys.length; index++) tail += bulk(binaryOf(keys[index], "key", index));
-    for (let index = 0; index < args.length; index++) tail += bulk(binaryOf(args[index], "argument", index));
-    const kind = known ?? this.#kindOf(script, slot);
-    const head = (kind.registered as RegisteredScript).head(keys.length, args.length);
-    return this.#start(kind, head + tail, slot, options);
-  }
-
-  /** Registers a script that this view meets for the first time. */
-  #kindOf(script: Script, slot: number): CallKind {
-    const kind: CallKind = {
-      owner: this.#client.dispatcher,
-      wantsBuffers: (this.#defaults.replies ?? script.replies) === "buffer",
-      mayRepeat: script.idempotent || script.readOnly,
-      runsCode: true,
-      script,
-      registered: this.#client.registered(script, slot),
-    };
-    this.#kinds.set(script, kind);
-    return kind;
-  }
-
-  /** Before anything is encoded or registered: whether a call may be made at all. */
-  #check(options: CallOptions | undefined): void {
-    this.#refuseWhenClosed();
+  /** Before anything is encoded or registered: whether a call may be made at all. Its signal, if it has one. */
+  #check(options: CallOptions | undefined): AbortSignal | undefined {
+    this.#client.refuseWhenClosed();
     if (options !== undefined) checkOptions("run", options, ["timeout", "signal"]);
     if (options?.timeout !== undefined) wholeNumber("timeout", options.timeout, { fallback: 0, ...TIMEOUT_BOUNDS });
-    const signal = options?.signal ?? this.#defaults.signal;
-    if (signal === undefined) return;
+    const signal = options?.signal ?? this.#view.signal;
+    if (signal === undefined) return undefined;
     checkSignal(signal);
     if (signal.aborted) throw new AbortedError("not-executed", signal.reason);
+    return signal;
   }
 
-  #start<T>(kind: CallKind, frame: string, slot: number, options: CallOptions | undefined): Promise<T> {
-    const timeoutMs = options?.timeout ?? this.#defaults.timeoutMs;
-    const signal = options?.signal ?? this.#defaults.signal;
+  #sendCommand<T>(name: string, args: readonly Argument[], signal: AbortSignal | undefined): Promise<T> {
     const promise = new Promise<T>(capture as never);
-    const call = new Call(kind, frame, slot, timeoutMs, resolveNext, rejectNext);
-    const { dispatcher, signals } = this.#client;
-    if (signal !== undefined) signals.listen(signal, call);
-    dispatcher.send(call);
+    this.#send(this.#factory.command(name, args, this.#view.timeoutMs, resolveNext, rejectNext), signal);
     return promise;
   }
 
-  #refuseWhenClosed(): void {
-    const closed = this.#client.closedError;
-    if (closed !== undefined) throw closed;
+  #send(call: Call, signal: AbortSignal | undefined): void {
+    if (signal !== undefined) this.#client.signals.listen(signal, call);
+    this.#client.dispatcher.send(call);
   }
 }
 

@@ -2,6 +2,7 @@ import type { ConnectionOptions } from "node:tls";
 import { InvalidArgumentError } from "./errors.ts";
 import { kindOf } from "./protocol/encode.ts";
 import { formatAddress, type NodeAddress, parseAddress } from "./protocol/node-address.ts";
+import type { ReadFrom } from "./routing/call.ts";
 import { isScript, type Script } from "./scripts/script.ts";
 
 /** Who to log in as. */
@@ -70,6 +71,11 @@ export interface ConnectOptions {
    */
   readonly topologyRefreshInterval?: number;
   readonly natMap?: NatMap;
+  /**
+   * Where read-only scripts and commands may run: `"replica"` takes the primary when no replica is usable.
+   * @default "primary"
+   */
+  readonly readFrom?: ReadFrom;
 }
 
 /** `ConnectOptions` with every default in place. Frozen. */
@@ -87,6 +93,7 @@ export interface ResolvedOptions {
   readonly maxPendingBytesPerNode: number;
   readonly topologyRefreshInterval: number;
   readonly natMap: (address: string) => NodeAddress | undefined;
+  readonly readFrom: ReadFrom;
 }
 
 /** The numbers: default, least and most. */
@@ -100,7 +107,17 @@ const NUMBERS = {
   topologyRefreshInterval: { fallback: 30_000, least: 0, most: 2 ** 31 - 1 },
 } as const;
 
-const OTHERS = ["nodes", "scripts", "username", "password", "credentials", "tls", "connectionName", "natMap"];
+const OTHERS = [
+  "nodes",
+  "scripts",
+  "username",
+  "password",
+  "credentials",
+  "tls",
+  "connectionName",
+  "natMap",
+  "readFrom",
+];
 
 /**
  * Checks the options of `connect` and fills in the defaults.
@@ -137,10 +154,18 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     tls: readTls(tls, seeds),
     connectionName,
     natMap: readNatMap(natMap),
+    readFrom: readFrom("connect", options.readFrom) ?? "primary",
     ...(Object.fromEntries(
       Object.entries(NUMBERS).map(([name, bounds]) => [name, wholeNumber(name, options[name as NumberName], bounds)]),
     ) as Record<NumberName, number>),
   });
+}
+
+/** Where to read, of an option or a view; undefined when it is not said. */
+export function readFrom(where: string, value: unknown): ReadFrom | undefined {
+  if (value === undefined || value === "primary" || value === "replica" || value === "any") return value;
+  const shown = typeof value === "string" ? JSON.stringify(value) : kindOf(value);
+  throw new InvalidArgumentError(`${where}: readFrom is ${shown}; accepted are "primary", "replica" and "any".`);
 }
 
 type NumberName = keyof typeof NUMBERS;

@@ -20,6 +20,8 @@ export interface ConnectionSettings {
   readonly environment: Environment;
   readonly connectTimeoutMs: number;
   readonly connectionName: string | undefined;
+  /** READONLY: a replica serves reads on it. */
+  readonly readOnly: boolean;
   /** Asked at every new connection. */
   readonly credentials: () => Promise<Login> | Login | undefined;
 }
@@ -107,7 +109,7 @@ export class Connection implements ReplySink {
         Promise.all([connection.#opened, credentialsFrom(settings)]),
         connection.#gone,
       ]);
-      await connection.#handshake(login, settings.connectionName);
+      await connection.#handshake(login, settings);
       return connection;
     } catch (error) {
       connection.close(error as Error);
@@ -143,6 +145,7 @@ export class Connection implements ReplySink {
         out += ASKING.frame;
         inFlight.push(ASKING);
       }
+      if (request.ahead !== undefined) for (const each of request.ahead) inFlight.push(each);
       out += request.frame;
       request.written = true;
       inFlight.push(request);
@@ -177,12 +180,14 @@ export class Connection implements ReplySink {
     this.onClosed(cause);
   }
 
-  async #handshake(login: Login | undefined, connectionName: string | undefined): Promise<void> {
+  async #handshake(login: Login | undefined, { connectionName, readOnly }: ConnectionSettings): Promise<void> {
     const commands: Argument[][] = [];
     if (login?.password !== undefined) {
       commands.push(login.username === undefined ? ["AUTH", login.password] : ["AUTH", login.username, login.password]);
     }
     if (connectionName !== undefined) commands.push(["CLIENT", "SETNAME", connectionName]);
+    // A server without cluster mode knows no READONLY, and needs none.
+    if (readOnly) commands.push(["READONLY"]);
     // Any server answers PING; one that wants credentials, is loading or is busy says so instead.
     commands.push(["PING"]);
     for (const result of await Promise.allSettled(this.exchange(...commands))) {

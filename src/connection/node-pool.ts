@@ -68,18 +68,28 @@ export class NodePool {
     return this.ready ? undefined : this.lanes[0]?.cause;
   }
 
+  /** Whether a connection is open, or may be soon: none has failed yet. */
+  get promising(): boolean {
+    return this.lanes.some((lane) => lane.ready || lane.cause === undefined);
+  }
+
   /** The lane of a slot, always the same one. */
   laneOf(slot: number): Lane {
     const { lanes } = this;
     return (lanes.length === 1 || slot < 0 ? lanes[0] : lanes[slot % lanes.length]) as Lane;
   }
 
+  /** Whether a request of `bytes` may be queued. */
+  hasRoomFor(bytes: number): boolean {
+    if (this.#fits(bytes)) return true;
+    for (const lane of this.lanes) lane.dropSettled();
+    return this.#fits(bytes);
+  }
+
   /** The error to refuse a request of `bytes` with, or undefined when it may be queued. */
   refusalOf(bytes: number): QueueFullError | undefined {
     const { maxPending, maxPendingBytes } = this.#limits;
-    if (this.#fits(bytes)) return undefined;
-    for (const lane of this.lanes) lane.dropSettled();
-    if (this.#fits(bytes)) return undefined;
+    if (this.hasRoomFor(bytes)) return undefined;
     return new QueueFullError(
       this.address,
       this.#pending >= maxPending

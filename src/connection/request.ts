@@ -15,6 +15,8 @@ export interface Request {
   readonly wantsBuffers: boolean;
   /** Sent right behind an ASKING of its own, in the same write. */
   readonly asking: boolean;
+  /** What the frame has in front of its last command: each is answered before it. */
+  readonly ahead?: readonly Request[] | undefined;
   /** Its caller has an answer: not to be written any more, and a late reply to it is dropped. */
   readonly settled: boolean;
   /** Some of its bytes may have left. Set by the connection; who sends it again takes it back. */

@@ -16,6 +16,8 @@ export type RefusalKind =
   | "busy"
   | "readonly"
   | "noperm"
+  /** The server is older than EVALSHA_RO and EVAL_RO. */
+  | "no-read-only-variant"
   /** A check before execution said no. Only to be believed of a command that runs no code: a script can say the same. */
   | "declined"
   | "other";
@@ -56,6 +58,7 @@ const NO_PERMISSION = [
 // What servers say to a plain command without having run it. It is not sent again for that, so a beginning is enough.
 const DECLINED =
   /^(OOM|MISCONF|NOREPLICAS|NOAUTH) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^EXECABORT Transaction discarded because of previous errors\.$/;
+const NO_READ_ONLY_VARIANT = /^ERR unknown command [`']EVAL(SHA)?_RO[`']/;
 const EXEC_ABORT = "EXECABORT Transaction discarded because of: ";
 
 /** Reads an error reply. `text` is as the server sent it, without the leading `-`. */
@@ -73,6 +76,7 @@ export function parseErrorReply(text: string): Refusal {
   const inner = text.startsWith(EXEC_ABORT) ? text.slice(EXEC_ABORT.length) : undefined;
   if (inner !== undefined && !inner.startsWith(EXEC_ABORT)) return parseErrorReply(inner);
   if (NO_PERMISSION.some((wording) => wording.test(text))) return { kind: "noperm" };
+  if (NO_READ_ONLY_VARIANT.test(text)) return { kind: "no-read-only-variant" };
   return { kind: DECLINED.test(text) ? "declined" : "other" };
 }
 

@@ -1,4 +1,5 @@
 import type { Lane } from "../connection/lane.ts";
+import type { NodePool } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
 import { AbortedError, type Hop, type Outcome, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
@@ -8,6 +9,9 @@ import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { DeadlineList, Expiring } from "./deadlines.ts";
 
+/** Which nodes may serve what only reads. */
+export type ReadFrom = "primary" | "replica" | "any";
+
 /** What calls of one kind have in common: one object for all runs of a script through a view, or for one command. */
 export interface CallKind {
   readonly owner: CallOwner;
@@ -16,9 +20,36 @@ export interface CallKind {
   readonly mayRepeat: boolean;
   /** Runs Lua or a function. */
   readonly runsCode: boolean;
+  /** More than `"primary"` only for what reads. */
+  readonly readFrom: ReadFrom;
+  /** The only node that will do, for what is asked of a node and not of a slot. */
+  readonly target: ClusterNode | undefined;
   /** The handle and its entry in the registry, when a script is run by its SHA-1. */
   readonly script: Script | undefined;
   readonly registered: RegisteredScript | undefined;
+  /** Turns the reply into the result. */
+  readonly parse: ((reply: Reply) => unknown) | undefined;
+  /** Present when the frame is a whole transaction. */
+  readonly transaction: FramedTransaction | undefined;
+}
+
+/** MULTI, commands and EXEC in one frame, seen from the reply to EXEC. */
+export interface FramedTransaction {
+  /** Takes the replies in front of EXEC's. */
+  readonly ahead: readonly Request[];
+  /** What an error in place of EXEC's reply means. */
+  verdictOn(execError: string): Verdict;
+}
+
+/** The error reply that counts: one in front may be why EXEC failed. `proven` says that nothing ran. */
+export interface Verdict {
+  readonly text: string;
+  readonly proven: boolean;
+}
+
+/** Who feeds calls to the dispatcher, and goes on when they settle. */
+export interface CallFeed {
+  onCallSettled(call: Call): void;
 }
 
 /** What has happened to a call that was not served at once. */
@@ -32,6 +63,8 @@ export interface History {
   lookups: number;
   /** The last attempt was sent because a missing script was mended. */
   mended: boolean;
+  /** Nodes that could not serve this read. */
+  avoid: Set<ClusterNode> | undefined;
   /** The attempt brings the script's source by EVAL, and others count on it: to be told how that ended. */
   evalEnded: ((outcome: LoadOutcome) => void) | undefined;
 }
@@ -65,6 +98,7 @@ export class Call implements Request, Expiring {
   /** An earlier attempt was written and lost: whatever comes now, the call may have run. */
   inDoubt = false;
   node: ClusterNode | undefined = undefined;
+  pool: NodePool | undefined = undefined;
   /** See `LoadedScripts`. */
   stamp = 0;
   /** Undefined until something goes other than straight. */
@@ -77,6 +111,10 @@ export class Call implements Request, Expiring {
 
   /** Takes the call off its signal. */
   stopListening: (() => void) | undefined = undefined;
+
+  /** Another call of the slot comes behind it and has to run behind it: the script is loaded ahead in the same write. */
+  loadsAhead = false;
+  feed: CallFeed | undefined = undefined;
 
   readonly #resolve: (value: never) => void;
   readonly #reject: (error: Error) => void;
@@ -101,9 +139,13 @@ export class Call implements Request, Expiring {
     return this.kind.wantsBuffers;
   }
 
+  get ahead(): readonly Request[] | undefined {
+    return this.kind.transaction?.ahead;
+  }
+
   /** The lane of the attempt under way, if there is one. */
   get lane(): Lane | undefined {
-    return this.node?.pool.laneOf(this.slot);
+    return this.pool?.laneOf(this.slot);
   }
 
   /** Whether the server may have run the call, had it no further answer. */
@@ -133,7 +175,7 @@ export class Call implements Request, Expiring {
   onReply(reply: Reply): void {
     if (this.settled) return;
     this.#settle(true);
-    const parse = this.kind.script?.parse;
+    const { parse } = this.kind;
     if (parse === undefined) {
       this.#resolve(reply as never);
       return;

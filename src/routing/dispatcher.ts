@@ -73,28 +73,82 @@ export class Dispatcher implements CallOwner {
 
   /** First attempt of a call. */
   send(call: Call): void {
-    this.#live++;
-    if (call.timeoutMs > 0) this.#deadlines.add(call, call.timeoutMs);
-    const node = call.slot < 0 ? this.#directory.anyPrimary() : this.#directory.ownerOf(call.slot);
+    this.admit(call);
+    const node = this.#nodeFor(call);
     if (node === undefined) {
       this.#withoutOwner(call);
       return;
     }
-    const full = node.pool.refusalOf(call.frame.length);
+    const pool = poolFor(call, node);
+    const full = pool.refusalOf(call.frame.length);
     if (full !== undefined) call.reject(full);
-    else this.#place(call, node);
+    else this.#place(call, node, pool);
+  }
+
+  /** Counts a call in and starts its deadline: from now on it settles, sent or not. */
+  admit(call: Call): void {
+    this.#live++;
+    if (call.timeoutMs > 0) this.#deadlines.add(call, call.timeoutMs);
+  }
+
+  /** First attempt of a call that has been admitted. False, and nothing is done, while its node has no room. */
+  offer(call: Call): boolean {
+    const node = this.#nodeFor(call);
+    if (node === undefined) {
+      this.#withoutOwner(call);
+      return true;
+    }
+    const pool = poolFor(call, node);
+    if (!pool.hasRoomFor(call.frame.length)) return false;
+    this.#place(call, node, pool);
+    return true;
+  }
+
+  /** The owner of a slot, as far as is known. */
+  ownerOf(slot: number): ClusterNode | undefined {
+    return this.#directory.ownerOf(slot);
+  }
+
+  /** Who has calls that are admitted and not sent yet: to be told when the client closes. */
+  readonly feeds = new Set<{ onClosed(): void }>();
+
+  /** Who is to serve the next attempt. */
+  #nodeFor(call: Call): ClusterNode | undefined {
+    const { readFrom, target } = call.kind;
+    if (target !== undefined) return this.#directory.get(target.address);
+    const owner = call.slot < 0 ? this.#directory.anyPrimary() : this.#directory.ownerOf(call.slot);
+    return readFrom === "primary" || owner === undefined ? owner : this.#readerFor(call, owner, readFrom);
+  }
+
+  /** A slot is always read from the same node, while that node can serve. */
+  #readerFor(call: Call, owner: ClusterNode, readFrom: "replica" | "any"): ClusterNode {
+    const replicas = this.#directory.replicasOf(call.slot);
+    const readers = readFrom === "any" ? [owner, ...replicas] : replicas;
+    for (let step = 0; step < readers.length; step++) {
+      const reader = readers[(call.slot + step) % readers.length] as ClusterNode;
+      if (call.history?.avoid?.has(reader)) continue;
+      if (poolFor(call, reader).promising) return reader;
+    }
+    return owner;
   }
 
   /** Queues an attempt. */
-  #place(call: Call, node: ClusterNode): void {
-    const lane = node.pool.laneOf(call.slot);
+  #place(call: Call, node: ClusterNode, pool: NodePool = poolFor(call, node)): void {
+    const lane = pool.laneOf(call.slot);
     const { registered } = call.kind;
     if (registered !== undefined) {
       // A lane without a connection is given every script before it writes again.
-      if (lane.ready && node.scripts.needsLoad(registered)) void node.scripts.loadOn(lane, registered);
+      if (lane.ready) {
+        const missing = node.scripts.needsLoad(registered);
+        if (missing) registered.wanted = true;
+        if (missing || (call.loadsAhead && node.scripts.needsLoadAhead(registered, lane))) {
+          void node.scripts.loadOn(lane, registered);
+        }
+      }
       call.stamp = node.scripts.stamp;
     }
     call.node = node;
+    call.pool = pool;
     call.written = false;
     if (!lane.ready && call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
     lane.push(call);
@@ -102,8 +156,8 @@ export class Dispatcher implements CallOwner {
 
   /** The topology changed: calls that wait for a connection go, in order, to whoever owns their slot now. */
   reroute(): void {
-    for (const { pool } of this.#directory.nodes) {
-      for (const lane of pool.lanes) if (!lane.ready) this.resend(lane.takeQueued());
+    for (const { pools } of this.#directory.nodes) {
+      for (const { lanes } of pools) for (const lane of lanes) if (!lane.ready) this.resend(lane.takeQueued());
     }
   }
 
@@ -129,6 +183,7 @@ export class Dispatcher implements CallOwner {
   /** From now on a call that comes back is rejected; calls that are in no lane are rejected here. */
   close(): void {
     this.#closed = true;
+    for (const feed of this.feeds) feed.onClosed();
     for (const call of [...this.#parked.keys()]) call.reject(new ClosedError(call.outcomeSoFar));
     this.#deadlines.close();
   }
@@ -140,11 +195,17 @@ export class Dispatcher implements CallOwner {
       this.#unpark(call);
       call.history.evalEnded?.(replied ? "held" : "lost");
     }
+    call.feed?.onCallSettled(call);
     if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
-  onRefused(call: Call, text: string): void {
-    const refusal = parseErrorReply(text);
+  onRefused(call: Call, answer: string): void {
+    const { text, proven } = call.kind.transaction?.verdictOn(answer) ?? { text: answer, proven: true };
+    if (!proven) {
+      call.reject(new ReplyError(text, "unknown"));
+      return;
+    }
+    const refusal = call.kind.transaction ? refusalOfAll(text) : parseErrorReply(text);
     const history = historyOf(call);
     const node = call.node as ClusterNode;
     history.refusal = text;
@@ -175,7 +236,7 @@ export class Dispatcher implements CallOwner {
     if (!written && history?.refusal) {
       const cause = new ReplyError(history.refusal, "not-executed", call.kind.script?.name);
       call.reject(new DeadlineError(limitMs, outcome, cause));
-    } else if (!written && node && !node.pool.ready) {
+    } else if (!written && node && !call.pool?.ready) {
       call.reject(this.#unavailable(call, `${node.address} could not be reached within ${limitMs} ms`));
     } else {
       call.reject(new DeadlineError(limitMs, outcome));
@@ -189,6 +250,11 @@ export class Dispatcher implements CallOwner {
     const node = call.node as ClusterNode;
     const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
     const remedy = refusal?.kind === "noscript" ? this.#remedyFor(call) : undefined;
+    if (call.pool !== node.pool) {
+      // A replica that cannot serve, for whatever reason: this call goes elsewhere from now on.
+      history.avoid ??= new Set();
+      history.avoid.add(node);
+    }
     const step = decideNextStep(failure, {
       slot: call.slot,
       isScript: call.kind.registered !== undefined,
@@ -256,22 +322,28 @@ export class Dispatcher implements CallOwner {
     call.written = false;
     history.mended = remedy !== undefined;
     if (remedy !== undefined) this.#mend(call, node, remedy);
+    if (step.learned === "no-read-only-variant") this.#doWithoutReadOnlyVariant(call);
     if (remedy?.kind === "wait") {
-      this.#park(call, remedy.done, () => this.#place(call, node));
+      this.#park(call, remedy.done, () => this.#again(call, node));
     } else if (step.to.kind === "named") {
       this.#follow(call, formatAddress(step.to), step);
     } else if (step.when === "after-backoff") {
       this.#enterRoom(call, history.retries);
     } else {
-      this.#place(call, node);
+      this.#again(call, node);
     }
+  }
+
+  /** The same node once more, through the same kind of connection. */
+  #again(call: Call, node: ClusterNode): void {
+    this.#place(call, node, call.pool);
   }
 
   /** To the node that a redirection named, if the cluster says that it is one of its own. */
   #follow(call: Call, address: string, { learned, when }: Retry): void {
     const send = (node: ClusterNode) => {
       if (learned === "slot-moved") this.#tracker().slotMoved(call.slot, address);
-      if (when === "now") this.#place(call, node);
+      if (when === "now") this.#place(call, node, node.pool);
       else this.#enterRoom(call, historyOf(call).redirections);
     };
     const known = this.#directory.get(address);
@@ -296,11 +368,11 @@ export class Dispatcher implements CallOwner {
   #sendAgain(call: Call): void {
     if (call.settled) return;
     if (call.asking && call.node?.pool.ready && this.#directory.get(call.node.address) === call.node) {
-      this.#place(call, call.node);
+      this.#place(call, call.node, call.node.pool);
       return;
     }
     call.asking = false;
-    const node = call.slot < 0 ? this.#directory.anyPrimary() : this.#directory.ownerOf(call.slot);
+    const node = this.#nodeFor(call);
     if (node) this.#place(call, node);
     else this.#withoutOwner(call);
   }
@@ -309,14 +381,16 @@ export class Dispatcher implements CallOwner {
   #withoutOwner(call: Call): void {
     const history = historyOf(call);
     if (history.lookups++ >= MAX_OWNER_LOOKUPS) {
-      call.reject(this.#unavailable(call, `No node serves slot ${call.slot}`));
+      const { target } = call.kind;
+      const what = target ? `${target.address} has left the cluster` : `No node serves slot ${call.slot}`;
+      call.reject(this.#unavailable(call, what));
       return;
     }
     const refreshed = this.#tracker()
       .refresh()
       .catch(() => {});
     this.#park(call, refreshed, () => {
-      if (this.#directory.ownerOf(call.slot)) this.#sendAgain(call);
+      if (this.#nodeFor(call)) this.#sendAgain(call);
       else this.#enterRoom(call, history.lookups + 2);
     });
   }
@@ -337,7 +411,7 @@ export class Dispatcher implements CallOwner {
   }
 
   #hold(call: Call): void {
-    const pool = call.node?.pool;
+    const { pool } = call;
     this.#parked.set(call, pool);
     pool?.hold(call.frame.length);
   }
@@ -368,6 +442,13 @@ export class Dispatcher implements CallOwner {
     }
   }
 
+  #doWithoutReadOnlyVariant(call: Call): void {
+    const { registered } = call.kind;
+    if (registered === undefined) return;
+    registered.noteNoReadOnlyVariants();
+    call.frame = registered.plainFrame(call.frame);
+  }
+
   #tellEvalEnded(history: History, refusal: Refusal, text: string): void {
     const ended = history.evalEnded;
     if (ended === undefined) return;
@@ -384,6 +465,17 @@ export class Dispatcher implements CallOwner {
   }
 }
 
+/** A transaction that ends in an error was discarded whole, whatever the error says. */
+function refusalOfAll(text: string): Refusal {
+  const refusal = parseErrorReply(text);
+  return refusal.kind === "other" ? { kind: "declined" } : refusal;
+}
+
+/** The connections of a node that a call goes through. What reads from a replica has some of its own there. */
+function poolFor(call: Call, node: ClusterNode): NodePool {
+  return call.kind.readFrom !== "primary" && node.info.role === "replica" ? node.readers : node.pool;
+}
+
 function historyOf(call: Call): History {
   call.history ??= {
     redirections: 0,
@@ -392,6 +484,7 @@ function historyOf(call: Call): History {
     hops: [],
     refusal: "",
     mended: false,
+    avoid: undefined,
     evalEnded: undefined,
   };
   return call.history;

@@ -39,7 +39,13 @@ export type Target =
   | { readonly kind: "named"; readonly host: string; readonly port: number };
 
 /** What a failure teaches, whatever becomes of the call. */
-export type Lesson = "nothing" | "slot-moved" | "topology-stale" | "connection-stale" | "script-missing";
+export type Lesson =
+  | "nothing"
+  | "slot-moved"
+  | "topology-stale"
+  | "connection-stale"
+  | "script-missing"
+  | "no-read-only-variant";
 
 export type NextStep =
   | {
@@ -111,6 +117,9 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
       if (situation.runsCode) return reply("executed", "topology-stale");
       return AT_OWNER_LATER;
     case "noperm":
+      return reply("not-executed");
+    case "no-read-only-variant":
+      if (situation.isScript) return { ...RETRY, asking: situation.asking, learned: "no-read-only-variant" };
       return reply("not-executed");
     case "declined":
       return reply(situation.runsCode ? "executed" : "not-executed");

@@ -15,6 +15,8 @@ export class NodeDirectory {
   /** Lined up with `topology.nodes`. */
   #nodes: readonly ClusterNode[] = [];
   #primaries: readonly ClusterNode[] = [];
+  /** The replicas of each of `#nodes`. */
+  #replicas: readonly (readonly ClusterNode[])[] = [];
   #topology: Topology | undefined;
   #turn = 0;
 
@@ -33,6 +35,11 @@ export class NodeDirectory {
   ownerOf(slot: number): ClusterNode | undefined {
     const topology = this.#topology;
     return topology === undefined ? undefined : this.#nodes[topology.ownerIndexOf(slot)];
+  }
+
+  /** The replicas of the slot's owner that are not known to be out of order. */
+  replicasOf(slot: number): readonly ClusterNode[] {
+    return this.#replicas[this.#topology?.ownerIndexOf(slot) ?? -1] ?? [];
   }
 
   /** A primary, each in turn; one without a connection only when none has one. */
@@ -70,6 +77,8 @@ export class NodeDirectory {
     this.#topology = topology;
     this.#nodes = nodes;
     this.#primaries = nodes.filter((node) => node.info.role === "primary");
+    const replicas = nodes.filter(({ info }) => info.role === "replica" && info.health !== "fail");
+    this.#replicas = nodes.map(({ address }) => replicas.filter(({ info }) => info.primary === address));
     for (const [address, node] of gone) {
       this.#byAddress.delete(address);
       this.#events.onRemoved(node);

@@ -15,7 +15,14 @@ import type { RegisteredScript, ScriptRegistry } from "./script-registry.ts";
  * NOSCRIPT: on the load's lane that is a lower stamp than `queued`, on any other a lower one than `effective`.
  */
 export type ScriptState =
-  | { readonly kind: "loading"; readonly lane: Lane | undefined; readonly queued: number; readonly done: Promise<void> }
+  | {
+      readonly kind: "loading";
+      readonly lane: Lane | undefined;
+      readonly queued: number;
+      readonly done: Promise<void>;
+      /** The load, unless a call brings the source itself. */
+      request: Request | undefined;
+    }
   | { readonly kind: "held"; readonly lane: Lane | undefined; readonly queued: number; readonly effective: number }
   /** `final`: neither SCRIPT LOAD nor EVAL is allowed. */
   | { readonly kind: "failed"; readonly cause: ReplyError; readonly final: boolean };
@@ -64,6 +71,24 @@ export class LoadedScripts {
   /** Whether a call that is queued now should have a load in front of it. */
   needsLoad(script: RegisteredScript): boolean {
     return this.#states[script.index] === undefined;
+  }
+
+  /** Whether `lane` has no load of it waiting to be written: for a call that must find it, whatever happens before. */
+  needsLoadAhead(script: RegisteredScript, lane: Lane): boolean {
+    const state = this.#states[script.index];
+    return state?.kind !== "loading" || state.lane !== lane || state.request?.written !== false;
+  }
+
+  /** Whether the node is known to refuse SCRIPT LOAD. */
+  isLoadDenied(script: RegisteredScript): boolean {
+    const state = this.#states[script.index];
+    return state?.kind === "failed" && isDenied(state.cause);
+  }
+
+  /** Everything the node held is gone. */
+  forgetAll(): void {
+    this.#clock++;
+    this.#states.length = 0;
   }
 
   /** Queues SCRIPT LOAD on `lane`. What is queued behind it on the same lane finds the script. */
@@ -116,7 +141,10 @@ export class LoadedScripts {
     for (let first = 0; first < this.#registry.all.length; ) {
       const scripts = this.#registry.all.slice(first);
       first += scripts.length;
-      await this.ensure(connection, scripts);
+      await this.ensure(
+        connection,
+        scripts.filter(({ wanted }) => wanted),
+      );
     }
   }
 
@@ -154,20 +182,21 @@ export class LoadedScripts {
   }
 
   #load(script: RegisteredScript, lane: Lane | undefined): { request: Request; done: Promise<void> } {
-    const { finish, done } = this.#begin(script, lane);
-    return { request: new LoadRequest(script, finish), done };
+    const { mine, finish, done } = this.#begin(script, lane);
+    mine.request = new LoadRequest(script, finish);
+    return { request: mine.request, done };
   }
 
   #begin(
     script: RegisteredScript,
     lane: Lane | undefined,
-  ): { finish: (outcome: LoadOutcome) => void; done: Promise<void> } {
+  ): { mine: { request: Request | undefined }; finish: (outcome: LoadOutcome) => void; done: Promise<void> } {
     let settled!: () => void;
     const done = new Promise<void>((resolve) => {
       settled = resolve;
     });
     const queued = ++this.#clock;
-    const mine: ScriptState = { kind: "loading", lane, queued, done };
+    const mine: Extract<ScriptState, { kind: "loading" }> = { kind: "loading", lane, queued, done, request: undefined };
     this.#states[script.index] = mine;
     const finish = (outcome: LoadOutcome) => {
       // Unless a newer load has taken over.
@@ -179,7 +208,7 @@ export class LoadedScripts {
       }
       settled();
     };
-    return { finish, done };
+    return { mine, finish, done };
   }
 }
 

@@ -1,18 +1,32 @@
 import { binaryOf, bulk, encodeCommand, inOnePiece } from "../protocol/encode.ts";
 import type { Script } from "./script.ts";
 
+/** What is needed of a script to send it. */
+export type ScriptSource = Pick<Script, "name" | "sha" | "source">;
+
+/** What the servers are known not to understand. */
+interface Dialect {
+  readOnlyVariants: boolean;
+}
+
+const BY_SHA = { EVALSHA: "EVAL", EVALSHA_RO: "EVAL_RO" } as const;
+
 /** A script that this client sends, with its frames encoded once. Scripts of one source share it. */
 export class RegisteredScript {
   /** Position in the registry, from 0: nodes keep what they hold in an array by it. */
   readonly index: number;
   readonly name: string;
   readonly sha: string;
+  /** False from a flush through this client until it is run or preloaded again: nobody loads it unasked. */
+  wanted = true;
   readonly #source: string;
-  readonly #heads: string[][] = [];
+  readonly #dialect: Dialect;
+  readonly #heads: Record<keyof typeof BY_SHA, string[][]> = { EVALSHA: [], EVALSHA_RO: [] };
   #loadFrame: string | undefined;
 
-  constructor(index: number, { name, sha, source }: Script) {
+  constructor(index: number, { name, sha, source }: ScriptSource, dialect: Dialect) {
     this.index = index;
+    this.#dialect = dialect;
     this.name = name;
     this.sha = sha;
     this.#source = source;
@@ -24,16 +38,21 @@ export class RegisteredScript {
     return this.#loadFrame;
   }
 
-  /** `EVALSHA sha number-of-keys`, with the array length that fits `keys` keys and `args` arguments behind it. */
-  head(keys: number, args: number): string {
-    let byArgs = this.#heads[keys];
+  /**
+   * `EVALSHA sha number-of-keys`, with the array length that fits `keys` keys and `args` arguments behind it;
+   * EVALSHA_RO for what only reads, on servers that have it.
+   */
+  head(keys: number, args: number, readOnly: boolean): string {
+    const command = readOnly && this.#dialect.readOnlyVariants ? "EVALSHA_RO" : "EVALSHA";
+    const heads = this.#heads[command];
+    let byArgs = heads[keys];
     if (byArgs === undefined) {
       byArgs = [];
-      this.#heads[keys] = byArgs;
+      heads[keys] = byArgs;
     }
     let head = byArgs[args];
     if (head === undefined) {
-      head = inOnePiece(`*${3 + keys + args}\r\n${bulk("EVALSHA")}${bulk(this.sha)}${bulk(String(keys))}`);
+      head = inOnePiece(`*${3 + keys + args}\r\n${bulk(command)}${bulk(this.sha)}${bulk(String(keys))}`);
       byArgs[args] = head;
     }
     return head;
@@ -41,10 +60,29 @@ export class RegisteredScript {
 
   /** An encoded call by SHA-1 as the same call by source: `EVAL source number-of-keys ...`. */
   evalFrame(frame: string): string {
-    const bySha = bulk("EVALSHA") + bulk(this.sha);
-    const start = frame.indexOf(bySha);
-    const bySource = bulk("EVAL") + bulk(binaryOf(this.#source, "source", 0));
-    return frame.slice(0, start) + bySource + frame.slice(start + bySha.length);
+    const source = bulk(binaryOf(this.#source, "source", 0));
+    return this.#rewritten(frame, (command) => bulk(BY_SHA[command]) + source);
+  }
+
+  /** An encoded call by EVALSHA_RO as the same call by EVALSHA. */
+  plainFrame(frame: string): string {
+    return this.#rewritten(frame, () => bulk("EVALSHA") + bulk(this.sha));
+  }
+
+  /** The servers are too old for EVALSHA_RO: from now on all scripts are called by EVALSHA. */
+  noteNoReadOnlyVariants(): void {
+    this.#dialect.readOnlyVariants = false;
+  }
+
+  #rewritten(frame: string, start: (command: keyof typeof BY_SHA) => string): string {
+    for (const command of ["EVALSHA", "EVALSHA_RO"] as const) {
+      const bySha = bulk(command) + bulk(this.sha);
+      const at = frame.indexOf(bySha);
+      // Behind the array's length: the same bytes further on are somebody's argument.
+      if (at !== -1 && at === frame.indexOf("$"))
+        return frame.slice(0, at) + start(command) + frame.slice(at + bySha.length);
+    }
+    return frame;
   }
 }
 
@@ -52,6 +90,7 @@ export class RegisteredScript {
 export class ScriptRegistry {
   readonly #bySha = new Map<string, RegisteredScript>();
   readonly #all: RegisteredScript[] = [];
+  readonly #dialect: Dialect = { readOnlyVariants: true };
 
   get all(): readonly RegisteredScript[] {
     return this.#all;
@@ -61,13 +100,19 @@ export class ScriptRegistry {
     return this.#bySha.get(sha);
   }
 
-  register(script: Script): RegisteredScript {
+  /** Those that nodes should hold. */
+  get wanted(): readonly RegisteredScript[] {
+    return this.#all.filter((script) => script.wanted);
+  }
+
+  register(script: ScriptSource): RegisteredScript {
     let registered = this.#bySha.get(script.sha);
     if (registered === undefined) {
-      registered = new RegisteredScript(this.#all.length, script);
+      registered = new RegisteredScript(this.#all.length, script, this.#dialect);
       this.#all.push(registered);
       this.#bySha.set(script.sha, registered);
     }
+    registered.wanted = true;
     return registered;
   }
 }

@@ -138,6 +138,7 @@ export class ServerProcess {
       environment: nodeEnvironment,
       connectTimeoutMs: START_TIMEOUT_MS,
       connectionName: undefined,
+      readOnly: false,
       credentials: () => undefined,
     });
   }

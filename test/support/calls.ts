@@ -5,8 +5,12 @@ const KIND: CallKind = {
   wantsBuffers: false,
   mayRepeat: false,
   runsCode: false,
+  readFrom: "primary",
+  target: undefined,
   script: undefined,
   registered: undefined,
+  parse: undefined,
+  transaction: undefined,
 };
 
 /** A call that nobody sends: for what only holds calls. */

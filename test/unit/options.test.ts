@@ -39,6 +39,7 @@ describe("connect's options", () => {
       maxPendingPerNode: 10_000,
       maxPendingBytesPerNode: 16 * 1024 * 1024,
       topologyRefreshInterval: 30_000,
+      readFrom: "primary",
     });
     assert.deepEqual(credentials(), {});
     assert.equal(natMap("127.0.0.1:7000"), undefined);

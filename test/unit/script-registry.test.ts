@@ -40,9 +40,10 @@ describe("RegisteredScript", () => {
     for (const keys of [0, 1, 2, 10]) {
       for (const args of [0, 1, 3, 12]) {
         const values = Array.from({ length: keys + args }, (_, index) => `v${index}`);
-        const frame = registered.head(keys, args) + values.map(bulk).join("");
-        assert.equal(frame, encodeCommand(["EVALSHA", script.sha, keys, ...values]));
-        assert.equal(registered.head(keys, args), registered.head(keys, args));
+        for (const command of ["EVALSHA", "EVALSHA_RO"]) {
+          const frame = registered.head(keys, args, command === "EVALSHA_RO") + values.map(bulk).join("");
+          assert.equal(frame, encodeCommand([command, script.sha, keys, ...values]));
+        }
       }
     }
   });
@@ -51,5 +52,15 @@ describe("RegisteredScript", () => {
     const args = ["k", "EVALSHA", script.sha, "$7\r\nEVALSHA\r\n"];
     const bySha = encodeCommand(["EVALSHA", script.sha, 1, ...args]);
     assert.equal(registered.evalFrame(bySha), encodeCommand(["EVAL", SOURCE, 1, ...args]));
+    const readOnly = encodeCommand(["EVALSHA_RO", script.sha, 1, ...args]);
+    assert.equal(registered.evalFrame(readOnly), encodeCommand(["EVAL_RO", SOURCE, 1, ...args]));
+  });
+
+  it("turns a call by EVALSHA_RO into the same by EVALSHA, and encodes so once servers are known to be older", () => {
+    const args = ["k", "EVALSHA_RO", script.sha, "$10\r\nEVALSHA_RO\r\n"];
+    const readOnly = encodeCommand(["EVALSHA_RO", script.sha, 1, ...args]);
+    assert.equal(registered.plainFrame(readOnly), encodeCommand(["EVALSHA", script.sha, 1, ...args]));
+    registered.noteNoReadOnlyVariants();
+    assert.equal(registered.head(1, 0, true), registered.head(1, 0, false));
   });
 });

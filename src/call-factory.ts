@@ -1,0 +1,123 @@
+import type { Client } from "./client.ts";
+import { InvalidArgumentError } from "./errors.ts";
+import { binaryOf, bulk, encodeCommand, kindOf } from "./protocol/encode.ts";
+import { slotOf, slotOfKeys } from "./protocol/hash-slot.ts";
+import type { Argument } from "./protocol/reply.ts";
+import { Call, type CallKind, type ReadFrom } from "./routing/call.ts";
+import type { ClusterNode } from "./routing/cluster-node.ts";
+import { type CommandTraits, traitsOf } from "./routing/command.ts";
+import { checkCounts, isScript, type Script } from "./scripts/script.ts";
+import type { RegisteredScript } from "./scripts/script-registry.ts";
+
+/** What a view decides for its calls. */
+export interface ViewSettings {
+  /** A call's whole life in milliseconds, 0 for none. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  /** Undefined: what the script says. */
+  readonly replies: "string" | "buffer" | undefined;
+  readonly readFrom: ReadFrom;
+}
+
+/** The ends of the promise, or whatever else, that gets a call's answer. */
+export type Resolve = (value: never) => void;
+export type Reject = (error: Error) => void;
+
+/**
+ * Checks and encodes calls, for one view. Whatever is wrong with a call is thrown here, before anything of it is
+ * registered or sent.
+ */
+export class CallFactory {
+  readonly #client: Client;
+  readonly #view: ViewSettings;
+  readonly #kinds = new Map<Script, CallKind>();
+
+  constructor(client: Client, view: ViewSettings) {
+    this.#client = client;
+    this.#view = view;
+  }
+
+  /** A call of a script. */
+  run(
+    script: Script,
+    keys: readonly Argument[],
+    args: readonly Argument[],
+    timeoutMs: number,
+    resolve: Resolve,
+    reject: Reject,
+  ): Call {
+    const known = this.#kinds.get(script);
+    if (known === undefined && !isScript(script)) {
+      throw new InvalidArgumentError(`The script is ${kindOf(script)}; accepted is what defineScript returns.`);
+    }
+    checkCounts(script, keys, args);
+    const slot = keys.length === 0 ? -1 : keys.length === 1 ? slotOf(keys[0] as Argument) : slotOfKeys(keys);
+    let tail = "";
+    for (let index = 0; index < keys.length; index++) tail += bulk(binaryOf(keys[index], "key", index));
+    for (let index = 0; index < args.length; index++) tail += bulk(binaryOf(args[index], "argument", index));
+    const kind = known ?? this.#kindOf(script, slot);
+    const head = (kind.registered as RegisteredScript).head(keys.length, args.length, script.readOnly);
+    return new Call(kind, head + tail, slot, timeoutMs, resolve, reject);
+  }
+
+  /** A call of any other command. */
+  command(name: string, args: readonly Argument[], timeoutMs: number, resolve: Resolve, reject: Reject): Call {
+    const frame = encodeCommand([name, ...args]);
+    const traits = traitsOf(name, args);
+    const slot = traits.keys.length === 0 ? -1 : slotOfKeys(traits.keys);
+    const kind = this.#commandKind(traits, undefined);
+    const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.wantedScript(String(args[0])) : undefined;
+    if (registered === undefined) return new Call(kind, frame, slot, timeoutMs, resolve, reject);
+    // Encoded as `run` encodes it, so that it can be replayed in the same ways.
+    const rest = args.slice(2).map((value, index) => bulk(binaryOf(value, "argument", index + 2)));
+    const { length } = traits.keys;
+    const head = registered.head(length, rest.length - length, traits.readOnly);
+    return new Call({ ...kind, registered }, head + rest.join(""), slot, timeoutMs, resolve, reject);
+  }
+
+  /** A command for one node, whoever owns what. */
+  commandFor(
+    target: ClusterNode,
+    name: string,
+    args: readonly Argument[],
+    timeoutMs: number,
+    resolve: Resolve,
+    reject: Reject,
+  ): Call {
+    const kind = this.#commandKind(traitsOf(name, args), target);
+    return new Call(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
+  }
+
+  #commandKind({ readOnly, runsCode }: CommandTraits, target: ClusterNode | undefined): CallKind {
+    return {
+      owner: this.#client.dispatcher,
+      wantsBuffers: this.#view.replies === "buffer",
+      mayRepeat: readOnly,
+      runsCode,
+      readFrom: readOnly && target === undefined ? this.#view.readFrom : "primary",
+      target,
+      script: undefined,
+      registered: undefined,
+      parse: undefined,
+      transaction: undefined,
+    };
+  }
+
+  /** Registers a script that this view meets for the first time. */
+  #kindOf(script: Script, slot: number): CallKind {
+    const kind: CallKind = {
+      owner: this.#client.dispatcher,
+      wantsBuffers: (this.#view.replies ?? script.replies) === "buffer",
+      mayRepeat: script.idempotent || script.readOnly,
+      runsCode: true,
+      readFrom: script.readOnly ? this.#view.readFrom : "primary",
+      target: undefined,
+      script,
+      registered: this.#client.registered(script, slot),
+      parse: script.parse,
+      transaction: undefined,
+    };
+    this.#kinds.set(script, kind);
+    return kind;
+  }
+}

@@ -1,0 +1,74 @@
+import { createHash } from "node:crypto";
+import type { CallFactory, ViewSettings } from "./call-factory.ts";
+import type { Client } from "./client.ts";
+import { InvalidArgumentError, ReplyError, UnavailableError } from "./errors.ts";
+import { bufferOf } from "./protocol/encode.ts";
+import type { Argument, Reply } from "./protocol/reply.ts";
+import type { ClusterNode } from "./routing/cluster-node.ts";
+import { joinResults, type Spread } from "./routing/spread.ts";
+
+/** Sends a command to every node that it is for, and joins the replies. */
+export async function runOnNodes(
+  client: Client,
+  factory: CallFactory,
+  view: ViewSettings,
+  spread: Spread,
+  name: string,
+  args: readonly Argument[],
+): Promise<Reply> {
+  const words = `${name} ${String(args[0])}`.toLowerCase();
+  if (words === "script load") {
+    const sha = await loadEverywhere(client, view, args);
+    if (sha !== undefined) return sha;
+  }
+  const nodes = nodesFor(client, spread);
+  if (nodes.length === 0) throw new UnavailableError(`No node can be asked for ${name.toUpperCase()}`);
+  const replies = nodes.map(
+    (node) =>
+      new Promise<Reply>((resolve, reject) => {
+        client.sendAll([factory.commandFor(node, name, args, view.timeoutMs, resolve, reject)], view.signal);
+      }),
+  );
+  const results = await Promise.allSettled(replies);
+  if (words === "script flush") client.forgetScripts();
+  return joinResults(spread.join, results);
+}
+
+/** Of replicas those that can be reached; of primaries all, so that one that cannot be is not passed over in silence. */
+function nodesFor({ nodes }: Client, spread: Spread): ClusterNode[] {
+  return nodes.filter(({ info, pool }) =>
+    info.role === "primary" ? info.health !== "fail" || pool.ready : spread.nodes === "all" && pool.ready,
+  );
+}
+
+/**
+ * `SCRIPT LOAD source`: on every node, and remembered like a script that is run. Undefined for a source that is no
+ * text, which is sent as it is and not remembered.
+ */
+async function loadEverywhere(
+  client: Client,
+  view: ViewSettings,
+  args: readonly Argument[],
+): Promise<Reply | undefined> {
+  const source = textOf(args[1]);
+  if (args.length !== 2 || source === undefined) return undefined;
+  if (source === "") throw new InvalidArgumentError("SCRIPT LOAD: the source is empty; accepted is Lua.");
+  const sha = createHash("sha1").update(source, "utf8").digest("hex");
+  const loads = await client.loadEverywhere({ name: sha, sha, source }, view.timeoutMs);
+  const refused = loads.find(({ cause }) => cause instanceof ReplyError);
+  if (refused?.cause) throw refused.cause;
+  if (loads.every(({ cause }) => cause !== undefined)) {
+    throw new UnavailableError(
+      "No node loaded the script",
+      new Map(loads.map(({ address, cause }) => [address, cause])),
+    );
+  }
+  return view.replies === "buffer" ? Buffer.from(sha) : sha;
+}
+
+function textOf(value: Argument | undefined): string | undefined {
+  if (!(value instanceof Uint8Array)) return value === undefined ? undefined : String(value);
+  const bytes = bufferOf(value);
+  const text = bytes.toString("utf8");
+  return Buffer.from(text, "utf8").equals(bytes) ? text : undefined;
+}

@@ -1,0 +1,177 @@
+import { Ring } from "../connection/ring.ts";
+import type { Environment } from "../environment.ts";
+import { ClosedError } from "../errors.ts";
+import type { Call, CallFeed } from "./call.ts";
+import type { ClusterNode } from "./cluster-node.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+
+/** How many bytes of script a round trip is worth: above it, waiting for an answer is cheaper than sending the body. */
+const BODY_BYTES_PER_WAIT = 4096;
+/** Before looking again whether a full node has room, when no answer of our own will tell. */
+const LOOK_AGAIN_MS = 5;
+
+/** Sends calls that have been admitted, those of each slot in their order. One node's bounds hold up no other's calls. */
+export function feedAll(dispatcher: Dispatcher, environment: Environment, calls: readonly Call[]): void {
+  const byOwner = new Map<ClusterNode | undefined, Call[]>();
+  for (const call of calls) {
+    const owner = call.slot < 0 ? undefined : dispatcher.ownerOf(call.slot);
+    const together = byOwner.get(owner);
+    if (together === undefined) byOwner.set(owner, [call]);
+    else together.push(call);
+  }
+  for (const together of byOwner.values()) new BatchFeed(dispatcher, environment, together).start();
+}
+
+/**
+ * Feeds calls to the dispatcher as fast as the bounds allow, so that those of a slot run in their order. All calls of a
+ * slot are in one feed.
+ *
+ * Order is at stake where a call follows a script call of its slot: were the script missing, the call behind it would
+ * run first. Then the script is loaded ahead in the same write or, if its source is long, the calls behind it wait for
+ * its final answer.
+ *
+ *   calls --in order--> offered to the dispatcher
+ *            '-- behind a call that has to be answered first --> held back, by slot --answer--> offered
+ */
+class BatchFeed implements CallFeed {
+  readonly #dispatcher: Dispatcher;
+  readonly #environment: Environment;
+  readonly #calls: readonly Call[];
+  /** Script calls that another call of their slot comes behind. */
+  readonly #orderAtStake = new Set<Call>();
+  /** Calls that have to be answered before others of their slot are sent. */
+  readonly #awaited = new Map<number, Call>();
+  readonly #heldBack = new Map<number, Ring<Call>>();
+  /** Slots with calls held back for nobody any more. */
+  #released: number[] = [];
+  /** The newest call sent of each slot, once the feed had to pause. */
+  #lastSent: Map<number, Call> | undefined;
+  #next = 0;
+  #outstanding = 0;
+  #scheduled = false;
+
+  constructor(dispatcher: Dispatcher, environment: Environment, calls: readonly Call[]) {
+    this.#dispatcher = dispatcher;
+    this.#environment = environment;
+    this.#calls = calls;
+    this.#findOrderAtStake();
+  }
+
+  start(): void {
+    this.#dispatcher.feeds.add(this);
+    this.#feed();
+  }
+
+  onCallSettled(call: Call): void {
+    this.#outstanding--;
+    if (this.#awaited.get(call.slot) === call) {
+      this.#awaited.delete(call.slot);
+      this.#released.push(call.slot);
+    }
+    this.#feedSoon();
+  }
+
+  onClosed(): void {
+    for (const waiting of this.#heldBack.values()) for (const call of waiting.takeAll()) call.reject(new ClosedError());
+    while (this.#next < this.#calls.length) this.#calls[this.#next++]?.reject(new ClosedError());
+  }
+
+  readonly #feed = (): void => {
+    this.#scheduled = false;
+    if (this.#offerReleased() && this.#offerNext()) {
+      if (this.#heldBack.size === 0) this.#dispatcher.feeds.delete(this);
+      return;
+    }
+    if (this.#outstanding === 0) this.#environment.clock.setTimer(this.#feed, LOOK_AGAIN_MS);
+  };
+
+  #feedSoon(): void {
+    if (this.#scheduled || (this.#next === this.#calls.length && this.#released.length === 0)) return;
+    this.#scheduled = true;
+    this.#environment.clock.nextTick(this.#feed);
+  }
+
+  /** False when a node has no room. */
+  #offerReleased(): boolean {
+    while (this.#released.length > 0) {
+      const slot = this.#released.at(-1) as number;
+      const waiting = this.#heldBack.get(slot);
+      for (let call = waiting?.peek(); call !== undefined && !this.#awaited.has(slot); call = waiting?.peek()) {
+        if (!this.#offer(call)) return false;
+        waiting?.shift();
+      }
+      this.#released.pop();
+      if (waiting?.size === 0) this.#heldBack.delete(slot);
+    }
+    return true;
+  }
+
+  /** False when a node has no room. */
+  #offerNext(): boolean {
+    for (let call = this.#calls[this.#next]; call !== undefined; call = this.#calls[this.#next]) {
+      const before = this.#heldBack.get(call.slot) ?? this.#startHoldingBack(call);
+      if (before !== undefined) before.push(call);
+      else if (!this.#offer(call)) {
+        this.#notePause();
+        return false;
+      }
+      this.#next++;
+    }
+    return true;
+  }
+
+  #startHoldingBack(call: Call): Ring<Call> | undefined {
+    const awaited = this.#awaited.get(call.slot) ?? this.#movingBefore(call);
+    if (awaited === undefined) return undefined;
+    this.#awaited.set(call.slot, awaited);
+    const waiting = new Ring<Call>();
+    this.#heldBack.set(call.slot, waiting);
+    return waiting;
+  }
+
+  /** A call sent before a pause that is on its way to another node by now, where this one would overtake it. */
+  #movingBefore({ slot }: Call): Call | undefined {
+    const last = this.#lastSent?.get(slot);
+    if (last === undefined || last.settled || slot < 0) return undefined;
+    return last.history !== undefined || last.node !== this.#dispatcher.ownerOf(slot) ? last : undefined;
+  }
+
+  #offer(call: Call): boolean {
+    if (call.settled) return true;
+    const loadsAhead = this.#orderAtStake.has(call) && this.#isWorthLoading(call);
+    call.loadsAhead = loadsAhead;
+    call.feed = this;
+    this.#outstanding++;
+    if (!this.#dispatcher.offer(call)) {
+      this.#outstanding--;
+      call.feed = undefined;
+      return false;
+    }
+    if (call.settled) return true;
+    if (this.#orderAtStake.has(call) && !loadsAhead) this.#awaited.set(call.slot, call);
+    this.#lastSent?.set(call.slot, call);
+    return true;
+  }
+
+  /** Where loading fails, the source goes with the call after a NOSCRIPT, which is too late for those behind. */
+  #isWorthLoading({ kind: { registered }, slot }: Call): boolean {
+    if (registered === undefined || registered.loadFrame.length > BODY_BYTES_PER_WAIT) return false;
+    return this.#dispatcher.ownerOf(slot)?.scripts.stateOf(registered)?.kind !== "failed";
+  }
+
+  #notePause(): void {
+    if (this.#lastSent !== undefined) return;
+    this.#lastSent = new Map();
+    for (const call of this.#calls.slice(0, this.#next)) if (!call.settled) this.#lastSent.set(call.slot, call);
+  }
+
+  #findOrderAtStake(): void {
+    const followed = new Set<number>();
+    for (let index = this.#calls.length - 1; index >= 0; index--) {
+      const call = this.#calls[index] as Call;
+      if (call.slot < 0) continue;
+      if (call.kind.registered !== undefined && followed.has(call.slot)) this.#orderAtStake.add(call);
+      followed.add(call.slot);
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import type { Executed } from "./batch.ts";
+import type { CallFactory, ViewSettings } from "./call-factory.ts";
+import type { Client } from "./client.ts";
+import { InvalidArgumentError, type SlotwireError } from "./errors.ts";
+import { slotOfKeys } from "./protocol/hash-slot.ts";
+import type { Argument, Reply } from "./protocol/reply.ts";
+import { Call } from "./routing/call.ts";
+import { traitsOf } from "./routing/command.ts";
+import { TransactionFrame } from "./routing/transaction-frame.ts";
+import type { Script, Values, WithArguments } from "./scripts/script.ts";
+
+/** What a transaction needs of whoever made it. */
+export interface TransactionHost {
+  readonly client: Client;
+  readonly factory: CallFactory;
+  readonly view: ViewSettings;
+}
+
+/** Who sends a transaction, if not the dispatcher: a connection that watches keys. */
+export type Executor = (frame: TransactionFrame) => Promise<unknown[] | null>;
+
+/**
+ * Collects calls on the slot of one key, then sends MULTI, the calls and EXEC in one write. Each distinct script is
+ * loaded inside the MULTI, so that none can be missing while its neighbours commit.
+ */
+export class Transaction<R extends readonly unknown[] = [], Watched extends null = never> {
+  readonly #host: TransactionHost;
+  readonly #key: Argument;
+  readonly #executor: Executor | undefined;
+  readonly #parts: Call[] = [];
+  #executed = false;
+
+  /** @internal */
+  constructor(host: TransactionHost, key: Argument, executor?: Executor) {
+    this.#host = host;
+    this.#key = key;
+    this.#executor = executor;
+    slotOfKeys([key]);
+  }
+
+  /** Calls collected so far. */
+  get size(): number {
+    return this.#parts.length;
+  }
+
+  /**
+   * Adds a call of a script.
+   * @throws {InvalidArgumentError} The call is wrong; it is not added.
+   * @throws {CrossSlotError}       A key in another slot than the transaction's.
+   */
+  run<N extends number, T, A extends number>(
+    script: Script<N, T, A>,
+    keys: Values<N>,
+    ...rest: WithArguments<A>
+  ): Transaction<[...R, T | SlotwireError], Watched>;
+  run(script: Script, keys: readonly Argument[], args: readonly Argument[] = []): unknown {
+    return this.#add(keys, () => this.#host.factory.run(script, keys, args, 0, nobody, nobody));
+  }
+
+  /**
+   * Adds any other command.
+   * @throws {InvalidArgumentError} The command is wrong, or cannot be part of a transaction; it is not added.
+   * @throws {CrossSlotError}       A key in another slot than the transaction's.
+   */
+  command<T = Reply>(name: string, ...args: readonly Argument[]): Transaction<[...R, T | SlotwireError], Watched> {
+    this.#add(traitsOf(name, args).keys, () => this.#host.factory.command(name, args, 0, nobody, nobody));
+    return this as unknown as Transaction<[...R, T | SlotwireError], Watched>;
+  }
+
+  /**
+   * Executes it. Resolves to an array in the order of the calls: a reply, or the error of that call as a value; the
+   * calls beside it ran all the same. Of a transaction that watches keys: `null` when one of them had changed.
+   *
+   * @throws {ReplyError}    The server refused the transaction, or a call in it: nothing of it ran.
+   * @throws {SlotwireError} Any other failure; `outcome` says whether it may have run. It is never sent again then.
+   * @see https://redis.io/docs/latest/develop/using-commands/transactions/
+   */
+  async exec(): Promise<Executed<R> | Watched> {
+    this.#refuseWhenExecuted();
+    this.#host.client.refuseWhenClosed();
+    this.#executed = true;
+    if (this.#executor !== undefined) return (await this.#executor(this.#frame())) as Executed<R> | Watched;
+    if (this.#parts.length === 0) return [] as unknown as Executed<R>;
+    const { client, view } = this.#host;
+    const frame = this.#frame();
+    return new Promise((resolve, reject) => {
+      const slot = slotOfKeys([this.#key]);
+      client.sendAll(
+        [new Call(frame.kindFor(client.dispatcher), frame.bytes, slot, view.timeoutMs, resolve, reject)],
+        view.signal,
+      );
+    });
+  }
+
+  #frame(): TransactionFrame {
+    const node = this.#host.client.dispatcher.ownerOf(slotOfKeys([this.#key]));
+    return new TransactionFrame(this.#parts, (script) => node?.scripts.isLoadDenied(script) ?? false);
+  }
+
+  #add(keys: readonly Argument[], make: () => Call): this {
+    this.#refuseWhenExecuted();
+    const part = make();
+    slotOfKeys([this.#key, ...keys]);
+    this.#parts.push(part);
+    return this;
+  }
+
+  #refuseWhenExecuted(): void {
+    if (this.#executed) throw new InvalidArgumentError("This transaction has been executed; make a new one.");
+  }
+}
+
+/** Parts of a transaction are never sent by themselves, so nobody waits for them. */
+const nobody = () => {};

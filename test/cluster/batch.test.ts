@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { type Cluster, connect, defineScript, ReplyError, slotOf } from "../../src/index.ts";
+import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import { commandStats, resetStats } from "../support/command-stats.ts";
+import { incrScript, setScript } from "../support/scripts.ts";
+
+const longIncr = defineScript({
+  name: "long incr",
+  source: `return redis.call('incr', KEYS[1]) --${"x".repeat(20_000)}`,
+  numberOfKeys: 1,
+});
+const failing = defineScript({ name: "failing", source: "return redis.error_reply('OUCH no')", numberOfKeys: 1 });
+
+describe("a batch", () => {
+  let cluster: LocalCluster;
+  let client: Cluster;
+  before(async () => {
+    cluster = await startCluster({ primaries: 3 });
+    client = await connect({ nodes: cluster.nodes, scripts: [incrScript, setScript, longIncr, failing] });
+  });
+  after(async () => {
+    client?.destroy();
+    await cluster?.stop();
+  });
+
+  async function total(command: string): Promise<number> {
+    const counts = await Promise.all(
+      cluster.nodes.map(async (address) => (await commandStats(cluster, address))(command).calls),
+    );
+    return counts.reduce((sum, calls) => sum + calls, 0);
+  }
+
+  it("of many slots gives results in the order of the calls, errors as values", async () => {
+    const [one, ok, value, failed, two] = await client
+      .batch()
+      .run(incrScript, ["order:a"])
+      .run(setScript, ["order:b"], ["x"])
+      .command<string>("GET", "order:b")
+      .run(failing, ["order:c"])
+      .run(incrScript, ["order:a"])
+      .exec();
+    assert.deepEqual([one, ok, value, two], [1, "OK", "x", 2]);
+    assert.ok(failed instanceof ReplyError && failed.reply === "OUCH no" && failed.outcome === "executed");
+  });
+
+  it("given as a list is typed as a tuple", async () => {
+    const calls = [incrScript.call(["tuple:a"]), setScript.call(["tuple:b"], ["x"])] as const;
+    const [count, ok] = await client.batch(calls);
+    assert.deepEqual([count, ok], [1, "OK"]);
+    assert.deepEqual(await client.batch([]), []);
+    assert.deepEqual(await client.batch().exec(), []);
+  });
+
+  it("is refused with a clear error when a call is wrong, and when it is executed twice", async () => {
+    const batch = client.batch();
+    assert.throws(() => batch.run(incrScript, [] as never), { code: "INVALID_ARGUMENT" });
+    assert.throws(() => batch.command("SINTER", "a", "b"), { code: "CROSSSLOT" });
+    assert.equal(batch.size, 0);
+    batch.command("PING");
+    assert.deepEqual(await batch.exec(), ["PONG"]);
+    await assert.rejects(batch.exec(), { code: "INVALID_ARGUMENT" });
+    assert.throws(() => batch.command("PING"), { code: "INVALID_ARGUMENT" });
+    await assert.rejects(client.batch([{}] as never), { code: "INVALID_ARGUMENT", message: /element 0/ });
+  });
+
+  for (const script of [incrScript, longIncr]) {
+    it(`keeps the order of a key's calls after a flush (${script.name})`, async () => {
+      for (let round = 0; round < 20; round++) {
+        const keys = Array.from({ length: 30 }, (_, index) => `flushed:${script.name}:${round}:${index}`);
+        await cluster.flushScripts();
+        const batch = client.batch();
+        for (const key of keys) batch.run(script, [key]).command("SET", key, 5).run(script, [key]);
+        assert.deepEqual(
+          await batch.exec(),
+          keys.flatMap(() => [1, "OK", 6]),
+        );
+      }
+    });
+  }
+
+  it("in which no order is at stake sends no script's source while the nodes have it", async () => {
+    await client.preload(incrScript, setScript, longIncr, failing);
+    await resetStats(cluster);
+    for (let round = 0; round < 100; round++) {
+      const batch = client.batch();
+      for (let index = 0; index < 50; index++)
+        batch.run(index % 2 ? incrScript : longIncr, [`{warm:${index}}:${round}`]);
+      for (const result of await batch.exec()) assert.equal(result, 1);
+    }
+    assert.deepEqual([await total("script|load"), await total("eval"), await total("evalsha")], [0, 0, 5000]);
+  });
+
+  it("in which order is at stake brings a short source once a node, and none of a long one", async () => {
+    await resetStats(cluster);
+    const batch = client.batch();
+    for (let index = 0; index < 50; index++) {
+      const key = `stake:${index}`;
+      batch
+        .run(incrScript, [key])
+        .command("GET", key)
+        .run(longIncr, [`${key}:long`])
+        .command("GET", `${key}:long`);
+    }
+    assert.deepEqual(await batch.exec(), Array.from({ length: 50 }, () => [1, "1", 1, "1"]).flat());
+    assert.equal(await total("script|load"), 3);
+  });
+
+  it("of 100,000 calls works within the bounds", async () => {
+    const bounded = await connect({
+      nodes: cluster.nodes,
+      scripts: [incrScript],
+      maxPendingPerNode: 1000,
+      commandTimeout: 30_000,
+    });
+    const batch = bounded.batch();
+    for (let index = 0; index < 100_000; index++) batch.run(incrScript, [`many:${index % 1000}`]);
+    const results = await batch.exec();
+    assert.equal(results.length, 100_000);
+    assert.deepEqual(
+      results,
+      results.map((_, index) => 1 + Math.floor(index / 1000)),
+    );
+    await bounded.close();
+  });
+
+  it("keeps the order of a key's calls while their slots move, and runs each once", async () => {
+    const bounded = await connect({
+      nodes: cluster.nodes,
+      scripts: [incrScript],
+      maxPendingPerNode: 200,
+      commandTimeout: 30_000,
+    });
+    const keys = Array.from({ length: 40 }, (_, index) => `moving:${index}`);
+    const [target] = cluster.nodes as [string];
+    const slots = [...new Set(keys.map(slotOf))].filter((slot) => bounded.topology.primaryOf(slot)?.address !== target);
+    const moving = cluster.moveSlots({ slots, to: target, pause: 1 });
+    let moved = false;
+    void moving.then(() => {
+      moved = true;
+    });
+    let rounds = 0;
+    for (; !moved || rounds < 3; rounds++) {
+      const batch = bounded.batch();
+      for (let step = 0; step < 10; step++) {
+        for (const key of keys) batch.run(incrScript, [key]).command("INCRBY", key, 10);
+      }
+      const results = await batch.exec();
+      keys.forEach((_, at) => {
+        const own = results.filter((_, index) => Math.floor(index / 2) % keys.length === at);
+        const start = rounds * 110;
+        const expected = Array.from({ length: 10 }, (_, step) => [
+          start + step * 11 + 1,
+          start + step * 11 + 11,
+        ]).flat();
+        assert.deepEqual(own, expected);
+      });
+    }
+    await moving;
+    await bounded.close();
+  });
+});
