@@ -1,3 +1,4 @@
+export { Batch, type BatchResults, type Executed } from "./batch.ts";
 export type { NodeScripts, PreloadReport, ScriptName } from "./client.ts";
 export { type CallOptions, Cluster, connect, type ViewOptions } from "./cluster.ts";
 export {
@@ -23,6 +24,7 @@ export type { ConnectOptions, Credentials, NatMap } from "./options.ts";
 export { slotOf } from "./protocol/hash-slot.ts";
 export type { NodeAddress } from "./protocol/node-address.ts";
 export type { Argument, Reply } from "./protocol/reply.ts";
+export type { ReadFrom } from "./routing/call.ts";
 export {
   defineScript,
   type Script,
@@ -33,3 +35,4 @@ export {
   type WithArguments,
 } from "./scripts/script.ts";
 export type { SlotRange, Topology, TopologyNode } from "./topology/topology.ts";
+export { Transaction } from "./transaction.ts";
