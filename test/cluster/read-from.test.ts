@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { type Cluster, connect, defineScript } from "../../src/index.ts";
+import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import { commandStats, resetStats } from "../support/command-stats.ts";
+import { setScript } from "../support/scripts.ts";
+
+const getScript = defineScript({
+  name: "get",
+  source: "return redis.call('get', KEYS[1])",
+  numberOfKeys: 1,
+  readOnly: true,
+});
+
+describe("readFrom", () => {
+  let cluster: LocalCluster;
+  let client: Cluster;
+  const keys = Array.from({ length: 60 }, (_, index) => `read:${index}`);
+  before(async () => {
+    cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
+    client = await connect({ nodes: cluster.nodes, scripts: [getScript, setScript], readFrom: "replica" });
+    for (const key of keys) await client.run(setScript, [key], [key]);
+    await client.command("WAIT", 1, 1000).catch(() => {});
+    await Promise.all(keys.map((key) => eventually(() => client.command("GET", key), key)));
+  });
+  after(async () => {
+    client?.destroy();
+    await cluster?.stop();
+  });
+
+  async function calls(role: "primary" | "replica", ...commands: string[]): Promise<number> {
+    const nodes = client.topology.nodes.filter((node) => node.role === role);
+    const stats = await Promise.all(nodes.map(({ address }) => commandStats(cluster, address)));
+    return stats.flatMap((stat) => commands.map((command) => stat(command).calls)).reduce((a, b) => a + b, 0);
+  }
+
+  it("replica: what only reads runs on replicas, where the script was loaded beforehand; what writes on primaries", async () => {
+    await resetStats(cluster);
+    for (const key of keys) {
+      assert.equal(await client.run(getScript, [key]), key);
+      assert.equal(await client.command("GET", key), key);
+      assert.equal(await client.run(setScript, [key], [key]), "OK");
+    }
+    assert.equal(await calls("replica", "evalsha_ro", "evalsha"), keys.length);
+    assert.equal(await calls("primary", "evalsha_ro"), 0);
+    assert.equal(await calls("primary", "evalsha"), keys.length);
+    assert.equal(await calls("replica", "script|load"), 0);
+  });
+
+  it("primary, of a view: reads run on the primary", async () => {
+    await resetStats(cluster);
+    const view = client.with({ readFrom: "primary" });
+    for (const key of keys) assert.equal(await view.run(getScript, [key]), key);
+    assert.equal(await calls("replica", "evalsha_ro", "evalsha"), 0);
+  });
+
+  it("any: reads run on both, those of a slot always on the same node", async () => {
+    await resetStats(cluster);
+    const view = client.with({ readFrom: "any" });
+    await Promise.all(keys.map((key) => view.run(getScript, [key])));
+    const onReplicas = await calls("replica", "evalsha_ro", "evalsha");
+    assert.ok(onReplicas > 0 && onReplicas < keys.length, `${onReplicas} on replicas`);
+    await Promise.all(keys.map((key) => view.run(getScript, [key])));
+    assert.equal(await calls("replica", "evalsha_ro", "evalsha"), 2 * onReplicas);
+  });
+
+  it("after a flush of the replicas the same recovery, never a plain EVAL", async () => {
+    await resetStats(cluster);
+    await cluster.flushScripts();
+    const replies = await Promise.all(keys.map((key) => client.run(getScript, [key])));
+    assert.deepEqual(replies, keys);
+    assert.equal(await calls("replica", "eval", "eval_ro"), 0);
+    assert.equal(await calls("primary", "evalsha_ro"), 0);
+  });
+
+  it("works through a failover, and takes the primary when no replica is left", async () => {
+    const replica = client.topology.nodes.find(({ role }) => role === "replica");
+    assert.ok(replica?.primary);
+    await cluster.kill(replica.address);
+    for (let round = 0; round < 30; round++) {
+      assert.deepEqual(await Promise.all(keys.map((key) => client.run(getScript, [key]))), keys);
+    }
+    const other = client.topology.nodes.find(({ role, address }) => role === "replica" && address !== replica.address);
+    assert.ok(other);
+    const failing = cluster.failover(other.address);
+    for (let round = 0; round < 30; round++) {
+      assert.deepEqual(await Promise.all(keys.map((key) => client.run(getScript, [key]))), keys);
+    }
+    await failing;
+  });
+
+  it("is refused with what is accepted when it is something else", async () => {
+    const error = {
+      code: "INVALID_ARGUMENT",
+      message: /readFrom is "slave"; accepted are "primary", "replica" and "any"/,
+    };
+    assert.throws(() => client.with({ readFrom: "slave" as never }), error);
+    await assert.rejects(connect({ nodes: cluster.nodes, readFrom: "slave" as never }), error);
+  });
+});
+
+/** Replication is not awaited by the writer. */
+async function eventually(read: () => Promise<unknown>, expected: string): Promise<void> {
+  for (let turn = 0; turn < 200; turn++) {
+    if ((await read()) === expected) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.fail(`never read ${expected}`);
+}
