@@ -75,6 +75,13 @@ export class CallFactory {
     return new Call({ ...kind, registered }, head + rest.join(""), slot, timeoutMs, resolve, reject);
   }
 
+  /** A command that only the owner of the keys may serve, whatever the view says. */
+  onPrimary(name: string, args: readonly Argument[], timeoutMs: number, resolve: Resolve, reject: Reject): Call {
+    const traits = traitsOf(name, args);
+    const kind: CallKind = { ...this.#commandKind(traits, undefined), readFrom: "primary" };
+    return new Call(kind, encodeCommand([name, ...args]), slotOfKeys(traits.keys), timeoutMs, resolve, reject);
+  }
+
   /** A command for one node, whoever owns what. */
   commandFor(
     target: ClusterNode,

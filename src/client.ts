@@ -43,6 +43,8 @@ export type PreloadReport = readonly NodeScripts[];
 const CREDENTIALS_REST_MS = 500;
 /** How long a node that left the topology may take to answer what it was sent. */
 const FAREWELL_MS = 10_000;
+/** Refreshes can follow each other closely; the audits that go with them do not. */
+const AUDIT_SPACING_MS = 1000;
 /** From the first script found missing to the question what else is. */
 const AUDIT_DELAY_MS = 50;
 
@@ -55,19 +57,24 @@ export class Client {
   readonly emitter = new Emitter();
   readonly dispatcher: Dispatcher;
   readonly signals = new Signals();
-  readonly #environment: Environment;
+  readonly environment: Environment;
   readonly #registry = new ScriptRegistry();
   readonly #directory: NodeDirectory;
   readonly #tracker: TopologyTracker;
   /** Nodes that left the topology and may still answer. */
   readonly #leaving = new Set<ClusterNode>();
   #audit: Timer | undefined;
+  #auditing: Promise<void> | undefined;
+  #lastAudit = Number.NEGATIVE_INFINITY;
   #idle: Promise<void> | undefined;
+  /** What runs on connections of its own: to be ended with the client. */
+  readonly #tracked = new Set<() => void>();
+  #onUntracked = () => {};
   #state: "open" | "closing" | "closed" = "open";
 
   private constructor(options: ResolvedOptions, environment: Environment, initial: Topology) {
     this.options = options;
-    this.#environment = environment;
+    this.environment = environment;
     for (const script of options.scripts) this.#registry.register(script);
     this.#directory = new NodeDirectory({
       open: (info) => this.#openNode(info),
@@ -94,6 +101,7 @@ export class Client {
         if (how === "refreshed") this.dispatcher.retryWaiting();
         this.emitter.emit("topology", { current, previous });
       },
+      onRefreshed: () => this.#auditAtRefresh(),
     });
     this.emitter.on("scriptMissing", () => this.#auditSoon());
     this.#directory.follow(initial);
@@ -140,7 +148,7 @@ export class Client {
       if (signal?.aborted) call.abort(signal.reason);
       else if (signal !== undefined) this.signals.listen(signal, call);
     }
-    feedAll(this.dispatcher, this.#environment, calls);
+    feedAll(this.dispatcher, this.environment, calls);
   }
 
   /** The script's entry in the registry. A script met for the first time is sent to every other node in the background. */
@@ -219,6 +227,7 @@ export class Client {
   async refresh(): Promise<void> {
     await this.#tracker.refresh();
     await this.#prepared();
+    await this.#within(this.options.connectTimeout, this.#auditAll());
   }
 
   /** Logs in again on every open connection. */
@@ -254,8 +263,26 @@ export class Client {
 
   close(timeoutMs: number | undefined): Promise<void> {
     if (this.#state === "open") this.#state = "closing";
-    this.#idle ??= this.dispatcher.idle();
+    this.#idle ??= this.#settled();
     return this.#finish(this.#idle, timeoutMs);
+  }
+
+  async #settled(): Promise<void> {
+    while (this.#tracked.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onUntracked = resolve;
+      });
+    }
+    await this.dispatcher.idle();
+  }
+
+  /** `end` is called when the client is destroyed; what this returns says that there is nothing to end any more. */
+  track(end: () => void): () => void {
+    this.#tracked.add(end);
+    return () => {
+      this.#tracked.delete(end);
+      this.#onUntracked();
+    };
   }
 
   async #finish(idle: Promise<void>, timeoutMs: number | undefined): Promise<void> {
@@ -269,6 +296,7 @@ export class Client {
     const cause = new ClosedError();
     this.#audit?.cancel();
     this.#tracker.close();
+    for (const end of this.#tracked) end();
     this.dispatcher.close();
     for (const { pools } of this.#directory.nodes) for (const pool of pools) pool.close(cause);
     for (const { pools } of this.#leaving) for (const pool of pools) pool.close(cause);
@@ -287,15 +315,34 @@ export class Client {
   /** A node had forgotten a script: who flushed one node probably flushed all. Asks each what it has, once in a while. */
   #auditSoon(): void {
     if (this.#audit !== undefined || this.#state !== "open") return;
-    const { clock } = this.#environment;
+    const { clock } = this.environment;
     this.#audit = clock.setTimer(
       () => {
         this.#audit = undefined;
-        for (const node of this.#directory.nodes) if (node.pool.ready) void this.#ensure(node, this.#registry.wanted);
+        void this.#auditAll();
       },
       AUDIT_DELAY_MS,
       true,
     );
+  }
+
+  /** Belief and truth drift apart where others flush, or load: one small question a node with every refresh. */
+  #auditAtRefresh(): void {
+    if (this.environment.clock.now() - this.#lastAudit >= AUDIT_SPACING_MS) void this.#auditAll();
+  }
+
+  /** Joins the audit that is under way, if there is one. */
+  #auditAll(): Promise<void> {
+    this.#auditing ??= this.#auditEach().finally(() => {
+      this.#auditing = undefined;
+    });
+    return this.#auditing;
+  }
+
+  async #auditEach(): Promise<void> {
+    this.#lastAudit = this.environment.clock.now();
+    const reachable = this.#directory.nodes.filter(({ pool }) => pool.ready);
+    await Promise.all(reachable.map((node) => this.#ensure(node, this.#registry.wanted)));
   }
 
   #openNode(info: TopologyNode): ClusterNode {
@@ -339,7 +386,7 @@ export class Client {
   #newPool(info: TopologyNode, readOnly: boolean, events: PoolEvents): NodePool {
     const { options } = this;
     return new NodePool(
-      { ...settingsFor(info.address, this.#reachable(info), options, this.#environment), readOnly },
+      { ...settingsFor(info.address, this.#reachable(info), options, this.environment), readOnly },
       {
         connections: options.connectionsPerNode,
         maxPending: options.maxPendingPerNode,
@@ -383,7 +430,7 @@ export class Client {
 
   #within(limitMs: number, what: Promise<unknown>): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.#environment.clock.setTimer(resolve, limitMs);
+      const timer = this.environment.clock.setTimer(resolve, limitMs);
       const finish = () => {
         timer.cancel();
         resolve();
@@ -395,7 +442,7 @@ export class Client {
   /** Who may be asked for the topology: connected nodes in a random order, and the seeds when those do not answer. */
   #informants(): Informant[] {
     const ready = this.#directory.nodes.filter(({ pool }) => pool.ready);
-    const turn = Math.floor(this.#environment.random() * ready.length);
+    const turn = Math.floor(this.environment.random() * ready.length);
     const nodes = [...ready.slice(turn), ...ready.slice(0, turn)].map(
       ({ address, info, pool }): Informant => ({
         address,
@@ -407,7 +454,7 @@ export class Client {
         },
       }),
     );
-    const seeds = this.options.seeds.map((seed) => seedInformant(seed, this.options, this.#environment));
+    const seeds = this.options.seeds.map((seed) => seedInformant(seed, this.options, this.environment));
     return [...nodes, ...seeds];
   }
 }

@@ -1,4 +1,4 @@
-import { addCalls, Batch, type BatchResults } from "./batch.ts";
+import { addCalls, Batch, type BatchResults, type Executed } from "./batch.ts";
 import { CallFactory, type ViewSettings } from "./call-factory.ts";
 import { Client, type PreloadReport } from "./client.ts";
 import { nodeEnvironment } from "./connection/node-environment.ts";
@@ -14,6 +14,7 @@ import { divide, spreadOf } from "./routing/spread.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
 import type { Topology } from "./topology/topology.ts";
 import { Transaction } from "./transaction.ts";
+import { type WatchingBody, WatchingRun } from "./watched-transaction.ts";
 
 /** Defaults for calls, or for one call. */
 export interface CallOptions {
@@ -151,8 +152,37 @@ export class Cluster {
   }
 
   /** Collects calls on the slot of `key`, to be executed as one transaction by `exec`. */
-  transaction(key: Argument): Transaction {
-    return new Transaction({ client: this.#client, factory: this.#factory, view: this.#view }, key);
+  transaction(key: Argument): Transaction;
+  /**
+   * Watches keys of the slot of `key`, then calls `body` with a connection that reads, and executes what it returns: the
+   * replies, or `null` when a watched key changed meanwhile. When the slot moved before anything was written, it starts
+   * over, and `body` is called again. The view's `timeout` is for the whole.
+   */
+  transaction<R extends readonly unknown[]>(
+    key: Argument,
+    options: { readonly watch: readonly Argument[] },
+    body: WatchingBody<R>,
+  ): Promise<Executed<R> | null>;
+  transaction<R extends readonly unknown[]>(
+    key: Argument,
+    options?: { readonly watch: readonly Argument[] },
+    body?: WatchingBody<R>,
+  ): Transaction | Promise<Executed<R> | null> {
+    const host = { client: this.#client, factory: this.#factory, view: this.#view };
+    if (options === undefined) return new Transaction(host, key);
+    try {
+      this.#client.refuseWhenClosed();
+      checkOptions("transaction", options, ["watch"]);
+      if (!Array.isArray(options.watch) || options.watch.length === 0) {
+        throw new InvalidArgumentError(`transaction: watch is ${kindOf(options.watch)}; accepted is an array of keys.`);
+      }
+      if (typeof body !== "function") {
+        throw new InvalidArgumentError(`transaction: the third argument is ${kindOf(body)}; accepted is a function.`);
+      }
+      return new WatchingRun(host, key, options.watch, body).result();
+    } catch (error) {
+      return Promise.reject(asArgumentError(error));
+    }
   }
 
   /** A view of the same cluster with other defaults for its calls. Closing a view closes the cluster. */

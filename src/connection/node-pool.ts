@@ -22,6 +22,8 @@ export class NodePool {
   readonly lanes: readonly Lane[];
   /** Resolves when every lane got its first connection, or failed to for the first time. */
   readonly firstTry: Promise<void>;
+  /** For connections of this node outside the pool. */
+  readonly settings: ConnectionSettings;
   readonly #limits: PoolLimits;
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
   #heldCalls = 0;
@@ -29,6 +31,7 @@ export class NodePool {
 
   constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
     this.address = settings.address;
+    this.settings = settings;
     this.#limits = limits;
     const tries: Promise<void>[] = [];
     let up = 0;

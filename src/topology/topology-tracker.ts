@@ -46,6 +46,8 @@ export interface TrackerOptions {
   unsettled(): boolean;
   /** Called with every topology that differs from the one before it. */
   onChange(current: Topology, previous: Topology, how: "patched" | "refreshed"): void;
+  /** Called after every refresh, whether anything has changed or not. */
+  onRefreshed(): void;
 }
 
 /**
@@ -137,6 +139,7 @@ export class TopologyTracker {
     // A node that was removed or reset knows of no slots. Nobody is better served by its view than by the present one.
     if (this.#closed || (description.slots.length === 0 && this.#current.ranges.length > 0)) return;
     this.#publish(Topology.from(description), "refreshed");
+    this.#options.onRefreshed();
   }
 
   #publish(topology: Topology, how: "patched" | "refreshed"): void {

@@ -177,3 +177,35 @@ describe("a cluster of 3 primaries and 3 replicas", () => {
     await assert.rejects(connect({ nodes: cluster.nodes, username: "noscript", password: "wrong" }), { code: "AUTH" });
   });
 });
+
+describe("scripts that others flush", () => {
+  let cluster: LocalCluster;
+  let client: Cluster;
+  before(async () => {
+    cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
+    client = await connect({ nodes: cluster.nodes, scripts });
+  });
+  after(async () => {
+    client?.destroy();
+    await cluster?.stop();
+  });
+
+  it("are back after the next topology refresh, for one small question a node", async () => {
+    await cluster.flushScripts();
+    await resetStats(cluster);
+    await client.refreshTopology();
+    for (const address of cluster.nodes) {
+      const stat = await commandStats(cluster, address);
+      assert.equal(stat("script|load").calls, scripts.length, address);
+      const exists = await cluster.command(address, "SCRIPT", "EXISTS", ...scripts.map(({ sha }) => sha));
+      assert.deepEqual(exists, new Array(scripts.length).fill(1), address);
+    }
+    for (const { failed } of client.scripts()) assert.deepEqual(failed, []);
+    await resetStats(cluster);
+    await client.refreshTopology();
+    for (const address of cluster.nodes) {
+      const stat = await commandStats(cluster, address);
+      assert.deepEqual([stat("script|exists").calls, stat("script|load").calls], [1, 0], address);
+    }
+  });
+});

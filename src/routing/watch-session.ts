@@ -1,0 +1,145 @@
+import type { Connection } from "../connection/connection.ts";
+import type { Request } from "../connection/request.ts";
+import { ConnectionLostError, ProtocolError, ReplyError } from "../errors.ts";
+import { encodeCommand } from "../protocol/encode.ts";
+import { parseErrorReply } from "../protocol/error-reply.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+import type { ClusterNode } from "./cluster-node.ts";
+import { decideNextStep } from "./next-step.ts";
+import type { TransactionFrame } from "./transaction-frame.ts";
+
+/** Commands on one connection of one's own: WATCH, reads, and a transaction at the end. */
+export class WatchSession {
+  readonly #connection: Connection;
+  readonly #node: ClusterNode;
+  readonly #slot: number;
+  readonly #asking: boolean;
+  /** The transaction was handed to the socket. */
+  execSent = false;
+  /** Something that may have written has run: the session cannot start over. */
+  hasWritten = false;
+  /** A command was refused, which proves that it did not run, and would be sent again elsewhere or later. */
+  wasRefused = false;
+
+  /** @param asking  The slot is on its way to this node: every command goes behind an ASKING. */
+  constructor(connection: Connection, node: ClusterNode, slot: number, asking: boolean) {
+    this.#connection = connection;
+    this.#node = node;
+    this.#slot = slot;
+    this.#asking = asking;
+  }
+
+  async watch(keys: readonly Argument[]): Promise<void> {
+    await this.#send(encodeCommand(["WATCH", ...keys]), false, false);
+  }
+
+  /** `lead` is sent in front, in the same write; its reply does not matter. */
+  async command(frame: string, wantsBuffers: boolean, readOnly: boolean, lead?: string): Promise<Reply> {
+    if (lead !== undefined) void this.#send(lead, false, false).catch(() => {});
+    const reply = this.#send(frame, wantsBuffers, true);
+    // Whatever becomes of it: it may have run.
+    if (!readOnly) {
+      this.hasWritten = true;
+      reply.catch(() => {
+        if (this.wasRefused) this.hasWritten = false;
+      });
+    }
+    return reply;
+  }
+
+  /** MULTI to EXEC in one write. */
+  async execute(frame: TransactionFrame): Promise<unknown[] | null> {
+    this.execSent = !this.#connection.closed;
+    return frame.resultOf(await this.#send(frame.bytes, frame.wantsBuffers, false, frame));
+  }
+
+  close(cause: Error): void {
+    this.#connection.close(cause);
+  }
+
+  #send(frame: string, wantsBuffers: boolean, runsCode: boolean, transaction?: TransactionFrame): Promise<Reply> {
+    return new Promise<Reply>((resolve, reject) => {
+      const refuse = (answer: string) => reject(this.#errorFrom(answer, runsCode, transaction));
+      const request = new SessionRequest(
+        frame,
+        wantsBuffers,
+        this.#asking,
+        transaction?.ahead,
+        resolve,
+        refuse,
+        reject,
+      );
+      if (this.#connection.closed) request.onLost(new ConnectionLostError(this.#node.address, "not-executed"));
+      else this.#connection.writeFrom(onlyOnce(request), true);
+    });
+  }
+
+  #errorFrom(answer: string, runsCode: boolean, transaction: TransactionFrame | undefined): ReplyError {
+    const { text, proven } = transaction?.verdictOn(answer) ?? { text: answer, proven: true };
+    if (!proven) return new ReplyError(text, "unknown");
+    const refusal = parseErrorReply(text);
+    const step = decideNextStep(
+      { kind: "refusal", refusal },
+      {
+        slot: this.#slot,
+        isScript: false,
+        runsCode,
+        mayRepeat: false,
+        node: this.#node.info,
+        redirections: 0,
+        maxRedirections: 1,
+        asking: this.#asking,
+        asked: [],
+        remedy: undefined,
+      },
+    );
+    if (step.kind === "retry") this.wasRefused = true;
+    const ran = step.kind === "reject" && step.outcome === "executed" && transaction === undefined;
+    return new ReplyError(text, ran ? "executed" : "not-executed");
+  }
+}
+
+function onlyOnce(request: Request): { shift(): Request | undefined } {
+  let next: Request | undefined = request;
+  return {
+    shift() {
+      const present = next;
+      next = undefined;
+      return present;
+    },
+  };
+}
+
+class SessionRequest implements Request {
+  readonly frame: string;
+  readonly wantsBuffers: boolean;
+  readonly asking: boolean;
+  readonly ahead: readonly Request[] | undefined;
+  settled = false;
+  written = false;
+  readonly onReply: (reply: Reply) => void;
+  readonly onErrorReply: (text: string) => void;
+  readonly onLost: (cause: Error) => void;
+
+  constructor(
+    frame: string,
+    wantsBuffers: boolean,
+    asking: boolean,
+    ahead: readonly Request[] | undefined,
+    onReply: (reply: Reply) => void,
+    onErrorReply: (text: string) => void,
+    onLost: (cause: Error) => void,
+  ) {
+    this.frame = frame;
+    this.wantsBuffers = wantsBuffers;
+    this.asking = asking;
+    this.ahead = ahead;
+    this.onReply = onReply;
+    this.onErrorReply = onErrorReply;
+    this.onLost = onLost;
+  }
+
+  onUndecodable(why: string): void {
+    this.onLost(new ProtocolError(why, "executed"));
+  }
+}

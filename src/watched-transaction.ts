@@ -1,0 +1,190 @@
+import type { Executed } from "./batch.ts";
+import { backoffMs } from "./connection/backoff.ts";
+import { Connection } from "./connection/connection.ts";
+import {
+  AbortedError,
+  AuthError,
+  ClosedError,
+  ConnectionLostError,
+  DeadlineError,
+  InvalidArgumentError,
+  type Outcome,
+  type SlotwireError,
+} from "./errors.ts";
+import { kindOf } from "./protocol/encode.ts";
+import { slotOfKeys } from "./protocol/hash-slot.ts";
+import type { Argument, Reply } from "./protocol/reply.ts";
+import type { Call } from "./routing/call.ts";
+import type { ClusterNode } from "./routing/cluster-node.ts";
+import { WatchSession } from "./routing/watch-session.ts";
+import type { Script, Values, WithArguments } from "./scripts/script.ts";
+import { Transaction, type TransactionHost } from "./transaction.ts";
+
+/** How often a session that was refused starts over. */
+const MAX_STARTS = 32;
+const RETRY = { firstMs: 4, mostMs: 100 };
+
+/** What a watching transaction's function gets: reads on the connection that watches the keys. */
+export class Watching {
+  readonly #host: TransactionHost;
+  readonly #key: Argument;
+  readonly #session: WatchSession;
+
+  /** @internal */
+  constructor(host: TransactionHost, key: Argument, session: WatchSession) {
+    this.#host = host;
+    this.#key = key;
+    this.#session = session;
+  }
+
+  /** Sends a command at once. One that writes is not part of the transaction: it takes effect by itself. */
+  async command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
+    return this.#send(this.#host.factory.command(name, args, 0, nobody, nobody));
+  }
+
+  /** Runs a script at once, loaded in the same write. What it writes is not part of the transaction. */
+  async run<N extends number, T, A extends number>(
+    script: Script<N, T, A>,
+    keys: Values<N>,
+    ...rest: WithArguments<A>
+  ): Promise<T> {
+    const [args = []] = rest;
+    return this.#send(this.#host.factory.run(script, keys, args, 0, nobody, nobody));
+  }
+
+  /** Begins what is to be executed if no watched key has changed. Return it from the function, as it is. */
+  multi(): Transaction<[], null> {
+    return new Transaction(this.#host, this.#key, (frame) => this.#session.execute(frame));
+  }
+
+  async #send<T>({ frame, kind, slot }: Call): Promise<T> {
+    if (slot >= 0 && slot !== slotOfKeys([this.#key])) {
+      throw new InvalidArgumentError("A command of a transaction must be on the slot of the transaction's key.");
+    }
+    const { registered } = kind;
+    const plain = registered?.plainFrame(frame) ?? frame;
+    const reply = await this.#session.command(plain, kind.wantsBuffers, kind.mayRepeat, registered?.loadFrame);
+    return (kind.parse === undefined ? reply : kind.parse(reply)) as T;
+  }
+}
+
+/** The function of a watching transaction. It runs again when the slot moved before anything was written. */
+export type WatchingBody<R extends readonly unknown[]> = (tx: Watching) => Promise<Transaction<R, null>>;
+
+/**
+ * WATCH, the function, then MULTI to EXEC, on a connection of its own. A session of which nothing can have run starts over
+ * where the slot is by then.
+ *
+ *   owner --> open, WATCH --> body --> MULTI ... EXEC --> done
+ *     ^           '---- refused, or lost before EXEC ---'
+ *     '-- backoff, then a read through the dispatcher: who serves the keys now?
+ */
+export class WatchingRun<R extends readonly unknown[]> {
+  readonly #host: TransactionHost;
+  readonly #key: Argument;
+  readonly #keys: readonly Argument[];
+  readonly #slot: number;
+  readonly #body: WatchingBody<R>;
+  readonly #endsAt: number;
+  #session: WatchSession | undefined;
+  #ended: SlotwireError | undefined;
+
+  constructor(host: TransactionHost, key: Argument, keys: readonly Argument[], body: WatchingBody<R>) {
+    this.#host = host;
+    this.#key = key;
+    this.#keys = keys;
+    this.#slot = slotOfKeys([key, ...keys]);
+    this.#body = body;
+    const { timeoutMs } = host.view;
+    this.#endsAt = timeoutMs === 0 ? Number.POSITIVE_INFINITY : host.client.environment.clock.now() + timeoutMs;
+  }
+
+  /** To its end, its deadline, its abort, or the end of the client, whichever comes first. */
+  async result(): Promise<Executed<R> | null> {
+    const { client, view } = this.#host;
+    const { signal, timeoutMs } = view;
+    if (signal?.aborted) throw new AbortedError("not-executed", signal.reason);
+    return new Promise((resolve, reject) => {
+      const end = (errorOf: (outcome: Outcome) => SlotwireError) => {
+        this.#ended = errorOf(this.#session?.execSent ? "unknown" : "not-executed");
+        this.#session?.close(this.#ended);
+        reject(this.#ended);
+      };
+      const abort = () => end((outcome) => new AbortedError(outcome, signal?.reason));
+      signal?.addEventListener("abort", abort, { once: true });
+      const late = () => end((outcome) => new DeadlineError(timeoutMs, outcome));
+      const timer = timeoutMs === 0 ? undefined : client.environment.clock.setTimer(late, timeoutMs);
+      const untrack = client.track(() => end((outcome) => new ClosedError(outcome)));
+      void this.#run()
+        .then(resolve, reject)
+        .finally(() => {
+          signal?.removeEventListener("abort", abort);
+          timer?.cancel();
+          untrack();
+        });
+    });
+  }
+
+  async #run(): Promise<Executed<R> | null> {
+    const { clock, random } = this.#host.client.environment;
+    const owner = this.#host.client.dispatcher.ownerOf(this.#slot);
+    let where = owner ? { node: owner, asking: false } : await this.#locate();
+    for (let start = 1; ; start++) {
+      const outcome = await this.#attempt(where.node, where.asking);
+      if ("result" in outcome) return outcome.result;
+      if (this.#ended) throw this.#ended;
+      if (start === MAX_STARTS) throw outcome.failure;
+      await new Promise<void>((resolve) => clock.setTimer(resolve, backoffMs(start - 1, RETRY, random())));
+      where = await this.#locate();
+    }
+  }
+
+  async #attempt(
+    node: ClusterNode,
+    asking: boolean,
+  ): Promise<{ readonly result: Executed<R> | null } | { readonly failure: unknown }> {
+    let session: WatchSession | undefined;
+    try {
+      session = new WatchSession(await Connection.open(node.pool.settings), node, this.#slot, asking);
+      this.#session = session;
+      if (this.#ended) throw this.#ended;
+      await session.watch(this.#keys);
+      const built: unknown = await this.#body(new Watching(this.#host, this.#key, session));
+      if (!(built instanceof Transaction)) {
+        throw new InvalidArgumentError(
+          `transaction: the function gave ${kindOf(built)}; accepted is what tx.multi() and its calls give.`,
+        );
+      }
+      return { result: await (built as Transaction<R, null>).exec() };
+    } catch (failure) {
+      const isLost = failure instanceof ConnectionLostError && !session?.execSent;
+      const nothingRan = session === undefined ? !(failure instanceof AuthError) : session.wasRefused || isLost;
+      if (nothingRan && !session?.hasWritten) return { failure };
+      throw failure;
+    } finally {
+      this.#session = undefined;
+      session?.close(new Error("the transaction has ended"));
+    }
+  }
+
+  /** A read finds out, through every redirection and wait, who serves the keys now. */
+  async #locate(): Promise<{ node: ClusterNode; asking: boolean }> {
+    const { client, factory } = this.#host;
+    const leftMs = Math.ceil(this.#endsAt - client.environment.clock.now());
+    return new Promise((resolve, reject) => {
+      const keys = [...new Set([this.#key, ...this.#keys])];
+      const found = () => resolve({ node: probe.node as ClusterNode, asking: probe.asking });
+      const probe = factory.onPrimary(
+        "EXISTS",
+        keys,
+        leftMs === Number.POSITIVE_INFINITY ? 0 : Math.max(1, leftMs),
+        found,
+        reject,
+      );
+      client.sendAll([probe], undefined);
+    });
+  }
+}
+
+/** Its calls are sent by the session, not by themselves, so nobody waits for them. */
+const nobody = () => {};
