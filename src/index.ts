@@ -25,14 +25,22 @@ export { slotOf } from "./protocol/hash-slot.ts";
 export type { NodeAddress } from "./protocol/node-address.ts";
 export type { Argument, Reply } from "./protocol/reply.ts";
 export type { ReadFrom } from "./routing/call.ts";
+export { type LoadScriptsOptions, loadScripts } from "./scripts/load-scripts.ts";
+export type { LineOrigin } from "./scripts/lua-lines.ts";
 export {
   defineScript,
   type Script,
   type ScriptCall,
-  type ScriptDefinition,
   type ScriptOf,
   type Values,
   type WithArguments,
 } from "./scripts/script.ts";
+export type {
+  FileDefinition,
+  FileResult,
+  ScriptDefinition,
+  ScriptOptions,
+  SourceDefinition,
+} from "./scripts/script-definition.ts";
 export type { SlotRange, Topology, TopologyNode } from "./topology/topology.ts";
 export { Transaction } from "./transaction.ts";

@@ -2,38 +2,11 @@ import { createHash } from "node:crypto";
 import { InvalidArgumentError } from "../errors.ts";
 import { kindOf } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import { type LineOrigin, type LuaLine, linesOf } from "./lua-lines.ts";
+import type { FileResult, ScriptDefinition } from "./script-definition.ts";
+import { readScriptFile, type ScriptFile } from "./script-file.ts";
+import { conversionOf } from "./script-returns.ts";
 import { readShebang } from "./shebang.ts";
-
-/** What `defineScript` takes. */
-export interface ScriptDefinition {
-  /** For people: errors, events and reports carry it. Need not be unique. */
-  readonly name: string;
-  /** The Lua source. */
-  readonly source: string;
-  /** How many keys each call has. Without it and `keys` any number is accepted. */
-  readonly numberOfKeys?: number;
-  /** Names of the keys of each call, in place of `numberOfKeys`. */
-  readonly keys?: readonly string[];
-  /** Names of the arguments of each call. Without it any number is accepted. */
-  readonly args?: readonly string[];
-  /**
-   * The script writes nothing: it is run by EVALSHA_RO and may be sent again. `#!lua flags=no-writes` says the same.
-   * @default false
-   */
-  readonly readOnly?: boolean;
-  /**
-   * The script may run twice, the second time late: a call whose outcome is unknown is sent again.
-   * @default false
-   */
-  readonly idempotent?: boolean;
-  /**
-   * Strings of the reply as UTF-8 text or as Buffers.
-   * @default "string"
-   */
-  readonly replies?: "string" | "buffer";
-  /** Turns the reply into the call's result. When it throws, the call rejects with what it threw as the `cause`. */
-  readonly parse?: (reply: Reply) => unknown;
-}
 
 /** The keys or arguments of one call: a tuple when the script says how many. */
 export type Values<N extends number> = number extends N ? readonly Argument[] : Tuple<N>;
@@ -74,6 +47,10 @@ export interface Script<N extends number = number, T = unknown, A extends number
   readonly idempotent: boolean;
   readonly replies: "string" | "buffer";
   readonly parse: ((reply: Reply) => T) | undefined;
+  /** The file it was read from, as given. */
+  readonly file: string | undefined;
+  /** Where line `line` of `source`, counted from 1 as in the servers' errors, came from; nothing for a line it has not. */
+  origin(line: number): LineOrigin | undefined;
   /**
    * A call of this script, for `batch([script.call(keys, args), ...])`.
    * @throws {InvalidArgumentError} for a wrong number of keys or arguments.
@@ -90,43 +67,60 @@ type KeyCount<D> = D extends { readonly numberOfKeys: infer N extends number }
     ? K["length"]
     : number;
 type ArgCount<D> = D extends { readonly args: infer A extends readonly string[] } ? A["length"] : number;
-type Result<D> = D extends { readonly parse: (reply: Reply) => infer T } ? T : Reply;
+type Result<D> = D extends { readonly parse: (reply: Reply) => infer T }
+  ? T
+  : D extends { readonly file: string | URL }
+    ? FileResult
+    : Reply;
 
-const OPTIONS = ["name", "source", "numberOfKeys", "keys", "args", "readOnly", "idempotent", "replies", "parse"];
+const OPTIONS = [
+  "name",
+  "source",
+  "file",
+  "numberOfKeys",
+  "keys",
+  "args",
+  "readOnly",
+  "idempotent",
+  "replies",
+  "parse",
+];
 const defined = new WeakSet<object>();
 
 /**
  * Describes a Lua script, once, for every cluster and call.
- * @throws {InvalidArgumentError} naming the option and what is accepted.
+ * @throws {InvalidArgumentError} naming the option, or the file and line, and what is accepted.
  * @see https://redis.io/docs/latest/develop/programmability/eval-intro/
  */
 export function defineScript<const D extends ScriptDefinition>(definition: D): ScriptOf<D> {
   if (typeof definition !== "object" || definition === null) {
-    throw new InvalidArgumentError(`defineScript takes an object with name and source, not ${kindOf(definition)}.`);
+    const what = "an object with name and source, or with file";
+    throw new InvalidArgumentError(`defineScript takes ${what}, not ${kindOf(definition)}.`);
   }
   for (const option of Object.keys(definition)) {
     if (!OPTIONS.includes(option)) {
       throw new InvalidArgumentError(`defineScript has no option "${option}"; accepted are ${OPTIONS.join(", ")}.`);
     }
   }
-  const { name, source, keys, args, readOnly = false, idempotent = false, replies = "string", parse } = definition;
+  const { source, file } = definition;
+  if (source !== undefined && file !== undefined) {
+    throw new InvalidArgumentError("defineScript takes source or file, not both.");
+  }
+  return scriptOf(definition, file === undefined ? undefined : readScriptFile(file)) as unknown as ScriptOf<D>;
+}
+
+/** The script of a definition, of a file, or of both. */
+export function scriptOf(definition: Partial<ScriptDefinition>, file?: ScriptFile): Script {
+  const converted = conversionOf(file?.returns);
+  const { name = file?.name, source = file?.source, readOnly, idempotent = false } = definition;
+  const { replies = converted.replies ?? "string", parse = converted.parse } = definition;
   check("name", name, typeof name === "string" && name !== "", "a non-empty string");
   check("source", source, typeof source === "string" && source !== "", "a non-empty string of Lua");
-  check("keys", keys, keys === undefined || areNames(keys), "an array of different non-empty names");
-  check("args", args, args === undefined || areNames(args), "an array of different non-empty names");
-  const { numberOfKeys = keys?.length } = definition;
-  const countIsValid = numberOfKeys === undefined || (Number.isInteger(numberOfKeys) && numberOfKeys >= 0);
-  check("numberOfKeys", numberOfKeys, countIsValid, "a whole number from 0");
-  check(
-    "numberOfKeys",
-    numberOfKeys,
-    keys === undefined || keys.length === numberOfKeys,
-    "the number of names in keys",
-  );
-  check("readOnly", readOnly, typeof readOnly === "boolean", "true or false");
+  check("readOnly", readOnly, readOnly === undefined || typeof readOnly === "boolean", "true or false");
   check("idempotent", idempotent, typeof idempotent === "boolean", "true or false");
   check("replies", replies, replies === "string" || replies === "buffer", '"string" or "buffer"');
   check("parse", parse, parse === undefined || typeof parse === "function", "a function");
+  const { numberOfKeys, keys, args } = countsOf(definition, file);
   const flags = readShebang(source, name);
   const script: Script = Object.freeze({
     name,
@@ -136,14 +130,51 @@ export function defineScript<const D extends ScriptDefinition>(definition: D): S
     keys: keys && Object.freeze([...keys]),
     numberOfArgs: args?.length,
     args: args && Object.freeze([...args]),
-    readOnly: readOnly || flags.includes("no-writes"),
+    readOnly: readOnly ?? flags.includes("no-writes"),
     idempotent,
     replies,
     parse,
+    file: file?.file,
+    origin: file?.origin ?? originOf(source),
     call: (ofKeys: readonly Argument[], ofArgs: readonly Argument[] = []) => callOf(script, ofKeys, ofArgs),
   });
   defined.add(script);
-  return script as unknown as ScriptOf<D>;
+  return script;
+}
+
+/** How many keys and arguments there are, and their names. The file has to agree with the definition. */
+function countsOf(definition: Partial<ScriptDefinition>, file: ScriptFile | undefined) {
+  for (const option of ["keys", "args"] as const) {
+    const names = definition[option];
+    check(option, names, names === undefined || areNames(names), "an array of different non-empty names");
+  }
+  const { keys = file?.keys, args = file?.args } = definition;
+  const { numberOfKeys = definition.keys?.length ?? file?.numberOfKeys } = definition;
+  const isCount = numberOfKeys === undefined || (Number.isInteger(numberOfKeys) && numberOfKeys >= 0);
+  check("numberOfKeys", numberOfKeys, isCount, "a whole number from 0");
+  const named = definition.keys?.length;
+  check("numberOfKeys", numberOfKeys, named === undefined || named === numberOfKeys, "the number of names in keys");
+  if (file !== undefined) {
+    mustAgree(file, "keys", file.numberOfKeys, numberOfKeys);
+    mustAgree(file, "args", file.args?.length, args?.length);
+  }
+  return { numberOfKeys, keys, args };
+}
+
+function mustAgree(file: ScriptFile, word: "keys" | "args", ofFile: number | undefined, wanted: number | undefined) {
+  if (ofFile === undefined || ofFile === wanted) return;
+  throw new InvalidArgumentError(
+    `${file.placeOf(word)}: the definition says ${wanted} ${word}, the file ${ofFile}; accepted is one number.`,
+  );
+}
+
+function originOf(source: string): (line: number) => LineOrigin | undefined {
+  let lines: readonly LuaLine[] | undefined;
+  return (line) => {
+    lines ??= linesOf(source);
+    const found = lines[line - 1];
+    return found && { file: undefined, line, text: found.text };
+  };
 }
 
 /** Whether `value` came from `defineScript`. */
@@ -194,7 +225,7 @@ function areNames(names: unknown): boolean {
   );
 }
 
-function check(option: string, value: unknown, valid: boolean, accepted: string): void {
+function check(option: string, value: unknown, valid: boolean, accepted: string): asserts valid {
   if (!valid) {
     const shown = typeof value === "string" || typeof value === "number" ? JSON.stringify(value) : kindOf(value);
     throw new InvalidArgumentError(`defineScript: ${option} is ${shown}; accepted is ${accepted}.`);

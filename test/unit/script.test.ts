@@ -2,15 +2,17 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import { InvalidArgumentError } from "../../src/errors.ts";
-import { defineScript, isScript, type ScriptDefinition } from "../../src/scripts/script.ts";
+import { defineScript, isScript } from "../../src/scripts/script.ts";
+import type { ScriptDefinition } from "../../src/scripts/script-definition.ts";
 
 const define = (definition: object) =>
   defineScript({ name: "n", source: "return 1", ...definition } as ScriptDefinition);
 
 describe("defineScript", () => {
   it("fills in the defaults", () => {
-    const { call, ...script } = defineScript({ name: "one", source: "return 1" });
+    const { call, origin, ...script } = defineScript({ name: "one", source: "return 1" });
     assert.equal(typeof call, "function");
+    assert.deepEqual([1, 2].map(origin), [{ file: undefined, line: 1, text: "return 1" }, undefined]);
     assert.deepEqual(script, {
       name: "one",
       source: "return 1",
@@ -23,6 +25,7 @@ describe("defineScript", () => {
       idempotent: false,
       replies: "string",
       parse: undefined,
+      file: undefined,
     });
   });
 
@@ -51,6 +54,7 @@ describe("defineScript", () => {
     assert.equal(define({ source: "#!lua flags=no-writes,allow-stale\nreturn 1" }).readOnly, true);
     assert.equal(define({ source: "#!lua name=x flags=allow-oom\nreturn 1" }).readOnly, false);
     assert.equal(define({ readOnly: true }).readOnly, true);
+    assert.equal(define({ readOnly: false, source: "#!lua flags=no-writes\nreturn 1" }).readOnly, false);
     assert.throws(() => define({ source: "#!lua flags=no-cluster\nreturn 1" }), {
       code: "INVALID_ARGUMENT",
       message: /"[^"]+" has the flag no-cluster/,

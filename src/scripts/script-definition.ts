@@ -1,0 +1,56 @@
+import type { Reply } from "../protocol/reply.ts";
+
+/** What a definition can say of any script. With a file, it goes before what the file says of itself. */
+export interface ScriptOptions {
+  /** How many keys each call has. Without it and `keys` any number is accepted. */
+  readonly numberOfKeys?: number;
+  /** Names of the keys of each call, in place of `numberOfKeys`. */
+  readonly keys?: readonly string[];
+  /** Names of the arguments of each call. Without it any number is accepted. */
+  readonly args?: readonly string[];
+  /**
+   * The script writes nothing: it is run by EVALSHA_RO and may be sent again. `#!lua flags=no-writes` says the same.
+   * @default what the flags say
+   */
+  readonly readOnly?: boolean;
+  /**
+   * The script may run twice, the second time late: a call whose outcome is unknown is sent again.
+   * @default false
+   */
+  readonly idempotent?: boolean;
+  /**
+   * Strings of the reply as UTF-8 text or as Buffers.
+   * @default "string"
+   */
+  readonly replies?: "string" | "buffer";
+  /** Turns the reply into the call's result. When it throws, the call rejects with what it threw as the `cause`. */
+  readonly parse?: (reply: Reply) => unknown;
+}
+
+/** A script whose source is at hand. */
+export interface SourceDefinition extends ScriptOptions {
+  /** For people: errors, events and reports carry it. Need not be unique. */
+  readonly name: string;
+  /** The Lua source. */
+  readonly source: string;
+  readonly file?: never;
+}
+
+/** A script in a file of its own, which is read once, at once. */
+export interface FileDefinition extends ScriptOptions {
+  /** @default the file's name without `.lua` and without a number of keys, as in `acquire-2.lua` */
+  readonly name?: string;
+  /**
+   * The path or `file:` URL of a `.lua` file; a relative path is relative to the working directory. Comments in the file
+   * can say what the definition does not: `-- @keys lock owner`, `-- @args ttl`, `-- @returns integer`. The line
+   * `-- @include "./shared.lua"` stands for the text of another file.
+   */
+  readonly file: string | URL;
+  readonly source?: never;
+}
+
+/** What `defineScript` takes. */
+export type ScriptDefinition = SourceDefinition | FileDefinition;
+
+/** What a script from a file gives, as far as the compiler knows: `-- @returns boolean` makes a boolean of it. */
+export type FileResult = Reply | boolean;
