@@ -35,6 +35,15 @@ export abstract class SlotwireError extends Error {
   }
 }
 
+/** The script that failed and, when the server named a line, where. */
+export interface ScriptPlace {
+  /** The script's name. */
+  readonly script: string;
+  readonly file?: string | undefined;
+  readonly line?: number;
+  readonly sourceLine?: string;
+}
+
 /** The server or the script answered with an error. */
 export class ReplyError extends SlotwireError {
   readonly code = "REPLY";
@@ -42,12 +51,26 @@ export class ReplyError extends SlotwireError {
   readonly reply: string;
   /** The script's name, when a script was run. */
   readonly script: string | undefined;
+  /** The line where the script failed, from 1, when the server named one: in `file`, or in the source without a file. */
+  readonly line: number | undefined;
+  /** That line's text, without the spaces around it; long ones are cut. */
+  readonly sourceLine: string | undefined;
+  /** The file that the line is in, for a script that came from a file: the script's own, or one that it includes. */
+  readonly file: string | undefined;
 
-  constructor(reply: string, outcome: Outcome = "executed", script?: string, cause?: unknown) {
-    super(script === undefined ? reply : `${reply} (script "${script}")`, outcome, cause);
+  constructor(reply: string, outcome: Outcome = "executed", place?: ScriptPlace, cause?: unknown) {
+    super(place === undefined ? reply : `${reply} (${textOf(place)})`, outcome, cause);
     this.reply = reply;
-    this.script = script;
+    this.script = place?.script;
+    this.line = place?.line;
+    this.sourceLine = place?.sourceLine;
+    this.file = place?.file;
   }
+}
+
+function textOf({ script, file, line, sourceLine }: ScriptPlace): string {
+  if (line === undefined) return `script "${script}"`;
+  return `script "${script}", ${file === undefined ? `line ${line}` : `${file}:${line}`}: ${sourceLine}`;
 }
 
 /** Keys of more than one slot in one call. Nothing was sent. */

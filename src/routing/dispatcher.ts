@@ -15,6 +15,7 @@ import type { Emitter } from "../events.ts";
 import { parseErrorReply, type Refusal } from "../protocol/error-reply.ts";
 import { formatAddress, isUnknownHost } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
+import { replyErrorOf } from "../scripts/script-error.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Call, type CallOwner, type History } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
@@ -234,7 +235,7 @@ export class Dispatcher implements CallOwner {
     const limitMs = timeoutMs || PATIENCE_MS;
     const outcome = call.outcomeSoFar;
     if (!written && history?.refusal) {
-      const cause = new ReplyError(history.refusal, "not-executed", call.kind.script?.name);
+      const cause = replyErrorOf(history.refusal, "not-executed", call.kind.script);
       call.reject(new DeadlineError(limitMs, outcome, cause));
     } else if (!written && node && !call.pool?.ready) {
       call.reject(this.#unavailable(call, `${node.address} could not be reached within ${limitMs} ms`));
@@ -299,13 +300,13 @@ export class Dispatcher implements CallOwner {
 
   #reject(call: Call, step: Rejection, cause: string | Error, remedy: Remedy | undefined): void {
     const outcome = call.outcomeGiven(step.outcome);
-    const script = call.kind.script?.name;
+    const { script } = call.kind;
     if (step.why === "redirections") {
       call.reject(new RedirectionsError(this.#maxRedirections, historyOf(call).hops, outcome));
     } else if (step.why === "load" && remedy?.kind === "give-up") {
-      call.reject(new ReplyError(remedy.cause.reply, outcome, script));
+      call.reject(replyErrorOf(remedy.cause.reply, outcome, script));
     } else if (typeof cause === "string") {
-      call.reject(new ReplyError(cause, outcome, script));
+      call.reject(replyErrorOf(cause, outcome, script));
     } else {
       call.reject(cause instanceof ProtocolError ? new ProtocolError(cause.message, outcome) : cause);
     }

@@ -3,6 +3,7 @@ import { ReplyError } from "../errors.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Reply } from "../protocol/reply.ts";
+import { replyErrorOf } from "../scripts/script-error.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { Call, CallKind, CallOwner, FramedTransaction, Verdict } from "./call.ts";
 
@@ -84,7 +85,7 @@ function partResult({ kind }: Call, reply: Reply, areBuffers: boolean): unknown 
   if (reply instanceof ReplyError) {
     const { kind: refusal } = parseErrorReply(reply.reply);
     const ran = refusal !== "noperm" && (kind.runsCode || refusal !== "declined");
-    return new ReplyError(reply.reply, ran ? "executed" : "not-executed", kind.script?.name);
+    return replyErrorOf(reply.reply, ran ? "executed" : "not-executed", kind.script);
   }
   const value = areBuffers && !kind.wantsBuffers ? textOf(reply) : reply;
   if (kind.parse === undefined) return value;

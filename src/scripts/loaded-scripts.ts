@@ -3,6 +3,7 @@ import type { Lane } from "../connection/lane.ts";
 import type { Request } from "../connection/request.ts";
 import { ConnectionLostError, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
+import { replyErrorOf } from "./script-error.ts";
 import type { RegisteredScript, ScriptRegistry } from "./script-registry.ts";
 
 /**
@@ -223,18 +224,18 @@ class LoadRequest implements Request {
   readonly asking = false;
   settled = false;
   written = false;
-  readonly #sha: string;
+  readonly #script: RegisteredScript;
   readonly #finish: (outcome: LoadOutcome) => void;
 
   constructor(script: RegisteredScript, finish: (outcome: LoadOutcome) => void) {
     this.frame = script.loadFrame;
-    this.#sha = script.sha;
+    this.#script = script;
     this.#finish = finish;
   }
 
   onReply(reply: Reply): void {
     this.settled = true;
-    if (reply === this.#sha) {
+    if (reply === this.#script.sha) {
       this.#finish("held");
       return;
     }
@@ -244,7 +245,7 @@ class LoadRequest implements Request {
 
   onErrorReply(text: string): void {
     this.settled = true;
-    this.#finish({ cause: new ReplyError(text, "not-executed"), final: false });
+    this.#finish({ cause: replyErrorOf(text, "not-executed", this.#script), final: false });
   }
 
   onUndecodable(): void {

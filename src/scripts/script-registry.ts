@@ -1,8 +1,10 @@
 import { binaryOf, bulk, encodeCommand, inOnePiece } from "../protocol/encode.ts";
 import type { Script } from "./script.ts";
 
-/** What is needed of a script to send it. */
-export type ScriptSource = Pick<Script, "name" | "sha" | "source">;
+/** What is needed of a script to send it. Its lines are for errors. */
+export interface ScriptSource extends Pick<Script, "name" | "sha" | "source"> {
+  readonly origin?: Script["origin"];
+}
 
 /** What the servers are known not to understand. */
 interface Dialect {
@@ -17,6 +19,7 @@ export class RegisteredScript {
   readonly index: number;
   readonly name: string;
   readonly sha: string;
+  readonly origin: Script["origin"] | undefined;
   /** False from a flush through this client until it is run or preloaded again: nobody loads it unasked. */
   wanted = true;
   readonly #source: string;
@@ -24,11 +27,12 @@ export class RegisteredScript {
   readonly #heads: Record<keyof typeof BY_SHA, string[][]> = { EVALSHA: [], EVALSHA_RO: [] };
   #loadFrame: string | undefined;
 
-  constructor(index: number, { name, sha, source }: ScriptSource, dialect: Dialect) {
+  constructor(index: number, { name, sha, source, origin }: ScriptSource, dialect: Dialect) {
     this.index = index;
     this.#dialect = dialect;
     this.name = name;
     this.sha = sha;
+    this.origin = origin;
     this.#source = source;
   }
 
