@@ -48,7 +48,9 @@ const SPREADS: ReadonlyMap<string, Spread> = new Map([
 export function spreadOf(lower: string, args: readonly Argument[]): Spread | undefined {
   const [word] = args;
   const subcommand = word instanceof Uint8Array ? bufferOf(word).toString("latin1") : word;
-  return SPREADS.get(lower) ?? SPREADS.get(`${lower} ${typeof subcommand === "string" ? subcommand.toLowerCase() : ""}`);
+  return (
+    SPREADS.get(lower) ?? SPREADS.get(`${lower} ${typeof subcommand === "string" ? subcommand.toLowerCase() : ""}`)
+  );
 }
 
 /** Commands over many keys that may be sent in parts: arguments a key, and what becomes of the parts' replies. */
