@@ -38,7 +38,6 @@ describe("replyErrorOf", () => {
     `ERR boom script: ${"0".repeat(40)}, on @user_script:3.`,
     `ERR boom script: ${sha}, on @user_script:99.`,
     `ERR boom script: ${sha}, on error(1):1.`,
-    `ERR boom script: ${sha}, on @user_function:3.`,
     `ERR boom script: ${sha}, on @user_script:0.`,
     "ERR Error running script (call to f_): @user_script:3: boom",
   ];
