@@ -6,6 +6,7 @@ import type { Argument } from "./protocol/reply.ts";
 import { Call, type CallKind, type ReadFrom } from "./routing/call.ts";
 import type { ClusterNode } from "./routing/cluster-node.ts";
 import { type CommandTraits, traitsOf } from "./routing/command.ts";
+import type { RegisteredLibrary } from "./scripts/registered-library.ts";
 import { checkCounts, isScript, type Script } from "./scripts/script.ts";
 import type { RegisteredScript } from "./scripts/script-registry.ts";
 
@@ -56,7 +57,11 @@ export class CallFactory {
     for (let index = 0; index < keys.length; index++) tail += bulk(binaryOf(keys[index], "key", index));
     for (let index = 0; index < args.length; index++) tail += bulk(binaryOf(args[index], "argument", index));
     const kind = known ?? this.#kindOf(script, slot);
-    const head = (kind.registered as RegisteredScript).head(keys.length, args.length, script.readOnly);
+    const registered = kind.registered as RegisteredScript | RegisteredLibrary;
+    const head =
+      registered.kind === "script"
+        ? registered.head(keys.length, args.length, script.readOnly)
+        : registered.head(script.name, keys.length, args.length, script.readOnly);
     return new Call(kind, head + tail, slot, timeoutMs, resolve, reject);
   }
 

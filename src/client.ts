@@ -13,7 +13,10 @@ import { ClusterNode } from "./routing/cluster-node.ts";
 import { Dispatcher } from "./routing/dispatcher.ts";
 import { NodeDirectory } from "./routing/node-directory.ts";
 import { Signals } from "./routing/signals.ts";
+import { isLibrary, type Library, libraryOfFunction } from "./scripts/library.ts";
+import type { Loadable } from "./scripts/loadable.ts";
 import { LoadedScripts } from "./scripts/loaded-scripts.ts";
+import type { RegisteredLibrary } from "./scripts/registered-library.ts";
 import type { Script } from "./scripts/script.ts";
 import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "./scripts/script-registry.ts";
 import { Topology, type TopologyNode } from "./topology/topology.ts";
@@ -41,6 +44,7 @@ export type PreloadReport = readonly NodeScripts[];
 
 /** From a failure of the credentials' provider to the next time that it is asked. */
 const CREDENTIALS_REST_MS = 500;
+const NOT_THERE = { script: "not answered yet", library: "not answered yet, or not replicated yet" };
 /** How long a node that left the topology may take to answer what it was sent. */
 const FAREWELL_MS = 10_000;
 /** Refreshes can follow each other closely; the audits that go with them do not. */
@@ -75,7 +79,7 @@ export class Client {
   private constructor(options: ResolvedOptions, environment: Environment, initial: Topology) {
     this.options = options;
     this.environment = environment;
-    for (const script of options.scripts) this.#registry.register(script);
+    for (const item of options.scripts) this.#register(item);
     this.#directory = new NodeDirectory({
       open: (info) => this.#openNode(info),
       onRemoved: (node) => void this.#farewell(node),
@@ -152,21 +156,28 @@ export class Client {
   }
 
   /** The script's entry in the registry. A script met for the first time is sent to every other node in the background. */
-  registered(script: Script, slot: number): RegisteredScript {
-    const known = this.#registry.get(script.sha);
+  registered(script: Script, slot: number): RegisteredScript | RegisteredLibrary {
+    const library = libraryOfFunction(script);
+    const known = library === undefined ? this.#registry.get(script.sha) : this.#registry.getLibrary(library.sha);
     if (known?.wanted) return known;
-    const registered = this.#registry.register(script);
+    const registered = this.#register(library ?? script);
     const used = slot < 0 ? undefined : this.#directory.ownerOf(slot);
     for (const { pool, scripts } of this.#directory.nodes) {
       const lane = pool.lanes[0];
       // The node that is used gets it in the same write as the call.
-      if (lane?.ready && scripts !== used?.scripts) void scripts.loadOn(lane, registered);
+      if (lane?.ready && scripts !== used?.scripts && scripts.needsLoad(registered))
+        void scripts.loadOn(lane, registered);
     }
     return registered;
   }
 
-  async preload(scripts: readonly Script[]): Promise<PreloadReport> {
-    const registered = scripts.map((script) => this.#registry.register(script));
+  #register(item: Script | Library): RegisteredScript | RegisteredLibrary {
+    return isLibrary(item) ? this.#registry.registerLibrary(item) : this.#registry.register(item);
+  }
+
+  async preload(items: readonly (Script | Library)[]): Promise<PreloadReport> {
+    const registered = items.map((item) => this.#register(item));
+    for (const { scripts } of this.#directory.nodes) for (const each of registered) scripts.redeliver(each);
     await Promise.all(
       this.#directory.nodes.map((node) => this.#within(this.options.connectTimeout, this.#ensure(node, registered))),
     );
@@ -193,8 +204,8 @@ export class Client {
 
   /** The nodes were told to forget every script: nobody loads one again before it is run or preloaded. */
   forgetScripts(): void {
-    for (const script of this.#registry.all) script.wanted = false;
-    for (const { scripts } of this.#directory.nodes) scripts.forgetAll();
+    for (const item of this.#registry.all) if (item.kind === "script") item.wanted = false;
+    for (const { scripts } of this.#directory.nodes) scripts.forgetScripts();
   }
 
   /** The entry of a script by its SHA-1, if it is one that nodes should hold. */
@@ -208,7 +219,7 @@ export class Client {
     for (const node of this.#directory.nodes) if (node.info.role === "replica") node.readers;
   }
 
-  report(scripts: readonly RegisteredScript[] = this.#registry.wanted): PreloadReport {
+  report(scripts: readonly Loadable[] = this.#registry.wanted): PreloadReport {
     return this.#directory.nodes.map(({ address, info, pool, scripts: held }) => {
       const loaded: ScriptName[] = [];
       const failed: (ScriptName & { cause: Error })[] = [];
@@ -217,7 +228,7 @@ export class Client {
         const state = held.stateOf(script);
         if (state?.kind === "held") loaded.push({ name, sha });
         else if (state?.kind === "failed") failed.push({ name, sha, cause: state.cause });
-        else failed.push({ name, sha, cause: pool.cause ?? new Error("not answered yet") });
+        else failed.push({ name, sha, cause: pool.cause ?? new Error(NOT_THERE[script.kind]) });
       }
       return { address, role: info.role, loaded, failed };
     });
@@ -348,7 +359,7 @@ export class Client {
   #openNode(info: TopologyNode): ClusterNode {
     const { address } = info;
     const { options } = this;
-    const scripts = new LoadedScripts(this.#registry);
+    const scripts = new LoadedScripts(this.#registry, () => node.info.role === "primary");
     let announced: "up" | "down" | undefined;
     const pool: NodePool = this.#newPool(info, false, {
       prepare: (connection) => scripts.prepare(connection),
@@ -364,7 +375,7 @@ export class Client {
         this.#tracker.refreshSoon(this.#directory.ownersDown().length > 0 ? "urgent" : "settled");
       },
     });
-    const node = new ClusterNode(info, pool, scripts, () => this.#openReaders(node));
+    const node: ClusterNode = new ClusterNode(info, pool, scripts, () => this.#openReaders(node));
     if (info.role === "replica" && options.readFrom !== "primary") node.readers;
     return node;
   }
@@ -416,7 +427,7 @@ export class Client {
     this.#leaving.delete(node);
   }
 
-  async #ensure({ pool, scripts }: ClusterNode, wanted: readonly RegisteredScript[]): Promise<void> {
+  async #ensure({ pool, scripts }: ClusterNode, wanted: readonly Loadable[]): Promise<void> {
     await pool.firstTry;
     const lane = pool.lanes.find((each) => each.ready);
     if (lane?.connection) await scripts.ensure(lane.connection, wanted, lane).catch(() => {});

@@ -11,6 +11,7 @@ import { kindOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
 import type { Call, ReadFrom } from "./routing/call.ts";
 import { divide, spreadOf } from "./routing/spread.ts";
+import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
 import type { Topology } from "./topology/topology.ts";
 import { Transaction } from "./transaction.ts";
@@ -204,11 +205,11 @@ export class Cluster {
   }
 
   /** Registers scripts and loads them on every node. One sick node never delays or fails the others. */
-  async preload(...scripts: readonly Script[]): Promise<PreloadReport> {
+  async preload(...scripts: readonly (Script | Library)[]): Promise<PreloadReport> {
     for (const script of scripts) {
-      if (!isScript(script)) {
+      if (!isScript(script) && !isLibrary(script)) {
         throw new InvalidArgumentError(
-          `preload: a script is ${kindOf(script)}; accepted is what defineScript returns.`,
+          `preload: a script is ${kindOf(script)}; accepted is what defineScript or defineLibrary returns.`,
         );
       }
     }

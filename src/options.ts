@@ -3,6 +3,7 @@ import { InvalidArgumentError } from "./errors.ts";
 import { kindOf } from "./protocol/encode.ts";
 import { formatAddress, type NodeAddress, parseAddress } from "./protocol/node-address.ts";
 import type { ReadFrom } from "./routing/call.ts";
+import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script } from "./scripts/script.ts";
 
 /** Who to log in as. */
@@ -22,7 +23,7 @@ export interface ConnectOptions {
    * Loaded on every node before `connect` resolves, and on every node that appears later before it gets traffic.
    * @default []
    */
-  readonly scripts?: readonly Script[];
+  readonly scripts?: readonly (Script | Library)[];
   readonly username?: string;
   readonly password?: string;
   /** Asked at every new connection, in place of `username` and `password`. */
@@ -81,7 +82,7 @@ export interface ConnectOptions {
 /** `ConnectOptions` with every default in place. Frozen. */
 export interface ResolvedOptions {
   readonly seeds: readonly NodeAddress[];
-  readonly scripts: readonly Script[];
+  readonly scripts: readonly (Script | Library)[];
   readonly credentials: () => Promise<Credentials> | Credentials;
   readonly tls: ConnectionOptions | undefined;
   readonly connectionName: string | undefined;
@@ -138,8 +139,11 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
   const seeds = nodes.map(readSeed);
   if (!Array.isArray(scripts)) throw invalid(`scripts is ${kindOf(scripts)}; accepted is an array`);
   for (const script of scripts) {
-    if (!isScript(script))
-      throw invalid(`scripts has an element that is ${kindOf(script)}; accepted is what defineScript returns`);
+    if (!isScript(script) && !isLibrary(script)) {
+      throw invalid(
+        `scripts has an element that is ${kindOf(script)}; accepted is what defineScript or defineLibrary returns`,
+      );
+    }
   }
   if (connectionName !== undefined && !(typeof connectionName === "string" && /^[\x21-\x7e]+$/.test(connectionName))) {
     throw invalid("connectionName must be printable ASCII without spaces");

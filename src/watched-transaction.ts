@@ -61,9 +61,9 @@ export class Watching {
     if (slot >= 0 && slot !== slotOfKeys([this.#key])) {
       throw new InvalidArgumentError("A command of a transaction must be on the slot of the transaction's key.");
     }
-    const { registered } = kind;
-    const plain = registered?.plainFrame(frame) ?? frame;
-    const reply = await this.#session.command(plain, kind.wantsBuffers, kind.mayRepeat, registered?.loadFrame);
+    const script = kind.registered?.kind === "script" ? kind.registered : undefined;
+    const plain = script?.plainFrame(frame) ?? frame;
+    const reply = await this.#session.command(plain, kind.wantsBuffers, kind.mayRepeat, script?.loadFrame);
     return (kind.parse === undefined ? reply : kind.parse(reply)) as T;
   }
 }

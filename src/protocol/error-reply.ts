@@ -16,6 +16,10 @@ export type RefusalKind =
   | "busy"
   | "readonly"
   | "noperm"
+  /** FCALL of what the server does not have. */
+  | "no-function"
+  /** The server is older than functions. */
+  | "no-functions"
   /** The server is older than EVALSHA_RO and EVAL_RO. */
   | "no-read-only-variant"
   /** A check before execution said no. Only to be believed of a command that runs no code: a script can say the same. */
@@ -29,6 +33,7 @@ const READ_ONLY_REPLICA = "READONLY You can't write against a read only replica.
 const WORDINGS: ReadonlyMap<string, RefusalKind> = new Map<string, RefusalKind>([
   ["NOSCRIPT No matching script. Please use EVAL.", "noscript"], // Redis
   ["NOSCRIPT No matching script.", "noscript"], // Valkey
+  ["ERR Function not found", "no-function"],
   ["TRYAGAIN Multiple keys request during rehashing of slot", "tryagain"],
   ["CLUSTERDOWN The cluster is down", "clusterdown"],
   ["CLUSTERDOWN The cluster is down and only accepts read commands", "clusterdown"],
@@ -59,6 +64,7 @@ const NO_PERMISSION = [
 const DECLINED =
   /^(OOM|MISCONF|NOREPLICAS|NOAUTH) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^EXECABORT Transaction discarded because of previous errors\.$/;
 const NO_READ_ONLY_VARIANT = /^ERR unknown command [`']EVAL(SHA)?_RO[`']/;
+const NO_FUNCTIONS = /^ERR unknown command [`']FCALL(_RO)?[`']/;
 const EXEC_ABORT = "EXECABORT Transaction discarded because of: ";
 
 /** Reads an error reply. `text` is as the server sent it, without the leading `-`. */
@@ -77,6 +83,7 @@ export function parseErrorReply(text: string): Refusal {
   if (inner !== undefined && !inner.startsWith(EXEC_ABORT)) return parseErrorReply(inner);
   if (NO_PERMISSION.some((wording) => wording.test(text))) return { kind: "noperm" };
   if (NO_READ_ONLY_VARIANT.test(text)) return { kind: "no-read-only-variant" };
+  if (NO_FUNCTIONS.test(text)) return { kind: "no-functions" };
   return { kind: DECLINED.test(text) ? "declined" : "other" };
 }
 

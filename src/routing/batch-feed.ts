@@ -155,7 +155,7 @@ class BatchFeed implements CallFeed {
 
   /** Where loading fails, the source goes with the call after a NOSCRIPT, which is too late for those behind. */
   #isWorthLoading({ kind: { registered }, slot }: Call): boolean {
-    if (registered === undefined || registered.loadFrame.length > BODY_BYTES_PER_WAIT) return false;
+    if (registered?.kind !== "script" || registered.loadFrame.length > BODY_BYTES_PER_WAIT) return false;
     return this.#dispatcher.ownerOf(slot)?.scripts.stateOf(registered)?.kind !== "failed";
   }
 
@@ -170,7 +170,8 @@ class BatchFeed implements CallFeed {
     for (let index = this.#calls.length - 1; index >= 0; index--) {
       const call = this.#calls[index] as Call;
       if (call.slot < 0) continue;
-      if (call.kind.registered !== undefined && followed.has(call.slot)) this.#orderAtStake.add(call);
+      // Functions are not lost with a restart or a flush of scripts: their order is not at stake.
+      if (call.kind.registered?.kind === "script" && followed.has(call.slot)) this.#orderAtStake.add(call);
       followed.add(call.slot);
     }
   }

@@ -4,6 +4,7 @@ import type { Request } from "../connection/request.ts";
 import { AbortedError, type Hop, type Outcome, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
+import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { ClusterNode } from "./cluster-node.ts";
@@ -24,9 +25,9 @@ export interface CallKind {
   readonly readFrom: ReadFrom;
   /** The only node that will do, for what is asked of a node and not of a slot. */
   readonly target: ClusterNode | undefined;
-  /** The handle and its entry in the registry, when a script is run by its SHA-1. */
+  /** The handle of a script or function that is run, and what has to be on the node for that. */
   readonly script: Script | undefined;
-  readonly registered: RegisteredScript | undefined;
+  readonly registered: RegisteredScript | RegisteredLibrary | undefined;
   /** Turns the reply into the result. */
   readonly parse: ((reply: Reply) => unknown) | undefined;
   /** Present when the frame is a whole transaction. */

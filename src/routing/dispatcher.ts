@@ -250,7 +250,8 @@ export class Dispatcher implements CallOwner {
     const history = historyOf(call);
     const node = call.node as ClusterNode;
     const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
-    const remedy = refusal?.kind === "noscript" ? this.#remedyFor(call) : undefined;
+    const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
+    const remedy = isMissing ? this.#remedyFor(call) : undefined;
     if (call.pool !== node.pool) {
       // A replica that cannot serve, for whatever reason: this call goes elsewhere from now on.
       history.avoid ??= new Set();
@@ -258,7 +259,9 @@ export class Dispatcher implements CallOwner {
     }
     const step = decideNextStep(failure, {
       slot: call.slot,
-      isScript: call.kind.registered !== undefined,
+      isScript: call.kind.registered?.kind === "script",
+      isFunction: call.kind.registered?.kind === "library",
+      atReplica: call.pool !== node.pool,
       runsCode: call.kind.runsCode,
       mayRepeat: call.kind.mayRepeat,
       node: node.info,
@@ -437,7 +440,7 @@ export class Dispatcher implements CallOwner {
     const { registered } = call.kind;
     if (registered === undefined) return;
     if (remedy.kind === "load" && lane?.ready) void node.scripts.loadOn(lane, registered);
-    if (remedy.kind === "eval") {
+    if (remedy.kind === "eval" && registered.kind === "script") {
       call.frame = registered.evalFrame(call.frame);
       historyOf(call).evalEnded = node.scripts.loadByEval(lane, registered);
     }
@@ -445,7 +448,7 @@ export class Dispatcher implements CallOwner {
 
   #doWithoutReadOnlyVariant(call: Call): void {
     const { registered } = call.kind;
-    if (registered === undefined) return;
+    if (registered?.kind !== "script") return;
     registered.noteNoReadOnlyVariants();
     call.frame = registered.plainFrame(call.frame);
   }

@@ -15,6 +15,10 @@ export interface Situation {
   readonly slot: number;
   /** Run by EVALSHA from the registry. */
   readonly isScript: boolean;
+  /** Run by FCALL from the registry. */
+  readonly isFunction: boolean;
+  /** Asked of a replica, which may be behind its primary. */
+  readonly atReplica: boolean;
   /** Runs Lua or a function: an error may come from the middle of it. */
   readonly runsCode: boolean;
   /** May be written again when nobody knows whether it ran. */
@@ -102,7 +106,14 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
     case "ask":
       return decideRedirection(refusal, situation);
     case "noscript":
-      return decideNoScript(situation);
+      if (!situation.isScript) return reply("not-executed");
+      return decideMissing(situation);
+    case "no-function":
+      // Whatever else says so runs code of its own.
+      if (!situation.isFunction) return reply("executed");
+      return situation.atReplica ? AT_OWNER_LATER : decideMissing(situation);
+    case "no-functions":
+      return reply("not-executed");
     case "tryagain":
     case "busy":
       // Through an ASK, again to the node it named; the owner would only say ASK once more.
@@ -147,8 +158,7 @@ function decideRedirection(refusal: Extract<Refusal, { slot: number }>, situatio
   return { ...RETRY, to, when, spends: "redirection", learned: "slot-moved" };
 }
 
-function decideNoScript({ isScript, asking, remedy }: Situation): NextStep {
-  if (!isScript) return reply("not-executed");
+function decideMissing({ asking, remedy }: Situation): NextStep {
   const again: Retry = { ...RETRY, asking, learned: "script-missing" };
   switch (remedy) {
     case "replay":

@@ -27,13 +27,15 @@ export class TransactionFrame implements FramedTransaction {
 
   /** @param isLoadDenied  Where SCRIPT LOAD is forbidden, calls bring their source by EVAL. */
   constructor(parts: readonly Call[], isLoadDenied: (script: RegisteredScript) => boolean) {
-    const scripts = new Set(parts.flatMap(({ kind }) => kind.registered ?? []));
+    const scripts = new Set(
+      parts.flatMap(({ kind: { registered } }) => (registered?.kind === "script" ? registered : [])),
+    );
     for (const script of scripts) if (isLoadDenied(script)) scripts.delete(script);
     let bytes = MULTI;
     for (const script of scripts) bytes += script.loadFrame;
     for (const { frame, kind } of parts) {
       const { registered } = kind;
-      if (registered === undefined) bytes += frame;
+      if (registered?.kind !== "script") bytes += frame;
       else bytes += scripts.has(registered) ? registered.plainFrame(frame) : registered.evalFrame(frame);
     }
     this.bytes = bytes + EXEC;

@@ -83,6 +83,8 @@ export class WatchSession {
       {
         slot: this.#slot,
         isScript: false,
+        isFunction: false,
+        atReplica: false,
         runsCode,
         mayRepeat: false,
         node: this.#node.info,

@@ -3,8 +3,9 @@ import type { Lane } from "../connection/lane.ts";
 import type { Request } from "../connection/request.ts";
 import { ConnectionLostError, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
+import type { Loadable } from "./loadable.ts";
 import { replyErrorOf } from "./script-error.ts";
-import type { RegisteredScript, ScriptRegistry } from "./script-registry.ts";
+import type { ScriptRegistry } from "./script-registry.ts";
 
 /**
  * What is believed of one script on one node.
@@ -48,16 +49,23 @@ export type Remedy =
   /** The node cannot load it. */
   | { readonly kind: "give-up"; readonly cause: ReplyError };
 
+const NO_FUNCTION = "ERR Function not found";
+
 /** Which of the registered scripts one node holds. */
 export class LoadedScripts {
   /** By the script's index. */
   readonly #states: (ScriptState | undefined)[] = [];
   readonly #registry: ScriptRegistry;
+  readonly #isPrimary: () => boolean;
+  /** Libraries that the node has had from us: what another client replaced since is left as it is. */
+  readonly #delivered = new Set<Loadable>();
   #clock = 0;
   #preparing: Promise<void> | undefined;
 
-  constructor(registry: ScriptRegistry) {
+  /** @param isPrimary  Libraries are loaded on primaries only; their replicas get them from there. */
+  constructor(registry: ScriptRegistry, isPrimary: () => boolean = () => true) {
     this.#registry = registry;
+    this.#isPrimary = isPrimary;
   }
 
   /** The stamp of a call that is queued now. */
@@ -65,42 +73,47 @@ export class LoadedScripts {
     return this.#clock;
   }
 
-  stateOf(script: RegisteredScript): ScriptState | undefined {
+  stateOf(script: Loadable): ScriptState | undefined {
     return this.#states[script.index];
   }
 
   /** Whether a call that is queued now should have a load in front of it. */
-  needsLoad(script: RegisteredScript): boolean {
-    return this.#states[script.index] === undefined;
+  needsLoad(script: Loadable): boolean {
+    return this.#states[script.index] === undefined && this.#mayLoad(script);
   }
 
   /** Whether `lane` has no load of it waiting to be written: for a call that must find it, whatever happens before. */
-  needsLoadAhead(script: RegisteredScript, lane: Lane): boolean {
+  needsLoadAhead(script: Loadable, lane: Lane): boolean {
     const state = this.#states[script.index];
     return state?.kind !== "loading" || state.lane !== lane || state.request?.written !== false;
   }
 
   /** Whether the node is known to refuse SCRIPT LOAD. */
-  isLoadDenied(script: RegisteredScript): boolean {
+  isLoadDenied(script: Loadable): boolean {
     const state = this.#states[script.index];
     return state?.kind === "failed" && isDenied(state.cause);
   }
 
-  /** Everything the node held is gone. */
-  forgetAll(): void {
+  /** Every script that the node held is gone. */
+  forgetScripts(): void {
     this.#clock++;
-    this.#states.length = 0;
+    for (const { kind, index } of this.#registry.all) if (kind === "script") this.#states[index] = undefined;
+  }
+
+  /** A library is to be brought up to date here, also where another client has replaced it. */
+  redeliver(library: Loadable): void {
+    this.#delivered.delete(library);
   }
 
   /** Queues SCRIPT LOAD on `lane`. What is queued behind it on the same lane finds the script. */
-  loadOn(lane: Lane, script: RegisteredScript): Promise<void> {
+  loadOn(lane: Lane, script: Loadable): Promise<void> {
     const { request, done } = this.#load(script, lane);
     lane.push(request);
     return done;
   }
 
   /** A call that brings the source itself is about to be queued on `lane`. The caller says how that ended. */
-  loadByEval(lane: Lane | undefined, script: RegisteredScript): (outcome: LoadOutcome) => void {
+  loadByEval(lane: Lane | undefined, script: Loadable): (outcome: LoadOutcome) => void {
     return this.#begin(script, lane).finish;
   }
 
@@ -108,16 +121,21 @@ export class LoadedScripts {
    * A call answered NOSCRIPT. `stamp` is the call's; `again` says that it was mended before, so that this very attempt
    * came behind a load.
    */
-  remedyFor(script: RegisteredScript, lane: Lane, stamp: number, again: boolean): Remedy {
+  remedyFor(script: Loadable, lane: Lane, stamp: number, again: boolean): Remedy {
     const state = this.#states[script.index];
     switch (state?.kind) {
       case "loading":
         if (state.lane !== lane) return { kind: "wait", done: state.done };
         return { kind: stamp < state.queued ? "replay" : "load" };
       case "held":
-        return { kind: stamp < (state.lane === lane ? state.queued : state.effective) ? "replay" : "load" };
+        if (stamp < (state.lane === lane ? state.queued : state.effective)) return { kind: "replay" };
+        // A library that has just been loaded and lacks the function will lack it the next time, too.
+        if (again && script.kind === "library") return { kind: "give-up", cause: new ReplyError(NO_FUNCTION) };
+        return { kind: "load" };
       case "failed":
-        if (state.final || (again && !isDenied(state.cause))) return { kind: "give-up", cause: state.cause };
+        if (state.final || script.kind === "library" || (again && !isDenied(state.cause))) {
+          return { kind: "give-up", cause: state.cause };
+        }
         return { kind: isDenied(state.cause) ? "eval" : "load" };
       default:
         return { kind: "load" };
@@ -149,21 +167,16 @@ export class LoadedScripts {
     }
   }
 
-  /** Asks the node which of `scripts` it has, and loads the others, in one write. `lane` is whose connection it is. */
-  async ensure(connection: Connection, scripts: readonly RegisteredScript[], lane?: Lane): Promise<void> {
-    if (scripts.length === 0) return;
+  /** Asks the node which of `wanted` it has, and loads the others, in one write. `lane` is whose connection it is. */
+  async ensure(connection: Connection, wanted: readonly Loadable[], lane?: Lane): Promise<void> {
+    if (wanted.length === 0) return;
     const asked = this.#clock;
-    const [exists] = connection.exchange(["SCRIPT", "EXISTS", ...scripts.map(({ sha }) => sha)]);
-    const found = await (exists as Promise<Reply>).catch((error: unknown) => {
-      // A user who may not ask may still be allowed to load.
-      if (error instanceof ReplyError) return [];
-      throw error;
-    });
+    const found = await this.#ask(connection, wanted);
     const loads: Request[] = [];
     const done: Promise<void>[] = [];
-    scripts.forEach((script, index) => {
+    for (const script of wanted) {
       const state = this.#states[script.index];
-      if (Array.isArray(found) && found[index] === 1) {
+      if (found.has(script)) {
         if (state?.kind !== "loading") {
           this.#states[script.index] = { kind: "held", lane, queued: this.#clock, effective: this.#clock };
         }
@@ -171,25 +184,58 @@ export class LoadedScripts {
         done.push(state.done);
       } else if (state?.kind === "held" && state.queued > asked) {
         // Loaded since the question was asked.
-      } else {
+      } else if (this.#mayLoad(script)) {
         const load = this.#load(script, lane);
         loads.push(load.request);
         done.push(load.done);
+      } else {
+        this.#states[script.index] = undefined;
       }
-    });
+    }
     connection.writeFrom({ shift: () => loads.shift() }, true);
     if (connection.closed) throw new ConnectionLostError(connection.address, "unknown");
     await Promise.all(done);
   }
 
-  #load(script: RegisteredScript, lane: Lane | undefined): { request: Request; done: Promise<void> } {
+  /** Which of `wanted` the node has, by its own word. A user who may not ask may still be allowed to load. */
+  async #ask(connection: Connection, wanted: readonly Loadable[]): Promise<Set<Loadable>> {
+    const scripts = wanted.filter(({ kind }) => kind === "script");
+    const libraries = wanted.filter(({ kind }) => kind === "library");
+    const questions: string[][] = libraries.map(({ name }) => ["FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE"]);
+    if (scripts.length > 0) questions.unshift(["SCRIPT", "EXISTS", ...scripts.map(({ sha }) => sha)]);
+    const answers = await Promise.all(
+      connection.exchange(...questions).map((answer) =>
+        answer.catch((error: unknown) => {
+          if (error instanceof ReplyError) return [];
+          throw error;
+        }),
+      ),
+    );
+    const exists = scripts.length > 0 ? answers.shift() : [];
+    const found = new Set(scripts.filter((_, index) => Array.isArray(exists) && exists[index] === 1));
+    libraries.forEach((library, index) => {
+      const code = libraryCode(answers[index] as Reply);
+      if (code === library.source) this.#delivered.add(library);
+      if (code === library.source || (code !== undefined && this.#delivered.has(library))) found.add(library);
+    });
+    return found;
+  }
+
+  #mayLoad({ kind }: Loadable): boolean {
+    return kind === "script" || this.#isPrimary();
+  }
+
+  #load(script: Loadable, lane: Lane | undefined): { request: Request; done: Promise<void> } {
     const { mine, finish, done } = this.#begin(script, lane);
-    mine.request = new LoadRequest(script, finish);
+    mine.request = new LoadRequest(script, (outcome) => {
+      if (outcome === "held") this.#delivered.add(script);
+      finish(outcome);
+    });
     return { request: mine.request, done };
   }
 
   #begin(
-    script: RegisteredScript,
+    script: Loadable,
     lane: Lane | undefined,
   ): { mine: { request: Request | undefined }; finish: (outcome: LoadOutcome) => void; done: Promise<void> } {
     let settled!: () => void;
@@ -218,16 +264,24 @@ export function isDenied(cause: ReplyError): boolean {
   return cause.reply.startsWith("NOPERM ");
 }
 
+/** The source in an answer to FUNCTION LIST for one library; undefined when the node has none of that name. */
+function libraryCode(answer: Reply): Reply | undefined {
+  const [library] = Array.isArray(answer) ? answer : [];
+  if (!Array.isArray(library)) return undefined;
+  const at = library.indexOf("library_code");
+  return at === -1 ? undefined : library[at + 1];
+}
+
 class LoadRequest implements Request {
   readonly frame: string;
   readonly wantsBuffers = false;
   readonly asking = false;
   settled = false;
   written = false;
-  readonly #script: RegisteredScript;
+  readonly #script: Loadable;
   readonly #finish: (outcome: LoadOutcome) => void;
 
-  constructor(script: RegisteredScript, finish: (outcome: LoadOutcome) => void) {
+  constructor(script: Loadable, finish: (outcome: LoadOutcome) => void) {
     this.frame = script.loadFrame;
     this.#script = script;
     this.#finish = finish;
@@ -235,12 +289,12 @@ class LoadRequest implements Request {
 
   onReply(reply: Reply): void {
     this.settled = true;
-    if (reply === this.#script.sha) {
+    if (reply === this.#script.loadReply) {
       this.#finish("held");
       return;
     }
     this.#finish("lost");
-    throw new ProtocolError("SCRIPT LOAD was answered by something else than the SHA-1.");
+    throw new ProtocolError("A load was answered by something else than what was loaded.");
   }
 
   onErrorReply(text: string): void {

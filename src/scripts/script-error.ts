@@ -14,15 +14,21 @@ const MAX_LINE_LENGTH = 120;
 const LINE_WORDINGS: readonly RegExp[] = [
   // Redis 7 on, and Valkey; without the SHA-1 from Valkey 9 on.
   / script: (?:(?<sha>[0-9a-f]{40}), )?on @user_script:(?<line>\d+)\.$/,
+  // Functions, from Redis 7 on.
+  / script: \S+, on @user_function:(?<line>\d+)\.$/,
   // Redis 6. For globals the first place is in the server's own Lua.
   /^ERR Error running script \(call to f_(?<sha>[0-9a-f]{40})\): (?:@enable_strict_lua:\d+: |@)user_script:(?<line>\d+): /,
   // At SCRIPT LOAD, and at EVAL.
   /^ERR Error compiling script \(new function\): user_script:(?<line>\d+): /,
+  /^ERR Error compiling function: user_function:(?<line>\d+): /,
 ];
+
+const NEEDS_FUNCTIONS = /^ERR unknown command [`'](FCALL|FCALL_RO|FUNCTION)[`']/;
 
 /** The error of a call that ran `script`, if it ran one, with the line where it failed, if the server names one. */
 export function replyErrorOf(reply: string, outcome: Outcome, script: FailingScript | undefined): ReplyError {
-  return new ReplyError(reply, outcome, script && placeOf(reply, script));
+  const cause = NEEDS_FUNCTIONS.test(reply) ? new Error("Functions need Redis 7.0 or later, or Valkey.") : undefined;
+  return new ReplyError(reply, outcome, script && placeOf(reply, script), cause);
 }
 
 function placeOf(reply: string, { name, sha, origin }: FailingScript): ScriptPlace {

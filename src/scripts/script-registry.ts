@@ -1,4 +1,7 @@
 import { binaryOf, bulk, encodeCommand, inOnePiece } from "../protocol/encode.ts";
+import type { Library } from "./library.ts";
+import type { Loadable } from "./loadable.ts";
+import { RegisteredLibrary } from "./registered-library.ts";
 import type { Script } from "./script.ts";
 
 /** What is needed of a script to send it. Its lines are for errors. */
@@ -14,15 +17,14 @@ interface Dialect {
 const BY_SHA = { EVALSHA: "EVAL", EVALSHA_RO: "EVAL_RO" } as const;
 
 /** A script that this client sends, with its frames encoded once. Scripts of one source share it. */
-export class RegisteredScript {
-  /** Position in the registry, from 0: nodes keep what they hold in an array by it. */
+export class RegisteredScript implements Loadable {
+  readonly kind = "script";
   readonly index: number;
   readonly name: string;
   readonly sha: string;
+  readonly source: string;
   readonly origin: Script["origin"] | undefined;
-  /** False from a flush through this client until it is run or preloaded again: nobody loads it unasked. */
   wanted = true;
-  readonly #source: string;
   readonly #dialect: Dialect;
   readonly #heads: Record<keyof typeof BY_SHA, string[][]> = { EVALSHA: [], EVALSHA_RO: [] };
   #loadFrame: string | undefined;
@@ -33,12 +35,16 @@ export class RegisteredScript {
     this.name = name;
     this.sha = sha;
     this.origin = origin;
-    this.#source = source;
+    this.source = source;
+  }
+
+  get loadReply(): string {
+    return this.sha;
   }
 
   /** `SCRIPT LOAD source`, whole. */
   get loadFrame(): string {
-    this.#loadFrame ??= inOnePiece(encodeCommand(["SCRIPT", "LOAD", this.#source]));
+    this.#loadFrame ??= inOnePiece(encodeCommand(["SCRIPT", "LOAD", this.source]));
     return this.#loadFrame;
   }
 
@@ -64,7 +70,7 @@ export class RegisteredScript {
 
   /** An encoded call by SHA-1 as the same call by source: `EVAL source number-of-keys ...`. */
   evalFrame(frame: string): string {
-    const source = bulk(binaryOf(this.#source, "source", 0));
+    const source = bulk(binaryOf(this.source, "source", 0));
     return this.#rewritten(frame, (command) => bulk(BY_SHA[command]) + source);
   }
 
@@ -90,13 +96,14 @@ export class RegisteredScript {
   }
 }
 
-/** Every script that this client may send, by SHA-1. Grows only. */
+/** Every script and library that this client may send, by SHA-1. Grows only. */
 export class ScriptRegistry {
   readonly #bySha = new Map<string, RegisteredScript>();
-  readonly #all: RegisteredScript[] = [];
+  readonly #libraries = new Map<string, RegisteredLibrary>();
+  readonly #all: Loadable[] = [];
   readonly #dialect: Dialect = { readOnlyVariants: true };
 
-  get all(): readonly RegisteredScript[] {
+  get all(): readonly Loadable[] {
     return this.#all;
   }
 
@@ -104,9 +111,25 @@ export class ScriptRegistry {
     return this.#bySha.get(sha);
   }
 
+  getLibrary(sha: string): RegisteredLibrary | undefined {
+    return this.#libraries.get(sha);
+  }
+
   /** Those that nodes should hold. */
-  get wanted(): readonly RegisteredScript[] {
-    return this.#all.filter((script) => script.wanted);
+  get wanted(): readonly Loadable[] {
+    return this.#all.filter(({ wanted }) => wanted);
+  }
+
+  /** Of two versions of a library the newest is wanted. */
+  registerLibrary(library: Library): RegisteredLibrary {
+    let registered = this.#libraries.get(library.sha);
+    if (registered === undefined) {
+      registered = new RegisteredLibrary(this.#all.length, library);
+      this.#all.push(registered);
+      this.#libraries.set(library.sha, registered);
+    }
+    for (const other of this.#libraries.values()) if (other.name === library.name) other.wanted = other === registered;
+    return registered;
   }
 
   register(script: ScriptSource): RegisteredScript {

@@ -7,6 +7,8 @@ import { decideNextStep, type Failure, type NextStep, type Situation } from "../
 const SCRIPT: Situation = {
   slot: 12182,
   isScript: true,
+  isFunction: false,
+  atReplica: false,
   runsCode: true,
   mayRepeat: false,
   node: { host: "10.0.0.1", port: 7000 },
@@ -16,6 +18,8 @@ const SCRIPT: Situation = {
   asked: [],
   remedy: undefined,
 };
+/** FCALL of a library's function. */
+const FUNCTION: Partial<Situation> = { isScript: false, isFunction: true };
 /** A writing command. */
 const COMMAND: Partial<Situation> = { isScript: false, runsCode: false };
 /** EVALSHA or FCALL by command(). */
@@ -354,6 +358,34 @@ const ROWS: readonly Row[] = [
     failure: refused(text),
     expect: reject("reply", "executed"),
   })),
+  {
+    when: "the function is missing: load its library in front of the call",
+    failure: refused("ERR Function not found"),
+    situation: { ...FUNCTION, remedy: "load" },
+    expect: retry({ script: "load", learned: "script-missing" }),
+  },
+  {
+    when: "the function is missing on a replica, which is behind its primary: the owner",
+    failure: refused("ERR Function not found"),
+    situation: { ...FUNCTION, atReplica: true, remedy: "load" },
+    expect: OWNER_LATER,
+  },
+  {
+    when: "a script says that a function is missing: it has run",
+    failure: refused("ERR Function not found"),
+    expect: reject("reply", "executed"),
+  },
+  {
+    when: "the server is older than functions",
+    failure: refused("ERR unknown command `FCALL`, with args beginning with: `f`, "),
+    situation: FUNCTION,
+    expect: reject("reply", "not-executed"),
+  },
+  {
+    when: "the server is older than EVALSHA_RO: the same node, without it",
+    failure: refused("ERR unknown command `EVALSHA_RO`, with args beginning with: `x`, "),
+    expect: retry({ learned: "no-read-only-variant" }),
+  },
   ...[
     "OOM command not allowed when used memory > 'maxmemory'.",
     "ERR wrong number of arguments for 'get' command",

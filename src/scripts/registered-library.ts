@@ -1,0 +1,45 @@
+import { bulk, encodeCommand, inOnePiece } from "../protocol/encode.ts";
+import type { Library } from "./library.ts";
+import type { Loadable } from "./loadable.ts";
+
+/** A library of functions that this client sends, with its frames encoded once. */
+export class RegisteredLibrary implements Loadable {
+  readonly kind = "library";
+  readonly index: number;
+  readonly name: string;
+  readonly sha: string;
+  readonly source: string;
+  readonly origin = undefined;
+  wanted = true;
+  readonly #heads = new Map<string, string>();
+  #loadFrame: string | undefined;
+
+  constructor(index: number, { name, sha, source }: Pick<Library, "name" | "sha" | "source">) {
+    this.index = index;
+    this.name = name;
+    this.sha = sha;
+    this.source = source;
+  }
+
+  /** `FUNCTION LOAD REPLACE source`, whole. */
+  get loadFrame(): string {
+    this.#loadFrame ??= inOnePiece(encodeCommand(["FUNCTION", "LOAD", "REPLACE", this.source]));
+    return this.#loadFrame;
+  }
+
+  get loadReply(): string {
+    return this.name;
+  }
+
+  /** `FCALL function number-of-keys`, with the array length that fits what comes behind it; FCALL_RO for what only reads. */
+  head(called: string, keys: number, args: number, readOnly: boolean): string {
+    const key = `${readOnly} ${keys} ${args} ${called}`;
+    let head = this.#heads.get(key);
+    if (head === undefined) {
+      const command = bulk(readOnly ? "FCALL_RO" : "FCALL");
+      head = inOnePiece(`*${3 + keys + args}\r\n${command}${bulk(called)}${bulk(String(keys))}`);
+      this.#heads.set(key, head);
+    }
+    return head;
+  }
+}
