@@ -15,7 +15,7 @@ const LINE_WORDINGS: readonly RegExp[] = [
   // Redis 7 on, and Valkey; without the SHA-1 from Valkey 9 on.
   / script: (?:(?<sha>[0-9a-f]{40}), )?on @user_script:(?<line>\d+)\.$/,
   // Functions, from Redis 7 on.
-  / script: \S+, on @user_function:(?<line>\d+)\.$/,
+  / script: (?:\S+, )?on @user_function:(?<line>\d+)\.$/,
   // Redis 6. For globals the first place is in the server's own Lua.
   /^ERR Error running script \(call to f_(?<sha>[0-9a-f]{40})\): (?:@enable_strict_lua:\d+: |@)user_script:(?<line>\d+): /,
   // At SCRIPT LOAD, and at EVAL.

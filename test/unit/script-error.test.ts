@@ -19,6 +19,8 @@ describe("replyErrorOf", () => {
     `ERR Error running script (call to f_${sha}): @user_script:3: ERR value is not an integer or out of range`,
     `ERR Error running script (call to f_${sha}): @user_script:3: @user_script: 3: Unknown Redis command`,
     `ERR Error running script (call to f_${sha}): @enable_strict_lua:15: user_script:3: Script attempted to`,
+    "ERR user_function:3: boom script: acquire, on @user_function:3.",
+    "ERR user_function:3: boom script: on @user_function:3.",
     "ERR Error compiling script (new function): user_script:3: unexpected symbol near '='",
     "ERR Error compiling script (new function): user_script:5: 'end' expected near '<eof>'",
   ];
