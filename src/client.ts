@@ -192,7 +192,7 @@ export class Client {
     const script = this.#registry.register(source);
     const loads = this.#directory.nodes.flatMap(({ pool, scripts }) => {
       const lane = pool.lanes.find(({ ready }) => ready);
-      return lane === undefined ? [] : [scripts.loadOn(lane, script)];
+      return lane === undefined ? [] : [scripts.loadNow(lane, script)];
     });
     await this.#within(limitMs || this.options.connectTimeout, Promise.all(loads));
     return this.#directory.nodes.map(({ address, pool, scripts }) => {

@@ -112,6 +112,12 @@ export class LoadedScripts {
     return done;
   }
 
+  /** Loads on `lane`, or joins the loads that are under way. Resolves when none is. */
+  async loadNow(lane: Lane, script: Loadable): Promise<void> {
+    if (this.#states[script.index]?.kind !== "loading") void this.loadOn(lane, script);
+    for (let state = this.stateOf(script); state?.kind === "loading"; state = this.stateOf(script)) await state.done;
+  }
+
   /** A call that brings the source itself is about to be queued on `lane`. The caller says how that ended. */
   loadByEval(lane: Lane | undefined, script: Loadable): (outcome: LoadOutcome) => void {
     return this.#begin(script, lane).finish;

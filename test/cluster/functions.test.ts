@@ -34,14 +34,25 @@ const { add, read, fail, missing } = counters.functions;
 describe("a library of functions", () => {
   let cluster: LocalCluster;
   let client: Cluster;
+  let isTooOld = false;
   const keys = Array.from({ length: 30 }, (_, index) => keyForSlot(index * 500));
   before(async () => {
     cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
     client = await connect({ nodes: cluster.nodes, scripts: [counters] });
+    isTooOld = /v=[0-6]\./.test(cluster.version);
   });
   after(async () => {
     client?.destroy();
     await cluster?.stop();
+  });
+
+  it("is refused with a clear cause by servers older than functions", async (test) => {
+    if (!isTooOld) return test.skip("this one has functions");
+    const needs = /^Error: Functions need Redis 7\.0 or later, or Valkey\.$/;
+    for (const { failed } of client.scripts()) assert.match(String(failed[0]?.cause.cause), needs);
+    const error = await client.run(add, ["k"], [1]).catch((reason: unknown) => reason);
+    assert.ok(error instanceof ReplyError);
+    assert.deepEqual([error.outcome, needs.test(String(error.cause))], ["not-executed", true]);
   });
 
   const codeOn = async (address: string) => {
@@ -49,7 +60,8 @@ describe("a library of functions", () => {
     return library?.at(-1);
   };
 
-  it("is on every primary when connect resolves, and is called by FCALL and FCALL_RO on the owner of the keys", async () => {
+  it("is on every primary when connect resolves, and is called by FCALL and FCALL_RO on the owner of the keys", async (test) => {
+    if (isTooOld) return test.skip("no functions here");
     const primaries = client.topology.nodes.filter(({ role }) => role === "primary");
     for (const { address } of primaries) assert.equal(await codeOn(address), counters.source);
     await resetStats(cluster);
@@ -65,13 +77,15 @@ describe("a library of functions", () => {
     }
   });
 
-  it("works in batches and in transactions", async () => {
+  it("works in batches and in transactions", async (test) => {
+    if (isTooOld) return test.skip("no functions here");
     const [key] = keys as [string];
     assert.deepEqual(await client.batch().run(add, [key], [1]).run(read, [key]).exec(), [6, "6"]);
     assert.deepEqual(await client.transaction(key).run(add, [key], [1]).command("GET", key).exec(), [7, "7"]);
   });
 
-  it("is loaded again where it is missing: deleted, or on a node that joined by a bare CLUSTER MEET", async () => {
+  it("is loaded again where it is missing: deleted, or on a node that joined by a bare CLUSTER MEET", async (test) => {
+    if (isTooOld) return test.skip("no functions here");
     const added = await cluster.addNode();
     await client.refreshTopology();
     assert.equal(await codeOn(added), counters.source);
@@ -86,7 +100,8 @@ describe("a library of functions", () => {
     }
   });
 
-  it("survives SCRIPT FLUSH", async () => {
+  it("survives SCRIPT FLUSH", async (test) => {
+    if (isTooOld) return test.skip("no functions here");
     await client.command("SCRIPT", "FLUSH");
     await resetStats(cluster);
     await Promise.all(keys.map((key) => client.run(read, [key])));
@@ -95,7 +110,8 @@ describe("a library of functions", () => {
     }
   });
 
-  it("is replaced by preload when its source changed, and left alone when another client replaced it since", async () => {
+  it("is replaced by preload when its source changed, and left alone when another client replaced it since", async (test) => {
+    if (isTooOld) return test.skip("no functions here");
     const doubling = libraryOf(2);
     const other = await connect({ nodes: cluster.nodes, scripts: [doubling] });
     const key = keyForSlot(7);
@@ -107,7 +123,8 @@ describe("a library of functions", () => {
     await other.close();
   });
 
-  it("fails with the function's name, the line and what it says", async () => {
+  it("fails with the function's name, the line and what it says", async (test) => {
+    if (isTooOld) return test.skip("no functions here");
     const error = await client.run(fail, keys.slice(0, 1) as [string]).catch((reason: unknown) => reason);
     assert.ok(error instanceof ReplyError);
     assert.deepEqual(
@@ -116,7 +133,8 @@ describe("a library of functions", () => {
     );
   });
 
-  it("that does not register a function it promised says so, and does not try for ever", async () => {
+  it("that does not register a function it promised says so, and does not try for ever", async (test) => {
+    if (isTooOld) return test.skip("no functions here");
     await assert.rejects(client.run(missing, ["k"]), {
       code: "REPLY",
       reply: /Function not found/,
@@ -124,7 +142,8 @@ describe("a library of functions", () => {
     });
   });
 
-  it("that the servers refuse is in the report, and its functions reject with the cause", async () => {
+  it("that the servers refuse is in the report, and its functions reject with the cause", async (test) => {
+    if (isTooOld) return test.skip("no functions here");
     const clash = defineLibrary({
       source: '#!lua name=clash\nredis.register_function("add", function() return 1 end)',
       functions: { add: {} },
