@@ -9,7 +9,7 @@ describe("a transaction that watches keys", () => {
   let client: Cluster;
   before(async () => {
     cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
-    client = await connect({ nodes: cluster.nodes, scripts: [incrScript] });
+    client = await connect({ nodes: cluster.nodes, scripts: [incrScript], commandTimeout: 20_000 });
   });
   after(async () => {
     client?.destroy();
