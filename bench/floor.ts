@@ -6,6 +6,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { startCluster } from "../src/testing/index.ts";
 import type { LoadResult } from "./support/load-worker.ts";
+import { median } from "./support/statistics.ts";
 
 const run = promisify(execFile);
 const rounds = Number(process.argv[2] ?? 7);
@@ -49,10 +50,6 @@ async function measure(client: string, { inFlight, calls }: { inFlight: number; 
   const args = ["--import", "tsx", worker, client, String(inFlight), String(calls), ...cluster.nodes];
   const { stdout } = await run(process.execPath, args, { timeout: 120_000 });
   return JSON.parse(stdout) as LoadResult;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 await cluster.stop();

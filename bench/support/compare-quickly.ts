@@ -1,4 +1,7 @@
 import { type Cluster, defineScript } from "../../src/index.ts";
+import { sourceOf } from "./bench-script.ts";
+import { closedLoop } from "./closed-loop.ts";
+import { median } from "./statistics.ts";
 
 const CALLS = 6_000;
 const IN_FLIGHT = 64;
@@ -38,24 +41,7 @@ export async function compareQuickly(client: Cluster, print: (line: string) => v
   }
 }
 
-/** Real code of about `size` bytes: one write, and branches that are not taken. */
-function sourceOf(size: number): string {
-  let source = "redis.call('set', KEYS[1], ARGV[1]) ";
-  for (let branch = 0; source.length < size - 12; branch++)
-    source += `if ARGV[1] == 'x${branch}' then return ${branch} end `;
-  return `${source}return 1`;
-}
-
 async function rate(call: (index: number) => Promise<unknown>): Promise<number> {
-  let next = 0;
-  const caller = async () => {
-    while (next < CALLS) await call(next++);
-  };
-  const start = performance.now();
-  await Promise.all(Array.from({ length: IN_FLIGHT }, caller));
-  return (CALLS / (performance.now() - start)) * 1000;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+  const { calls, seconds } = await closedLoop(call, IN_FLIGHT, CALLS);
+  return calls / seconds;
 }

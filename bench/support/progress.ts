@@ -1,0 +1,28 @@
+/** A bar on standard error; silent where that is no terminal. */
+export class Progress {
+  readonly #steps: number;
+  readonly #started = performance.now();
+  #done = -1;
+
+  constructor(steps: number) {
+    this.#steps = steps;
+  }
+
+  /** The next step begins. */
+  step(what: string): void {
+    this.#done++;
+    const width = 24;
+    const filled = Math.round((this.#done / this.#steps) * width);
+    const seconds = Math.round((performance.now() - this.#started) / 1000);
+    this.#draw(`[${"#".repeat(filled).padEnd(width, ".")}] ${this.#done}/${this.#steps}  ${seconds} s  ${what}`);
+  }
+
+  end(): void {
+    this.#draw("");
+  }
+
+  #draw(line: string): void {
+    if (!process.stderr.isTTY) return;
+    process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
+  }
+}
