@@ -54,37 +54,50 @@ const client = await connect({
   maxPendingBytesPerNode: 1024 * 1024 * 1024,
 });
 const progress = new Progress(situations.length + 1);
+let leaving = false;
 const leave = async (status: number) => {
+  leaving = true;
   client.destroy();
   await cluster.stop();
   process.exit(status);
 };
 process.once("SIGINT", () => void leave(130));
 process.once("SIGTERM", () => void leave(143));
-
-const comparisons: Comparison[] = [];
-for (const situation of situations) {
-  progress.step(`${situation.bytes} bytes of ${situation.filling}, ${situation.inFlight} in flight`);
-  comparisons.push(await compare(cluster, client, defineScript, situation));
+try {
+  await measure();
+  await leave(0);
+} catch (error) {
+  // After Ctrl-C the calls under way fail; that is no news.
+  if (!leaving) {
+    console.error(error);
+    await leave(1);
+  }
 }
-progress.step("NOSCRIPT, MOVED, ASK");
-const small = defineScript({ name: "price", source: sourceOf(1024), numberOfKeys: 1 });
-const report: BenchReport = {
-  environment: describeEnvironment(cluster.version),
-  method: `3 primaries and the client on one machine, over loopback. ${situations[0]?.rounds} rounds of bursts in a closed loop, EVALSHA and EVAL in turns; calls/s are medians of rounds, latencies are of all calls. Bytes and CPU are the servers' own count. Every reply is checked.`,
-  comparisons,
-  prices: await prices(cluster, client, small, quick ? 15 : 60),
-};
-progress.end();
 
-console.log(`${report.environment.server}\nNode ${report.environment.node}, ${report.environment.cpu}\n`);
-for (const line of tableOf(comparisons)) console.log(line);
-console.log();
-for (const line of priceTable(report.prices)) console.log(line);
-mkdirSync(out, { recursive: true });
-const name = `${report.environment.date.slice(0, 10)}-evalsha-vs-eval`;
-writeFileSync(`${out}/${name}.json`, `${JSON.stringify(report, null, 1)}\n`);
-writeFileSync(`${out}/${name}.md`, markdownOf(report));
-writeFileSync(`${out}/${name}.html`, htmlOf(report));
-console.log(`\nWritten: ${name}.json, .md and .html in ${values.out ?? "bench/results"}`);
-await leave(0);
+async function measure(): Promise<void> {
+  const comparisons: Comparison[] = [];
+  for (const situation of situations) {
+    progress.step(`${situation.bytes} bytes of ${situation.filling}, ${situation.inFlight} in flight`);
+    comparisons.push(await compare(cluster, client, defineScript, situation));
+  }
+  progress.step("NOSCRIPT, MOVED, ASK");
+  const small = defineScript({ name: "price", source: sourceOf(1024), numberOfKeys: 1 });
+  const report: BenchReport = {
+    environment: describeEnvironment(cluster.version),
+    method: `3 primaries and the client on one machine, over loopback. ${situations[0]?.rounds} rounds of bursts in a closed loop, EVALSHA and EVAL in turns; calls/s are medians of rounds, latencies are of all calls. Bytes and CPU are the servers' own count. Every reply is checked.`,
+    comparisons,
+    prices: await prices(cluster, client, small, quick ? 15 : 60),
+  };
+  progress.end();
+
+  console.log(`${report.environment.server}\nNode ${report.environment.node}, ${report.environment.cpu}\n`);
+  for (const line of tableOf(comparisons)) console.log(line);
+  console.log();
+  for (const line of priceTable(report.prices)) console.log(line);
+  mkdirSync(out, { recursive: true });
+  const name = `${report.environment.date.slice(0, 10)}-evalsha-vs-eval`;
+  writeFileSync(`${out}/${name}.json`, `${JSON.stringify(report, null, 1)}\n`);
+  writeFileSync(`${out}/${name}.md`, markdownOf(report));
+  writeFileSync(`${out}/${name}.html`, htmlOf(report));
+  console.log(`\nWritten: ${name}.json, .md and .html in ${values.out ?? "bench/results"}`);
+}
