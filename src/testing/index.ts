@@ -1,1 +1,2 @@
-export { type ClusterOptions, type LocalCluster, type MoveSlots, startCluster } from "./start-cluster.ts";
+export type { MoveSlots } from "./move-slots.ts";
+export { type ClusterOptions, type ConnectTo, type LocalCluster, startCluster } from "./start-cluster.ts";

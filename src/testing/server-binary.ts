@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { access, constants, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { access, constants, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import { FETCH_TIMEOUT_MS, hasPackages, unpackPackages } from "./server-packages.ts";
 
 const run = promisify(execFile);
 
@@ -19,7 +20,6 @@ export interface ServerBinary {
 }
 
 const NAMES = ["redis-server", "valkey-server"];
-const FETCH_TIMEOUT_MS = 180_000;
 const LOCK_RETRY_MS = 200;
 
 /**
@@ -86,7 +86,7 @@ async function fromCache(source: "cache" | "packages"): Promise<ServerBinary | u
 }
 
 /** `lib` and `usr/lib`, and the folders by architecture in them. */
-async function libraryFolders(root: string): Promise<string[]> {
+export async function libraryFolders(root: string): Promise<string[]> {
   const folders: string[] = [];
   for (const base of [join(root, "usr", "lib"), join(root, "lib")]) {
     if (!existsSync(base)) continue;
@@ -100,20 +100,19 @@ async function libraryFolders(root: string): Promise<string[]> {
 
 /** Several test files may come here at once: one fetches, the others wait for it. */
 async function fetchServer(): Promise<ServerBinary> {
-  const aptGet = "/usr/bin/apt-get";
-  if (!existsSync(aptGet) || !existsSync("/usr/bin/dpkg-deb")) throw new Error(whatToDo());
+  if (!hasPackages()) throw new Error(whatToDo());
   await mkdir(cacheFolder(), { recursive: true });
   const lock = join(cacheFolder(), "fetching");
   const deadline = Date.now() + FETCH_TIMEOUT_MS;
   while (!(await takeLock(lock))) {
-    if (Date.now() > deadline) throw new Error(whatToDo(`${lock} was held for too long by process ${lock}`));
+    if (Date.now() > deadline) throw new Error(whatToDo(`${lock} was held for too long`));
     await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
   }
   try {
     const already = await fromCache("cache");
     if (already) return already;
     process.stderr.write("slotwire: no server on this machine; fetching one from the distribution's packages ...\n");
-    await fetchPackages(aptGet);
+    await unpackPackages(join(cacheFolder(), "server"), [["redis-server"], ["valkey-server"]]);
     const fetched = await fromCache("packages");
     if (fetched) return fetched;
     throw new Error("the unpacked server does not run");
@@ -144,51 +143,6 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
-}
-
-/** Downloads with lists and caches of our own, so that neither root nor an up-to-date system is needed. */
-async function fetchPackages(aptGet: string): Promise<void> {
-  const work = await mkdtemp(join(cacheFolder(), "apt-"));
-  try {
-    await mkdir(join(work, "lists", "partial"), { recursive: true });
-    await mkdir(join(work, "archives", "partial"), { recursive: true });
-    const options = [
-      `Dir::State::lists=${join(work, "lists")}`,
-      `Dir::Cache=${work}`,
-      `Dir::Cache::archives=${join(work, "archives")}`,
-      "Debug::NoLocking=true",
-      "APT::Sandbox::User=root",
-      "Acquire::Languages=none",
-      "Acquire::http::Timeout=20",
-      "Acquire::https::Timeout=20",
-      ...distributionSources(),
-    ].flatMap((option) => ["-o", option]);
-    const settings = { timeout: FETCH_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 };
-    // One source that does not answer is no reason to give up: what is missing shows when the packages are asked for.
-    await run(aptGet, [...options, "update", "-qq"], settings).catch(() => {});
-    const install = ["install", "--download-only", "-y", "-qq", "--no-install-recommends"];
-    await run(aptGet, [...options, ...install, "redis-server"], settings).catch(() =>
-      run(aptGet, [...options, ...install, "valkey-server"], settings),
-    );
-    const unpacked = join(work, "root");
-    await mkdir(unpacked);
-    for (const file of await readdir(join(work, "archives"))) {
-      if (file.endsWith(".deb"))
-        await run("/usr/bin/dpkg-deb", ["-x", join(work, "archives", file), unpacked], settings);
-    }
-    await rm(join(cacheFolder(), "server"), { recursive: true, force: true });
-    await rename(unpacked, join(cacheFolder(), "server"));
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
-}
-
-/** Only the distribution's own sources, where they stand in a file of their own: others may be slow or closed. */
-function distributionSources(): string[] {
-  const own = ["debian.sources", "ubuntu.sources"]
-    .map((name) => join("/etc/apt/sources.list.d", name))
-    .find((path) => existsSync(path));
-  return own ? [`Dir::Etc::sourcelist=${own}`, "Dir::Etc::sourceparts=-"] : [];
 }
 
 function whatToDo(reason?: string): string {

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Connection } from "../connection/connection.ts";
 import { nodeEnvironment } from "../connection/node-environment.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import type { Certificate } from "./certificate.ts";
 import { environmentFor, type ServerBinary } from "./server-binary.ts";
 
 const HOST = "127.0.0.1";
@@ -53,6 +54,14 @@ export class ServerHerd {
   }
 }
 
+/** What the servers of one cluster have in common. */
+export interface ServerSettings {
+  readonly binary: ServerBinary;
+  readonly args: readonly string[];
+  /** Present for TLS, to clients and among the servers. */
+  readonly certificate: Certificate | undefined;
+}
+
 /** One server process in cluster mode, on a free loopback port. */
 export class ServerProcess {
   readonly host = HOST;
@@ -61,10 +70,12 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #exited: Promise<void>;
   readonly #log: string;
+  readonly #certificate: Certificate | undefined;
   #alive = true;
 
-  private constructor(port: number, child: ChildProcess, log: string) {
+  private constructor(port: number, child: ChildProcess, log: string, certificate: Certificate | undefined) {
     this.port = port;
+    this.#certificate = certificate;
     this.pid = child.pid as number;
     this.#child = child;
     this.#log = log;
@@ -76,13 +87,14 @@ export class ServerProcess {
     });
   }
 
-  static async start(herd: ServerHerd, binary: ServerBinary, args: readonly string[]): Promise<ServerProcess> {
+  static async start(herd: ServerHerd, { binary, args, certificate }: ServerSettings): Promise<ServerProcess> {
     const port = await freePort();
     const folder = join(herd.folder, String(port));
     await mkdir(folder);
     const log = join(folder, "server.log");
     const out = openSync(log, "a");
-    const own = ["--port", String(port), "--bind", HOST, "--dir", folder, "--save", "", "--appendonly", "no"];
+    const ports = certificate ? await tlsArguments(folder, port, certificate) : ["--port", String(port)];
+    const own = [...ports, "--bind", HOST, "--dir", folder, "--save", "", "--appendonly", "no"];
     const cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"];
     const child = spawn(binary.path, [...own, ...cluster, ...args], {
       cwd: folder,
@@ -96,7 +108,7 @@ export class ServerProcess {
     }
     child.unref();
     herd.watch(child.pid as number);
-    const server = new ServerProcess(port, child, log);
+    const server = new ServerProcess(port, child, log, certificate);
     await server.#ready();
     return server;
   }
@@ -134,7 +146,7 @@ export class ServerProcess {
   #connect(): Promise<Connection> {
     return Connection.open({
       address: this.address,
-      endpoint: { host: this.host, port: this.port },
+      endpoint: { host: this.host, port: this.port, tls: this.#certificate && { ca: this.#certificate.cert } },
       environment: nodeEnvironment,
       connectTimeoutMs: START_TIMEOUT_MS,
       connectionName: undefined,
@@ -160,6 +172,17 @@ export class ServerProcess {
       }
     }
   }
+}
+
+/** TLS in place of the plain port. Clients need no certificate of their own. */
+async function tlsArguments(folder: string, port: number, { key, cert }: Certificate): Promise<string[]> {
+  const [keyFile, certFile] = [join(folder, "tls.key"), join(folder, "tls.crt")];
+  await Promise.all([writeFile(keyFile, key, { mode: 0o600 }), writeFile(certFile, cert)]);
+  return [
+    ...["--port", "0", "--tls-port", String(port), "--tls-cluster", "yes", "--tls-replication", "yes"],
+    ...["--tls-key-file", keyFile, "--tls-cert-file", certFile, "--tls-ca-cert-file", certFile],
+    ...["--tls-auth-clients", "no"],
+  ];
 }
 
 /** A port that is free together with its bus port. */

@@ -1,5 +1,7 @@
-import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import { selfSignedCertificate } from "./certificate.ts";
+import { form, idOf, isPrimary, replicate, settled, until } from "./form-cluster.ts";
+import { type MoveSlots, moveInOneStep, moveKeyByKey } from "./move-slots.ts";
 import { findServer } from "./server-binary.ts";
 import { ServerHerd, ServerProcess } from "./server-process.ts";
 
@@ -13,37 +15,35 @@ export interface ClusterOptions {
   readonly server?: string;
   /** More arguments for every server, such as `["--cluster-node-timeout", "5000"]`. */
   readonly args?: readonly string[];
-}
-
-/** What `moveSlots` takes. */
-export interface MoveSlots {
-  readonly slots: readonly number[];
-  /** Address of the primary that gets them. */
-  readonly to: string;
   /**
-   * Milliseconds to wait after each key.
-   * @default 0
+   * TLS in place of plain TCP, with a certificate made for this cluster: see `connectOptions`.
+   * @default false, or true when `SLOTWIRE_TLS` is 1
    */
-  readonly pause?: number;
+  readonly tls?: boolean;
 }
 
-const SETTLE_TIMEOUT_MS = 30_000;
-const POLL_MS = 25;
+/** Where a cluster is, as options of `connect`. */
+export interface ConnectTo {
+  readonly nodes: readonly string[];
+  /** False without TLS; otherwise who vouches for the servers. */
+  readonly tls: false | { readonly ca: string };
+}
 
 /**
  * Starts a real cluster on free loopback ports, for tests and for looking at one. The servers end with `stop()`, and
  * with this process, however that ends.
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<LocalCluster> {
-  const { primaries = 3, replicasPerPrimary = 0, server, args = [] } = options;
+  const { primaries = 3, replicasPerPrimary = 0, server, args = [], tls = process.env.SLOTWIRE_TLS === "1" } = options;
   const binary = await findServer(server);
+  const certificate = tls ? selfSignedCertificate() : undefined;
   const herd = new ServerHerd();
   try {
     const total = primaries * (1 + replicasPerPrimary);
-    const start = () => ServerProcess.start(herd, binary, args);
+    const start = () => ServerProcess.start(herd, { binary, args, certificate });
     const servers = await Promise.all(Array.from({ length: total }, start));
     await form(servers, primaries);
-    return new LocalCluster(herd, servers, start, binary.version);
+    return new LocalCluster(herd, servers, start, binary.version, certificate?.cert);
   } catch (error) {
     await herd.release();
     throw error;
@@ -57,19 +57,32 @@ export class LocalCluster {
   readonly #herd: ServerHerd;
   readonly #servers: ServerProcess[];
   readonly #start: () => Promise<ServerProcess>;
+  readonly #authority: string | undefined;
   #stopped: Promise<void> | undefined;
 
   /** @internal */
-  constructor(herd: ServerHerd, servers: ServerProcess[], start: () => Promise<ServerProcess>, version: string) {
+  constructor(
+    herd: ServerHerd,
+    servers: ServerProcess[],
+    start: () => Promise<ServerProcess>,
+    version: string,
+    authority: string | undefined,
+  ) {
     this.#herd = herd;
     this.#servers = servers;
     this.#start = start;
     this.version = version;
+    this.#authority = authority;
   }
 
   /** Addresses of all servers that run, for `connect`. */
   get nodes(): string[] {
     return this.#alive.map(({ address }) => address);
+  }
+
+  /** For `connect`, with TLS or without: `connect({ ...cluster.connectOptions, scripts })`. */
+  get connectOptions(): ConnectTo {
+    return { nodes: this.nodes, tls: this.#authority !== undefined && { ca: this.#authority } };
   }
 
   /** Process ids by address, of servers that run. */
@@ -97,26 +110,21 @@ export class LocalCluster {
     await replicate(this.#server(address), await idOf(this.#server(primary)));
   }
 
-  /** Moves slots to a primary, live: key by key, the way resharding tools do. */
-  async moveSlots({ slots, to, pause = 0 }: MoveSlots): Promise<void> {
+  /** Moves slots to a primary, live: key by key, the way resharding tools do, or in one step where the servers can. */
+  async moveSlots({ slots, to, pause = 0, atomic = false }: MoveSlots): Promise<void> {
     const target = this.#server(to);
-    const targetId = await idOf(target);
+    if (atomic) {
+      const owners = await Promise.all(slots.map((slot) => this.#ownerOf(slot)));
+      for (const source of new Set(owners)) {
+        if (source === target) continue;
+        const its = slots.filter((_, index) => owners[index] === source);
+        await moveInOneStep(its, source, target, this.#alive);
+      }
+      return;
+    }
     for (const slot of slots) {
       const source = await this.#ownerOf(slot);
-      if (source === target) continue;
-      await target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", await idOf(source));
-      await source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", targetId);
-      for (;;) {
-        const keys = (await source.command("CLUSTER", "GETKEYSINSLOT", slot, 1)) as string[];
-        if (keys.length === 0) break;
-        await source.command("MIGRATE", target.host, target.port, keys[0] as string, 0, 5000);
-        if (pause > 0) await sleep(pause);
-      }
-      // The new owner first: it would otherwise refuse what the old one sends to it.
-      const others = this.#alive.filter((server) => server !== target && server !== source);
-      for (const server of [target, source, ...others]) {
-        if (await isPrimary(server)) await server.command("CLUSTER", "SETSLOT", slot, "NODE", targetId);
-      }
+      if (source !== target) await moveKeyByKey(slot, source, target, this.#alive, pause);
     }
   }
 
@@ -178,80 +186,4 @@ export class LocalCluster {
     if (range === undefined) throw new Error(`Nobody owns slot ${slot}.`);
     return this.#server(`${range[2][0]}:${range[2][1]}`);
   }
-}
-
-/** Gives slots to the first `primaries` servers, joins all, and makes the others their replicas in turn. */
-async function form(servers: readonly ServerProcess[], primaries: number): Promise<void> {
-  const [first, ...others] = servers as [ServerProcess, ...ServerProcess[]];
-  await Promise.all(
-    servers.slice(0, primaries).map(async (server, index) => {
-      await server.command("CLUSTER", "SET-CONFIG-EPOCH", index + 1);
-      const start = Math.floor((index * SLOT_COUNT) / primaries);
-      const end = Math.floor(((index + 1) * SLOT_COUNT) / primaries);
-      const slots = Array.from({ length: end - start }, (_, offset) => start + offset);
-      await server.command("CLUSTER", "ADDSLOTS", ...slots);
-    }),
-  );
-  for (const server of others) await first.command("CLUSTER", "MEET", server.host, server.port);
-  await settled(servers);
-  await Promise.all(
-    servers.slice(primaries).map(async (replica, index) => {
-      const primary = servers[index % primaries] as ServerProcess;
-      await replicate(replica, await idOf(primary));
-    }),
-  );
-  await settled(servers);
-}
-
-async function replicate(replica: ServerProcess, primaryId: string): Promise<void> {
-  await replica.command("CLUSTER", "REPLICATE", primaryId);
-  await until(
-    async () => String(await replica.command("INFO", "replication")).includes("master_link_status:up"),
-    `${replica.address} to be in step with its primary`,
-  );
-}
-
-/** Every server knows every other, agrees on the slots, and finds the cluster well. */
-async function settled(servers: readonly ServerProcess[]): Promise<void> {
-  await until(async () => {
-    const views = await Promise.all(
-      servers.map(async (server) => {
-        const [info, nodes] = await Promise.all([
-          server.command("CLUSTER", "INFO"),
-          server.command("CLUSTER", "NODES"),
-        ]);
-        if (!String(info).includes("cluster_state:ok")) return undefined;
-        const lines = String(nodes)
-          .split("\n")
-          .filter((line) => line !== "" && !/handshake|fail/.test(line));
-        if (lines.length < servers.length) return undefined;
-        const view = lines.map((line) => {
-          const [id, , flags, , , , , , ...slots] = line.split(" ");
-          return [id, /master|slave/.exec(flags ?? "")?.[0], slots.filter((slot) => !slot.startsWith("["))].join(" ");
-        });
-        return view.sort().join("\n");
-      }),
-    );
-    return views[0] !== undefined && views.every((view) => view === views[0]);
-  }, "the cluster to agree");
-}
-
-async function isPrimary(server: ServerProcess): Promise<boolean> {
-  return ((await server.command("ROLE")) as Reply[])[0] === "master";
-}
-
-async function idOf(server: ServerProcess): Promise<string> {
-  return (await server.command("CLUSTER", "MYID")) as string;
-}
-
-async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + SETTLE_TIMEOUT_MS;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`Waited ${SETTLE_TIMEOUT_MS} ms in vain for ${what}.`);
-    await sleep(POLL_MS);
-  }
-}
-
-function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

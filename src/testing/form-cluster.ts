@@ -1,0 +1,82 @@
+import { SLOT_COUNT } from "../protocol/hash-slot.ts";
+import type { Reply } from "../protocol/reply.ts";
+import type { ServerProcess } from "./server-process.ts";
+
+const SETTLE_TIMEOUT_MS = 30_000;
+const POLL_MS = 25;
+
+/** Gives slots to the first `primaries` servers, joins all, and makes the others their replicas in turn. */
+export async function form(servers: readonly ServerProcess[], primaries: number): Promise<void> {
+  const [first, ...others] = servers as [ServerProcess, ...ServerProcess[]];
+  await Promise.all(
+    servers.slice(0, primaries).map(async (server, index) => {
+      await server.command("CLUSTER", "SET-CONFIG-EPOCH", index + 1);
+      const start = Math.floor((index * SLOT_COUNT) / primaries);
+      const end = Math.floor(((index + 1) * SLOT_COUNT) / primaries);
+      const slots = Array.from({ length: end - start }, (_, offset) => start + offset);
+      await server.command("CLUSTER", "ADDSLOTS", ...slots);
+    }),
+  );
+  for (const server of others) await first.command("CLUSTER", "MEET", server.host, server.port);
+  await settled(servers);
+  await Promise.all(
+    servers.slice(primaries).map(async (replica, index) => {
+      const primary = servers[index % primaries] as ServerProcess;
+      await replicate(replica, await idOf(primary));
+    }),
+  );
+  await settled(servers);
+}
+
+export async function replicate(replica: ServerProcess, primaryId: string): Promise<void> {
+  await replica.command("CLUSTER", "REPLICATE", primaryId);
+  await until(
+    async () => String(await replica.command("INFO", "replication")).includes("master_link_status:up"),
+    `${replica.address} to be in step with its primary`,
+  );
+}
+
+/** Every server knows every other, agrees on the slots, and finds the cluster well. */
+export async function settled(servers: readonly ServerProcess[]): Promise<void> {
+  await until(async () => {
+    const views = await Promise.all(
+      servers.map(async (server) => {
+        const [info, nodes] = await Promise.all([
+          server.command("CLUSTER", "INFO"),
+          server.command("CLUSTER", "NODES"),
+        ]);
+        if (!String(info).includes("cluster_state:ok")) return undefined;
+        const lines = String(nodes)
+          .split("\n")
+          .filter((line) => line !== "" && !/handshake|fail/.test(line));
+        if (lines.length < servers.length) return undefined;
+        const view = lines.map((line) => {
+          const [id, , flags, , , , , , ...slots] = line.split(" ");
+          return [id, /master|slave/.exec(flags ?? "")?.[0], slots.filter((slot) => !slot.startsWith("["))].join(" ");
+        });
+        return view.sort().join("\n");
+      }),
+    );
+    return views[0] !== undefined && views.every((view) => view === views[0]);
+  }, "the cluster to agree");
+}
+
+export async function isPrimary(server: ServerProcess): Promise<boolean> {
+  return ((await server.command("ROLE")) as Reply[])[0] === "master";
+}
+
+export async function idOf(server: ServerProcess): Promise<string> {
+  return (await server.command("CLUSTER", "MYID")) as string;
+}
+
+export async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
+  const deadline = Date.now() + SETTLE_TIMEOUT_MS;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`Waited ${SETTLE_TIMEOUT_MS} ms in vain for ${what}.`);
+    await sleep(POLL_MS);
+  }
+}
+
+export function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

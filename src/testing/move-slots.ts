@@ -1,0 +1,78 @@
+import type { Reply } from "../protocol/reply.ts";
+import { idOf, isPrimary, settled, sleep, until } from "./form-cluster.ts";
+import type { ServerProcess } from "./server-process.ts";
+
+/** What `moveSlots` takes. */
+export interface MoveSlots {
+  readonly slots: readonly number[];
+  /** Address of the primary that gets them. */
+  readonly to: string;
+  /**
+   * Milliseconds to wait after each key.
+   * @default 0
+   */
+  readonly pause?: number;
+  /**
+   * All slots of a node in one step, by CLUSTER MIGRATESLOTS: Valkey 9 on.
+   * @default false
+   */
+  readonly atomic?: boolean;
+}
+
+/** The way resharding tools do it: clients meet ASK and TRYAGAIN meanwhile. */
+export async function moveKeyByKey(
+  slot: number,
+  source: ServerProcess,
+  target: ServerProcess,
+  all: readonly ServerProcess[],
+  pauseMs: number,
+): Promise<void> {
+  const targetId = await idOf(target);
+  await target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", await idOf(source));
+  await source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", targetId);
+  for (;;) {
+    const keys = (await source.command("CLUSTER", "GETKEYSINSLOT", slot, 1)) as string[];
+    if (keys.length === 0) break;
+    await source.command("MIGRATE", target.host, target.port, keys[0] as string, 0, 5000);
+    if (pauseMs > 0) await sleep(pauseMs);
+  }
+  // The new owner first: it would otherwise refuse what the old one sends to it.
+  const others = all.filter((server) => server !== target && server !== source);
+  for (const server of [target, source, ...others]) {
+    if (await isPrimary(server)) await server.command("CLUSTER", "SETSLOT", slot, "NODE", targetId);
+  }
+}
+
+/** The servers copy the slots and hand them over at once: clients meet nothing but MOVED. */
+export async function moveInOneStep(
+  slots: readonly number[],
+  source: ServerProcess,
+  target: ServerProcess,
+  all: readonly ServerProcess[],
+): Promise<void> {
+  const earlier = new Set((await migrationsOf(source)).map(({ name }) => name));
+  const ranges = slots.flatMap((slot) => [slot, slot]);
+  await source.command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", ...ranges, "NODE", await idOf(target));
+  await until(async () => {
+    const migration = (await migrationsOf(source)).find(({ name }) => !earlier.has(name));
+    if (migration?.state === "failed" || migration?.state === "cancelled") {
+      throw new Error(`The slots were not moved to ${target.address}: ${migration.message || migration.state}.`);
+    }
+    return migration?.state === "success";
+  }, `the slots to be moved to ${target.address}`);
+  await settled(all);
+}
+
+interface Migration {
+  readonly name?: string;
+  readonly state?: string;
+  readonly message?: string;
+}
+
+async function migrationsOf(server: ServerProcess): Promise<Migration[]> {
+  const replies = (await server.command("CLUSTER", "GETSLOTMIGRATIONS")) as Reply[][];
+  return replies.map((fields) => {
+    const entries = fields.flatMap((field, index) => (index % 2 === 0 ? [[field, fields[index + 1]]] : []));
+    return Object.fromEntries(entries) as Migration;
+  });
+}

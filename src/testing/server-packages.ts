@@ -1,0 +1,110 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** Long enough for a slow mirror. */
+export const FETCH_TIMEOUT_MS = 180_000;
+const APT_GET = "/usr/bin/apt-get";
+const DPKG_DEB = "/usr/bin/dpkg-deb";
+const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const SETTINGS = { timeout: FETCH_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 };
+
+/** Whether this machine has what fetches and unpacks packages. */
+export function hasPackages(): boolean {
+  return existsSync(APT_GET) && existsSync(DPKG_DEB);
+}
+
+/**
+ * Unpacks packages into `target`, with those they depend on, and installs nothing. Lists and caches are of our own, so
+ * that neither root nor an up-to-date system is needed.
+ *
+ * @param target    A folder that is replaced. Work is done beside it.
+ * @param packages  Alternatives, best first, each with what goes with it.
+ * @param suites    Suites of Debian to take them from, the first preferred; then all libraries are unpacked, libc too.
+ *                  Default: the machine's own sources, and only libraries that it does not have.
+ */
+export async function unpackPackages(
+  target: string,
+  packages: readonly (readonly string[])[],
+  suites?: readonly string[],
+): Promise<void> {
+  const work = await mkdtemp(`${target}-`);
+  try {
+    await mkdir(join(work, "lists", "partial"), { recursive: true });
+    await mkdir(join(work, "archives", "partial"), { recursive: true });
+    const options = [
+      `Dir::State::lists=${join(work, "lists")}`,
+      `Dir::Cache=${work}`,
+      `Dir::Cache::archives=${join(work, "archives")}`,
+      "Debug::NoLocking=true",
+      "APT::Sandbox::User=root",
+      "Acquire::Languages=none",
+      "Acquire::http::Timeout=20",
+      "Acquire::https::Timeout=20",
+      ...(suites === undefined ? distributionSources() : await suiteSources(work, suites)),
+    ].flatMap((option) => ["-o", option]);
+    // One source that does not answer is no reason to give up: what is missing shows when the packages are asked for.
+    await run(APT_GET, [...options, "update", "-qq"], SETTINGS).catch(() => {});
+    await download([...options, ...(suites === undefined ? [] : ["-t", suites[0] as string])], packages);
+    const unpacked = join(work, "root");
+    await mkdir(unpacked);
+    for (const file of await readdir(join(work, "archives"))) {
+      if (file.endsWith(".deb")) await run(DPKG_DEB, ["-x", join(work, "archives", file), unpacked], SETTINGS);
+    }
+    await rm(target, { recursive: true, force: true });
+    await rename(unpacked, target);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function download(options: readonly string[], packages: readonly (readonly string[])[]): Promise<void> {
+  const install = ["install", "--download-only", "-y", "-qq", "--no-install-recommends"];
+  let failure: unknown = new Error("no package was named");
+  for (const names of packages) {
+    try {
+      await run(APT_GET, [...options, ...install, ...names], SETTINGS);
+      return;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** Only the distribution's own sources, where they stand in a file of their own: others may be slow or closed. */
+function distributionSources(): string[] {
+  const own = sourcesFile();
+  return own ? [`Dir::Etc::sourcelist=${own}`, "Dir::Etc::sourceparts=-"] : [];
+}
+
+function sourcesFile(): string | undefined {
+  return ["debian.sources", "ubuntu.sources"]
+    .map((name) => join("/etc/apt/sources.list.d", name))
+    .find((path) => existsSync(path));
+}
+
+/** Other suites from the machine's mirror, and a system on which nothing is installed, so that nothing is left out. */
+async function suiteSources(work: string, suites: readonly string[]): Promise<string[]> {
+  if (!existsSync(KEYRING)) throw new Error(`${KEYRING} is not there, which proves Debian's packages`);
+  const own = sourcesFile();
+  const mirror = own && /^URIs:\s*(\S*debian\S*)/m.exec(await readFile(own, "utf8"))?.[1];
+  const list = suites.map(
+    (suite) => `deb [signed-by=${KEYRING}] ${mirror ?? "http://deb.debian.org/debian"} ${suite} main`,
+  );
+  await writeFile(join(work, "sources.list"), `${list.join("\n")}\n`);
+  await writeFile(join(work, "status"), "");
+  for (const folder of ["apt.conf.d", "preferences.d", "sources.list.d"])
+    await mkdir(join(work, "etc", folder), { recursive: true });
+  return [
+    `Dir::Etc=${join(work, "etc")}`,
+    `Dir::Etc::sourcelist=${join(work, "sources.list")}`,
+    "Dir::Etc::sourceparts=-",
+    `Dir::State=${work}`,
+    `Dir::State::status=${join(work, "status")}`,
+  ];
+}
