@@ -48,6 +48,10 @@ export class Connection implements ReplySink {
   readonly address: string;
   /** Written, and not answered yet. */
   readonly inFlight = new Ring<Request>();
+  /** How often bytes have come. */
+  received = 0;
+  /** Milliseconds that opening and logging in took: some round trips. */
+  openedInMs = 0;
   /** Called once, when the socket is gone or given up. */
   onClosed: (cause: Error) => void = () => {};
   /** Called when a socket that was full can take more. */
@@ -100,6 +104,7 @@ export class Connection implements ReplySink {
     const connection = new Connection(settings);
     onCreated?.(connection);
     const { clock } = settings.environment;
+    const started = clock.now();
     const timer: Timer = clock.setTimer(() => {
       const stage = connection.#state === "opening" ? "no connection" : "no answer to the handshake";
       connection.close(new Error(`${stage} within ${settings.connectTimeoutMs} ms`));
@@ -110,6 +115,7 @@ export class Connection implements ReplySink {
         connection.#gone,
       ]);
       await connection.#handshake(login, settings);
+      connection.openedInMs = clock.now() - started;
       return connection;
     } catch (error) {
       connection.close(error as Error);
@@ -202,6 +208,7 @@ export class Connection implements ReplySink {
 
   #receive(bytes: Buffer): void {
     if (this.#state === "closed") return;
+    this.received++;
     try {
       this.#decoder.push(bytes);
       if (this.inFlight.size === 0) this.onIdle();

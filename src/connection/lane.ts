@@ -4,6 +4,7 @@ import { type BackoffRange, backoffMs } from "./backoff.ts";
 import { Connection, type ConnectionSettings, CredentialsError } from "./connection.ts";
 import type { Request } from "./request.ts";
 import { Ring } from "./ring.ts";
+import { Watchdog } from "./watchdog.ts";
 
 const RECONNECT: BackoffRange = { firstMs: 20, mostMs: 500 };
 /** Wrong credentials do not get right by asking often. */
@@ -25,6 +26,8 @@ export interface LaneEvents {
  * queued here, in order.
  *
  *   connecting --open, prepared--> ready --lost--> waiting --backoff--> connecting ...      any --close--> closed
+ *                                  |  ^
+ *                    node is silent'--'speaks again: what is queued is held meanwhile, and can be taken elsewhere
  */
 export class Lane {
   readonly #settings: ConnectionSettings;
@@ -35,6 +38,10 @@ export class Lane {
   #state: "connecting" | "ready" | "waiting" | "closed" = "connecting";
   /** Defined exactly while `ready`. */
   #connection: Connection | undefined;
+  /** Watches `#connection`. */
+  #watchdog: Watchdog | undefined;
+  /** The node answers nobody: nothing is written to it. */
+  #silent = false;
   /** Being opened or prepared. */
   #upcoming: Connection | undefined;
   /** Replaced, and open until their last replies have come. */
@@ -53,7 +60,7 @@ export class Lane {
   }
 
   get ready(): boolean {
-    return this.#connection !== undefined;
+    return this.#connection !== undefined && !this.#silent;
   }
 
   /** Requests queued or in flight. */
@@ -76,7 +83,7 @@ export class Lane {
     }
     this.#queue.push(request);
     this.#queuedBytes += request.frame.length;
-    if (!this.#flushScheduled && this.#connection !== undefined) this.#scheduleFlush();
+    if (!this.#flushScheduled && this.#connection !== undefined && !this.#silent) this.#scheduleFlush();
   }
 
   /** The next request to write; the queue as `Connection.writeFrom` sees it. */
@@ -109,7 +116,7 @@ export class Lane {
   replaceConnection(): void {
     const old = this.#connection;
     if (old === undefined) return;
-    this.#connection = undefined;
+    this.#letGo();
     this.#state = "connecting";
     this.#retire(old);
     void this.#connect();
@@ -129,7 +136,7 @@ export class Lane {
     this.#state = "closed";
     this.#retry?.cancel();
     const connection = this.#connection;
-    this.#connection = undefined;
+    this.#letGo();
     this.cause = cause;
     connection?.close(cause);
     this.#upcoming?.close(cause);
@@ -163,6 +170,11 @@ export class Lane {
     this.#attempt = 0;
     this.cause = undefined;
     this.#connection = connection;
+    this.#watchdog = new Watchdog(connection, this.#settings, {
+      onHalfOpen: (why) => connection.close(why),
+      onSilent: (why) => this.#fallSilent(why),
+      onSpeaking: () => this.#speakAgain(),
+    });
     connection.onClosed = (cause) => this.#lost(cause);
     connection.onWritable = () => this.#scheduleFlush();
     this.#events.onUp();
@@ -187,8 +199,30 @@ export class Lane {
   }
 
   #lost(cause: Error): void {
-    this.#connection = undefined;
+    this.#letGo();
     this.#failed(cause);
+  }
+
+  #letGo(): void {
+    this.#connection = undefined;
+    this.#watchdog?.end();
+    this.#watchdog = undefined;
+    this.#silent = false;
+  }
+
+  #fallSilent(cause: Error): void {
+    this.#silent = true;
+    this.cause = cause;
+    // What only reads has other nodes to go to, and may be sent again.
+    if (this.#settings.readOnly) this.#connection?.close(cause);
+    else this.#events.onDown(cause);
+  }
+
+  #speakAgain(): void {
+    this.#silent = false;
+    this.cause = undefined;
+    this.#events.onUp();
+    this.#scheduleFlush();
   }
 
   #failed(cause: Error): void {
@@ -232,6 +266,9 @@ export class Lane {
 
   readonly #flush = (): void => {
     this.#flushScheduled = false;
-    this.#connection?.writeFrom(this);
+    const connection = this.#connection;
+    if (connection === undefined || this.#silent) return;
+    connection.writeFrom(this);
+    if (connection.inFlight.size > 0) this.#watchdog?.watch();
   };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { type Cluster, connect, defineScript } from "../../src/index.ts";
+import { type Cluster, connect, defineScript, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { commandStats, resetStats } from "../support/command-stats.ts";
 import { setScript } from "../support/scripts.ts";
@@ -18,7 +18,7 @@ describe("readFrom", () => {
   const keys = Array.from({ length: 60 }, (_, index) => `read:${index}`);
   before(async () => {
     cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
-    client = await connect({ nodes: cluster.nodes, scripts: [getScript, setScript], readFrom: "replica" });
+    client = await connect({ ...cluster.connectOptions, scripts: [getScript, setScript], readFrom: "replica" });
     for (const key of keys) await client.run(setScript, [key], [key]);
     await client.command("WAIT", 1, 1000).catch(() => {});
     await Promise.all(keys.map((key) => eventually(() => client.command("GET", key), key)));
@@ -73,6 +73,29 @@ describe("readFrom", () => {
     assert.equal(await calls("primary", "evalsha_ro"), 0);
   });
 
+  it("a frozen replica is passed over within the deadline, and other reads do not wait for it", async () => {
+    const frozen = client.topology.nodes.find(({ role }) => role === "replica");
+    assert.ok(frozen?.primary);
+    const [own, others] = [keys, keys].map((all, which) =>
+      all.filter((key) => (client.topology.primaryOf(slotOf(key))?.address === frozen.primary) === (which === 0)),
+    ) as [string[], string[]];
+    assert.ok(own.length > 0 && others.length > 0);
+    await cluster.pause(frozen.address);
+    try {
+      const start = performance.now();
+      const reading = Promise.all(own.map((key) => client.run(getScript, [key])));
+      assert.deepEqual(await Promise.all(others.map((key) => client.run(getScript, [key]))), others);
+      assert.ok(performance.now() - start < 250, "other shards' reads waited");
+      assert.deepEqual(await reading, own);
+      assert.ok(performance.now() - start < 2000, `took ${performance.now() - start} ms`);
+      const again = performance.now();
+      assert.deepEqual(await Promise.all(own.map((key) => client.run(getScript, [key]))), own);
+      assert.ok(performance.now() - again < 250, "the replica was tried again");
+    } finally {
+      await cluster.resume(frozen.address);
+    }
+  });
+
   it("works through a failover, and takes the primary when no replica is left", async () => {
     const replica = client.topology.nodes.find(({ role }) => role === "replica");
     assert.ok(replica?.primary);
@@ -95,7 +118,7 @@ describe("readFrom", () => {
       message: /readFrom is "slave"; accepted are "primary", "replica" and "any"/,
     };
     assert.throws(() => client.with({ readFrom: "slave" as never }), error);
-    await assert.rejects(connect({ nodes: cluster.nodes, readFrom: "slave" as never }), error);
+    await assert.rejects(connect({ ...cluster.connectOptions, readFrom: "slave" as never }), error);
   });
 });
 
