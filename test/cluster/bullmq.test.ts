@@ -87,7 +87,7 @@ describe("BullMQ's scripts, from their files", () => {
   let queues: TestQueue[];
   before(async () => {
     cluster = await startCluster({ primaries: 3 });
-    client = await connect({ nodes: cluster.nodes, scripts });
+    client = await connect({ ...cluster.connectOptions, scripts });
     const tags = client.topology.ranges.map(({ start }) => keyForSlot(start));
     assert.equal(new Set(tags.map((tag) => client.topology.primaryOf(slotOf(tag))?.address)).size, 3);
     queues = tags.map((tag) => new TestQueue(client, `bull:{${tag}}:`));

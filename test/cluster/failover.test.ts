@@ -14,7 +14,7 @@ describe("failover", () => {
   let client: Cluster;
   before(async () => {
     cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
-    client = await connect({ nodes: cluster.nodes, scripts: [incrScript], commandTimeout: 15_000 });
+    client = await connect({ ...cluster.connectOptions, scripts: [incrScript], commandTimeout: 15_000 });
   });
   after(async () => {
     client?.destroy();

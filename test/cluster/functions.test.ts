@@ -38,7 +38,7 @@ describe("a library of functions", () => {
   const keys = Array.from({ length: 30 }, (_, index) => keyForSlot(index * 500));
   before(async () => {
     cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
-    client = await connect({ nodes: cluster.nodes, scripts: [counters] });
+    client = await connect({ ...cluster.connectOptions, scripts: [counters] });
     isTooOld = /v=[0-6]\./.test(cluster.version);
   });
   after(async () => {
@@ -115,7 +115,7 @@ describe("a library of functions", () => {
   it("is replaced by preload when its source changed, and left alone when another client replaced it since", async (test) => {
     if (isTooOld) return test.skip("no functions here");
     const doubling = libraryOf(2);
-    const other = await connect({ nodes: cluster.nodes, scripts: [doubling] });
+    const other = await connect({ ...cluster.connectOptions, scripts: [doubling] });
     const key = keyForSlot(7);
     assert.equal(await other.run(doubling.functions.add, [key], [5]), 10);
     await client.refreshTopology();

@@ -19,7 +19,7 @@ describe("a script that fails says where", () => {
   let client: Cluster;
   before(async () => {
     cluster = await startCluster({ primaries: 3 });
-    client = await connect({ nodes: cluster.nodes });
+    client = await connect({ ...cluster.connectOptions });
   });
   after(async () => {
     client?.destroy();

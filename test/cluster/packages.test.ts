@@ -14,7 +14,7 @@ describe("on a cluster without any script", () => {
   });
   beforeEach(async () => {
     await cluster.flushScripts();
-    client = await connect({ nodes: cluster.nodes });
+    client = await connect({ ...cluster.connectOptions });
   });
   afterEach(() => client.destroy());
   after(() => cluster?.stop());

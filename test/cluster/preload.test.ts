@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type Cluster, connect, defineScript, ReplyError, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
-import { commandStats, resetStats } from "../support/command-stats.ts";
+import { commandStats, counts, resetStats } from "../support/command-stats.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 import { randomKeys } from "../support/random-keys.ts";
 import { incrScript, setScript } from "../support/scripts.ts";
@@ -20,14 +20,14 @@ describe("a cluster of 3 primaries and 3 replicas", () => {
   let client: Cluster;
   before(async () => {
     cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
-    client = await connect({ nodes: cluster.nodes, scripts });
+    client = await connect({ ...cluster.connectOptions, scripts });
   });
   after(async () => {
     client?.destroy();
     await cluster?.stop();
   });
 
-  it("has all 20 scripts on all six nodes when connect resolves, and 10,000 runs see no NOSCRIPT and no EVAL", async () => {
+  it("has all 20 scripts on all six nodes when connect resolves, and 10,000 runs see no NOSCRIPT and no EVAL", async (test) => {
     assert.equal(cluster.nodes.length, 6);
     for (const address of cluster.nodes) {
       const exists = await cluster.command(address, "SCRIPT", "EXISTS", ...scripts.map(({ sha }) => sha));
@@ -40,18 +40,19 @@ describe("a cluster of 3 primaries and 3 replicas", () => {
     });
     const replies = await Promise.all(calls);
     for (const [index, reply] of replies.entries()) assert.equal(reply, index % scripts.length);
+    const [hasFailures, hasSubcommands] = [counts("failures", test, cluster), counts("subcommands", test, cluster)];
     let runs = 0;
     for (const address of cluster.nodes) {
       const stat = await commandStats(cluster, address);
       runs += stat("evalsha").calls;
-      assert.equal(stat("evalsha").failed, 0, address);
       assert.equal(stat("eval").calls, 0, address);
-      assert.equal(stat("script|load").calls, 0, address);
+      if (hasFailures) assert.equal(stat("evalsha").failed, 0, address);
+      if (hasSubcommands) assert.equal(stat("script|load").calls, 0, address);
     }
     assert.equal(runs, 10_000);
   });
 
-  it("serves 1,000 calls in flight right after SCRIPT FLUSH on all nodes, with one load a node and script", async () => {
+  it("serves 1,000 calls in flight right after SCRIPT FLUSH on all nodes, with one load a node and script", async (test) => {
     await resetStats(cluster);
     await cluster.flushScripts();
     const pair = scripts.slice(0, 2);
@@ -75,19 +76,21 @@ describe("a cluster of 3 primaries and 3 replicas", () => {
     };
     while ((await missing()) > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
     assert.equal(await missing(), 0);
+    if (!counts("subcommands", test, cluster)) return;
     for (const address of cluster.nodes) {
       const stat = await commandStats(cluster, address);
       assert.equal(stat("script|load").calls, scripts.length, `${address}: one load a script and flush`);
     }
   });
 
-  it("refuses keys of two slots with their names, and sends nothing", async () => {
+  it("refuses keys of two slots with their names, and sends nothing", async (test) => {
     await resetStats(cluster);
     const two = defineScript({ name: "two", source: "return 1", numberOfKeys: 2 });
     await assert.rejects(client.run(two, ["foo", "bar"]), { code: "CROSSSLOT", outcome: "not-executed" });
+    const load = counts("subcommands", test, cluster) ? "script|load" : "script";
     for (const address of cluster.nodes) {
       const stat = await commandStats(cluster, address);
-      assert.equal(stat("evalsha").calls + stat("script|load").calls, 0);
+      assert.equal(stat("evalsha").calls + stat(load).calls, 0);
     }
   });
 
@@ -163,7 +166,12 @@ describe("a cluster of 3 primaries and 3 replicas", () => {
     }
     const source = "return {'acl', KEYS[1]}";
     const script = defineScript({ name: "acl", source, numberOfKeys: 1 });
-    const limited = await connect({ nodes: cluster.nodes, username: "noscript", password: "pw", scripts: [script] });
+    const limited = await connect({
+      ...cluster.connectOptions,
+      username: "noscript",
+      password: "pw",
+      scripts: [script],
+    });
     assert.ok(limited.scripts().every(({ failed }) => /NOPERM/.test(String(failed[0]?.cause.message))));
     const keys = Array.from({ length: 50 }, (_, index) => `acl:${index}`);
     assert.deepEqual(
@@ -171,10 +179,12 @@ describe("a cluster of 3 primaries and 3 replicas", () => {
       keys.map((key) => ["acl", key]),
     );
     limited.destroy();
-    const none = await connect({ nodes: cluster.nodes, username: "nothing", password: "pw", scripts: [script] });
+    const none = await connect({ ...cluster.connectOptions, username: "nothing", password: "pw", scripts: [script] });
     await assert.rejects(none.run(script, ["acl"]), { code: "REPLY", outcome: "not-executed", reply: /^NOPERM/ });
     none.destroy();
-    await assert.rejects(connect({ nodes: cluster.nodes, username: "noscript", password: "wrong" }), { code: "AUTH" });
+    await assert.rejects(connect({ ...cluster.connectOptions, username: "noscript", password: "wrong" }), {
+      code: "AUTH",
+    });
   });
 });
 
@@ -183,20 +193,21 @@ describe("scripts that others flush", () => {
   let client: Cluster;
   before(async () => {
     cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
-    client = await connect({ nodes: cluster.nodes, scripts });
+    client = await connect({ ...cluster.connectOptions, scripts });
   });
   after(async () => {
     client?.destroy();
     await cluster?.stop();
   });
 
-  it("are back after the next topology refresh, for one small question a node", async () => {
+  it("are back after the next topology refresh, for one small question a node", async (test) => {
+    const hasSubcommands = counts("subcommands", test, cluster);
     await cluster.flushScripts();
     await resetStats(cluster);
     await client.refreshTopology();
     for (const address of cluster.nodes) {
       const stat = await commandStats(cluster, address);
-      assert.equal(stat("script|load").calls, scripts.length, address);
+      if (hasSubcommands) assert.equal(stat("script|load").calls, scripts.length, address);
       const exists = await cluster.command(address, "SCRIPT", "EXISTS", ...scripts.map(({ sha }) => sha));
       assert.deepEqual(exists, new Array(scripts.length).fill(1), address);
     }
@@ -205,7 +216,9 @@ describe("scripts that others flush", () => {
     await client.refreshTopology();
     for (const address of cluster.nodes) {
       const stat = await commandStats(cluster, address);
-      assert.deepEqual([stat("script|exists").calls, stat("script|load").calls], [1, 0], address);
+      // Where SCRIPT is counted as a whole, the one question is the whole.
+      if (hasSubcommands) assert.deepEqual([stat("script|exists").calls, stat("script|load").calls], [1, 0], address);
+      else assert.equal(stat("script").calls, 1, address);
     }
   });
 });

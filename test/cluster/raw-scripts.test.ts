@@ -17,7 +17,7 @@ describe("SCRIPT and EVALSHA as plain commands", () => {
   beforeEach(async () => {
     client?.destroy();
     await cluster.flushScripts();
-    client = await connect({ nodes: cluster.nodes });
+    client = await connect({ ...cluster.connectOptions });
   });
   after(async () => {
     client?.destroy();
@@ -93,7 +93,7 @@ describe("commands for many nodes and slots", () => {
   let client: Cluster;
   before(async () => {
     cluster = await startCluster({ primaries: 3 });
-    client = await connect({ nodes: cluster.nodes });
+    client = await connect({ ...cluster.connectOptions });
   });
   after(async () => {
     client?.destroy();

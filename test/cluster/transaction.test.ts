@@ -19,7 +19,7 @@ describe("a transaction", () => {
   let client: Cluster;
   before(async () => {
     cluster = await startCluster({ primaries: 3 });
-    client = await connect({ nodes: cluster.nodes, scripts: [incrScript] });
+    client = await connect({ ...cluster.connectOptions, scripts: [incrScript] });
   });
   after(async () => {
     client?.destroy();

@@ -9,7 +9,7 @@ describe("a transaction that watches keys", () => {
   let client: Cluster;
   before(async () => {
     cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
-    client = await connect({ nodes: cluster.nodes, scripts: [incrScript], commandTimeout: 20_000 });
+    client = await connect({ ...cluster.connectOptions, scripts: [incrScript], commandTimeout: 20_000 });
   });
   after(async () => {
     client?.destroy();
@@ -130,7 +130,7 @@ describe("a transaction that watches keys", () => {
     const aborted = stuck(client.with({ signal: abort.signal }));
     setTimeout(() => abort.abort(), 20);
     await assert.rejects(aborted, { code: "ABORTED", outcome: "not-executed" });
-    const other = await connect({ nodes: cluster.nodes });
+    const other = await connect({ ...cluster.connectOptions });
     const closed = stuck(other);
     setTimeout(() => other.destroy(), 20);
     await assert.rejects(closed, { code: "CLOSED", outcome: "not-executed" });

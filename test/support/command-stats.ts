@@ -1,3 +1,4 @@
+import type { TestContext } from "node:test";
 import type { LocalCluster } from "../../src/testing/index.ts";
 
 /** How often a server was asked for a command, and how often it answered with an error, by its own count. */
@@ -18,6 +19,18 @@ export async function commandStats(cluster: LocalCluster, address: string): Prom
     });
   }
   return (command) => stats.get(command) ?? { calls: 0, failed: 0 };
+}
+
+/**
+ * Whether the server counts subcommands by themselves (`script|load`: Redis 7.0 on) or calls that failed or were refused
+ * (6.2 on). Where it does not, the test says what it leaves out.
+ */
+export function counts(what: "subcommands" | "failures", test: TestContext, cluster: LocalCluster): boolean {
+  const [, major, minor] = /v=(\d+)\.(\d+)/.exec(cluster.version) as unknown as [string, string, string];
+  const version = Number(major) + Number(minor) / 100;
+  const does = version >= { subcommands: 7, failures: 6.02 }[what];
+  if (!does) test.diagnostic(`left out: this server does not count ${what} (${test.name})`);
+  return does;
 }
 
 /** Sets the counts of all servers to 0. */
