@@ -108,18 +108,22 @@ export class Watchdog {
   /** What a second connection meets. */
   async #find(): Promise<"answers" | "busy" | "silent"> {
     const { clock } = this.#environment;
-    const limit = { ...this.#settings, connectTimeoutMs: this.#atLeast(PROBE_MS) };
-    const started = clock.now();
+    let isLate = false;
+    const limit = clock.setTimer(() => {
+      isLate = true;
+      this.#probe?.close(new Error("no answer"));
+    }, this.#atLeast(PROBE_MS));
     try {
-      const probe = await Connection.open(limit, (created) => {
+      const probe = await Connection.open(this.#settings, (created) => {
         this.#probe = created;
       });
       probe.close(new Error("answered"));
     } catch (error) {
-      const isBusy = error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy";
-      if (isBusy) return "busy";
-      // Refused at once, or answered by something else than PONG: whoever is there now is not behind our connection.
-      if (clock.now() - started >= limit.connectTimeoutMs) return "silent";
+      if (isLate) return "silent";
+      if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy") return "busy";
+      // Refused, or answered by something else than PONG: whoever is there now is not behind our connection.
+    } finally {
+      limit.cancel();
     }
     await new Promise<void>((resolve) => clock.setTimer(resolve, GRACE_MS));
     return "answers";
