@@ -108,13 +108,15 @@ export class Watchdog {
   /** What a second connection meets. */
   async #find(): Promise<"answers" | "busy" | "silent"> {
     const { clock } = this.#environment;
+    // The limit is ours, so that a timeout can be told from a refusal.
+    const settings = { ...this.#settings, connectTimeoutMs: 2 ** 31 - 1 };
     let isLate = false;
     const limit = clock.setTimer(() => {
       isLate = true;
       this.#probe?.close(new Error("no answer"));
     }, this.#atLeast(PROBE_MS));
     try {
-      const probe = await Connection.open(this.#settings, (created) => {
+      const probe = await Connection.open(settings, (created) => {
         this.#probe = created;
       });
       probe.close(new Error("answered"));
