@@ -1,0 +1,120 @@
+import { connect } from "../../src/index.ts";
+import { FakeCluster } from "../support/fake-cluster.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+import { CountedLoad, recordScript } from "./counted-load.ts";
+import { type Fault, finding } from "./fault.ts";
+import { pause, withShards } from "./shards.ts";
+
+const stopsReading: Fault = {
+  name: "stops-reading",
+  must: "server stops reading; 100,000 calls of 1 KiB: the bound holds, QUEUE_FULL at once and not-executed, memory at most 64 MB above the start",
+  cause: () =>
+    withShards({ commandTimeout: 1000 }, async ({ cluster, client, victim, own }) => {
+      await cluster.pause(victim);
+      const value = "x".repeat(1024);
+      const before = memory();
+      let most = 0;
+      let full = 0;
+      let wrong = 0;
+      const calls: Promise<void>[] = [];
+      for (let index = 0; index < 100_000; index++) {
+        const call = client.run(recordScript, [own[index % own.length] as string], [value]).then(
+          () => {},
+          ({ code, outcome }) => {
+            if (code === "QUEUE_FULL") full++;
+            if (code === "QUEUE_FULL" && outcome !== "not-executed") wrong++;
+          },
+        );
+        calls.push(call);
+        if (index % 1000 === 0) {
+          await pause(0);
+          most = Math.max(most, memory() - before);
+        }
+      }
+      const atOnce = full;
+      await Promise.all(calls);
+      await cluster.resume(victim);
+      return finding({
+        QUEUE_FULL: [`${atOnce} at once`, atOnce >= 89_000 && full === atOnce && wrong === 0],
+        "memory above the start": [`${Math.round(most / 2 ** 20)} MB`, most <= 64 * 2 ** 20],
+      });
+    }),
+};
+
+const churn: Fault = {
+  name: "churn",
+  must: "1,000 failovers' worth of connection churn: heap, sockets and timers flat",
+  cause: async () => {
+    const nodes = await FakeCluster.start(3);
+    const client = await nodes.connect({ scripts: [recordScript], commandTimeout: 2000 });
+    const key = keyForSlot(0);
+    const once = async () => {
+      nodes.ranges = nodes.ranges.map(([start, end, owner]) => [start, end, (owner + 1) % 3]);
+      for (const node of nodes.nodes) node.dropConnections();
+      await client.refreshTopology().catch(() => {});
+      for (const node of nodes.nodes) node.received.length = 0;
+      await client.run(recordScript, [key], [1]).catch(() => {});
+    };
+    for (let time = 0; time < 100; time++) await once();
+    const before = counts();
+    for (let time = 0; time < 1000; time++) await once();
+    await pause(700);
+    const after = counts();
+    const served = await client.run(recordScript, [key], [1]);
+    await nodes.stop();
+    const grown = after.heap - before.heap;
+    return finding({
+      served: [served, served === "OK"],
+      heap: [`${(grown / 2 ** 20).toFixed(1)} MB more`, grown < 4 * 2 ** 20],
+      sockets: [`${before.sockets} then ${after.sockets}`, after.sockets <= before.sockets + 6],
+      timers: [`${before.timers} then ${after.timers}`, after.timers <= before.timers + 3],
+    });
+  },
+};
+
+const closing: Fault = {
+  name: "closing",
+  must: "close() and destroy() at any moment, also during connect and failover: all calls settle within 100 ms of the bound",
+  cause: () =>
+    withShards({}, async ({ cluster, own, others, victim }) => {
+      let slowest = 0;
+      let hanging = 0;
+      for (let time = 0; time < 20; time++) {
+        const client = await connect({ nodes: cluster.nodes, scripts: [recordScript] });
+        const load = new CountedLoad(client, [...own, ...others]);
+        load.burst(200);
+        await pause(time);
+        if (time === 10) await cluster.kill(victim);
+        const start = performance.now();
+        if (time % 2 === 0) client.destroy();
+        else await client.close({ timeout: 200 });
+        for (let wait = 0; load.pending > 0 && wait < 40; wait++) await pause(5);
+        slowest = Math.max(slowest, performance.now() - start - (time % 2 === 0 ? 0 : 200));
+        hanging += load.pending;
+        load.stop();
+      }
+      const connecting = connect({ nodes: cluster.nodes, scripts: [recordScript] });
+      (await connecting).destroy();
+      return finding({
+        hanging: [hanging, hanging === 0],
+        "slowest above the bound": [`${Math.round(slowest)} ms`, slowest <= 100],
+      });
+    }),
+};
+
+function memory(): number {
+  const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+  return heapUsed + Math.max(external, arrayBuffers);
+}
+
+function counts(): { heap: number; sockets: number; timers: number } {
+  (globalThis as { gc?: () => void }).gc?.();
+  const resources = process.getActiveResourcesInfo();
+  return {
+    heap: process.memoryUsage().heapUsed,
+    sockets: resources.filter((name) => name === "TCPSocketWrap").length,
+    timers: resources.filter((name) => name === "Timeout").length,
+  };
+}
+
+export const pressure: readonly Fault[] = [stopsReading, churn, closing];
