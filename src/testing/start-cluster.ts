@@ -1,7 +1,7 @@
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { selfSignedCertificate } from "./certificate.ts";
 import { form, idOf, isPrimary, replicate, settled, until } from "./form-cluster.ts";
-import { type MoveSlots, moveInOneStep, moveKeyByKey } from "./move-slots.ts";
+import { knownToReplicas, type MoveSlots, moveInOneStep, moveKeyByKey } from "./move-slots.ts";
 import { findServer } from "./server-binary.ts";
 import { ServerHerd, ServerProcess } from "./server-process.ts";
 
@@ -58,6 +58,7 @@ export class LocalCluster {
   readonly #servers: ServerProcess[];
   readonly #start: () => Promise<ServerProcess>;
   readonly #authority: string | undefined;
+  readonly #paused = new Set<string>();
   #stopped: Promise<void> | undefined;
 
   /** @internal */
@@ -110,7 +111,7 @@ export class LocalCluster {
     await replicate(this.#server(address), await idOf(this.#server(primary)));
   }
 
-  /** Moves slots to a primary, live: key by key, the way resharding tools do, or in one step where the servers can. */
+  /** Moves slots to a primary, live: key by key, the way resharding tools do, or in one step where the servers can. Resolves when the replicas of that primary know, too. */
   async moveSlots({ slots, to, pause = 0, atomic = false }: MoveSlots): Promise<void> {
     const target = this.#server(to);
     if (atomic) {
@@ -118,14 +119,15 @@ export class LocalCluster {
       for (const source of new Set(owners)) {
         if (source === target) continue;
         const its = slots.filter((_, index) => owners[index] === source);
-        await moveInOneStep(its, source, target, this.#alive);
+        await moveInOneStep(its, source, target, this.#awake);
       }
       return;
     }
     for (const slot of slots) {
       const source = await this.#ownerOf(slot);
-      if (source !== target) await moveKeyByKey(slot, source, target, this.#alive, pause);
+      if (source !== target) await moveKeyByKey(slot, source, target, this.#awake, pause);
     }
+    await knownToReplicas(slots, target, this.#awake);
   }
 
   /** Ends a server with SIGKILL. */
@@ -136,11 +138,13 @@ export class LocalCluster {
   /** Freezes a server with SIGSTOP. */
   pause(address: string): void {
     this.#server(address).signal("SIGSTOP");
+    this.#paused.add(address);
   }
 
   /** Thaws a frozen server. */
   resume(address: string): void {
     this.#server(address).signal("SIGCONT");
+    this.#paused.delete(address);
   }
 
   /** Promotes a replica with CLUSTER FAILOVER. Resolves when it is a primary and its old primary a replica. */
@@ -151,9 +155,9 @@ export class LocalCluster {
     await settled(this.#alive);
   }
 
-  /** SCRIPT FLUSH on every server. */
+  /** SCRIPT FLUSH on every server that is not paused. */
   async flushScripts(): Promise<void> {
-    await Promise.all(this.#alive.map((server) => server.command("SCRIPT", "FLUSH")));
+    await Promise.all(this.#awake.map((server) => server.command("SCRIPT", "FLUSH")));
   }
 
   /** Ends all servers and removes their files. */
@@ -171,6 +175,11 @@ export class LocalCluster {
 
   get #alive(): ServerProcess[] {
     return this.#servers.filter((server) => server.alive);
+  }
+
+  /** Who answers. */
+  get #awake(): ServerProcess[] {
+    return this.#alive.filter(({ address }) => !this.#paused.has(address));
   }
 
   #server(address: string): ServerProcess {

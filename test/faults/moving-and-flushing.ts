@@ -1,5 +1,5 @@
 import { slotOf } from "../../src/index.ts";
-import { commandStats, resetStats } from "../support/command-stats.ts";
+import { commandStats } from "../support/command-stats.ts";
 import { CountedLoad, kindsOf, recordScript } from "./counted-load.ts";
 import { type Fault, type Finding, finding } from "./fault.ts";
 import { pause, type Shards, withShards } from "./shards.ts";
@@ -31,18 +31,17 @@ async function moveSlots({ cluster, client, own, others, victim }: Shards): Prom
 }
 
 async function flush({ cluster, client, own, others }: Shards): Promise<Finding> {
-  await resetStats(cluster);
+  const primaries = client.topology.nodes.filter(({ role }) => role === "primary");
+  for (const { address } of primaries) await cluster.command(address, "CONFIG", "RESETSTAT");
   const load = new CountedLoad(client, [...own, ...others]);
   await pause(500);
-  const awake = cluster.nodes.filter((address) => client.topology.nodes.some((node) => node.address === address));
   for (let time = 0; time < 4; time++) {
-    await Promise.all(awake.map((address) => Promise.race([cluster.command(address, "SCRIPT", "FLUSH"), pause(200)])));
+    await cluster.flushScripts();
     await pause(700);
   }
   const report = await load.end(6000);
   let most = 0;
-  for (const { address, role } of client.topology.nodes) {
-    if (role !== "primary") continue;
+  for (const { address } of primaries) {
     most = Math.max(most, (await commandStats(cluster, address))("script|load").calls);
   }
   return finding({

@@ -9,34 +9,42 @@ const stopsReading: Fault = {
   name: "stops-reading",
   must: "server stops reading; 100,000 calls of 1 KiB: the bound holds, QUEUE_FULL at once and not-executed, memory at most 64 MB above the start",
   cause: () =>
-    withShards({ commandTimeout: 1000 }, async ({ cluster, client, victim, own }) => {
-      await cluster.pause(victim);
+    withShards({ commandTimeout: 10_000 }, async ({ cluster, client, victim, heir, own }) => {
+      // Its replica as well: nobody is to take over.
+      for (const address of [victim, heir]) cluster.pause(address);
       const value = "x".repeat(1024);
       const before = memory();
-      let most = 0;
+      let pending = 0;
+      let mostPending = 0;
+      let mostMemory = 0;
       let full = 0;
       let wrong = 0;
       const calls: Promise<void>[] = [];
       for (let index = 0; index < 100_000; index++) {
+        pending++;
         const call = client.run(recordScript, [own[index % own.length] as string], [value]).then(
-          () => {},
+          () => {
+            pending--;
+          },
           ({ code, outcome }) => {
+            pending--;
             if (code === "QUEUE_FULL") full++;
             if (code === "QUEUE_FULL" && outcome !== "not-executed") wrong++;
           },
         );
         calls.push(call);
-        if (index % 1000 === 0) {
-          await pause(0);
-          most = Math.max(most, memory() - before);
-        }
+        if (index % 2000 !== 0) continue;
+        // A call that is refused has settled in the very tick that made it.
+        await pause(0);
+        mostPending = Math.max(mostPending, pending);
+        if (index % 20_000 === 0) mostMemory = Math.max(mostMemory, memory() - before);
       }
-      const atOnce = full;
       await Promise.all(calls);
-      await cluster.resume(victim);
+      for (const address of [victim, heir]) cluster.resume(address);
       return finding({
-        QUEUE_FULL: [`${atOnce} at once`, atOnce >= 89_000 && full === atOnce && wrong === 0],
-        "memory above the start": [`${Math.round(most / 2 ** 20)} MB`, most <= 64 * 2 ** 20],
+        "most pending": [mostPending, mostPending <= 10_000],
+        QUEUE_FULL: [full, full > 0 && wrong === 0],
+        "memory above the start": [`${Math.round(mostMemory / 2 ** 20)} MB`, mostMemory <= 64 * 2 ** 20],
       });
     }),
 };
@@ -55,7 +63,7 @@ const churn: Fault = {
       for (const node of nodes.nodes) node.received.length = 0;
       await client.run(recordScript, [key], [1]).catch(() => {});
     };
-    for (let time = 0; time < 100; time++) await once();
+    for (let time = 0; time < 500; time++) await once();
     const before = counts();
     for (let time = 0; time < 1000; time++) await once();
     await pause(700);
@@ -65,7 +73,7 @@ const churn: Fault = {
     const grown = after.heap - before.heap;
     return finding({
       served: [served, served === "OK"],
-      heap: [`${(grown / 2 ** 20).toFixed(1)} MB more`, grown < 4 * 2 ** 20],
+      heap: [`${(grown / 2 ** 20).toFixed(1)} MB more`, grown < 2 ** 20],
       sockets: [`${before.sockets} then ${after.sockets}`, after.sockets <= before.sockets + 6],
       timers: [`${before.timers} then ${after.timers}`, after.timers <= before.timers + 3],
     });
@@ -102,19 +110,28 @@ const closing: Fault = {
     }),
 };
 
+/** What is in use; garbage does not count. */
 function memory(): number {
+  collectGarbage();
   const { heapUsed, external, arrayBuffers } = process.memoryUsage();
   return heapUsed + Math.max(external, arrayBuffers);
 }
 
 function counts(): { heap: number; sockets: number; timers: number } {
-  (globalThis as { gc?: () => void }).gc?.();
+  collectGarbage();
   const resources = process.getActiveResourcesInfo();
   return {
     heap: process.memoryUsage().heapUsed,
     sockets: resources.filter((name) => name === "TCPSocketWrap").length,
     timers: resources.filter((name) => name === "Timeout").length,
   };
+}
+
+function collectGarbage(): void {
+  const { gc } = globalThis as { gc?: () => void };
+  if (gc === undefined) throw new Error("memory can only be told with node --expose-gc");
+  gc();
+  gc();
 }
 
 export const pressure: readonly Fault[] = [stopsReading, churn, closing];
