@@ -59,7 +59,8 @@ export class ReplyError extends SlotwireError {
   readonly file: string | undefined;
 
   constructor(reply: string, outcome: Outcome = "executed", place?: ScriptPlace, cause?: unknown) {
-    super(place === undefined ? reply : `${reply} (${textOf(place)})`, outcome, cause);
+    const more = place === undefined ? ADVICE.get(reply) : textOf(place);
+    super(more === undefined ? reply : `${reply} (${more})`, outcome, cause);
     this.reply = reply;
     this.script = place?.script;
     this.line = place?.line;
@@ -67,6 +68,14 @@ export class ReplyError extends SlotwireError {
     this.file = place?.file;
   }
 }
+
+/** What the servers' words leave open, by the whole text. */
+const ADVICE: ReadonlyMap<string, string> = new Map([
+  [
+    "ERR This instance has cluster support disabled",
+    "a single server without cluster mode: it owns every slot, and has no CLUSTER commands",
+  ],
+]);
 
 function textOf({ script, file, line, sourceLine }: ScriptPlace): string {
   if (line === undefined) return `script "${script}"`;
@@ -106,7 +115,8 @@ export class DeadlineError extends SlotwireError {
 
   constructor(timeoutMs: number, outcome: Outcome, cause?: unknown) {
     const state = outcome === "unknown" ? "it was sent and may have run" : "it did not run";
-    super(`The call was not answered within ${timeoutMs} ms; ${state}.`, outcome, cause);
+    const refusal = cause instanceof ReplyError ? `; the last answer was: ${cause.message}` : ".";
+    super(`The call was not answered within ${timeoutMs} ms; ${state}${refusal}`, outcome, cause);
     this.timeoutMs = timeoutMs;
   }
 }
@@ -159,9 +169,16 @@ export class UnavailableError extends SlotwireError {
   /** Why each node that was tried could not help, by address. */
   readonly causes: ReadonlyMap<string, unknown>;
 
-  constructor(what: string, causes: ReadonlyMap<string, unknown> = new Map(), outcome: Outcome = "not-executed") {
+  /** @param advice  A sentence on what can be done about it, if there is one. */
+  constructor(
+    what: string,
+    causes: ReadonlyMap<string, unknown> = new Map(),
+    outcome: Outcome = "not-executed",
+    advice?: string,
+  ) {
     const list = [...causes].map(([address, cause]) => `${address}${reasonOf(cause)}`).join("; ");
-    super(list === "" ? `${what}.` : `${what}: ${list}.`, outcome, [...causes.values()][0]);
+    const message = list === "" ? `${what}.` : `${what}: ${list}.`;
+    super(advice === undefined ? message : `${message} ${advice}`, outcome, [...causes.values()][0]);
     this.causes = causes;
   }
 }
@@ -175,13 +192,21 @@ export class QueueFullError extends SlotwireError {
   }
 }
 
-/** Wrong or refused credentials. */
+/** Wrong or refused credentials, or none where some are needed. */
 export class AuthError extends SlotwireError {
   readonly code = "AUTH";
 
   constructor(address: string, reply: string, cause?: unknown) {
-    super(`${address} refused the credentials: ${reply}`, "not-executed", cause);
+    super(`${address} ${refusalOf(reply)}: ${reply}`, "not-executed", cause);
   }
+}
+
+function refusalOf(reply: string): string {
+  if (reply.startsWith("NOAUTH ")) {
+    return "needs a password, and none was given (`password`, with `username` for an ACL user, or `credentials`)";
+  }
+  const needsNone = /without any password configured|no password is set/.test(reply);
+  return needsNone ? "has no password, and one was given without a username" : "refused the credentials";
 }
 
 /**

@@ -88,6 +88,8 @@ export class WatchingRun<R extends readonly unknown[]> {
   readonly #endsAt: number;
   #session: WatchSession | undefined;
   #ended: SlotwireError | undefined;
+  /** Why it had to start over last. */
+  #refusal: unknown;
 
   constructor(host: TransactionHost, key: Argument, keys: readonly Argument[], body: WatchingBody<R>) {
     this.#host = host;
@@ -112,7 +114,8 @@ export class WatchingRun<R extends readonly unknown[]> {
       };
       const abort = () => end((outcome) => new AbortedError(outcome, signal?.reason));
       signal?.addEventListener("abort", abort, { once: true });
-      const late = () => end((outcome) => new DeadlineError(timeoutMs, outcome));
+      const late = () =>
+        end((outcome) => new DeadlineError(timeoutMs, outcome, outcome === "unknown" ? undefined : this.#refusal));
       const timer = timeoutMs === 0 ? undefined : client.environment.clock.setTimer(late, timeoutMs);
       const untrack = client.track(() => end((outcome) => new ClosedError(outcome)));
       void this.#run()
@@ -132,6 +135,7 @@ export class WatchingRun<R extends readonly unknown[]> {
     for (let start = 1; ; start++) {
       const outcome = await this.#attempt(where.node, where.asking);
       if ("result" in outcome) return outcome.result;
+      this.#refusal = outcome.failure;
       if (this.#ended) throw this.#ended;
       if (start === MAX_STARTS) throw outcome.failure;
       await new Promise<void>((resolve) => clock.setTimer(resolve, backoffMs(start - 1, RETRY, random())));

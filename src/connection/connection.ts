@@ -3,6 +3,7 @@ import { AuthError, ConnectionLostError, ProtocolError, SlotwireError } from "..
 import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
 import { isAuthFailure, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import { explained } from "./open-failure.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
 import { Ring } from "./ring.ts";
 
@@ -66,6 +67,7 @@ export class Connection implements ReplySink {
   readonly #gone: Promise<never>;
   #goneBecause!: (cause: Error) => void;
   #state: "opening" | "open" | "closed" = "opening";
+  #wasOpen = false;
   #full = false;
   #cause: Error | undefined;
 
@@ -84,6 +86,7 @@ export class Connection implements ReplySink {
       onOpen: () => {
         if (this.#state !== "opening") return;
         this.#state = "open";
+        this.#wasOpen = true;
         opened();
       },
       onData: (bytes) => this.#receive(bytes),
@@ -105,8 +108,10 @@ export class Connection implements ReplySink {
     onCreated?.(connection);
     const { clock } = settings.environment;
     const started = clock.now();
+    const tls = settings.endpoint.tls !== undefined;
     const timer: Timer = clock.setTimer(() => {
-      const stage = connection.#state === "opening" ? "no connection" : "no answer to the handshake";
+      const kind = tls ? "no TLS connection (this port may speak no TLS)" : "no connection";
+      const stage = connection.#state === "opening" ? kind : "no answer to the handshake";
       connection.close(new Error(`${stage} within ${settings.connectTimeoutMs} ms`));
     }, settings.connectTimeoutMs);
     try {
@@ -119,7 +124,7 @@ export class Connection implements ReplySink {
       return connection;
     } catch (error) {
       connection.close(error as Error);
-      throw connection.#cause;
+      throw explained(connection.#cause as Error, { tls, wasOpen: connection.#wasOpen });
     } finally {
       timer.cancel();
     }

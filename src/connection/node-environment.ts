@@ -1,6 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { Clock, Endpoint, Environment, Timer, Transport, TransportHandlers } from "../environment.ts";
+import { ENDED } from "./open-failure.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
 const KEEP_ALIVE_MS = 15_000;
@@ -47,7 +48,7 @@ class SocketTransport implements Transport {
       failure ??= error;
     });
     socket.on("end", () => {
-      failure ??= new Error("the server closed the connection");
+      failure ??= new Error(ENDED);
     });
     socket.once("close", () => handlers.onClose(failure));
     this.#socket = socket;

@@ -11,6 +11,11 @@ const SILENCE_MS = 500;
 const PROBE_MS = 400;
 /** What was on its way before the answer to the probe has arrived by then. */
 const GRACE_MS = 30;
+/**
+ * Asked behind the handshake: a script that no server has. A server whose writes are paused (CLIENT PAUSE, a failover on
+ * command) answers PING, and keeps this waiting like the calls in doubt.
+ */
+const QUESTION = ["EVALSHA", "0".repeat(40), 0];
 
 /** What a watchdog finds out. */
 export interface WatchdogEvents {
@@ -26,7 +31,7 @@ export interface WatchdogEvents {
  * Watches a connection while replies are awaited on it. As long as bytes come it does nothing; after half a second of
  * silence it asks the node through a second connection.
  *
- *   idle --request written--> watching --silence--> probing --PONG, refused, LOADING--> half-open
+ *   idle --request written--> watching --silence--> probing --answers, refuses--> half-open
  *    ^---- nothing awaited ------'  ^                  |  '--BUSY--> watching (a script runs)
  *                                   '--- bytes came ---'  '--silence--> silent --bytes came--> watching
  *
@@ -37,12 +42,12 @@ export class Watchdog {
   readonly #settings: ConnectionSettings;
   readonly #connection: Connection;
   readonly #events: WatchdogEvents;
+  #state: "idle" | "watching" | "ended" = "idle";
   #timer: Timer | undefined;
   #probe: Connection | undefined;
   #seen = -1;
   #quietSince = 0;
   #silent = false;
-  #ended = false;
 
   constructor(connection: Connection, settings: ConnectionSettings, events: WatchdogEvents) {
     this.#environment = settings.environment;
@@ -53,16 +58,16 @@ export class Watchdog {
 
   /** Replies are awaited from now on. Cheap when it watches already. */
   watch(): void {
-    if (this.#timer !== undefined || this.#probe !== undefined || this.#ended) return;
+    if (this.#state !== "idle") return;
+    this.#state = "watching";
     this.#seen = this.#connection.received;
     this.#quietSince = this.#environment.clock.now();
     this.#lookLater();
   }
 
   end(): void {
-    this.#ended = true;
+    this.#state = "ended";
     this.#timer?.cancel();
-    this.#timer = undefined;
     this.#probe?.close(new Error("no longer needed"));
   }
 
@@ -71,38 +76,52 @@ export class Watchdog {
   }
 
   #look(): void {
-    this.#timer = undefined;
-    if (this.#ended) return;
+    if (!this.#isAwaiting()) return;
+    // Where the event loop was busy for long, bytes may be there and not read yet.
+    if (this.#isQuiet()) this.#environment.clock.afterReads(() => this.#doubt());
+    else this.#lookLater();
+  }
+
+  #doubt(): void {
+    if (!this.#isAwaiting()) return;
+    if (this.#isQuiet()) void this.#ask();
+    else this.#lookLater();
+  }
+
+  /** Notes what has come since the last time. False when there is nothing to watch any more. */
+  #isAwaiting(): boolean {
+    if (this.#state === "ended") return false;
     const { received, inFlight } = this.#connection;
-    const now = this.#environment.clock.now();
     if (received !== this.#seen) {
       this.#seen = received;
-      this.#quietSince = now;
+      this.#quietSince = this.#environment.clock.now();
       this.#spoke();
     }
-    if (inFlight.size === 0) return;
-    if (now - this.#quietSince < this.#atLeast(SILENCE_MS)) this.#lookLater();
-    else void this.#ask();
+    if (inFlight.size === 0) this.#state = "idle";
+    return inFlight.size > 0;
+  }
+
+  #isQuiet(): boolean {
+    return this.#quietMs >= this.#atLeast(SILENCE_MS);
+  }
+
+  get #quietMs(): number {
+    return Math.round(this.#environment.clock.now() - this.#quietSince);
   }
 
   async #ask(): Promise<void> {
     const finding = await this.#find();
-    this.#probe = undefined;
-    if (this.#ended) return;
-    if (this.#connection.received !== this.#seen || this.#connection.inFlight.size === 0) {
-      this.#look();
+    if (!this.#isAwaiting()) return;
+    if (this.#isQuiet() && finding === "answers") {
+      const why = `no answer for ${this.#quietMs} ms, while the node answers on another connection`;
+      this.#events.onHalfOpen(new Error(why));
       return;
     }
-    const quietMs = Math.round(this.#environment.clock.now() - this.#quietSince);
-    if (finding === "answers") {
-      this.#events.onHalfOpen(new Error(`no answer for ${quietMs} ms, while the node answers on another connection`));
-      return;
-    }
-    if (finding === "silent" && !this.#silent) {
+    if (this.#isQuiet() && finding === "silent" && !this.#silent) {
       this.#silent = true;
-      this.#events.onSilent(new Error(`no answer for ${quietMs} ms, on a second connection neither`));
+      this.#events.onSilent(new Error(`no answer for ${this.#quietMs} ms, on a second connection neither`));
     }
-    if (!this.#ended) this.#lookLater();
+    if (this.#state === "watching") this.#lookLater();
   }
 
   /** What a second connection meets. */
@@ -110,27 +129,31 @@ export class Watchdog {
     const { clock } = this.#environment;
     // The limit is ours, so that a timeout can be told from a refusal.
     const settings = { ...this.#settings, connectTimeoutMs: 2 ** 31 - 1 };
-    let isLate = false;
-    const limit = clock.setTimer(() => {
-      isLate = true;
+    let found: "answers" | "busy" | "silent" | undefined;
+    const silent = () => {
+      found ??= "silent";
       this.#probe?.close(new Error("no answer"));
-    }, this.#atLeast(PROBE_MS));
+    };
+    const limit = clock.setTimer(() => clock.afterReads(silent), this.#atLeast(PROBE_MS));
     try {
       const probe = await Connection.open(settings, (created) => {
         this.#probe = created;
       });
-      probe.close(new Error("answered"));
+      await probe.exchange(QUESTION)[0];
+      found ??= "answers";
     } catch (error) {
-      if (isLate) return "silent";
-      if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy") return "busy";
       // Refused, or answered by something else than PONG: whoever is there now is not behind our connection.
+      found ??= error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy" ? "busy" : "answers";
     } finally {
       limit.cancel();
+      this.#probe?.close(new Error("answered"));
+      this.#probe = undefined;
     }
-    await new Promise<void>((resolve) => clock.setTimer(resolve, GRACE_MS));
-    return "answers";
+    if (found === "answers") await new Promise<void>((resolve) => clock.setTimer(resolve, GRACE_MS));
+    return found;
   }
 
+  /** On a slow way everything takes longer. */
   #atLeast(limitMs: number): number {
     return Math.max(limitMs, 2 * this.#connection.openedInMs);
   }

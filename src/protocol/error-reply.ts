@@ -62,7 +62,7 @@ const NO_PERMISSION = [
 ];
 // What servers say to a plain command without having run it. It is not sent again for that, so a beginning is enough.
 const DECLINED =
-  /^(OOM|MISCONF|NOREPLICAS|NOAUTH) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^EXECABORT Transaction discarded because of previous errors\.$/;
+  /^(OOM|MISCONF|NOREPLICAS|NOAUTH) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^ERR This instance has cluster support disabled$|^EXECABORT Transaction discarded because of previous errors\.$/;
 const NO_READ_ONLY_VARIANT = /^ERR unknown command [`']EVAL(SHA)?_RO[`']/;
 const NO_FUNCTIONS = /^ERR unknown command [`']FCALL(_RO)?[`']/;
 const EXEC_ABORT = "EXECABORT Transaction discarded because of: ";

@@ -387,7 +387,7 @@ export class Dispatcher implements CallOwner {
     if (history.lookups++ >= MAX_OWNER_LOOKUPS) {
       const { target } = call.kind;
       const what = target ? `${target.address} has left the cluster` : `No node serves slot ${call.slot}`;
-      call.reject(this.#unavailable(call, what));
+      call.reject(this.#unavailable(call, what, target ? undefined : this.#adviceOnOwners()));
       return;
     }
     const refreshed = this.#tracker()
@@ -462,10 +462,16 @@ export class Dispatcher implements CallOwner {
     else ended("lost");
   }
 
-  #unavailable(call: Call, what: string): UnavailableError {
+  #adviceOnOwners(): string {
+    return this.#tracker().current.ranges.length === 0
+      ? 'No slot of this cluster has an owner: "redis-cli --cluster create" forms a cluster of its nodes.'
+      : 'The cluster\'s nodes know no owner of it: "redis-cli --cluster fix HOST:PORT" gives such slots to primaries.';
+  }
+
+  #unavailable(call: Call, what: string, advice?: string): UnavailableError {
     const causes = new Map<string, unknown>();
     for (const { address, pool } of this.#directory.nodes) if (!pool.ready) causes.set(address, pool.cause);
-    return new UnavailableError(what, causes, call.outcomeSoFar);
+    return new UnavailableError(what, causes, call.outcomeSoFar, advice);
   }
 }
 

@@ -19,6 +19,29 @@ export interface MoveSlots {
   readonly atomic?: boolean;
 }
 
+/**
+ * Resolves when the replicas of `owner` know that it has `slots`. They hear of it by gossip, and one that is promoted
+ * before claims only what it knows: the other slots stay with the dead primary.
+ */
+export async function knownToReplicas(
+  slots: readonly number[],
+  owner: ServerProcess,
+  servers: readonly ServerProcess[],
+): Promise<void> {
+  const id = await idOf(owner);
+  const nodes = String(await owner.command("CLUSTER", "NODES")).split("\n");
+  const replicas = servers.filter(({ address }) => {
+    return nodes.some((line) => line.includes(` ${address}@`) && line.includes(` ${id} `));
+  });
+  for (const replica of replicas) {
+    await until(async () => {
+      const ranges = (await replica.command("CLUSTER", "SLOTS")) as [number, number, [string, number]][];
+      const its = ranges.filter(([, , [, port]]) => port === owner.port);
+      return slots.every((slot) => its.some(([start, end]) => slot >= start && slot <= end));
+    }, `${replica.address} to know the slots of its primary`);
+  }
+}
+
 /** The way resharding tools do it: clients meet ASK and TRYAGAIN meanwhile. */
 export async function moveKeyByKey(
   slot: number,

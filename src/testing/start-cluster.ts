@@ -111,7 +111,10 @@ export class LocalCluster {
     await replicate(this.#server(address), await idOf(this.#server(primary)));
   }
 
-  /** Moves slots to a primary, live: key by key, the way resharding tools do, or in one step where the servers can. Resolves when the replicas of that primary know, too. */
+  /**
+   * Moves slots to a primary, live: key by key, the way resharding tools do, or in one step where the servers can.
+   * Resolves when the replicas of that primary know, too.
+   */
   async moveSlots({ slots, to, pause = 0, atomic = false }: MoveSlots): Promise<void> {
     const target = this.#server(to);
     if (atomic) {

@@ -1,0 +1,50 @@
+import { ProtocolError, SlotwireError } from "../errors.ts";
+
+/** What is known of a connection that could not be opened. */
+export interface OpenCircumstances {
+  /** TLS was wanted. */
+  readonly tls: boolean;
+  /** TCP, and TLS if wanted, stood; the server's first answers did not come. */
+  readonly wasOpen: boolean;
+}
+
+const NO_AUTHORITY = [
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+];
+const NO_TLS_HERE = "this port speaks no TLS; without it, leave out `tls` and use redis://";
+const TLS_HERE = "if this port expects TLS, set `tls` or use rediss://";
+
+/**
+ * Why a connection could not be opened, with what to do about it where the failure shows that: what sockets and OpenSSL
+ * say by themselves rarely does.
+ */
+export function explained(failure: Error, circumstances: OpenCircumstances): Error {
+  if (failure instanceof ProtocolError) return new ProtocolError(withAdvice(failure, circumstances), failure.outcome);
+  if (failure instanceof SlotwireError) return failure;
+  const message = withAdvice(failure, circumstances);
+  if (message === failure.message) return failure;
+  const { code } = failure as NodeJS.ErrnoException;
+  return Object.assign(new Error(message, { cause: failure }), code === undefined ? {} : { code });
+}
+
+function withAdvice(failure: Error, { tls, wasOpen }: OpenCircumstances): string {
+  const { message } = failure;
+  const { code = "" } = failure as NodeJS.ErrnoException;
+  const wasEnded = code === "ECONNRESET" || code === "EPIPE" || message === ENDED || failure instanceof ProtocolError;
+  if (!tls) return wasOpen && wasEnded ? `${message.replace(/\.$/, "")}; ${TLS_HERE}` : message;
+  // OpenSSL's own texts hold addresses in memory and lines of its source. They stay in the cause.
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code)) return NO_TLS_HERE;
+  if (/ALERT_CERTIFICATE_REQUIRED|ALERT_HANDSHAKE_FAILURE/.test(code)) {
+    return `the server wants a certificate of the client (${code}): \`tls.cert\` and \`tls.key\``;
+  }
+  if (NO_AUTHORITY.includes(code)) return `${message}: name the authority that vouches for the server in \`tls.ca\``;
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `${message}: \`tls.servername\` is the name to expect`;
+  return !wasOpen && wasEnded ? `the connection ended before TLS was agreed on: ${NO_TLS_HERE}` : message;
+}
+
+/** How a connection ends that the server closed in good order. */
+export const ENDED = "the server closed the connection";
