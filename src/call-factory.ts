@@ -1,6 +1,6 @@
 import type { Client } from "./client.ts";
 import { InvalidArgumentError } from "./errors.ts";
-import { binaryOf, bulk, encodeCommand, kindOf } from "./protocol/encode.ts";
+import { binaryOf, bulk, encodeCommand, kindOf, withBulk } from "./protocol/encode.ts";
 import { slotOf, slotOfKeys } from "./protocol/hash-slot.ts";
 import type { Argument } from "./protocol/reply.ts";
 import { Call, type CallKind, type ReadFrom } from "./routing/call.ts";
@@ -53,16 +53,12 @@ export class CallFactory {
     }
     checkCounts(script, keys, args);
     const slot = keys.length === 0 ? -1 : keys.length === 1 ? slotOf(keys[0] as Argument) : slotOfKeys(keys);
-    let tail = "";
-    for (let index = 0; index < keys.length; index++) tail += bulk(binaryOf(keys[index], "key", index));
-    for (let index = 0; index < args.length; index++) tail += bulk(binaryOf(args[index], "argument", index));
-    const kind = known ?? this.#kindOf(script, slot);
-    const registered = kind.registered as RegisteredScript | RegisteredLibrary;
-    const head =
-      registered.kind === "script"
-        ? registered.head(keys.length, args.length, script.readOnly)
-        : registered.head(script.name, keys.length, args.length, script.readOnly);
-    return new Call(kind, head + tail, slot, timeoutMs, resolve, reject);
+    let frame = known === undefined ? "" : headOf(known, script, keys.length, args.length);
+    for (let index = 0; index < keys.length; index++) frame = withBulk(frame, binaryOf(keys[index], "key", index));
+    for (let index = 0; index < args.length; index++) frame = withBulk(frame, binaryOf(args[index], "argument", index));
+    if (known !== undefined) return new Call(known, frame, slot, timeoutMs, resolve, reject);
+    const kind = this.#kindOf(script, slot);
+    return new Call(kind, headOf(kind, script, keys.length, args.length) + frame, slot, timeoutMs, resolve, reject);
   }
 
   /** A call of any other command. */
@@ -132,4 +128,11 @@ export class CallFactory {
     this.#kinds.set(script, kind);
     return kind;
   }
+}
+
+/** A call's frame up to its keys. */
+function headOf({ registered }: CallKind, script: Script, keys: number, args: number): string {
+  const item = registered as RegisteredScript | RegisteredLibrary;
+  if (item.kind === "script") return item.head(keys, args, script.readOnly);
+  return item.head(script.name, keys, args, script.readOnly);
 }

@@ -11,8 +11,13 @@ const BULK_HEADS = Array.from({ length: 1024 }, (_, length) => `$${length}\r\n`)
 
 /** One bulk string: `$<length>\r\n<bytes>\r\n`. The value must have passed `binaryOf`. */
 export function bulk(binary: string): string {
+  return withBulk("", binary);
+}
+
+/** `frame` with one bulk string more. Joined from the left: V8 walks such a tree fastest when it is written. */
+export function withBulk(frame: string, binary: string): string {
   const { length } = binary;
-  return `${length < BULK_HEADS.length ? BULK_HEADS[length] : `$${length}\r\n`}${binary}\r\n`;
+  return `${frame + (length < BULK_HEADS.length ? BULK_HEADS[length] : `$${length}\r\n`) + binary}\r\n`;
 }
 
 /**
