@@ -152,11 +152,13 @@ describe("a watchdog", () => {
   it("does not blame the node when the event loop was busy: what has arrived is read first", async () => {
     call();
     await wire.pass(10);
-    wire.clock.onReads = reply;
-    // One turn of the event loop that took two seconds.
+    // One turn of the event loop that took two seconds: timers come first, then what the sockets hold.
+    let turns = 0;
+    wire.clock.onReads = () => {
+      if (++turns === 2) reply();
+    };
     wire.clock.time += 2000;
     await wire.pass(20);
-    wire.clock.onReads = () => {};
     await wire.pass(1000);
     assert.deepEqual([seen, wire.opened.length], [[], 1]);
   });
@@ -171,6 +173,13 @@ describe("a watchdog", () => {
     assert.equal(wire.opened.length, 2);
     await wire.pass(1100);
     assert.deepEqual(kinds(), ["half-open"]);
+  });
+
+  it("leaves no timer when it ends", async () => {
+    call();
+    assert.equal(wire.clock.pending.size, 1);
+    watchdog.end();
+    assert.equal(wire.clock.pending.size, 0);
   });
 
   it("ends its question with itself", async () => {
