@@ -107,8 +107,9 @@ export class Lane {
     }
   }
 
-  /** The connection in use, for commands of slotwire's own. */
+  /** The connection in use, for commands of slotwire's own. Their replies are awaited as those of calls are. */
   get connection(): Connection | undefined {
+    this.#watchdog?.watch();
     return this.#connection;
   }
 

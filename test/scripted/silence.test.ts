@@ -33,6 +33,17 @@ describe("a connection that falls silent while calls wait", () => {
     assert.equal(await client.run(setScript, [key], [3]), "OK");
   });
 
+  it("is replaced as well when it is slotwire's own question that gets no answer", async () => {
+    const client = await cluster.connect();
+    const replaced = new Promise<void>((resolve) => client.on("nodeUp", () => resolve()));
+    for (const node of cluster.nodes) node.expect("CLUSTER SHARDS", "hang");
+    const start = performance.now();
+    await client.refreshTopology();
+    await replaced;
+    const took = performance.now() - start;
+    assert.ok(took > 500 && took < 1500, `${took} ms`);
+  });
+
   it("of a node that is busy with a script is waited on", async () => {
     const client = await cluster.connect({ scripts: [setScript], commandTimeout: 1500 });
     const node = cluster.node(0);
