@@ -89,13 +89,27 @@ export class CrossSlotError extends SlotwireError {
   readonly keys: readonly { readonly key: string; readonly slot: number }[];
 
   constructor(keys: readonly { readonly key: string; readonly slot: number }[]) {
-    const list = keys.map(({ key, slot }) => `${JSON.stringify(key)} (slot ${slot})`).join(", ");
     super(
-      `Keys of one call must be in one slot, these are not: ${list}. A common hash tag, as in "{user:1}:a" and "{user:1}:b", puts keys in one slot.`,
+      `Keys of one call must be in one slot, these are not: ${listOf(keys)}. A common hash tag, as in "{user:1}:a" and "{user:1}:b", puts keys in one slot.`,
       "not-executed",
     );
     this.keys = keys;
   }
+}
+
+const MAX_KEYS_SHOWN = 8;
+const MAX_KEY_LENGTH = 60;
+
+/** Of many keys, one of each slot: those show where they part. */
+function listOf(keys: CrossSlotError["keys"]): string {
+  const apart = new Map(keys.toReversed().map((key) => [key.slot, key]));
+  const shown = keys.length <= MAX_KEYS_SHOWN ? keys : [...apart.values()].reverse().slice(0, MAX_KEYS_SHOWN);
+  const list = shown.map(({ key, slot }) => {
+    const text = key.length > MAX_KEY_LENGTH ? `${key.slice(0, MAX_KEY_LENGTH)}…` : key;
+    return `${JSON.stringify(text)} (slot ${slot})`;
+  });
+  const more = keys.length - shown.length;
+  return more === 0 ? list.join(", ") : `${list.join(", ")} and ${more} more`;
 }
 
 /** An option, key or argument of the wrong kind. Nothing was sent. */

@@ -3,7 +3,7 @@ import { AuthError, ConnectionLostError, ProtocolError, SlotwireError } from "..
 import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
 import { isAuthFailure, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
-import { explained } from "./open-failure.ts";
+import { explained, NO_CONNECTION } from "./open-failure.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
 import { Ring } from "./ring.ts";
 
@@ -108,10 +108,8 @@ export class Connection implements ReplySink {
     onCreated?.(connection);
     const { clock } = settings.environment;
     const started = clock.now();
-    const tls = settings.endpoint.tls !== undefined;
     const timer: Timer = clock.setTimer(() => {
-      const kind = tls ? "no TLS connection (this port may speak no TLS)" : "no connection";
-      const stage = connection.#state === "opening" ? kind : "no answer to the handshake";
+      const stage = connection.#state === "opening" ? NO_CONNECTION : "no answer to the handshake";
       connection.close(new Error(`${stage} within ${settings.connectTimeoutMs} ms`));
     }, settings.connectTimeoutMs);
     try {
@@ -124,6 +122,7 @@ export class Connection implements ReplySink {
       return connection;
     } catch (error) {
       connection.close(error as Error);
+      const tls = settings.endpoint.tls !== undefined;
       throw explained(connection.#cause as Error, { tls, wasOpen: connection.#wasOpen });
     } finally {
       timer.cancel();

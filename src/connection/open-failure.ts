@@ -15,7 +15,10 @@ const NO_AUTHORITY = [
   "UNABLE_TO_GET_ISSUER_CERT",
   "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
 ];
-const NO_TLS_HERE = "this port speaks no TLS; without it, leave out `tls` and use redis://";
+const NO_TLS_HERE = "this port speaks no TLS; to go without, leave out `tls` and use redis://";
+/** How a TLS server's alert looks to one who expects a reply. */
+const TLS_ALERT = "byte 21 ";
+const NOT_REDIS = "is this the port of a Redis or Valkey server?";
 const TLS_HERE = "if this port expects TLS, set `tls` or use rediss://";
 
 /**
@@ -32,19 +35,24 @@ export function explained(failure: Error, circumstances: OpenCircumstances): Err
 }
 
 function withAdvice(failure: Error, { tls, wasOpen }: OpenCircumstances): string {
-  const { message } = failure;
+  const message = failure.message.replace(/\.$/, "");
   const { code = "" } = failure as NodeJS.ErrnoException;
-  const wasEnded = code === "ECONNRESET" || code === "EPIPE" || message === ENDED || failure instanceof ProtocolError;
-  if (!tls) return wasOpen && wasEnded ? `${message.replace(/\.$/, "")}; ${TLS_HERE}` : message;
+  if (failure instanceof ProtocolError) return `${message}; ${message.includes(TLS_ALERT) ? TLS_HERE : NOT_REDIS}`;
+  const wasEnded = code === "ECONNRESET" || code === "EPIPE" || message === ENDED;
+  if (!tls) return wasOpen && wasEnded ? `${message}; ${TLS_HERE}` : failure.message;
   // OpenSSL's own texts hold addresses in memory and lines of its source. They stay in the cause.
   if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code)) return NO_TLS_HERE;
   if (/ALERT_CERTIFICATE_REQUIRED|ALERT_HANDSHAKE_FAILURE/.test(code)) {
-    return `the server wants a certificate of the client (${code}): \`tls.cert\` and \`tls.key\``;
+    return `the server wants a certificate of the client (${code}); \`tls.cert\` and \`tls.key\` are for that`;
   }
-  if (NO_AUTHORITY.includes(code)) return `${message}: name the authority that vouches for the server in \`tls.ca\``;
-  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `${message}: \`tls.servername\` is the name to expect`;
-  return !wasOpen && wasEnded ? `the connection ended before TLS was agreed on: ${NO_TLS_HERE}` : message;
+  if (NO_AUTHORITY.includes(code)) return `${message}; \`tls.ca\` is for the authority that vouches for the server`;
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `${message}; \`tls.servername\` is the name to expect`;
+  if (wasOpen) return failure.message;
+  if (message.startsWith(NO_CONNECTION)) return `${message.replace("no", "no TLS")}; is this a port for TLS?`;
+  return wasEnded ? `the connection ended before TLS was agreed on; is this a port for TLS?` : failure.message;
 }
 
+/** How the failure begins when time was up before the connection stood. */
+export const NO_CONNECTION = "no connection";
 /** How a connection ends that the server closed in good order. */
 export const ENDED = "the server closed the connection";
