@@ -48,8 +48,12 @@ export async function unpackPackages(
       ...(suites === undefined ? distributionSources() : await suiteSources(work, suites)),
     ].flatMap((option) => ["-o", option]);
     // One source that does not answer is no reason to give up: what is missing shows when the packages are asked for.
-    await run(APT_GET, [...options, "update", "-qq"], SETTINGS).catch(() => {});
-    await download([...options, ...(suites === undefined ? [] : ["-t", suites[0] as string])], packages);
+    const updated = await run(APT_GET, [...options, "update", "-qq"], SETTINGS).catch((error: unknown) => error);
+    const preferred = suites === undefined ? [] : ["-t", suites[0] as string];
+    await download([...options, ...preferred], packages).catch((error: unknown) => {
+      const reasons = [...complaintsIn(error), ...complaintsIn(updated)];
+      throw new Error(reasons.length === 0 ? (error as Error).message : reasons.join("; "), { cause: error });
+    });
     const unpacked = join(work, "root");
     await mkdir(unpacked);
     for (const file of await readdir(join(work, "archives"))) {
@@ -60,6 +64,13 @@ export async function unpackPackages(
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** What apt-get says went wrong; it may have succeeded all the same. */
+function complaintsIn(process: unknown): string[] {
+  const { stderr = "" } = process as { stderr?: string };
+  const lines = stderr.split("\n").filter((line) => /^E: |^W: Failed to fetch/.test(line));
+  return lines.slice(0, 2).map((line) => line.slice(3).trim());
 }
 
 async function download(options: readonly string[], packages: readonly (readonly string[])[]): Promise<void> {

@@ -52,6 +52,14 @@ async function tryToObtain(version: ServerVersion): Promise<Obtained | undefined
     const trouble = `${version.name} CANNOT BE HAD: ${(error as Error).message.trim()}. Nothing was tested on it.`;
     console.error(`!!! ${trouble}`);
     troubles.push(trouble);
+    const none = {
+      tests: Number.NaN,
+      passed: Number.NaN,
+      failed: Number.NaN,
+      skipped: Number.NaN,
+      seconds: Number.NaN,
+    };
+    rows.push({ server: `${version.name} CANNOT BE HAD`, ...none });
     return undefined;
   }
 }
@@ -96,12 +104,19 @@ async function tapOf(environment: NodeJS.ProcessEnv): Promise<string> {
 
 function tableOf(results: readonly Row[]): string {
   const head = ["server", "tests", "passed", "failed", "skipped", "time"];
-  const lines = results.map(({ server, tests, passed, failed, skipped, seconds }) =>
-    [server, tests, passed, failed, skipped, `${seconds.toFixed(0)} s`].map(String),
-  );
+  const lines = results.map(({ server, tests, passed, failed, skipped, seconds }) => [
+    server,
+    ...[tests, passed, failed, skipped].map(shown),
+    `${shown(Math.round(seconds))} s`,
+  ]);
   const widths = head.map((title, column) => Math.max(title.length, ...lines.map((line) => line[column]?.length ?? 0)));
   const show = (line: readonly string[]) =>
     `| ${line.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join(" | ")} |`;
   const rule = widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
   return [show(head), show(rule), ...lines.map(show)].join("\n");
+}
+
+/** What is not known, as a dash. */
+function shown(count: number): string {
+  return Number.isNaN(count) ? "-" : String(count);
 }
