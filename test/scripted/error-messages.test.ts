@@ -163,11 +163,12 @@ describe("what errors say", () => {
 
   it("the cluster is down until the deadline: its last answer", async () => {
     const client = await cluster.connect();
-    cluster.node(0).always("GET", () => error("CLUSTERDOWN The cluster is down"));
-    assert.equal(
-      await messageOf(client.with({ timeout: 100 }).command("GET", "foo")),
-      "DEADLINE not-executed: The call was not answered within 100 ms; it did not run; the last answer was: CLUSTERDOWN The cluster is down",
-    );
+    const said =
+      "DEADLINE not-executed: The call was not answered within 100 ms; it did not run; the last answer was: CLUSTERDOWN The cluster is down";
+    for (const name of ["GET", "WATCH"]) cluster.node(0).always(name, () => error("CLUSTERDOWN The cluster is down"));
+    const hasty = client.with({ timeout: 100 });
+    assert.equal(await messageOf(hasty.command("GET", "foo")), said);
+    assert.equal(await messageOf(hasty.transaction("foo", { watch: ["foo"] }, async (tx) => tx.multi())), said);
   });
 
   it("a command of clusters on a single server", async () => {
