@@ -1,0 +1,69 @@
+/** What the servers and the wire know of one call, to be compared with what the client says of it. */
+export interface Entry {
+  /** Times that its bytes were handed to a socket. */
+  written: number;
+  /** The position of its first write among all writes. */
+  writtenAs: number;
+  /** Times that a server said no without running it. */
+  refused: number;
+  /** Times that it ran, on whichever server. */
+  executed: number;
+  /** Position of its first execution among those of its server, and which server that was. */
+  executedAs: number;
+  executedBy: string;
+}
+
+const MARK = /@(\d+);/g;
+
+/** The mark that a call carries in its arguments, so that whoever sees it knows which call it is. */
+export function markOf(number: number): string {
+  return `@${number};`;
+}
+
+/** The calls that are marked in a command. */
+export function marksIn(args: readonly string[]): number[] {
+  const marks: number[] = [];
+  for (let index = 1; index < args.length; index++) {
+    const arg = args[index] as string;
+    if (arg.charCodeAt(0) !== 0x40) continue;
+    const mark = /^@(\d+);/.exec(arg);
+    if (mark) marks.push(Number(mark[1]));
+  }
+  return marks;
+}
+
+/** The truth: what was written, refused and run, by call. */
+export class Ledger {
+  readonly #entries: Entry[] = [];
+  #writes = 0;
+  #executions = 0;
+
+  of(call: number): Entry {
+    let entry = this.#entries[call];
+    if (entry === undefined) {
+      entry = { written: 0, writtenAs: -1, refused: 0, executed: 0, executedAs: -1, executedBy: "" };
+      this.#entries[call] = entry;
+    }
+    return entry;
+  }
+
+  noteWrite(binary: string): void {
+    for (const match of binary.matchAll(MARK)) {
+      const entry = this.of(Number(match[1]));
+      if (entry.written++ === 0) entry.writtenAs = this.#writes++;
+    }
+  }
+
+  noteRefusal(calls: readonly number[]): void {
+    for (const call of calls) this.of(call).refused++;
+  }
+
+  noteExecution(calls: readonly number[], server: string): void {
+    for (const call of calls) {
+      const entry = this.of(call);
+      if (entry.executed++ > 0) continue;
+      entry.executedAs = this.#executions++;
+      entry.executedBy = server;
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import type { ConnectOptions } from "../../src/index.ts";
+import type { Chance } from "./random.ts";
+import type { ClusterShape } from "./sim-cluster.ts";
+import type { NetworkProfile } from "./sim-network.ts";
+
+/** What goes wrong in a run. */
+export type FaultKind =
+  | "cut"
+  | "cut-all"
+  | "half-open"
+  | "flush"
+  | "flush-all"
+  | "migrate"
+  | "failover"
+  | "kill"
+  | "restart"
+  | "freeze"
+  | "partition"
+  | "deny"
+  | "stall";
+
+/** A run, as drawn from its seed. */
+export interface Plan {
+  readonly seed: number;
+  readonly network: NetworkProfile;
+  readonly shape: ClusterShape;
+  readonly options: Omit<ConnectOptions, "nodes" | "scripts">;
+  readonly calls: number;
+  /** How long calls are made and things go wrong. */
+  readonly durationMs: number;
+  /** Hash tags of the keys that are used. */
+  readonly tags: number;
+  readonly faults: readonly FaultKind[];
+  /** Some calls have less time than others. */
+  readonly hurried: number;
+  readonly aborted: number;
+  readonly grouped: number;
+  /** How the client is ended, and whether that is in the middle of it all. */
+  readonly ending: "close" | "destroy";
+  readonly endsEarly: boolean;
+  readonly preloads: boolean;
+}
+
+const FAULTS: Readonly<Record<FaultKind, number>> = {
+  cut: 4,
+  "cut-all": 2,
+  "half-open": 2,
+  flush: 4,
+  "flush-all": 3,
+  migrate: 6,
+  failover: 2,
+  kill: 2,
+  restart: 2,
+  freeze: 3,
+  partition: 1,
+  deny: 1,
+  stall: 2,
+};
+
+export function planOf(seed: number, chance: Chance): Plan {
+  const replicasPerShard = chance.pick([0, 1, 1, 2]);
+  // Many plain runs: what they find is easier to read.
+  const howMany = chance.pick([0, 1, 1, 1, 2, 2, 3, 5]);
+  const commandTimeout = chance.pick([40, 250, 1000, 1000, 5000, 0]);
+  return {
+    seed,
+    network: {
+      latencyMs: chance.pick([0.02, 0.1, 0.5, 3]),
+      jitterMs: chance.pick([0, 0.1, 1, 5]),
+      pieceBytes: chance.pick([7, 40, 1000, 65_536, 65_536]),
+      kernelBytes: chance.pick([300, 4000, 1_000_000, 1_000_000]),
+      highWaterMark: chance.pick([200, 16_384, 16_384]),
+    },
+    shape: {
+      shards: chance.pick([1, 2, 3, 3]),
+      replicasPerShard,
+      spares: chance.pick([0, 0, 1]),
+      password: chance.of(0.3) ? "secret" : undefined,
+      busyAfterMs: chance.pick([100, 600]),
+      replicationLagMs: chance.pick([0, 1, 20]),
+      gossipMs: chance.pick([0, 2, 50, 200]),
+    },
+    options: {
+      commandTimeout,
+      connectTimeout: chance.pick([300, 1000, 2000]),
+      connectionsPerNode: chance.pick([1, 1, 1, 2, 3]),
+      maxPendingPerNode: chance.pick([5, 30, 10_000, 10_000]),
+      maxPendingBytesPerNode: chance.pick([2000, 16_777_216, 16_777_216]),
+      maxRedirections: chance.pick([3, 16, 16]),
+      topologyRefreshInterval: chance.pick([0, 0, 400, 30_000]),
+      readFrom: chance.pick(["primary", "primary", "replica", "any"]),
+    },
+    calls: chance.pick([20, 30, 50, 100]),
+    durationMs: chance.pick([5, 50, 300, 1500]),
+    tags: chance.pick([1, 3, 8]),
+    faults: Array.from({ length: howMany }, () => chance.weighted(FAULTS)),
+    hurried: chance.pick([0, 0, 0.1, 0.4]),
+    aborted: chance.pick([0, 0, 0.1, 0.3]),
+    grouped: chance.pick([0, 0, 0.1, 0.3]),
+    ending: chance.pick(["close", "close", "destroy"]),
+    endsEarly: chance.of(0.12),
+    preloads: chance.of(0.7),
+  };
+}

@@ -1,0 +1,30 @@
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+/** What a process that tried seeds had to say. */
+export interface Tried {
+  readonly isKept: boolean;
+  readonly output: string;
+}
+
+/** Tries seeds in a process of their own, so that several can be at work. `execArgv` is for that process's Node. */
+export function runSeeds(
+  first: number,
+  count: number,
+  { stopAfter = 1, execArgv = [] }: { readonly stopAfter?: number; readonly execArgv?: readonly string[] } = {},
+): Promise<Tried> {
+  const main = fileURLToPath(new URL("main.ts", import.meta.url));
+  const args = [...execArgv, "--import", "tsx", main];
+  args.push("--first", String(first), "--seeds", String(count), "--stop-after", String(stopAfter));
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output += text;
+      });
+    }
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ isKept: code === 0, output: output.trim() }));
+  });
+}

@@ -1,0 +1,282 @@
+import type { Ledger } from "./ledger.ts";
+import type { Chance } from "./random.ts";
+import type { Value } from "./resp.ts";
+import { Commands } from "./sim-commands.ts";
+import type { SimLoop } from "./sim-loop.ts";
+import type { SimNetwork } from "./sim-network.ts";
+import { type NodeWorld, SimNode } from "./sim-node.ts";
+import { slotOfKey } from "./sim-routing.ts";
+import { type Change, View } from "./sim-view.ts";
+import type { Story } from "./story.ts";
+
+export interface ClusterShape {
+  /** Primaries with slots. */
+  readonly shards: number;
+  readonly replicasPerShard: number;
+  /** Primaries without slots. */
+  readonly spares: number;
+  readonly password: string | undefined;
+  readonly busyAfterMs: number;
+  /** Until a write is on the replicas. */
+  readonly replicationLagMs: number;
+  /** Until all nodes have heard of a change. */
+  readonly gossipMs: number;
+}
+
+/** Servers that form a cluster: who owns what, as each of them sees it, and how that changes. */
+export class SimCluster {
+  readonly nodes: readonly SimNode[];
+  readonly shape: ClusterShape;
+  readonly loop: SimLoop;
+  readonly story: Story;
+  readonly #chance: Chance;
+  /** All that has happened, in its order; each node learns it in that order. */
+  readonly #changes: Change[] = [];
+  /** Failovers that were not coordinated: two primaries at once, and writes that are lost. */
+  splits = 0;
+
+  constructor(shape: ClusterShape, network: SimNetwork, ledger: Ledger, chance: Chance) {
+    this.shape = shape;
+    this.loop = network.loop;
+    this.story = network.story;
+    this.#chance = chance;
+    const { loop, story } = network;
+    const { password, busyAfterMs, replicationLagMs, shards, replicasPerShard, spares } = shape;
+    const commands = new Commands({
+      shards: (node) => this.#shards(node),
+      nodes: (node) => this.#nodesText(node),
+      slots: (node) => this.#slots(node),
+    });
+    const world: NodeWorld = { loop, ledger, story, commands, password, busyAfterMs, replicationLagMs };
+    const primaries = Array.from({ length: shards + spares }, (_, shard) => shard);
+    const newView = () => new View(primaries, shards);
+    this.nodes = [
+      ...primaries.map((shard) => new SimNode(shard, shard, newView(), world)),
+      ...Array.from({ length: shards * replicasPerShard }, (_, replica) => {
+        return new SimNode(primaries.length + replica, replica % shards, newView(), world);
+      }),
+    ];
+    for (const node of this.nodes) {
+      network.listen(node.name, node);
+      if (!node.isPrimary) node.source = this.nodes[node.shard];
+    }
+  }
+
+  node(index: number): SimNode {
+    return this.nodes[index] as SimNode;
+  }
+
+  get running(): SimNode[] {
+    return this.nodes.filter((node) => node.isAlive && !node.isFrozen);
+  }
+
+  /** What has happened in the end, whoever knows of it yet. */
+  get truth(): View {
+    const { shards, spares } = this.shape;
+    const view = new View(
+      Array.from({ length: shards + spares }, (_, shard) => shard),
+      shards,
+    );
+    for (const change of this.#changes) change(view);
+    return view;
+  }
+
+  replicasOf(shard: number): SimNode[] {
+    const { primaries } = this.truth;
+    return this.nodes.filter((node) => node.shard === shard && primaries[shard] !== node.index);
+  }
+
+  /** Something happens. `first` know it at once, the others a little later. */
+  happen(what: string, change: Change, first: readonly SimNode[]): void {
+    this.story.tell(() => `cluster: ${what}`);
+    this.#changes.push(change);
+    for (const node of first) this.#learn(node, this.#changes.length);
+    const known = this.#changes.length;
+    for (const node of this.nodes) {
+      this.loop.inWorld(this.shape.gossipMs * this.#chance.next(), () => {
+        if (node.isAlive && !node.isFrozen) this.#learn(node, known);
+      });
+    }
+  }
+
+  /** A node that was away hears what it missed. */
+  rejoin(node: SimNode): void {
+    this.loop.inWorld(this.shape.gossipMs * this.#chance.next(), () => {
+      if (node.isAlive && !node.isFrozen) this.#learn(node, this.#changes.length);
+    });
+  }
+
+  /** A replica takes over, with its primary's consent: nothing is lost. */
+  failover(replica: SimNode): void {
+    const old = this.node(this.truth.primaries[replica.shard] as number);
+    if (old === replica || !old.isAlive || old.isFrozen || !replica.isAlive || replica.isFrozen) return;
+    replica.follow(this.loop.time);
+    this.#promote(replica, [replica, old]);
+  }
+
+  /** The nodes notice that a primary is gone; a replica takes over when there is one. What it has not got is lost. */
+  loseSlots(shard: number, untilPromotionMs: number): void {
+    this.splits++;
+    const gone = this.truth.primaries[shard] as number;
+    const takeDown: Change = (view) => {
+      view.failed.add(gone);
+      view.isDown = true;
+    };
+    this.happen(`${this.node(gone).name} is marked as failed, slots are not served`, takeDown, []);
+    this.loop.inWorld(untilPromotionMs, () => {
+      if (this.truth.primaries[shard] !== gone || !this.truth.failed.has(gone)) return;
+      const replica = this.replicasOf(shard).find((node) => node.isAlive && !node.isFrozen);
+      if (replica !== undefined) {
+        replica.follow(this.loop.time - this.shape.replicationLagMs);
+        this.#promote(replica, [replica]);
+      }
+    });
+  }
+
+  /** A node that had failed is back. */
+  recover(node: SimNode): void {
+    const change: Change = (view) => {
+      view.failed.delete(node.index);
+      view.isDown = view.primaries.some((primary) => view.failed.has(primary));
+    };
+    this.happen(`${node.name} is back`, change, [node]);
+  }
+
+  /** A slot goes to another shard, key by key. Resolves nothing: it ends by itself. */
+  migrate(slot: number, to: number, stepMs: number): void {
+    const { truth } = this;
+    const source = this.node(truth.ownerOf(slot));
+    const target = this.node(truth.primaries[to] as number);
+    if (source === target || source.migrating.has(slot) || target.importing.has(slot)) return;
+    if (!source.isAlive || !target.isAlive) return;
+    this.story.tell(() => `cluster: slot ${slot} begins to move from ${source.name} to ${target.name}`);
+    target.importing.set(slot, source.index);
+    this.loop.inWorld(this.#chance.between(0, stepMs), () => {
+      if (source.isAlive) source.migrating.set(slot, target.index);
+      this.#migrateNext(slot, to, source, target, stepMs);
+    });
+  }
+
+  #migrateNext(slot: number, to: number, source: SimNode, target: SimNode, stepMs: number): void {
+    this.loop.inWorld(this.#chance.between(0, stepMs), () => {
+      const isBroken = !source.isPrimary || !target.isPrimary || !source.isAlive || !target.isAlive;
+      if (isBroken || source.migrating.get(slot) !== target.index || !target.importing.has(slot)) {
+        source.migrating.delete(slot);
+        target.importing.delete(slot);
+        return;
+      }
+      const key = [...source.data.keys()].find((each) => slotOfKey(each) === slot);
+      const isStuck = source.isFrozen || target.isFrozen || source.blockedUntil > this.loop.time;
+      if (isStuck || target.blockedUntil > this.loop.time) {
+        this.#migrateNext(slot, to, source, target, Math.max(1, stepMs));
+      } else if (key !== undefined) {
+        this.story.tell(() => `cluster: ${key} moves to ${target.name}`);
+        target.set(key, source.data.get(key) as string);
+        source.set(key, null);
+        this.#migrateNext(slot, to, source, target, stepMs);
+      } else {
+        this.#handOver(slot, to, source, target);
+      }
+    });
+  }
+
+  /** The new owner first, as resharding tools do it. */
+  #handOver(slot: number, to: number, source: SimNode, target: SimNode): void {
+    const change: Change = (view) => view.moved.set(slot, to);
+    const finish = () => {
+      source.migrating.delete(slot);
+      this.happen(`slot ${slot} belongs to ${target.name}`, change, [target, source]);
+    };
+    target.importing.delete(slot);
+    target.view.moved.set(slot, to);
+    this.loop.inWorld(this.#chance.between(0, this.shape.gossipMs / 4), finish);
+  }
+
+  #promote(replica: SimNode, first: readonly SimNode[]): void {
+    const old = this.truth.primaries[replica.shard] as number;
+    for (const node of this.nodes) {
+      if (node.index !== old && node.shard !== replica.shard) continue;
+      node.migrating.clear();
+      node.importing.clear();
+    }
+    replica.source = undefined;
+    const change: Change = (view) => {
+      view.primaries[replica.shard] = replica.index;
+      view.isDown = view.primaries.some((primary) => view.failed.has(primary));
+    };
+    this.happen(`${replica.name} is promoted`, change, first);
+  }
+
+  #learn(node: SimNode, upTo: number): void {
+    const wasPrimary = node.isPrimary;
+    for (; node.learned < upTo; node.learned++) this.#changes[node.learned]?.(node.view);
+    const primary = this.node(node.view.primaries[node.shard] as number);
+    if (primary === node) {
+      node.source = undefined;
+    } else if (wasPrimary || (node.source !== undefined && node.source !== primary)) {
+      // A demoted primary, and a replica whose primary changed, take over what the new one has.
+      node.copyFrom(primary);
+      node.migrating.clear();
+      node.importing.clear();
+    }
+  }
+
+  // What a node answers when it is asked about the cluster.
+
+  #members(node: SimNode): { shard: number; members: { member: SimNode; isPrimary: boolean; isFailed: boolean }[] }[] {
+    const { view } = node;
+    return view.primaries.map((primary, shard) => ({
+      shard,
+      members: this.nodes
+        .filter((member) => member.shard === shard)
+        .map((member) => ({
+          member,
+          isPrimary: member.index === primary,
+          isFailed: view.failed.has(member.index),
+        }))
+        .sort((a, b) => Number(b.isPrimary) - Number(a.isPrimary)),
+    }));
+  }
+
+  #shards(node: SimNode): Value {
+    return this.#members(node).map(({ shard, members }) => [
+      "slots",
+      node.view.rangesOf(shard),
+      "nodes",
+      members.map(({ member, isPrimary, isFailed }) => [
+        ...["id", member.id, "port", member.port, "ip", member.host, "endpoint", member.host],
+        ...["role", isPrimary ? "master" : "replica", "replication-offset", 0],
+        ...["health", isFailed ? "fail" : "online"],
+      ]),
+    ]);
+  }
+
+  #slots(node: SimNode): Value {
+    return this.#members(node).flatMap(({ shard, members }) => {
+      const ranges = node.view.rangesOf(shard);
+      const entries = members
+        .filter(({ isFailed }) => !isFailed)
+        .map(({ member }) => [member.host, member.port, member.id]);
+      return ranges.flatMap((start, index) =>
+        index % 2 === 0 ? [[start, ranges[index + 1] as number, ...entries]] : [],
+      );
+    });
+  }
+
+  #nodesText(node: SimNode): string {
+    return this.#members(node)
+      .flatMap(({ shard, members }) => {
+        const ranges = node.view.rangesOf(shard);
+        const slots = ranges.flatMap((start, index) => (index % 2 === 0 ? `${start}-${ranges[index + 1]}` : []));
+        const primaryId = members.find(({ isPrimary }) => isPrimary)?.member.id ?? "-";
+        return members.map(({ member, isPrimary, isFailed }) => {
+          const flags = [member === node && "myself", isPrimary ? "master" : "slave", isFailed && "fail"].filter(
+            Boolean,
+          );
+          const rest = [isPrimary ? "-" : primaryId, 0, 0, shard + 1, "connected", ...(isPrimary ? slots : [])];
+          return `${member.id} ${member.name}@17000 ${flags.join(",")} ${rest.join(" ")}\n`;
+        });
+      })
+      .join("");
+  }
+}

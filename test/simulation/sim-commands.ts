@@ -1,0 +1,316 @@
+import { marksIn } from "./ledger.ts";
+import { ErrorReply, OK, QUEUED, SimpleString, type Value } from "./resp.ts";
+import type { NodeSession, SimNode } from "./sim-node.ts";
+import { redirectionOf } from "./sim-routing.ts";
+import { behaviourOf, type Redis, shaOf } from "./sim-scripts.ts";
+
+interface Command {
+  readonly keys: (args: readonly string[]) => readonly string[];
+  readonly isWrite: boolean;
+  readonly whileBusy: boolean;
+  readonly whileLoading: boolean;
+  readonly run: (session: NodeSession, args: readonly string[]) => Value;
+}
+
+const NO_KEYS = (): readonly string[] => [];
+const ONE_KEY = (args: readonly string[]) => args.slice(1, 2);
+const ALL_KEYS = (args: readonly string[]) => args.slice(1);
+const NUMBERED_KEYS = (args: readonly string[]) => args.slice(3, 3 + Number(args[2]));
+
+const WRONG_TYPE_OF_NUMBER = new ErrorReply("ERR value is not an integer or out of range");
+const PRODUCT = "Redis";
+const BUSY = `BUSY ${PRODUCT} is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.`;
+
+/** What a cluster answers to questions about itself. */
+export interface Describer {
+  shards(node: SimNode): Value;
+  nodes(node: SimNode): Value;
+  slots(node: SimNode): Value;
+}
+
+/** The commands that simulated servers know, with the checks in front of them in the servers' order. */
+export class Commands {
+  readonly #table = new Map<string, Command>();
+
+  constructor(describer: Describer) {
+    this.#defineConnection();
+    this.#defineStrings();
+    this.#defineScripts();
+    this.#defineTransactions();
+    this.#add("cluster|shards", { whileLoading: true, run: ({ node }) => describer.shards(node) });
+    this.#add("cluster|nodes", { whileLoading: true, run: ({ node }) => describer.nodes(node) });
+    this.#add("cluster|slots", { whileLoading: true, run: ({ node }) => describer.slots(node) });
+    const info = (node: SimNode) =>
+      `cluster_enabled:1\r\ncluster_state:${node.view.isDown ? "fail" : "ok"}\r\ncluster_slots_assigned:16384\r\n`;
+    this.#add("cluster|info", { whileLoading: true, run: ({ node }) => info(node) });
+  }
+
+  /** One command, from its checks to its reply. What becomes of the calls in it goes into the ledger. */
+  execute(session: NodeSession, args: readonly string[]): Value {
+    const { node } = session;
+    node.follow(node.world.loop.time - node.world.replicationLagMs);
+    const name = nameOf(args);
+    const command = this.#table.get(name);
+    const refusal = command === undefined ? unknown(args) : this.#refusalOf(session, name, command, args);
+    const wasAsking = session.asking;
+    if (session.queued === undefined && name !== "asking") session.asking = false;
+    if (refusal !== undefined || command === undefined) {
+      node.world.ledger.noteRefusal(name === "exec" ? queuedMarks(session) : marksIn(args));
+      return this.#refuse(session, name, refusal as ErrorReply);
+    }
+    if (session.queued !== undefined && !["exec", "discard", "multi", "watch"].includes(name)) {
+      session.queued.push([...args]);
+      return QUEUED;
+    }
+    const reply = command.run(session, args);
+    if (wasAsking && session.queued !== undefined) session.asking = true;
+    return reply;
+  }
+
+  #refusalOf(session: NodeSession, name: string, command: Command, args: readonly string[]): ErrorReply | undefined {
+    const { node } = session;
+    const now = node.world.loop.time;
+    if (!session.isLoggedIn && name !== "auth") return new ErrorReply("NOAUTH Authentication required.");
+    if (node.denied.has(name)) {
+      return new ErrorReply(`NOPERM this user has no permissions to run the '${name}' command`);
+    }
+    const { keys, isWrite } =
+      name === "exec" ? this.#ofQueued(session) : { keys: command.keys(args), isWrite: command.isWrite };
+    const redirection = redirectionOf(session, keys, isWrite);
+    if (redirection) return redirection;
+    if (isWrite && !node.isPrimary) return new ErrorReply("READONLY You can't write against a read only replica.");
+    if (now < node.loadingUntil && !command.whileLoading) {
+      return new ErrorReply(`LOADING ${PRODUCT} is loading the dataset in memory`);
+    }
+    if (now < node.blockedUntil && !command.whileBusy) return new ErrorReply(BUSY);
+    return undefined;
+  }
+
+  #ofQueued(session: NodeSession): { keys: readonly string[]; isWrite: boolean } {
+    const queued = session.isDiscarded ? [] : (session.queued ?? []);
+    const commands = queued.map((args) => ({ args, command: this.#table.get(nameOf(args)) as Command }));
+    return {
+      keys: commands.flatMap(({ args, command }) => command.keys(args)),
+      isWrite: commands.some(({ command }) => command.isWrite),
+    };
+  }
+
+  #refuse(session: NodeSession, name: string, refusal: ErrorReply): ErrorReply {
+    if (session.queued === undefined) return refusal;
+    if (name !== "exec") {
+      session.isDiscarded = true;
+      return refusal;
+    }
+    endTransaction(session);
+    const isRedirection = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|CROSSSLOT) /.test(refusal.text);
+    return isRedirection ? refusal : new ErrorReply(`EXECABORT Transaction discarded because of: ${refusal.text}`);
+  }
+
+  #add(name: string, command: Partial<Command> & Pick<Command, "run">): void {
+    this.#table.set(name, { keys: NO_KEYS, isWrite: false, whileBusy: false, whileLoading: false, ...command });
+  }
+
+  #defineConnection(): void {
+    this.#add("ping", { run: () => new SimpleString("PONG") });
+    this.#add("echo", { run: (session, args) => noted(session, args, args[1] as string) });
+    this.#add("auth", { whileBusy: true, whileLoading: true, run: logIn });
+    this.#add("client|setname", { whileLoading: true, run: () => OK });
+    this.#add("info", { whileLoading: true, run: ({ node }) => `# Server\r\nrole:${node.isPrimary}\r\n` });
+    this.#add("asking", {
+      run(session) {
+        session.asking = true;
+        return OK;
+      },
+    });
+    this.#add("readonly", {
+      run(session) {
+        session.isReadOnly = true;
+        return OK;
+      },
+    });
+  }
+
+  #defineStrings(): void {
+    this.#add("get", {
+      keys: ONE_KEY,
+      run: (session, args) => noted(session, args, session.node.data.get(args[1] as string) ?? null),
+    });
+    this.#add("exists", {
+      keys: ALL_KEYS,
+      run: ({ node }, args) => args.slice(1).filter((key) => node.data.has(key)).length,
+    });
+    this.#add("mget", {
+      keys: ALL_KEYS,
+      run: ({ node }, args) => args.slice(1).map((key) => node.data.get(key) ?? null),
+    });
+    this.#add("set", {
+      keys: ONE_KEY,
+      isWrite: true,
+      run(session, args) {
+        session.node.set(args[1] as string, args[2] as string);
+        return noted(session, args, OK);
+      },
+    });
+    this.#add("incr", {
+      keys: ONE_KEY,
+      isWrite: true,
+      run: (session, args) => increment(session.node, args[1] as string) ?? WRONG_TYPE_OF_NUMBER,
+    });
+  }
+
+  #defineScripts(): void {
+    this.#add("script|load", { run: ({ node }, args) => load(node, args[2] as string, true) });
+    this.#add("script|exists", {
+      run: ({ node }, args) => args.slice(2).map((sha) => (node.scripts.has(sha) ? 1 : 0)),
+    });
+    this.#add("script|flush", {
+      run({ node }) {
+        node.flushScripts();
+        return OK;
+      },
+    });
+    for (const [name, bySource, writes] of [
+      ["evalsha", false, true],
+      ["evalsha_ro", false, false],
+      ["eval", true, true],
+      ["eval_ro", true, false],
+    ] as const) {
+      const run = (session: NodeSession, args: readonly string[]) => runScript(session, args, bySource, writes);
+      this.#add(name, { keys: NUMBERED_KEYS, run });
+    }
+  }
+
+  #defineTransactions(): void {
+    this.#add("multi", {
+      whileBusy: true,
+      whileLoading: true,
+      run(session) {
+        session.queued = [];
+        return OK;
+      },
+    });
+    this.#add("discard", {
+      whileBusy: true,
+      whileLoading: true,
+      run(session) {
+        endTransaction(session);
+        return OK;
+      },
+    });
+    this.#add("watch", {
+      keys: ALL_KEYS,
+      whileBusy: true,
+      whileLoading: true,
+      run(session, args) {
+        for (const key of args.slice(1)) {
+          if (!session.watched.has(key)) session.watched.set(key, session.node.versions.get(key) ?? 0);
+        }
+        return OK;
+      },
+    });
+    this.#add("exec", { whileLoading: true, run: (session) => this.#exec(session) });
+  }
+
+  #exec(session: NodeSession): Value {
+    const { node, queued, isDiscarded } = session;
+    if (queued === undefined) return new ErrorReply("ERR EXEC without MULTI");
+    const hasChanged = [...session.watched].some(([key, version]) => (node.versions.get(key) ?? 0) !== version);
+    endTransaction(session);
+    if (isDiscarded) return new ErrorReply("EXECABORT Transaction discarded because of previous errors.");
+    if (hasChanged) return null;
+    return queued.map((args) => (this.#table.get(nameOf(args)) as Command).run(session, args));
+  }
+}
+
+/** `get`, `script|load`: as ACLs write it. */
+function nameOf(args: readonly string[]): string {
+  const name = (args[0] as string).toLowerCase();
+  return name === "script" || name === "cluster" || name === "client" ? `${name}|${args[1]?.toLowerCase()}` : name;
+}
+
+function unknown(args: readonly string[]): ErrorReply {
+  const shown = args.slice(1).map((arg) => `'${arg}' `);
+  return new ErrorReply(`ERR unknown command '${args[0]}', with args beginning with: ${shown.join("")}`);
+}
+
+function logIn(session: NodeSession, args: readonly string[]): Value {
+  const { password } = session.node.world;
+  if (password === undefined || args.at(-1) !== password) {
+    return new ErrorReply("WRONGPASS invalid username-password pair or user is disabled.");
+  }
+  session.isLoggedIn = true;
+  return OK;
+}
+
+function queuedMarks({ queued = [] }: NodeSession): number[] {
+  return queued.flatMap((args) => marksIn(args));
+}
+
+function endTransaction(session: NodeSession): void {
+  session.queued = undefined;
+  session.isDiscarded = false;
+  session.watched.clear();
+}
+
+/** The calls that are marked in `args` have run. */
+function noted<V extends Value>({ node }: NodeSession, args: readonly string[], reply: V): V {
+  node.world.ledger.noteExecution(marksIn(args), node.name);
+  return reply;
+}
+
+function increment(node: SimNode, key: string): number | undefined {
+  const value = Number(node.data.get(key) ?? 0) + 1;
+  if (!Number.isInteger(value)) return undefined;
+  node.set(key, String(value));
+  return value;
+}
+
+function load(node: SimNode, source: string, isLoad: boolean): string {
+  const sha = shaOf(source);
+  if (isLoad) {
+    const loads = node.loads.get(sha) ?? { all: 0, needless: 0 };
+    loads.all++;
+    if (node.scripts.has(sha)) loads.needless++;
+    node.loads.set(sha, loads);
+  }
+  node.scripts.set(sha, source);
+  return sha;
+}
+
+/** A script stops at its first write where it may not write. What was before that has run. */
+class WriteRefused extends Error {}
+
+function runScript(session: NodeSession, args: readonly string[], bySource: boolean, writes: boolean): Value {
+  const { node } = session;
+  const { ledger } = node.world;
+  const sha = bySource ? load(node, args[1] as string, false) : (args[1] as string).toLowerCase();
+  const source = node.scripts.get(sha);
+  if (source === undefined) {
+    ledger.noteRefusal(marksIn(args));
+    return new ErrorReply("NOSCRIPT No matching script. Please use EVAL.");
+  }
+  ledger.noteExecution(marksIn(args), node.name);
+  const keys = NUMBERED_KEYS(args);
+  const write = () => {
+    if (!writes) throw new WriteRefused("ERR Write commands are not allowed from read-only scripts.");
+    if (!node.isPrimary) throw new WriteRefused("READONLY You can't write against a read only replica.");
+  };
+  const redis: Redis = {
+    get: (key) => node.data.get(key) ?? null,
+    set(key, value) {
+      write();
+      node.set(key, value);
+    },
+    incr(key) {
+      write();
+      return increment(node, key) ?? 0;
+    },
+    spend: (milliseconds) => node.spend(milliseconds),
+  };
+  try {
+    return behaviourOf(source)?.(redis, keys, args.slice(3 + keys.length)) ?? null;
+  } catch (error) {
+    if (!(error instanceof WriteRefused)) throw error;
+    return new ErrorReply(`${error.message} script: ${sha}, on @user_script:1.`);
+  }
+}

@@ -1,0 +1,173 @@
+import type { Clock, Timer } from "../../src/environment.ts";
+import { type Due, Heap } from "./heap.ts";
+
+interface SimTimer extends Timer, Due {
+  readonly callback: () => void;
+  readonly background: boolean;
+  readonly delayMs: number;
+  live: boolean;
+}
+
+interface WorldEvent extends Due {
+  readonly run: () => void;
+}
+
+/**
+ * Virtual time, and the client's event loop in it, in the order that Node keeps: timers that are due, sockets that are
+ * readable, what was put after the reads; behind each callback its ticks and promise jobs.
+ *
+ * The world (network and servers) goes on while the client is busy; what it has for the client waits until then.
+ */
+export class SimLoop implements Clock {
+  time = 0;
+  readonly #world = new Heap<WorldEvent>();
+  readonly #timers = new Heap<SimTimer>();
+  readonly #liveTimers = new Set<SimTimer>();
+  #order = 0;
+  #busyUntil = 0;
+  /** The longest that the client was busy. */
+  longestStall = 0;
+  #ticks: (() => void)[] = [];
+  #dueTimers: SimTimer[] = [];
+  #arrivals: (() => void)[] = [];
+  #nextArrival = 0;
+  #afterReads: (() => void)[] = [];
+  /** Those of this turn: what they add is for the next one. */
+  #present: (() => void)[] = [];
+
+  now(): number {
+    return this.time;
+  }
+
+  setTimer(callback: () => void, delayMs: number, background = false): Timer {
+    const timer: SimTimer = {
+      at: this.time + Math.max(1, delayMs),
+      order: this.#order++,
+      callback,
+      background,
+      delayMs,
+      live: true,
+      cancel: () => {
+        timer.live = false;
+        this.#liveTimers.delete(timer);
+      },
+    };
+    this.#liveTimers.add(timer);
+    this.#timers.push(timer);
+    return timer;
+  }
+
+  nextTick(callback: () => void): void {
+    this.#ticks.push(callback);
+  }
+
+  afterReads(callback: () => void): void {
+    this.#afterReads.push(callback);
+  }
+
+  /** Timers that are set, for those who look whether anything was left behind. */
+  get timersLeft(): string[] {
+    return [...this.#liveTimers].map(
+      ({ delayMs, background }) => `${background ? "background " : ""}timer of ${delayMs} ms`,
+    );
+  }
+
+  /** Something of the world: it calls nothing of the client's, but may let things arrive. */
+  inWorld(delayMs: number, run: () => void): void {
+    this.#world.push({ at: this.time + delayMs, order: this.#order++, run });
+  }
+
+  /** The client's side of a socket, called when the client looks. */
+  arrive(callback: () => void): void {
+    this.#arrivals.push(callback);
+  }
+
+  /** The client does something else for so long: long garbage collections, heavy computing. */
+  stall(milliseconds: number): void {
+    this.#busyUntil = this.time + milliseconds;
+    this.longestStall = Math.max(this.longestStall, milliseconds);
+  }
+
+  /** Runs until `isDone`, until nothing is left to happen, or until `limit`, at which the time then is. */
+  run(limit: number, isDone: () => boolean = () => false): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const turn = () => {
+        try {
+          // Promise jobs of the last turn have run; what they put into the next tick comes first.
+          if (this.#ticks.length === 0) {
+            const next = isDone() ? undefined : this.#next(limit);
+            if (next === undefined) {
+              resolve();
+              return;
+            }
+            next();
+          }
+          this.#runTicks();
+        } catch (error) {
+          reject(error);
+          return;
+        }
+        setImmediate(turn);
+      };
+      setImmediate(turn);
+    });
+  }
+
+  #runTicks(): void {
+    for (let index = 0; index < this.#ticks.length; index++) this.#ticks[index]?.();
+    this.#ticks.length = 0;
+  }
+
+  /** The client's next callback. */
+  #next(limit: number): (() => void) | undefined {
+    for (;;) {
+      const timer = this.#dueTimers.shift();
+      if (timer !== undefined) {
+        if (!timer.live) continue;
+        timer.cancel();
+        return timer.callback;
+      }
+      if (this.#nextArrival < this.#arrivals.length) return this.#arrivals[this.#nextArrival++] as () => void;
+      this.#arrivals.length = 0;
+      this.#nextArrival = 0;
+      const after = this.#present.shift();
+      if (after !== undefined) return after;
+      if (!this.#advance(limit)) return undefined;
+    }
+  }
+
+  /** Goes to the next moment at which something happens, and notes what is for the client then. */
+  #advance(limit: number): boolean {
+    this.#forgetCancelled();
+    const waiting = this.#afterReads.length > 0;
+    let at = Math.min(
+      this.#world.first?.at ?? Number.POSITIVE_INFINITY,
+      this.#timers.first?.at ?? Number.POSITIVE_INFINITY,
+      waiting ? this.time : Number.POSITIVE_INFINITY,
+    );
+    at = Math.max(at, this.time, this.#busyUntil);
+    if (at > limit || at === Number.POSITIVE_INFINITY) {
+      if (limit !== Number.POSITIVE_INFINITY) this.time = Math.max(this.time, limit);
+      return false;
+    }
+    for (let event = this.#world.first; event !== undefined && event.at <= at; event = this.#world.first) {
+      this.#world.shift();
+      this.time = Math.max(this.time, event.at);
+      event.run();
+    }
+    this.time = at;
+    for (let timer = this.#timers.first; timer !== undefined && timer.at <= at; timer = this.#timers.first) {
+      this.#timers.shift();
+      if (timer.live) this.#dueTimers.push(timer);
+    }
+    this.#present = this.#afterReads;
+    this.#afterReads = [];
+    return true;
+  }
+
+  #forgetCancelled(): void {
+    for (let timer = this.#timers.first; timer !== undefined && !timer.live; timer = this.#timers.first) {
+      this.#timers.shift();
+    }
+  }
+}

@@ -1,0 +1,271 @@
+import type { Endpoint, Transport, TransportHandlers } from "../../src/environment.ts";
+import type { Chance } from "./random.ts";
+import type { SimLoop } from "./sim-loop.ts";
+import { type Story, shown } from "./story.ts";
+
+/** A server's side of a connection. */
+export interface Session {
+  receive(binary: string): void;
+  /** The client is gone; all that it sent has been received. */
+  onClosed(): void;
+}
+
+/** Who listens at an address. */
+export interface Listener {
+  readonly name: string;
+  /** `refuses`: nobody listens. `vanished`: nothing ever comes back, not even from the system. */
+  readonly reachability: "accepts" | "refuses" | "vanished";
+  accept(link: Link): Session;
+}
+
+/** How all connections of a run behave. */
+export interface NetworkProfile {
+  readonly latencyMs: number;
+  readonly jitterMs: number;
+  /** Bytes of the longest piece in which bytes arrive. */
+  readonly pieceBytes: number;
+  /** Bytes that a system takes before the other side has read them. */
+  readonly kernelBytes: number;
+  /** Bytes that wait in the process from which on `write` says stop. */
+  readonly highWaterMark: number;
+}
+
+/** Who looks at what the client writes. */
+export type Wiretap = (binary: string, link: Link) => void;
+
+/** Connections between the client and the simulated servers. */
+export class SimNetwork {
+  readonly loop: SimLoop;
+  readonly chance: Chance;
+  readonly story: Story;
+  readonly profile: NetworkProfile;
+  readonly wiretap: Wiretap;
+  readonly links = new Set<Link>();
+  readonly #listeners = new Map<string, Listener>();
+  #number = 0;
+
+  constructor(loop: SimLoop, chance: Chance, story: Story, profile: NetworkProfile, wiretap: Wiretap) {
+    this.loop = loop;
+    this.chance = chance;
+    this.story = story;
+    this.profile = profile;
+    this.wiretap = wiretap;
+  }
+
+  listen(address: string, listener: Listener): void {
+    this.#listeners.set(address, listener);
+  }
+
+  readonly open = ({ host, port }: Endpoint, handlers: TransportHandlers): Transport => {
+    const link = new Link(this, ++this.#number, this.#listeners.get(`${host}:${port}`), handlers);
+    this.links.add(link);
+    return link;
+  };
+
+  latency(): number {
+    return this.profile.latencyMs + this.profile.jitterMs * this.chance.next();
+  }
+}
+
+/** Bytes read by the client, in a buffer that is overwritten as soon as the reader is done. */
+const READ_BUFFER = Buffer.alloc(64 * 1024);
+const SPOILT = 0x21;
+/** In which one write or reply arrives. */
+const MOST_PIECES = 8;
+
+/** One connection: the client's transport, and the way to the server's session. */
+export class Link implements Transport {
+  readonly number: number;
+  /** Whom it leads to. */
+  readonly server: string;
+  readonly #network: SimNetwork;
+  readonly #handlers: TransportHandlers;
+  #session: Session | undefined;
+  #state: "connecting" | "open" | "closed" = "connecting";
+  #serverClosed = false;
+  /** Nothing passes any more, and nobody is told. */
+  #halfOpen = false;
+  #unsent = "";
+  #inKernel = 0;
+  #wantsDrain = false;
+  /** When the last byte of each direction arrives: later ones come no earlier. */
+  #upstreamAt = 0;
+  #downstreamAt = 0;
+  /** What is on its way in this direction is lost, and whatever follows it. */
+  #upstreamLost = false;
+  #downstreamLost = false;
+
+  constructor(network: SimNetwork, number: number, listener: Listener | undefined, handlers: TransportHandlers) {
+    this.#network = network;
+    this.#handlers = handlers;
+    this.number = number;
+    this.server = listener?.name ?? "nobody";
+    const { loop } = network;
+    if (listener?.reachability === "vanished") return;
+    loop.inWorld(network.latency() * 2, () => {
+      if (this.#state === "closed" || listener?.reachability === "vanished") return;
+      if (listener === undefined || listener.reachability !== "accepts") {
+        this.#closeAtClient(new Error(`connect ECONNREFUSED ${this.server}`));
+        return;
+      }
+      if (this.#halfOpen) return;
+      this.#session = listener.accept(this);
+      loop.arrive(() => {
+        if (this.#state !== "connecting") return;
+        this.#state = "open";
+        this.#handlers.onOpen();
+      });
+    });
+  }
+
+  get isOpen(): boolean {
+    return this.#state !== "closed";
+  }
+
+  get pendingBytes(): number {
+    return this.#unsent.length;
+  }
+
+  write(binary: string): boolean {
+    const { story, profile, wiretap } = this.#network;
+    story.tell(() => `client -> ${this} ${shown(binary)}${this.#state === "open" ? "" : ` (${this.#state})`}`);
+    wiretap(binary, this);
+    if (this.#state === "closed") return false;
+    this.#unsent += binary;
+    const goesOn = this.#unsent.length < profile.highWaterMark;
+    if (!goesOn) this.#wantsDrain = true;
+    this.#pump();
+    return goesOn;
+  }
+
+  destroy(): void {
+    if (this.#state === "closed") return;
+    const { loop, chance, story } = this.#network;
+    story.tell(() => `client closes ${this}`);
+    this.#unsent = "";
+    if (chance.of(0.3)) this.#lose("upstream");
+    const session = this.#session;
+    if (session !== undefined && !this.#halfOpen) {
+      loop.inWorld(Math.max(this.#upstreamAt - loop.time, 0) + 0.01, () => {
+        if (!this.#serverClosed) session.onClosed();
+        this.#serverClosed = true;
+      });
+    }
+    this.#closeAtClient(undefined);
+  }
+
+  /** The server's reply. */
+  send(binary: string): void {
+    if (this.#serverClosed || this.#state === "closed" || binary === "") return;
+    const { loop, story } = this.#network;
+    story.tell(() => `${this} replies ${shown(binary)}`);
+    for (const piece of this.#pieces(binary)) {
+      this.#downstreamAt = Math.max(this.#downstreamAt, loop.time + this.#network.latency());
+      loop.inWorld(this.#downstreamAt - loop.time, () => {
+        if (this.#downstreamLost) return;
+        loop.arrive(() => this.#deliver(piece));
+      });
+    }
+  }
+
+  /** The server, or something on the way, ends the connection. Of what is on its way a part may still arrive. */
+  cut(why: string): void {
+    if (this.#serverClosed || this.#state === "closed") return;
+    const { loop, chance, story } = this.#network;
+    story.tell(() => `${this} is cut: ${why}`);
+    if (chance.of(0.5)) this.#lose("upstream");
+    if (chance.of(0.5)) this.#lose("downstream");
+    const session = this.#session;
+    loop.inWorld(Math.max(this.#upstreamAt - loop.time, 0) + 0.01, () => {
+      if (!this.#serverClosed) session?.onClosed();
+      this.#serverClosed = true;
+    });
+    const seenAt = Math.max(this.#downstreamAt - loop.time, 0) + this.#network.latency();
+    loop.inWorld(seenAt, () => this.#closeAtClient(new Error(why)));
+  }
+
+  /** The server is dead: whatever it has not read it never will. */
+  serverDied(): void {
+    this.#lose("upstream");
+    this.#serverClosed = true;
+    if (this.#halfOpen) return;
+    this.#network.loop.inWorld(this.#network.latency(), () => this.#closeAtClient(new Error("read ECONNRESET")));
+  }
+
+  /** From now on bytes vanish in both directions, and nobody is told. */
+  goHalfOpen(): void {
+    this.#network.story.tell(() => `${this} is half-open from now on`);
+    this.#halfOpen = true;
+    this.#lose("upstream");
+    this.#lose("downstream");
+  }
+
+  toString(): string {
+    return `#${this.number} to ${this.server}`;
+  }
+
+  #lose(direction: "upstream" | "downstream"): void {
+    if (direction === "upstream") this.#upstreamLost = true;
+    else this.#downstreamLost = true;
+  }
+
+  #deliver(piece: string): void {
+    if (this.#state !== "open") return;
+    for (let at = 0; at < piece.length && this.isOpen; at += READ_BUFFER.length) {
+      const bytes = READ_BUFFER.subarray(0, READ_BUFFER.write(piece.slice(at, at + READ_BUFFER.length), "latin1"));
+      this.#handlers.onData(bytes);
+      bytes.fill(SPOILT);
+    }
+  }
+
+  /** What the system takes goes on its way. */
+  #pump(): void {
+    const { loop, profile } = this.#network;
+    const taken = this.#unsent.slice(0, Math.max(0, profile.kernelBytes - this.#inKernel));
+    if (taken !== "") {
+      this.#unsent = this.#unsent.slice(taken.length);
+      this.#inKernel += taken.length;
+      for (const piece of this.#pieces(taken)) {
+        this.#upstreamAt = Math.max(this.#upstreamAt, loop.time + this.#network.latency());
+        loop.inWorld(this.#upstreamAt - loop.time, () => {
+          if (this.#serverClosed || this.#upstreamLost) return;
+          this.#session?.receive(piece);
+        });
+      }
+    }
+    if (this.#unsent === "" && this.#wantsDrain) {
+      this.#wantsDrain = false;
+      loop.arrive(() => {
+        if (this.#state === "open") this.#handlers.onDrain();
+      });
+    }
+  }
+
+  /** The server has read so much. */
+  hasRead(bytes: number): void {
+    this.#inKernel -= bytes;
+    if (this.#unsent !== "") this.#pump();
+  }
+
+  #closeAtClient(cause: Error | undefined): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#unsent = "";
+    this.#network.links.delete(this);
+    this.#network.loop.arrive(() => this.#handlers.onClose(cause));
+  }
+
+  /** Short pieces first; the rest of what is long comes at once, or a run would be nothing but pieces. */
+  #pieces(binary: string): string[] {
+    const { profile, chance } = this.#network;
+    const pieces: string[] = [];
+    let at = 0;
+    while (binary.length - at > profile.pieceBytes && pieces.length < MOST_PIECES) {
+      const length = chance.whole(1, chance.of(0.2) ? binary.length - at : profile.pieceBytes);
+      pieces.push(binary.slice(at, at + length));
+      at += length;
+    }
+    if (at < binary.length) pieces.push(binary.slice(at));
+    return pieces;
+  }
+}

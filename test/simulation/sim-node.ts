@@ -1,0 +1,236 @@
+import type { Ledger } from "./ledger.ts";
+import { CommandReader, ErrorReply, encodeReply, type Value } from "./resp.ts";
+import type { Commands } from "./sim-commands.ts";
+import type { SimLoop } from "./sim-loop.ts";
+import type { Link, Listener, Session } from "./sim-network.ts";
+import type { View } from "./sim-view.ts";
+import type { Story } from "./story.ts";
+
+/** A write, as replicas get it. */
+interface Written {
+  readonly at: number;
+  readonly key: string;
+  readonly value: string | null;
+}
+
+/** What a node has from its surroundings. */
+export interface NodeWorld {
+  readonly loop: SimLoop;
+  readonly ledger: Ledger;
+  readonly story: Story;
+  readonly commands: Commands;
+  readonly password: string | undefined;
+  /** How long a script runs before the server answers BUSY. */
+  readonly busyAfterMs: number;
+  /** How far replicas are behind. */
+  readonly replicationLagMs: number;
+}
+
+/** A server: its data and scripts, its sessions, and what it does not answer. */
+export class SimNode implements Listener {
+  readonly index: number;
+  readonly id: string;
+  readonly host: string;
+  readonly port = 7000;
+  readonly shard: number;
+  readonly world: NodeWorld;
+  readonly view: View;
+  /** How many of the cluster's changes it has learned. */
+  learned = 0;
+  reachability: "accepts" | "refuses" | "vanished" = "accepts";
+  isFrozen = false;
+  loadingUntil = 0;
+  data = new Map<string, string>();
+  readonly versions = new Map<string, number>();
+  readonly written: Written[] = [];
+  /** Of a replica: whose writes it applies, and how many of them it has applied. */
+  source: SimNode | undefined;
+  applied = 0;
+  /** By SHA-1. */
+  readonly scripts = new Map<string, string>();
+  /** SCRIPT LOADs that came, by SHA-1, and how often the script was there already. */
+  readonly loads = new Map<string, { all: number; needless: number }>();
+  /** Times that it lost its scripts. */
+  flushes = 0;
+  readonly denied = new Set<string>();
+  /** Slots on their way: to or from the node of this index. */
+  readonly migrating = new Map<number, number>();
+  readonly importing = new Map<number, number>();
+  readonly sessions = new Set<NodeSession>();
+  accepted = 0;
+  /** The end of the script that runs. */
+  blockedUntil = 0;
+  busyFrom = 0;
+
+  constructor(index: number, shard: number, view: View, world: NodeWorld) {
+    this.index = index;
+    this.shard = shard;
+    this.view = view;
+    this.world = world;
+    this.host = `10.0.0.${index + 1}`;
+    this.id = String(index).repeat(40);
+  }
+
+  get name(): string {
+    return `${this.host}:${this.port}`;
+  }
+
+  get isPrimary(): boolean {
+    return this.view.primaries[this.shard] === this.index;
+  }
+
+  get isAlive(): boolean {
+    return this.reachability !== "refuses";
+  }
+
+  accept(link: Link): NodeSession {
+    this.accepted++;
+    const session = new NodeSession(this, link);
+    this.sessions.add(session);
+    return session;
+  }
+
+  set(key: string, value: string | null): void {
+    if (value === null) this.data.delete(key);
+    else this.data.set(key, value);
+    this.versions.set(key, (this.versions.get(key) ?? 0) + 1);
+    this.written.push({ at: this.world.loop.time, key, value });
+  }
+
+  /** A replica applies what its primary wrote until `time`. */
+  follow(time: number): void {
+    const { source } = this;
+    if (source === undefined) return;
+    for (let next = source.written[this.applied]; next && next.at <= time; next = source.written[this.applied]) {
+      this.applied++;
+      this.set(next.key, next.value);
+    }
+  }
+
+  /** A full resynchronisation. */
+  copyFrom(source: SimNode): void {
+    this.source = source;
+    this.applied = source.written.length;
+    this.data = new Map(source.data);
+  }
+
+  flushScripts(): void {
+    this.scripts.clear();
+    this.flushes++;
+    this.world.story.tell(() => `${this.name} has lost its scripts`);
+  }
+
+  freeze(): void {
+    this.isFrozen = true;
+    this.world.story.tell(() => `${this.name} is frozen`);
+  }
+
+  thaw(): void {
+    if (!this.isFrozen) return;
+    this.isFrozen = false;
+    this.world.story.tell(() => `${this.name} thaws`);
+    this.wake();
+  }
+
+  /** The process is gone, and its connections with it. */
+  die(): void {
+    this.world.story.tell(() => `${this.name} dies`);
+    this.reachability = "refuses";
+    this.isFrozen = false;
+    this.blockedUntil = 0;
+    for (const { link } of this.sessions) link.serverDied();
+    this.sessions.clear();
+    this.migrating.clear();
+    this.importing.clear();
+  }
+
+  /** The script that is called runs for so long. */
+  spend(milliseconds: number): void {
+    const { loop, busyAfterMs } = this.world;
+    this.blockedUntil = loop.time + milliseconds;
+    this.busyFrom = loop.time + busyAfterMs;
+    const wake = () => this.wake();
+    if (busyAfterMs < milliseconds) loop.inWorld(busyAfterMs, wake);
+    loop.inWorld(milliseconds, wake);
+  }
+
+  wake(): void {
+    for (const session of [...this.sessions]) session.work();
+  }
+}
+
+/** A client's connection, seen from the server. */
+export class NodeSession implements Session {
+  readonly node: SimNode;
+  readonly link: Link;
+  isLoggedIn: boolean;
+  isReadOnly = false;
+  /** The command that comes next may be for a slot that is on its way here. */
+  asking = false;
+  /** Commands behind MULTI. */
+  queued: string[][] | undefined;
+  isDiscarded = false;
+  readonly watched = new Map<string, number>();
+  readonly #reader = new CommandReader();
+  #unread: string[] = [];
+  /** The reply to the script that runs for this session. */
+  #late: string | undefined;
+  #gone = false;
+
+  constructor(node: SimNode, link: Link) {
+    this.node = node;
+    this.link = link;
+    this.isLoggedIn = node.world.password === undefined;
+  }
+
+  receive(binary: string): void {
+    this.#unread.push(binary);
+    this.work();
+  }
+
+  onClosed(): void {
+    this.#gone = true;
+    if (!this.node.isFrozen && this.#unread.length === 0) this.node.sessions.delete(this);
+  }
+
+  /** Executes what has come, as far as the server can. */
+  work(): void {
+    const { node } = this;
+    if (node.isFrozen || !node.sessions.has(this)) return;
+    for (const binary of this.#unread.splice(0)) {
+      this.#reader.push(binary);
+      this.link.hasRead(binary.length);
+    }
+    const now = node.world.loop.time;
+    let out = "";
+    for (;;) {
+      if (node.blockedUntil > now && (this.#late !== undefined || now < node.busyFrom)) break;
+      if (this.#late !== undefined) {
+        out += this.#late;
+        this.#late = undefined;
+      }
+      const args = this.#reader.next();
+      if (args === undefined) break;
+      const reply = encodeReply(this.#execute(args));
+      if (node.blockedUntil > now && this.#startedScript) this.#late = reply;
+      else out += reply;
+    }
+    if (this.#gone && this.#late === undefined) node.sessions.delete(this);
+    this.link.send(out);
+  }
+
+  #startedScript = false;
+
+  #execute(args: string[]): Value {
+    const { node } = this;
+    const { commands, story } = node.world;
+    const wasBlocked = node.blockedUntil > node.world.loop.time;
+    const reply = commands.execute(this, args);
+    this.#startedScript = !wasBlocked;
+    story.tell(() => {
+      const text = reply instanceof ErrorReply ? reply.text : encodeReply(reply).replaceAll("\r\n", " ");
+      return `    ${this.link}: ${args.join(" ").slice(0, 120)} -> ${text.slice(0, 160)}`;
+    });
+    return reply;
+  }
+}

@@ -1,0 +1,47 @@
+import { slotOf } from "../../src/protocol/hash-slot.ts";
+import { ErrorReply } from "./resp.ts";
+import type { NodeSession, SimNode } from "./sim-node.ts";
+
+const slots = new Map<string, number>();
+
+/** Of a key as a binary string. */
+export function slotOfKey(key: string): number {
+  let slot = slots.get(key);
+  if (slot === undefined) {
+    slot = slotOf(Buffer.from(key, "latin1"));
+    slots.set(key, slot);
+  }
+  return slot;
+}
+
+/** Why a node does not serve keys, in its words; undefined when it does. The order of the checks is the servers' own. */
+export function redirectionOf(session: NodeSession, keys: readonly string[], isWrite: boolean): ErrorReply | undefined {
+  const [firstKey] = keys;
+  if (firstKey === undefined) return undefined;
+  const { node } = session;
+  const { view } = node;
+  const slot = slotOfKey(firstKey);
+  if (keys.some((key) => slotOfKey(key) !== slot)) {
+    return new ErrorReply("CROSSSLOT Keys in request don't hash to the same slot");
+  }
+  if (view.isDown) return new ErrorReply("CLUSTERDOWN The cluster is down");
+  const owner = view.ownerOf(slot);
+  const isMine = owner === node.index;
+  const migratingTo = isMine ? node.migrating.get(slot) : undefined;
+  const isMissing = (key: string) => !node.data.has(key);
+  if (migratingTo !== undefined && keys.some(isMissing)) {
+    return keys.every(isMissing) ? new ErrorReply(`ASK ${slot} ${addressOf(node, migratingTo)}`) : TRY_AGAIN;
+  }
+  if (session.asking && node.importing.has(slot)) {
+    return keys.some((key) => key !== firstKey) && keys.some(isMissing) ? TRY_AGAIN : undefined;
+  }
+  const servesReads = session.isReadOnly && !isWrite && !node.isPrimary && owner === view.primaries[node.shard];
+  if (isMine || servesReads) return undefined;
+  return new ErrorReply(`MOVED ${slot} ${addressOf(node, owner)}`);
+}
+
+const TRY_AGAIN = new ErrorReply("TRYAGAIN Multiple keys request during rehashing of slot");
+
+function addressOf(node: SimNode, index: number): string {
+  return `${node.host.replace(/\d+$/, String(index + 1))}:${node.port}`;
+}

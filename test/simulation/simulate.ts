@@ -1,0 +1,171 @@
+import { type Cluster, connectIn } from "../../src/cluster.ts";
+import type { Environment } from "../../src/environment.ts";
+import { Faults } from "./faults.ts";
+import { Ledger } from "./ledger.ts";
+import { type Plan, planOf } from "./plan.ts";
+import { brokenOrder, brokenPromises, tooManyLoads } from "./promises.ts";
+import { Chance } from "./random.ts";
+import { SimCluster } from "./sim-cluster.ts";
+import { SimLoop } from "./sim-loop.ts";
+import { SimNetwork } from "./sim-network.ts";
+import { Story } from "./story.ts";
+import { SCRIPTS, Workload } from "./workload.ts";
+
+/** What came of one seed. */
+export interface Run {
+  readonly seed: number;
+  readonly plan: Plan;
+  /** Empty when every promise was kept. */
+  readonly broken: readonly string[];
+  readonly story: readonly string[];
+  readonly calls: number;
+  readonly failed: number;
+}
+
+/** From the mending of everything to calls that must succeed. */
+const RECOVERY_MS = 3000;
+/** A call without a deadline is given up after 30 s of refusals. */
+const PATIENCE_MS = 32_000;
+/** Timers that were set before the end may still run out, but none may set another. */
+const AFTERLIFE_MS = 2500;
+
+/** One seed: the real client through everything that the seed has for it, and what it promised compared with the truth. */
+export async function simulate(seed: number, isTold = false): Promise<Run> {
+  return new Simulation(seed, isTold).run();
+}
+
+class Simulation {
+  readonly #plan: Plan;
+  readonly #loop = new SimLoop();
+  readonly #story: Story;
+  readonly #ledger = new Ledger();
+  readonly #network: SimNetwork;
+  readonly #cluster: SimCluster;
+  readonly #workload: Workload;
+  readonly #faults: Faults;
+  readonly #environment: Environment;
+  readonly #broken: string[] = [];
+
+  constructor(seed: number, isTold: boolean) {
+    const chance = new Chance(seed);
+    this.#plan = planOf(seed, chance.fork());
+    const { network, shape } = this.#plan;
+    this.#story = new Story(isTold, () => this.#loop.time);
+    this.#network = new SimNetwork(this.#loop, chance.fork(), this.#story, network, (binary) =>
+      this.#ledger.noteWrite(binary),
+    );
+    this.#cluster = new SimCluster(shape, this.#network, this.#ledger, chance.fork());
+    this.#workload = new Workload(this.#plan, chance.fork(), this.#loop, this.#story);
+    const { slots } = this.#workload;
+    this.#faults = new Faults(this.#cluster, this.#network, this.#plan, slots, chance.fork());
+    const { next } = chance.fork();
+    this.#environment = { clock: this.#loop, open: this.#network.open, random: next };
+  }
+
+  async run(): Promise<Run> {
+    this.#story.tell(() => JSON.stringify(this.#plan));
+    const onUnhandled = (reason: unknown) => this.#broken.push(`nobody handled a rejection: ${String(reason)}`);
+    process.on("unhandledRejection", onUnhandled);
+    try {
+      await this.#live();
+    } catch (error) {
+      this.#broken.push(`uncaught: ${error instanceof Error ? error.stack : String(error)}`);
+    } finally {
+      process.off("unhandledRejection", onUnhandled);
+    }
+    const { made } = this.#workload;
+    const failed = made.filter(({ failure }) => failure !== undefined).length;
+    return {
+      seed: this.#plan.seed,
+      plan: this.#plan,
+      broken: this.#broken,
+      story: this.#story.lines,
+      calls: made.length,
+      failed,
+    };
+  }
+
+  async #live(): Promise<void> {
+    const cluster = await this.#connect();
+    if (cluster !== undefined) {
+      const { durationMs, endsEarly } = this.#plan;
+      const begin = this.#loop.time;
+      this.#workload.schedule(cluster);
+      this.#faults.schedule();
+      await this.#loop.run(begin + durationMs * (endsEarly ? 0.6 : 1));
+      if (endsEarly) await this.#end(cluster);
+      this.#story.tell(() => "everything is mended");
+      this.#faults.heal();
+      if (!endsEarly) {
+        await this.#loop.run(this.#loop.time + PATIENCE_MS, () => this.#workload.unsettled === 0);
+        // Half-open connections that nobody has used yet are found out by the first calls.
+        for (const isDemanding of [false, true]) {
+          await this.#loop.run(this.#loop.time + RECOVERY_MS);
+          await this.#probe(cluster, isDemanding);
+        }
+        await this.#end(cluster);
+      }
+    }
+    await this.#loop.run(this.#loop.time + AFTERLIFE_MS);
+    this.#broken.push(...this.#loop.timersLeft.map((timer) => `left behind: a ${timer}`));
+    this.#judge();
+  }
+
+  async #connect(): Promise<Cluster | undefined> {
+    const { password, shards } = this.#plan.shape;
+    const nodes = this.#cluster.nodes.slice(0, Math.min(2, shards)).map(({ name }) => name);
+    const scripts = this.#plan.preloads ? Object.values(SCRIPTS) : [];
+    const options = { ...this.#plan.options, nodes, scripts, ...(password && { password }) };
+    let cluster: Cluster | undefined;
+    let failure: unknown;
+    connectIn(this.#environment, options).then(
+      (connected) => {
+        cluster = connected;
+      },
+      (error: unknown) => {
+        failure = error;
+      },
+    );
+    await this.#loop.run(this.#loop.time + 30_000, () => cluster !== undefined || failure !== undefined);
+    if (cluster === undefined) this.#broken.push(`connect to a healthy cluster: ${String(failure ?? "no answer")}`);
+    return cluster;
+  }
+
+  async #probe(cluster: Cluster, isDemanding: boolean): Promise<void> {
+    if (isDemanding) this.#story.tell(() => "calls that must succeed now");
+    for (const tag of this.#workload.tags) {
+      const probes = this.#workload.probe(cluster, tag);
+      await this.#loop.run(this.#loop.time + PATIENCE_MS, () =>
+        probes.every(({ settledAt }) => settledAt !== undefined),
+      );
+      for (const { number, failure } of probes) {
+        if (failure && isDemanding)
+          this.#broken.push(`call ${number} failed when all was mended: ${failure.code}: ${failure.message}`);
+      }
+    }
+  }
+
+  async #end(cluster: Cluster): Promise<void> {
+    const { ending } = this.#plan;
+    this.#story.tell(() => `the client is ended by ${ending}`);
+    let ended = false;
+    if (ending === "destroy") cluster.destroy();
+    else
+      cluster.close().then(() => {
+        ended = true;
+      });
+    if (ending === "close") await this.#loop.run(this.#loop.time + PATIENCE_MS, () => ended);
+    else await this.#loop.run(this.#loop.time + 1);
+    if (ending === "close" && !ended) this.#broken.push("close has not ended");
+    for (const link of this.#network.links) this.#broken.push(`left behind: connection ${link}`);
+    if (this.#workload.unsettled > 0)
+      this.#broken.push(`${this.#workload.unsettled} calls are unsettled after the end`);
+  }
+
+  #judge(): void {
+    const { made } = this.#workload;
+    this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.longestStall));
+    this.#broken.push(...brokenOrder(made, this.#ledger));
+    this.#broken.push(...tooManyLoads(this.#cluster.nodes, 0));
+  }
+}
