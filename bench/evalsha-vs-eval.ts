@@ -1,103 +1,126 @@
 /*
  * EVALSHA against EVAL, by script size and calls in flight, on a real cluster: npm run bench [-- --quick]
- * Prints a table; writes it as Markdown, JSON and one HTML page to bench/results/.
+ * Prints tables; writes them as Markdown, JSON and one HTML page to bench/results/.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { startCluster } from "../src/testing/index.ts";
-import { sourceOf } from "./support/bench-script.ts";
-import { type Comparison, compare, type Situation } from "./support/comparison.ts";
+import { type BenchCluster, openBenchCluster } from "./support/bench-cluster.ts";
+import { type ColdCache, coldCache } from "./support/cold-cache.ts";
+import { type Comparison, compare } from "./support/comparison.ts";
 import { describeEnvironment } from "./support/environment.ts";
 import { htmlOf } from "./support/html-report.ts";
-import { prices } from "./support/prices.ts";
+import { FULL, type Plan, QUICK, SITUATIONS } from "./support/plan.ts";
+import { type Price, prices } from "./support/prices.ts";
 import { Progress } from "./support/progress.ts";
-import { type BenchReport, markdownOf, priceTable, tableOf } from "./support/report.ts";
+import { type BenchReport, jsonOf, linesOf, markdownOf, sectionsOf, sizeOf } from "./support/report.ts";
+import { ServerMeter } from "./support/server-costs.ts";
 
-const USAGE = `Usage: npm run bench -- [--quick] [--out FOLDER]
+const USAGE = `Usage: npm run bench -- [--quick] [--nodes HOST:PORT,...] [--out FOLDER]
 
-  --quick       fewer and shorter rounds: half a minute in place of some minutes
-  --out FOLDER  where the report goes (bench/results)
+  --quick                 fewer and shorter rounds: half a minute in place of some minutes
+  --nodes HOST:PORT,...   an existing cluster, in place of three primaries started here; redis:// and rediss:// as well.
+                          It is put under load and gets keys slotwire-bench:*, which are deleted in the end, and scripts.
+                          No script is flushed and no slot is moved: these parts are left out
+  --out FOLDER            where the report goes (bench/results)
 `;
-const { values } = parseArgs({
-  options: { quick: { type: "boolean" }, out: { type: "string" }, help: { type: "boolean" } },
-});
-if (values.help) {
+const { quick, nodes, out, help } = optionsOf(process.argv.slice(2));
+if (help) {
   process.stdout.write(USAGE);
   process.exit(0);
 }
-const quick = values.quick === true;
-const out = values.out ?? new URL("results/", import.meta.url).pathname;
 
-const situations: Situation[] = [1, 64, 1024].flatMap((inFlight) =>
-  [100, 1024, 10_240, 65_536].flatMap((bytes) =>
-    (["code", "comment"] as const)
-      // A hundred bytes hold no filling to speak of.
-      .filter((filling) => filling === "code" || bytes >= 10_240)
-      .map((filling) => ({ bytes, filling, inFlight, calls: callsFor(bytes, inFlight), rounds: quick ? 2 : 7 })),
-  ),
-);
-
-/** Enough for a burst of some tenths of a second, and for a 99.9th percentile over all rounds. */
-function callsFor(bytes: number, inFlight: number): number {
-  const most = { 1: 2000, 64: 12_000, 1024: 24_000 }[inFlight] ?? 2000;
-  return Math.max(inFlight * 2, Math.round(most / (1 + bytes / 8192) / (quick ? 4 : 1)));
-}
-
-// slotwire as its users get it: built, not run from source.
-const built = new URL("../dist/index.js", import.meta.url).href;
-const { connect, defineScript } = (await import(built)) as typeof import("../src/index.ts");
-const cluster = await startCluster({ primaries: 3 });
-const client = await connect({
-  nodes: cluster.nodes,
-  commandTimeout: 60_000,
-  // 1,024 calls of 64 KB are more than anyone should queue by default.
-  maxPendingBytesPerNode: 1024 * 1024 * 1024,
-});
-const progress = new Progress(situations.length + 1);
-let leaving = false;
-const leave = async (status: number) => {
-  leaving = true;
-  client.destroy();
-  await cluster.stop();
-  process.exit(status);
+const plan = quick ? QUICK : FULL;
+let bench: BenchCluster | undefined;
+let leaving: Promise<never> | undefined;
+const progress = new Progress(SITUATIONS.length + (nodes === undefined ? plan.cold.length + 1 : 0));
+const leave = (status: number): Promise<never> => {
+  leaving ??= (async () => {
+    progress.end();
+    await bench?.close().catch((error: unknown) => console.error(`Could not clean up: ${error}`));
+    process.exit(status);
+  })();
+  return leaving;
 };
 process.once("SIGINT", () => void leave(130));
 process.once("SIGTERM", () => void leave(143));
 try {
-  await measure();
+  bench = await openBenchCluster(nodes);
+  publish(await measure(bench, plan));
   await leave(0);
 } catch (error) {
   // After Ctrl-C the calls under way fail; that is no news.
-  if (!leaving) {
-    console.error(error);
-    await leave(1);
-  }
+  if (leaving === undefined) console.error(error);
+  await leave(1);
 }
 
-async function measure(): Promise<void> {
+async function measure(bed: BenchCluster, plan: Plan): Promise<BenchReport> {
+  const { client, own, defineScript, connect } = bed;
+  const meter = new ServerMeter(client);
   const comparisons: Comparison[] = [];
-  for (const situation of situations) {
-    progress.step(`${situation.bytes} bytes of ${situation.filling}, ${situation.inFlight} in flight`);
-    comparisons.push(await compare(cluster, client, defineScript, situation));
+  for (const situation of SITUATIONS) {
+    const { bytes, filling, inFlight } = situation;
+    progress.step(`${sizeOf(bytes)} of ${filling}, ${inFlight} in flight`);
+    comparisons.push(await compare({ client, meter, defineScript, alone: own !== undefined }, situation, plan));
   }
-  progress.step("NOSCRIPT, MOVED, ASK");
-  const small = defineScript({ name: "price", source: sourceOf(1024), numberOfKeys: 1 });
-  const report: BenchReport = {
-    environment: describeEnvironment(cluster.version),
-    method: `3 primaries and the client on one machine, over loopback. ${situations[0]?.rounds} rounds of bursts in a closed loop, EVALSHA and EVAL in turns; calls/s are medians of rounds, latencies are of all calls. Bytes and CPU are the servers' own count. Every reply is checked.`,
-    comparisons,
-    prices: await prices(cluster, client, small, quick ? 15 : 60),
-  };
+  const coldCaches: ColdCache[] = [];
+  let paid: Price[] = [];
+  if (own) {
+    // What follows flushes scripts. This client would load all of its own again, beside the calls that are measured.
+    await client.close();
+    for (const situation of plan.cold) {
+      const { bytes, filling, inFlight } = situation;
+      progress.step(`cold cache, ${sizeOf(bytes)} of ${filling}, ${inFlight} in flight`);
+      coldCaches.push(await coldCache(own, connect, defineScript, situation, plan.wavesOf(situation)));
+    }
+    progress.step("NOSCRIPT, MOVED, ASK");
+    const payer = await connect();
+    paid = await prices(own, payer, defineScript, plan.detours).finally(() => payer.close());
+  }
   progress.end();
+  return {
+    environment: describeEnvironment(bed.version),
+    method: `On ${bed.setting}. ${plan.rounds} rounds of bursts in a closed loop, EVALSHA and EVAL in turns; calls/s are medians of rounds, latencies are of all calls. Bytes and CPU are the primaries' own count. Every reply is checked${own ? ", and the servers' count of calls as well" : ""}.`,
+    comparisons,
+    coldCaches,
+    prices: paid,
+  };
+}
 
-  console.log(`${report.environment.server}\nNode ${report.environment.node}, ${report.environment.cpu}\n`);
-  for (const line of tableOf(comparisons)) console.log(line);
-  console.log();
-  for (const line of priceTable(report.prices)) console.log(line);
-  mkdirSync(out, { recursive: true });
-  const name = `${report.environment.date.slice(0, 10)}-evalsha-vs-eval`;
-  writeFileSync(`${out}/${name}.json`, `${JSON.stringify(report, null, 1)}\n`);
-  writeFileSync(`${out}/${name}.md`, markdownOf(report));
-  writeFileSync(`${out}/${name}.html`, htmlOf(report));
-  console.log(`\nWritten: ${name}.json, .md and .html in ${values.out ?? "bench/results"}`);
+function publish(report: BenchReport): void {
+  const { server, node, cpu, cores } = report.environment;
+  console.log(`${server}\nNode ${node}, ${cores} x ${cpu}\n\n${report.method}`);
+  for (const { title, note, rows } of sectionsOf(report)) {
+    console.log(`\n${title}\n${note}\n`);
+    for (const line of linesOf(rows)) console.log(line);
+  }
+  const folder = out ?? new URL("results", import.meta.url).pathname;
+  mkdirSync(folder, { recursive: true });
+  const name = `${report.environment.date.slice(0, 16).replace(":", "")}-evalsha-vs-eval`;
+  writeFileSync(`${folder}/${name}.json`, `${jsonOf(report)}\n`);
+  writeFileSync(`${folder}/${name}.md`, markdownOf(report));
+  writeFileSync(`${folder}/${name}.html`, htmlOf(report));
+  console.log(`\nWritten: ${name}.json, .md and .html in ${out ?? "bench/results"}`);
+}
+
+function optionsOf(args: string[]): {
+  quick: boolean;
+  nodes: string[] | undefined;
+  out: string | undefined;
+  help: boolean;
+} {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        quick: { type: "boolean", default: false },
+        nodes: { type: "string" },
+        out: { type: "string" },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+    return { quick: values.quick, nodes: values.nodes?.split(","), out: values.out, help: values.help };
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
 }

@@ -1,86 +1,99 @@
-/** Two bars side by side. */
-export interface BarPair {
+import { CURVE_SHARES } from "./statistics.ts";
+
+/** Bars side by side. */
+export interface BarGroup {
   readonly label: string;
-  readonly values: readonly [a: number, b: number];
+  readonly values: readonly number[];
 }
 
-/** Values at evenly spaced shares from 0 to 1. */
+/** Latencies in milliseconds at `CURVE_SHARES`. */
 export interface Curve {
-  readonly name: "a" | "b";
+  readonly style: string;
   readonly points: readonly number[];
 }
 
 const WIDTH = 320;
 const HEIGHT = 190;
-const LEFT = 44;
-const BOTTOM = 164;
-const TOP = 12;
+const LEFT = 40;
+const RIGHT = WIDTH - 8;
+const BOTTOM = 166;
+const TOP = 18;
+const WIDEST_BAR = 34;
 
-/** Pairs of bars, the values written on them. `told` says the same in words. */
-export function barChart(bars: readonly BarPair[], told: string): string {
-  const most = Math.max(...bars.flatMap(({ values }) => values));
-  const step = (WIDTH - LEFT - 6) / bars.length;
-  const width = step * 0.36;
-  const shapes = bars.map(({ label, values }, index) => {
-    const left = LEFT + step * index + step * 0.12;
-    const pair = values.map((value, side) => {
-      const height = ((BOTTOM - TOP - 10) * value) / most;
-      const x = left + side * (width + 2);
-      return (
-        `<rect class="${side === 0 ? "a" : "b"}" x="${round(x)}" y="${round(BOTTOM - height)}" width="${round(width)}" height="${round(height)}" rx="2"/>` +
-        `<text x="${round(x + width / 2)}" y="${round(BOTTOM - height - 3)}" text-anchor="middle">${short(value)}</text>`
-      );
+/**
+ * Groups of bars; `styles` has a class for each bar of a group. `told` says the same in words, for those who do not
+ * see it.
+ */
+export function barChart(groups: readonly BarGroup[], styles: readonly string[], told: string): string {
+  const step = niceStep(Math.max(...groups.flatMap(({ values }) => values)) / 4);
+  const most = Math.max(...groups.flatMap(({ values }) => values));
+  const y = (value: number) => BOTTOM - ((BOTTOM - TOP) * value) / most;
+  const grid: string[] = [];
+  for (let value = 0; value <= most * 1.0001; value += step) grid.push(level(y(value), short(value)));
+  const room = (RIGHT - LEFT) / groups.length;
+  const width = Math.min((room * 0.8) / styles.length, WIDEST_BAR);
+  const bars = groups.map(({ label, values }, group) => {
+    const middle = LEFT + room * (group + 0.5);
+    const shapes = values.map((value, index) => {
+      const x = middle + (index - values.length / 2) * width;
+      const shape = `<rect class="${styles[index]}" x="${round(x + 1)}" y="${round(y(value))}" width="${round(width - 2)}" height="${round(BOTTOM - y(value))}"/>`;
+      // More than two bars leave no room for their figures; the table has them.
+      return values.length > 2 ? shape : shape + text(x + width / 2, y(value) - 3, short(value), "middle");
     });
-    return `${pair.join("")}<text x="${round(left + width + 1)}" y="${BOTTOM + 16}" text-anchor="middle">${label}</text>`;
+    return shapes.join("") + text(middle, BOTTOM + 16, label, "middle");
   });
-  return svg(told, `${grid(most, short)}${shapes.join("")}`);
+  return drawing(told, grid.join("") + bars.join(""));
 }
 
-/** Shares of calls by latency, on a logarithmic scale of milliseconds. */
-export function lineChart(curves: readonly Curve[], told: string): string {
-  const all = curves.flatMap(({ points }) => points).filter((point) => point > 0);
-  const low = Math.floor(Math.log10(Math.min(...all)) * 2) / 2;
-  const high = Math.max(Math.ceil(Math.log10(Math.max(...all)) * 2) / 2, low + 0.5);
-  const x = (value: number) => LEFT + ((WIDTH - LEFT - 10) * (Math.log10(value) - low)) / (high - low);
-  const y = (share: number) => BOTTOM - (BOTTOM - TOP) * share;
-  const ticks: string[] = [];
-  for (let power = Math.ceil(low); power <= high; power++) {
-    for (const factor of [1, 3]) {
+/** Latency by the share of calls that it covers, each nine of the share as wide as the one before. Both logarithmic. */
+export function curveChart(curves: readonly Curve[], told: string): string {
+  const logs = curves.flatMap(({ points }) => points.map(Math.log10));
+  const low = Math.min(...logs);
+  const high = Math.max(...logs, low + 0.5);
+  const y = (milliseconds: number) => BOTTOM - ((BOTTOM - TOP) * (Math.log10(milliseconds) - low)) / (high - low);
+  const nines = (share: number) => -Math.log10(1 - share);
+  const most = nines(CURVE_SHARES.at(-1) ?? 0.999);
+  const x = (share: number) => LEFT + ((RIGHT - LEFT - 12) * nines(share)) / most;
+  const grid: string[] = [];
+  const factors = high - low > 1.5 ? [1] : [1, 2, 5];
+  for (let power = Math.floor(low); power <= high; power++) {
+    for (const factor of factors) {
       const value = factor * 10 ** power;
-      if (Math.log10(value) > high) continue;
-      const at = round(x(value));
-      ticks.push(
-        `<line class="grid" x1="${at}" x2="${at}" y1="${TOP}" y2="${BOTTOM}"/><text x="${at}" y="${BOTTOM + 16}" text-anchor="middle">${milliseconds(value)}</text>`,
-      );
+      if (Math.log10(value) >= low && Math.log10(value) <= high) grid.push(level(y(value), `${decimal(value)} ms`));
     }
   }
-  const lines = curves.map(({ name, points }) => {
-    const path = points.map(
-      (value, index) => `${round(x(Math.max(value, 10 ** low)))} ${round(y(index / (points.length - 1)))}`,
-    );
-    return `<path class="${name}" d="M${path.join("L")}"/>`;
+  for (const share of [0.5, 0.9, 0.99, 0.999]) {
+    grid.push(`<path class="grid" d="M${round(x(share))} ${TOP}V${BOTTOM}"/>`);
+    grid.push(text(x(share), BOTTOM + 16, `${decimal(share * 100)}%`, "middle"));
+  }
+  const lines = curves.map(({ style, points }) => {
+    const path = points.map((value, index) => `${round(x(CURVE_SHARES[index] ?? 0))} ${round(y(value))}`);
+    return `<path class="${style} line" d="M${path.join("L")}"/>`;
   });
-  const shares = [0, 0.5, 0.9, 1].map(
-    (share) =>
-      `<line class="grid" x1="${LEFT}" x2="${WIDTH - 6}" y1="${round(y(share))}" y2="${round(y(share))}"/><text class="soft" x="${LEFT - 5}" y="${round(y(share) + 4)}" text-anchor="end">${share * 100}%</text>`,
-  );
-  return svg(
-    told,
-    `${shares.join("")}${ticks.join("")}${lines.join("")}<text class="soft" x="${WIDTH - 6}" y="${HEIGHT - 1}" text-anchor="end">ms</text>`,
-  );
+  return drawing(told, grid.join("") + lines.join(""));
 }
 
-function grid(most: number, label: (value: number) => string): string {
-  return [0, 0.5, 1]
-    .map((share) => {
-      const y = round(BOTTOM - (BOTTOM - TOP - 10) * share);
-      return `<line class="grid" x1="${LEFT}" x2="${WIDTH - 6}" y1="${y}" y2="${y}"/><text class="soft" x="${LEFT - 5}" y="${y + 4}" text-anchor="end">${label(most * share)}</text>`;
-    })
-    .join("");
+/** 1, 2 or 5 times a power of ten, at least `value`. */
+export function niceStep(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return power * ([1, 2, 5].find((factor) => factor * power >= value) ?? 10);
 }
 
-function svg(told: string, content: string): string {
-  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${told}">${content}</svg>`;
+function level(y: number, label: string): string {
+  return `<path class="grid" d="M${LEFT} ${round(y)}H${RIGHT}"/>${text(LEFT - 4, y + 4, label, "end", "soft")}`;
+}
+
+function text(x: number, y: number, content: string, anchor: "middle" | "end", style = ""): string {
+  const kind = style === "" ? "" : ` class="${style}"`;
+  return `<text${kind} x="${round(x)}" y="${round(y)}" text-anchor="${anchor}">${escaped(content)}</text>`;
+}
+
+function drawing(told: string, content: string): string {
+  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escaped(told)}">${content}</svg>`;
+}
+
+export function escaped(content: string): string {
+  return content.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 
 function round(value: number): number {
@@ -89,9 +102,10 @@ function round(value: number): number {
 
 function short(value: number): string {
   if (value >= 10_000) return `${Math.round(value / 1000)}k`;
-  return value >= 1000 ? `${(value / 1000).toFixed(1)}k` : String(Math.round(value));
+  if (value >= 1000) return `${decimal(value / 1000, 2)}k`;
+  return decimal(value, value >= 100 ? 3 : 2);
 }
 
-function milliseconds(value: number): string {
-  return value >= 1 ? String(Math.round(value)) : String(Number(value.toPrecision(1)));
+function decimal(value: number, digits = 6): string {
+  return String(Number(value.toPrecision(digits)));
 }

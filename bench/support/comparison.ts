@@ -1,110 +1,129 @@
 import { Bench } from "tinybench";
 import type { Cluster, Script } from "../../src/index.ts";
-import type { LocalCluster } from "../../src/testing/index.ts";
-import { type Filling, sourceOf } from "./bench-script.ts";
+import { sourceOf } from "./bench-script.ts";
 import { type Burst, closedLoop } from "./closed-loop.ts";
-import { serverCosts } from "./server-costs.ts";
-import { median, quantile } from "./statistics.ts";
+import type { Plan, Situation } from "./plan.ts";
+import type { ServerCosts, ServerMeter } from "./server-costs.ts";
+import { CURVE_SHARES, median, quantile } from "./statistics.ts";
 
 /** One way to call a script, in one situation. Latencies in milliseconds. */
 export interface Measured {
+  /** The median of the rounds. */
   readonly callsPerSecond: number;
-  /** Of single rounds: the spread. */
+  /** Calls a second of each round: the spread. */
   readonly rounds: readonly number[];
+  /** All calls of all rounds, each answered with the right reply. */
+  readonly calls: number;
   readonly p50: number;
   readonly p99: number;
   readonly p999: number;
-  /** Latency at evenly spaced shares of the calls, for curves: 0, 1/64, ... 1. */
+  readonly max: number;
+  /** Latencies at `CURVE_SHARES` of the calls. */
   readonly curve: readonly number[];
-  /** By the servers' own count. */
+  /** A call's share of what the servers counted. */
   readonly bytesInPerCall: number;
+  readonly bytesOutPerCall: number;
+  /** CPU of the server processes. */
   readonly serverCpuMicroseconds: number;
+  /** Time in the command itself, by INFO commandstats. */
+  readonly commandMicroseconds: number;
 }
 
-export interface Comparison {
-  readonly bytes: number;
-  readonly filling: Filling;
-  readonly inFlight: number;
+export interface Comparison extends Situation {
   readonly evalsha: Measured;
   readonly eval: Measured;
 }
 
-export interface Situation {
-  readonly bytes: number;
-  readonly filling: Filling;
-  readonly inFlight: number;
-  /** Calls in a burst, and bursts of each way. */
-  readonly calls: number;
-  readonly rounds: number;
+type Way = "evalsha" | "eval";
+export type DefineScript = (definition: { name: string; source: string; numberOfKeys: 1 }) => Script<1>;
+
+/** What is needed to compare. */
+export interface Bed {
+  readonly client: Cluster;
+  readonly meter: ServerMeter;
+  readonly defineScript: DefineScript;
+  /** Nobody else uses the cluster, so its own count of calls must be ours. */
+  readonly alone: boolean;
 }
 
-type Define = (definition: { name: string; source: string; numberOfKeys: 1 }) => Script<1>;
+/** Keys that the benchmark writes: some thousand, spread over all nodes. */
+export const BENCH_KEYS: readonly string[] = Array.from({ length: 4096 }, (_, index) => `slotwire-bench:${index}`);
 
-/** EVALSHA against EVAL, taking turns burst by burst, the order turned round in each. Replies are checked. */
-export async function compare(
-  cluster: LocalCluster,
-  client: Cluster,
-  defineScript: Define,
-  situation: Situation,
-): Promise<Comparison> {
-  const { bytes, filling, inFlight, calls, rounds } = situation;
+/** EVALSHA against EVAL, taking turns burst by burst, the order turned round in each. */
+export async function compare(bed: Bed, situation: Situation, plan: Plan): Promise<Comparison> {
+  const { bytes, filling, inFlight } = situation;
   const source = sourceOf(bytes, filling);
-  const script = defineScript({ name: `${bytes} bytes`, source, numberOfKeys: 1 });
-  await client.preload(script);
-  const ways = {
-    evalsha: async (index: number) => check(await client.run(script, [keyOf(index)], ["value"])),
-    eval: async (index: number) => check(await client.command("EVAL", source, 1, keyOf(index), "value")),
+  const script = bed.defineScript({ name: `${bytes} bytes of ${filling}`, source, numberOfKeys: 1 });
+  for (const { failed } of await bed.client.preload(script)) for (const { cause } of failed) throw cause;
+  const calls = plan.callsOf(situation);
+  const ways: Record<Way, (index: number) => Promise<unknown>> = {
+    evalsha: (index) => bed.client.run(script, [keyOf(index)], ["value"]),
+    eval: (index) => bed.client.command("EVAL", source, 1, keyOf(index), "value"),
   };
   const collected = { evalsha: new Collected(), eval: new Collected() };
-  for (const way of ["evalsha", "eval"] as const) await closedLoop(ways[way], inFlight, Math.ceil(calls / 4));
-  for (let round = 0; round < rounds; round++) {
-    const order = round % 2 === 0 ? (["evalsha", "eval"] as const) : (["eval", "evalsha"] as const);
-    const bench = new Bench({ name: `${bytes} bytes`, iterations: 1, time: 0, warmup: false, throws: true });
-    for (const way of order) {
-      // The burst is tinybench's task; calls a second come from the burst's own count and time.
-      bench.add(way, async () => {
-        const before = await serverCosts(cluster);
-        const burst = await closedLoop(ways[way], inFlight, calls);
-        const after = await serverCosts(cluster);
-        collected[way].add(burst, after.bytesIn - before.bytesIn, after.cpuMicroseconds - before.cpuMicroseconds);
+  // The bursts are tinybench's tasks, one run each; calls a second come from their own counts and times.
+  const bench = new Bench({ iterations: 1, time: 0, warmup: false, throws: true });
+  for (let round = 0; round < plan.rounds; round++) {
+    for (const way of round % 2 === 0 ? (["evalsha", "eval"] as const) : (["eval", "evalsha"] as const)) {
+      bench.add(`${way}, round ${round}`, async () => {
+        let burst: Burst | undefined;
+        const costs = await bed.meter.during(async () => {
+          burst = await closedLoop(ways[way], inFlight, calls);
+        });
+        if (burst) collected[way].add(burst, costs);
+        if (bed.alone) checkCount(way, calls, costs);
       });
     }
-    await bench.run();
   }
-  return { bytes, filling, inFlight, evalsha: collected.evalsha.result(), eval: collected.eval.result() };
+  for (const way of ["evalsha", "eval"] as const) await closedLoop(ways[way], inFlight, Math.ceil(calls / 4));
+  await bench.run();
+  return { ...situation, evalsha: collected.evalsha.result("evalsha"), eval: collected.eval.result("eval") };
+}
+
+/** The servers must have run each call once, and nothing in its place: no replay, no other command. */
+function checkCount(way: Way, calls: number, { evalshaCalls, evalCalls }: ServerCosts): void {
+  const [own, other] = way === "evalsha" ? [evalshaCalls, evalCalls] : [evalCalls, evalshaCalls];
+  if (own === calls && other === 0) return;
+  throw new Error(`The servers counted ${own} ${way} and ${other} others for ${calls} calls.`);
 }
 
 class Collected {
   readonly #bursts: Burst[] = [];
-  #bytesIn = 0;
-  #cpu = 0;
+  readonly #costs: ServerCosts[] = [];
 
-  add(burst: Burst, bytesIn: number, cpuMicroseconds: number): void {
+  add(burst: Burst, costs: ServerCosts): void {
     this.#bursts.push(burst);
-    this.#bytesIn += bytesIn;
-    this.#cpu += cpuMicroseconds;
+    this.#costs.push(costs);
   }
 
-  result(): Measured {
+  result(way: Way): Measured {
     const rounds = this.#bursts.map(({ calls, seconds }) => calls / seconds);
-    const all = Float64Array.from(this.#bursts.flatMap(({ latencies }) => [...latencies])).sort();
+    const calls = this.#bursts.reduce((sum, burst) => sum + burst.calls, 0);
+    const latencies = new Float64Array(calls);
+    let filled = 0;
+    for (const burst of this.#bursts) {
+      latencies.set(burst.latencies, filled);
+      filled += burst.calls;
+    }
+    latencies.sort();
+    const each = (name: keyof ServerCosts) => this.#costs.reduce((sum, costs) => sum + costs[name], 0) / calls;
     return {
       callsPerSecond: median(rounds),
       rounds,
-      p50: quantile(all, 0.5),
-      p99: quantile(all, 0.99),
-      p999: quantile(all, 0.999),
-      curve: Array.from({ length: 65 }, (_, step) => quantile(all, step / 64)),
-      bytesInPerCall: this.#bytesIn / all.length,
-      serverCpuMicroseconds: this.#cpu / all.length,
+      calls,
+      p50: quantile(latencies, 0.5),
+      p99: quantile(latencies, 0.99),
+      p999: quantile(latencies, 0.999),
+      max: quantile(latencies, 1),
+      curve: CURVE_SHARES.map((share) => quantile(latencies, share)),
+      bytesInPerCall: each("bytesIn"),
+      bytesOutPerCall: each("bytesOut"),
+      serverCpuMicroseconds: each("cpuMicroseconds"),
+      commandMicroseconds: each(way === "evalsha" ? "evalshaMicroseconds" : "evalMicroseconds"),
     };
   }
 }
 
-function keyOf(index: number): string {
-  return `bench:${index % 4096}`;
-}
-
-function check(reply: unknown): void {
-  if (reply !== 1) throw new Error(`a script that returns 1 gave ${String(reply)}`);
+export function keyOf(index: number): string {
+  return BENCH_KEYS[index % BENCH_KEYS.length] as string;
 }

@@ -1,109 +1,161 @@
-import { barChart, type Curve, lineChart } from "./charts.ts";
+import { barChart, type Curve, curveChart, escaped } from "./charts.ts";
 import type { Comparison, Measured } from "./comparison.ts";
-import { type BenchReport, priceTable, sizeOf, tableOf } from "./report.ts";
+import { STYLE } from "./page-style.ts";
+import { type BenchReport, figureOf, jsonOf, type Rows, type Section, sectionsOf, sizeOf } from "./report.ts";
 
-const STYLE = `
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #667; --paper: #fff; --rule: #d8dce2; --a: #0b6bcb; --b: #c2570c; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e8eb; --soft: #9aa3ad; --paper: #14171b; --rule: #343a42; --a: #5aa9f8; --b: #f0954a; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 70rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
-p, li { max-width: 44rem; } small, .soft { color: var(--soft); }
-.charts { display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); }
-figure { margin: 0; } figcaption { font-weight: 600; font-size: .95rem; margin-bottom: .25rem; }
-svg { width: 100%; height: auto; display: block; }
-svg text { fill: var(--ink); font: 11px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
-.a { fill: var(--a); } .b { fill: var(--b); } path.a { fill: none; stroke: var(--a); } path.b { fill: none; stroke: var(--b); }
-path.a, path.b { stroke-width: 2; } .grid { stroke: var(--rule); stroke-width: 1; }
-.key { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin: 0 .35em 0 0; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .8rem; white-space: nowrap; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--rule); text-align: right; font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: 600; white-space: normal; vertical-align: bottom; }
-details pre { overflow-x: auto; font-size: .75rem; }
-`;
+const CURVES = [100, 10_240];
+const WAYS = ["a", "b"];
 
 /** The report as one page that needs nothing else: no script, no network. */
 export function htmlOf(report: BenchReport): string {
-  const { environment, method, comparisons, prices } = report;
-  const real = comparisons.filter(({ filling }) => filling === "code");
-  const loads = [...new Set(real.map(({ inFlight }) => inFlight))];
+  const { environment, method, comparisons } = report;
+  const ratios = comparisons.map((each) => each.evalsha.callsPerSecond / each.eval.callsPerSecond);
+  const facts = Object.entries(environment).map(([name, value]) => [name, String(value)]);
   return `<!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>EVALSHA against EVAL</title>
 <style>${STYLE}</style>
+</head>
+<body>
+<main>
 <h1>EVALSHA against EVAL</h1>
-<p>A script called by its SHA-1 against the same script sent with every call, through slotwire ${escaped(environment.slotwire)} on
-${escaped(serverOf(environment.server))}.</p>
-<p><span class="key" style="background: var(--a)"></span>EVALSHA &ensp; <span class="key" style="background: var(--b)"></span>EVAL</p>
-<h2>Calls a second</h2>
-<div class="charts">${loads.map((inFlight) => rates(real, inFlight)).join("\n")}</div>
-<h2>Latency</h2>
-<p class="soft">The share of calls that were answered within a time: the further left, the faster.</p>
-<div class="charts">${loads.flatMap((inFlight) => [1024, 65_536].map((bytes) => curves(real, inFlight, bytes))).join("\n")}</div>
-<h2>All figures</h2>
-${table(tableOf(comparisons))}
-<p class="soft">Two figures in a cell: EVALSHA / EVAL. "comment": the script is mostly a comment, which the server has to read but
-not to compile.</p>
-<h2>What a detour costs one call</h2>
-${table(priceTable(prices))}
-<h2>Method</h2>
+<p>A script called by its SHA-1, against the same script sent with every call: both through slotwire ${escaped(environment.slotwire)},
+on ${escaped(serverOf(environment.server))}, ${escaped(environment.date.slice(0, 10))}.</p>
+<p class="lead">In this run EVALSHA made between ${figureOf(Math.min(...ratios))} and ${figureOf(Math.max(...ratios))} times as many
+calls a second, depending on the size of the script and the number of calls in flight.</p>
+<p>${key("a", "EVALSHA")}${key("b", "EVAL")}</p>
+${sectionsOf(report)
+  .map((section) => sectionOf(section, report))
+  .join("\n")}
+<section><h2>Method</h2>
 <p>${escaped(method)}</p>
-${table(["| measured on | |", "|-|", ...Object.entries(environment).map(([name, value]) => `| ${name} | ${value} |`)])}
-<details><summary>Raw data</summary><pre>${escaped(JSON.stringify(withoutCurves(report)))}</pre></details>
+<p>Charts show scripts of real code, in a branch that is not taken. "Comment" is the same length as mostly a comment, which the
+server has to read and hash but not to compile.</p>
+<div class="wide"><table class="facts"><tbody>${facts.map((cells) => rowOf(cells)).join("")}</tbody></table></div>
+<details><summary>Raw data (JSON)</summary><pre>${escaped(jsonOf(report))}</pre></details>
+</section>
+</main>
+</body>
 </html>
 `;
 }
 
-function rates(comparisons: readonly Comparison[], inFlight: number): string {
-  const own = comparisons.filter((each) => each.inFlight === inFlight);
-  const bars = own.map((each) => ({
-    label: sizeOf(each.bytes),
-    values: [each.evalsha.callsPerSecond, each.eval.callsPerSecond] as const,
-  }));
-  const told = bars.map(
-    ({ label, values }) => `${label}: ${values.map((value) => Math.round(value)).join(" against ")}`,
-  );
-  return figure(`${inFlight} in flight`, barChart(bars, `Calls a second, EVALSHA against EVAL. ${told.join("; ")}.`));
+function sectionOf({ id, title, note, rows }: Section, report: BenchReport): string {
+  return `<section><h2>${escaped(title)}</h2>
+<p class="soft">${escaped(note)}</p>
+${chartsOf(id, report)}
+${tableOf(rows, title)}
+</section>`;
 }
 
-function curves(comparisons: readonly Comparison[], inFlight: number, bytes: number): string {
-  const one = comparisons.find((each) => each.inFlight === inFlight && each.bytes === bytes);
-  if (one === undefined) return "";
-  const curve = ({ curve }: Measured, name: "a" | "b"): Curve => ({ name, points: curve });
-  const told = `Latency in milliseconds, p50 ${one.evalsha.p50.toFixed(2)} against ${one.eval.p50.toFixed(2)}, p99 ${one.evalsha.p99.toFixed(2)} against ${one.eval.p99.toFixed(2)}.`;
-  return figure(
-    `${sizeOf(bytes)}, ${inFlight} in flight`,
-    lineChart([curve(one.evalsha, "a"), curve(one.eval, "b")], told),
+function chartsOf(id: Section["id"], { comparisons, coldCaches, prices }: BenchReport): string {
+  const code = comparisons.filter(({ filling }) => filling === "code");
+  switch (id) {
+    case "speed": {
+      const rates = byLoad(code, (own, load) =>
+        bars(`Calls a second, ${load}`, own, ({ callsPerSecond }) => callsPerSecond),
+      );
+      const curves = CURVES.flatMap((bytes) => code.filter((each) => each.bytes === bytes).map(latencyOf));
+      return `${grid(rates)}<h3>Latency by the share of calls that were answered within it</h3>${grid(curves)}`;
+    }
+    case "costs":
+      return grid(
+        byLoad(code, (own, load) =>
+          bars(`Server CPU a call, us, ${load}`, own, ({ serverCpuMicroseconds }) => serverCpuMicroseconds),
+        ),
+      );
+    case "cold": {
+      const waves = coldCaches.filter(({ filling }) => filling === "code");
+      const charts = byLoad(waves, (own, load) => {
+        const groups = own.map((each) => ({
+          label: sizeOf(each.bytes),
+          values: [each.evalsha.warm, each.evalsha.cold, each.eval.warm, each.eval.cold],
+        }));
+        const caption = `A wave, ms, ${load}`;
+        const told = `${caption}: EVALSHA warm, cold, EVAL warm, cold. ${toldOf(groups)}`;
+        return figure(caption, barChart(groups, ["a pale", "a", "b pale", "b"], told));
+      });
+      const keys = [key("a pale", "EVALSHA, warm"), key("a", "cold"), key("b pale", "EVAL, warm"), key("b", "cold")];
+      return `<p>${keys.join("")}</p>${grid(charts)}`;
+    }
+    case "detours": {
+      const groups = prices.map(({ detour, straight, withDetour }) => ({
+        label: detour.split(",")[0] ?? detour,
+        values: [straight, withDetour],
+      }));
+      const chart = barChart(groups, ["c", "d"], `Microseconds, straight and with the detour. ${toldOf(groups)}`);
+      return `<p>${key("c", "straight")}${key("d", "with the detour")}</p>${grid([figure("One call, us", chart)])}`;
+    }
+  }
+}
+
+function byLoad<T extends { readonly inFlight: number }>(all: readonly T[], chart: (own: T[], load: string) => string) {
+  const loads = [...new Set(all.map(({ inFlight }) => inFlight))];
+  return loads.map((load) =>
+    chart(
+      all.filter(({ inFlight }) => inFlight === load),
+      `${load.toLocaleString("en")} in flight`,
+    ),
   );
+}
+
+function bars(caption: string, own: readonly Comparison[], value: (measured: Measured) => number): string {
+  const groups = own.map((each) => ({
+    label: sizeOf(each.bytes),
+    values: [value(each.evalsha), value(each.eval)],
+  }));
+  return figure(caption, barChart(groups, WAYS, `${caption}, EVALSHA and EVAL. ${toldOf(groups)}`));
+}
+
+function latencyOf({ bytes, inFlight, evalsha, eval: byBody }: Comparison): string {
+  const caption = `${sizeOf(bytes)}, ${inFlight.toLocaleString("en")} in flight`;
+  const curves: Curve[] = [
+    { style: "a", points: evalsha.curve },
+    { style: "b", points: byBody.curve },
+  ];
+  const shares = [
+    { label: "p50", values: [evalsha.p50, byBody.p50] },
+    { label: "p99", values: [evalsha.p99, byBody.p99] },
+    { label: "p99.9", values: [evalsha.p999, byBody.p999] },
+  ];
+  const told = `Latency in ms, ${caption}, EVALSHA and EVAL. ${toldOf(shares)}`;
+  return figure(caption, curveChart(curves, told));
+}
+
+function toldOf(groups: readonly { readonly label: string; readonly values: readonly number[] }[]): string {
+  return `${groups.map(({ label, values }) => `${label}: ${values.map(figureOf).join(" and ")}`).join("; ")}.`;
+}
+
+function grid(figures: readonly string[]): string {
+  return `<div class="charts">${figures.join("\n")}</div>`;
 }
 
 function figure(caption: string, chart: string): string {
   return `<figure><figcaption>${escaped(caption)}</figcaption>${chart}</figure>`;
 }
 
-/** Markdown table lines as HTML. */
-function table(lines: readonly string[]): string {
-  const rows = lines.filter((_, index) => index !== 1).map((line) => line.split("|").slice(1, -1));
-  const [head = [], ...body] = rows.map((row) => row.map((cell) => escaped(cell.trim())));
-  const row = (cells: readonly string[], tag: string) =>
-    `<tr>${cells.map((cell) => `<${tag}>${cell}</${tag}>`).join("")}</tr>`;
-  return `<div class="wide"><table><thead>${row(head, "th")}</thead><tbody>${body.map((cells) => row(cells, "td")).join("")}</tbody></table></div>`;
+function key(style: string, name: string): string {
+  const sample = `<svg viewBox="0 0 10 10" aria-hidden="true"><rect class="${style}" width="10" height="10"/></svg>`;
+  return `<span class="key">${sample}${escaped(name)}</span>`;
+}
+
+/** Reachable by keyboard, because it may be wider than the page. */
+function tableOf([head = [], ...body]: Rows, title: string): string {
+  const headings = head.map((cell) => `<th scope="col">${escaped(cell)}</th>`).join("");
+  return `<div class="wide" tabindex="0" role="region" aria-label="Table: ${escaped(title)}"><table>
+<thead><tr>${headings}</tr></thead>
+<tbody>${body.map((cells) => rowOf(cells)).join("\n")}</tbody></table></div>`;
+}
+
+function rowOf([name = "", ...cells]: readonly string[]): string {
+  const others = cells.map((cell) => `<td>${escaped(cell)}</td>`);
+  return `<tr><th scope="row">${escaped(name)}</th>${others.join("")}</tr>`;
 }
 
 /** Without build numbers. */
 function serverOf(version: string): string {
-  return version.replace(/ sha=.*/, "").replace(" server v=", " ");
-}
-
-function withoutCurves(report: BenchReport): unknown {
-  return JSON.parse(JSON.stringify(report, (key, value) => (key === "curve" ? undefined : value)));
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+  return version.replace(/ sha=.*/, "").replace(/ server v=/, " ");
 }

@@ -1,5 +1,6 @@
 import { floorClient } from "./floor-client.ts";
 import { slotwireClient } from "./slotwire-client.ts";
+import { median } from "./statistics.ts";
 
 /** Something that can make one call of the load script at a time or many. */
 export interface LoadClient {
@@ -50,6 +51,6 @@ await client.close();
 const result: LoadResult = {
   cpuMicroseconds: (cpu.user + cpu.system) / Number(calls),
   callsPerSecond: Number(calls) / seconds,
-  p50Microseconds: (latencies.sort((a, b) => a - b)[latencies.length >> 1] ?? 0) * 1000,
+  p50Microseconds: median(latencies) * 1000,
 };
 console.log(JSON.stringify(result));

@@ -17,6 +17,11 @@ export class Progress {
     this.#draw(`[${"#".repeat(filled).padEnd(width, ".")}] ${this.#done}/${this.#steps}  ${seconds} s  ${what}`);
   }
 
+  /** Makes way for a line of output; the next step draws the bar again. */
+  clear(): void {
+    this.#draw("");
+  }
+
   end(): void {
     this.#draw("");
   }

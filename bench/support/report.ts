@@ -1,5 +1,7 @@
+import type { ColdCache } from "./cold-cache.ts";
 import type { Comparison, Measured } from "./comparison.ts";
 import type { BenchEnvironment } from "./environment.ts";
+import type { Situation } from "./plan.ts";
 import type { Price } from "./prices.ts";
 
 /** Everything that one run of the benchmark found. */
@@ -7,80 +9,157 @@ export interface BenchReport {
   readonly environment: BenchEnvironment;
   readonly method: string;
   readonly comparisons: readonly Comparison[];
+  /** Empty on a cluster that is not the benchmark's own. */
+  readonly coldCaches: readonly ColdCache[];
   readonly prices: readonly Price[];
 }
 
-const COLUMNS: [heading: string, cell: (comparison: Comparison) => string][] = [
-  ["script", ({ bytes, filling }) => `${sizeOf(bytes)}${filling === "comment" ? ", comment" : ""}`],
-  ["in flight", ({ inFlight }) => String(inFlight)],
-  ["EVALSHA calls/s", ({ evalsha }) => whole(evalsha.callsPerSecond)],
-  ["EVAL calls/s", (each) => whole(each.eval.callsPerSecond)],
-  ["ratio", (each) => (each.evalsha.callsPerSecond / each.eval.callsPerSecond).toFixed(2)],
-  ["EVALSHA p50 / p99 / p99.9 ms", ({ evalsha }) => latencies(evalsha)],
-  ["EVAL p50 / p99 / p99.9 ms", (each) => latencies(each.eval)],
-  ["bytes/call to the server", (each) => `${whole(each.evalsha.bytesInPerCall)} / ${whole(each.eval.bytesInPerCall)}`],
-  [
-    "server CPU us/call",
-    (each) => `${each.evalsha.serverCpuMicroseconds.toFixed(1)} / ${each.eval.serverCpuMicroseconds.toFixed(1)}`,
-  ],
-];
+/** A table as its rows of cells, the headings first. */
+export type Rows = readonly (readonly string[])[];
 
-/** As Markdown: a table for each part, with what it was measured on beside it. */
-export function markdownOf({ environment, method, comparisons, prices }: BenchReport): string {
-  const about = Object.entries(environment).map(([name, value]) => `- ${name}: ${value}`);
-  return [
-    "# EVALSHA against EVAL",
-    "",
-    ...about,
-    "",
-    method,
-    "",
-    ...tableOf(comparisons),
-    "",
-    "## What a detour costs one call",
-    "",
-    ...priceTable(prices),
-    "",
-  ].join("\n");
+/** A part of the report. */
+export interface Section {
+  readonly id: "speed" | "costs" | "cold" | "detours";
+  readonly title: string;
+  readonly note: string;
+  readonly rows: Rows;
 }
 
-/** The comparisons as lines of a table, padded so that it reads well as plain text, too. */
-export function tableOf(comparisons: readonly Comparison[]): string[] {
-  return padded([
-    COLUMNS.map(([heading]) => heading),
-    ...comparisons.map((comparison) => COLUMNS.map(([, cell]) => cell(comparison))),
-  ]);
+export function sectionsOf({ comparisons, coldCaches, prices }: BenchReport): Section[] {
+  const sections: Section[] = [
+    {
+      id: "speed",
+      title: "Calls a second, and latency",
+      note: "The script is in every node's cache. Latencies are p50 / p99 / p99.9, in milliseconds.",
+      rows: speedRows(comparisons),
+    },
+    {
+      id: "costs",
+      title: "What a call costs",
+      note: "EVALSHA / EVAL. Bytes are to and from the servers. CPU is that of the server processes, all they do included. In the command is what INFO commandstats counts (usec_per_call); new servers read and hash the body of an EVAL before that clock starts.",
+      rows: costRows(comparisons),
+    },
+  ];
+  if (coldCaches.length > 0) {
+    sections.push({
+      id: "cold",
+      title: "Warm and cold script cache",
+      note: "Milliseconds for a wave: as many calls at once as are in flight, until the last one is answered. Cold is right after SCRIPT FLUSH on every node: the client meets NOSCRIPT, loads and replays; EVAL compiles again.",
+      rows: coldRows(coldCaches),
+    });
+  }
+  if (prices.length > 0) {
+    sections.push({
+      id: "detours",
+      title: "What a detour costs one call",
+      note: "Microseconds, one call of a 1 KB script at a time. Added is the median of pairs, and the middle half of them.",
+      rows: priceRows(prices),
+    });
+  }
+  return sections;
 }
 
-export function priceTable(prices: readonly Price[]): string[] {
-  return padded([
-    ["detour", "straight, ms", "with it, ms", "added, ms"],
-    ...prices.map(({ detour, straight, withDetour }) => [
-      detour,
-      straight.toFixed(3),
-      withDetour.toFixed(3),
-      (withDetour - straight).toFixed(3),
-    ]),
+/** As Markdown, with what it was measured on beside it. */
+export function markdownOf(report: BenchReport): string {
+  const about = Object.entries(report.environment).map(([name, value]) => `- ${name}: ${value}`);
+  const sections = sectionsOf(report).flatMap(({ title, note, rows }) => [
+    `## ${title}`,
+    "",
+    note,
+    "",
+    ...linesOf(rows),
+    "",
   ]);
+  return ["# EVALSHA against EVAL", "", ...about, "", report.method, "", ...sections].join("\n");
+}
+
+/** For machines: all that was found, to five digits. */
+export function jsonOf(report: BenchReport): string {
+  return JSON.stringify(report, (_, value) => (typeof value === "number" ? Number(value.toPrecision(5)) : value));
+}
+
+/** Rows as lines of a Markdown table, padded so that it reads well as plain text, too. */
+export function linesOf(rows: Rows): string[] {
+  const [head = [], ...body] = rows;
+  const widths = head.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
+  const line = (row: readonly string[]) => {
+    const cells = row.map((cell, column) =>
+      column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+    );
+    return `| ${cells.join(" | ")} |`;
+  };
+  const rule = widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
+  return [line(head), `| ${rule.join(" | ")} |`, ...body.map(line)];
 }
 
 export function sizeOf(bytes: number): string {
   return bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KB`;
 }
 
-function padded(rows: readonly string[][]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
-  const line = (row: readonly string[]) =>
-    `| ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join(" | ")} |`;
-  const [head = [], ...body] = rows;
-  const rule = `| ${widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`;
-  return [line(head), rule, ...body.map(line)];
+/** Three digits, and no more than people read. */
+export function figureOf(value: number): string {
+  if (value >= 100) return Math.round(value).toLocaleString("en");
+  return value.toFixed(value >= 10 ? 1 : value >= 1 ? 2 : 3);
+}
+
+function speedRows(comparisons: readonly Comparison[]): Rows {
+  return [
+    [...SITUATION, "EVALSHA calls/s", "EVAL calls/s", "ratio", "EVALSHA latency", "EVAL latency"],
+    ...comparisons.map((each) => [
+      ...situationCells(each),
+      figureOf(each.evalsha.callsPerSecond),
+      figureOf(each.eval.callsPerSecond),
+      (each.evalsha.callsPerSecond / each.eval.callsPerSecond).toFixed(2),
+      latencies(each.evalsha),
+      latencies(each.eval),
+    ]),
+  ];
+}
+
+function costRows(comparisons: readonly Comparison[]): Rows {
+  return [
+    [...SITUATION, "bytes in", "bytes out", "server CPU us", "in the command us"],
+    ...comparisons.map((each) => [
+      ...situationCells(each),
+      both(each, ({ bytesInPerCall }) => Math.round(bytesInPerCall).toLocaleString("en")),
+      both(each, ({ bytesOutPerCall }) => Math.round(bytesOutPerCall).toLocaleString("en")),
+      both(each, ({ serverCpuMicroseconds }) => figureOf(serverCpuMicroseconds)),
+      both(each, ({ commandMicroseconds }) => figureOf(commandMicroseconds)),
+    ]),
+  ];
+}
+
+function coldRows(coldCaches: readonly ColdCache[]): Rows {
+  return [
+    [...SITUATION, "EVALSHA warm", "EVALSHA cold", "EVAL warm", "EVAL cold"],
+    ...coldCaches.map((each) => [
+      ...situationCells(each),
+      ...[each.evalsha.warm, each.evalsha.cold, each.eval.warm, each.eval.cold].map(figureOf),
+    ]),
+  ];
+}
+
+function priceRows(prices: readonly Price[]): Rows {
+  return [
+    ["detour", "straight", "with it", "added", "middle half"],
+    ...prices.map(({ detour, straight, withDetour, added, addedFrom, addedTo }) => [
+      detour,
+      ...[straight, withDetour, added].map((value) => value.toFixed(0)),
+      `${addedFrom.toFixed(0)} to ${addedTo.toFixed(0)}`,
+    ]),
+  ];
+}
+
+const SITUATION = ["script", "in flight"];
+
+function situationCells({ bytes, filling, inFlight }: Situation): string[] {
+  return [`${sizeOf(bytes)}${filling === "comment" ? ", comment" : ""}`, inFlight.toLocaleString("en")];
+}
+
+function both(comparison: Comparison, cell: (measured: Measured) => string): string {
+  return `${cell(comparison.evalsha)} / ${cell(comparison.eval)}`;
 }
 
 function latencies({ p50, p99, p999 }: Measured): string {
-  return [p50, p99, p999].map((value) => value.toFixed(2)).join(" / ");
-}
-
-function whole(value: number): string {
-  return Math.round(value).toLocaleString("en");
+  return [p50, p99, p999].map(figureOf).join(" / ");
 }

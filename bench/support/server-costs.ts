@@ -1,29 +1,98 @@
-import type { LocalCluster } from "../../src/testing/index.ts";
+import { type Cluster, slotOf } from "../../src/index.ts";
 
-/** What servers spent, summed over nodes since they started. */
+/** What servers spent, summed over the primaries. */
 export interface ServerCosts {
+  /** User and system time of the server processes. */
   readonly cpuMicroseconds: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** By the servers' command statistics. */
+  readonly evalshaCalls: number;
+  readonly evalshaMicroseconds: number;
+  readonly evalCalls: number;
+  readonly evalMicroseconds: number;
 }
 
-/** From the servers' own statistics. */
-export async function serverCosts(cluster: LocalCluster): Promise<ServerCosts> {
-  const each = await Promise.all(
-    cluster.nodes.map(async (address) => {
-      const sections = await Promise.all(["stats", "cpu"].map((name) => cluster.command(address, "INFO", name)));
-      const info = sections.join("\n");
-      const number = (name: string) => Number(new RegExp(`^${name}:([\\d.]+)`, "m").exec(info)?.[1] ?? Number.NaN);
-      return {
-        cpuMicroseconds: (number("used_cpu_user") + number("used_cpu_sys")) * 1e6,
-        bytesIn: number("total_net_input_bytes"),
-        bytesOut: number("total_net_output_bytes"),
-      };
-    }),
-  );
-  return each.reduce((a, b) => ({
-    cpuMicroseconds: a.cpuMicroseconds + b.cpuMicroseconds,
-    bytesIn: a.bytesIn + b.bytesIn,
-    bytesOut: a.bytesOut + b.bytesOut,
-  }));
+/** Reads the primaries' statistics over the client's own connections. */
+export class ServerMeter {
+  readonly #client: Cluster;
+  readonly #keys: readonly string[];
+
+  constructor(client: Cluster) {
+    this.#client = client;
+    this.#keys = keyOfEachPrimary(client);
+  }
+
+  /** What the servers spent on `work`, whoever caused it. */
+  async during(work: () => Promise<unknown>): Promise<ServerCosts> {
+    // A reading costs something itself: as much as it was from one to the next, with nothing between them.
+    const first = await this.#read();
+    const before = await this.#read();
+    await work();
+    const after = await this.#read();
+    return combined(combined(after, before, -1), combined(before, first, -1), -1);
+  }
+
+  async #read(): Promise<ServerCosts> {
+    const each = await Promise.all(
+      this.#keys.map(async (key) => {
+        // A transaction runs on the node of its key, which INFO alone could not name.
+        const sections = ["commandstats", "stats", "cpu"];
+        const transaction = this.#client.transaction(key);
+        for (const section of sections) transaction.command("INFO", section);
+        const replies: readonly unknown[] = await transaction.exec();
+        for (const reply of replies) if (reply instanceof Error) throw reply;
+        return costsOf(replies.join("\n"));
+      }),
+    );
+    return each.reduce((sum, costs) => combined(sum, costs, 1));
+  }
+}
+
+/** From the text of INFO commandstats, stats and cpu. A command that was never called has spent nothing. */
+export function costsOf(info: string): ServerCosts {
+  const number = (pattern: string) => {
+    const found = new RegExp(`^${pattern}`, "m").exec(info)?.[1];
+    return found === undefined ? undefined : Number(found);
+  };
+  const needed = (name: string) => {
+    const value = number(`${name}:([\\d.]+)`);
+    if (value === undefined) throw new Error(`INFO says nothing about ${name}.`);
+    return value;
+  };
+  return {
+    cpuMicroseconds: (needed("used_cpu_user") + needed("used_cpu_sys")) * 1e6,
+    bytesIn: needed("total_net_input_bytes"),
+    bytesOut: needed("total_net_output_bytes"),
+    evalshaCalls: number("cmdstat_evalsha:calls=(\\d+)") ?? 0,
+    evalshaMicroseconds: number("cmdstat_evalsha:.*?\\busec=(\\d+)") ?? 0,
+    evalCalls: number("cmdstat_eval:calls=(\\d+)") ?? 0,
+    evalMicroseconds: number("cmdstat_eval:.*?\\busec=(\\d+)") ?? 0,
+  };
+}
+
+function combined(a: ServerCosts, b: ServerCosts, sign: 1 | -1): ServerCosts {
+  return mapped((name) => a[name] + sign * b[name]);
+}
+
+function mapped(value: (name: keyof ServerCosts) => number): ServerCosts {
+  return {
+    cpuMicroseconds: value("cpuMicroseconds"),
+    bytesIn: value("bytesIn"),
+    bytesOut: value("bytesOut"),
+    evalshaCalls: value("evalshaCalls"),
+    evalshaMicroseconds: value("evalshaMicroseconds"),
+    evalCalls: value("evalCalls"),
+    evalMicroseconds: value("evalMicroseconds"),
+  };
+}
+
+function keyOfEachPrimary({ topology }: Cluster): string[] {
+  const owners = new Set(topology.ranges.map(({ start }) => topology.primaryOf(start)?.address));
+  return [...owners].map((owner) => {
+    for (let number = 0; ; number++) {
+      const key = `slotwire-bench:meter:${number}`;
+      if (topology.primaryOf(slotOf(key))?.address === owner) return key;
+    }
+  });
 }

@@ -1,0 +1,21 @@
+import { floorClient } from "../support/floor-client.ts";
+import type { Peer } from "./client.ts";
+import { KEYS } from "./workload.ts";
+
+const indexes = new Map(KEYS.map((key, index) => [key, index]));
+
+/** Raw sockets and commands encoded beforehand: only the small writing script, and nothing that could fail. */
+export const floor: Peer = {
+  settings: "raw sockets, commands encoded beforehand, one write a tick and node, replies counted",
+  async connect(nodes) {
+    const client = await floorClient(nodes);
+    return {
+      run: async (_, key) => {
+        await client.call(indexes.get(key) as number);
+        return "OK";
+      },
+      batch: undefined,
+      close: () => client.close(),
+    };
+  },
+};

@@ -1,0 +1,127 @@
+import { median } from "../support/statistics.ts";
+import type { PeerName } from "./peers.ts";
+import type { Result, Workload } from "./workload.ts";
+
+/** All rounds of all clients under one workload. */
+export interface Measurements {
+  readonly workload: Workload;
+  readonly results: ReadonlyMap<PeerName, readonly Result[]>;
+}
+
+/** Something that slotwire must show, and what it showed. */
+export interface Claim {
+  readonly what: string;
+  readonly seen: string;
+  readonly holds: boolean;
+}
+
+const COLUMNS: [heading: string, field: keyof Result, digits: number][] = [
+  ["calls/s", "callsPerSecond", 0],
+  ["CPU us/call", "cpu", 2],
+  ["p50 us", "p50", 0],
+  ["p99 us", "p99", 0],
+  ["p99.9 us", "p999", 0],
+  ["max us", "most", 0],
+  ["MiB", "residentMiB", 0],
+];
+
+/** A line for each client: medians, and the spread of the rounds' calls/s. */
+export function lines({ results }: Measurements): string[] {
+  const head = ["".padEnd(14), ...COLUMNS.map(([heading]) => heading.padStart(11)), "spread of calls/s".padStart(20)];
+  const body = [...results].map(([name, rounds]) => {
+    const cells = COLUMNS.map(([, field, digits]) =>
+      middle(rounds, field)
+        .toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })
+        .padStart(11),
+    );
+    const rates = rounds.map(({ callsPerSecond }) => Math.round(callsPerSecond).toLocaleString("en"));
+    const sorted = rates.sort((a, b) => Number(a.replaceAll(",", "")) - Number(b.replaceAll(",", "")));
+    return [name.padEnd(14), ...cells, `${sorted[0]}-${sorted.at(-1)}`.padStart(20)].join(" ");
+  });
+  return [head.join(" "), ...body];
+}
+
+/** What the figures say about slotwire, against the floor and the best of the peers. */
+export function claims(all: readonly Measurements[]): Claim[] {
+  const found: Claim[] = [];
+  const about = (name: string, body: (measurements: Measurements) => Claim[]) => {
+    const measurements = all.find(({ workload }) => workload.name === name);
+    if (measurements) found.push(...body(measurements));
+  };
+  about("1,024 in flight, 16 B", (each) => [
+    atMost("1,024 in flight: CPU at most 1.5 x floor", paired(each, "cpu"), 1.5),
+    atMost("1,024 in flight: CPU at most 1/4 of the best peer", ours(each, "cpu") / least(each, "cpu"), 0.25),
+    atLeast(
+      "1,024 in flight: calls/s at least 3.5 x the best peer",
+      ours(each, "callsPerSecond") / most(each, "callsPerSecond"),
+      3.5,
+    ),
+  ]);
+  about("64 in flight, 16 B", (each) => [
+    atMost("64 in flight: CPU at most 1.5 x floor", paired(each, "cpu"), 1.5),
+    atMost("64 in flight: CPU at most 1/3 of the best peer", ours(each, "cpu") / least(each, "cpu"), 1 / 3),
+  ]);
+  about("1 in flight, 16 B", (each) => [
+    atMost("1 in flight: p50 at most 1.10 x floor", paired(each, "p50"), 1.1),
+    atMost("1 in flight: p50 below every peer", ours(each, "p50") / least(each, "p50"), 1),
+  ]);
+  about("open loop, 20,000/s", (each) => [
+    atMost("open loop, 20,000/s: p99 below every peer", ours(each, "p99") / least(each, "p99"), 1),
+    atMost("open loop, 20,000/s: p99.9 below every peer", ours(each, "p999") / least(each, "p999"), 1),
+  ]);
+  for (const name of ["64 in flight, 16 KiB", "64 in flight, reply of 64 KiB"]) {
+    about(name, (each) => [
+      atLeast(
+        `${name}: bytes/s at least those of the best peer`,
+        ours(each, "bytesPerSecond") / most(each, "bytesPerSecond"),
+        1,
+      ),
+    ]);
+  }
+  about("batches of 1,000", (each) => [
+    atLeast(
+      "batches of 1,000: calls/s at least 3 x the best peer's pipeline",
+      ours(each, "callsPerSecond") / most(each, "callsPerSecond"),
+      3,
+    ),
+  ]);
+  return found;
+}
+
+export function atMost(what: string, ratio: number, limit: number): Claim {
+  return { what, seen: ratio.toFixed(2), holds: ratio <= limit };
+}
+
+export function atLeast(what: string, ratio: number, limit: number): Claim {
+  return { what, seen: ratio.toFixed(2), holds: ratio >= limit };
+}
+
+function middle(rounds: readonly Result[], field: keyof Result): number {
+  return median(rounds.map((round) => round[field]));
+}
+
+function ours({ results }: Measurements, field: keyof Result): number {
+  return middle(results.get("slotwire") ?? [], field);
+}
+
+/** The median of slotwire's ratio to the floor, round by round. */
+function paired({ results }: Measurements, field: keyof Result): number {
+  const floor = results.get("floor") ?? [];
+  return median(
+    (results.get("slotwire") ?? []).map((round, index) => round[field] / (floor[index]?.[field] ?? Number.NaN)),
+  );
+}
+
+function peers({ results }: Measurements, field: keyof Result): number[] {
+  return [...results].flatMap(([name, rounds]) =>
+    name === "floor" || name === "slotwire" ? [] : middle(rounds, field),
+  );
+}
+
+function least(measurements: Measurements, field: keyof Result): number {
+  return Math.min(...peers(measurements, field));
+}
+
+function most(measurements: Measurements, field: keyof Result): number {
+  return Math.max(...peers(measurements, field));
+}

@@ -1,0 +1,74 @@
+/** What a worker measures. Plain data: it is handed over as JSON. */
+export interface Workload {
+  readonly name: string;
+  readonly kind: "closed" | "open" | "batch";
+  /** Which script: one that writes its argument, or one that reads a value of `replyBytes`. */
+  readonly script: "write" | "read";
+  readonly argBytes: number;
+  readonly replyBytes: number;
+  /** Closed loop: calls in flight. */
+  readonly inFlight: number;
+  /** Open loop: calls a second. */
+  readonly rate: number;
+  /** Calls in all; of a batch, batches of 1,000. */
+  readonly calls: number;
+  /** Share of calls that run a script of about a millisecond. */
+  readonly slowShare: number;
+}
+
+const CLOSED: Omit<Workload, "name"> = {
+  kind: "closed",
+  script: "write",
+  argBytes: 16,
+  replyBytes: 2,
+  inFlight: 1,
+  rate: 0,
+  calls: 20_000,
+  slowShare: 0,
+};
+
+export const WORKLOADS: readonly Workload[] = [
+  { ...CLOSED, name: "1 in flight, 16 B" },
+  { ...CLOSED, name: "64 in flight, 16 B", inFlight: 64, calls: 120_000 },
+  { ...CLOSED, name: "1,024 in flight, 16 B", inFlight: 1024, calls: 250_000 },
+  { ...CLOSED, name: "64 in flight, 1 KiB", inFlight: 64, calls: 60_000, argBytes: 1024 },
+  { ...CLOSED, name: "64 in flight, 16 KiB", inFlight: 64, calls: 15_000, argBytes: 16_384 },
+  { ...CLOSED, name: "64 in flight, reply of 1 KiB", script: "read", inFlight: 64, calls: 60_000, replyBytes: 1024 },
+  { ...CLOSED, name: "64 in flight, reply of 64 KiB", script: "read", inFlight: 64, calls: 8000, replyBytes: 65_536 },
+  { ...CLOSED, name: "64 in flight, 1% slow", inFlight: 64, calls: 20_000, slowShare: 0.01 },
+  { ...CLOSED, name: "open loop, 5,000/s", kind: "open", rate: 5000, calls: 10_000 },
+  { ...CLOSED, name: "open loop, 20,000/s", kind: "open", rate: 20_000, calls: 40_000 },
+  { ...CLOSED, name: "batches of 1,000", kind: "batch", calls: 120 },
+];
+
+export const BATCH = 1000;
+
+export const SCRIPTS = {
+  write: "return redis.call('set', KEYS[1], ARGV[1])",
+  read: "return redis.call('get', KEYS[1])",
+  slow: "local n = 0 for i = 1, 40000 do n = n + i end return redis.call('set', KEYS[1], ARGV[1])",
+} as const;
+export type ScriptName = keyof typeof SCRIPTS;
+
+/** Keys spread over all slots. */
+export const KEYS: readonly string[] = Array.from({ length: 4096 }, (_, index) => `key:${index}`);
+/** Keys of one slot: the peers' pipelines cannot cross slots. */
+export const BATCH_KEYS: readonly string[] = Array.from({ length: BATCH }, (_, index) => `{batch}:${index}`);
+
+/** The key that holds a value of a size. */
+export function valueKey(index: number, bytes: number): string {
+  return `value:${bytes}:${index % 64}`;
+}
+
+/** What a worker found; times in microseconds. */
+export interface Result {
+  readonly callsPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** CPU of the client's process, user and system, a call. */
+  readonly cpu: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly most: number;
+  readonly residentMiB: number;
+}
