@@ -68,7 +68,7 @@ export class Client {
   /** Nodes that left the topology and may still answer. */
   readonly #leaving = new Set<ClusterNode>();
   #audit: Timer | undefined;
-  #auditing: Promise<void> | undefined;
+  readonly #audits = new Map<ClusterNode, Promise<void>>();
   #lastAudit = Number.NEGATIVE_INFINITY;
   #idle: Promise<void> | undefined;
   /** What runs on connections of its own: to be ended with the client. */
@@ -342,18 +342,19 @@ export class Client {
     if (this.environment.clock.now() - this.#lastAudit >= AUDIT_SPACING_MS) void this.#auditAll();
   }
 
-  /** Joins the audit that is under way, if there is one. */
-  #auditAll(): Promise<void> {
-    this.#auditing ??= this.#auditEach().finally(() => {
-      this.#auditing = undefined;
-    });
-    return this.#auditing;
+  async #auditAll(): Promise<void> {
+    this.#lastAudit = this.environment.clock.now();
+    await Promise.all(this.#directory.nodes.filter(({ pool }) => pool.ready).map((node) => this.#auditOne(node)));
   }
 
-  async #auditEach(): Promise<void> {
-    this.#lastAudit = this.environment.clock.now();
-    const reachable = this.#directory.nodes.filter(({ pool }) => pool.ready);
-    await Promise.all(reachable.map((node) => this.#ensure(node, this.#registry.wanted)));
+  /** Joins the node's audit that is under way, if there is one. A node that is silent holds up no other's. */
+  #auditOne(node: ClusterNode): Promise<void> {
+    let audit = this.#audits.get(node);
+    if (audit === undefined) {
+      audit = this.#ensure(node, this.#registry.wanted).finally(() => this.#audits.delete(node));
+      this.#audits.set(node, audit);
+    }
+    return audit;
   }
 
   #openNode(info: TopologyNode): ClusterNode {
