@@ -99,10 +99,10 @@ export class LocalCluster {
   /** Starts one more server and joins it, without slots. Resolves to its address when all know it. */
   async addNode(): Promise<string> {
     const server = await this.#start();
-    const [first] = this.#alive;
+    const [first] = this.#awake;
     this.#servers.push(server);
     await (first as ServerProcess).command("CLUSTER", "MEET", server.host, server.port);
-    await settled(this.#alive);
+    await settled(this.#awake);
     return server.address;
   }
 
@@ -155,7 +155,7 @@ export class LocalCluster {
     const replica = this.#server(replicaAddress);
     await replica.command("CLUSTER", "FAILOVER");
     await until(() => isPrimary(replica), `${replicaAddress} to be promoted`);
-    await settled(this.#alive);
+    await settled(this.#awake);
   }
 
   /** SCRIPT FLUSH on every server that is not paused. */
@@ -192,7 +192,7 @@ export class LocalCluster {
   }
 
   async #ownerOf(slot: number): Promise<ServerProcess> {
-    const [first] = this.#alive;
+    const [first] = this.#awake;
     const ranges = (await (first as ServerProcess).command("CLUSTER", "SLOTS")) as [number, number, [string, number]][];
     const range = ranges.find(([start, end]) => slot >= start && slot <= end);
     if (range === undefined) throw new Error(`Nobody owns slot ${slot}.`);
