@@ -1,26 +1,25 @@
 import { type Cluster, defineScript, type SlotwireError } from "../../src/index.ts";
 
-/** Records a unique id: what ran, and how often, can be counted afterwards. */
+/** Records a unique id under its first key: what ran, and how often, can be counted afterwards. Looks at its other keys. */
 export const recordScript = defineScript({
   name: "record",
-  source: "redis.call('rpush', KEYS[1], ARGV[1]) return ARGV[1]",
-  keys: ["list"],
-  args: ["id"],
+  source: "for i = 2, #KEYS do redis.call('exists', KEYS[i]) end redis.call('rpush', KEYS[1], ARGV[1]) return ARGV[1]",
 });
 
 /** The same, declared repeatable: it may be found twice. */
 export const repeatableScript = defineScript({
   name: "record, repeatable",
   source: `${recordScript.source} -- may run twice`,
-  keys: ["list"],
-  args: ["id"],
   idempotent: true,
 });
 
-interface Made {
-  readonly key: string;
+/** One call, from when it was made until it settled. */
+export interface Made {
+  /** The first is where its id is recorded. */
+  readonly keys: readonly string[];
   readonly id: string;
   readonly startedAt: number;
+  /** 0 until then. */
   settledAt: number;
   error: SlotwireError | undefined;
 }
@@ -28,6 +27,8 @@ interface Made {
 /** What a load came to, held against what the servers recorded. */
 export interface LoadReport {
   readonly calls: number;
+  readonly perSecond: number;
+  readonly failed: readonly Made[];
   readonly errors: readonly SlotwireError[];
   /** Ids that the servers have more than once. */
   readonly doubles: number;
@@ -39,38 +40,53 @@ export interface LoadReport {
   readonly wrongReplies: number;
   readonly slowestMs: number;
   readonly hanging: number;
+  /** How many of these calls the servers have recorded. */
+  ran(calls: readonly Made[]): number;
   /** The longest time without an answer, for calls of the keys asked for. */
   longestGapMs(keys: readonly string[]): number;
 }
 
-/** About 500 calls a second, over given keys in turn, until `end`. */
+const PER_SECOND = 500;
+const TURN_MS = 5;
+
+/** 500 calls a second, over given keys in turn, until `end`. */
 export class CountedLoad {
   readonly #client: Cluster;
-  readonly #script: typeof recordScript | typeof repeatableScript;
-  readonly #keys: readonly string[];
+  readonly #script: typeof recordScript;
+  readonly #keys: readonly (readonly string[])[];
   readonly #made: Made[] = [];
-  readonly #pending = new Set<Promise<void>>();
+  readonly #pending = new Map<Made, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
+  readonly #start = performance.now();
   #wrongReplies = 0;
 
+  /** @param keys  Of the calls; where one is a list, a call has all of them. */
   constructor(
     client: Cluster,
-    keys: readonly string[],
-    script: typeof recordScript | typeof repeatableScript = recordScript,
+    keys: readonly (string | readonly string[])[],
+    script: typeof recordScript = recordScript,
   ) {
     this.#client = client;
-    this.#keys = keys;
+    this.#keys = keys.map((each) => (typeof each === "string" ? [each] : each));
     this.#script = script;
-    this.#timer = setInterval(() => this.burst(5), 10);
+    let paced = 0;
+    this.#timer = setInterval(() => {
+      const due = Math.floor(((performance.now() - this.#start) / 1000) * PER_SECOND);
+      // After a turn of the event loop that took long, what is overdue does not come all at once.
+      const calls = Math.min(due - paced, PER_SECOND / 10);
+      paced = due;
+      this.burst(calls);
+    }, TURN_MS);
   }
 
   burst(calls: number): void {
     for (let call = 0; call < calls; call++) this.#call();
   }
 
-  /** Calls that are not answered yet. */
-  get pending(): number {
-    return this.#pending.size;
+  /** Calls that are not answered yet, of these keys if some are given. */
+  pending(keys?: readonly string[]): Made[] {
+    const pending = [...this.#pending.keys()];
+    return keys === undefined ? pending : pending.filter((call) => keys.includes(call.keys[0] as string));
   }
 
   /** Makes no more calls. */
@@ -81,24 +97,29 @@ export class CountedLoad {
   /** @param patienceMs  How long calls may take to settle after the last one was made. */
   async end(patienceMs: number): Promise<LoadReport> {
     this.stop();
+    const seconds = (performance.now() - this.#start) / 1000;
     const late = new Promise<void>((resolve) => setTimeout(resolve, patienceMs).unref());
-    await Promise.race([Promise.all(this.#pending), late]);
+    await Promise.race([Promise.all(this.#pending.values()), late]);
     const hanging = this.#pending.size;
     const recorded = await this.#recorded();
     const made = this.#made;
     const count = ({ id }: Made) => recorded.get(id) ?? 0;
     const settled = made.filter(({ settledAt }) => settledAt > 0);
+    const failed = settled.filter(({ error }) => error !== undefined);
     return {
       calls: made.length,
-      errors: made.flatMap(({ error }) => error ?? []),
+      perSecond: Math.round(made.length / seconds),
+      failed,
+      errors: failed.flatMap(({ error }) => error ?? []),
       doubles: made.filter((call) => count(call) > 1).length,
       lost: settled.filter((call) => call.error === undefined && count(call) === 0).length,
       lies: settled.filter((call) => call.error?.outcome === "not-executed" && count(call) > 0).length,
       wrongReplies: this.#wrongReplies,
       slowestMs: Math.max(...settled.map(({ startedAt, settledAt }) => settledAt - startedAt)),
       hanging,
+      ran: (calls) => calls.filter((call) => count(call) > 0).length,
       longestGapMs: (keys) => {
-        const served = settled.filter(({ key, error }) => error === undefined && keys.includes(key));
+        const served = settled.filter(({ keys: [key], error }) => error === undefined && keys.includes(key as string));
         const times = served.map(({ settledAt }) => settledAt).sort((a, b) => a - b);
         return Math.max(...times.slice(1).map((time, index) => time - (times[index] as number)));
       },
@@ -107,11 +128,11 @@ export class CountedLoad {
 
   #call(): void {
     const id = String(this.#made.length);
-    const key = this.#keys[this.#made.length % this.#keys.length] as string;
-    const call: Made = { key, id, startedAt: performance.now(), settledAt: 0, error: undefined };
+    const keys = this.#keys[this.#made.length % this.#keys.length] as readonly string[];
+    const call: Made = { keys, id, startedAt: performance.now(), settledAt: 0, error: undefined };
     this.#made.push(call);
     const done = this.#client
-      .run(this.#script, [key], [id])
+      .run(this.#script, keys, [id])
       .then(
         (reply) => {
           if (reply !== id) this.#wrongReplies++;
@@ -122,16 +143,17 @@ export class CountedLoad {
       )
       .then(() => {
         call.settledAt = performance.now();
-        this.#pending.delete(done);
+        this.#pending.delete(call);
       });
-    this.#pending.add(done);
+    this.#pending.set(call, done);
   }
 
   async #recorded(): Promise<Map<string, number>> {
     const counts = new Map<string, number>();
     const patient = this.#client.with({ timeout: 30_000 });
-    for (const key of this.#keys) {
-      for (const id of await patient.command<string[]>("LRANGE", key, 0, -1)) counts.set(id, (counts.get(id) ?? 0) + 1);
+    for (const [key] of this.#keys) {
+      const ids = await patient.command<string[]>("LRANGE", key as string, 0, -1);
+      for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
     }
     return counts;
   }

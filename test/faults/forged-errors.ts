@@ -12,8 +12,8 @@ const increments = defineScript({
 export const forgedErrors: Fault = {
   name: "forged",
   must: "a script that increments and then returns an error that looks like a refusal: executed exactly once each; the error reaches the caller",
-  cause: () =>
-    withShards({}, async ({ client, victim }) => {
+  cause: (setting) =>
+    withShards(setting, {}, async ({ client, victim }) => {
       const colon = victim.lastIndexOf(":");
       const forged = [
         "MOVEDOUT x",

@@ -8,8 +8,8 @@ import { pause, withShards } from "./shards.ts";
 const stopsReading: Fault = {
   name: "stops-reading",
   must: "server stops reading; 100,000 calls of 1 KiB: the bound holds, QUEUE_FULL at once and not-executed, memory at most 64 MB above the start",
-  cause: () =>
-    withShards({ commandTimeout: 10_000 }, async ({ cluster, client, victim, heir, own }) => {
+  cause: (setting) =>
+    withShards(setting, { commandTimeout: 10_000 }, async ({ cluster, client, victim, heir, own }) => {
       // Its replica as well: nobody is to take over.
       for (const address of [victim, heir]) cluster.pause(address);
       const value = "x".repeat(1024);
@@ -83,12 +83,12 @@ const churn: Fault = {
 const closing: Fault = {
   name: "closing",
   must: "close() and destroy() at any moment, also during connect and failover: all calls settle within 100 ms of the bound",
-  cause: () =>
-    withShards({}, async ({ cluster, own, others, victim }) => {
+  cause: (setting) =>
+    withShards(setting, {}, async ({ cluster, own, others, victim }) => {
       let slowest = 0;
       let hanging = 0;
       for (let time = 0; time < 20; time++) {
-        const client = await connect({ nodes: cluster.nodes, scripts: [recordScript] });
+        const client = await connect({ ...cluster.connectOptions, scripts: [recordScript] });
         const load = new CountedLoad(client, [...own, ...others]);
         load.burst(200);
         await pause(time);
@@ -96,12 +96,12 @@ const closing: Fault = {
         const start = performance.now();
         if (time % 2 === 0) client.destroy();
         else await client.close({ timeout: 200 });
-        for (let wait = 0; load.pending > 0 && wait < 40; wait++) await pause(5);
+        for (let wait = 0; load.pending().length > 0 && wait < 40; wait++) await pause(5);
         slowest = Math.max(slowest, performance.now() - start - (time % 2 === 0 ? 0 : 200));
-        hanging += load.pending;
+        hanging += load.pending().length;
         load.stop();
       }
-      const connecting = connect({ nodes: cluster.nodes, scripts: [recordScript] });
+      const connecting = connect({ ...cluster.connectOptions, scripts: [recordScript] });
       (await connecting).destroy();
       return finding({
         hanging: [hanging, hanging === 0],

@@ -2,14 +2,36 @@
  * Causes faults on real servers and shows what became of the calls: npm run test:faults [-- NAME...]
  * One table; status 1 when a fault showed something else than it must.
  */
-import { brokenWays } from "./broken-ways.ts";
-import { deadAndFrozen } from "./dead-and-frozen.ts";
-import type { Fault, Finding } from "./fault.ts";
+import { brokenWays, cut, halfOpen } from "./broken-ways.ts";
+import { deadAndFrozen, primaryKilled } from "./dead-and-frozen.ts";
+import { besideFrozenReplica, type Fault, type Finding } from "./fault.ts";
 import { forgedErrors } from "./forged-errors.ts";
-import { movingAndFlushing } from "./moving-and-flushing.ts";
+import { hostile } from "./hostile.ts";
+import { askBeforeOwning, flushed, moving, pausedWrites } from "./moving-and-flushing.ts";
+import { Noise } from "./noise.ts";
 import { pressure } from "./pressure.ts";
+import { RULE, row, rowOf } from "./table.ts";
 
-const faults: readonly Fault[] = [...deadAndFrozen, ...brokenWays, ...movingAndFlushing, forgedErrors, ...pressure];
+const faults: readonly Fault[] = [
+  ...deadAndFrozen,
+  ...brokenWays,
+  moving,
+  askBeforeOwning,
+  flushed,
+  pausedWrites,
+  ...[primaryKilled, halfOpen, cut, moving, askBeforeOwning, flushed].map(besideFrozenReplica),
+  forgedErrors,
+  ...hostile,
+  ...pressure,
+];
+
+async function finding({ cause }: Fault): Promise<Finding> {
+  const noise = new Noise();
+  const found = await cause({ frozenReplica: false }).catch((error: unknown) => ({ seen: String(error), ok: false }));
+  const heard = noise.end();
+  return heard.length === 0 ? found : { seen: `${found.seen}, noise (!) ${heard.slice(0, 5).join(" / ")}`, ok: false };
+}
+
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !faults.some((fault) => fault.name === name));
 if (unknown.length > 0) {
@@ -17,12 +39,13 @@ if (unknown.length > 0) {
   process.exit(1);
 }
 
+console.log(`${row("fault", "must show", "was seen", "")}\n${RULE}`);
 let failures = 0;
-for (const { name, must, cause } of faults) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
-  const { seen, ok } = await cause().catch((error: unknown): Finding => ({ seen: String(error), ok: false }));
-  if (!ok) failures++;
-  console.log(`${ok ? "ok    " : "FAILED"} ${name.padEnd(22)} ${must}\n       ${"".padEnd(22)} seen: ${seen}`);
+for (const fault of faults) {
+  if (wanted.length > 0 && !wanted.includes(fault.name)) continue;
+  const found = await finding(fault);
+  if (!found.ok) failures++;
+  console.log(rowOf(fault, found));
 }
-console.log(failures === 0 ? "\nEvery fault showed what it must." : `\n${failures} failed.`);
+console.log(failures === 0 ? "Every fault showed what it must." : `${failures} failed.`);
 process.exit(failures === 0 ? 0 : 1);

@@ -1,6 +1,7 @@
 import { type Cluster, type ConnectOptions, connect, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { recordScript, repeatableScript } from "./counted-load.ts";
+import type { Setting } from "./fault.ts";
 
 /** A cluster of 3 primaries and 3 replicas, a client, and keys by shard. */
 export interface Shards {
@@ -16,16 +17,18 @@ export interface Shards {
 
 /** Runs `body` on a cluster of its own; nothing of it is left afterwards. */
 export async function withShards<T>(
+  { frozenReplica }: Setting,
   options: Partial<ConnectOptions>,
   body: (shards: Shards) => Promise<T>,
 ): Promise<T> {
   const cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
   let client: Cluster | undefined;
   try {
-    client = await connect({ nodes: cluster.nodes, scripts: [recordScript, repeatableScript], ...options });
+    client = await connect({ ...cluster.connectOptions, scripts: [recordScript, repeatableScript], ...options });
     const { topology } = client;
     const victim = topology.primaryOf(0)?.address as string;
     const heir = topology.replicasOf(0)[0]?.address as string;
+    if (frozenReplica) cluster.pause(topology.replicasOf(8000)[0]?.address as string);
     const keys = Array.from({ length: 400 }, (_, index) => `fault:${index}`);
     const isOwn = (key: string) => topology.primaryOf(slotOf(key))?.address === victim;
     return await body({
@@ -42,14 +45,25 @@ export async function withShards<T>(
   }
 }
 
-/** Milliseconds until a replica says that it is a primary. */
-export async function promotion(cluster: LocalCluster, replica: string): Promise<number> {
+/** Milliseconds until a replica says that it is a primary, at most `patienceMs`. */
+export async function promotion(cluster: LocalCluster, replica: string, patienceMs = 20_000): Promise<number> {
   const start = performance.now();
   for (;;) {
     const [role] = (await cluster.command(replica, "ROLE")) as string[];
-    if (role === "master") return performance.now() - start;
+    const took = performance.now() - start;
+    if (role === "master" || took > patienceMs) return took;
     await pause(10);
   }
+}
+
+/** How often the servers named have answered with an error that begins with `word`, by their own count. */
+export async function answersOf(cluster: LocalCluster, addresses: readonly string[], word: string): Promise<number> {
+  let count = 0;
+  for (const address of addresses) {
+    const stats = String(await cluster.command(address, "INFO", "errorstats"));
+    count += Number(new RegExp(`^errorstat_${word}:count=(\\d+)`, "m").exec(stats)?.[1] ?? 0);
+  }
+  return count;
 }
 
 export function pause(milliseconds: number): Promise<void> {
