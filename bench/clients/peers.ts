@@ -1,6 +1,6 @@
 import type { Peer, PeerClient } from "./client.ts";
 import { floor } from "./floor-peer.ts";
-import { SCRIPTS } from "./workload.ts";
+import { ONE_SLOT_KEYS, SCRIPTS, SPREAD_KEYS } from "./workload.ts";
 
 /*
  * The packages are installed in this folder only when the benchmark runs, so what is used of them is described here
@@ -21,7 +21,7 @@ type RedisLikeModule = { Cluster: new (nodes: object[], options: object) => Redi
 
 function ioredisLike(packageName: string, options: object): Peer {
   return {
-    settings: `defineCommand; ${JSON.stringify(options)}`,
+    settings: `defineCommand; ${JSON.stringify(options)}; batches of one slot`,
     async connect(nodes) {
       const { Cluster } = await load<RedisLikeModule>(packageName);
       const client = new Cluster(nodes.map(addressOf), options);
@@ -31,9 +31,9 @@ function ioredisLike(packageName: string, options: object): Peer {
       }
       return {
         run: (script, key, arg) => client[script](key, arg),
-        async batch(keys, arg) {
+        async batch(arg) {
           const pipeline = client.pipeline();
-          for (const key of keys) pipeline.write(key, arg);
+          for (const key of ONE_SLOT_KEYS) pipeline.write(key, arg);
           return (await pipeline.exec()).map(([error, reply]) => error ?? reply);
         },
         close: () => client.disconnect(),
@@ -60,7 +60,7 @@ interface NodeRedisModule {
 }
 
 const nodeRedis: Peer = {
-  settings: "defineScript; RESP 2, defaults",
+  settings: "defineScript; RESP 2, defaults; batches of one slot",
   async connect(nodes) {
     const { createCluster, defineScript } = await load<NodeRedisModule>("redis");
     const script = (source: string) =>
@@ -81,9 +81,9 @@ const nodeRedis: Peer = {
     await client.connect();
     return {
       run: (name, key, arg) => client[name](key, arg),
-      batch(keys, arg) {
+      batch(arg) {
         const multi = client.multi();
-        for (const key of keys) multi.write(key, arg);
+        for (const key of ONE_SLOT_KEYS) multi.write(key, arg);
         return multi.execAsPipeline();
       },
       close: () => client.destroy(),
@@ -124,9 +124,9 @@ const glide: Peer = {
     };
     return {
       run: (script, key, arg) => client.invokeScript(scripts[script], { keys: [key], args: [arg] }),
-      async batch(keys, arg) {
+      async batch(arg) {
         const batch = new ClusterBatch(false);
-        for (const key of keys) batch.customCommand(["EVALSHA", scripts.write.getHash(), "1", key, arg]);
+        for (const key of SPREAD_KEYS) batch.customCommand(["EVALSHA", scripts.write.getHash(), "1", key, arg]);
         return (await client.exec(batch, true)) ?? [];
       },
       close: () => client.close(),
@@ -151,9 +151,9 @@ const slotwire: Peer = {
     });
     const client: PeerClient = {
       run: (script, key, arg) => cluster.run(scripts[script], [key], [arg]),
-      batch(keys, arg) {
+      batch(arg) {
         const batch = cluster.batch();
-        for (const key of keys) batch.run(scripts.write, [key], [arg]);
+        for (const key of SPREAD_KEYS) batch.run(scripts.write, [key], [arg]);
         return batch.exec();
       },
       close: () => cluster.close(),

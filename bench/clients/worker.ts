@@ -2,7 +2,7 @@
 import { quantile } from "../support/statistics.ts";
 import type { PeerClient } from "./client.ts";
 import { PEERS, type PeerName } from "./peers.ts";
-import { BATCH, BATCH_KEYS, KEYS, type Result, valueKey, type Workload } from "./workload.ts";
+import { BATCH, KEYS, type Result, valueKey, type Workload } from "./workload.ts";
 
 const [name, json, ...nodes] = process.argv.slice(2) as [PeerName, string, ...string[]];
 const workload = JSON.parse(json) as Workload;
@@ -96,7 +96,7 @@ async function batches(peer: PeerClient, count: number): Promise<{ calls: number
   const times = new Float64Array(count);
   for (let index = 0; index < count; index++) {
     const before = performance.now();
-    const replies = await peer.batch(BATCH_KEYS, arg);
+    const replies = await peer.batch(arg);
     times[index] = performance.now() - before;
     if (replies.length !== BATCH) throw new Error(`${name} gave ${replies.length} replies to ${BATCH} calls`);
     for (const reply of replies) check(reply);

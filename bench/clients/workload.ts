@@ -52,8 +52,9 @@ export type ScriptName = keyof typeof SCRIPTS;
 
 /** Keys spread over all slots. */
 export const KEYS: readonly string[] = Array.from({ length: 4096 }, (_, index) => `key:${index}`);
-/** Keys of one slot: the peers' pipelines cannot cross slots. */
-export const BATCH_KEYS: readonly string[] = Array.from({ length: BATCH }, (_, index) => `{batch}:${index}`);
+/** Keys of a batch: of all slots where a client's batches can cross them, else of one. */
+export const SPREAD_KEYS: readonly string[] = KEYS.slice(0, BATCH);
+export const ONE_SLOT_KEYS: readonly string[] = Array.from({ length: BATCH }, (_, index) => `{batch}:${index}`);
 
 /** The key that holds a value of a size. */
 export function valueKey(index: number, bytes: number): string {

@@ -5,6 +5,7 @@ import { type BenchReport, figureOf, jsonOf, type Rows, type Section, sectionsOf
 
 const CURVES = [100, 10_240];
 const WAYS = ["a", "b"];
+const KEY = `<p>${key("a", "EVALSHA")}${key("b", "EVAL")}</p>`;
 
 /** The report as one page that needs nothing else: no script, no network. */
 export function htmlOf(report: BenchReport): string {
@@ -24,9 +25,8 @@ export function htmlOf(report: BenchReport): string {
 <h1>EVALSHA against EVAL</h1>
 <p>A script called by its SHA-1, against the same script sent with every call: both through slotwire ${escaped(environment.slotwire)},
 on ${escaped(serverOf(environment.server))}, ${escaped(environment.date.slice(0, 10))}.</p>
-<p class="lead">In this run EVALSHA made between ${figureOf(Math.min(...ratios))} and ${figureOf(Math.max(...ratios))} times as many
+<p class="lead">In this run EVALSHA made between ${twoDigits(Math.min(...ratios))} and ${twoDigits(Math.max(...ratios))} times as many
 calls a second, depending on the size of the script and the number of calls in flight.</p>
-<p>${key("a", "EVALSHA")}${key("b", "EVAL")}</p>
 ${sectionsOf(report)
   .map((section) => sectionOf(section, report))
   .join("\n")}
@@ -59,13 +59,16 @@ function chartsOf(id: Section["id"], { comparisons, coldCaches, prices }: BenchR
         bars(`Calls a second, ${load}`, own, ({ callsPerSecond }) => callsPerSecond),
       );
       const curves = CURVES.flatMap((bytes) => code.filter((each) => each.bytes === bytes).map(latencyOf));
-      return `${grid(rates)}<h3>Latency by the share of calls that were answered within it</h3>${grid(curves)}`;
+      return `${KEY}${grid(rates)}<h3>Latency by the share of calls that were answered within it</h3>${grid(curves)}`;
     }
     case "costs":
-      return grid(
-        byLoad(code, (own, load) =>
-          bars(`Server CPU a call, us, ${load}`, own, ({ serverCpuMicroseconds }) => serverCpuMicroseconds),
-        ),
+      return (
+        KEY +
+        grid(
+          byLoad(code, (own, load) =>
+            bars(`Server CPU a call, µs, ${load}`, own, ({ serverCpuMicroseconds }) => serverCpuMicroseconds),
+          ),
+        )
       );
     case "cold": {
       const waves = coldCaches.filter(({ filling }) => filling === "code");
@@ -87,7 +90,7 @@ function chartsOf(id: Section["id"], { comparisons, coldCaches, prices }: BenchR
         values: [straight, withDetour],
       }));
       const chart = barChart(groups, ["c", "d"], `Microseconds, straight and with the detour. ${toldOf(groups)}`);
-      return `<p>${key("c", "straight")}${key("d", "with the detour")}</p>${grid([figure("One call, us", chart)])}`;
+      return `<p>${key("c", "straight")}${key("d", "with the detour")}</p>${grid([figure("One call, µs", chart)])}`;
     }
   }
 }
@@ -153,6 +156,10 @@ function tableOf([head = [], ...body]: Rows, title: string): string {
 function rowOf([name = "", ...cells]: readonly string[]): string {
   const others = cells.map((cell) => `<td>${escaped(cell)}</td>`);
   return `<tr><th scope="row">${escaped(name)}</th>${others.join("")}</tr>`;
+}
+
+function twoDigits(value: number): string {
+  return String(Number(value.toPrecision(2)));
 }
 
 /** Without build numbers. */

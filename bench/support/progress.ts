@@ -28,6 +28,6 @@ export class Progress {
 
   #draw(line: string): void {
     if (!process.stderr.isTTY) return;
-    process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
+    process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns || 80) - 1)}`);
   }
 }

@@ -118,7 +118,7 @@ function speedRows(comparisons: readonly Comparison[]): Rows {
 
 function costRows(comparisons: readonly Comparison[]): Rows {
   return [
-    [...SITUATION, "bytes in", "bytes out", "server CPU us", "in the command us"],
+    [...SITUATION, "bytes in", "bytes out", "server CPU µs", "in the command µs"],
     ...comparisons.map((each) => [
       ...situationCells(each),
       both(each, ({ bytesInPerCall }) => Math.round(bytesInPerCall).toLocaleString("en")),
