@@ -55,6 +55,7 @@ try {
 
 async function measure(bed: BenchCluster, plan: Plan): Promise<BenchReport> {
   const { client, own, defineScript, connect } = bed;
+  const environment = describeEnvironment(bed.version);
   const meter = new ServerMeter(client);
   const comparisons: Comparison[] = [];
   for (const situation of SITUATIONS) {
@@ -78,7 +79,7 @@ async function measure(bed: BenchCluster, plan: Plan): Promise<BenchReport> {
   }
   progress.end();
   return {
-    environment: describeEnvironment(bed.version),
+    environment,
     method: `On ${bed.setting}. ${plan.rounds} rounds of bursts in a closed loop, EVALSHA and EVAL in turns; calls/s are medians of rounds, latencies are of all calls. Bytes and CPU are the primaries' own count. Every reply is checked${own ? ", and the servers' count of calls as well" : ""}.`,
     comparisons,
     coldCaches,

@@ -9,9 +9,9 @@ describe("costsOf", () => {
   it("reads what Redis 7 says", () => {
     const commands = [
       "# Commandstats",
-      "cmdstat_eval:calls=3,usec=40,usec_per_call=13.33,rejected_calls=0,failed_calls=0",
       "cmdstat_evalsha:calls=10,usec=25,usec_per_call=2.50,rejected_calls=1,failed_calls=2",
       "cmdstat_evalsha_ro:calls=99,usec=99,usec_per_call=1.00,rejected_calls=0,failed_calls=0",
+      "cmdstat_eval:calls=3,usec=40,usec_per_call=13.33,rejected_calls=0,failed_calls=0",
       "",
     ].join("\r\n");
     assert.deepEqual(costsOf(`${commands}\n${STATS}\n${CPU}`), {
