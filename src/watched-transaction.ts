@@ -87,6 +87,8 @@ export class WatchingRun<R extends readonly unknown[]> {
   readonly #body: WatchingBody<R>;
   readonly #endsAt: number;
   #session: WatchSession | undefined;
+  /** The connection under way or in use, to be closed early. */
+  #connection: Connection | undefined;
   #ended: SlotwireError | undefined;
   /** Why it had to start over last. */
   #refusal: unknown;
@@ -109,7 +111,7 @@ export class WatchingRun<R extends readonly unknown[]> {
     return new Promise((resolve, reject) => {
       const end = (errorOf: (outcome: Outcome) => SlotwireError) => {
         this.#ended = errorOf(this.#session?.execSent ? "unknown" : "not-executed");
-        this.#session?.close(this.#ended);
+        this.#connection?.close(this.#ended);
         reject(this.#ended);
       };
       const abort = () => end((outcome) => new AbortedError(outcome, signal?.reason));
@@ -139,7 +141,9 @@ export class WatchingRun<R extends readonly unknown[]> {
       if (this.#ended) throw this.#ended;
       if (start === MAX_STARTS) throw outcome.failure;
       await new Promise<void>((resolve) => clock.setTimer(resolve, backoffMs(start - 1, RETRY, random())));
+      if (this.#ended) throw this.#ended;
       where = await this.#locate();
+      if (this.#ended) throw this.#ended;
     }
   }
 
@@ -149,7 +153,10 @@ export class WatchingRun<R extends readonly unknown[]> {
   ): Promise<{ readonly result: Executed<R> | null } | { readonly failure: unknown }> {
     let session: WatchSession | undefined;
     try {
-      session = new WatchSession(await Connection.open(node.pool.settings), node, this.#slot, asking);
+      const connection = await Connection.open(node.pool.settings, (created) => {
+        this.#connection = created;
+      });
+      session = new WatchSession(connection, node, this.#slot, asking);
       this.#session = session;
       if (this.#ended) throw this.#ended;
       await session.watch(this.#keys);

@@ -428,6 +428,17 @@ describe("close and destroy", () => {
     await assert.rejects(queued, { code: "CLOSED", outcome: "not-executed" });
   });
 
+  it("destroy closes the connection that a watching transaction is opening", async () => {
+    const client = await cluster.connect({ connectTimeout: 5000 });
+    for (const node of cluster.nodes) node.always("PING", () => "hang");
+    const before = cluster.nodes.map((node) => node.connections);
+    const watching = client.transaction(key, { watch: [key] }, async (tx) => tx.multi());
+    await until(() => cluster.nodes.some((node, index) => node.connections > (before[index] as number)));
+    client.destroy();
+    await assert.rejects(watching, { code: "CLOSED", outcome: "not-executed" });
+    await until(() => cluster.nodes.every((node) => node.openConnections === 0));
+  });
+
   it("a listener that throws harms nobody, and the function that on() returns removes it", async () => {
     const client = await cluster.connect({ scripts: [setScript] });
     const warnings: Error[] = [];
