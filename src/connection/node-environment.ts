@@ -4,6 +4,8 @@ import type { Clock, Endpoint, Environment, Timer, Transport, TransportHandlers 
 import { ENDED } from "./open-failure.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
+/** Handed to the socket before it says that it is full. With Node's 16 KiB one tick's calls would be too much. */
+const WRITE_BUFFER_BYTES = 1024 * 1024;
 const KEEP_ALIVE_MS = 15_000;
 
 const clock: Clock = {
@@ -37,7 +39,15 @@ class SocketTransport implements Transport {
         return true;
       },
     };
-    const common = { host, port, onread, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS };
+    const common = {
+      host,
+      port,
+      onread,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+      writableHighWaterMark: WRITE_BUFFER_BYTES,
+    };
     // A server name must not be an address. @see https://www.rfc-editor.org/rfc/rfc6066#section-3
     const serverName = isIP(host) === 0 ? { servername: host } : {};
     const socket = tls ? connectTls({ ...serverName, ...tls, ...common }) : connectTcp(common);
