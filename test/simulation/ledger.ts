@@ -6,11 +6,17 @@ export interface Entry {
   writtenAs: number;
   /** Times that a server said no without running it. */
   refused: number;
+  /** Of those, what was neither NOSCRIPT nor MOVED nor ASK. */
+  putOff: number;
   /** Times that it ran, on whichever server. */
   executed: number;
-  /** Position of its first execution among those of its server, and which server that was. */
+  /** Position of its first execution among all, and which server that was. */
   executedAs: number;
   executedBy: string;
+  /** Keys that were watched when it ran. */
+  watched: number;
+  /** Where an ASK has sent it. */
+  askedTo: string | undefined;
 }
 
 const MARK = /@(\d+);/g;
@@ -35,13 +41,18 @@ export function marksIn(args: readonly string[]): number[] {
 /** The truth: what was written, refused and run, by call. */
 export class Ledger {
   readonly #entries: Entry[] = [];
+  /** Slots that calls were sent away from. */
+  readonly redirectedSlots = new Set<number>();
+  /** Things that no client should do to a server. */
+  readonly rude: string[] = [];
   #writes = 0;
   #executions = 0;
 
   of(call: number): Entry {
     let entry = this.#entries[call];
     if (entry === undefined) {
-      entry = { written: 0, writtenAs: -1, refused: 0, executed: 0, executedAs: -1, executedBy: "" };
+      const never = { writtenAs: -1, executedAs: -1, executedBy: "", askedTo: undefined };
+      entry = { written: 0, refused: 0, putOff: 0, executed: 0, watched: 0, ...never };
       this.#entries[call] = entry;
     }
     return entry;
@@ -54,16 +65,28 @@ export class Ledger {
     }
   }
 
-  noteRefusal(calls: readonly number[]): void {
-    for (const call of calls) this.of(call).refused++;
+  /** `server` said `text`; `isImporting`: the slot is on its way there, and ASKING would have been answered. */
+  noteRefusal(calls: readonly number[], text: string, server: string, isImporting: boolean): void {
+    const [word = "", slot, to] = text.split(" ");
+    if (word === "MOVED") this.redirectedSlots.add(Number(slot));
+    for (const call of calls) {
+      const entry = this.of(call);
+      entry.refused++;
+      if (!["NOSCRIPT", "MOVED", "ASK"].includes(word)) entry.putOff++;
+      if (word === "MOVED" && isImporting && entry.askedTo === server) {
+        this.rude.push(`call ${call} came to ${server} by an ASK, without ASKING`);
+      }
+      if (word === "ASK") entry.askedTo = to;
+    }
   }
 
-  noteExecution(calls: readonly number[], server: string): void {
+  noteExecution(calls: readonly number[], server: string, watched: number): void {
     for (const call of calls) {
       const entry = this.of(call);
       if (entry.executed++ > 0) continue;
       entry.executedAs = this.#executions++;
       entry.executedBy = server;
+      entry.watched = watched;
     }
   }
 }

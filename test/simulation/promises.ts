@@ -1,14 +1,17 @@
+import { isMarked, type Made, mayRepeat } from "./calls.ts";
 import type { Entry, Ledger } from "./ledger.ts";
 import type { SimNode } from "./sim-node.ts";
-import type { Made } from "./workload.ts";
+
+/** From a deadline to the end of the call: a timer's grain, and what the client was busy with. */
+const GRAIN_MS = 3;
 
 /** What is checked of each call once nothing can happen to it any more. */
-export function brokenPromises(made: readonly Made[], ledger: Ledger, longestStall: number): string[] {
+export function brokenPromises(made: readonly Made[], ledger: Ledger, stalledMs: number): string[] {
   return made.flatMap((call) => {
     const entry = ledger.of(call.number);
     return [
-      settledOnceIn(call),
-      inTime(call, longestStall),
+      settledOnce(call),
+      settledInTime(call, stalledMs),
       ranOnce(call, entry),
       outcomeIsTrue(call, entry),
       replyIsItsOwn(call),
@@ -16,62 +19,55 @@ export function brokenPromises(made: readonly Made[], ledger: Ledger, longestSta
   });
 }
 
-/** From a deadline to the end of the call: a timer's grain, and what the client was busy with. */
-const GRAIN_MS = 3;
-
-function settledOnceIn({ timesSettled }: Made): string | undefined {
+function settledOnce({ timesSettled }: Made): string | undefined {
   return timesSettled === 1 ? undefined : `settled ${timesSettled} times`;
 }
 
-function inTime({ madeAt, settledAt, timeoutMs }: Made, longestStall: number): string | undefined {
+function settledInTime({ madeAt, settledAt, timeoutMs }: Made, stalledMs: number): string | undefined {
   if (settledAt === undefined || timeoutMs === 0) return undefined;
   const tookMs = settledAt - madeAt;
-  return tookMs <= timeoutMs + longestStall + GRAIN_MS ? undefined : `took ${tookMs} ms of ${timeoutMs} ms`;
+  return tookMs <= timeoutMs + stalledMs + GRAIN_MS ? undefined : `took ${tookMs} ms of ${timeoutMs} ms`;
 }
 
-function ranOnce({ mayRepeat }: Made, { executed }: Entry): string | undefined {
-  return mayRepeat || executed <= 1 ? undefined : `ran ${executed} times`;
+function ranOnce(call: Made, { executed }: Entry): string | undefined {
+  return mayRepeat(call) || executed <= 1 ? undefined : `ran ${executed} times`;
 }
 
-function outcomeIsTrue({ failure, reply, mustFailWith, mayRepeat, isMarked }: Made, entry: Entry): string | undefined {
-  const { executed, written } = entry;
-  const told = `told as ${failure === undefined ? `a reply ${JSON.stringify(reply)}` : `${failure.code}, ${failure.outcome}`}`;
-  const seen = `${told}: written ${written}, refused ${entry.refused}, executed ${executed} times`;
-  if (failure === undefined) return executed > 0 || !isMarked || reply === undefined ? undefined : seen;
-  if (!isMarked && failure.outcome !== undefined) return undefined;
-  switch (failure.outcome) {
-    case "executed":
-      return executed > 0 ? undefined : seen;
-    case "not-executed":
-      return executed === 0 ? undefined : seen;
-    case "unknown":
-      if (mustFailWith !== undefined && failure.code === "REPLY") return seen;
-      // What was never handed to a socket, or was refused each time, is known not to have run.
-      return written > 0 || mayRepeat ? undefined : seen;
-    default:
-      return `has no outcome: ${failure.code ?? failure}: ${failure.message}`;
+function outcomeIsTrue(call: Made, { executed, written, refused }: Entry): string | undefined {
+  const { failure, reply, settledAt } = call;
+  if (settledAt === undefined) return undefined;
+  if (failure !== undefined && !["not-executed", "unknown", "executed"].includes(failure.outcome)) {
+    return `failed without an outcome: ${failure.code ?? failure}: ${failure.message}`;
   }
+  if (!isMarked(call)) return undefined;
+  const outcome = failure === undefined ? "executed" : failure.outcome;
+  // What was never handed to a socket, or was refused each time, is known not to have run.
+  const isTrue = { executed: executed > 0, "not-executed": executed === 0, unknown: written > 0 }[outcome];
+  if (isTrue) return undefined;
+  const told = failure === undefined ? `a reply ${JSON.stringify(reply)}` : `${failure.code}, ${outcome}`;
+  return `told as ${told}: written ${written}, refused ${refused}, executed ${executed} times`;
 }
 
-function replyIsItsOwn({ reply, failure, wrongIn, mustFailWith }: Made): string | undefined {
+function replyIsItsOwn({ settledAt, reply, failure, wrongIn, mustFailWith }: Made): string | undefined {
+  if (settledAt === undefined) return undefined;
   if (failure === undefined) {
     if (mustFailWith !== undefined) return `its script failed, and yet it got ${JSON.stringify(reply)}`;
     const wrong = wrongIn(reply);
     return wrong && `its reply ${wrong}: ${JSON.stringify(reply)}`;
   }
   if (failure.code !== "REPLY" || failure.outcome !== "executed") return undefined;
-  return failure.reply === mustFailWith
-    ? undefined
-    : `got the error ${failure.reply} from a script that raises none such`;
+  const { reply: text } = failure as { reply?: string };
+  return text === mustFailWith ? undefined : `got the error ${text}, which its script does not raise`;
 }
 
-/** Calls of a slot are written in call order, those that were written once and no more. */
+/** Calls of a slot are written in call order and, where they were written once and no more, run in it. */
 export function brokenOrder(made: readonly Made[], ledger: Ledger): string[] {
   const broken: string[] = [];
   const latest = new Map<number, { written: Made; executed: Map<string, Made> }>();
   for (const call of made) {
     const entry = ledger.of(call.number);
-    if (!call.inOrder || entry.written !== 1 || entry.refused > 0) continue;
+    const isRead = call.what === "read" || call.what === "get";
+    if (call.slot < 0 || isRead || call.group || entry.written !== 1 || entry.refused > 0) continue;
     const before = latest.get(call.slot) ?? { written: call, executed: new Map<string, Made>() };
     latest.set(call.slot, before);
     if (ledger.of(before.written.number).writtenAs > entry.writtenAs) {
@@ -86,15 +82,60 @@ export function brokenOrder(made: readonly Made[], ledger: Ledger): string[] {
   return broken;
 }
 
+/**
+ * In a batch the calls of a key run in call order, through NOSCRIPT, MOVED and ASK; a transaction runs as a whole or not
+ * at all, and one that watches a key only while it watches.
+ *
+ * @param hasOrder  Whether nothing has happened to a slot's calls that the order in a batch is not promised for.
+ */
+export function brokenGroups(made: readonly Made[], ledger: Ledger, hasOrder: (slot: number) => boolean): string[] {
+  const groups = new Map<string, Made[]>();
+  for (const call of made) {
+    if (call.group === undefined) continue;
+    const { kind, number } = call.group;
+    const name = `${kind} ${number}`;
+    groups.set(name, [...(groups.get(name) ?? []), call]);
+  }
+  return [...groups].flatMap(([name, calls]) => {
+    if (calls[0]?.group?.kind === "batch")
+      return outOfOrder(
+        name,
+        calls.filter(({ slot }) => hasOrder(slot)),
+        ledger,
+      );
+    const entries = calls.filter(isMarked).map(({ number }) => ledger.of(number));
+    const broken: string[] = [];
+    if (new Set(entries.map(({ executed }) => executed)).size > 1) broken.push(`${name} ran in part`);
+    const mustWatch = calls[0]?.group?.kind === "watch";
+    if (mustWatch && entries.some(({ executed, watched }) => executed > 0 && watched === 0)) {
+      broken.push(`${name} ran without watching its key`);
+    }
+    return broken;
+  });
+}
+
+function outOfOrder(name: string, calls: readonly Made[], ledger: Ledger): string[] {
+  const latest = new Map<string, Made>();
+  return calls.flatMap((call) => {
+    const entry = ledger.of(call.number);
+    const isPlain = call.failure === undefined && entry.executed === 1 && entry.putOff === 0;
+    if (call.key === undefined || call.what === "read" || !isPlain) return [];
+    const before = latest.get(call.key);
+    latest.set(call.key, call);
+    if (before === undefined || ledger.of(before.number).executedAs < entry.executedAs) return [];
+    return [`${name}: call ${call.number} ran before call ${before.number} of the same key`];
+  });
+}
+
 /** Loads of one script on one node: one at first, one for each time that the node lost it, a few that crossed. */
-export function tooManyLoads(nodes: readonly SimNode[], groups: number): string[] {
-  return nodes.flatMap((node) =>
-    [...node.loads].flatMap(([sha, { all, needless }]) => {
-      const most = 1 + node.flushes + 2 * node.accepted + groups;
-      if (all <= most && needless <= node.flushes + node.accepted + groups) return [];
-      return [
-        `${node.name} was sent script ${sha.slice(0, 8)} ${all} times, ${needless} of them needlessly; ${most} at most`,
-      ];
-    }),
-  );
+export function tooManyLoads(nodes: readonly SimNode[], made: readonly Made[]): string[] {
+  const inGroups = made.filter(({ group }) => group !== undefined).length;
+  return nodes.flatMap((node) => {
+    const most = 1 + node.flushes + 2 * node.accepted + inGroups;
+    const mostNeedless = node.flushes + node.accepted + inGroups;
+    return [...node.loads].flatMap(([sha, { all, needless }]) => {
+      if (all <= most && needless <= mostNeedless) return [];
+      return [`${node.name} was sent script ${sha.slice(0, 8)} ${all} times, ${needless} of them needlessly`];
+    });
+  });
 }

@@ -34,6 +34,8 @@ export class SimCluster {
   readonly #changes: Change[] = [];
   /** Failovers that were not coordinated: two primaries at once, and writes that are lost. */
   splits = 0;
+  /** How often slots began to move; -1 stands for the slots of a shard that got another primary. */
+  readonly moves = new Map<number, number>();
 
   constructor(shape: ClusterShape, network: SimNetwork, ledger: Ledger, chance: Chance) {
     this.shape = shape;
@@ -150,6 +152,7 @@ export class SimCluster {
     if (source === target || source.migrating.has(slot) || target.importing.has(slot)) return;
     if (!source.isAlive || !target.isAlive) return;
     this.story.tell(() => `cluster: slot ${slot} begins to move from ${source.name} to ${target.name}`);
+    this.moves.set(slot, (this.moves.get(slot) ?? 0) + 1);
     target.importing.set(slot, source.index);
     this.loop.inWorld(this.#chance.between(0, stepMs), () => {
       if (source.isAlive) source.migrating.set(slot, target.index);
@@ -200,6 +203,7 @@ export class SimCluster {
       node.importing.clear();
     }
     replica.source = undefined;
+    this.moves.set(-1, 1);
     const change: Change = (view) => {
       view.primaries[replica.shard] = replica.index;
       view.isDown = view.primaries.some((primary) => view.failed.has(primary));

@@ -55,7 +55,9 @@ export class Commands {
     const wasAsking = session.asking;
     if (session.queued === undefined && name !== "asking") session.asking = false;
     if (refusal !== undefined || command === undefined) {
-      node.world.ledger.noteRefusal(name === "exec" ? queuedMarks(session) : marksIn(args));
+      const { text } = refusal as ErrorReply;
+      const marks = name === "exec" ? queuedMarks(session) : marksIn(args);
+      node.world.ledger.noteRefusal(marks, text, node.name, node.importing.has(Number(text.split(" ")[1])));
       return this.#refuse(session, name, refusal as ErrorReply);
     }
     if (session.queued !== undefined && !["exec", "discard", "multi", "watch"].includes(name)) {
@@ -215,6 +217,7 @@ export class Commands {
     const { node, queued, isDiscarded } = session;
     if (queued === undefined) return new ErrorReply("ERR EXEC without MULTI");
     const hasChanged = [...session.watched].some(([key, version]) => (node.versions.get(key) ?? 0) !== version);
+    session.watchedAtExec = session.watched.size;
     endTransaction(session);
     if (isDiscarded) return new ErrorReply("EXECABORT Transaction discarded because of previous errors.");
     if (hasChanged) return null;
@@ -253,8 +256,8 @@ function endTransaction(session: NodeSession): void {
 }
 
 /** The calls that are marked in `args` have run. */
-function noted<V extends Value>({ node }: NodeSession, args: readonly string[], reply: V): V {
-  node.world.ledger.noteExecution(marksIn(args), node.name);
+function noted<V extends Value>({ node, watchedAtExec }: NodeSession, args: readonly string[], reply: V): V {
+  node.world.ledger.noteExecution(marksIn(args), node.name, watchedAtExec);
   return reply;
 }
 
@@ -286,10 +289,11 @@ function runScript(session: NodeSession, args: readonly string[], bySource: bool
   const sha = bySource ? load(node, args[1] as string, false) : (args[1] as string).toLowerCase();
   const source = node.scripts.get(sha);
   if (source === undefined) {
-    ledger.noteRefusal(marksIn(args));
-    return new ErrorReply("NOSCRIPT No matching script. Please use EVAL.");
+    const noScript = "NOSCRIPT No matching script. Please use EVAL.";
+    ledger.noteRefusal(marksIn(args), noScript, node.name, false);
+    return new ErrorReply(noScript);
   }
-  ledger.noteExecution(marksIn(args), node.name);
+  ledger.noteExecution(marksIn(args), node.name, session.watchedAtExec);
   const keys = NUMBERED_KEYS(args);
   const write = () => {
     if (!writes) throw new WriteRefused("ERR Write commands are not allowed from read-only scripts.");

@@ -25,8 +25,8 @@ export class SimLoop implements Clock {
   readonly #liveTimers = new Set<SimTimer>();
   #order = 0;
   #busyUntil = 0;
-  /** The longest that the client was busy. */
-  longestStall = 0;
+  /** How long the client was busy, all in all. */
+  stalledMs = 0;
   #ticks: (() => void)[] = [];
   #dueTimers: SimTimer[] = [];
   #arrivals: (() => void)[] = [];
@@ -85,7 +85,7 @@ export class SimLoop implements Clock {
   /** The client does something else for so long: long garbage collections, heavy computing. */
   stall(milliseconds: number): void {
     this.#busyUntil = this.time + milliseconds;
-    this.longestStall = Math.max(this.longestStall, milliseconds);
+    this.stalledMs += milliseconds;
   }
 
   /** Runs until `isDone`, until nothing is left to happen, or until `limit`, at which the time then is. */

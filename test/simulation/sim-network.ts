@@ -41,6 +41,8 @@ export class SimNetwork {
   readonly profile: NetworkProfile;
   readonly wiretap: Wiretap;
   readonly links = new Set<Link>();
+  /** Connections that were cut, or let bytes vanish. */
+  broken = 0;
   readonly #listeners = new Map<string, Listener>();
   #number = 0;
 
@@ -173,6 +175,7 @@ export class Link implements Transport {
     if (this.#serverClosed || this.#state === "closed") return;
     const { loop, chance, story } = this.#network;
     story.tell(() => `${this} is cut: ${why}`);
+    this.#network.broken++;
     if (chance.of(0.5)) this.#lose("upstream");
     if (chance.of(0.5)) this.#lose("downstream");
     const session = this.#session;
@@ -186,6 +189,7 @@ export class Link implements Transport {
 
   /** The server is dead: whatever it has not read it never will. */
   serverDied(): void {
+    this.#network.broken++;
     this.#lose("upstream");
     this.#serverClosed = true;
     if (this.#halfOpen) return;
@@ -196,6 +200,7 @@ export class Link implements Transport {
   goHalfOpen(): void {
     this.#network.story.tell(() => `${this} is half-open from now on`);
     this.#halfOpen = true;
+    this.#network.broken++;
     this.#lose("upstream");
     this.#lose("downstream");
   }

@@ -171,6 +171,8 @@ export class NodeSession implements Session {
   queued: string[][] | undefined;
   isDiscarded = false;
   readonly watched = new Map<string, number>();
+  /** How many keys the last EXEC had watched. */
+  watchedAtExec = 0;
   readonly #reader = new CommandReader();
   #unread: string[] = [];
   /** The reply to the script that runs for this session. */

@@ -1,15 +1,16 @@
 import { type Cluster, connectIn } from "../../src/cluster.ts";
 import type { Environment } from "../../src/environment.ts";
+import { SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
 import { type Plan, planOf } from "./plan.ts";
-import { brokenOrder, brokenPromises, tooManyLoads } from "./promises.ts";
+import { brokenGroups, brokenOrder, brokenPromises, tooManyLoads } from "./promises.ts";
 import { Chance } from "./random.ts";
 import { SimCluster } from "./sim-cluster.ts";
 import { SimLoop } from "./sim-loop.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { Story } from "./story.ts";
-import { SCRIPTS, Workload } from "./workload.ts";
+import { Workload } from "./workload.ts";
 
 /** What came of one seed. */
 export interface Run {
@@ -73,7 +74,7 @@ class Simulation {
     } finally {
       process.off("unhandledRejection", onUnhandled);
     }
-    const { made } = this.#workload;
+    const { made } = this.#workload.calls;
     const failed = made.filter(({ failure }) => failure !== undefined).length;
     return {
       seed: this.#plan.seed,
@@ -97,7 +98,7 @@ class Simulation {
       this.#story.tell(() => "everything is mended");
       this.#faults.heal();
       if (!endsEarly) {
-        await this.#loop.run(this.#loop.time + PATIENCE_MS, () => this.#workload.unsettled === 0);
+        await this.#loop.run(this.#loop.time + PATIENCE_MS, () => this.#workload.calls.unsettled === 0);
         // Half-open connections that nobody has used yet are found out by the first calls.
         for (const isDemanding of [false, true]) {
           await this.#loop.run(this.#loop.time + RECOVERY_MS);
@@ -158,14 +159,23 @@ class Simulation {
     else await this.#loop.run(this.#loop.time + 1);
     if (ending === "close" && !ended) this.#broken.push("close has not ended");
     for (const link of this.#network.links) this.#broken.push(`left behind: connection ${link}`);
-    if (this.#workload.unsettled > 0)
-      this.#broken.push(`${this.#workload.unsettled} calls are unsettled after the end`);
+    if (this.#workload.calls.unsettled > 0)
+      this.#broken.push(`${this.#workload.calls.unsettled} calls are unsettled after the end`);
   }
 
   #judge(): void {
-    const { made } = this.#workload;
-    this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.longestStall));
-    this.#broken.push(...brokenOrder(made, this.#ledger));
-    this.#broken.push(...tooManyLoads(this.#cluster.nodes, 0));
+    const { made } = this.#workload.calls;
+    const { nodes, moves, splits } = this.#cluster;
+    // Where a script cannot be loaded, and that is news, the calls behind it have been sent already.
+    const isDenied = this.#plan.faults.includes("deny");
+    const isCalm = splits === 0 && this.#network.broken === 0 && !isDenied;
+    // Calls that are in flight while a slot moves twice meet different nodes.
+    const hasOrder = (slot: number) => isCalm && (moves.get(slot) ?? 0) < 2;
+    this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.stalledMs));
+    this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger, hasOrder));
+    this.#broken.push(...tooManyLoads(nodes, made), ...this.#ledger.rude);
+    for (const slot of moves.has(-1) ? [] : this.#ledger.redirectedSlots) {
+      if (!moves.has(slot)) this.#broken.push(`calls of slot ${slot}, which never moved, were sent elsewhere`);
+    }
   }
 }
