@@ -34,7 +34,7 @@ export const SITUATIONS: readonly Situation[] = IN_FLIGHT.flatMap((inFlight) =>
 );
 
 export const FULL: Plan = {
-  rounds: 9,
+  rounds: 7,
   callsOf: (situation) => callsOf(situation, 1),
   cold: SITUATIONS,
   wavesOf: ({ inFlight }) => ({ 1: 21, 64: 15 })[inFlight] ?? 9,

@@ -20,8 +20,10 @@ interface Detour {
   readonly name: string;
   /** What the client must meet on the way, and nothing else. */
   readonly event: "NOSCRIPT" | "MOVED" | "ASK";
-  readonly before: () => Promise<unknown>;
-  readonly after?: () => Promise<unknown>;
+  /** The key of the next pair of calls. */
+  readonly keys: Iterator<string, never>;
+  readonly before: (key: string) => Promise<unknown>;
+  readonly after?: (key: string) => Promise<unknown>;
 }
 
 /** What NOSCRIPT, MOVED and ASK cost a call: the same call of the same key, straight and with the detour, in turns. */
@@ -33,24 +35,24 @@ export async function prices(
 ): Promise<Price[]> {
   const script = defineScript({ name: "price", source: sourceOf(1024), numberOfKeys: 1 });
   await client.preload(script);
-  const key = "price:{1}";
-  const slot = slotOf(key);
-  const owner = () => client.topology.primaryOf(slot)?.address as string;
-  const other = () => cluster.nodes.find((address) => address !== owner()) as string;
-  const setSlot = (address: string, ...words: string[]) =>
-    cluster.command(address, "CLUSTER", "SETSLOT", slot, ...words);
-  const startMoving = async (from: string, to: string) => {
+  const [from, to] = cluster.nodes as [string, string];
+  const keys = keysOf(client, from);
+  const fromId = String(await cluster.command(from, "CLUSTER", "MYID"));
+  const toId = String(await cluster.command(to, "CLUSTER", "MYID"));
+  const setSlot = (address: string, key: string, ...words: string[]) =>
+    cluster.command(address, "CLUSTER", "SETSLOT", slotOf(key), ...words);
+  const startMoving = async (key: string) => {
     // Without its key a migrating slot is not served where it was.
     await cluster.command(from, "DEL", key);
-    await setSlot(to, "IMPORTING", await idOf(cluster, from));
-    await setSlot(from, "MIGRATING", await idOf(cluster, to));
+    await setSlot(to, key, "IMPORTING", fromId);
+    await setSlot(from, key, "MIGRATING", toId);
   };
   const met: string[] = [];
   const stopListening = [
     client.on("redirection", ({ kind }) => void met.push(kind)),
     client.on("scriptMissing", () => void met.push("NOSCRIPT")),
   ];
-  const call = async () => {
+  const call = async (key: string) => {
     // Connections and code are awake in both cases.
     for (let warm = 0; warm < 8; warm++) await client.command("GET", `warm:${warm}`);
     met.length = 0;
@@ -60,15 +62,16 @@ export async function prices(
     if (reply !== 1) throw new Error(`A script that returns 1 gave ${String(reply)}.`);
     return { time, met: met.join() };
   };
-  const priceOf = async ({ name, event, before, after }: Detour): Promise<Price> => {
+  const priceOf = async ({ name, event, keys, before, after }: Detour): Promise<Price> => {
     const straight: number[] = [];
     const withDetour: number[] = [];
     for (let tries = 0; straight.length < repeats; tries++) {
       if (tries > 3 * repeats) throw new Error(`${name}: the client hardly ever met it.`);
-      const first = await call();
-      await before();
-      const second = await call();
-      await after?.();
+      const key = keys.next().value;
+      const first = await call(key);
+      await before(key);
+      const second = await call(key);
+      await after?.(key);
       // A refresh or an audit in the background can learn of the change before the call does: no pair.
       if (first.met !== "" || second.met !== event) continue;
       straight.push(first.time);
@@ -86,29 +89,28 @@ export async function prices(
   };
 
   try {
-    await client.run(script, [key], ["value"]);
     const noscript = await priceOf({
       name: "NOSCRIPT, load and replay",
       event: "NOSCRIPT",
-      before: () => cluster.command(owner(), "SCRIPT", "FLUSH"),
+      keys,
+      before: () => cluster.command(from, "SCRIPT", "FLUSH"),
     });
-    // The slot changes hands while it is empty, so every call is the first to notice.
-    const moved = await priceOf({
-      name: "MOVED, followed",
-      event: "MOVED",
-      before: async () => {
-        const [from, to] = [owner(), other()];
-        await startMoving(from, to);
-        const id = await idOf(cluster, to);
-        for (const address of new Set([to, from, ...cluster.nodes])) await setSlot(address, "NODE", id);
-      },
-    });
-    const [from, to] = [owner(), other()];
     const ask = await priceOf({
       name: "ASK, followed",
       event: "ASK",
-      before: () => startMoving(from, to),
-      after: () => Promise.all([from, to].map((address) => setSlot(address, "STABLE"))),
+      keys,
+      before: startMoving,
+      after: (key) => Promise.all([from, to].map((address) => setSlot(address, key, "STABLE"))),
+    });
+    // Another slot each time: one that went to and fro quickly could be claimed by the wrong node's old gossip.
+    const moved = await priceOf({
+      name: "MOVED, followed",
+      event: "MOVED",
+      keys,
+      before: async (key) => {
+        await startMoving(key);
+        for (const address of new Set([to, from, ...cluster.nodes])) await setSlot(address, key, "NODE", toId);
+      },
     });
     return [noscript, moved, ask];
   } finally {
@@ -116,6 +118,14 @@ export async function prices(
   }
 }
 
-async function idOf(cluster: LocalCluster, address: string): Promise<string> {
-  return String(await cluster.command(address, "CLUSTER", "MYID"));
+/** Keys of a node, each in a slot of its own. */
+function* keysOf({ topology }: Cluster, address: string): Generator<string, never> {
+  const slots = new Set<number>();
+  for (let number = 0; ; number++) {
+    const key = `price:${number}`;
+    const slot = slotOf(key);
+    if (slots.has(slot) || topology.primaryOf(slot)?.address !== address) continue;
+    slots.add(slot);
+    yield key;
+  }
 }
