@@ -2,13 +2,15 @@ import type { Environment, Timer } from "../environment.ts";
 import { AuthError } from "../errors.ts";
 import { type BackoffRange, backoffMs } from "./backoff.ts";
 import { Connection, type ConnectionSettings, CredentialsError } from "./connection.ts";
-import type { Request } from "./request.ts";
+import type { Backlog, Request } from "./request.ts";
 import { Ring } from "./ring.ts";
 import { Watchdog } from "./watchdog.ts";
 
 const RECONNECT: BackoffRange = { firstMs: 20, mostMs: 500 };
 /** Wrong credentials do not get right by asking often. */
 const RECONNECT_AFTER_REFUSAL: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
+/** Requests whose callers have an answer already are taken out of the queue when they are more than these, and its half. */
+const MOST_GIVEN_UP = 64;
 /** How long a replaced connection may take for its last replies. */
 const RETIREMENT_MS = 10_000;
 
@@ -29,11 +31,13 @@ export interface LaneEvents {
  *                                  |  ^
  *                    node is silent'--'speaks again: what is queued is held meanwhile, and can be taken elsewhere
  */
-export class Lane {
+export class Lane implements Backlog {
   readonly #settings: ConnectionSettings;
   readonly #environment: Environment;
   readonly #events: LaneEvents;
   readonly #queue = new Ring<Request>();
+  /** Of the queue, those that were given up; they are in no other figure. */
+  #givenUp = 0;
   #queuedBytes = 0;
   #state: "connecting" | "ready" | "waiting" | "closed" = "connecting";
   /** Defined exactly while `ready`. */
@@ -65,7 +69,7 @@ export class Lane {
 
   /** Requests queued or in flight. */
   get pending(): number {
-    return this.#queue.size + (this.#connection === undefined ? 0 : this.#connection.inFlight.size);
+    return this.#queue.size - this.#givenUp + (this.#connection === undefined ? 0 : this.#connection.inFlight.size);
   }
 
   /** Bytes queued, or written and not yet taken by the operating system. */
@@ -82,6 +86,7 @@ export class Lane {
       }
     }
     this.#queue.push(request);
+    request.backlog = this;
     this.#queuedBytes += request.frame.length;
     if (!this.#flushScheduled && this.#connection !== undefined && !this.#silent) this.#scheduleFlush();
   }
@@ -89,22 +94,31 @@ export class Lane {
   /** The next request to write; the queue as `Connection.writeFrom` sees it. */
   shift(): Request | undefined {
     const request = this.#queue.shift();
-    if (request !== undefined) this.#queuedBytes -= request.frame.length;
+    if (request === undefined) return undefined;
+    if (request.backlog === undefined) this.#givenUp--;
+    else this.#leaves(request);
     return request;
   }
 
   /** Takes what is queued, except requests whose callers have an answer already. */
   takeQueued(): Request[] {
-    this.#queuedBytes = 0;
-    return this.#queue.takeAll().filter((request) => !request.settled);
+    const requests = this.#queue.takeAll().filter(({ backlog }) => backlog !== undefined);
+    this.#givenUp = 0;
+    for (const request of requests) this.#leaves(request);
+    return requests;
   }
 
-  /** Forgets queued requests whose callers have an answer already: they count no more. */
-  dropSettled(): void {
-    for (const request of this.takeQueued()) {
-      this.#queue.push(request);
-      this.#queuedBytes += request.frame.length;
-    }
+  giveUp(request: Request): void {
+    this.#leaves(request);
+    this.#givenUp++;
+    if (this.#givenUp <= MOST_GIVEN_UP || this.#givenUp * 2 <= this.#queue.size) return;
+    for (const each of this.#queue.takeAll()) if (each.backlog !== undefined) this.#queue.push(each);
+    this.#givenUp = 0;
+  }
+
+  #leaves(request: Request): void {
+    request.backlog = undefined;
+    this.#queuedBytes -= request.frame.length;
   }
 
   /** The connection in use, for commands of slotwire's own. Their replies are awaited as those of calls are. */

@@ -84,9 +84,9 @@ export class NodePool {
 
   /** Whether a request of `bytes` may be queued. */
   hasRoomFor(bytes: number): boolean {
-    if (this.#fits(bytes)) return true;
-    for (const lane of this.lanes) lane.dropSettled();
-    return this.#fits(bytes);
+    if (this.#pending >= this.#limits.maxPending) return false;
+    const waiting = this.#pendingBytes;
+    return waiting === 0 || waiting + bytes <= this.#limits.maxPendingBytes;
   }
 
   /** The error to refuse a request of `bytes` with, or undefined when it may be queued. */
@@ -122,12 +122,6 @@ export class NodePool {
 
   close(cause: Error): void {
     for (const lane of this.lanes) lane.close(cause);
-  }
-
-  #fits(bytes: number): boolean {
-    if (this.#pending >= this.#limits.maxPending) return false;
-    const waiting = this.#pendingBytes;
-    return waiting === 0 || waiting + bytes <= this.#limits.maxPendingBytes;
   }
 
   get #pending(): number {

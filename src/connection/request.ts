@@ -19,6 +19,8 @@ export interface Request {
   readonly ahead?: readonly Request[] | undefined;
   /** Its caller has an answer: not to be written any more, and a late reply to it is dropped. */
   readonly settled: boolean;
+  /** What it waits in to be written: to be told when its caller has an answer before that. */
+  backlog?: Backlog | undefined;
   /** Some of its bytes may have left. Set by the connection; who sends it again takes it back. */
   written: boolean;
   onReply(reply: Reply): void;
@@ -26,6 +28,12 @@ export interface Request {
   onUndecodable(why: string): void;
   /** The connection, or the client, is gone. `written` says whether the server may have the command. */
   onLost(cause: Error): void;
+}
+
+/** A queue of requests that are not written yet. */
+export interface Backlog {
+  /** The request will not be written any more: it counts no longer. */
+  giveUp(request: Request): void;
 }
 
 /** A command of slotwire's own, whose reply is a promise. */

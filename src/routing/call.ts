@@ -1,6 +1,6 @@
 import type { Lane } from "../connection/lane.ts";
 import type { NodePool } from "../connection/node-pool.ts";
-import type { Request } from "../connection/request.ts";
+import type { Backlog, Request } from "../connection/request.ts";
 import { AbortedError, type Hop, type Outcome, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
@@ -93,6 +93,7 @@ export class Call implements Request, Expiring {
   readonly timeoutMs: number;
   settled = false;
 
+  backlog: Backlog | undefined = undefined;
   /** Of the attempt under way. */
   written = false;
   asking = false;
@@ -203,6 +204,7 @@ export class Call implements Request, Expiring {
 
   #settle(replied: boolean): void {
     this.settled = true;
+    this.backlog?.giveUp(this);
     this.list?.remove(this);
     if (this.stopListening !== undefined) this.stopListening();
     this.kind.owner.onSettled(this, replied);

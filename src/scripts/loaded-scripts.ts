@@ -1,6 +1,6 @@
 import type { Connection } from "../connection/connection.ts";
 import type { Lane } from "../connection/lane.ts";
-import type { Request } from "../connection/request.ts";
+import type { Backlog, Request } from "../connection/request.ts";
 import { ConnectionLostError, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Loadable } from "./loadable.ts";
@@ -283,6 +283,7 @@ class LoadRequest implements Request {
   readonly wantsBuffers = false;
   readonly asking = false;
   settled = false;
+  backlog: Backlog | undefined = undefined;
   written = false;
   readonly #script: Loadable;
   readonly #finish: (outcome: LoadOutcome) => void;

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import type { ConnectionSettings } from "../../src/connection/connection.ts";
+import { NodePool } from "../../src/connection/node-pool.ts";
+import { Call } from "../../src/routing/call.ts";
+import { idleCall } from "../support/calls.ts";
+import { FakeWire } from "../support/fake-wire.ts";
+
+describe("requests that are given up while they are queued", () => {
+  let wire: FakeWire;
+  let pool: NodePool;
+  beforeEach(() => {
+    wire = new FakeWire();
+    // Nobody answers, so everything stays queued.
+    wire.server = undefined;
+    const settings: ConnectionSettings = {
+      address: "127.0.0.1:7000",
+      endpoint: { host: "127.0.0.1", port: 7000 },
+      environment: wire.environment,
+      connectTimeoutMs: 2000,
+      connectionName: undefined,
+      readOnly: false,
+      credentials: () => undefined,
+    };
+    const limits = { connections: 1, maxPending: 1000, maxPendingBytes: 10_000 };
+    pool = new NodePool(settings, limits, { prepare: async () => {}, onUp() {}, onDown() {} });
+  });
+  afterEach(() => pool.close(new Error("done")));
+
+  const lane = () => pool.laneOf(0);
+  function queued(count: number, frame = ""): Call[] {
+    return Array.from({ length: count }, () => {
+      const call = new Call(
+        idleCall(0).kind,
+        frame,
+        0,
+        0,
+        () => {},
+        () => {},
+      );
+      lane().push(call);
+      return call;
+    });
+  }
+  const giveUp = (calls: readonly Call[]) => {
+    for (const call of calls) call.reject(new Error("given up"));
+  };
+
+  it("make room at once, for calls and for bytes", () => {
+    const calls = queued(1000, "0123456789");
+    assert.equal(pool.hasRoomFor(1), false);
+    giveUp(calls.slice(10, 20));
+    assert.deepEqual([lane().pending, lane().pendingBytes], [990, 9900]);
+    assert.equal(pool.hasRoomFor(100), true);
+    assert.equal(pool.hasRoomFor(101), false);
+    giveUp(calls);
+    assert.deepEqual([lane().pending, lane().pendingBytes], [0, 0]);
+  });
+
+  it("are not taken, and the others keep their order", () => {
+    const calls = queued(300);
+    giveUp(calls.filter((_, index) => index % 3 !== 0));
+    const kept = calls.filter((_, index) => index % 3 === 0);
+    assert.deepEqual(lane().takeQueued(), kept);
+    assert.equal(lane().pending, 0);
+  });
+
+  it("count nothing when they come to the front", () => {
+    const calls = queued(20, "x");
+    giveUp(calls.slice(5, 15));
+    const written: unknown[] = [];
+    for (let next = lane().shift(); next !== undefined; next = lane().shift()) if (!next.settled) written.push(next);
+    assert.deepEqual(written, [...calls.slice(0, 5), ...calls.slice(15)]);
+    assert.deepEqual([lane().pending, lane().pendingBytes], [0, 0]);
+    giveUp(calls);
+    assert.deepEqual([lane().pending, lane().pendingBytes], [0, 0]);
+  });
+
+  it("are let go, however many there are", () => {
+    const [first] = queued(1);
+    for (let round = 0; round < 300; round++) giveUp(queued(900, `${round}${"x".repeat(100)}`));
+    let left = 0;
+    for (let next = lane().shift(); next !== undefined; next = lane().shift()) left++;
+    assert.ok(left <= 130, `${left} are still in the queue`);
+    assert.equal(first?.settled, false);
+  });
+
+  it("cost a refusal nothing: 100,000 of them beside 1,000 queued calls", () => {
+    queued(1000);
+    const start = performance.now();
+    for (let time = 0; time < 100_000; time++) pool.hasRoomFor(1);
+    const took = performance.now() - start;
+    assert.ok(took < 500, `${took} ms`);
+  });
+});
