@@ -89,6 +89,11 @@ export class CountedLoad {
     return keys === undefined ? pending : pending.filter((call) => keys.includes(call.keys[0] as string));
   }
 
+  /** How calls have failed so far. */
+  get codes(): Set<string> {
+    return new Set(this.#made.flatMap(({ error }) => (error ? `${error.code} ${error.outcome}` : [])));
+  }
+
   /** Makes no more calls. */
   stop(): void {
     clearInterval(this.#timer);
