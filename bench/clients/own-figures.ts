@@ -30,7 +30,7 @@ export async function ofItsOwn(cluster: LocalCluster): Promise<Claim[]> {
 }
 
 /** Calls that nobody answers, held at once. */
-async function memoryOfCalls({ connect, defineScript }: Slotwire, cluster: LocalCluster): Promise<Claim> {
+export async function memoryOfCalls({ connect, defineScript }: Slotwire, cluster: LocalCluster): Promise<Claim> {
   const script = defineScript({ name: "held", source: SCRIPTS.write, numberOfKeys: 1 });
   const client = await connect({
     nodes: cluster.nodes,
@@ -104,8 +104,8 @@ async function recovery({ connect, defineScript }: Slotwire, cluster: LocalClust
 }
 
 /**
- * With calls in flight spread over more nodes, fewer share a write: that is so for bare sockets, too. So at one in flight
- * the CPU is compared as it is, and at 1,024 as a multiple of the floor on the same nodes.
+ * With calls in flight spread over more nodes, fewer share a write, and sixty servers crowd the caches: that is so for bare
+ * sockets, too. So CPU is compared as a multiple of the floor on the same nodes.
  */
 async function cpuOfManyNodes(few: LocalCluster, many: LocalCluster): Promise<Claim[]> {
   const one: number[] = [];
@@ -118,13 +118,13 @@ async function cpuOfManyNodes(few: LocalCluster, many: LocalCluster): Promise<Cl
     };
     const [fewOne, manyOne] = [await at(few.nodes, 1, 5000), await at(many.nodes, 1, 5000)];
     const [fewAll, manyAll] = [await at(few.nodes, 1024, 100_000), await at(many.nodes, 1024, 100_000)];
-    one.push(manyOne.ours / fewOne.ours);
+    one.push(manyOne.ours / manyOne.floor / (fewOne.ours / fewOne.floor));
     plain.push(manyAll.ours / fewAll.ours);
     aboveFloor.push(manyAll.ours / manyAll.floor / (fewAll.ours / fewAll.floor));
   }
   const what = `${MANY_NODES} nodes instead of 3`;
   return [
-    atMost(`${what}, 1 in flight: CPU at most 1.10 x`, median(one), 1.1),
+    atMost(`${what}, 1 in flight: CPU above the floor at most 1.10 x`, median(one), 1.1),
     atMost(
       `${what}, 1,024 in flight: CPU above the floor at most 1.10 x (as it is: ${median(plain).toFixed(1)} x)`,
       median(aboveFloor),

@@ -35,6 +35,8 @@ export async function prices(
 ): Promise<Price[]> {
   const script = defineScript({ name: "price", source: sourceOf(1024), numberOfKeys: 1 });
   await client.preload(script);
+  // A slot can only change hands while it is empty.
+  await client.command("FLUSHALL");
   const [from, to] = cluster.nodes as [string, string];
   const keys = keysOf(client, from);
   const fromId = String(await cluster.command(from, "CLUSTER", "MYID"));
