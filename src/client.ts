@@ -4,7 +4,7 @@ import type { Environment, Timer } from "./environment.ts";
 import { AuthError, ClosedError, InvalidArgumentError, ReplyError, UnavailableError } from "./errors.ts";
 import { Emitter } from "./events.ts";
 import type { ResolvedOptions } from "./options.ts";
-import { isAuthFailure } from "./protocol/error-reply.ts";
+import { isAuthFailure, isUnknownCommand } from "./protocol/error-reply.ts";
 import { formatAddress, type NodeAddress } from "./protocol/node-address.ts";
 import type { Reply } from "./protocol/reply.ts";
 import { feedAll } from "./routing/batch-feed.ts";
@@ -44,6 +44,8 @@ export type PreloadReport = readonly NodeScripts[];
 
 /** From a failure of the credentials' provider to the next time that it is asked. */
 const CREDENTIALS_REST_MS = 500;
+/** From a refusal of the credentials by a seed to the next time that it is asked. */
+const REFUSED_REST_MS = 2000;
 const NOT_THERE = { script: "not answered yet", library: "not answered yet, or not replicated yet" };
 /** How long a node that left the topology may take to answer what it was sent. */
 const FAREWELL_MS = 10_000;
@@ -63,6 +65,7 @@ export class Client {
   readonly signals = new Signals();
   readonly environment: Environment;
   readonly #registry = new ScriptRegistry();
+  readonly #seeds: readonly Informant[];
   readonly #directory: NodeDirectory;
   readonly #tracker: TopologyTracker;
   /** Nodes that left the topology and may still answer. */
@@ -76,9 +79,15 @@ export class Client {
   #onUntracked = () => {};
   #state: "open" | "closing" | "closed" = "open";
 
-  private constructor(options: ResolvedOptions, environment: Environment, initial: Topology) {
+  private constructor(
+    options: ResolvedOptions,
+    environment: Environment,
+    seeds: readonly Informant[],
+    initial: Topology,
+  ) {
     this.options = options;
     this.environment = environment;
+    this.#seeds = seeds;
     for (const item of options.scripts) this.#register(item);
     this.#directory = new NodeDirectory({
       open: (info) => this.#openNode(info),
@@ -97,7 +106,7 @@ export class Client {
       intervalMs: options.topologyRefreshInterval,
       answerTimeoutMs: options.connectTimeout,
       informants: () => this.#informants(),
-      unsettled: () => this.#directory.ownersDown().length > 0,
+      unsettled: () => this.#isUnsettled(),
       onChange: (current, previous, how) => {
         this.#directory.follow(current);
         this.#auditPromoted(current, previous);
@@ -127,7 +136,7 @@ export class Client {
     const topology = Topology.from(description);
     // Before anything is opened: a natMap that does not work is the user's to mend.
     for (const { address } of topology.nodes) options.natMap(address);
-    const client = new Client(options, environment, topology);
+    const client = new Client(options, environment, seeds, topology);
     await client.#prepared();
     return client;
   }
@@ -241,14 +250,14 @@ export class Client {
     await this.#within(this.options.connectTimeout, this.#auditAll());
   }
 
-  /** Logs in again on every open connection. */
+  /** Logs in again on every open connection; those that were refused try again at once. */
   async reauthenticate(): Promise<void> {
     const { username, password } = await this.options.credentials();
     if (password === undefined) throw new InvalidArgumentError("reauthenticate: there are no credentials to use.");
     const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
-    const connections = this.#directory.nodes.flatMap(({ pools }) =>
-      pools.flatMap(({ lanes }) => lanes.flatMap(({ connection }) => connection ?? [])),
-    );
+    const lanes = this.#directory.nodes.flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
+    for (const lane of lanes) if (lane.cause instanceof AuthError) lane.connectNow();
+    const connections = lanes.flatMap(({ connection }) => connection ?? []);
     const causes = new Map<string, unknown>();
     await Promise.all(
       connections.map(async (connection) => {
@@ -259,8 +268,10 @@ export class Client {
           () => causes.delete(connection.address),
           // A connection that is gone needs no renewal: the next one asks for the credentials itself.
           (cause: unknown) => {
-            if (cause instanceof ReplyError) causes.set(connection.address, cause);
-            else causes.delete(connection.address);
+            if (!(cause instanceof ReplyError)) causes.delete(connection.address);
+            // Such an answer quotes what it was sent.
+            else if (isUnknownCommand(cause.reply)) causes.set(connection.address, new Error("it knows no AUTH"));
+            else causes.set(connection.address, cause);
           },
         );
         await this.#within(this.options.connectTimeout, noted);
@@ -373,7 +384,8 @@ export class Client {
         for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
         if (announced !== "down") this.emitter.emit("nodeDown", { address, cause });
         announced = "down";
-        this.#tracker.refreshSoon(this.#directory.ownersDown().length > 0 ? "urgent" : "settled");
+        // Nobody else can say more of credentials that were refused.
+        if (!(cause instanceof AuthError)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
       },
     });
     const node: ClusterNode = new ClusterNode(info, pool, scripts, () => this.#openReaders(node));
@@ -466,8 +478,12 @@ export class Client {
         },
       }),
     );
-    const seeds = this.options.seeds.map((seed) => seedInformant(seed, this.options, this.environment));
-    return [...nodes, ...seeds];
+    return [...nodes, ...this.#seeds];
+  }
+
+  /** Whether nodes that own slots are down, and for another reason than the credentials. */
+  #isUnsettled(): boolean {
+    return this.#directory.ownersDown().some(({ pool }) => !(pool.cause instanceof AuthError));
   }
 }
 
@@ -488,12 +504,23 @@ function askedSparingly(
   };
 }
 
+/** A seed, asked through a connection for that question only. One that refused the credentials is left in peace for a while. */
 function seedInformant(seed: NodeAddress, options: ResolvedOptions, environment: Environment): Informant {
   const address = formatAddress(seed);
+  const { clock } = environment;
+  let refused: { readonly cause: AuthError; readonly until: number } | undefined;
   return {
     address,
     answersAs: seed,
-    connect: (onTemporary) => Connection.open(settingsFor(address, seed, options, environment), onTemporary),
+    connect: async (onTemporary) => {
+      if (refused !== undefined && clock.now() < refused.until) throw refused.cause;
+      try {
+        return await Connection.open(settingsFor(address, seed, options, environment), onTemporary);
+      } catch (cause) {
+        if (cause instanceof AuthError) refused = { cause, until: clock.now() + REFUSED_REST_MS };
+        throw cause;
+      }
+    },
   };
 }
 

@@ -137,6 +137,15 @@ export class Lane implements Backlog {
     void this.#connect();
   }
 
+  /** Does not wait any longer for the next attempt to connect. */
+  connectNow(): void {
+    if (this.#state !== "waiting") return;
+    this.#retry?.cancel();
+    this.#attempt = 0;
+    this.#state = "connecting";
+    void this.#connect();
+  }
+
   /** Takes no new requests; what is in flight may end. Resolves when it has. */
   async drain(): Promise<void> {
     const { clock } = this.#environment;

@@ -136,7 +136,7 @@ export function scriptOf(definition: Partial<ScriptDefinition>, file?: ScriptFil
     parse,
     file: file?.file,
     origin: file?.origin ?? originOf(source),
-    call: (ofKeys: readonly Argument[], ofArgs: readonly Argument[] = []) => callOf(script, ofKeys, ofArgs),
+    call: (ofKeys: readonly Argument[], ofArgs: readonly Argument[] = []) => new BoundCall(script, ofKeys, ofArgs),
   });
   defined.add(script);
   return script;
@@ -212,9 +212,23 @@ function wrongCount(
   );
 }
 
-function callOf(script: Script, keys: readonly Argument[], args: readonly Argument[]): ScriptCall {
-  checkCounts(script, keys, args);
-  return Object.freeze({ script, keys: Object.freeze([...keys]), args: Object.freeze([...args]) });
+/** Its arguments can be secret: who shows a call, as text or as JSON, does not show them. */
+class BoundCall implements ScriptCall {
+  readonly script: Script;
+  readonly keys: readonly Argument[];
+  readonly #args: readonly Argument[];
+
+  constructor(script: Script, keys: readonly Argument[], args: readonly Argument[]) {
+    checkCounts(script, keys, args);
+    this.script = script;
+    this.keys = Object.freeze([...keys]);
+    this.#args = Object.freeze([...args]);
+    Object.freeze(this);
+  }
+
+  get args(): readonly Argument[] {
+    return this.#args;
+  }
 }
 
 function areNames(names: unknown): boolean {
