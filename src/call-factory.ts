@@ -1,6 +1,6 @@
 import type { Client } from "./client.ts";
 import { InvalidArgumentError } from "./errors.ts";
-import { binaryOf, bulk, encodeCommand, kindOf, withBulk } from "./protocol/encode.ts";
+import { binaryOf, bulk, bulkHead, encodeCommand, kindOf, withNextBulk } from "./protocol/encode.ts";
 import { slotOf, slotOfKeys } from "./protocol/hash-slot.ts";
 import type { Argument } from "./protocol/reply.ts";
 import { Call, type CallKind, type ReadFrom } from "./routing/call.ts";
@@ -22,7 +22,8 @@ export interface ViewSettings {
 
 /** The ends of the promise, or whatever else, that gets a call's answer. */
 export type Resolve = (value: never) => void;
-export type Reject = (error: Error) => void;
+/** Undefined: the call is rejected by resolving its promise with one that is rejected. */
+export type Reject = ((error: Error) => void) | undefined;
 
 /**
  * Checks and encodes calls, for one view. Whatever is wrong with a call is thrown here, before anything of it is
@@ -53,12 +54,16 @@ export class CallFactory {
     }
     checkCounts(script, keys, args);
     const slot = keys.length === 0 ? -1 : keys.length === 1 ? slotOf(keys[0] as Argument) : slotOfKeys(keys);
-    let frame = known === undefined ? "" : headOf(known, script, keys.length, args.length);
-    for (let index = 0; index < keys.length; index++) frame = withBulk(frame, binaryOf(keys[index], "key", index));
-    for (let index = 0; index < args.length; index++) frame = withBulk(frame, binaryOf(args[index], "argument", index));
-    if (known !== undefined) return new Call(known, frame, slot, timeoutMs, resolve, reject);
-    const kind = this.#kindOf(script, slot);
-    return new Call(kind, headOf(kind, script, keys.length, args.length) + frame, slot, timeoutMs, resolve, reject);
+    const kind = known ?? this.#kindOfChecked(script, slot, keys, args);
+    const frame = frameOf(kind.registered as RegisteredScript | RegisteredLibrary, script, keys, args);
+    return new Call(kind, frame, slot, timeoutMs, resolve, reject);
+  }
+
+  /** For a script that this view meets for the first time: nothing is registered before its first call has been checked. */
+  #kindOfChecked(script: Script, slot: number, keys: readonly Argument[], args: readonly Argument[]): CallKind {
+    for (const [index, key] of keys.entries()) binaryOf(key, "key", index);
+    for (const [index, arg] of args.entries()) binaryOf(arg, "argument", index);
+    return this.#kindOf(script, slot);
   }
 
   /** A call of any other command. */
@@ -72,8 +77,8 @@ export class CallFactory {
     // Encoded as `run` encodes it, so that it can be replayed in the same ways.
     const rest = args.slice(2).map((value, index) => bulk(binaryOf(value, "argument", index + 2)));
     const { length } = traits.keys;
-    const head = registered.head(length, rest.length - length, traits.readOnly);
-    return new Call({ ...kind, registered }, head + rest.join(""), slot, timeoutMs, resolve, reject);
+    const bySha = registered.head(length, rest.length - length, traits.readOnly) + rest.join("");
+    return new Call({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
   }
 
   /** A command that only the owner of the keys may serve, whatever the view says. */
@@ -130,9 +135,32 @@ export class CallFactory {
   }
 }
 
-/** A call's frame up to its keys. */
-function headOf({ registered }: CallKind, script: Script, keys: number, args: number): string {
-  const item = registered as RegisteredScript | RegisteredLibrary;
-  if (item.kind === "script") return item.head(keys, args, script.readOnly);
-  return item.head(script.name, keys, args, script.readOnly);
+/** `EVALSHA sha number-of-keys key ... arg ...`, or FCALL. */
+function frameOf(
+  item: RegisteredScript | RegisteredLibrary,
+  script: Script,
+  keys: readonly Argument[],
+  args: readonly Argument[],
+): string {
+  const values = keys.length + args.length;
+  if (values === 0) return headOf(item, script, 0, 0, -1);
+  const first = keys.length > 0 ? binaryOf(keys[0], "key", 0) : binaryOf(args[0], "argument", 0);
+  let frame = headOf(item, script, keys.length, args.length, first.length) + first;
+  for (let index = 1; index < keys.length; index++) frame = withNextBulk(frame, binaryOf(keys[index], "key", index));
+  for (let index = keys.length > 0 ? 0 : 1; index < args.length; index++) {
+    frame = withNextBulk(frame, binaryOf(args[index], "argument", index));
+  }
+  return `${frame}\r\n`;
+}
+
+function headOf(
+  item: RegisteredScript | RegisteredLibrary,
+  script: Script,
+  keys: number,
+  args: number,
+  firstLength: number,
+): string {
+  if (item.kind === "script") return item.headFor(keys, args, script.readOnly, firstLength);
+  const head = item.head(script.name, keys, args, script.readOnly);
+  return firstLength < 0 ? head : head + bulkHead(firstLength);
 }

@@ -9,15 +9,25 @@ import type { Argument } from "./reply.ts";
 const SHORT = 64;
 const BULK_HEADS = Array.from({ length: 1024 }, (_, length) => `$${length}\r\n`);
 
+/** The same behind another bulk string, which it ends. */
+const NEXT_BULK_HEADS = BULK_HEADS.map((head) => `\r\n${head}`);
+
 /** One bulk string: `$<length>\r\n<bytes>\r\n`. The value must have passed `binaryOf`. */
 export function bulk(binary: string): string {
-  return withBulk("", binary);
+  return `${bulkHead(binary.length)}${binary}\r\n`;
 }
 
-/** `frame` with one bulk string more. Joined from the left: V8 walks such a tree fastest when it is written. */
-export function withBulk(frame: string, binary: string): string {
-  const { length } = binary;
-  return `${frame + (length < BULK_HEADS.length ? BULK_HEADS[length] : `$${length}\r\n`) + binary}\r\n`;
+/** What stands in front of a bulk string's bytes. */
+export function bulkHead(length: number): string {
+  return BULK_HEADS[length] ?? `$${length}\r\n`;
+}
+
+/**
+ * `frame`, which ends in a bulk string's bytes, with one more behind it. Joined from the left, in as few pieces as can be:
+ * to V8 a joined string is a tree, which is kept while the call is in flight and walked when it is written.
+ */
+export function withNextBulk(frame: string, binary: string): string {
+  return frame + (NEXT_BULK_HEADS[binary.length] ?? `\r\n$${binary.length}\r\n`) + binary;
 }
 
 /**

@@ -139,12 +139,13 @@ class BatchFeed implements CallFeed {
   #offer(call: Call): boolean {
     if (call.settled) return true;
     const loadsAhead = this.#orderAtStake.has(call) && this.#isWorthLoading(call);
-    call.loadsAhead = loadsAhead;
-    call.feed = this;
+    const extras = call.withExtras;
+    extras.loadsAhead = loadsAhead;
+    extras.feed = this;
     this.#outstanding++;
     if (!this.#dispatcher.offer(call)) {
       this.#outstanding--;
-      call.feed = undefined;
+      extras.feed = undefined;
       return false;
     }
     if (call.settled) return true;

@@ -62,12 +62,25 @@ export interface History {
   refusal: string;
   /** Refreshes made because nobody owned the slot. */
   lookups: number;
+  /** An earlier attempt was written and lost: whatever comes now, the call may have run. */
+  inDoubt: boolean;
   /** The last attempt was sent because a missing script was mended. */
   mended: boolean;
   /** Nodes that could not serve this read. */
   avoid: Set<ClusterNode> | undefined;
   /** The attempt brings the script's source by EVAL, and others count on it: to be told how that ended. */
   evalEnded: ((outcome: LoadOutcome) => void) | undefined;
+}
+
+/** What belongs to calls with a signal, or of a batch. */
+export interface Extras {
+  /** Takes the call off its signal. */
+  stopListening: (() => void) | undefined;
+  /** Another call of the slot has to run behind it: the script is loaded ahead in the same write. */
+  loadsAhead: boolean;
+  /** Where that was done last. */
+  loadedOn: ClusterNode | undefined;
+  feed: CallFeed | undefined;
 }
 
 /** Who decides what becomes of a call. */
@@ -97,8 +110,6 @@ export class Call implements Request, Expiring {
   /** Of the attempt under way. */
   written = false;
   asking = false;
-  /** An earlier attempt was written and lost: whatever comes now, the call may have run. */
-  inDoubt = false;
   node: ClusterNode | undefined = undefined;
   pool: NodePool | undefined = undefined;
   /** See `LoadedScripts`. */
@@ -111,15 +122,11 @@ export class Call implements Request, Expiring {
   earlier: Expiring | undefined = undefined;
   later: Expiring | undefined = undefined;
 
-  /** Takes the call off its signal. */
-  stopListening: (() => void) | undefined = undefined;
-
-  /** Another call of the slot comes behind it and has to run behind it: the script is loaded ahead in the same write. */
-  loadsAhead = false;
-  feed: CallFeed | undefined = undefined;
+  /** What most calls have not. */
+  extras: Extras | undefined = undefined;
 
   readonly #resolve: (value: never) => void;
-  readonly #reject: (error: Error) => void;
+  readonly #rejectWith: ((error: Error) => void) | undefined;
 
   constructor(
     kind: CallKind,
@@ -127,14 +134,14 @@ export class Call implements Request, Expiring {
     slot: number,
     timeoutMs: number,
     resolve: (value: never) => void,
-    reject: (error: Error) => void,
+    reject: ((error: Error) => void) | undefined,
   ) {
     this.kind = kind;
     this.frame = frame;
     this.slot = slot;
     this.timeoutMs = timeoutMs;
     this.#resolve = resolve;
-    this.#reject = reject;
+    this.#rejectWith = reject;
   }
 
   get wantsBuffers(): boolean {
@@ -148,6 +155,16 @@ export class Call implements Request, Expiring {
   /** The lane of the attempt under way, if there is one. */
   get lane(): Lane | undefined {
     return this.pool?.laneOf(this.slot);
+  }
+
+  get inDoubt(): boolean {
+    return this.history?.inDoubt === true;
+  }
+
+  /** The extras, made when they are first needed. */
+  get withExtras(): Extras {
+    this.extras ??= { stopListening: undefined, loadsAhead: false, loadedOn: undefined, feed: undefined };
+    return this.extras;
   }
 
   /** Whether the server may have run the call, had it no further answer. */
@@ -202,11 +219,16 @@ export class Call implements Request, Expiring {
     if (!this.settled) this.kind.owner.onLost(this, cause);
   }
 
+  #reject(error: Error): void {
+    if (this.#rejectWith === undefined) this.#resolve(Promise.reject(error) as never);
+    else this.#rejectWith(error);
+  }
+
   #settle(replied: boolean): void {
     this.settled = true;
     this.backlog?.giveUp(this);
     this.list?.remove(this);
-    if (this.stopListening !== undefined) this.stopListening();
+    this.extras?.stopListening?.();
     this.kind.owner.onSettled(this, replied);
   }
 }

@@ -17,7 +17,7 @@ import { formatAddress, isUnknownHost } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 import { replyErrorOf } from "../scripts/script-error.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
-import { Call, type CallOwner, type History } from "./call.ts";
+import { Call, type CallOwner, type Extras, type History } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import { Deadlines } from "./deadlines.ts";
 import { decideNextStep, type Failure, type NextStep } from "./next-step.ts";
@@ -142,7 +142,8 @@ export class Dispatcher implements CallOwner {
       if (lane.ready) {
         const missing = node.scripts.needsLoad(registered);
         if (missing) registered.wanted = true;
-        if (missing || (call.loadsAhead && node.scripts.needsLoadAhead(registered, lane))) {
+        const isAhead = call.extras?.loadsAhead === true && this.#isFirstLoadAhead(call.extras, node);
+        if (missing || (isAhead && node.scripts.needsLoadAhead(registered, lane))) {
           void node.scripts.loadOn(lane, registered);
         }
       }
@@ -153,6 +154,13 @@ export class Dispatcher implements CallOwner {
     call.written = false;
     if (!lane.ready && call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
     lane.push(call);
+  }
+
+  /** A call that is put off and sent to the same node again does not bring its script every time. */
+  #isFirstLoadAhead(extras: Extras, node: ClusterNode): boolean {
+    const isFirst = extras.loadedOn !== node;
+    extras.loadedOn = node;
+    return isFirst;
   }
 
   /** The topology changed: calls that wait for a connection go, in order, to whoever owns their slot now. */
@@ -196,7 +204,7 @@ export class Dispatcher implements CallOwner {
       this.#unpark(call);
       call.history.evalEnded?.(replied ? "held" : "lost");
     }
-    call.feed?.onCallSettled(call);
+    call.extras?.feed?.onCallSettled(call);
     if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
@@ -271,7 +279,7 @@ export class Dispatcher implements CallOwner {
       asked: history.hops.map(({ address }) => address),
       remedy: remedy?.kind,
     });
-    if (failure.kind === "lost" && failure.written) call.inDoubt = true;
+    if (failure.kind === "lost" && failure.written) history.inDoubt = true;
     this.#learn(step, call, refusal);
     // A listener may have closed the client.
     if (this.#closed) call.reject(new ClosedError(call.outcomeSoFar));
@@ -493,6 +501,7 @@ function historyOf(call: Call): History {
     lookups: 0,
     hops: [],
     refusal: "",
+    inDoubt: false,
     mended: false,
     avoid: undefined,
     evalEnded: undefined,

@@ -20,7 +20,7 @@ export class Signals {
       this.#removers.set(waiting, () => signal.removeEventListener("abort", abort));
     }
     waiting.add(call);
-    call.stopListening = () => {
+    call.withExtras.stopListening = () => {
       waiting.delete(call);
       if (waiting.size > 0) return;
       this.#removers.get(waiting)?.();

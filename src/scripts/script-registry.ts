@@ -1,4 +1,4 @@
-import { binaryOf, bulk, encodeCommand, inOnePiece } from "../protocol/encode.ts";
+import { binaryOf, bulk, bulkHead, encodeCommand, inOnePiece } from "../protocol/encode.ts";
 import type { Library } from "./library.ts";
 import type { Loadable } from "./loadable.ts";
 import { RegisteredLibrary } from "./registered-library.ts";
@@ -14,6 +14,11 @@ interface Dialect {
   readOnlyVariants: boolean;
 }
 
+/** Longer first values are not worth a head of their own. */
+const FLAT_LENGTHS = 256;
+/** How many heads of one script are kept: calls can have any number of values. */
+const MOST_HEADS = 4096;
+
 const BY_SHA = { EVALSHA: "EVAL", EVALSHA_RO: "EVAL_RO" } as const;
 
 /** A script that this client sends, with its frames encoded once. Scripts of one source share it. */
@@ -26,7 +31,10 @@ export class RegisteredScript implements Loadable {
   readonly origin: Script["origin"] | undefined;
   wanted = true;
   readonly #dialect: Dialect;
-  readonly #heads: Record<keyof typeof BY_SHA, string[][]> = { EVALSHA: [], EVALSHA_RO: [] };
+  /** By number of keys, number of arguments, and length of the first value plus 1. */
+  readonly #writingHeads: string[][][] = [];
+  readonly #readingHeads: string[][][] = [];
+  #numberOfHeads = 0;
   #loadFrame: string | undefined;
 
   constructor(index: number, { name, sha, source, origin }: ScriptSource, dialect: Dialect) {
@@ -54,16 +62,26 @@ export class RegisteredScript implements Loadable {
    */
   head(keys: number, args: number, readOnly: boolean): string {
     const command = readOnly && this.#dialect.readOnlyVariants ? "EVALSHA_RO" : "EVALSHA";
-    const heads = this.#heads[command];
-    let byArgs = heads[keys];
-    if (byArgs === undefined) {
-      byArgs = [];
+    return `*${3 + keys + args}\r\n${bulk(command)}${bulk(this.sha)}${bulk(String(keys))}`;
+  }
+
+  /**
+   * The same up to the first value's bytes, whose length it says; -1 when there is no value. One flat string for calls
+   * whose first value is equally long.
+   */
+  headFor(keys: number, args: number, readOnly: boolean, firstLength: number): string {
+    if (firstLength >= FLAT_LENGTHS) return this.headFor(keys, args, readOnly, -1) + bulkHead(firstLength);
+    const heads = readOnly && this.#dialect.readOnlyVariants ? this.#readingHeads : this.#writingHeads;
+    const kept = heads[keys]?.[args]?.[firstLength + 1];
+    if (kept !== undefined) return kept;
+    const head = inOnePiece(this.head(keys, args, readOnly) + (firstLength < 0 ? "" : bulkHead(firstLength)));
+    if (this.#numberOfHeads < MOST_HEADS) {
+      this.#numberOfHeads++;
+      const byArgs = heads[keys] ?? [];
+      const byLength = byArgs[args] ?? [];
       heads[keys] = byArgs;
-    }
-    let head = byArgs[args];
-    if (head === undefined) {
-      head = inOnePiece(`*${3 + keys + args}\r\n${bulk(command)}${bulk(this.sha)}${bulk(String(keys))}`);
-      byArgs[args] = head;
+      byArgs[args] = byLength;
+      byLength[firstLength + 1] = head;
     }
     return head;
   }
