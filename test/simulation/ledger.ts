@@ -1,12 +1,19 @@
+import { createHash } from "node:crypto";
+
 /** What the servers and the wire know of one call, to be compared with what the client says of it. */
 export interface Entry {
   /** Times that its bytes were handed to a socket. */
   written: number;
   /** The position of its first write among all writes. */
   writtenAs: number;
+  /** The position of its second write. */
+  rewrittenAs: number;
   /** Times that a server said no without running it. */
   refused: number;
-  /** Of those, what was neither NOSCRIPT nor MOVED nor ASK. */
+  /** The position of the first refusal among all, what it was, and whose. */
+  refusedAs: number;
+  firstRefusal: string;
+  /** Of those, the ones that a batch may lose its order by. */
   putOff: number;
   /** Times that it ran, on whichever server. */
   executed: number;
@@ -17,9 +24,23 @@ export interface Entry {
   watched: number;
   /** Where an ASK has sent it. */
   askedTo: string | undefined;
+  /** Its script was loaded ahead of it in the same write. */
+  loadedAhead: boolean;
 }
 
-const MARK = /@(\d+);/g;
+/** In what the client writes: a source's length, a script's SHA-1, or a call's mark. */
+const TRACE = /LOAD\r\n\$(\d+)\r\n|\$40\r\n([0-9a-f]{40})\r\n|@(\d+);/g;
+
+const shas = new Map<string, string>();
+
+function sha1Of(source: string): string {
+  let sha = shas.get(source);
+  if (sha === undefined) {
+    sha = createHash("sha1").update(source, "latin1").digest("hex");
+    shas.set(source, sha);
+  }
+  return sha;
+}
 
 /** The mark that a call carries in its arguments, so that whoever sees it knows which call it is. */
 export function markOf(number: number): string {
@@ -46,34 +67,57 @@ export class Ledger {
   /** Things that no client should do to a server. */
   readonly rude: string[] = [];
   #writes = 0;
+  #refusals = 0;
   #executions = 0;
 
   of(call: number): Entry {
     let entry = this.#entries[call];
     if (entry === undefined) {
-      const never = { writtenAs: -1, executedAs: -1, executedBy: "", askedTo: undefined };
-      entry = { written: 0, refused: 0, putOff: 0, executed: 0, watched: 0, ...never };
+      const never = { writtenAs: -1, rewrittenAs: -1, refusedAs: -1, firstRefusal: "", executedAs: -1 };
+      entry = {
+        written: 0,
+        refused: 0,
+        putOff: 0,
+        executed: 0,
+        executedBy: "",
+        watched: 0,
+        askedTo: undefined,
+        loadedAhead: false,
+        ...never,
+      };
       this.#entries[call] = entry;
     }
     return entry;
   }
 
   noteWrite(binary: string): void {
-    for (const match of binary.matchAll(MARK)) {
-      const entry = this.of(Number(match[1]));
+    const loaded = new Set<string>();
+    let sha = "";
+    for (const match of binary.matchAll(TRACE)) {
+      const [all, length, named, call] = match;
+      const end = match.index + all.length;
+      if (length !== undefined) loaded.add(sha1Of(binary.slice(end, end + Number(length))));
+      if (named !== undefined) sha = named;
+      if (call === undefined) continue;
+      const entry = this.of(Number(call));
+      entry.loadedAhead = loaded.has(sha);
       if (entry.written++ === 0) entry.writtenAs = this.#writes++;
+      else if (entry.written === 2) entry.rewrittenAs = this.#writes++;
     }
   }
 
-  /** `server` said `text`; `isImporting`: the slot is on its way there, and ASKING would have been answered. */
-  noteRefusal(calls: readonly number[], text: string, server: string, isImporting: boolean): void {
+  /** `server` said `text`. `needsAsking`: the slot is on its way there, and no ASKING came in front. */
+  noteRefusal(calls: readonly number[], text: string, server: string, needsAsking: boolean): void {
     const [word = "", slot, to] = text.split(" ");
     if (word === "MOVED") this.redirectedSlots.add(Number(slot));
     for (const call of calls) {
       const entry = this.of(call);
-      entry.refused++;
-      if (!["NOSCRIPT", "MOVED", "ASK"].includes(word)) entry.putOff++;
-      if (word === "MOVED" && isImporting && entry.askedTo === server) {
+      if (entry.refused++ === 0) entry.firstRefusal = `${word} of ${server}`;
+      if (entry.refused === 1) entry.refusedAs = this.#refusals++;
+      // A script that was lost between its load and the call behind it was loaded ahead as promised.
+      const isForeseen = word === "NOSCRIPT" ? !entry.loadedAhead : ["MOVED", "ASK"].includes(word);
+      if (!isForeseen) entry.putOff++;
+      if (word === "MOVED" && needsAsking && entry.askedTo === server) {
         this.rude.push(`call ${call} came to ${server} by an ASK, without ASKING`);
       }
       if (word === "ASK") entry.askedTo = to;

@@ -82,6 +82,26 @@ export function brokenOrder(made: readonly Made[], ledger: Ledger): string[] {
   return broken;
 }
 
+/** Calls of a slot that one node refused in the same way are written again in the order of the refusals. */
+export function brokenRepetition(made: readonly Made[], ledger: Ledger): string[] {
+  const latest = new Map<string, Made>();
+  // What may run twice is also written again for other reasons.
+  return made
+    .filter(({ group }) => group === undefined || group.kind === "batch")
+    .filter((call) => call.slot >= 0 && !mayRepeat(call) && ledger.of(call.number).rewrittenAs >= 0)
+    .sort((a, b) => ledger.of(a.number).refusedAs - ledger.of(b.number).refusedAs)
+    .flatMap((call) => {
+      const { firstRefusal, rewrittenAs } = ledger.of(call.number);
+      // Who lacks a script waits for it, and scripts come one by one.
+      if (firstRefusal.startsWith("NOSCRIPT")) return [];
+      const kind = `${call.slot} ${firstRefusal}`;
+      const before = latest.get(kind);
+      latest.set(kind, call);
+      if (before === undefined || ledger.of(before.number).rewrittenAs < rewrittenAs) return [];
+      return [`call ${call.number} was written again before call ${before.number}, which was refused first (${kind})`];
+    });
+}
+
 /**
  * In a batch the calls of a key run in call order, through NOSCRIPT, MOVED and ASK; a transaction runs as a whole or not
  * at all, and one that watches a key only while it watches.

@@ -52,12 +52,14 @@ export class Commands {
     const name = nameOf(args);
     const command = this.#table.get(name);
     const refusal = command === undefined ? unknown(args) : this.#refusalOf(session, name, command, args);
-    const wasAsking = session.asking;
+    const { asking: wasAsking, wasAsked } = session;
+    if (session.queued === undefined) session.wasAsked = name === "asking";
     if (session.queued === undefined && name !== "asking") session.asking = false;
     if (refusal !== undefined || command === undefined) {
       const { text } = refusal as ErrorReply;
       const marks = name === "exec" ? queuedMarks(session) : marksIn(args);
-      node.world.ledger.noteRefusal(marks, text, node.name, node.importing.has(Number(text.split(" ")[1])));
+      const needsAsking = !wasAsked && node.importing.has(Number(text.split(" ")[1]));
+      node.world.ledger.noteRefusal(marks, text, node.name, needsAsking);
       return this.#refuse(session, name, refusal as ErrorReply);
     }
     if (session.queued !== undefined && !["exec", "discard", "multi", "watch"].includes(name)) {

@@ -87,6 +87,8 @@ export class Link implements Transport {
   #serverClosed = false;
   /** Nothing passes any more, and nobody is told. */
   #halfOpen = false;
+  /** When the client wrote to it last. */
+  #writtenAt = 0;
   #unsent = "";
   #inKernel = 0;
   #wantsDrain = false;
@@ -124,6 +126,11 @@ export class Link implements Transport {
     return this.#state !== "closed";
   }
 
+  /** How long ago the client wrote something to it that will never be answered; undefined when it is not half-open. */
+  get unansweredMs(): number | undefined {
+    return this.#halfOpen && this.#writtenAt > 0 ? this.#network.loop.time - this.#writtenAt : undefined;
+  }
+
   get pendingBytes(): number {
     return this.#unsent.length;
   }
@@ -132,6 +139,7 @@ export class Link implements Transport {
     const { story, profile, wiretap } = this.#network;
     story.tell(() => `client -> ${this} ${shown(binary)}${this.#state === "open" ? "" : ` (${this.#state})`}`);
     wiretap(binary, this);
+    this.#writtenAt = this.#network.loop.time;
     if (this.#state === "closed") return false;
     this.#unsent += binary;
     const goesOn = this.#unsent.length < profile.highWaterMark;
@@ -200,6 +208,7 @@ export class Link implements Transport {
   goHalfOpen(): void {
     this.#network.story.tell(() => `${this} is half-open from now on`);
     this.#halfOpen = true;
+    this.#writtenAt = 0;
     this.#network.broken++;
     this.#lose("upstream");
     this.#lose("downstream");

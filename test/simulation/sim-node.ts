@@ -167,6 +167,8 @@ export class NodeSession implements Session {
   isReadOnly = false;
   /** The command that comes next may be for a slot that is on its way here. */
   asking = false;
+  /** ASKING came last, whether it was heeded or not. */
+  wasAsked = false;
   /** Commands behind MULTI. */
   queued: string[][] | undefined;
   isDiscarded = false;

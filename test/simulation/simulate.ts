@@ -4,7 +4,7 @@ import { SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
 import { type Plan, planOf } from "./plan.ts";
-import { brokenGroups, brokenOrder, brokenPromises, tooManyLoads } from "./promises.ts";
+import { brokenGroups, brokenOrder, brokenPromises, brokenRepetition, tooManyLoads } from "./promises.ts";
 import { Chance } from "./random.ts";
 import { SimCluster } from "./sim-cluster.ts";
 import { SimLoop } from "./sim-loop.ts";
@@ -27,6 +27,8 @@ export interface Run {
 const RECOVERY_MS = 3000;
 /** A call without a deadline is given up after 30 s of refusals. */
 const PATIENCE_MS = 32_000;
+/** A half-open connection on which something is waited for is found out by then. */
+const NOTICED_MS = 2000;
 /** Timers that were set before the end may still run out, but none may set another. */
 const AFTERLIFE_MS = 2500;
 
@@ -133,7 +135,13 @@ class Simulation {
   }
 
   async #probe(cluster: Cluster, isDemanding: boolean): Promise<void> {
-    if (isDemanding) this.#story.tell(() => "calls that must succeed now");
+    if (isDemanding) {
+      this.#story.tell(() => "calls that must succeed now");
+      for (const link of this.#network.links) {
+        const unansweredMs = link.unansweredMs ?? 0;
+        if (unansweredMs > NOTICED_MS) this.#broken.push(`half-open for ${unansweredMs} ms, and kept: ${link}`);
+      }
+    }
     for (const tag of this.#workload.tags) {
       const probes = this.#workload.probe(cluster, tag);
       await this.#loop.run(this.#loop.time + PATIENCE_MS, () =>
@@ -173,7 +181,7 @@ class Simulation {
     const hasOrder = (slot: number) => isCalm && (moves.get(slot) ?? 0) < 2;
     this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.stalledMs));
     this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger, hasOrder));
-    this.#broken.push(...tooManyLoads(nodes, made), ...this.#ledger.rude);
+    this.#broken.push(...brokenRepetition(made, this.#ledger), ...tooManyLoads(nodes, made), ...this.#ledger.rude);
     for (const slot of moves.has(-1) ? [] : this.#ledger.redirectedSlots) {
       if (!moves.has(slot)) this.#broken.push(`calls of slot ${slot}, which never moved, were sent elsewhere`);
     }
