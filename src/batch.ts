@@ -4,6 +4,7 @@ import { InvalidArgumentError, type SlotwireError } from "./errors.ts";
 import { kindOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
 import type { Call } from "./routing/call.ts";
+import { tracedBatch } from "./routing/call-trace.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
 
 /** The result of each call of a list, in its order: its reply, or the error that it would have been rejected with. */
@@ -77,8 +78,10 @@ export class Batch<R extends readonly unknown[] = []> {
       const settled = new Promise<unknown[]>((resolve) => {
         this.#done = resolve;
       });
-      this.#client.sendAll(this.#calls, this.#view.signal);
-      await settled;
+      await tracedBatch(this.#client.telemetry.client, "batch", this.#calls, undefined, (context) => {
+        this.#client.sendAll(this.#calls, this.#view.signal, context);
+        return settled;
+      });
     }
     return this.#results as Executed<R>;
   }

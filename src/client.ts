@@ -1,8 +1,10 @@
 import { Connection, type ConnectionSettings } from "./connection/connection.ts";
 import { NodePool, type PoolEvents } from "./connection/node-pool.ts";
+import { type BatchContext, preloadChannel, topologyChannel } from "./diagnostics.ts";
 import type { Environment, Timer } from "./environment.ts";
 import { AuthError, ClosedError, InvalidArgumentError, ReplyError, UnavailableError } from "./errors.ts";
 import { Emitter } from "./events.ts";
+import { type Metrics, metricsOf } from "./metrics.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { isAuthFailure, isUnknownCommand } from "./protocol/error-reply.ts";
 import { formatAddress, type NodeAddress } from "./protocol/node-address.ts";
@@ -19,7 +21,9 @@ import { LoadedScripts } from "./scripts/loaded-scripts.ts";
 import type { RegisteredLibrary } from "./scripts/registered-library.ts";
 import type { Script } from "./scripts/script.ts";
 import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "./scripts/script-registry.ts";
+import { Telemetry } from "./telemetry.ts";
 import { Topology, type TopologyNode } from "./topology/topology.ts";
+import { differenceOf } from "./topology/topology-difference.ts";
 import { type Informant, Inquiry, TopologyTracker } from "./topology/topology-tracker.ts";
 
 /** A script in a report. */
@@ -64,6 +68,7 @@ export class Client {
   readonly dispatcher: Dispatcher;
   readonly signals = new Signals();
   readonly environment: Environment;
+  readonly telemetry: Telemetry;
   readonly #registry = new ScriptRegistry();
   readonly #seeds: readonly Informant[];
   readonly #directory: NodeDirectory;
@@ -82,11 +87,13 @@ export class Client {
   private constructor(
     options: ResolvedOptions,
     environment: Environment,
+    telemetry: Telemetry,
     seeds: readonly Informant[],
     initial: Topology,
   ) {
     this.options = options;
     this.environment = environment;
+    this.telemetry = telemetry;
     this.#seeds = seeds;
     for (const item of options.scripts) this.#register(item);
     this.#directory = new NodeDirectory({
@@ -99,6 +106,7 @@ export class Client {
       () => this.#tracker,
       this.emitter,
       options.maxRedirections,
+      telemetry,
     );
     this.#tracker = new TopologyTracker(initial, {
       environment,
@@ -112,9 +120,16 @@ export class Client {
         this.#auditPromoted(current, previous);
         this.dispatcher.reroute();
         if (how === "refreshed") this.dispatcher.retryWaiting();
+        telemetry.counters.topologyChanges++;
+        if (topologyChannel.hasSubscribers) {
+          topologyChannel.publish({ client: telemetry.client, ...differenceOf(current, previous) });
+        }
         this.emitter.emit("topology", { current, previous });
       },
-      onRefreshed: () => this.#auditAtRefresh(),
+      onRefreshed: () => {
+        telemetry.counters.topologyRefreshes++;
+        this.#auditAtRefresh();
+      },
     });
     this.emitter.on("scriptMissing", () => this.#auditSoon());
     this.#directory.follow(initial);
@@ -123,7 +138,11 @@ export class Client {
   /** Finds the topology through the seeds, then connects to and prepares every node. */
   static async connect(given: ResolvedOptions, environment: Environment): Promise<Client> {
     const options = { ...given, credentials: askedSparingly(given.credentials, environment) };
-    const seeds = options.seeds.map((seed) => seedInformant(seed, options, environment));
+    const telemetry = new Telemetry(
+      Object.freeze({ seeds: Object.freeze(options.seeds.map(formatAddress)), name: options.connectionName }),
+      options.durations,
+    );
+    const seeds = options.seeds.map((seed) => seedInformant(seed, options, environment, telemetry));
     const inquiry = new Inquiry({
       environment,
       tls: options.tls !== undefined,
@@ -136,7 +155,7 @@ export class Client {
     const topology = Topology.from(description);
     // Before anything is opened: a natMap that does not work is the user's to mend.
     for (const { address } of topology.nodes) options.natMap(address);
-    const client = new Client(options, environment, seeds, topology);
+    const client = new Client(options, environment, telemetry, seeds, topology);
     await client.#prepared();
     return client;
   }
@@ -149,15 +168,19 @@ export class Client {
     return this.#directory.nodes;
   }
 
+  metrics(): Metrics {
+    return metricsOf(this.telemetry, this.dispatcher.live, this.nodes);
+  }
+
   /** @throws {ClosedError} No call is accepted any more. */
   refuseWhenClosed(): void {
     if (this.#state !== "open") throw new ClosedError();
   }
 
   /** Sends calls, those of each slot in their order, within the bounds. `signal` aborts them. */
-  sendAll(calls: readonly Call[], signal: AbortSignal | undefined): void {
+  sendAll(calls: readonly Call[], signal: AbortSignal | undefined, batch?: BatchContext): void {
     for (const call of calls) {
-      this.dispatcher.admit(call);
+      this.dispatcher.admit(call, batch);
       if (signal?.aborted) call.abort(signal.reason);
       else if (signal !== undefined) this.signals.listen(signal, call);
     }
@@ -190,7 +213,14 @@ export class Client {
     await Promise.all(
       this.#directory.nodes.map((node) => this.#within(this.options.connectTimeout, this.#ensure(node, registered))),
     );
-    return this.report(registered);
+    const report = this.report(registered);
+    if (preloadChannel.hasSubscribers) for (const node of report) this.#tellPreload(node);
+    return report;
+  }
+
+  #tellPreload({ address, loaded, failed }: NodeScripts): void {
+    const { client } = this.telemetry;
+    preloadChannel.publish({ client, address, loaded: loaded.length, failed: failed.length });
   }
 
   /** Registers a script and loads it on every node that can be reached. What became of it, node by node. */
@@ -229,18 +259,20 @@ export class Client {
   }
 
   report(scripts: readonly Loadable[] = this.#registry.wanted): PreloadReport {
-    return this.#directory.nodes.map(({ address, info, pool, scripts: held }) => {
-      const loaded: ScriptName[] = [];
-      const failed: (ScriptName & { cause: Error })[] = [];
-      for (const script of scripts) {
-        const { name, sha } = script;
-        const state = held.stateOf(script);
-        if (state?.kind === "held") loaded.push({ name, sha });
-        else if (state?.kind === "failed") failed.push({ name, sha, cause: state.cause });
-        else failed.push({ name, sha, cause: pool.cause ?? new Error(NOT_THERE[script.kind]) });
-      }
-      return { address, role: info.role, loaded, failed };
-    });
+    return this.#directory.nodes.map((node) => this.#reportOn(node, scripts));
+  }
+
+  #reportOn({ address, info, pool, scripts: held }: ClusterNode, scripts: readonly Loadable[]): NodeScripts {
+    const loaded: ScriptName[] = [];
+    const failed: (ScriptName & { cause: Error })[] = [];
+    for (const script of scripts) {
+      const { name, sha } = script;
+      const state = held.stateOf(script);
+      if (state?.kind === "held") loaded.push({ name, sha });
+      else if (state?.kind === "failed") failed.push({ name, sha, cause: state.cause });
+      else failed.push({ name, sha, cause: pool.cause ?? new Error(NOT_THERE[script.kind]) });
+    }
+    return { address, role: info.role, loaded, failed };
   }
 
   /** Resolves when the topology is fresh, and nodes that are new in it are connected and prepared. */
@@ -371,10 +403,21 @@ export class Client {
   #openNode(info: TopologyNode): ClusterNode {
     const { address } = info;
     const { options } = this;
-    const scripts = new LoadedScripts(this.#registry, () => node.info.role === "primary");
+    const { counters } = this.telemetry;
+    const scripts = new LoadedScripts(
+      this.#registry,
+      () => node.info.role === "primary",
+      (isHeld) => {
+        if (isHeld) counters.scriptLoads++;
+        else counters.scriptLoadFailures++;
+      },
+    );
     let announced: "up" | "down" | undefined;
     const pool: NodePool = this.#newPool(info, false, {
-      prepare: (connection) => scripts.prepare(connection),
+      prepare: async (connection) => {
+        await scripts.prepare(connection);
+        if (preloadChannel.hasSubscribers) this.#tellPreload(this.#reportOn(node, this.#registry.wanted));
+      },
       onUp: () => {
         announced = "up";
         this.emitter.emit("nodeUp", { address });
@@ -410,7 +453,7 @@ export class Client {
   #newPool(info: TopologyNode, readOnly: boolean, events: PoolEvents): NodePool {
     const { options } = this;
     return new NodePool(
-      { ...settingsFor(info.address, this.#reachable(info), options, this.environment), readOnly },
+      { ...settingsFor(info.address, this.#reachable(info), options, this.environment, this.telemetry), readOnly },
       {
         connections: options.connectionsPerNode,
         maxPending: options.maxPendingPerNode,
@@ -505,7 +548,12 @@ function askedSparingly(
 }
 
 /** A seed, asked through a connection for that question only. One that refused the credentials is left in peace for a while. */
-function seedInformant(seed: NodeAddress, options: ResolvedOptions, environment: Environment): Informant {
+function seedInformant(
+  seed: NodeAddress,
+  options: ResolvedOptions,
+  environment: Environment,
+  telemetry: Telemetry,
+): Informant {
   const address = formatAddress(seed);
   const { clock } = environment;
   let refused: { readonly cause: AuthError; readonly until: number } | undefined;
@@ -515,7 +563,7 @@ function seedInformant(seed: NodeAddress, options: ResolvedOptions, environment:
     connect: async (onTemporary) => {
       if (refused !== undefined && clock.now() < refused.until) throw refused.cause;
       try {
-        return await Connection.open(settingsFor(address, seed, options, environment), onTemporary);
+        return await Connection.open(settingsFor(address, seed, options, environment, telemetry), onTemporary);
       } catch (cause) {
         if (cause instanceof AuthError) refused = { cause, until: clock.now() + REFUSED_REST_MS };
         throw cause;
@@ -529,6 +577,7 @@ function settingsFor(
   { host, port }: NodeAddress,
   options: ResolvedOptions,
   environment: Environment,
+  telemetry: Telemetry,
 ): ConnectionSettings {
   return {
     address,
@@ -538,5 +587,6 @@ function settingsFor(
     connectionName: options.connectionName,
     credentials: options.credentials,
     readOnly: false,
+    telemetry,
   };
 }

@@ -5,6 +5,7 @@ import { nodeEnvironment } from "./connection/node-environment.ts";
 import type { Environment } from "./environment.ts";
 import { AbortedError, InvalidArgumentError } from "./errors.ts";
 import type { ClusterEvent, Listener } from "./events.ts";
+import type { Metrics } from "./metrics.ts";
 import { runOnNodes } from "./node-commands.ts";
 import { type ConnectOptions, readFrom, resolveOptions, wholeNumber } from "./options.ts";
 import { kindOf } from "./protocol/encode.ts";
@@ -219,6 +220,14 @@ export class Cluster {
   /** For each known node, which of the scripts it is believed to hold, and which failed and why. */
   scripts(): PreloadReport {
     return this.#client.report();
+  }
+
+  /**
+   * Figures of this client and all its views, counted since `connect`: plain data, a copy at each call.
+   * How long calls take is measured only where `connect` was given `durations: true`.
+   */
+  metrics(): Metrics {
+    return this.#client.metrics();
   }
 
   /** The current snapshot. Never altered, only replaced. */

@@ -1,4 +1,5 @@
 import { type Channel, channel, type TracingChannel, tracingChannel } from "node:diagnostics_channel";
+import { DeadlineError, ReplyError } from "./errors.ts";
 
 /*
  * What slotwire tells whoever listens on `node:diagnostics_channel`. Nobody listening costs a few comparisons a call.
@@ -192,4 +193,41 @@ export function isHeard({ start, end, asyncStart, asyncEnd, error }: Listened): 
 /** Whether anybody wants to know about single calls. Asked once a call, when it is made. */
 export function areCallsHeard(): boolean {
   return isHeard(commandChannel) || attemptChannel.hasSubscribers || redirectionChannel.hasSubscribers;
+}
+
+/** Publishes the course of `what`, as `tracePromise` does, but without its result: that is what an application stores. */
+export function traced<T, C extends { error?: Error }>(
+  { start, end, asyncStart, asyncEnd, error }: Tracing<C>,
+  context: C,
+  what: () => Promise<T>,
+): Promise<T> {
+  const settle = () => {
+    asyncStart.publish(context);
+    asyncEnd.publish(context);
+  };
+  return start.runStores(context, () => {
+    const promise = what().then(
+      (value) => {
+        settle();
+        return value;
+      },
+      (failure: Error) => {
+        context.error = presentable(failure);
+        error.publish(context);
+        settle();
+        throw failure;
+      },
+    );
+    end.publish(context);
+    return promise;
+  });
+}
+
+/** The error itself, unless it holds words of a server or script, which can quote arguments and source. */
+export function presentable(error: Error): Error {
+  if (error instanceof DeadlineError) return new DeadlineError(error.timeoutMs, error.outcome);
+  if (!(error instanceof ReplyError)) return error;
+  const [word = ""] = error.reply.split(" ", 1);
+  const status = /^[A-Z][A-Z0-9_]{0,31}$/.test(word) ? word : "ERR";
+  return new ReplyError(status, error.outcome, error.script === undefined ? undefined : { script: error.script });
 }

@@ -1,6 +1,18 @@
 export { Batch, type BatchResults, type Executed } from "./batch.ts";
 export type { NodeScripts, PreloadReport, ScriptName } from "./client.ts";
 export { type CallOptions, Cluster, connect, type ViewOptions } from "./cluster.ts";
+export type {
+  AttemptMessage,
+  BatchContext,
+  ClientInfo,
+  CommandContext,
+  ConnectContext,
+  PreloadMessage,
+  RedirectionMessage,
+  ScriptInfo,
+  ScriptMissingMessage,
+  TopologyMessage,
+} from "./diagnostics.ts";
 export {
   AbortedError,
   AuthError,
@@ -20,6 +32,7 @@ export {
   UnavailableError,
 } from "./errors.ts";
 export type { ClusterEvent, ClusterEvents, Listener } from "./events.ts";
+export type { ConnectionState, MetricCounters, Metrics, NodeMetrics } from "./metrics.ts";
 export type { ConnectOptions, Credentials, NatMap } from "./options.ts";
 export { slotOf } from "./protocol/hash-slot.ts";
 export type { NodeAddress } from "./protocol/node-address.ts";
@@ -43,5 +56,6 @@ export type {
   ScriptOptions,
   SourceDefinition,
 } from "./scripts/script-definition.ts";
+export type { DurationHistogram } from "./telemetry.ts";
 export type { SlotRange, Topology, TopologyNode } from "./topology/topology.ts";
 export { Transaction } from "./transaction.ts";

@@ -77,6 +77,11 @@ export interface ConnectOptions {
    * @default "primary"
    */
   readonly readFrom?: ReadFrom;
+  /**
+   * Measures how long calls take, for `metrics()`: two readings of the clock and one small object a call.
+   * @default false
+   */
+  readonly durations?: boolean;
 }
 
 /** `ConnectOptions` with every default in place. Frozen. */
@@ -95,6 +100,7 @@ export interface ResolvedOptions {
   readonly topologyRefreshInterval: number;
   readonly natMap: (address: string) => NodeAddress | undefined;
   readonly readFrom: ReadFrom;
+  readonly durations: boolean;
 }
 
 /** The numbers: default, least and most. */
@@ -118,6 +124,7 @@ const OTHERS = [
   "connectionName",
   "natMap",
   "readFrom",
+  "durations",
 ];
 
 /**
@@ -132,7 +139,7 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
   for (const option of Object.keys(options)) {
     if (!known.includes(option)) throw invalid(`there is no option "${option}"; accepted are ${known.join(", ")}`);
   }
-  const { nodes, scripts = [], connectionName, natMap, credentials, tls = false } = options;
+  const { nodes, scripts = [], connectionName, natMap, credentials, tls = false, durations = false } = options;
   if (!Array.isArray(nodes) || nodes.length === 0) {
     throw invalid('nodes must be a non-empty array, such as ["127.0.0.1:7000"]');
   }
@@ -151,6 +158,7 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
   if (typeof tls !== "boolean" && !isPlainObject(tls)) {
     throw invalid(`tls is ${kindOf(tls)}; accepted are true, false and Node's tls.ConnectionOptions`);
   }
+  if (typeof durations !== "boolean") throw invalid(`durations is ${kindOf(durations)}; accepted are true and false`);
   return Object.freeze({
     seeds: seeds.map(({ address }) => address),
     scripts: Object.freeze([...scripts]),
@@ -158,6 +166,7 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     tls: readTls(tls, seeds),
     connectionName,
     natMap: readNatMap(natMap),
+    durations,
     readFrom: readFrom("connect", options.readFrom) ?? "primary",
     ...(Object.fromEntries(
       Object.entries(NUMBERS).map(([name, bounds]) => [name, wholeNumber(name, options[name as NumberName], bounds)]),

@@ -1,10 +1,12 @@
 import type { Executed } from "./batch.ts";
 import type { CallFactory, ViewSettings } from "./call-factory.ts";
 import type { Client } from "./client.ts";
+import type { BatchContext } from "./diagnostics.ts";
 import { InvalidArgumentError, type SlotwireError } from "./errors.ts";
 import { slotOfKeys } from "./protocol/hash-slot.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
 import { Call } from "./routing/call.ts";
+import { tracedBatch } from "./routing/call-trace.ts";
 import { traitsOf } from "./routing/command.ts";
 import { TransactionFrame } from "./routing/transaction-frame.ts";
 import type { Script, Values, WithArguments } from "./scripts/script.ts";
@@ -79,15 +81,21 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
     this.#refuseWhenExecuted();
     this.#host.client.refuseWhenClosed();
     this.#executed = true;
-    if (this.#executor !== undefined) return (await this.#executor(this.#frame())) as Executed<R> | Watched;
-    if (this.#parts.length === 0) return [] as unknown as Executed<R>;
-    const { client, view } = this.#host;
+    if (this.#executor === undefined && this.#parts.length === 0) return [] as unknown as Executed<R>;
     const frame = this.#frame();
+    const slot = slotOfKeys([this.#key]);
+    return tracedBatch(this.#host.client.telemetry.client, "transaction", this.#parts, slot, (context) =>
+      this.#executor === undefined ? this.#send(frame, slot, context) : this.#executor(frame),
+    ) as Promise<Executed<R> | Watched>;
+  }
+
+  #send(frame: TransactionFrame, slot: number, context: BatchContext | undefined): Promise<unknown> {
+    const { client, view } = this.#host;
     return new Promise((resolve, reject) => {
-      const slot = slotOfKeys([this.#key]);
       client.sendAll(
         [new Call(frame.kindFor(client.dispatcher), frame.bytes, slot, view.timeoutMs, resolve, reject)],
         view.signal,
+        context,
       );
     });
   }

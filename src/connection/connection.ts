@@ -1,8 +1,10 @@
+import { type ConnectContext, connectChannel, isHeard, traced } from "../diagnostics.ts";
 import type { Endpoint, Environment, Timer, Transport } from "../environment.ts";
 import { AuthError, ConnectionLostError, ProtocolError, SlotwireError } from "../errors.ts";
 import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
 import { isAuthFailure, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import { Counters, type Telemetry } from "../telemetry.ts";
 import { explained, NO_CONNECTION } from "./open-failure.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
 import { Ring } from "./ring.ts";
@@ -25,6 +27,8 @@ export interface ConnectionSettings {
   readonly readOnly: boolean;
   /** Asked at every new connection. */
   readonly credentials: () => Promise<Login> | Login | undefined;
+  /** Where the connection is counted, and on whose behalf it is told of. */
+  readonly telemetry?: Telemetry;
 }
 
 /** The provider of credentials failed. Neither refused nor given: worth asking again, but not often. */
@@ -63,6 +67,7 @@ export class Connection implements ReplySink {
   onIdle: () => void = () => {};
 
   readonly #transport: Transport;
+  readonly #counters: Counters;
   readonly #decoder: ReplyDecoder;
   readonly #opened: Promise<void>;
   /** Rejects when the connection ends. */
@@ -73,8 +78,9 @@ export class Connection implements ReplySink {
   #full = false;
   #cause: Error | undefined;
 
-  private constructor({ address, endpoint, environment }: ConnectionSettings) {
+  private constructor({ address, endpoint, environment, telemetry }: ConnectionSettings) {
     this.address = address;
+    this.#counters = telemetry?.counters ?? new Counters();
     this.#decoder = new ReplyDecoder(this);
     let opened!: () => void;
     this.#opened = new Promise<void>((resolve) => {
@@ -102,10 +108,23 @@ export class Connection implements ReplySink {
 
   /**
    * Opens a connection and logs in, within `connectTimeoutMs`. `onCreated` is given it before that, to close it early.
+   * @param attempt  Counts the tries of whoever needs the connection.
    * @throws {AuthError} The credentials were refused, or are needed.
    * @throws {Error}     The socket's own error, a timeout, or a `ReplyError` of a server that is not ready (LOADING, BUSY).
    */
-  static async open(settings: ConnectionSettings, onCreated?: (connection: Connection) => void): Promise<Connection> {
+  static open(
+    settings: ConnectionSettings,
+    onCreated?: (connection: Connection) => void,
+    attempt = 1,
+  ): Promise<Connection> {
+    const { telemetry, address, readOnly } = settings;
+    if (telemetry === undefined || !isHeard(connectChannel)) return Connection.#open(settings, onCreated);
+    const { host, port } = settings.endpoint;
+    const context: ConnectContext = { client: telemetry.client, address, endpoint: { host, port }, attempt, readOnly };
+    return traced(connectChannel, context, () => Connection.#open(settings, onCreated));
+  }
+
+  static async #open(settings: ConnectionSettings, onCreated?: (connection: Connection) => void): Promise<Connection> {
     const connection = new Connection(settings);
     onCreated?.(connection);
     const { clock } = settings.environment;
@@ -121,9 +140,11 @@ export class Connection implements ReplySink {
       ]);
       await connection.#handshake(login, settings);
       connection.openedInMs = clock.now() - started;
+      connection.#counters.connectionsOpened++;
       return connection;
     } catch (error) {
       connection.close(error as Error);
+      connection.#counters.connectionFailures++;
       const tls = settings.endpoint.tls !== undefined;
       throw explained(connection.#cause as Error, { tls, wasOpen: connection.#wasOpen });
     } finally {
@@ -163,16 +184,21 @@ export class Connection implements ReplySink {
       inFlight.push(request);
       if (frame.length < LARGE_FRAME_BYTES) out += frame;
       else {
-        if (out !== "") this.#transport.write(out);
+        if (out !== "") this.#write(out);
         out = "";
-        this.#full = !this.#transport.write(frame);
+        this.#full = !this.#write(frame);
       }
       if (out.length >= MAX_WRITE_BYTES) {
-        this.#full = !this.#transport.write(out);
+        this.#full = !this.#write(out);
         out = "";
       }
     }
-    if (out !== "") this.#full = !this.#transport.write(out);
+    if (out !== "") this.#full = !this.#write(out);
+  }
+
+  #write(bytes: string): boolean {
+    this.#counters.bytesWritten += bytes.length;
+    return this.#transport.write(bytes);
   }
 
   /** Sends commands in one write; a promise for each reply. */
@@ -221,6 +247,7 @@ export class Connection implements ReplySink {
   #receive(bytes: Buffer): void {
     if (this.#state === "closed") return;
     this.received++;
+    this.#counters.bytesRead += bytes.length;
     try {
       this.#decoder.push(bytes);
       if (this.inFlight.size === 0) this.onIdle();

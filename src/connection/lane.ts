@@ -52,6 +52,7 @@ export class Lane implements Backlog {
   readonly #retired = new Set<Connection>();
   #retry: Timer | undefined;
   #attempt = 0;
+  #wasReady = false;
   #flushScheduled = false;
   /** Why there is no connection, while there is none. */
   cause: Error | undefined;
@@ -65,6 +66,10 @@ export class Lane implements Backlog {
 
   get ready(): boolean {
     return this.#connection !== undefined && !this.#silent;
+  }
+
+  get state(): "connecting" | "ready" | "silent" | "waiting" | "closed" {
+    return this.#state === "ready" && this.#silent ? "silent" : this.#state;
   }
 
   /** Requests queued or in flight. */
@@ -171,9 +176,10 @@ export class Lane implements Backlog {
   async #connect(): Promise<void> {
     let connection: Connection | undefined;
     try {
-      connection = await Connection.open(this.#settings, (created) => {
+      const early = (created: Connection) => {
         this.#upcoming = created;
-      });
+      };
+      connection = await Connection.open(this.#settings, early, this.#attempt + 1);
       if (this.#isClosed()) throw this.cause;
       await this.#prepare(connection);
     } catch (error) {
@@ -190,6 +196,8 @@ export class Lane implements Backlog {
       return;
     }
     this.#state = "ready";
+    if (this.#wasReady && this.#settings.telemetry) this.#settings.telemetry.counters.reconnections++;
+    this.#wasReady = true;
     this.#upcoming = undefined;
     this.#attempt = 0;
     this.cause = undefined;

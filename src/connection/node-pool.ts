@@ -84,8 +84,8 @@ export class NodePool {
 
   /** Whether a request of `bytes` may be queued. */
   hasRoomFor(bytes: number): boolean {
-    if (this.#pending >= this.#limits.maxPending) return false;
-    const waiting = this.#pendingBytes;
+    if (this.pending >= this.#limits.maxPending) return false;
+    const waiting = this.pendingBytes;
     return waiting === 0 || waiting + bytes <= this.#limits.maxPendingBytes;
   }
 
@@ -95,7 +95,7 @@ export class NodePool {
     if (this.hasRoomFor(bytes)) return undefined;
     return new QueueFullError(
       this.address,
-      this.#pending >= maxPending
+      this.pending >= maxPending
         ? `maxPendingPerNode is ${maxPending} calls`
         : `maxPendingBytesPerNode is ${maxPendingBytes} bytes`,
     );
@@ -124,13 +124,15 @@ export class NodePool {
     for (const lane of this.lanes) lane.close(cause);
   }
 
-  get #pending(): number {
+  /** Calls queued, in flight, or held. */
+  get pending(): number {
     let pending = this.#heldCalls;
     for (const lane of this.lanes) pending += lane.pending;
     return pending;
   }
 
-  get #pendingBytes(): number {
+  /** Of them, bytes that the operating system has not taken. */
+  get pendingBytes(): number {
     let bytes = this.#heldBytes;
     for (const lane of this.lanes) bytes += lane.pendingBytes;
     return bytes;

@@ -1,6 +1,7 @@
 import type { Lane } from "../connection/lane.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Backlog, Request } from "../connection/request.ts";
+import type { CommandContext } from "../diagnostics.ts";
 import { AbortedError, type Hop, type Outcome, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
@@ -72,7 +73,18 @@ export interface History {
   evalEnded: ((outcome: LoadOutcome) => void) | undefined;
 }
 
-/** What belongs to calls with a signal, or of a batch. */
+/** Whoever is told what happens to a call. */
+export interface CallObserver {
+  readonly context: CommandContext;
+  /** A load of `bytes` goes in front of the next attempt. */
+  onLoad(bytes: number): void;
+  onAttempt(call: Call, address: string): void;
+  /** The node at `address` refused it with `text`, and it is sent again. `to` is where the node says that it belongs. */
+  onRetry(call: Call, address: string, kind: string, to: string | undefined, text: string): void;
+  onEnd(error: Error | undefined): void;
+}
+
+/** What belongs to calls with a signal, of a batch, or that somebody listens to. */
 export interface Extras {
   /** Takes the call off its signal. */
   stopListening: (() => void) | undefined;
@@ -81,6 +93,9 @@ export interface Extras {
   /** Where that was done last. */
   loadedOn: ClusterNode | undefined;
   feed: CallFeed | undefined;
+  observer: CallObserver | undefined;
+  /** Where durations are measured. */
+  startedAt: number;
 }
 
 /** Who decides what becomes of a call. */
@@ -90,6 +105,8 @@ export interface CallOwner {
   onExpired(call: Call): void;
   /** `replied` when the call ran and its reply has come. */
   onSettled(call: Call, replied: boolean): void;
+  /** The caller gets this error; `onSettled` has been called. */
+  onRejected(error: Error): void;
 }
 
 /**
@@ -163,7 +180,14 @@ export class Call implements Request, Expiring {
 
   /** The extras, made when they are first needed. */
   get withExtras(): Extras {
-    this.extras ??= { stopListening: undefined, loadsAhead: false, loadedOn: undefined, feed: undefined };
+    this.extras ??= {
+      stopListening: undefined,
+      loadsAhead: false,
+      loadedOn: undefined,
+      feed: undefined,
+      observer: undefined,
+      startedAt: 0,
+    };
     return this.extras;
   }
 
@@ -195,16 +219,16 @@ export class Call implements Request, Expiring {
     if (this.settled) return;
     this.#settle(true);
     const { parse } = this.kind;
-    if (parse === undefined) {
-      this.#resolve(reply as never);
-      return;
-    }
+    let result: unknown = reply;
     try {
-      this.#resolve(parse(reply) as never);
+      if (parse !== undefined) result = parse(reply);
     } catch (error) {
       const name = this.kind.script?.name;
       this.#reject(new ReplyError(`parse of script "${name}" threw`, "executed", undefined, error));
+      return;
     }
+    this.extras?.observer?.onEnd(undefined);
+    this.#resolve(result as never);
   }
 
   onErrorReply(text: string): void {
@@ -220,6 +244,8 @@ export class Call implements Request, Expiring {
   }
 
   #reject(error: Error): void {
+    this.kind.owner.onRejected(error);
+    this.extras?.observer?.onEnd(error);
     if (this.#rejectWith === undefined) this.#resolve(Promise.reject(error) as never);
     else this.#rejectWith(error);
   }

@@ -1,23 +1,29 @@
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
-import type { Environment } from "../environment.ts";
+import { areCallsHeard, type BatchContext, scriptMissingChannel } from "../diagnostics.ts";
+import type { Clock, Environment } from "../environment.ts";
 import {
   AuthError,
   ClosedError,
   ConnectionLostError,
   DeadlineError,
+  type Hop,
   ProtocolError,
   RedirectionsError,
   ReplyError,
+  SlotwireError,
   UnavailableError,
 } from "../errors.ts";
 import type { Emitter } from "../events.ts";
+import { commandNameOf } from "../protocol/command-name.ts";
 import { parseErrorReply, type Refusal } from "../protocol/error-reply.ts";
 import { formatAddress, isUnknownHost } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 import { replyErrorOf } from "../scripts/script-error.ts";
+import { countIn, type Telemetry } from "../telemetry.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Call, type CallOwner, type Extras, type History } from "./call.ts";
+import { CallTrace } from "./call-trace.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import { Deadlines } from "./deadlines.ts";
 import { decideNextStep, type Failure, type NextStep } from "./next-step.ts";
@@ -46,6 +52,8 @@ export class Dispatcher implements CallOwner {
   readonly #tracker: () => TopologyTracker;
   readonly #emitter: Emitter;
   readonly #maxRedirections: number;
+  readonly #clock: Clock;
+  readonly #telemetry: Telemetry;
   readonly #deadlines: Deadlines;
   readonly #room: WaitingRoom;
   /** Calls that are in no lane: they wait for a refresh, a load or their turn. They count for the node they came from. */
@@ -60,11 +68,14 @@ export class Dispatcher implements CallOwner {
     tracker: () => TopologyTracker,
     emitter: Emitter,
     maxRedirections: number,
+    telemetry: Telemetry,
   ) {
     this.#directory = directory;
     this.#tracker = tracker;
     this.#emitter = emitter;
     this.#maxRedirections = maxRedirections;
+    this.#clock = environment.clock;
+    this.#telemetry = telemetry;
     this.#deadlines = new Deadlines(environment.clock);
     this.#room = new WaitingRoom(environment, (call) => {
       this.#unpark(call);
@@ -87,9 +98,18 @@ export class Dispatcher implements CallOwner {
   }
 
   /** Counts a call in and starts its deadline: from now on it settles, sent or not. */
-  admit(call: Call): void {
+  admit(call: Call, batch?: BatchContext): void {
+    const { client, counters, durations } = this.#telemetry;
     this.#live++;
+    counters.calls++;
     if (call.timeoutMs > 0) this.#deadlines.add(call, call.timeoutMs);
+    if (durations !== undefined) call.withExtras.startedAt = this.#clock.now();
+    if (areCallsHeard()) call.withExtras.observer = new CallTrace(call, client, batch);
+  }
+
+  /** Calls that are not settled. */
+  get live(): number {
+    return this.#live;
   }
 
   /** First attempt of a call that has been admitted. False, and nothing is done, while its node has no room. */
@@ -145,6 +165,7 @@ export class Dispatcher implements CallOwner {
         const isAhead = call.extras?.loadsAhead === true && this.#isFirstLoadAhead(call.extras, node);
         if (missing || (isAhead && node.scripts.needsLoadAhead(registered, lane))) {
           void node.scripts.loadOn(lane, registered);
+          call.extras?.observer?.onLoad(registered.loadFrame.length);
         }
       }
       call.stamp = node.scripts.stamp;
@@ -153,6 +174,7 @@ export class Dispatcher implements CallOwner {
     call.pool = pool;
     call.written = false;
     if (!lane.ready && call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
+    call.extras?.observer?.onAttempt(call, node.address);
     lane.push(call);
   }
 
@@ -199,7 +221,17 @@ export class Dispatcher implements CallOwner {
 
   // What lanes report.
 
+  onRejected(error: Error): void {
+    countIn(this.#telemetry.counters.errors, error instanceof SlotwireError ? error.code : "OTHER");
+  }
+
   onSettled(call: Call, replied: boolean): void {
+    const { counters, durations } = this.#telemetry;
+    if (replied) counters.replies++;
+    if (durations !== undefined && call.extras !== undefined) {
+      const took = this.#clock.now() - call.extras.startedAt;
+      durations.add(commandNameOf(call.frame), call.kind.script?.name ?? null, took);
+    }
     if (call.history !== undefined) {
       this.#unpark(call);
       call.history.evalEnded?.(replied ? "held" : "lost");
@@ -284,18 +316,31 @@ export class Dispatcher implements CallOwner {
     // A listener may have closed the client.
     if (this.#closed) call.reject(new ClosedError(call.outcomeSoFar));
     else if (step.kind === "reject") this.#reject(call, step, cause, remedy);
-    else this.#retry(call, step, remedy);
+    else {
+      this.#noteRetry(call, refusal, cause);
+      this.#retry(call, step, remedy);
+    }
+  }
+
+  #noteRetry(call: Call, refusal: Refusal | undefined, cause: string | Error): void {
+    const { address, answer } = historyOf(call).hops.at(-1) as Hop;
+    countIn(this.#telemetry.counters.retries, answer);
+    const { observer } = call.extras ?? {};
+    if (observer === undefined) return;
+    const to = refusal && toOf(refusal, call.node as ClusterNode);
+    observer.onRetry(call, address, answer, to, typeof cause === "string" ? cause : "");
   }
 
   #learn({ learned }: NextStep, call: Call, refusal: Refusal | undefined): void {
     const node = call.node as ClusterNode;
     if (refusal?.kind === "moved" || refusal?.kind === "ask") {
-      const host = isUnknownHost(refusal.host) ? node.info.host : refusal.host;
+      const kind = refusal.kind === "moved" ? "MOVED" : "ASK";
+      this.#telemetry.counters.redirections[kind]++;
       this.#emitter.emit("redirection", {
-        kind: refusal.kind === "moved" ? "MOVED" : "ASK",
+        kind,
         slot: call.slot,
         from: node.address,
-        to: formatAddress({ host, port: refusal.port }),
+        to: toOf(refusal, node) as string,
         script: call.kind.script?.name,
       });
     }
@@ -304,8 +349,17 @@ export class Dispatcher implements CallOwner {
       node.pool.replaceConnections();
       this.#tracker().refreshSoon("urgent");
     } else if (learned === "script-missing" && call.kind.registered) {
-      const { name, sha } = call.kind.registered;
-      this.#emitter.emit("scriptMissing", { address: node.address, script: call.kind.script?.name ?? name, sha });
+      const { address } = node;
+      const { sha } = call.kind.registered;
+      const name = call.kind.script?.name ?? call.kind.registered.name;
+      const { client, counters } = this.#telemetry;
+      counters.scriptMisses++;
+      if (scriptMissingChannel.hasSubscribers) {
+        const context = call.extras?.observer?.context;
+        const script = { name, sha };
+        scriptMissingChannel.publish({ client, call: context, attempt: context?.attempts, address, script });
+      }
+      this.#emitter.emit("scriptMissing", { address, script: name, sha });
     }
   }
 
@@ -447,7 +501,10 @@ export class Dispatcher implements CallOwner {
     const { lane } = call;
     const { registered } = call.kind;
     if (registered === undefined) return;
-    if (remedy.kind === "load" && lane?.ready) void node.scripts.loadOn(lane, registered);
+    if (remedy.kind === "load" && lane?.ready) {
+      void node.scripts.loadOn(lane, registered);
+      call.extras?.observer?.onLoad(registered.loadFrame.length);
+    }
     if (remedy.kind === "eval" && registered.kind === "script") {
       call.frame = registered.evalFrame(call.frame);
       historyOf(call).evalEnded = node.scripts.loadByEval(lane, registered);
@@ -487,6 +544,13 @@ export class Dispatcher implements CallOwner {
 function refusalOfAll(text: string): Refusal {
   const refusal = parseErrorReply(text);
   return refusal.kind === "other" ? { kind: "declined" } : refusal;
+}
+
+/** Where a redirection of `node` leads, as announced. */
+function toOf(refusal: Refusal, { info }: ClusterNode): string | undefined {
+  if (refusal.kind !== "moved" && refusal.kind !== "ask") return undefined;
+  const host = isUnknownHost(refusal.host) ? info.host : refusal.host;
+  return formatAddress({ host, port: refusal.port });
 }
 
 /** The connections of a node that a call goes through. What reads from a replica has some of its own there. */

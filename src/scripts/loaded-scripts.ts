@@ -57,15 +57,24 @@ export class LoadedScripts {
   readonly #states: (ScriptState | undefined)[] = [];
   readonly #registry: ScriptRegistry;
   readonly #isPrimary: () => boolean;
+  readonly #onLoaded: (isHeld: boolean) => void;
   /** Libraries that the node has had from us: what another client replaced since is left as it is. */
   readonly #delivered = new Set<Loadable>();
   #clock = 0;
   #preparing: Promise<void> | undefined;
 
-  /** @param isPrimary  Libraries are loaded on primaries only; their replicas get them from there. */
-  constructor(registry: ScriptRegistry, isPrimary: () => boolean = () => true) {
+  /**
+   * @param isPrimary  Libraries are loaded on primaries only; their replicas get them from there.
+   * @param onLoaded   Called when a load ended, in success or not.
+   */
+  constructor(
+    registry: ScriptRegistry,
+    isPrimary: () => boolean = () => true,
+    onLoaded: (isHeld: boolean) => void = () => {},
+  ) {
     this.#registry = registry;
     this.#isPrimary = isPrimary;
+    this.#onLoaded = onLoaded;
   }
 
   /** The stamp of a call that is queued now. */
@@ -252,6 +261,7 @@ export class LoadedScripts {
     const mine: Extract<ScriptState, { kind: "loading" }> = { kind: "loading", lane, queued, done, request: undefined };
     this.#states[script.index] = mine;
     const finish = (outcome: LoadOutcome) => {
+      if (outcome !== "lost") this.#onLoaded(outcome === "held");
       // Unless a newer load has taken over.
       if (this.#states[script.index] === mine) {
         if (outcome === "lost") this.#states[script.index] = undefined;

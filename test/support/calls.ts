@@ -1,7 +1,7 @@
 import { Call, type CallKind } from "../../src/routing/call.ts";
 
 const KIND: CallKind = {
-  owner: { onRefused() {}, onLost() {}, onExpired() {}, onSettled() {} },
+  owner: { onRefused() {}, onLost() {}, onExpired() {}, onSettled() {}, onRejected() {} },
   wantsBuffers: false,
   mayRepeat: false,
   runsCode: false,

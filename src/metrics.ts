@@ -1,0 +1,81 @@
+import type { ErrorCode } from "./errors.ts";
+import type { ClusterNode } from "./routing/cluster-node.ts";
+import type { DurationHistogram, Telemetry } from "./telemetry.ts";
+
+/** Sums since `connect`: they only grow. */
+export interface MetricCounters {
+  /** Calls made by `run` and `command`, in batches (each one) and as transactions (one each), sent or not. */
+  readonly calls: number;
+  /** Of these, those that a node answered with a reply. */
+  readonly replies: number;
+  /** Of these, those that were rejected, or have an error as their result in a batch, by its code. */
+  readonly errors: Readonly<Partial<Record<ErrorCode | "OTHER", number>>>;
+  readonly redirections: { readonly MOVED: number; readonly ASK: number };
+  /** Attempts that were followed by another, by the first word of the answer: `MOVED`, `NOSCRIPT`, ...; `LOST` for none. */
+  readonly retries: Readonly<Record<string, number>>;
+  /** NOSCRIPT, and functions that were not found. */
+  readonly scriptMisses: number;
+  /** SCRIPT LOAD and FUNCTION LOAD that succeeded, one a node. */
+  readonly scriptLoads: number;
+  readonly scriptLoadFailures: number;
+  /** Connections that logged in: those of calls, and short ones for topologies, checks and watching transactions. */
+  readonly connectionsOpened: number;
+  readonly connectionFailures: number;
+  /** Connections of calls that took the place of one. */
+  readonly reconnections: number;
+  /** Topologies that were asked for and received. */
+  readonly topologyRefreshes: number;
+  /** Times that the topology was another than before. */
+  readonly topologyChanges: number;
+  /** Handed to sockets, before TLS. */
+  readonly bytesWritten: number;
+  readonly bytesRead: number;
+}
+
+/** One node, as it is now. */
+export interface NodeMetrics {
+  /** As announced. */
+  readonly address: string;
+  readonly role: "primary" | "replica";
+  /** Calls queued, in flight, or refused by this node and waiting for their next attempt. */
+  readonly pending: number;
+  /** Their bytes that the operating system has not taken. */
+  readonly pendingBytes: number;
+  /** How many are in each state. `silent`: open, and the node answers nobody; `waiting`: before the next try. */
+  readonly connections: Readonly<Record<ConnectionState, number>>;
+}
+
+export type ConnectionState = "connecting" | "ready" | "silent" | "waiting" | "closed";
+
+/** What `metrics` returns: plain data, a copy, fit for JSON. */
+export interface Metrics {
+  readonly counters: MetricCounters;
+  /** Calls that are not settled. */
+  readonly pending: number;
+  readonly nodes: readonly NodeMetrics[];
+  /** From `run` or `command` to the answer, errors included. Empty unless `connect` was given `durations: true`. */
+  readonly durations: readonly DurationHistogram[];
+}
+
+/** Reads the figures of a client. */
+export function metricsOf({ counters, durations }: Telemetry, live: number, nodes: readonly ClusterNode[]): Metrics {
+  const { errors, redirections, retries } = counters;
+  return {
+    counters: { ...counters, errors: { ...errors }, redirections: { ...redirections }, retries: { ...retries } },
+    pending: live,
+    nodes: nodes.map(nodeMetrics),
+    durations: durations?.histograms ?? [],
+  };
+}
+
+function nodeMetrics({ address, info, pools }: ClusterNode): NodeMetrics {
+  const connections = { connecting: 0, ready: 0, silent: 0, waiting: 0, closed: 0 };
+  for (const { lanes } of pools) for (const { state } of lanes) connections[state]++;
+  return {
+    address,
+    role: info.role,
+    pending: pools.reduce((sum, { pending }) => sum + pending, 0),
+    pendingBytes: pools.reduce((sum, { pendingBytes }) => sum + pendingBytes, 0),
+    connections,
+  };
+}

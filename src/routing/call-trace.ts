@@ -1,0 +1,127 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { ASKING } from "../connection/request.ts";
+import {
+  areCallsHeard,
+  attemptChannel,
+  type BatchContext,
+  batchChannel,
+  type ClientInfo,
+  type CommandContext,
+  commandChannel,
+  isHeard,
+  presentable,
+  redirectionChannel,
+  type ScriptInfo,
+  traced,
+} from "../diagnostics.ts";
+import { commandNameOf } from "../protocol/command-name.ts";
+import type { Call, CallKind, CallObserver } from "./call.ts";
+
+/** Tells the diagnostics channels of one call: its beginning, each attempt, each refusal that is not its end, its end. */
+export class CallTrace implements CallObserver {
+  readonly context: CommandContext;
+  /** Calls a function where stores are as they were when the call began. */
+  readonly #inContext: <R>(what: () => R) => R;
+  #loadBytes = 0;
+
+  constructor(call: Call, client: ClientInfo, batch: BatchContext | undefined) {
+    const context: CommandContext = {
+      client,
+      command: commandNameOf(call.frame),
+      script: scriptOf(call.kind),
+      slot: call.slot,
+      batch,
+      attempts: 0,
+      address: undefined,
+    };
+    this.context = context;
+    this.#inContext = isHeard(commandChannel)
+      ? commandChannel.start.runStores(context, () => AsyncLocalStorage.snapshot())
+      : (what) => what();
+    commandChannel.end.publish(context);
+  }
+
+  onLoad(bytes: number): void {
+    this.#loadBytes = bytes;
+  }
+
+  onAttempt(call: Call, address: string): void {
+    const { context } = this;
+    context.attempts++;
+    context.address = address;
+    const loadBytes = this.#loadBytes;
+    this.#loadBytes = 0;
+    if (!attemptChannel.hasSubscribers) return;
+    attemptChannel.publish({
+      call: context,
+      attempt: context.attempts,
+      address,
+      slot: call.slot,
+      command: commandNameOf(call.frame),
+      script: context.script,
+      asking: call.asking,
+      loads: loadBytes > 0,
+      bytes: call.frame.length + (call.asking ? ASKING.frame.length : 0),
+      loadBytes,
+    });
+  }
+
+  onRetry(call: Call, address: string, kind: string, to: string | undefined, text: string): void {
+    if (!redirectionChannel.hasSubscribers) return;
+    const { context } = this;
+    redirectionChannel.publish({
+      call: context,
+      attempt: context.attempts,
+      address,
+      slot: call.slot,
+      kind,
+      to,
+      text: withoutArguments(text),
+    });
+  }
+
+  onEnd(error: Error | undefined): void {
+    const { context } = this;
+    this.#inContext(() => {
+      if (error !== undefined) {
+        context.error = presentable(error);
+        commandChannel.error.publish(context);
+      }
+      commandChannel.asyncStart.publish(context);
+      commandChannel.asyncEnd.publish(context);
+    });
+  }
+}
+
+/** The script of a call, as messages name it. */
+export function scriptOf({ script, registered }: CallKind): ScriptInfo | undefined {
+  if (registered === undefined) return undefined;
+  return { name: script?.name ?? registered.name, sha: registered.sha };
+}
+
+/** Servers quote what follows the name of a command that they do not know. */
+function withoutArguments(text: string): string {
+  return text.replace(/, with args beginning with: .*/s, "");
+}
+
+/** Tells of a batch while it is carried out. `send` is given its context, while somebody listens. */
+export function tracedBatch<T>(
+  client: ClientInfo,
+  operation: "batch" | "transaction",
+  calls: readonly Call[],
+  slot: number | undefined,
+  send: (context: BatchContext | undefined) => Promise<T>,
+): Promise<T> {
+  if (!isHeard(batchChannel) && !areCallsHeard()) return send(undefined);
+  const [first] = calls;
+  const isOneScript = first !== undefined && calls.every(({ kind }) => kind.registered === first.kind.registered);
+  const context: BatchContext = {
+    client,
+    operation,
+    size: calls.length,
+    commands: [...new Set(calls.map(({ frame }) => commandNameOf(frame)))],
+    script: isOneScript ? scriptOf(first.kind) : undefined,
+    slot,
+  };
+  return traced(batchChannel, context, () => send(context));
+}

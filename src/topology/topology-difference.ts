@@ -1,0 +1,32 @@
+import { SLOT_COUNT } from "../protocol/hash-slot.ts";
+import type { Topology } from "./topology.ts";
+
+/** What changed from one topology to the next. Addresses as announced. */
+export interface TopologyDifference {
+  readonly nodes: readonly { readonly address: string; readonly role: "primary" | "replica" }[];
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  /** Replicas that are primaries now. */
+  readonly promoted: readonly string[];
+  /** How many slots have another owner, or none, now. */
+  readonly movedSlots: number;
+}
+
+export function differenceOf(current: Topology, previous: Topology): TopologyDifference {
+  const before = new Map(previous.nodes.map(({ address, role }) => [address, role]));
+  const nodes = current.nodes.map(({ address, role }) => ({ address, role }));
+  const now = new Set(nodes.map(({ address }) => address));
+  let movedSlots = 0;
+  for (let slot = 0; slot < SLOT_COUNT; slot++) {
+    if (current.primaryOf(slot)?.address !== previous.primaryOf(slot)?.address) movedSlots++;
+  }
+  return {
+    nodes,
+    added: [...now].filter((address) => !before.has(address)),
+    removed: [...before.keys()].filter((address) => !now.has(address)),
+    promoted: nodes
+      .filter(({ address, role }) => role === "primary" && before.get(address) === "replica")
+      .map(({ address }) => address),
+    movedSlots,
+  };
+}
