@@ -40,6 +40,7 @@ describe("connect's options", () => {
       maxPendingBytesPerNode: 16 * 1024 * 1024,
       topologyRefreshInterval: 30_000,
       readFrom: "primary",
+      durations: false,
     });
     assert.deepEqual(credentials(), {});
     assert.equal(natMap("127.0.0.1:7000"), undefined);
