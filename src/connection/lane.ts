@@ -53,6 +53,8 @@ export class Lane implements Backlog {
   #retry: Timer | undefined;
   #attempt = 0;
   #wasReady = false;
+  /** To connect, since there was a connection. */
+  #tries = 0;
   #flushScheduled = false;
   /** Why there is no connection, while there is none. */
   cause: Error | undefined;
@@ -179,7 +181,7 @@ export class Lane implements Backlog {
       const early = (created: Connection) => {
         this.#upcoming = created;
       };
-      connection = await Connection.open(this.#settings, early, this.#attempt + 1);
+      connection = await Connection.open(this.#settings, early, ++this.#tries);
       if (this.#isClosed()) throw this.cause;
       await this.#prepare(connection);
     } catch (error) {
@@ -198,6 +200,7 @@ export class Lane implements Backlog {
     this.#state = "ready";
     if (this.#wasReady && this.#settings.telemetry) this.#settings.telemetry.counters.reconnections++;
     this.#wasReady = true;
+    this.#tries = 0;
     this.#upcoming = undefined;
     this.#attempt = 0;
     this.cause = undefined;

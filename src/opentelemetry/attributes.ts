@@ -1,0 +1,71 @@
+import type { Attributes } from "@opentelemetry/api";
+import type { BatchContext, ClientInfo, CommandContext } from "../diagnostics.ts";
+import { ReplyError, SlotwireError } from "../errors.ts";
+
+/*
+ * The stable semantic conventions for database clients, with what they say for Redis.
+ * @see https://opentelemetry.io/docs/specs/semconv/db/redis/
+ */
+
+/** Known when a call begins. A cluster has one database, number 0. */
+export function commandAttributes({ client, command, script }: CommandContext): Attributes {
+  return { ...serverAttributes(client), "db.operation.name": command, ...procedure(script?.name) };
+}
+
+/** As above for a batch. One of a single call counts as that call. */
+export function batchAttributes({ client, operation, size, commands, script }: BatchContext): Attributes {
+  const [only] = commands.length === 1 ? commands : [];
+  const word = operation === "batch" ? "PIPELINE" : "MULTI";
+  const name = only === undefined ? word : size === 1 ? only : `${word} ${only}`;
+  return {
+    ...serverAttributes(client),
+    "db.operation.name": name,
+    ...procedure(script?.name),
+    ...(size === 1 ? {} : { "db.operation.batch.size": size }),
+  };
+}
+
+/** `EVALSHA take`, `GET`. */
+export function spanName(attributes: Attributes): string {
+  const procedureName = attributes["db.stored_procedure.name"];
+  const operation = String(attributes["db.operation.name"]);
+  return procedureName === undefined ? operation : `${operation} ${procedureName}`;
+}
+
+/** The node that was asked last. */
+export function peerAttributes(address: string | undefined): Attributes {
+  if (address === undefined) return {};
+  const [host, port] = parted(address);
+  return { "network.peer.address": host, "network.peer.port": port };
+}
+
+/** `error.type` is the first word of the server's error, or the code of slotwire's. */
+export function errorAttributes(error: Error): Attributes {
+  if (error instanceof ReplyError) return { "db.response.status_code": error.reply, "error.type": error.reply };
+  return { "error.type": error instanceof SlotwireError ? error.code : error.name };
+}
+
+function procedure(name: string | undefined): Attributes {
+  return name === undefined ? {} : { "db.stored_procedure.name": name };
+}
+
+const servers = new WeakMap<ClientInfo, Attributes>();
+
+/** The seeds, as `connect` was given them: `a,b` with their port when they share one, `a:7000,b:7001` when not. */
+function serverAttributes(client: ClientInfo): Attributes {
+  let attributes = servers.get(client);
+  if (attributes === undefined) {
+    const seeds = client.seeds.map(parted);
+    const [port, ...others] = new Set(seeds.map(([, each]) => each));
+    const address = others.length === 0 ? [...new Set(seeds.map(([host]) => host))].join(",") : client.seeds.join(",");
+    attributes = { "db.system.name": "redis", "db.namespace": "0", "server.address": address };
+    if (others.length === 0) attributes["server.port"] = port;
+    servers.set(client, attributes);
+  }
+  return attributes;
+}
+
+function parted(address: string): [host: string, port: number] {
+  const at = address.lastIndexOf(":");
+  return [address.slice(0, at).replace(/^\[(.*)\]$/, "$1"), Number(address.slice(at + 1))];
+}

@@ -1,0 +1,124 @@
+import {
+  type Attributes,
+  type MeterProvider,
+  metrics,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type TracerProvider,
+  trace,
+} from "@opentelemetry/api";
+import {
+  type BatchContext,
+  batchChannel,
+  type CommandContext,
+  commandChannel,
+  type RedirectionMessage,
+  redirectionChannel,
+} from "../diagnostics.ts";
+import { batchAttributes, commandAttributes, errorAttributes, peerAttributes, spanName } from "./attributes.ts";
+
+/** Where spans and measurements go. */
+export interface InstrumentOptions {
+  /** @default the global one */
+  readonly tracerProvider?: TracerProvider;
+  /** @default the global one, as it is when `instrument` is called */
+  readonly meterProvider?: MeterProvider;
+}
+
+/** An operation under way. */
+interface Operation {
+  readonly span: Span;
+  readonly startedAt: number;
+  readonly attributes: Attributes;
+  /** Of a batch: its calls that failed. */
+  failed: number;
+}
+
+const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
+
+/**
+ * Makes a CLIENT span of every call of every client in the process, one of every batch or transaction, and records how
+ * long they took in the histogram `db.client.operation.duration`. A span ends when the call has its answer, with all its
+ * redirections and replays, each of which is an event `slotwire.redirection` of the span. No key, argument or reply is
+ * in them.
+ *
+ * Call it after the SDK was started.
+ *
+ * @returns  Undoes it; what is under way is not ended any more.
+ * @see https://opentelemetry.io/docs/specs/semconv/db/redis/
+ */
+export function instrument(options: InstrumentOptions = {}): () => void {
+  const tracer = (options.tracerProvider ?? trace.getTracerProvider()).getTracer("slotwire");
+  const meter = (options.meterProvider ?? metrics.getMeterProvider()).getMeter("slotwire");
+  const duration = meter.createHistogram("db.client.operation.duration", {
+    description: "Duration of database client operations.",
+    unit: "s",
+    advice: { explicitBucketBoundaries: SECONDS },
+  });
+  const operations = new WeakMap<CommandContext | BatchContext, Operation>();
+
+  const begin = (context: CommandContext | BatchContext, attributes: Attributes) => {
+    const span = tracer.startSpan(spanName(attributes), { kind: SpanKind.CLIENT, attributes });
+    operations.set(context, { span, startedAt: performance.now(), attributes, failed: 0 });
+  };
+  const end = (context: CommandContext | BatchContext, atEnd: Attributes, more: Attributes) => {
+    const operation = operations.get(context);
+    if (operation === undefined) return;
+    operations.delete(context);
+    const { span, startedAt, attributes } = operation;
+    const { error } = context;
+    const failure = error === undefined ? {} : errorAttributes(error);
+    if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
+    span.setAttributes({ ...atEnd, ...failure, ...more });
+    span.end();
+    duration.record((performance.now() - startedAt) / 1000, { ...attributes, ...atEnd, ...failure });
+  };
+
+  // Calls of a batch are part of its span.
+  const onCommandStart = (context: CommandContext) => {
+    if (context.batch === undefined) begin(context, commandAttributes(context));
+  };
+  const onCommandEnd = (context: CommandContext) => {
+    const { batch, slot, attempts, address, error } = context;
+    const operation = batch === undefined ? undefined : operations.get(batch);
+    if (operation !== undefined && error !== undefined) operation.failed++;
+    end(context, peerAttributes(address), { "slotwire.slot": slot, "slotwire.attempts": attempts });
+  };
+  const onBatchStart = (context: BatchContext) => begin(context, batchAttributes(context));
+  const onBatchEnd = (context: BatchContext) => {
+    const failed = operations.get(context)?.failed ?? 0;
+    end(context, {}, failed === 0 ? {} : { "slotwire.batch.failed": failed });
+  };
+  const onRedirection = ({ call, attempt, address, kind, to, slot }: RedirectionMessage) => {
+    operations.get(call.batch ?? call)?.span.addEvent("slotwire.redirection", {
+      "slotwire.redirection.kind": kind,
+      "slotwire.attempt": attempt,
+      "slotwire.slot": slot,
+      ...peerAttributes(address),
+      ...(to === undefined ? {} : { "slotwire.redirection.to": to }),
+    });
+  };
+
+  const subscriptions = [
+    subscription(commandChannel.start, onCommandStart),
+    subscription(commandChannel.asyncEnd, onCommandEnd),
+    subscription(batchChannel.start, onBatchStart),
+    subscription(batchChannel.asyncEnd, onBatchEnd),
+    subscription(redirectionChannel, onRedirection),
+  ];
+  return () => {
+    for (const end of subscriptions) end();
+  };
+}
+
+interface Subscribable {
+  subscribe(listener: (message: unknown) => void): void;
+  unsubscribe(listener: (message: unknown) => void): unknown;
+}
+
+function subscription<M>(channel: Subscribable, listener: (message: M) => void): () => void {
+  const heard = listener as (message: unknown) => void;
+  channel.subscribe(heard);
+  return () => void channel.unsubscribe(heard);
+}
