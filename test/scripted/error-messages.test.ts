@@ -167,8 +167,15 @@ describe("what errors say", () => {
       "DEADLINE not-executed: The call was not answered within 100 ms; it did not run; the last answer was: CLUSTERDOWN The cluster is down";
     for (const name of ["GET", "WATCH"]) cluster.node(0).always(name, () => error("CLUSTERDOWN The cluster is down"));
     const hasty = client.with({ timeout: 100 });
-    assert.equal(await messageOf(hasty.command("GET", "foo")), said);
-    assert.equal(await messageOf(hasty.transaction("foo", { watch: ["foo"] }, async (tx) => tx.multi())), said);
+    /** An attempt that is under way just when the time is up makes it unknown, and that is for other tests. */
+    const settledMessageOf = async (make: () => Promise<unknown>): Promise<string> => {
+      let message = await messageOf(make());
+      for (let more = 0; more < 5 && message.includes("may have run"); more++) message = await messageOf(make());
+      return message;
+    };
+    assert.equal(await settledMessageOf(() => hasty.command("GET", "foo")), said);
+    const watching = () => hasty.transaction("foo", { watch: ["foo"] }, async (tx) => tx.multi());
+    assert.equal(await settledMessageOf(watching), said);
   });
 
   it("a command of clusters on a single server", async () => {

@@ -6,6 +6,8 @@ export interface Entry {
   written: number;
   /** The position of its first write among all writes. */
   writtenAs: number;
+  /** Whom it was written to first. */
+  writtenTo: string;
   /** The position of its second write. */
   rewrittenAs: number;
   /** Times that a server said no without running it. */
@@ -76,6 +78,7 @@ export class Ledger {
       const never = { writtenAs: -1, rewrittenAs: -1, refusedAs: -1, firstRefusal: "", executedAs: -1 };
       entry = {
         written: 0,
+        writtenTo: "",
         refused: 0,
         putOff: 0,
         executed: 0,
@@ -90,7 +93,7 @@ export class Ledger {
     return entry;
   }
 
-  noteWrite(binary: string): void {
+  noteWrite(binary: string, server: string): void {
     const loaded = new Set<string>();
     let sha = "";
     for (const match of binary.matchAll(TRACE)) {
@@ -101,8 +104,10 @@ export class Ledger {
       if (call === undefined) continue;
       const entry = this.of(Number(call));
       entry.loadedAhead = loaded.has(sha);
-      if (entry.written++ === 0) entry.writtenAs = this.#writes++;
-      else if (entry.written === 2) entry.rewrittenAs = this.#writes++;
+      if (entry.written++ === 0) {
+        entry.writtenAs = this.#writes++;
+        entry.writtenTo = server;
+      } else if (entry.written === 2) entry.rewrittenAs = this.#writes++;
     }
   }
 

@@ -70,7 +70,10 @@ export function brokenOrder(made: readonly Made[], ledger: Ledger): string[] {
     if (call.slot < 0 || isRead || call.group || entry.written !== 1 || entry.refused > 0) continue;
     const before = latest.get(call.slot) ?? { written: call, executed: new Map<string, Made>() };
     latest.set(call.slot, before);
-    if (ledger.of(before.written.number).writtenAs > entry.writtenAs) {
+    const { writtenAs, writtenTo } = ledger.of(before.written.number);
+    // Who was still queued for the old owner when the first MOVED came meets it, too: one of the slot has been refused.
+    const isOvertaken = writtenTo !== entry.writtenTo && ledger.redirectedSlots.has(call.slot);
+    if (writtenAs > entry.writtenAs && !isOvertaken) {
       broken.push(`call ${call.number} was written before call ${before.written.number} of the same slot`);
     } else before.written = call;
     if (entry.executed !== 1) continue;

@@ -7,17 +7,23 @@ export interface Tried {
   readonly output: string;
 }
 
-/** Tries seeds in a process of their own, so that several can be at work. `execArgv` is for that process's Node. */
-export function runSeeds(
-  first: number,
-  count: number,
-  { stopAfter = 1, execArgv = [] }: { readonly stopAfter?: number; readonly execArgv?: readonly string[] } = {},
-): Promise<Tried> {
+/** What the process is started with. */
+export interface RunOptions {
+  readonly execArgv?: readonly string[];
+  /** Beside this process's own. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** Tries seeds in a process of their own, so that several can be at work, until one breaks a promise. */
+export function runSeeds(first: number, count: number, { execArgv = [], env }: RunOptions = {}): Promise<Tried> {
   const main = fileURLToPath(new URL("main.ts", import.meta.url));
   const args = [...execArgv, "--import", "tsx", main];
-  args.push("--first", String(first), "--seeds", String(count), "--stop-after", String(stopAfter));
+  args.push("--first", String(first), "--seeds", String(count), "--stop-after", "1");
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => {

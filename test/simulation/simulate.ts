@@ -54,8 +54,8 @@ class Simulation {
     this.#plan = planOf(seed, chance.fork());
     const { network, shape } = this.#plan;
     this.#story = new Story(isTold, () => this.#loop.time);
-    this.#network = new SimNetwork(this.#loop, chance.fork(), this.#story, network, (binary) =>
-      this.#ledger.noteWrite(binary),
+    this.#network = new SimNetwork(this.#loop, chance.fork(), this.#story, network, (binary, { server }) =>
+      this.#ledger.noteWrite(binary, server),
     );
     this.#cluster = new SimCluster(shape, this.#network, this.#ledger, chance.fork());
     this.#workload = new Workload(this.#plan, chance.fork(), this.#loop, this.#story);

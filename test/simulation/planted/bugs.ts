@@ -1,0 +1,145 @@
+/** Text of one file of src, and what stands there instead. */
+export interface Plant {
+  readonly file: string;
+  readonly text: string;
+  readonly becomes: string;
+}
+
+/** A bug that the simulator must find, and the promise that it breaks. */
+export interface Bug {
+  readonly name: string;
+  readonly plants: readonly Plant[];
+  readonly breaks: RegExp;
+}
+
+const bug = (
+  name: string,
+  breaks: RegExp,
+  ...plants: readonly [file: string, text: string, becomes: string][]
+): Bug => ({
+  name,
+  breaks,
+  plants: plants.map(([file, text, becomes]) => ({ file, text, becomes })),
+});
+
+export const BUGS: readonly Bug[] = [
+  bug("the replay after a NOSCRIPT forgets its ASKING", /without ASKING/, [
+    "routing/next-step.ts",
+    '{ ...RETRY, asking, learned: "script-missing" }',
+    '{ ...RETRY, learned: "script-missing" }',
+  ]),
+  bug(
+    "ASKING goes in front of SCRIPT LOAD, which spends it",
+    /without ASKING/,
+    ["scripts/loaded-scripts.ts", "  readonly asking = false;", "  readonly asking = true;"],
+    [
+      "routing/dispatcher.ts",
+      "    call.asking = step.asking;",
+      '    call.asking = step.asking && remedy?.kind !== "load";',
+    ],
+  ),
+  bug("refusals are recognised by their first word", /ran \d+ times/, [
+    "protocol/error-reply.ts",
+    "const known = WORDINGS.get(text);",
+    'const known = [...WORDINGS].find(([words]) => words.split(" ")[0] === text.split(" ")[0])?.[1];',
+  ]),
+  bug("a MOVED of another slot is followed", /ran \d+ times/, [
+    "routing/next-step.ts",
+    'if (refusal.slot !== situation.slot) return reply("executed");',
+    "",
+  ]),
+  bug("a MOVED re-routes a range", /which never moved, were sent elsewhere/, [
+    "topology/topology.ts",
+    "owners[slot] = owner + 1;",
+    "owners.fill(owner + 1, slot, slot + 4000);",
+  ]),
+  bug("a call that is sent again loses its deadline", /took .* ms of/, [
+    "routing/dispatcher.ts",
+    "    call.asking = step.asking;",
+    "    call.asking = step.asking;\n    call.list?.remove(call);",
+  ]),
+  bug("calls that wait for their next attempt are counted in and never out", /failed when all was mended: QUEUE_FULL/, [
+    "connection/node-pool.ts",
+    "this.#heldCalls--;",
+    "",
+  ]),
+  bug("an aborted call gives its place in the line of replies away", /belongs to @|is no pair|is not OK|another key/, [
+    "connection/connection.ts",
+    "const request = this.inFlight.shift();",
+    "let request = this.inFlight.shift();\n    while (request?.settled && this.inFlight.size > 0) request = this.inFlight.shift();",
+  ]),
+  bug("a call whose connection was lost is sent again, whatever it does", /ran \d+ times/, [
+    "routing/next-step.ts",
+    "if (!failure.written || situation.mayRepeat) return AT_OWNER_LATER;",
+    "return AT_OWNER_LATER;",
+  ]),
+  bug("nobody notes that a call was written", /ran \d+ times|told as \w+, not-executed/, [
+    "connection/connection.ts",
+    "request.written = true;",
+    "",
+  ]),
+  bug("a call that was in flight says that it was not executed", /told as \w+, not-executed/, [
+    "routing/call.ts",
+    'this.outcomeGiven(this.written ? "unknown" : "not-executed")',
+    'this.outcomeGiven("not-executed")',
+  ]),
+  bug("a call forgets that an earlier attempt may have run", /told as \w+, not-executed/, [
+    "routing/dispatcher.ts",
+    'if (failure.kind === "lost" && failure.written) history.inDoubt = true;',
+    "",
+  ]),
+  bug("every call that met a NOSCRIPT brings a load of its own", /times, \d+ of them needlessly/, [
+    "scripts/loaded-scripts.ts",
+    '    const state = this.#states[script.index];\n    switch (state?.kind) {\n      case "loading":\n        if (state.lane !== lane)',
+    '    const state = this.#states[script.index];\n    if (lane.ready) return { kind: "load" };\n    switch (state?.kind) {\n      case "loading":\n        if (state.lane !== lane)',
+  ]),
+  bug("what was never written is sent again in the reverse order", /was written before call/, [
+    "routing/dispatcher.ts",
+    "for (const request of requests) {",
+    "for (const request of [...requests].reverse()) {",
+  ]),
+  bug("calls of a slot that waited leave in the reverse order", /was written again before call/, [
+    "routing/waiting-room.ts",
+    "for (const call of waiting.calls) this.#leave(call);",
+    "for (const call of waiting.calls.reverse()) this.#leave(call);",
+  ]),
+  bug("the connection of a question is left open", /left behind: connection/, [
+    "topology/topology-tracker.ts",
+    'for (const connection of this.#temporary) connection.close(new Error("no longer needed"));',
+    "",
+  ]),
+  bug("the timer of the background refresh survives the client", /left behind: a background timer/, [
+    "topology/topology-tracker.ts",
+    "this.#interval?.cancel();",
+    "",
+  ]),
+  bug("a half-open connection is kept", /half-open for .* ms, and kept/, [
+    "connection/lane.ts",
+    "onHalfOpen: (why) => connection.close(why),",
+    "onHalfOpen: () => {},",
+  ]),
+  bug("nobody watches while only our own questions are out", /half-open for .* ms, and kept/, [
+    "connection/lane.ts",
+    "    this.#watchdog?.watch();\n    return this.#connection;",
+    "    return this.#connection;",
+  ]),
+  bug(
+    "scripts of a batch are not loaded ahead of calls behind them",
+    /batch \d+: call \d+ ran before/,
+    [
+      "routing/batch-feed.ts",
+      "if (this.#orderAtStake.has(call) && !loadsAhead) this.#awaited.set(call.slot, call);",
+      "",
+    ],
+    [
+      "routing/batch-feed.ts",
+      "const loadsAhead = this.#orderAtStake.has(call) && this.#isWorthLoading(call);",
+      "const loadsAhead = false;",
+    ],
+  ),
+  bug("a transaction that was lost is sent again", /ran \d+ times/, [
+    "routing/transaction-frame.ts",
+    "mayRepeat: false,",
+    "mayRepeat: true,",
+  ]),
+];
