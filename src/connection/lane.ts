@@ -70,6 +70,11 @@ export class Lane implements Backlog {
     return this.#connection !== undefined && !this.#silent;
   }
 
+  /** The node may answer nobody: what is queued can be taken elsewhere, if there is an elsewhere. */
+  get inDoubt(): boolean {
+    return this.#watchdog !== undefined && this.#watchdog.inDoubt;
+  }
+
   get state(): "connecting" | "ready" | "silent" | "waiting" | "closed" {
     return this.#state === "ready" && this.#silent ? "silent" : this.#state;
   }

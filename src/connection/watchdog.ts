@@ -65,6 +65,11 @@ export class Watchdog {
     this.#lookLater();
   }
 
+  /** Nothing has come for long, and why is not known yet. */
+  get inDoubt(): boolean {
+    return this.#state === "watching" && this.#connection.received === this.#seen && this.#isQuiet();
+  }
+
   end(): void {
     this.#state = "ended";
     this.#timer?.cancel();

@@ -44,8 +44,8 @@ class BatchFeed implements CallFeed {
   readonly #heldBack = new Map<number, Ring<Call>>();
   /** Slots with calls held back for nobody any more. */
   #released: number[] = [];
-  /** The newest call sent of each slot, once the feed had to pause. */
-  #lastSent: Map<number, Call> | undefined;
+  /** What was sent to the owner of each slot and may have no answer yet, oldest first, once the feed had to pause. */
+  #unanswered: Map<number, Ring<Call>> | undefined;
   #next = 0;
   #outstanding = 0;
   #scheduled = false;
@@ -97,8 +97,10 @@ class BatchFeed implements CallFeed {
       const slot = this.#released.at(-1) as number;
       const waiting = this.#heldBack.get(slot);
       for (let call = waiting?.peek(); call !== undefined && !this.#awaited.has(slot); call = waiting?.peek()) {
-        if (!this.#offer(call)) return false;
-        waiting?.shift();
+        const moving = this.#movingBefore(call);
+        if (moving !== undefined) this.#awaited.set(slot, moving);
+        else if (this.#offer(call)) waiting?.shift();
+        else return false;
       }
       this.#released.pop();
       if (waiting?.size === 0) this.#heldBack.delete(slot);
@@ -131,9 +133,12 @@ class BatchFeed implements CallFeed {
 
   /** A call sent before a pause that is on its way to another node by now, where this one would overtake it. */
   #movingBefore({ slot }: Call): Call | undefined {
-    const last = this.#lastSent?.get(slot);
-    if (last === undefined || last.settled || slot < 0) return undefined;
-    return last.history !== undefined || last.node !== this.#dispatcher.ownerOf(slot) ? last : undefined;
+    const sent = slot < 0 ? undefined : this.#unanswered?.get(slot);
+    let oldest = sent?.peek();
+    for (; oldest?.settled; oldest = sent?.peek()) sent?.shift();
+    if (oldest === undefined) return undefined;
+    // Who moves, moves in order: the oldest comes last to where it goes.
+    return oldest.history !== undefined || oldest.node !== this.#dispatcher.ownerOf(slot) ? oldest : undefined;
   }
 
   #offer(call: Call): boolean {
@@ -150,7 +155,7 @@ class BatchFeed implements CallFeed {
     }
     if (call.settled) return true;
     if (this.#orderAtStake.has(call) && !loadsAhead) this.#awaited.set(call.slot, call);
-    this.#lastSent?.set(call.slot, call);
+    if (this.#unanswered !== undefined) this.#noteSent(this.#unanswered, call);
     return true;
   }
 
@@ -161,9 +166,16 @@ class BatchFeed implements CallFeed {
   }
 
   #notePause(): void {
-    if (this.#lastSent !== undefined) return;
-    this.#lastSent = new Map();
-    for (const call of this.#calls.slice(0, this.#next)) if (!call.settled) this.#lastSent.set(call.slot, call);
+    if (this.#unanswered !== undefined) return;
+    this.#unanswered = new Map();
+    for (const call of this.#calls.slice(0, this.#next)) if (!call.settled) this.#noteSent(this.#unanswered, call);
+  }
+
+  #noteSent(unanswered: Map<number, Ring<Call>>, call: Call): void {
+    if (call.kind.readFrom !== "primary") return;
+    const sent = unanswered.get(call.slot) ?? new Ring<Call>();
+    unanswered.set(call.slot, sent);
+    sent.push(call);
   }
 
   #findOrderAtStake(): void {

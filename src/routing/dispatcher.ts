@@ -187,9 +187,8 @@ export class Dispatcher implements CallOwner {
 
   /** The topology changed: calls that wait for a connection go, in order, to whoever owns their slot now. */
   reroute(): void {
-    for (const { pools } of this.#directory.nodes) {
-      for (const { lanes } of pools) for (const lane of lanes) if (!lane.ready) this.resend(lane.takeQueued());
-    }
+    const lanes = this.#directory.nodes.flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
+    for (const lane of lanes) if (!lane.ready || lane.inDoubt) this.resend(lane.takeQueued());
   }
 
   /** The topology is fresh: calls that wait for their next attempt make it now. */

@@ -186,19 +186,20 @@ export class LoadedScripts {
   async ensure(connection: Connection, wanted: readonly Loadable[], lane?: Lane): Promise<void> {
     if (wanted.length === 0) return;
     const asked = this.#clock;
-    const found = await this.#ask(connection, wanted);
+    const answers = await this.#ask(connection, wanted);
     const loads: Request[] = [];
     const done: Promise<void>[] = [];
     for (const script of wanted) {
       const state = this.#states[script.index];
-      if (found.has(script)) {
+      const isThere = answers.get(script);
+      if (isThere) {
         if (state?.kind !== "loading") {
           this.#states[script.index] = { kind: "held", lane, queued: this.#clock, effective: this.#clock };
         }
       } else if (lane && state?.kind === "loading") {
         done.push(state.done);
-      } else if (state?.kind === "held" && state.queued > asked) {
-        // Loaded since the question was asked.
+      } else if (state?.kind === "held" && (state.queued > asked || (lane && isThere === undefined))) {
+        // Loaded since the question was asked, or nobody knows better.
       } else if (this.#mayLoad(script)) {
         const load = this.#load(script, lane);
         loads.push(load.request);
@@ -212,8 +213,8 @@ export class LoadedScripts {
     await Promise.all(done);
   }
 
-  /** Which of `wanted` the node has, by its own word. A user who may not ask may still be allowed to load. */
-  async #ask(connection: Connection, wanted: readonly Loadable[]): Promise<Set<Loadable>> {
+  /** Which of `wanted` the node has, by its own word. A user who may not ask, and hears nothing, may still be allowed to load. */
+  async #ask(connection: Connection, wanted: readonly Loadable[]): Promise<Map<Loadable, boolean>> {
     const scripts = wanted.filter(({ kind }) => kind === "script");
     const libraries = wanted.filter(({ kind }) => kind === "library");
     const questions: string[][] = libraries.map(({ name }) => ["FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE"]);
@@ -221,19 +222,22 @@ export class LoadedScripts {
     const answers = await Promise.all(
       connection.exchange(...questions).map((answer) =>
         answer.catch((error: unknown) => {
-          if (error instanceof ReplyError) return [];
+          if (error instanceof ReplyError) return undefined;
           throw error;
         }),
       ),
     );
-    const exists = scripts.length > 0 ? answers.shift() : [];
-    const found = new Set(scripts.filter((_, index) => Array.isArray(exists) && exists[index] === 1));
-    libraries.forEach((library, index) => {
-      const code = libraryCode(answers[index] as Reply);
+    const known = new Map<Loadable, boolean>();
+    const exists = scripts.length > 0 ? answers.shift() : undefined;
+    if (Array.isArray(exists)) for (const [index, script] of scripts.entries()) known.set(script, exists[index] === 1);
+    for (const [index, library] of libraries.entries()) {
+      const answer = answers[index];
+      if (answer === undefined) continue;
+      const code = libraryCode(answer);
       if (code === library.source) this.#delivered.add(library);
-      if (code === library.source || (code !== undefined && this.#delivered.has(library))) found.add(library);
-    });
-    return found;
+      known.set(library, code === library.source || (code !== undefined && this.#delivered.has(library)));
+    }
+    return known;
   }
 
   #mayLoad({ kind }: Loadable): boolean {
