@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { context, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import {
+  AggregationTemporality,
+  type HistogramMetricData,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+} from "@opentelemetry/sdk-trace-base";
+import { type Cluster, connect, defineScript, slotOf } from "../../src/index.ts";
+import { instrument } from "../../src/opentelemetry/index.ts";
+import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import { incrScript, setScript } from "../support/scripts.ts";
+
+describe("OpenTelemetry", () => {
+  const spans = new InMemorySpanExporter();
+  const tracerProvider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] });
+  const measurements = new InMemoryMetricExporter(AggregationTemporality.DELTA);
+  const reader = new PeriodicExportingMetricReader({ exporter: measurements, exportIntervalMillis: 3_600_000 });
+  const meterProvider = new MeterProvider({ readers: [reader] });
+  const tracer = tracerProvider.getTracer("test");
+  let cluster: LocalCluster;
+  let client: Cluster;
+  let uninstall: () => void;
+  before(async () => {
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+    cluster = await startCluster({ primaries: 3 });
+    client = await connect({ ...cluster.connectOptions, scripts: [incrScript, setScript] });
+  });
+  after(async () => {
+    client?.destroy();
+    await cluster?.stop();
+    await meterProvider.shutdown();
+    context.disable();
+  });
+  beforeEach(() => {
+    uninstall = instrument({ tracerProvider, meterProvider });
+  });
+  afterEach(async () => {
+    uninstall();
+    await meterProvider.forceFlush();
+    spans.reset();
+    measurements.reset();
+  });
+
+  /** The spans that ended since the last test, and nothing else. */
+  function finished<const N extends number>(count: N): ReadableSpan[] {
+    const all = spans.getFinishedSpans();
+    assert.deepEqual(all.length, count, all.map(({ name }) => name).join(", "));
+    return all;
+  }
+
+  async function measured(): Promise<HistogramMetricData> {
+    await meterProvider.forceFlush();
+    const found = measurements
+      .getMetrics()
+      .flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => metrics));
+    assert.deepEqual(
+      found.map(({ descriptor }) => descriptor.name),
+      ["db.client.operation.duration"],
+    );
+    return found[0] as HistogramMetricData;
+  }
+
+  const peerOf = (key: string) => {
+    const owner = client.topology.primaryOf(slotOf(key));
+    return { "network.peer.address": owner?.host, "network.peer.port": owner?.port };
+  };
+  const server = () => ({
+    "db.system.name": "redis",
+    "db.namespace": "0",
+    "server.address": cluster.nodes.join(","),
+  });
+
+  it("gets a span of a script's call, by the semantic conventions, in the trace of the caller", async () => {
+    await tracer.startActiveSpan("request", async (request) => {
+      await client.run(incrScript, ["o:1"]);
+      // What comes behind is in the caller's span again.
+      assert.equal(trace.getActiveSpan(), request);
+      request.end();
+    });
+    const [span, request] = finished(2);
+    assert.equal(span?.name, "EVALSHA incr");
+    assert.equal(span?.kind, SpanKind.CLIENT);
+    assert.equal(span?.parentSpanContext?.spanId, request?.spanContext().spanId);
+    assert.equal(span?.status.code, SpanStatusCode.UNSET);
+    assert.deepEqual(span?.attributes, {
+      ...server(),
+      ...peerOf("o:1"),
+      "db.operation.name": "EVALSHA",
+      "db.stored_procedure.name": "incr",
+      "slotwire.slot": slotOf("o:1"),
+      "slotwire.attempts": 1,
+    });
+    assert.deepEqual(span?.events, []);
+  });
+
+  it("gets the duration in seconds, with the buckets that the conventions advise", async () => {
+    const before = performance.now();
+    await client.run(incrScript, ["o:1"]);
+    const atMost = (performance.now() - before) / 1000;
+    const { descriptor, dataPoints } = await measured();
+    assert.equal(descriptor.unit, "s");
+    const [point] = dataPoints;
+    assert.deepEqual(point?.attributes, {
+      ...server(),
+      ...peerOf("o:1"),
+      "db.operation.name": "EVALSHA",
+      "db.stored_procedure.name": "incr",
+    });
+    assert.deepEqual(point?.value.buckets.boundaries, [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]);
+    assert.equal(point?.value.count, 1);
+    assert.ok((point?.value.sum as number) > 0 && (point?.value.sum as number) <= atMost, `${point?.value.sum} s`);
+  });
+
+  it("gets each hop as an event: a missing script, a slot that moved", async () => {
+    await cluster.flushScripts();
+    await client.run(setScript, ["o:2"], ["v"]);
+    await client.preload(setScript);
+    const from = client.topology.primaryOf(slotOf("o:2"));
+    const to = cluster.nodes.find((address) => address !== from?.address) as string;
+    await cluster.moveSlots({ slots: [slotOf("o:2")], to });
+    await client.run(setScript, ["o:2"], ["v"]);
+    const [missing, moved] = finished(2);
+    const hops = [missing, moved].map((span) =>
+      span?.events.map(({ name, attributes }) => [
+        name,
+        attributes?.["slotwire.redirection.kind"],
+        attributes?.["slotwire.redirection.to"],
+      ]),
+    );
+    assert.deepEqual(hops, [
+      [["slotwire.redirection", "NOSCRIPT", undefined]],
+      [["slotwire.redirection", "MOVED", to]],
+    ]);
+    assert.equal(moved?.events[0]?.attributes?.["network.peer.port"], from?.port);
+    assert.equal(moved?.attributes["slotwire.attempts"], 2);
+    assert.equal(moved?.attributes["network.peer.port"], Number(to.split(":").at(-1)));
+  });
+
+  it("gets the first word of an error, and nothing that the server quotes", async () => {
+    const failing = defineScript({
+      name: "failing",
+      source: "return redis.error_reply('STOCK s3cret is gone')",
+      numberOfKeys: 1,
+    });
+    await client.run(failing, ["o:3"]).catch(() => {});
+    await client.command("INCR", "o:3", "s3cret").catch(() => {});
+    await client
+      .with({ timeout: 1 })
+      .run(defineScript({ name: "slow", source: "local i = 0 while i < 3e6 do i = i + 1 end", numberOfKeys: 1 }), [
+        "o:3",
+      ])
+      .catch(() => {});
+    const told = finished(3).map(({ status, attributes }) => [
+      status.code,
+      attributes["db.response.status_code"],
+      attributes["error.type"],
+    ]);
+    assert.deepEqual(told, [
+      [SpanStatusCode.ERROR, "STOCK", "STOCK"],
+      [SpanStatusCode.ERROR, "ERR", "ERR"],
+      [SpanStatusCode.ERROR, undefined, "DEADLINE"],
+    ]);
+    const { dataPoints } = await measured();
+    assert.deepEqual(
+      dataPoints.map(({ attributes }) => attributes["error.type"]),
+      ["STOCK", "ERR", "DEADLINE"],
+    );
+    const all = JSON.stringify([
+      spans.getFinishedSpans().map(({ name, status, attributes, events }) => [name, status, attributes, events]),
+      dataPoints,
+    ]);
+    assert.doesNotMatch(all, /s3cret/);
+  });
+
+  it("gets one span and one measurement of a batch, and of a transaction", async () => {
+    await client.batch([incrScript.call(["o:4"]), incrScript.call(["o:5"])]);
+    await client.batch().run(incrScript, ["o:4"]).command("GET", "o:5").command("INCR", "o:4", "no").exec();
+    await client.batch().command("GET", "o:5").exec();
+    await client.transaction("o:4").command("INCR", "o:4").command("INCR", "o:4").exec();
+    const told = finished(4).map(({ name, attributes }) => [
+      name,
+      attributes["db.operation.name"],
+      attributes["db.stored_procedure.name"],
+      attributes["db.operation.batch.size"],
+      attributes["slotwire.batch.failed"],
+    ]);
+    assert.deepEqual(told, [
+      ["PIPELINE EVALSHA incr", "PIPELINE EVALSHA", "incr", 2, undefined],
+      ["PIPELINE", "PIPELINE", undefined, 3, 1],
+      ["GET", "GET", undefined, undefined, undefined],
+      ["MULTI INCR", "MULTI INCR", undefined, 2, undefined],
+    ]);
+    const { dataPoints } = await measured();
+    assert.deepEqual(
+      dataPoints.map(({ value }) => value.count),
+      [1, 1, 1, 1],
+    );
+  });
+
+  it("gets nothing any more once it was undone", async () => {
+    uninstall();
+    await client.run(incrScript, ["o:1"]);
+    finished(0);
+  });
+});
