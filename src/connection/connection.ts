@@ -76,6 +76,8 @@ export class Connection implements ReplySink {
   #state: "opening" | "open" | "closed" = "opening";
   #wasOpen = false;
   #full = false;
+  /** Requests in flight that are nobody's calls. */
+  #own = 0;
   #cause: Error | undefined;
 
   private constructor({ address, endpoint, environment, telemetry }: ConnectionSettings) {
@@ -201,14 +203,29 @@ export class Connection implements ReplySink {
     return this.#transport.write(bytes);
   }
 
+  /** Writes requests of slotwire's own, which are nobody's calls, in one write. `done` says when all have ended. */
+  writeOwn(queue: { readonly size: number; shift(): Request | undefined }, done: Promise<unknown>): void {
+    const { size } = queue;
+    this.#own += size;
+    void done.then(() => {
+      this.#own -= size;
+    });
+    this.writeFrom(queue, true);
+  }
+
+  /** Calls in flight. */
+  get callsInFlight(): number {
+    return this.inFlight.size - this.#own;
+  }
+
   /** Sends commands in one write; a promise for each reply. */
   exchange(...commands: (readonly Argument[])[]): Promise<Reply>[] {
     const queue = new Ring<Request>();
     const requests = commands.map((args) => new ControlRequest(args));
     for (const request of requests) queue.push(request);
     if (this.#state === "closed") for (const request of requests) request.onLost(this.#cause as Error);
-    this.writeFrom(queue, true);
-    return requests.map((request) => request.reply);
+    this.writeOwn(queue, Promise.allSettled(requests.map(({ reply }) => reply)));
+    return requests.map(({ reply }) => reply);
   }
 
   /** Ends the socket at once. Every request in flight is lost, in order. */

@@ -79,9 +79,9 @@ export class Lane implements Backlog {
     return this.#state === "ready" && this.#silent ? "silent" : this.#state;
   }
 
-  /** Requests queued or in flight. */
+  /** Calls queued or in flight, and loads queued in front of them. */
   get pending(): number {
-    return this.#queue.size - this.#givenUp + (this.#connection === undefined ? 0 : this.#connection.inFlight.size);
+    return this.#queue.size - this.#givenUp + (this.#connection === undefined ? 0 : this.#connection.callsInFlight);
   }
 
   /** Bytes queued, or written and not yet taken by the operating system. */
@@ -118,6 +118,17 @@ export class Lane implements Backlog {
     this.#givenUp = 0;
     for (const request of requests) this.#leaves(request);
     return requests;
+  }
+
+  /** Takes of what is queued those that `isTaken` says, and leaves the others in their order. */
+  takeQueuedWhere(isTaken: (request: Request) => boolean): Request[] {
+    if (this.#queue.size === 0) return [];
+    const taken: Request[] = [];
+    for (const request of this.takeQueued()) {
+      if (isTaken(request)) taken.push(request);
+      else this.push(request);
+    }
+    return taken;
   }
 
   giveUp(request: Request): void {

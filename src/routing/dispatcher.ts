@@ -185,10 +185,24 @@ export class Dispatcher implements CallOwner {
     return isFirst;
   }
 
-  /** The topology changed: calls that wait for a connection go, in order, to whoever owns their slot now. */
+  /**
+   * The topology changed: calls that wait for a connection go, in order, to whoever owns their slot now; and so do those
+   * that a connection has not taken yet, or later calls of their slot would be written before them. Not those of a batch:
+   * ahead of them may be others that have to hear of the move first.
+   */
   reroute(): void {
     const lanes = this.#directory.nodes.flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
-    for (const lane of lanes) if (!lane.ready || lane.inDoubt) this.resend(lane.takeQueued());
+    for (const lane of lanes) {
+      const waitsForNobody = lane.ready && !lane.inDoubt;
+      this.resend(waitsForNobody ? lane.takeQueuedWhere((request) => this.#isForAnother(request)) : lane.takeQueued());
+    }
+  }
+
+  #isForAnother(request: Request): boolean {
+    if (!(request instanceof Call) || request.asking || request.extras?.feed !== undefined) return false;
+    const { kind, slot, node } = request;
+    if (kind.target !== undefined || kind.readFrom !== "primary" || slot < 0) return false;
+    return node !== this.#directory.ownerOf(slot);
   }
 
   /** The topology is fresh: calls that wait for their next attempt make it now. */

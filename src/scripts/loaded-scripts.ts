@@ -1,6 +1,7 @@
 import type { Connection } from "../connection/connection.ts";
 import type { Lane } from "../connection/lane.ts";
 import type { Backlog, Request } from "../connection/request.ts";
+import { Ring } from "../connection/ring.ts";
 import { ConnectionLostError, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Loadable } from "./loadable.ts";
@@ -187,8 +188,9 @@ export class LoadedScripts {
     if (wanted.length === 0) return;
     const asked = this.#clock;
     const answers = await this.#ask(connection, wanted);
-    const loads: Request[] = [];
-    const done: Promise<void>[] = [];
+    const loads = new Ring<Request>();
+    const loaded: Promise<void>[] = [];
+    const joined: Promise<void>[] = [];
     for (const script of wanted) {
       const state = this.#states[script.index];
       const isThere = answers.get(script);
@@ -197,20 +199,20 @@ export class LoadedScripts {
           this.#states[script.index] = { kind: "held", lane, queued: this.#clock, effective: this.#clock };
         }
       } else if (lane && state?.kind === "loading") {
-        done.push(state.done);
+        joined.push(state.done);
       } else if (state?.kind === "held" && (state.queued > asked || (lane && isThere === undefined))) {
         // Loaded since the question was asked, or nobody knows better.
       } else if (this.#mayLoad(script)) {
         const load = this.#load(script, lane);
         loads.push(load.request);
-        done.push(load.done);
+        loaded.push(load.done);
       } else {
         this.#states[script.index] = undefined;
       }
     }
-    connection.writeFrom({ shift: () => loads.shift() }, true);
+    connection.writeOwn(loads, Promise.all(loaded));
     if (connection.closed) throw new ConnectionLostError(connection.address, "unknown");
-    await Promise.all(done);
+    await Promise.all([...loaded, ...joined]);
   }
 
   /** Which of `wanted` the node has, by its own word. A user who may not ask, and hears nothing, may still be allowed to load. */

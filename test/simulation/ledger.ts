@@ -117,7 +117,7 @@ export class Ledger {
     if (word === "MOVED") this.redirectedSlots.add(Number(slot));
     for (const call of calls) {
       const entry = this.of(call);
-      if (entry.refused++ === 0) entry.firstRefusal = `${word} of ${server}`;
+      if (entry.refused++ === 0) entry.firstRefusal = `${text} of ${server}`;
       if (entry.refused === 1) entry.refusedAs = this.#refusals++;
       // A script that was lost between its load and the call behind it was loaded ahead as promised.
       const isForeseen = word === "NOSCRIPT" ? !entry.loadedAhead : ["MOVED", "ASK"].includes(word);

@@ -203,7 +203,7 @@ export class SimCluster {
       node.importing.clear();
     }
     replica.source = undefined;
-    this.moves.set(-1, 1);
+    this.moves.set(-1, (this.moves.get(-1) ?? 0) + 1);
     const change: Change = (view) => {
       view.primaries[replica.shard] = replica.index;
       view.isDown = view.primaries.some((primary) => view.failed.has(primary));

@@ -53,7 +53,8 @@ export class Commands {
     const command = this.#table.get(name);
     const refusal = command === undefined ? unknown(args) : this.#refusalOf(session, name, command, args);
     const { asking: wasAsking, wasAsked } = session;
-    if (session.queued === undefined) session.wasAsked = name === "asking";
+    // MULTI passes it on to the commands behind it.
+    if (session.queued === undefined) session.wasAsked = name === "asking" || (wasAsked && name === "multi");
     if (session.queued === undefined && name !== "asking") session.asking = false;
     if (refusal !== undefined || command === undefined) {
       const { text } = refusal as ErrorReply;
