@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from "node:async_hooks";
+import { AsyncResource } from "node:async_hooks";
 import { ASKING } from "../connection/request.ts";
 import {
   areCallsHeard,
@@ -17,11 +17,14 @@ import {
 import { commandNameOf } from "../protocol/command-name.ts";
 import type { Call, CallKind, CallObserver } from "./call.ts";
 
+/** Nobody has to wait for the garbage collector to say that a call is over. */
+const MANUAL = { requireManualDestroy: true };
+
 /** Tells the diagnostics channels of one call: its beginning, each attempt, each refusal that is not its end, its end. */
 export class CallTrace implements CallObserver {
   readonly context: CommandContext;
-  /** Calls a function where stores are as they were when the call began. */
-  readonly #inContext: <R>(what: () => R) => R;
+  /** Where stores are as they were bound when the call began. */
+  readonly #beginning: AsyncResource | undefined;
   #loadBytes = 0;
 
   constructor(call: Call, client: ClientInfo, batch: BatchContext | undefined) {
@@ -35,9 +38,8 @@ export class CallTrace implements CallObserver {
       address: undefined,
     };
     this.context = context;
-    this.#inContext = isHeard(commandChannel)
-      ? commandChannel.start.runStores(context, () => AsyncLocalStorage.snapshot())
-      : (what) => what();
+    if (!isHeard(commandChannel)) return;
+    this.#beginning = commandChannel.start.runStores(context, () => new AsyncResource("slotwire.call", MANUAL));
     commandChannel.end.publish(context);
   }
 
@@ -81,16 +83,17 @@ export class CallTrace implements CallObserver {
   }
 
   onEnd(error: Error | undefined): void {
-    const { context } = this;
-    this.#inContext(() => {
-      if (error !== undefined) {
-        context.error = presentable(error);
-        commandChannel.error.publish(context);
-      }
-      commandChannel.asyncStart.publish(context);
-      commandChannel.asyncEnd.publish(context);
-    });
+    if (this.#beginning === undefined) return;
+    if (error !== undefined) this.context.error = presentable(error);
+    this.#beginning.runInAsyncScope(publishEnd, undefined, this.context);
+    this.#beginning.emitDestroy();
   }
+}
+
+function publishEnd(context: CommandContext): void {
+  if (context.error !== undefined) commandChannel.error.publish(context);
+  commandChannel.asyncStart.publish(context);
+  commandChannel.asyncEnd.publish(context);
 }
 
 /** The script of a call, as messages name it. */
