@@ -37,8 +37,10 @@ describe("metrics", () => {
     const client = await connected();
     const metrics = client.metrics();
     assert.deepEqual(JSON.parse(JSON.stringify(metrics)), metrics);
-    const { bytesWritten, bytesRead, scriptLoads, ...counters } = metrics.counters;
+    const { bytesWritten, bytesRead, scriptLoads, connectionsOpened, ...counters } = metrics.counters;
     assert.ok(bytesWritten > 0 && bytesRead > 0);
+    // One of each node, and one of a seed, or of more where it is slow.
+    assert.ok(connectionsOpened >= 4);
     assert.ok(scriptLoads <= 3);
     assert.deepEqual(counters, {
       calls: 0,
@@ -48,8 +50,6 @@ describe("metrics", () => {
       retries: {},
       scriptMisses: 0,
       scriptLoadFailures: 0,
-      // One of a seed, and one of each node.
-      connectionsOpened: 4,
       connectionFailures: 0,
       reconnections: 0,
       topologyRefreshes: 0,
