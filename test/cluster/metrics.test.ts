@@ -74,7 +74,8 @@ describe("metrics", () => {
   it("count calls, replies, and errors by their code", async () => {
     const client = await connected();
     const calls = [client.run(incrScript, ["m:1"]), client.command("GET", "m:1"), client.command("INCR", "m:1", "no")];
-    const { pending, nodes } = client.metrics();
+    const before = client.metrics();
+    const { pending, nodes } = before;
     assert.equal(pending, 3);
     assert.deepEqual(
       nodes.filter((node) => node.pending > 0).map((node) => [node.address, node.pending]),
@@ -88,6 +89,7 @@ describe("metrics", () => {
     const { counters } = client.metrics();
     assert.deepEqual([counters.calls, counters.replies, counters.errors], [7, 4, { REPLY: 2, DEADLINE: 1 }]);
     assert.equal(client.metrics().pending, 0);
+    assert.deepEqual(before.counters.errors, {}, "a copy does not change");
   });
 
   it("count what goes other than straight: scripts that are missing, slots that moved, topologies", async () => {

@@ -74,6 +74,8 @@ describe("diagnostics channels", () => {
       ["redirection", 3, node(1), "MOVED", node(0)],
       ["attempt", 4, node(0), false, false, 0],
     ]);
+    const [plain, asking] = ear.all("attempt").map(({ bytes }) => bytes as number);
+    assert.equal((asking as number) - (plain as number), "*1\r\n$6\r\nASKING\r\n".length);
     assert.deepEqual(
       ear.all("command:asyncEnd").map(({ attempts, address }) => [attempts, address]),
       [[4, node(0)]],
