@@ -141,6 +141,19 @@ describe("the packed package, installed into an empty project", () => {
     assert.match(verdict, /slotwire\/testing/);
   });
 
+  it("brings OpenTelemetry for who has its API, and asks nobody else for it", async () => {
+    const code = 'import { instrument } from "slotwire/opentelemetry"; instrument()(); console.log("instrumented");';
+    await assert.rejects(output("instrumented.mjs", code), /Cannot find package '@opentelemetry\/api'/);
+    const api = join(project, "node_modules", "@opentelemetry");
+    mkdirSync(api);
+    try {
+      symlinkSync(join(root, "node_modules", "@opentelemetry", "api"), join(api, "api"));
+      assert.equal(await output("instrumented.mjs", code), "instrumented");
+    } finally {
+      rmSync(api, { recursive: true });
+    }
+  });
+
   it("weighs what the README says", () => {
     const { packages, bytes }: Installed = installedIn(join(project, "node_modules"));
     const sentence = `Installed, slotwire is ${packages.length} packages and ${Math.ceil(bytes / 10_000) * 10} kB`;

@@ -1,0 +1,29 @@
+import { channel, tracingChannel } from "node:diagnostics_channel";
+import { pathToFileURL } from "node:url";
+
+/** Who listens while calls are made. */
+export type Listening = "nobody" | "attempts" | "commands" | "durations" | "opentelemetry";
+
+const ignore = () => {};
+
+/** Subscribes as `listening` says, to the client built in `dist`. */
+export async function listen(listening: Listening, dist: string): Promise<void> {
+  if (listening === "attempts") channel("slotwire:attempt").subscribe(ignore);
+  if (listening === "commands") {
+    const command = tracingChannel("slotwire:command");
+    for (const each of [command.start, command.end, command.asyncStart, command.asyncEnd, command.error]) {
+      each.subscribe(ignore);
+    }
+  }
+  if (listening !== "opentelemetry") return;
+  const { BasicTracerProvider, AlwaysOnSampler } = await import("@opentelemetry/sdk-trace-base");
+  const { MeterProvider } = await import("@opentelemetry/sdk-metrics");
+  const { instrument } = (await import(
+    pathToFileURL(`${dist}/opentelemetry/index.js`).href
+  )) as typeof import("../../src/opentelemetry/index.ts");
+  // Spans are made and measured, and go nowhere.
+  instrument({
+    tracerProvider: new BasicTracerProvider({ sampler: new AlwaysOnSampler() }),
+    meterProvider: new MeterProvider(),
+  });
+}
