@@ -1,0 +1,27 @@
+import { readdirSync } from "node:fs";
+import { run } from "node:test";
+import { spec, tap } from "node:test/reporters";
+import { fileURLToPath } from "node:url";
+
+/*
+ * npm test: the tests of the folders that are named, two files at a time, each in a process of its own. Much of the time
+ * they wait for servers.
+ */
+const CONCURRENCY = 2;
+const TIMEOUT_MS = 120_000;
+
+const folders = process.argv.slice(2);
+const files = folders.flatMap((folder) => {
+  const path = fileURLToPath(new URL(`${folder}/`, import.meta.url));
+  const found = readdirSync(path).filter((name) => name.endsWith(".test.ts"));
+  if (found.length === 0) throw new Error(`There are no tests in ${folder}.`);
+  return found.sort().map((name) => path + name);
+});
+if (files.length === 0) throw new Error("Which folders? For example: unit scripted cluster");
+
+const results = run({ files, concurrency: CONCURRENCY, timeout: TIMEOUT_MS });
+results.on("test:fail", () => {
+  process.exitCode = 1;
+});
+if (process.stdout.isTTY) results.compose(new spec()).pipe(process.stdout);
+else results.compose(tap).pipe(process.stdout);
