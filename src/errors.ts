@@ -35,6 +35,17 @@ export abstract class SlotwireError extends Error {
   }
 }
 
+/** The same error of a call that ran in parts, or on many nodes: `outcome` is that of the whole. */
+export function withOutcome<E extends SlotwireError>(error: E, outcome: Outcome): E {
+  if (error.outcome === outcome) return error;
+  const where = outcome === "executed" ? "elsewhere it ran" : "elsewhere it may have run";
+  return Object.create(Object.getPrototypeOf(error), {
+    ...Object.getOwnPropertyDescriptors(error),
+    message: { value: `${error.message} (a part of the whole; ${where})`, writable: true, configurable: true },
+    outcome: { value: outcome, enumerable: true, writable: true, configurable: true },
+  });
+}
+
 /** The script that failed and, when the server named a line, where. */
 export interface ScriptPlace {
   /** The script's name. */
