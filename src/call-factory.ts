@@ -3,6 +3,7 @@ import { InvalidArgumentError } from "./errors.ts";
 import { binaryOf, bulk, bulkHead, encodeCommand, kindOf, withNextBulk } from "./protocol/encode.ts";
 import { slotOf, slotOfKeys } from "./protocol/hash-slot.ts";
 import type { Argument } from "./protocol/reply.ts";
+import { BlockingFrame, deadlineOf } from "./routing/blocking.ts";
 import { Call, type CallKind, type ReadFrom } from "./routing/call.ts";
 import type { ClusterNode } from "./routing/cluster-node.ts";
 import { type CommandTraits, traitsOf } from "./routing/command.ts";
@@ -14,6 +15,8 @@ import type { RegisteredScript } from "./scripts/script-registry.ts";
 export interface ViewSettings {
   /** A call's whole life in milliseconds, 0 for none. */
   readonly timeoutMs: number;
+  /** `timeoutMs` was asked for by `with`: it is also for calls that block. */
+  readonly hasOwnTimeout?: boolean;
   readonly signal: AbortSignal | undefined;
   /** Undefined: what the script says. */
   readonly replies: "string" | "buffer" | undefined;
@@ -72,6 +75,11 @@ export class CallFactory {
     const traits = traitsOf(name, args);
     const slot = traits.keys.length === 0 ? -1 : slotOfKeys(traits.keys);
     const kind = this.#commandKind(traits, undefined);
+    if (traits.blocking !== undefined) {
+      const limitMs = this.#view.hasOwnTimeout ? timeoutMs : deadlineOf(traits.blocking, timeoutMs);
+      const blocking = new BlockingFrame(name, args, traits.blocking);
+      return new Call({ ...kind, blocking, readFrom: "primary" }, frame, slot, limitMs, resolve, reject);
+    }
     const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.wantedScript(String(args[0])) : undefined;
     if (registered === undefined) return new Call(kind, frame, slot, timeoutMs, resolve, reject);
     // Encoded as `run` encodes it, so that it can be replayed in the same ways.
@@ -112,6 +120,7 @@ export class CallFactory {
       script: undefined,
       registered: undefined,
       parse: undefined,
+      blocking: undefined,
       transaction: undefined,
     };
   }
@@ -128,6 +137,7 @@ export class CallFactory {
       script,
       registered: this.#client.registered(script, slot),
       parse: script.parse,
+      blocking: undefined,
       transaction: undefined,
     };
     this.#kinds.set(script, kind);

@@ -289,6 +289,7 @@ export class Client {
     const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
     const lanes = this.#directory.nodes.flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
     for (const lane of lanes) if (lane.cause instanceof AuthError) lane.connectNow();
+    for (const { pool } of this.#directory.nodes) pool.own.renew();
     const connections = lanes.flatMap(({ connection }) => connection ?? []);
     const causes = new Map<string, unknown>();
     await Promise.all(
@@ -317,6 +318,7 @@ export class Client {
 
   close(timeoutMs: number | undefined): Promise<void> {
     if (this.#state === "open") this.#state = "closing";
+    if (timeoutMs === undefined) this.dispatcher.endEndless();
     this.#idle ??= this.#settled();
     return this.#finish(this.#idle, timeoutMs);
   }

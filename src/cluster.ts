@@ -196,6 +196,7 @@ export class Cluster {
     checkSignal(signal);
     const view: ViewSettings = {
       timeoutMs: wholeNumber("timeout", timeout, { fallback: this.#view.timeoutMs, ...TIMEOUT_BOUNDS }),
+      hasOwnTimeout: timeout !== undefined || this.#view.hasOwnTimeout === true,
       signal: signal ?? this.#view.signal,
       replies: replies ?? this.#view.replies,
       readFrom: readFrom("with", options.readFrom) ?? this.#view.readFrom,

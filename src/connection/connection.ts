@@ -198,6 +198,17 @@ export class Connection implements ReplySink {
     if (out !== "") this.#full = !this.#write(out);
   }
 
+  /** Writes one request, also when the socket is full. */
+  carry(request: Request): void {
+    let next: Request | undefined = request;
+    const once = () => {
+      const present = next;
+      next = undefined;
+      return present;
+    };
+    this.writeFrom({ shift: once }, true);
+  }
+
   #write(bytes: string): boolean {
     this.#counters.bytesWritten += bytes.length;
     return this.#transport.write(bytes);

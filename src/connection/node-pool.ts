@@ -1,6 +1,7 @@
 import { QueueFullError } from "../errors.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { Lane } from "./lane.ts";
+import { OwnConnections } from "./own-connections.ts";
 
 /** How much may wait for one node. */
 export interface PoolLimits {
@@ -22,6 +23,8 @@ export class NodePool {
   readonly lanes: readonly Lane[];
   /** Resolves when every lane got its first connection, or failed to for the first time. */
   readonly firstTry: Promise<void>;
+  /** For requests that would keep others waiting. The bounds on lanes do not count them. */
+  readonly own: OwnConnections;
   /** For connections of this node outside the pool. */
   readonly settings: ConnectionSettings;
   readonly #limits: PoolLimits;
@@ -33,6 +36,7 @@ export class NodePool {
     this.address = settings.address;
     this.settings = settings;
     this.#limits = limits;
+    this.own = new OwnConnections(settings, limits.maxPendingBytes);
     const tries: Promise<void>[] = [];
     let up = 0;
     this.lanes = Array.from({ length: limits.connections }, () => {
@@ -114,14 +118,16 @@ export class NodePool {
 
   replaceConnections(): void {
     for (const lane of this.lanes) lane.replaceConnection();
+    this.own.renew();
   }
 
   async drain(): Promise<void> {
-    await Promise.all(this.lanes.map((lane) => lane.drain()));
+    await Promise.all([this.own.drain(), ...this.lanes.map((lane) => lane.drain())]);
   }
 
   close(cause: Error): void {
     for (const lane of this.lanes) lane.close(cause);
+    this.own.close(cause);
   }
 
   /** Calls queued, in flight, or held. */

@@ -15,6 +15,8 @@ export type RefusalKind =
   | "masterdown"
   | "busy"
   | "readonly"
+  /** It waited, and its node became a replica meanwhile. */
+  | "unblocked"
   | "noperm"
   /** FCALL of what the server does not have. */
   | "no-function"
@@ -45,6 +47,8 @@ const WORDINGS: ReadonlyMap<string, RefusalKind> = new Map<string, RefusalKind>(
   ],
   [READ_ONLY_REPLICA, "readonly"],
   ["READONLY Can not run script with write flag on readonly replica", "readonly"],
+  ["UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", "unblocked"],
+  ["UNBLOCKED client unblocked via CLIENT UNBLOCK", "declined"],
   ...PRODUCTS.flatMap((product): [string, RefusalKind][] => [
     [`LOADING ${product} is loading the dataset in memory`, "loading"],
     [`BUSY ${product} is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.`, "busy"],

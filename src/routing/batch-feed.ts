@@ -172,7 +172,7 @@ class BatchFeed implements CallFeed {
   }
 
   #noteSent(unanswered: Map<number, Ring<Call>>, call: Call): void {
-    if (call.kind.readFrom !== "primary") return;
+    if (call.kind.readFrom !== "primary" || call.kind.blocking !== undefined) return;
     const sent = unanswered.get(call.slot) ?? new Ring<Call>();
     unanswered.set(call.slot, sent);
     sent.push(call);

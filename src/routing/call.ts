@@ -8,6 +8,7 @@ import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
+import type { BlockingFrame } from "./blocking.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { DeadlineList, Expiring } from "./deadlines.ts";
 
@@ -31,6 +32,8 @@ export interface CallKind {
   readonly registered: RegisteredScript | RegisteredLibrary | undefined;
   /** Turns the reply into the result. */
   readonly parse: ((reply: Reply) => unknown) | undefined;
+  /** Present when the server may keep its connection waiting: it gets one of its own. */
+  readonly blocking: BlockingFrame | undefined;
   /** Present when the frame is a whole transaction. */
   readonly transaction: FramedTransaction | undefined;
 }

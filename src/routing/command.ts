@@ -2,6 +2,7 @@ import { exists, getKeyIndexes, hasFlag } from "@ioredis/commands";
 import { InvalidArgumentError } from "../errors.ts";
 import { bufferOf, kindOf } from "../protocol/encode.ts";
 import type { Argument } from "../protocol/reply.ts";
+import { type BlockingTime, blockingTimeOf } from "./blocking.ts";
 
 /** Commands that change what a connection is, or answer never, late or more than once: on a shared one they would harm others. */
 const REFUSED: ReadonlyMap<string, string> = new Map([
@@ -12,14 +13,14 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
     name,
     "a transaction needs a connection of its own",
   ]),
+  ...["wait", "waitaof"].map((name): [string, string] => [
+    name,
+    "it waits for the writes of its own connection, and would delay others there",
+  ]),
   ...["auth", "hello", "reset", "quit", "select", "asking", "readonly", "readwrite", "sync", "psync"].map(
     (name): [string, string] => [name, "it changes the state of a connection that others share"],
   ),
 ]);
-
-const BLOCKING = new Set(
-  "blpop brpop blmove blmpop brpoplpush bzpopmin bzpopmax bzmpop xread xreadgroup wait waitaof".split(" "),
-);
 
 const RUNS_CODE = new Set(["eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro"]);
 
@@ -30,6 +31,8 @@ export interface CommandTraits {
   readonly readOnly: boolean;
   /** Runs Lua or a function. */
   readonly runsCode: boolean;
+  /** The server may keep its connection waiting. */
+  readonly blocking: BlockingTime | undefined;
 }
 
 /**
@@ -47,7 +50,7 @@ export function traitsOf(name: string, args: readonly Argument[]): CommandTraits
   const reason = REFUSED.get(lower) ?? connectionReason(lower, args);
   if (reason !== undefined)
     throw new InvalidArgumentError(`${name.toUpperCase()} cannot be sent by command(): ${reason}.`);
-  if (!exists(lower)) return { keys: args.slice(0, 1), readOnly: false, runsCode: false };
+  if (!exists(lower)) return { keys: args.slice(0, 1), readOnly: false, runsCode: false, blocking: undefined };
   const texts = args.map(textOf);
   checkKeyCount(name, lower, texts);
   const keys = getKeyIndexes(lower, texts).map((index) => args[index]);
@@ -55,6 +58,7 @@ export function traitsOf(name: string, args: readonly Argument[]): CommandTraits
     keys: keys.filter((key) => key !== undefined),
     readOnly: hasFlag(lower, "readonly"),
     runsCode: RUNS_CODE.has(lower),
+    blocking: blockingTimeOf(lower, texts),
   };
 }
 
@@ -62,9 +66,7 @@ function connectionReason(name: string, args: readonly Argument[]): string | und
   if (name === "client" && /^(reply|tracking|caching|no-evict|no-touch)$/i.test(textOf(args[0]))) {
     return "it changes the state of a connection that others share";
   }
-  if (!BLOCKING.has(name)) return undefined;
-  const blocks = name.startsWith("xread") ? readOptions(args).includes("BLOCK") : true;
-  return blocks ? "it would block a connection that others share" : undefined;
+  return undefined;
 }
 
 /** Where a command says how many keys follow. The table believes any number, and builds a list of that length. */
@@ -86,13 +88,6 @@ function checkKeyCount(name: string, lower: string, texts: readonly string[]): v
   throw new InvalidArgumentError(
     `${name.toUpperCase()}: argument ${at + 1} is to be the number of keys, a whole number from 0 to ${most} here.`,
   );
-}
-
-/** What stands before STREAMS: behind it a stream may have any name. */
-function readOptions(args: readonly Argument[]): string[] {
-  const options = args.map((arg) => textOf(arg).toUpperCase());
-  const streams = options.indexOf("STREAMS");
-  return streams === -1 ? options : options.slice(0, streams);
 }
 
 function textOf(arg: Argument | undefined): string {

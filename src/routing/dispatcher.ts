@@ -22,6 +22,7 @@ import type { Remedy } from "../scripts/loaded-scripts.ts";
 import { replyErrorOf } from "../scripts/script-error.ts";
 import { countIn, type Telemetry } from "../telemetry.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
+import type { BlockingFrame } from "./blocking.ts";
 import { Call, type CallOwner, type Extras, type History } from "./call.ts";
 import { CallTrace } from "./call-trace.ts";
 import type { ClusterNode } from "./cluster-node.ts";
@@ -32,6 +33,8 @@ import { WaitingRoom } from "./waiting-room.ts";
 
 /** How long a call without a deadline may be refused, or wait for a node, before it is given up. */
 const PATIENCE_MS = 30_000;
+/** A node has this long to tell a blocked call that its slot is another's. Servers look every second or so. */
+const LEFT_BEHIND_MS = 5000;
 /** How often a slot without an owner is looked up again. */
 const MAX_OWNER_LOOKUPS = 3;
 
@@ -58,6 +61,8 @@ export class Dispatcher implements CallOwner {
   readonly #room: WaitingRoom;
   /** Calls that are in no lane: they wait for a refresh, a load or their turn. They count for the node they came from. */
   readonly #parked = new Map<Call, NodePool | undefined>();
+  /** Calls that block, and have no deadline. */
+  readonly #endless = new Set<Call>();
   #live = 0;
   #closed = false;
   readonly #whenIdle: (() => void)[] = [];
@@ -92,7 +97,7 @@ export class Dispatcher implements CallOwner {
       return;
     }
     const pool = poolFor(call, node);
-    const full = pool.refusalOf(call.frame.length);
+    const full = (call.kind.blocking === undefined ? pool : pool.own).refusalOf(call.frame.length);
     if (full !== undefined) call.reject(full);
     else this.#place(call, node, pool);
   }
@@ -103,6 +108,7 @@ export class Dispatcher implements CallOwner {
     this.#live++;
     counters.calls++;
     if (call.timeoutMs > 0) this.#deadlines.add(call, call.timeoutMs);
+    else if (call.kind.blocking !== undefined) this.#endless.add(call);
     if (durations !== undefined) call.withExtras.startedAt = this.#clock.now();
     if (areCallsHeard()) call.withExtras.observer = new CallTrace(call, client, batch);
   }
@@ -120,6 +126,13 @@ export class Dispatcher implements CallOwner {
       return true;
     }
     const pool = poolFor(call, node);
+    if (call.kind.blocking !== undefined) {
+      // What it waits for may never come: nobody is to wait behind it.
+      const full = pool.own.refusalOf(call.frame.length);
+      if (full !== undefined) call.reject(full);
+      else this.#place(call, node, pool);
+      return true;
+    }
     if (!pool.hasRoomFor(call.frame.length)) return false;
     this.#place(call, node, pool);
     return true;
@@ -155,8 +168,12 @@ export class Dispatcher implements CallOwner {
 
   /** Queues an attempt. */
   #place(call: Call, node: ClusterNode, pool: NodePool = poolFor(call, node)): void {
+    const { registered, blocking } = call.kind;
+    if (blocking !== undefined) {
+      this.#placeAlone(call, node, pool, blocking);
+      return;
+    }
     const lane = pool.laneOf(call.slot);
-    const { registered } = call.kind;
     if (registered !== undefined) {
       // A lane without a connection is given every script before it writes again.
       if (lane.ready) {
@@ -178,6 +195,17 @@ export class Dispatcher implements CallOwner {
     lane.push(call);
   }
 
+  /** Gives an attempt of a call that blocks a connection of its own. */
+  #placeAlone(call: Call, node: ClusterNode, pool: NodePool, blocking: BlockingFrame): void {
+    call.frame = blocking.frameAt(this.#clock.now());
+    call.node = node;
+    call.pool = pool;
+    call.written = false;
+    if (call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
+    call.extras?.observer?.onAttempt(call, node.address);
+    pool.own.push(call);
+  }
+
   /** A call that is put off and sent to the same node again does not bring its script every time. */
   #isFirstLoadAhead(extras: Extras, node: ClusterNode): boolean {
     const isFirst = extras.loadedOn !== node;
@@ -196,11 +224,28 @@ export class Dispatcher implements CallOwner {
       const waitsForNobody = lane.ready && !lane.inDoubt;
       this.resend(waitsForNobody ? lane.takeQueuedWhere((request) => this.#isForAnother(request)) : lane.takeQueued());
     }
+    for (const { pool } of this.#directory.nodes) {
+      this.resend(pool.own.takeWaitingWhere((request) => this.#isForAnother(request)));
+      this.#leaveBehind(pool);
+    }
+  }
+
+  /** A node that is well tells the calls it blocks that their slot has moved. One that does not is not waited for. */
+  #leaveBehind({ own, address }: NodePool): void {
+    const left = own.carried.filter((request) => this.#isForAnother(request));
+    if (left.length === 0) return;
+    const lose = () => {
+      const cause = new ConnectionLostError(address, "unknown", new Error("it does not own the slot any more"));
+      const still = left.filter((request) => this.#isForAnother(request));
+      own.lose(still, cause);
+    };
+    this.#clock.setTimer(lose, LEFT_BEHIND_MS, true);
   }
 
   #isForAnother(request: Request): boolean {
-    if (!(request instanceof Call) || request.asking || request.extras?.feed !== undefined) return false;
+    if (!(request instanceof Call) || request.asking) return false;
     const { kind, slot, node } = request;
+    if (request.extras?.feed !== undefined && kind.blocking === undefined) return false;
     if (kind.target !== undefined || kind.readFrom !== "primary" || slot < 0) return false;
     return node !== this.#directory.ownerOf(slot);
   }
@@ -222,6 +267,11 @@ export class Dispatcher implements CallOwner {
   /** Resolves when no call is unsettled. */
   async idle(): Promise<void> {
     if (this.#live > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  /** Ends calls that wait for what may never come. */
+  endEndless(): void {
+    for (const call of [...this.#endless]) call.reject(new ClosedError(call.outcomeSoFar));
   }
 
   /** From now on a call that comes back is rejected; calls that are in no lane are rejected here. */
@@ -249,6 +299,7 @@ export class Dispatcher implements CallOwner {
       this.#unpark(call);
       call.history.evalEnded?.(replied ? "held" : "lost");
     }
+    if (call.kind.blocking !== undefined) this.#endless.delete(call);
     call.extras?.feed?.onCallSettled(call);
     if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }

@@ -127,6 +127,9 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
       // It can come from the middle of a script, and then the first half has run.
       if (situation.runsCode) return reply("executed", "topology-stale");
       return AT_OWNER_LATER;
+    case "unblocked":
+      // A script cannot wait: it made this up.
+      return situation.runsCode ? reply("executed") : AT_OWNER_LATER;
     case "noperm":
       return reply("not-executed");
     case "no-read-only-variant":

@@ -57,6 +57,8 @@ export class TransactionFrame implements FramedTransaction {
       script: undefined,
       registered: undefined,
       parse: (reply) => this.resultOf(reply),
+      // Inside MULTI nothing blocks.
+      blocking: undefined,
       transaction: this,
     };
   }

@@ -70,7 +70,7 @@ export class WatchSession {
         reject,
       );
       if (this.#connection.closed) request.onLost(new ConnectionLostError(this.#node.address, "not-executed"));
-      else this.#connection.writeFrom(onlyOnce(request), true);
+      else this.#connection.carry(request);
     });
   }
 
@@ -99,17 +99,6 @@ export class WatchSession {
     const ran = step.kind === "reject" && step.outcome === "executed" && transaction === undefined;
     return new ReplyError(text, ran ? "executed" : "not-executed");
   }
-}
-
-function onlyOnce(request: Request): { shift(): Request | undefined } {
-  let next: Request | undefined = request;
-  return {
-    shift() {
-      const present = next;
-      next = undefined;
-      return present;
-    },
-  };
 }
 
 class SessionRequest implements Request {

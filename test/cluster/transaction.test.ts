@@ -47,7 +47,7 @@ describe("a transaction", () => {
     const transaction = client.transaction("{t}");
     assert.throws(() => transaction.run(incrScript, ["elsewhere"]), { code: "CROSSSLOT" });
     assert.throws(() => transaction.command("GET", "elsewhere"), { code: "CROSSSLOT" });
-    assert.throws(() => transaction.command("BLPOP", "{t}", 0), { code: "INVALID_ARGUMENT" });
+    assert.throws(() => transaction.command("SUBSCRIBE", "{t}"), { code: "INVALID_ARGUMENT" });
     assert.throws(() => client.transaction({} as never), { code: "INVALID_ARGUMENT" });
     transaction.command("SET", "{t}:once", 1);
     assert.deepEqual(await transaction.exec(), ["OK"]);

@@ -10,6 +10,7 @@ const KIND: CallKind = {
   script: undefined,
   registered: undefined,
   parse: undefined,
+  blocking: undefined,
   transaction: undefined,
 };
 

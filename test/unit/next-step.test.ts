@@ -320,6 +320,18 @@ const ROWS: readonly Row[] = [
     expect: OWNER_LATER,
   },
   {
+    when: "the node became a replica while a command was blocked there: the owner, soon",
+    failure: refused("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"),
+    situation: COMMAND,
+    expect: OWNER_LATER,
+  },
+  {
+    when: "somebody unblocked a command: it did not run, and is not sent again",
+    failure: refused("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+    situation: COMMAND,
+    expect: reject("reply", "not-executed"),
+  },
+  {
     when: "the connection is lost after bytes of a script were handed over: unknown",
     failure: LOST_WRITTEN,
     expect: reject("lost", "unknown", "topology-stale"),
