@@ -253,6 +253,17 @@ export class Client {
     return registered?.wanted ? registered : undefined;
   }
 
+  /**
+   * @internal Believes what a client believes whose news are old: that `slot` is `owner`'s, or that every node holds `script`.
+   * For who wants to see how it finds out.
+   */
+  believe({ slot, owner, script }: { readonly slot: number; readonly owner?: string; readonly script?: Script }): void {
+    if (owner !== undefined) this.#tracker.slotMoved(slot, owner);
+    if (script === undefined) return;
+    const registered = this.#register(script);
+    for (const { scripts } of this.#directory.nodes) scripts.loadByEval(undefined, registered)("held");
+  }
+
   /** Opens the replicas' connections for reads, for a view that will use them. */
   openReaders(): void {
     for (const node of this.#directory.nodes) if (node.info.role === "replica") node.readers;

@@ -77,6 +77,11 @@ export class Cluster {
     this.#factory = new CallFactory(client, view);
   }
 
+  /** @internal */
+  static clientOf(cluster: Cluster): Client {
+    return cluster.#client;
+  }
+
   /**
    * Runs a script by its SHA-1 on the node that owns `keys`; without keys on any primary. One round trip; one more if
    * the node forgot the script. A script that was not preloaded is loaded in the same write, and stays registered.

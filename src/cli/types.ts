@@ -1,24 +1,26 @@
 import { writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
 import { InvalidArgumentError } from "../errors.ts";
 import { type LoadScriptsOptions, loadScriptFiles } from "../scripts/load-scripts.ts";
 import type { ScriptFile } from "../scripts/script-file.ts";
 import type { ScriptReturns } from "../scripts/script-returns.ts";
+import { type Options, readArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
+
+const OPTIONS = {
+  recursive: { type: "boolean", says: "sub-folders too" },
+  out: { type: "string", value: "FILE", says: "write it there" },
+} as const satisfies Options;
 
 /** `slotwire types`: a module with a typed handle for each Lua file. */
 export const types: Command = {
-  usage: "types FOLDER [--recursive] [--out FILE]",
+  usage: "FOLDER [--recursive] [--out FILE]",
   summary: "a TypeScript module with a typed handle for each Lua file",
+  options: OPTIONS,
   run(args) {
-    const { values, positionals } = parseArgs({
-      args,
-      allowPositionals: true,
-      options: { out: { type: "string" }, recursive: { type: "boolean", default: false } },
-    });
-    const [folder, ...more] = positionals;
+    const { values, words } = readArguments(OPTIONS, args);
+    const [folder, ...more] = words;
     if (folder === undefined || more.length > 0) throw new InvalidArgumentError("types takes one FOLDER.");
-    const text = writeTypes(folder, { recursive: values.recursive });
+    const text = writeTypes(folder, { recursive: values.recursive === true });
     if (values.out === undefined) return text;
     writeFileSync(values.out, text);
     return "";

@@ -4,7 +4,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { perform } from "../../src/cli/commands.ts";
 import { slot } from "../../src/cli/slot.ts";
+import { PLAIN, type Terminal } from "../../src/cli/terminal.ts";
 import { types, writeTypes } from "../../src/cli/types.ts";
 import { loadScripts, type Script, slotOf } from "../../src/index.ts";
 import { scriptFolder } from "../support/script-folder.ts";
@@ -24,6 +26,8 @@ function node(...args: string[]): Promise<Outcome> {
     });
   });
 }
+
+const terminal: Terminal = { width: 80, paint: PLAIN, write: () => {}, progress: () => {} };
 
 const slotwire = (...args: string[]) => node("--import", "tsx", "src/cli/main.ts", ...args);
 
@@ -163,8 +167,8 @@ describe("slotwire types", { concurrency: true }, () => {
 
   it("goes into sub-folders with --recursive", () => {
     const folder = scriptFolder({ "a.lua": "return 1", "sub/b.lua": "return 1" });
-    assert.doesNotMatch(String(types.run([folder])), /export const b /);
-    assert.match(String(types.run([folder, "--recursive"])), /export const b /);
+    assert.doesNotMatch(String(types.run([folder], terminal)), /export const b /);
+    assert.match(String(types.run([folder, "--recursive"], terminal)), /export const b /);
   });
 
   it("fails with one line that names file and line", async () => {
@@ -195,9 +199,15 @@ describe("slotwire slot", { concurrency: true }, () => {
 
 describe("slotwire", { concurrency: true }, () => {
   const refused: [string[], RegExp][] = [
-    [[], /no command is given; accepted are slot, types, --help and --version\./],
-    [["toString"], /there is no command "toString"; accepted are slot, types, --help and --version\./],
-    [["slot", "--colour", "a"], /Unknown option '--colour'/],
+    [
+      [],
+      /no command is given; accepted are slot, topology, scripts, explain, bench, cluster, types, --help and --version\./,
+    ],
+    [
+      ["toString"],
+      /there is no command "toString"; accepted are slot, topology, scripts, explain, bench, cluster, types, --help and --version\./,
+    ],
+    [["slot", "--colour", "a"], /Unknown option '--colour'; accepted are --json, --help, and -- before words/],
   ];
   for (const [args, message] of refused) {
     it(`fails with one line and status 1: ${["slotwire", ...args].join(" ")}`, async () => {
@@ -208,11 +218,40 @@ describe("slotwire", { concurrency: true }, () => {
     });
   }
 
+  it("names what is accepted, before anything is connected to or started", async () => {
+    const wrong: [string[], RegExp][] = [
+      [["topology", "-p"], /Option '-p, --port <value>' argument missing; accepted are -h, --host, -p, /],
+      [["topology", "-p", "none"], /-h "127\.0\.0\.1" -p "none" is no address; accepted are/],
+      [["topology", "--cacert", "a.pem", "--tls"], /--cacert a\.pem cannot be read \(ENOENT\)/],
+      [["topology", "--insecure"], /--insecure go with --tls or a rediss:\/\/ URI/],
+      [["topology", "-u", "redis://:geheim@127.0.0.1:99999"], /nodes\[0\] is no valid redis:\/\/ or rediss:\/\/ URL/],
+      [["topology", "7000"], /topology takes options only, and no "7000"/],
+      [["scripts"], /scripts takes at least one --eval FILE/],
+      [["scripts", "--load", "0".repeat(40)], /--load cannot load what only a SHA-1 is known of/],
+      [["scripts", "no/such"], /no\/such: there is no such folder/],
+      [["explain"], /explain takes --eval FILE KEY\.\.\. , ARG\.\.\., or a COMMAND/],
+      [["explain", "--preloaded", "GET", "a"], /--preloaded goes with --eval/],
+      [["bench", "--seconds", "1.5"], /--seconds is "1\.5"; accepted is a whole number from 1 to 3600/],
+      [["cluster", "--primaries", "0"], /--primaries is "0"; accepted is a whole number from 1 to 100/],
+    ];
+    for (const [args, message] of wrong) {
+      const error = await Promise.resolve()
+        .then(() => perform(args, terminal))
+        .then(assert.fail, (failure: Error & { code?: string }) => failure);
+      assert.equal(error.code, "INVALID_ARGUMENT", error.message);
+      assert.match(error.message, message);
+      assert.doesNotMatch(error.message, /geheim|\n/);
+    }
+  });
+
   it("asks for what a command needs", () => {
-    assert.throws(() => slot.run([]), { code: "INVALID_ARGUMENT", message: "slot takes at least one KEY." });
-    assert.throws(() => types.run([]), { code: "INVALID_ARGUMENT", message: "types takes one FOLDER." });
-    assert.throws(() => types.run(["a", "b"]), { code: "INVALID_ARGUMENT", message: "types takes one FOLDER." });
-    assert.throws(() => types.run(["no/such"]), {
+    assert.throws(() => slot.run([], terminal), { code: "INVALID_ARGUMENT", message: "slot takes at least one KEY." });
+    assert.throws(() => types.run([], terminal), { code: "INVALID_ARGUMENT", message: "types takes one FOLDER." });
+    assert.throws(() => types.run(["a", "b"], terminal), {
+      code: "INVALID_ARGUMENT",
+      message: "types takes one FOLDER.",
+    });
+    assert.throws(() => types.run(["no/such"], terminal), {
       code: "INVALID_ARGUMENT",
       message: /^no\/such: there is no such folder/,
     });
@@ -223,7 +262,19 @@ describe("slotwire", { concurrency: true }, () => {
     assert.deepEqual(await slotwire("--version"), { status: 0, out: `${version}\n`, err: "" });
     const { status, out } = await slotwire("--help");
     assert.equal(status, 0);
-    for (const word of ["slot KEY... [--json]", "types FOLDER", "--out FILE"]) assert.ok(out.includes(word), word);
-    assert.match((await slotwire("types", "--help")).out, /^Usage: slotwire types FOLDER/);
+    for (const word of ["slot KEY... [--json]", "types FOLDER", "--out FILE", "explain --eval FILE KEY... , ARG..."])
+      assert.ok(out.includes(word), word);
+  });
+
+  it("says how each command is used", async () => {
+    assert.match(await perform(["types", "--help"], terminal), /^Usage: slotwire types FOLDER/);
+    for (const command of ["topology", "scripts", "explain", "bench"]) {
+      const text = await perform([command, "--help"], terminal);
+      assert.ok(text.startsWith(`Usage: slotwire ${command} `));
+      for (const option of ["-h, --host HOST", "-a, --pass PASSWORD", "--cacert FILE", "--json"]) {
+        assert.ok(text.includes(`\n  ${option}`), `${command} ${option}`);
+      }
+    }
+    assert.match(await perform(["cluster", "--help"], terminal), /\n {2}migrate SLOT NODE .*ASK/);
   });
 });

@@ -1,0 +1,69 @@
+import type { Cluster } from "../cluster.ts";
+import { defineScript, type Script } from "../scripts/script.ts";
+
+/** A call of a script in both ways. What they return makes the n-th call, and rejects when its reply is wrong. */
+export interface BenchCall {
+  readonly script: Script;
+  evalsha(cluster: Cluster): (number: number) => Promise<void>;
+  eval(cluster: Cluster): (number: number) => Promise<void>;
+}
+
+const KEYS = 1000;
+const PLACEHOLDER = "__rand_int__";
+
+/** Of a common size, and reading only. */
+const QUOTA = `-- How much of a quota is left in this window, and how long the window lasts.
+local limit = tonumber(ARGV[2])
+local used = tonumber(redis.call('get', KEYS[1]) or '0')
+local left = limit - used
+if left < 0 then
+  left = 0
+end
+local wait = 0
+if left == 0 then
+  wait = redis.call('pttl', KEYS[1])
+  if wait < 0 then
+    wait = 0
+  end
+end
+-- The caller's own number comes back, so that it can tell its answers apart.
+return { tonumber(ARGV[1]), left, wait }
+`;
+
+/** The command's own script, over keys of many slots that nobody has. */
+export function quotaCall(): BenchCall {
+  const script = defineScript({ name: "quota", source: QUOTA, numberOfKeys: 1 });
+  const keyOf = (number: number) => `slotwire:bench:${number % KEYS}`;
+  const check = (reply: unknown, number: number) => {
+    if (Array.isArray(reply) && reply[0] === number && reply[1] === 100) return;
+    throw new Error(`Call ${number} was answered by ${JSON.stringify(reply)}; right is [${number},100,0].`);
+  };
+  return {
+    script,
+    evalsha: (cluster) => async (number) => check(await cluster.run(script, [keyOf(number)], [number, 100]), number),
+    eval: (cluster) => async (number) => {
+      check(await cluster.command("EVAL", script.source, 1, keyOf(number), number, 100), number);
+    },
+  };
+}
+
+/** A script from a file. */
+export function givenCall(
+  file: string,
+  { keys, args }: { readonly keys: readonly string[]; readonly args: readonly string[] },
+): BenchCall {
+  const script: Script = defineScript({ file });
+  const varies = [...keys, ...args].some((word) => word.includes(PLACEHOLDER));
+  const filled = (words: readonly string[]) => {
+    if (!varies) return () => words;
+    return (number: number) => words.map((word) => word.replaceAll(PLACEHOLDER, String(number)));
+  };
+  const [keysOf, argsOf] = [filled(keys), filled(args)];
+  return {
+    script,
+    evalsha: (cluster) => async (number) => void (await cluster.run(script, keysOf(number), argsOf(number))),
+    eval: (cluster) => async (number) => {
+      await cluster.command("EVAL", script.source, keys.length, ...keysOf(number), ...argsOf(number));
+    },
+  };
+}

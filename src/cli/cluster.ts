@@ -1,0 +1,90 @@
+import { createInterface } from "node:readline";
+import { startCluster } from "../testing/start-cluster.ts";
+import { JSON_OPTION, numberOf, type Options, readArguments, refuseWords } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { Session } from "./session.ts";
+import { COMMANDS, Shell } from "./shell.ts";
+import type { Terminal } from "./terminal.ts";
+
+const OPTIONS = {
+  primaries: { type: "string", value: "N", says: "3 if not said" },
+  replicas: { type: "string", value: "N", says: "of each primary; 1 if not said" },
+  server: { type: "string", value: "PATH", says: "a redis-server or valkey-server; found or fetched if not said" },
+  ...JSON_OPTION,
+} as const satisfies Options;
+
+const PROMPT = "slotwire> ";
+const FOREVER_MS = 2 ** 30;
+
+/** `slotwire cluster`: a local cluster, and commands to disturb it. */
+export const cluster: Command = {
+  usage: "[--primaries N] [--replicas N] [--server PATH] [--json]",
+  summary: "a local cluster of real servers until Ctrl-C, which leaves nothing of it behind",
+  options: OPTIONS,
+  notes: `While it runs, it reads commands from standard input, a line each:\n${COMMANDS.map(({ usage, summary }) => `  ${usage.padEnd(28)}${summary}`).join("\n")}`,
+  async run(args, terminal) {
+    const { values, words } = readArguments(OPTIONS, args);
+    refuseWords("cluster", words);
+    const primaries = numberOf("--primaries", values.primaries, { fallback: 3, least: 1, most: 100 });
+    const replicasPerPrimary = numberOf("--replicas", values.replicas, { fallback: 1, least: 0, most: 5 });
+    terminal.progress(`starting ${primaries * (1 + replicasPerPrimary)} servers ...`);
+    const { server } = values;
+    const local = await startCluster({
+      primaries,
+      replicasPerPrimary,
+      ...(server !== undefined && { server }),
+      tls: false,
+    });
+    try {
+      // Knows what it is told by nodes and no more, so that one can see its map grow old.
+      const session = await Session.open({ ...local.connectOptions, topologyRefreshInterval: 0 });
+      terminal.progress("");
+      try {
+        await serve(new Shell(local, session, values.json === true, terminal), terminal);
+      } finally {
+        session.close();
+      }
+    } finally {
+      await local.stop();
+    }
+    return "";
+  },
+};
+
+/** Carries out one line after the other, until `quit`, a signal, or the end of a terminal's input. */
+function serve(shell: Shell, terminal: Terminal): Promise<void> {
+  const isTerminal = process.stdin.isTTY === true;
+  const input = createInterface({
+    input: process.stdin,
+    prompt: PROMPT,
+    ...(isTerminal && { output: process.stdout, completer: (line: string) => [shell.completions(line), line] }),
+  });
+  terminal.write(shell.greeting());
+  return new Promise<void>((resolve) => {
+    // Neither servers nor handlers of signals keep a process alive.
+    const alive = setInterval(() => {}, FOREVER_MS);
+    let work = Promise.resolve();
+    const end = () => {
+      process.off("SIGINT", end);
+      process.off("SIGTERM", end);
+      clearInterval(alive);
+      input.close();
+      process.stdin.destroy();
+      resolve();
+    };
+    const perform = async (line: string) => {
+      terminal.write(await shell.perform(line));
+      if (shell.ended) end();
+      else if (isTerminal) input.prompt();
+    };
+    process.on("SIGINT", end);
+    process.on("SIGTERM", end);
+    input.on("SIGINT", end);
+    input.on("line", (line) => {
+      work = work.then(() => perform(line));
+    });
+    // Whoever pipes lines into it may have no more to say, and still want the cluster.
+    input.on("close", () => isTerminal && end());
+    if (isTerminal) input.prompt();
+  });
+}

@@ -1,0 +1,46 @@
+import { readFileSync } from "node:fs";
+import { InvalidArgumentError } from "../errors.ts";
+import { optionLines } from "./arguments.ts";
+import { bench } from "./bench.ts";
+import { cluster } from "./cluster.ts";
+import type { Command } from "./command.ts";
+import { explain } from "./explain.ts";
+import { scripts } from "./scripts.ts";
+import { slot } from "./slot.ts";
+import type { Terminal } from "./terminal.ts";
+import { topology } from "./topology.ts";
+import { types } from "./types.ts";
+
+const COMMANDS: ReadonlyMap<string, Command> = new Map(
+  Object.entries({ slot, topology, scripts, explain, bench, cluster, types }),
+);
+
+/** Does what the words of a command line say; the result is what goes to standard output. */
+export function perform([first, ...args]: readonly string[], terminal: Terminal): string | Promise<string> {
+  if (first === "--help") return help();
+  if (first === "--version") return `${version()}\n`;
+  const command = COMMANDS.get(first ?? "");
+  if (first === undefined || command === undefined) {
+    const what = first === undefined ? "no command is given" : `there is no command ${JSON.stringify(first)}`;
+    throw new InvalidArgumentError(`${what}; accepted are ${[...COMMANDS.keys()].join(", ")}, --help and --version.`);
+  }
+  const end = args.indexOf("--");
+  const asksForHelp = (end === -1 ? args : args.slice(0, end)).includes("--help");
+  return asksForHelp ? helpOf(first, command) : command.run(args, terminal);
+}
+
+function helpOf(name: string, { usage, summary, options, notes }: Command): string {
+  const more = notes === undefined ? "" : `\n${notes}\n`;
+  const lines = optionLines(options).join("\n");
+  return `Usage: slotwire ${name} ${usage}\n\nGives ${summary}.\n${more}\nOptions:\n${lines}\n`;
+}
+
+function help(): string {
+  const commands = [...COMMANDS].map(([name, { usage, summary }]) => `  ${name} ${usage}\n      ${summary}\n`).join("");
+  return `Usage: slotwire COMMAND ...\n\nCommands:\n${commands}\nOptions:\n  --help     this text, or a command's\n  --version  the version of slotwire\n`;
+}
+
+function version(): string {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version;
+}

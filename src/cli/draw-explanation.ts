@@ -1,0 +1,87 @@
+import { columnsOf, cut, printable } from "./draw-text.ts";
+import type { Explanation } from "./explanation.ts";
+import type { Hop } from "./hop-recorder.ts";
+import type { Paint } from "./terminal.ts";
+
+const LABEL = 10;
+const TIME = 9;
+
+/** A call as lines of at most `width` columns: its slot, who owns that and knows the script, every hop, and its end. */
+export function drawExplanation(explanation: Explanation, width: number, paint: Paint): string[] {
+  const lines = [...subjectOf(explanation, paint), "", ...hopsOf(explanation, paint), ...endOf(explanation)];
+  return lines.map((line) => cut(line, width).trimEnd());
+}
+
+function subjectOf({ script, command, keys, slot, owner, replicas, known, hops }: Explanation, paint: Paint): string[] {
+  const lines: string[] = [];
+  const add = (label: string, text: string) => void lines.push(label.padEnd(LABEL) + text);
+  if (script) add("script", `${printable(script.name)}, ${script.bytes} bytes, SHA-1 ${paint.faint(script.sha)}`);
+  else add("command", printable(command.toUpperCase()));
+  for (const { key, slot, tag, crc16 } of keys) {
+    add("key", printable(key));
+    add("", `${markOf(key, tag)}  CRC16 ${crc16}, modulo 16384: slot ${paint.strong(String(slot))}`);
+  }
+  if (slot === null) add("no key", "any primary may serve it");
+  else add("owner", owner === null ? paint.alarm(`nobody owns slot ${slot}`) : owner + knowing(known[owner], paint));
+  for (const replica of replicas) add("replica", replica + knowing(known[replica], paint));
+  const slotNodes = new Set([owner, ...replicas]);
+  for (const [address, knows] of Object.entries(known)) {
+    if (slotNodes.has(address)) continue;
+    add(address === hops[0]?.address ? "begins at" : "node", address + knowing(knows, paint));
+  }
+  return lines;
+}
+
+/** Stands below a key: a caret under each character that is hashed. */
+function markOf(key: string, tag: string | null): string {
+  const before = tag === null ? "" : key.slice(0, key.indexOf("{") + 1);
+  return " ".repeat(columnsOf(printable(before))) + "^".repeat(columnsOf(printable(tag ?? key)));
+}
+
+function knowing(knows: boolean | null | undefined, paint: Paint): string {
+  if (knows === undefined) return "";
+  if (knows === null) return `  ${paint.alarm("did not say whether it knows the script")}`;
+  return knows ? "  knows the script" : `  ${paint.alarm("does not know the script")}`;
+}
+
+function hopsOf({ hops, reply, error, total }: Explanation, paint: Paint): string[] {
+  return hops.flatMap((hop, index) => {
+    const sent = `${timeOf(hop.at)}  ${paint.strong(`${hop.attempt} → ${hop.address}`)}  ${sentBy(hop)}`;
+    const { answer } = hop;
+    if (answer) {
+      const text = answer.kind === "LOST" ? "the connection was lost" : printable(answer.text);
+      return [sent, `${timeOf(answer.at)}  ${hop.attempt} ← ${paint.alarm(text)}`];
+    }
+    // Those of a command for many nodes end together.
+    if (index < hops.length - 1) return [sent];
+    const end = error === null ? shown(reply) : paint.alarm(printable(error));
+    return [sent, `${timeOf(total)}  ${hop.attempt} ← ${end}`];
+  });
+}
+
+/** What one write holds, in its order. */
+function sentBy({ asking, command, bytes, loadBytes }: Hop): string {
+  const load = loadBytes > 0 ? `SCRIPT LOAD (${loadBytes} bytes), ` : "";
+  return `${load}${asking ? "ASKING, " : ""}${command} (${bytes} bytes)`;
+}
+
+function endOf({ hops, total, slot, owner, ownerAfter }: Explanation): string[] {
+  const attempts = hops.length === 1 ? "1 attempt" : `${hops.length} attempts`;
+  const first = hops[0]?.address;
+  const end = ["", `${attempts}, ${total.toFixed(2)} ms`];
+  if (slot === null || ownerAfter === null || ownerAfter === first) return end;
+  const isOld = ownerAfter === owner ? "" : `, in place of ${owner ?? "nobody"}`;
+  return [...end, `The slot map says now: slot ${slot} is of ${ownerAfter}${isOld}.`];
+}
+
+function timeOf(milliseconds: number): string {
+  return `${milliseconds.toFixed(2).padStart(TIME - 3)} ms`;
+}
+
+/** A reply on one line: strings in quotes, as in JSON. */
+function shown(reply: unknown): string {
+  if (typeof reply === "string") return JSON.stringify(reply).replace(/[\x7f-\x9f]/g, printable);
+  if (Array.isArray(reply)) return `[${reply.map(shown).join(", ")}]`;
+  if (reply instanceof Uint8Array) return `${reply.length} bytes: ${printable(Buffer.from(reply).toString("latin1"))}`;
+  return String(reply);
+}

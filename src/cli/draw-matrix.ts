@@ -1,0 +1,82 @@
+import { columnsOf, cut, printable } from "./draw-text.ts";
+import type { Paint } from "./terminal.ts";
+
+/** Who knows which scripts. */
+export interface Matrix {
+  readonly scripts: readonly { readonly name: string; readonly sha: string }[];
+  readonly nodes: readonly {
+    readonly address: string;
+    readonly role: "primary" | "replica";
+    /** Lined up with `scripts`; a text says why the node did not answer. */
+    readonly knows: readonly boolean[] | string;
+  }[];
+}
+
+const KNOWN = "●";
+const MISSING = "·";
+const NO_ANSWER = "?";
+const GAP = 2;
+
+/**
+ * Nodes by scripts, as lines of at most `width` columns: scripts by their names where these fit, else by numbers, and in
+ * several blocks where these do not fit either. A list of the scripts comes last.
+ */
+export function drawMatrix({ scripts, nodes }: Matrix, width: number, paint: Paint): string[] {
+  const names = nodes.map(({ address, role }) => `${role === "replica" ? "  " : ""}${address}`);
+  const left = Math.max(0, ...names.map((name) => name.length));
+  const labels = labelsOf(
+    scripts.map(({ name }) => printable(name)),
+    width - left,
+  );
+  const lines: string[] = [];
+  for (const block of blocksOf(labels, width - left)) {
+    if (lines.length > 0) lines.push("");
+    const at = (index: number, text: string) => " ".repeat(GAP) + padded(text, columnsOf(labels[index] ?? ""));
+    lines.push(" ".repeat(left) + block.map((index) => at(index, labels[index] ?? "")).join(""));
+    for (const [row, { knows }] of nodes.entries()) {
+      const cells = block.map((index) => {
+        if (typeof knows === "string") return at(index, paint.alarm(NO_ANSWER));
+        return at(index, knows[index] ? KNOWN : paint.alarm(MISSING));
+      });
+      lines.push((names[row] ?? "").padEnd(left) + cells.join(""));
+    }
+  }
+  lines.push("", `${KNOWN} known  ${MISSING} missing  ${NO_ANSWER} no answer`, "");
+  const widest = Math.max(0, ...labels.map(columnsOf));
+  for (const [index, { name, sha }] of scripts.entries()) {
+    const label = labels[index] ?? "";
+    const known = nodes.filter(({ knows }) => knows[index] === true).length;
+    const count = `${known} of ${nodes.length} ${nodes.length === 1 ? "node" : "nodes"}`;
+    const more = label === printable(name) || name === sha ? "" : `  ${printable(name)}`;
+    lines.push(cut(`${padded(label, widest)}  ${paint.faint(sha)}  ${count}${more}`, width));
+  }
+  for (const { address, knows } of nodes) {
+    if (typeof knows === "string") lines.push(cut(`${address} did not answer: ${printable(knows)}`, width));
+  }
+  return lines.map((line) => line.trimEnd());
+}
+
+function labelsOf(names: readonly string[], width: number): readonly string[] {
+  const fits = names.reduce((sum, name) => sum + GAP + columnsOf(name), 0) <= width;
+  return fits ? names : names.map((_, index) => String(index + 1));
+}
+
+/** The columns of each block. */
+function blocksOf(labels: readonly string[], width: number): number[][] {
+  const blocks: number[][] = [];
+  let room = 0;
+  for (const [index, label] of labels.entries()) {
+    const needed = GAP + columnsOf(label);
+    if (needed > room) {
+      blocks.push([]);
+      room = width;
+    }
+    blocks.at(-1)?.push(index);
+    room -= needed;
+  }
+  return blocks;
+}
+
+function padded(text: string, width: number): string {
+  return text + " ".repeat(Math.max(0, width - columnsOf(text)));
+}

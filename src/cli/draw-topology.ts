@@ -1,0 +1,135 @@
+import { SLOT_COUNT } from "../protocol/hash-slot.ts";
+import type { Topology, TopologyNode } from "../topology/topology.ts";
+import { cut } from "./draw-text.ts";
+import type { Paint } from "./terminal.ts";
+
+/** Slots `start` to `end`, both included. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+const NOBODY = "nobody";
+const LEAST_BAR = 10;
+
+/** Ranges of slots that nobody owns. */
+export function unownedOf({ ranges }: Topology): Span[] {
+  const gaps: Span[] = [];
+  let next = 0;
+  for (const { start, end } of ranges) {
+    if (start > next) gaps.push({ start: next, end: start - 1 });
+    next = end + 1;
+  }
+  if (next < SLOT_COUNT) gaps.push({ start: next, end: SLOT_COUNT - 1 });
+  return gaps;
+}
+
+/** The slots that a node owns. */
+export function spansOf({ ranges }: Topology, node: TopologyNode): Span[] {
+  return ranges.filter(({ primary }) => primary === node).map(({ start, end }) => ({ start, end }));
+}
+
+export function countOf(spans: readonly Span[]): number {
+  return spans.reduce((sum, { start, end }) => sum + end - start + 1, 0);
+}
+
+/** In the order of their first slots; those without any last. */
+function primariesOf(topology: Topology): TopologyNode[] {
+  const firstOf = (node: TopologyNode) => spansOf(topology, node)[0]?.start ?? SLOT_COUNT;
+  const primaries = topology.nodes.filter(({ role }) => role === "primary");
+  return primaries.sort((one, other) => firstOf(one) - firstOf(other));
+}
+
+/**
+ * A topology as lines of at most `width` columns: for each primary how many slots it has, a bar that shows where they
+ * are, its ranges, and its replicas.
+ * @param cause  Why a node cannot be reached from here; undefined for one that can.
+ */
+export function drawTopology(
+  topology: Topology,
+  width: number,
+  paint: Paint,
+  cause: (node: TopologyNode) => string | undefined,
+): string[] {
+  const primaries = primariesOf(topology);
+  const unowned = unownedOf(topology);
+  const longest = Math.max(NOBODY.length, ...topology.nodes.map(({ address }) => address.length + 2));
+  const left = longest + 8;
+  const bar = Math.max(LEAST_BAR, width - left - 2);
+  const row = (name: string, spans: readonly Span[]) =>
+    `${name.padEnd(longest)}${String(countOf(spans)).padStart(6)}  `;
+  const under = (text: string) => cut(`${" ".repeat(left)}${text}`, width);
+  const stateOf = (node: TopologyNode) => {
+    const why = cause(node);
+    const health = node.health === "online" ? [] : [paint.alarm(node.health)];
+    return [...health, ...(why === undefined ? [] : [paint.alarm(`not reachable from here: ${why}`)])].join(", ");
+  };
+  const nodeLine = (mark: string, node: TopologyNode) => {
+    const state = stateOf(node) || paint.faint("online");
+    return cut(`${`${mark}${node.address}`.padEnd(longest)}        replica, ${state}`, width);
+  };
+  const lines = [headline(topology, primaries, unowned, paint), ""];
+  lines.push(`${" ".repeat(longest)} slots  ${scale(bar)}`);
+  for (const primary of primaries) {
+    const spans = spansOf(topology, primary);
+    lines.push(`${paint.strong(row(primary.address, spans))}│${barOf(spans, bar)}│`);
+    lines.push(under(paint.faint(listOf(spans, width - left))));
+    const state = stateOf(primary);
+    if (state !== "") lines.push(under(state));
+    for (const node of topology.nodes) if (node.primary === primary.address) lines.push(nodeLine("  ", node));
+  }
+  if (unowned.length > 0) {
+    lines.push(paint.alarm(`${row(NOBODY, unowned)}│${barOf(unowned, bar)}│`));
+    lines.push(under(paint.faint(listOf(unowned, width - left))));
+  }
+  const addresses = new Set(primaries.map(({ address }) => address));
+  for (const node of topology.nodes) {
+    if (node.role === "replica" && !addresses.has(node.primary ?? "")) lines.push(nodeLine("", node));
+  }
+  return lines.map((line) => line.trimEnd());
+}
+
+function headline(
+  { nodes }: Topology,
+  primaries: readonly TopologyNode[],
+  unowned: readonly Span[],
+  paint: Paint,
+): string {
+  const [first] = nodes;
+  if (first?.id === "") return `${first.address} is a single server without cluster mode: it owns every slot`;
+  const replicas = nodes.length - primaries.length;
+  const owned =
+    unowned.length === 0 ? "every slot has an owner" : paint.alarm(`${countOf(unowned)} slots have no owner`);
+  const count = (number: number, one: string, many: string) => `${number} ${number === 1 ? one : many}`;
+  return `${count(primaries.length, "primary", "primaries")}, ${count(replicas, "replica", "replicas")}; ${owned}`;
+}
+
+function scale(bar: number): string {
+  return ` 0${String(SLOT_COUNT - 1).padStart(bar - 1)}`;
+}
+
+/** `cells` columns for all slots: full where all slots of the column are among `spans`, never empty where one is. */
+export function barOf(spans: readonly Span[], cells: number): string {
+  return Array.from({ length: cells }, (_, cell) => {
+    const from = (cell * SLOT_COUNT) / cells;
+    const to = ((cell + 1) * SLOT_COUNT) / cells;
+    const covered = spans.reduce((sum, { start, end }) => {
+      return sum + Math.max(0, Math.min(to, end + 1) - Math.max(from, start));
+    }, 0);
+    const share = covered / (to - from);
+    if (share > 0.999) return "█";
+    return share >= 0.5 ? "▓" : share > 0 ? "░" : " ";
+  }).join("");
+}
+
+/** `0-5460, 12182, ...` as far as it fits. */
+function listOf(spans: readonly Span[], width: number): string {
+  if (spans.length === 0) return "no slots";
+  const texts = spans.map(({ start, end }) => (start === end ? String(start) : `${start}-${end}`));
+  for (let shown = texts.length; shown > 0; shown--) {
+    const more = texts.length - shown;
+    const text = `${texts.slice(0, shown).join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
+    if (text.length <= width) return text;
+  }
+  return `${texts.length} ranges`;
+}

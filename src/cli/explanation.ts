@@ -1,0 +1,130 @@
+import { ReplyError } from "../errors.ts";
+import { hashTagOf, slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
+import type { Reply } from "../protocol/reply.ts";
+import type { Script } from "../scripts/script.ts";
+import { crc16 } from "./crc16.ts";
+import { type Hop, HopRecorder } from "./hop-recorder.ts";
+import type { Session } from "./session.ts";
+
+/** A call that is to be explained. */
+export interface Asked {
+  /** Undefined for a plain command. */
+  readonly script: Script | undefined;
+  /** Of a plain command. */
+  readonly command: string | undefined;
+  readonly keys: readonly string[];
+  /** Of a plain command all that follows its name, keys included. */
+  readonly args: readonly string[];
+}
+
+/** What a client believes beforehand. */
+export interface Belief {
+  /** The address that it takes for the slot's owner. */
+  readonly from: string | undefined;
+  /** It takes the script for known everywhere, and does not bring it along. */
+  readonly preloaded: boolean;
+}
+
+/** A call and what became of it, fit for JSON. Times are milliseconds from its beginning. */
+export interface Explanation {
+  readonly command: string;
+  readonly script: { readonly name: string; readonly sha: string; readonly bytes: number } | null;
+  readonly keys: readonly {
+    readonly key: string;
+    readonly slot: number;
+    readonly tag: string | null;
+    readonly crc16: number;
+  }[];
+  /** Null without keys. */
+  readonly slot: number | null;
+  /** As the client's map had it before the call. */
+  readonly owner: string | null;
+  readonly replicas: readonly string[];
+  /** Which of these nodes knew the script before the call; null: no answer. */
+  readonly known: Readonly<Record<string, boolean | null>>;
+  readonly hops: readonly Hop[];
+  readonly reply: unknown;
+  readonly error: string | null;
+  readonly total: number;
+  /** As the client's map has it after the call. */
+  readonly ownerAfter: string | null;
+}
+
+const NO_KEYS = /no key arguments/;
+
+/** Reads a plain command. A server is asked which of its words are keys, and runs nothing for it. */
+export async function askedCommand(session: Session, words: readonly string[]): Promise<Asked> {
+  const [command = "", ...args] = words;
+  if (args.length === 0) return { script: undefined, command, keys: [], args };
+  const node = session.client.nodes.find(({ pool }) => pool.ready);
+  const keys = await session.ask(node?.address ?? "", "COMMAND", "GETKEYS", ...words).catch((error: unknown) => {
+    if (error instanceof ReplyError && NO_KEYS.test(error.reply)) return [];
+    throw error;
+  });
+  return { script: undefined, command, keys: (keys as Reply[]).map(String), args };
+}
+
+/** Makes the call, and tells all of it. Who knows the script is asked beforehand, in a way that loads nothing. */
+export async function explainCall(session: Session, asked: Asked, belief: Belief): Promise<Explanation> {
+  const { cluster, client } = session;
+  const { script, command, keys, args } = asked;
+  const slot = keys.length === 0 ? null : slotOfKeys(keys);
+  const known = await whoKnows(session, script, slot, belief.from);
+  const owner = slot === null ? undefined : cluster.topology.primaryOf(slot);
+  const replicas = slot === null ? [] : cluster.topology.replicasOf(slot);
+  if (belief.from !== undefined || belief.preloaded) {
+    client.believe({
+      slot: slot ?? 0,
+      ...(belief.from !== undefined && { owner: belief.from }),
+      ...(belief.preloaded && script && { script }),
+    });
+  }
+  const recorder = new HopRecorder(client.telemetry.client);
+  let reply: unknown = null;
+  let error: string | null = null;
+  try {
+    reply = await (script ? cluster.run(script, keys, args) : cluster.command(command as string, ...args));
+  } catch (failure) {
+    error = failure instanceof Error ? failure.message : String(failure);
+  }
+  const total = recorder.elapsed;
+  recorder.stop();
+  const { hops } = recorder;
+  return {
+    command: hops.at(-1)?.command ?? command ?? "EVALSHA",
+    script: script ? { name: script.name, sha: script.sha, bytes: Buffer.byteLength(script.source) } : null,
+    keys: keys.map((key) => {
+      const tag = hashTagOf(key);
+      return { key, slot: slotOf(key), tag: tag ?? null, crc16: crc16(tag ?? key) };
+    }),
+    slot,
+    owner: owner?.address ?? null,
+    replicas: replicas.map(({ address }) => address),
+    known,
+    hops,
+    reply,
+    error,
+    total,
+    ownerAfter: (slot === null ? undefined : cluster.topology.primaryOf(slot)?.address) ?? null,
+  };
+}
+
+/** Whether the nodes that the call may meet know its script: the slot's, and the one to begin with; all without a key. */
+async function whoKnows(
+  session: Session,
+  script: Script | undefined,
+  slot: number | null,
+  from: string | undefined,
+): Promise<Record<string, boolean | null>> {
+  if (script === undefined) return {};
+  const { topology } = session.cluster;
+  const nodes = topology.nodes.filter((node) => {
+    if (slot === null) return node.role === "primary";
+    return node === topology.primaryOf(slot) || topology.replicasOf(slot).includes(node) || node.address === from;
+  });
+  const answers = await session.whoKnows(nodes, [script.sha]);
+  const entries = [...answers].map(([address, knows]): [string, boolean | null] => {
+    return [address, knows instanceof Error ? null : knows[0] === true];
+  });
+  return Object.fromEntries(entries);
+}

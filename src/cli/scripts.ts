@@ -1,0 +1,129 @@
+import { statSync } from "node:fs";
+import { InvalidArgumentError } from "../errors.ts";
+import type { ConnectOptions } from "../options.ts";
+import { loadScripts } from "../scripts/load-scripts.ts";
+import { defineScript, type Script } from "../scripts/script.ts";
+import type { TopologyNode } from "../topology/topology.ts";
+import { JSON_OPTION, type Options, readArguments } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { CONNECTION, connectionOf } from "./connection-options.ts";
+import { drawMatrix, type Matrix } from "./draw-matrix.ts";
+import { inSession, type Session } from "./session.ts";
+import type { Terminal } from "./terminal.ts";
+
+const CHOICE = {
+  eval: { type: "string", multiple: true, value: "FILE", says: "a Lua file" },
+  recursive: { type: "boolean", says: "sub-folders too" },
+  load: { type: "boolean", says: "load the scripts on every node first" },
+  ...JSON_OPTION,
+} as const satisfies Options;
+const OPTIONS = { ...CONNECTION, ...CHOICE } as const;
+
+/** What the command is asked about. */
+interface Wanted {
+  readonly handles: readonly Script[];
+  /** Known by nothing but their SHA-1. */
+  readonly shas: readonly string[];
+}
+
+/** `slotwire scripts`: which node knows which script. */
+export const scripts: Command = {
+  usage: "[--eval FILE] ... [FOLDER | FILE | SHA1] ... [--load] [--json]",
+  summary: "which node knows which script, replicas included",
+  options: OPTIONS,
+  notes:
+    "Each node is asked by SCRIPT EXISTS, which loads nothing: only --load changes what is there.\nReplicas are asked for themselves, since scripts are not replicated: one that lacks a script lacks it after its promotion.",
+  run(args, terminal) {
+    const { values, words } = readArguments(OPTIONS, args);
+    const options = connectionOf(values, process.env);
+    return showScripts(options, wantedOf(values, words), values, terminal);
+  },
+};
+
+/** The same at a cluster that is known. */
+export function scriptsOf(
+  options: ConnectOptions,
+  args: readonly string[],
+  json: boolean,
+  terminal: Terminal,
+): Promise<string> {
+  const { values, words } = readArguments(CHOICE, args);
+  return showScripts(options, wantedOf(values, words), { ...values, json }, terminal);
+}
+
+type Values = Partial<ReturnType<typeof readArguments<typeof CHOICE>>["values"]>;
+
+function wantedOf({ eval: files = [], recursive = false, load }: Values, words: readonly string[]): Wanted {
+  if (load && words.some(isSha)) {
+    throw new InvalidArgumentError("--load cannot load what only a SHA-1 is known of; accepted are files and folders.");
+  }
+  const shas = words.filter(isSha).map((sha) => sha.toLowerCase());
+  const folders = words.filter((word) => !isSha(word));
+  const handles = [
+    ...files.map((file) => defineScript({ file })),
+    ...folders.flatMap((place) => (isFile(place) ? [defineScript({ file: place })] : inFolder(place, recursive))),
+  ];
+  if (handles.length + shas.length === 0) {
+    throw new InvalidArgumentError("scripts takes at least one --eval FILE, FOLDER of Lua files, or SHA1.");
+  }
+  return { handles, shas };
+}
+
+function inFolder(folder: string, recursive: boolean): Script[] {
+  return Object.values(loadScripts(folder, { recursive }));
+}
+
+const isSha = (word: string) => /^[0-9a-f]{40}$/i.test(word);
+const isFile = (place: string) => statSync(place, { throwIfNoEntry: false })?.isFile() === true;
+
+function showScripts(
+  options: ConnectOptions,
+  wanted: Wanted,
+  { load, json }: Values,
+  terminal: Terminal,
+): Promise<string> {
+  return inSession(options, async (session) => {
+    const failure = load ? await loadAll(session, wanted.handles) : undefined;
+    const matrix = await matrixOf(session, wanted);
+    const lines = json ? [JSON.stringify(matrix)] : drawMatrix(matrix, terminal.width, terminal.paint);
+    const text = `${lines.join("\n")}\n`;
+    if (failure === undefined) return text;
+    terminal.write(text);
+    throw failure;
+  });
+}
+
+async function loadAll({ cluster }: Session, handles: readonly Script[]): Promise<Error | undefined> {
+  const report = await cluster.preload(...handles);
+  const failed = report.flatMap(({ address, failed }) => failed.map((each) => ({ address, ...each })));
+  const [first] = failed;
+  if (first === undefined) return undefined;
+  const more = failed.length === 1 ? "" : `, and ${failed.length - 1} more failed`;
+  return new Error(`${first.name} was not loaded on ${first.address} (${first.cause.message})${more}.`);
+}
+
+async function matrixOf(session: Session, { handles, shas }: Wanted): Promise<Matrix> {
+  const named = [...handles, ...shas.map((sha) => ({ name: sha, sha }))].map(({ name, sha }) => ({ name, sha }));
+  const nodes = inOrder(session.cluster.topology.nodes);
+  const known = await session.whoKnows(
+    nodes,
+    named.map(({ sha }) => sha),
+  );
+  return {
+    scripts: named,
+    nodes: nodes.map(({ address, role }) => {
+      const knows = known.get(address) ?? [];
+      return { address, role, knows: knows instanceof Error ? knows.message : knows };
+    }),
+  };
+}
+
+/** Each primary with its replicas behind it. */
+function inOrder(nodes: readonly TopologyNode[]): TopologyNode[] {
+  const primaries = nodes.filter(({ role }) => role === "primary");
+  const withReplicas = primaries.flatMap((primary) => [
+    primary,
+    ...nodes.filter((node) => node.primary === primary.address),
+  ]);
+  return [...withReplicas, ...nodes.filter((node) => !withReplicas.includes(node))];
+}

@@ -1,0 +1,60 @@
+import type { ConnectOptions } from "../options.ts";
+import type { TopologyNode } from "../topology/topology.ts";
+import { JSON_OPTION, readArguments, refuseWords } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { CONNECTION, connectionOf } from "./connection-options.ts";
+import { countOf, drawTopology, spansOf, unownedOf } from "./draw-topology.ts";
+import { inSession, type Session } from "./session.ts";
+import type { Terminal } from "./terminal.ts";
+
+const OPTIONS = { ...CONNECTION, ...JSON_OPTION } as const;
+
+/** `slotwire topology`: who owns which slot. */
+export const topology: Command = {
+  usage: "[-h HOST] [-p PORT] [-u URI] ... [--json]",
+  summary: "the slot ranges as bars, with their nodes and replicas, as one node of the cluster sees them",
+  options: OPTIONS,
+  notes:
+    "A full cell of a bar: all of its slots; a shaded one: some.\nNodes that cannot be reached from here are said to be so, whatever the cluster thinks of them.",
+  run(args, terminal) {
+    const { values, words } = readArguments(OPTIONS, args);
+    refuseWords("topology", words);
+    return showTopology(connectionOf(values, process.env), values.json === true, terminal);
+  },
+};
+
+export function showTopology(options: ConnectOptions, json: boolean, terminal: Terminal): Promise<string> {
+  return inSession(options, async (session) => {
+    const { topology } = session.cluster;
+    const causes = causesIn(session);
+    if (json) return `${JSON.stringify(describe(session, causes))}\n`;
+    const lines = drawTopology(topology, terminal.width, terminal.paint, ({ address }) => causes.get(address));
+    return `${lines.join("\n")}\n`;
+  });
+}
+
+/** Why nodes cannot be reached, by address. */
+function causesIn({ client }: Session): ReadonlyMap<string, string> {
+  const down = client.nodes.filter(({ pool }) => !pool.ready);
+  return new Map(down.map(({ address, pool }) => [address, pool.cause?.message ?? "no answer yet"]));
+}
+
+function describe({ cluster }: Session, causes: ReadonlyMap<string, string>) {
+  const { topology } = cluster;
+  const nodeOf = (node: TopologyNode) => ({
+    ...node,
+    primary: node.primary ?? null,
+    slots: countOf(spansOf(topology, node)),
+    unreachable: causes.get(node.address) ?? null,
+  });
+  return {
+    nodes: topology.nodes.map(nodeOf),
+    ranges: topology.ranges.map(({ start, end, primary, replicas }) => ({
+      start,
+      end,
+      primary: primary.address,
+      replicas: replicas.map(({ address }) => address),
+    })),
+    unowned: unownedOf(topology),
+  };
+}
