@@ -490,6 +490,7 @@ export class Client {
   async #farewell(node: ClusterNode): Promise<void> {
     this.#leaving.add(node);
     for (const { lanes } of node.pools) for (const lane of lanes) this.dispatcher.resend(lane.takeQueued());
+    this.dispatcher.resend(node.pool.own.takeWaitingWhere(() => true));
     const open = node.pools.filter((pool) => pool.ready);
     if (open.length > 0) await this.#within(FAREWELL_MS, Promise.all(open.map((pool) => pool.drain())));
     for (const pool of node.pools) pool.close(new Error("the node left the cluster"));

@@ -5,6 +5,7 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Cluster, connect, type Reply, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import { Ear } from "../support/channels.ts";
 import { incrScript } from "../support/scripts.ts";
 
 const NAME = "blocking-test";
@@ -179,6 +180,31 @@ describe("a command that blocks", () => {
     assert.equal(await nothing, null);
     const took = performance.now() - started;
     assert.ok(took > 3900 && took < 4900, `${took} ms`);
+  });
+
+  it("is told of and counted like any command", async () => {
+    const ear = new Ear("command", "attempt");
+    const before = client.metrics().counters;
+    assert.equal(await client.command("BLPOP", "{told}", 0.01), null);
+    const hasty = client.with({ timeout: 30 }).command("BLPOP", "{told}", 0);
+    await assert.rejects(hasty, { code: "DEADLINE" });
+    ear.stop();
+    assert.deepEqual(
+      ear.names,
+      ["command:start", "command:end", "attempt", "command:asyncStart", "command:asyncEnd"].concat([
+        "command:start",
+        "command:end",
+        "attempt",
+        "command:error",
+        "command:asyncStart",
+        "command:asyncEnd",
+      ]),
+    );
+    const [attempt] = ear.all("attempt");
+    assert.deepEqual([attempt?.command, attempt?.address], ["BLPOP", ownerOf("{told}")]);
+    const { calls, replies, errors } = client.metrics().counters;
+    assert.deepEqual([calls - before.calls, replies - before.replies], [2, 1]);
+    assert.equal((errors.DEADLINE ?? 0) - (before.errors.DEADLINE ?? 0), 1);
   });
 
   it("does not outlive its client", async () => {

@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { beforeEach, describe, it } from "node:test";
+import { OwnConnections } from "../../src/connection/own-connections.ts";
+import type { Request } from "../../src/connection/request.ts";
+import { AuthError } from "../../src/errors.ts";
+import { FakeWire } from "../support/fake-wire.ts";
+
+/** Keeps what became of it. */
+class Asked implements Request {
+  readonly frame: string;
+  readonly wantsBuffers = false;
+  readonly asking = false;
+  settled = false;
+  written = false;
+  backlog: Request["backlog"];
+  ended: unknown;
+
+  constructor(frame = "*1\r\n$4\r\nWAIT\r\n") {
+    this.frame = frame;
+  }
+
+  onReply(reply: unknown): void {
+    this.#end(reply);
+  }
+
+  onErrorReply(text: string): void {
+    this.#end(text);
+  }
+
+  onUndecodable(why: string): void {
+    this.#end(why);
+  }
+
+  onLost(cause: Error): void {
+    this.#end(cause);
+  }
+
+  /** As a call does when its deadline or its signal ends it. */
+  giveUp(): void {
+    this.#end("given up");
+  }
+
+  #end(how: unknown): void {
+    // As a call drops what comes late.
+    if (this.settled) return;
+    this.settled = true;
+    this.ended = how;
+    this.backlog?.giveUp(this);
+  }
+}
+
+describe("connections of one's own", () => {
+  const PING = "*1\r\n$4\r\nPING\r\n";
+  let wire: FakeWire;
+  let own: OwnConnections;
+  let credentials: () => { password: string } | undefined;
+  beforeEach(() => {
+    wire = new FakeWire();
+    // Whatever else is asked is kept waiting.
+    wire.server = (written) => (written.endsWith(PING) ? "+PONG\r\n" : undefined);
+    credentials = () => undefined;
+    own = new OwnConnections(
+      {
+        address: "127.0.0.1:7000",
+        endpoint: { host: "127.0.0.1", port: 7000 },
+        environment: wire.environment,
+        connectTimeoutMs: 2000,
+        connectionName: undefined,
+        readOnly: false,
+        credentials: () => credentials(),
+      },
+      1000,
+    );
+  });
+
+  function pushed(count: number): Asked[] {
+    return Array.from({ length: count }, () => {
+      const request = new Asked();
+      own.push(request);
+      return request;
+    });
+  }
+  const openNow = () => wire.opened.filter(({ closed }) => !closed).length;
+
+  it("are one for each request, and are used again", async () => {
+    const requests = pushed(3);
+    await wire.pass(5);
+    assert.deepEqual([own.pending, own.states], [3, { connecting: 0, ready: 3 }]);
+    for (const transport of wire.opened) transport.receive(":1\r\n");
+    assert.deepEqual(
+      requests.map(({ ended }) => ended),
+      [1, 1, 1],
+    );
+    assert.equal(own.pending, 0);
+    pushed(2);
+    assert.deepEqual([own.pending, wire.opened.length], [2, 3]);
+  });
+
+  it("are closed when nobody has needed them for ten seconds", async () => {
+    pushed(2);
+    await wire.pass(5);
+    wire.opened[0]?.receive(":1\r\n");
+    wire.clock.advance(9000);
+    assert.equal(openNow(), 2);
+    wire.clock.advance(2000);
+    assert.equal(openNow(), 1, "the one that is waited on stays");
+    assert.equal(own.pending, 1);
+  });
+
+  it("end with a request that is given up, and with no other", async () => {
+    const [first, second] = pushed(2);
+    await wire.pass(5);
+    first?.giveUp();
+    assert.deepEqual(
+      wire.opened.map(({ closed }) => closed),
+      [true, false],
+    );
+    assert.deepEqual([own.pending, second?.ended], [1, undefined]);
+    wire.opened[1]?.receive(":1\r\n");
+    const [third] = pushed(1);
+    // What it had before is nothing to the connection any more.
+    second?.backlog?.giveUp(second);
+    assert.deepEqual([openNow(), third?.written, third?.ended], [1, true, undefined]);
+  });
+
+  it("serve whoever waits, when a request is given up before it was written", async () => {
+    const [first, second] = pushed(2);
+    first?.giveUp();
+    assert.equal(own.pending, 1);
+    await wire.pass(5);
+    assert.deepEqual([first?.written, second?.written, own.states.ready], [false, true, 2]);
+  });
+
+  it("are at most a thousand; what waits for one has a bound in bytes", async () => {
+    pushed(999);
+    assert.match(String(own.refusalOf(2000)), /maxPendingBytesPerNode is 1000 bytes/);
+    await wire.pass(5);
+    assert.equal(own.refusalOf(2000), undefined);
+    const [last] = pushed(1);
+    const refusal = own.refusalOf(1);
+    assert.deepEqual([refusal?.code, refusal?.outcome], ["QUEUE_FULL", "not-executed"]);
+    assert.match(String(refusal), /127\.0\.0\.1:7000: 1000 blocking calls/);
+    last?.giveUp();
+    assert.equal(own.refusalOf(1), undefined);
+  });
+
+  it("are tried one at a time while a node refuses them, and all at once when it does not any more", async () => {
+    const serving = wire.server;
+    wire.server = new Error("refused");
+    const requests = pushed(50);
+    await wire.pass(5);
+    assert.equal(wire.opened.length, 50);
+    await wire.pass(1000);
+    const tries = wire.opened.length - 50;
+    assert.ok(tries > 1 && tries < 20, `${tries} tries in a second`);
+    assert.ok(requests.every(({ ended }) => ended === undefined));
+    wire.server = serving;
+    await wire.pass(600);
+    assert.ok(requests.every(({ written }) => written));
+    assert.equal(openNow(), 50);
+  });
+
+  it("are not tried when nobody waits any more", async () => {
+    wire.server = new Error("refused");
+    const [request] = pushed(1);
+    await wire.pass(5);
+    request?.giveUp();
+    const { length } = wire.opened;
+    await wire.pass(1000);
+    assert.equal(wire.opened.length, length);
+    assert.equal(wire.clock.pending.size, 0);
+  });
+
+  it("are not waited for where the credentials are refused", async () => {
+    credentials = () => ({ password: "wrong" });
+    wire.server = () => "-WRONGPASS invalid username-password pair\r\n+PONG\r\n";
+    const requests = pushed(2);
+    await wire.pass(5);
+    for (const { ended } of requests) assert.ok(ended instanceof AuthError);
+    assert.deepEqual([own.pending, openNow()], [0, 0]);
+  });
+
+  it("serve no other request once they were renewed", async () => {
+    const [first] = pushed(2);
+    await wire.pass(5);
+    wire.opened[1]?.receive(":1\r\n");
+    own.renew();
+    assert.deepEqual(
+      wire.opened.map(({ closed }) => closed),
+      [false, true],
+    );
+    wire.opened[0]?.receive(":1\r\n");
+    assert.deepEqual([first?.ended, openNow()], [1, 0]);
+    pushed(1);
+    await wire.pass(5);
+    assert.deepEqual([wire.opened.length, own.pending], [3, 1]);
+  });
+
+  it("drain when the last request that is carried has ended", async () => {
+    const [first] = pushed(1);
+    await wire.pass(5);
+    let drained = false;
+    const done = own.drain().then(() => {
+      drained = true;
+    });
+    await wire.pass(5);
+    assert.equal(drained, false);
+    first?.giveUp();
+    await done;
+  });
+
+  it("lose everything when they are closed, and what comes later", async () => {
+    const cause = new Error("the client is closed");
+    const [carried] = pushed(1);
+    await wire.pass(5);
+    const [waiting] = pushed(1);
+    own.close(cause);
+    const [late] = pushed(1);
+    assert.deepEqual([waiting?.ended, late?.ended], [cause, cause]);
+    assert.ok(carried?.ended instanceof Error);
+    assert.deepEqual([carried?.written, waiting?.written, openNow(), own.pending], [true, false, 0, 0]);
+    await wire.pass(50);
+    assert.equal(wire.clock.pending.size, 0);
+  });
+});
