@@ -48,7 +48,7 @@ export async function settled(servers: readonly ServerProcess[]): Promise<void> 
         if (!String(info).includes("cluster_state:ok")) return undefined;
         const lines = String(nodes)
           .split("\n")
-          .filter((line) => line !== "" && !/handshake|fail/.test(line));
+          .filter((line) => line !== "" && !/handshake|\bfail\b/.test(line));
         if (lines.length < servers.length) return undefined;
         const view = lines.map((line) => {
           const [id, , flags, , , , , , ...slots] = line.split(" ");

@@ -64,11 +64,13 @@ export class Commands {
       return this.#refuse(session, name, refusal as ErrorReply);
     }
     if (session.queued !== undefined && !["exec", "discard", "multi", "watch"].includes(name)) {
-      session.queued.push([...args]);
+      // What can no longer be executed is not kept, but answered.
+      if (!session.isDiscarded && !hasWatchedChanged(session)) session.queued.push([...args]);
       return QUEUED;
     }
     const reply = command.run(session, args);
-    if (wasAsking && session.queued !== undefined) session.asking = true;
+    if (session.queued !== undefined) session.asking ||= wasAsking;
+    else if (name !== "asking") session.asking = false;
     return reply;
   }
 
@@ -92,8 +94,10 @@ export class Commands {
   }
 
   #ofQueued(session: NodeSession): { keys: readonly string[]; isWrite: boolean } {
-    const queued = session.isDiscarded ? [] : (session.queued ?? []);
-    const commands = queued.map((args) => ({ args, command: this.#table.get(nameOf(args)) as Command }));
+    const commands = (session.queued ?? []).map((args) => ({
+      args,
+      command: this.#table.get(nameOf(args)) as Command,
+    }));
     return {
       keys: commands.flatMap(({ args, command }) => command.keys(args)),
       isWrite: commands.some(({ command }) => command.isWrite),
@@ -107,6 +111,7 @@ export class Commands {
       return refusal;
     }
     endTransaction(session);
+    session.asking = false;
     const isRedirection = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|CROSSSLOT) /.test(refusal.text);
     return isRedirection ? refusal : new ErrorReply(`EXECABORT Transaction discarded because of: ${refusal.text}`);
   }
@@ -217,9 +222,9 @@ export class Commands {
   }
 
   #exec(session: NodeSession): Value {
-    const { node, queued, isDiscarded } = session;
+    const { queued, isDiscarded } = session;
     if (queued === undefined) return new ErrorReply("ERR EXEC without MULTI");
-    const hasChanged = [...session.watched].some(([key, version]) => (node.versions.get(key) ?? 0) !== version);
+    const hasChanged = hasWatchedChanged(session);
     session.watchedAtExec = session.watched.size;
     endTransaction(session);
     if (isDiscarded) return new ErrorReply("EXECABORT Transaction discarded because of previous errors.");
@@ -258,6 +263,10 @@ function endTransaction(session: NodeSession): void {
   session.watched.clear();
 }
 
+function hasWatchedChanged({ watched, node }: NodeSession): boolean {
+  return [...watched].some(([key, version]) => (node.versions.get(key) ?? 0) !== version);
+}
+
 /** The calls that are marked in `args` have run. */
 function noted<V extends Value>({ node, watchedAtExec }: NodeSession, args: readonly string[], reply: V): V {
   node.world.ledger.noteExecution(marksIn(args), node.name, watchedAtExec);
@@ -283,8 +292,8 @@ function load(node: SimNode, source: string, isLoad: boolean): string {
   return sha;
 }
 
-/** A script stops at its first write where it may not write. What was before that has run. */
-class WriteRefused extends Error {}
+/** A script stops at the command that fails. What was before that has run. */
+class CommandFailed extends Error {}
 
 function runScript(session: NodeSession, args: readonly string[], bySource: boolean, writes: boolean): Value {
   const { node } = session;
@@ -299,8 +308,8 @@ function runScript(session: NodeSession, args: readonly string[], bySource: bool
   ledger.noteExecution(marksIn(args), node.name, session.watchedAtExec);
   const keys = NUMBERED_KEYS(args);
   const write = () => {
-    if (!writes) throw new WriteRefused("ERR Write commands are not allowed from read-only scripts.");
-    if (!node.isPrimary) throw new WriteRefused("READONLY You can't write against a read only replica.");
+    if (!writes) throw new CommandFailed("ERR Write commands are not allowed from read-only scripts.");
+    if (!node.isPrimary) throw new CommandFailed("READONLY You can't write against a read only replica.");
   };
   const redis: Redis = {
     get: (key) => node.data.get(key) ?? null,
@@ -310,14 +319,16 @@ function runScript(session: NodeSession, args: readonly string[], bySource: bool
     },
     incr(key) {
       write();
-      return increment(node, key) ?? 0;
+      const value = increment(node, key);
+      if (value === undefined) throw new CommandFailed(WRONG_TYPE_OF_NUMBER.text);
+      return value;
     },
     spend: (milliseconds) => node.spend(milliseconds),
   };
   try {
     return behaviourOf(source)?.(redis, keys, args.slice(3 + keys.length)) ?? null;
   } catch (error) {
-    if (!(error instanceof WriteRefused)) throw error;
+    if (!(error instanceof CommandFailed)) throw error;
     return new ErrorReply(`${error.message} script: ${sha}, on @user_script:1.`);
   }
 }
