@@ -1,11 +1,15 @@
 import type { CallFactory, ViewSettings } from "./call-factory.ts";
 import type { Client } from "./client.ts";
 import { InvalidArgumentError, type SlotwireError } from "./errors.ts";
-import { kindOf } from "./protocol/encode.ts";
+import { runOnNodes } from "./node-commands.ts";
+import { encodeCommand, kindOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
 import type { Call } from "./routing/call.ts";
 import { tracedBatch } from "./routing/call-trace.ts";
+import { traitsOf } from "./routing/command.ts";
+import { type Division, divide, type Spread, spreadOf } from "./routing/spread.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
+import { copied, isUnlearned, learn } from "./unlisted-commands.ts";
 
 /** The result of each call of a list, in its order: its reply, or the error that it would have been rejected with. */
 export type BatchResults<C extends readonly ScriptCall[]> = {
@@ -23,7 +27,11 @@ export class Batch<R extends readonly unknown[] = []> {
   readonly #client: Client;
   readonly #factory: CallFactory;
   readonly #view: ViewSettings;
-  readonly #calls: Call[] = [];
+  /** Undefined: to be made when it is known who gets it. */
+  readonly #calls: (Call | undefined)[] = [];
+  /** By their place in `#calls`. */
+  readonly #later = new Map<number, () => Promise<Call | undefined>>();
+  readonly #onNodes: (() => void)[] = [];
   readonly #results: unknown[] = [];
   #unsettled = 0;
   #executed = false;
@@ -38,7 +46,7 @@ export class Batch<R extends readonly unknown[] = []> {
 
   /** Calls collected so far. */
   get size(): number {
-    return this.#calls.length;
+    return this.#results.length;
   }
 
   /**
@@ -55,11 +63,16 @@ export class Batch<R extends readonly unknown[] = []> {
   }
 
   /**
-   * Adds any other command.
+   * Adds any other command. One over several slots, or for many nodes, goes in parts as with `cluster.command`.
    * @throws {InvalidArgumentError | CrossSlotError} The call is wrong; it is not added.
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Batch<[...R, T | SlotwireError]> {
-    this.#add((settle) => this.#factory.command(name, args, this.#view.timeoutMs, settle, settle));
+    const lower = String(name).toLowerCase();
+    const spread = spreadOf(lower, args);
+    const division = spread === undefined ? divide(lower, args) : undefined;
+    if (spread !== undefined || isUnlearned(this.#client, name, args)) this.#addLater(name, args, spread);
+    else if (division !== undefined) this.#addParts(name, division);
+    else this.#add((settle) => this.#factory.command(name, args, this.#view.timeoutMs, settle, settle));
     return this as unknown as Batch<[...R, T | SlotwireError]>;
   }
 
@@ -78,8 +91,11 @@ export class Batch<R extends readonly unknown[] = []> {
       const settled = new Promise<unknown[]>((resolve) => {
         this.#done = resolve;
       });
-      await tracedBatch(this.#client.telemetry.client, "batch", this.#calls, undefined, (context) => {
-        this.#client.sendAll(this.#calls, this.#view.signal, context);
+      for (const [place, make] of this.#later) this.#calls[place] = await make();
+      const calls = this.#calls.filter((call) => call !== undefined);
+      await tracedBatch(this.#client.telemetry.client, "batch", calls, undefined, (context) => {
+        this.#client.sendAll(calls, this.#view.signal, context);
+        for (const start of this.#onNodes) start();
         return settled;
       });
     }
@@ -87,16 +103,86 @@ export class Batch<R extends readonly unknown[] = []> {
   }
 
   #add(make: (settle: (result: unknown) => void) => Call): this {
-    if (this.#executed) throw new InvalidArgumentError("This batch has been executed; make a new one.");
-    const index = this.#calls.length;
-    const call = make((result) => {
-      this.#results[index] = result;
-      if (--this.#unsettled === 0) this.#done(this.#results);
-    });
+    this.#refuseWhenExecuted();
+    const index = this.#results.length;
+    const call = make((result) => this.#settle(index, result));
     this.#calls.push(call);
+    this.#expect();
+    return this;
+  }
+
+  #addParts(name: string, { parts, join }: Division): void {
+    this.#refuseWhenExecuted();
+    const index = this.#results.length;
+    const { timeoutMs } = this.#view;
+    const outcomes: PromiseSettledResult<Reply>[] = [];
+    let open = parts.length;
+    const calls = parts.map((args, part) => {
+      const settle = (outcome: PromiseSettledResult<Reply>) => {
+        outcomes[part] = outcome;
+        if (--open === 0)
+          this.#settle(
+            index,
+            resultOf(() => join(outcomes)),
+          );
+      };
+      const onReply = (value: Reply) => settle({ status: "fulfilled", value });
+      return this.#factory.command(name, args, timeoutMs, onReply, (reason) => settle({ status: "rejected", reason }));
+    });
+    this.#calls.push(...calls);
+    this.#expect();
+  }
+
+  /** Checked now; who gets it is found out when it is sent. */
+  #addLater(name: string, given: readonly Argument[], spread: Spread | undefined): void {
+    this.#refuseWhenExecuted();
+    traitsOf(name, given, this.#client.commands);
+    encodeCommand([name, ...given]);
+    const args = copied(given);
+    const index = this.#results.length;
+    const settle = (result: unknown) => this.#settle(index, result);
+    const onNodes = (spread: Spread) => () =>
+      void runOnNodes(this.#client, this.#factory, this.#view, spread, name, args).then(settle, settle);
+    if (spread !== undefined) this.#onNodes.push(onNodes(spread));
+    else {
+      this.#later.set(this.#calls.length, async () => {
+        try {
+          const keys = await learn(this.#client, name, args);
+          const learned = this.#client.commands.get(name.toLowerCase(), args)?.spread;
+          if (learned === undefined) {
+            return this.#factory.command(name, args, this.#view.timeoutMs, settle, settle, keys);
+          }
+          this.#onNodes.push(onNodes(learned));
+        } catch (error) {
+          settle(error);
+        }
+        return undefined;
+      });
+      this.#calls.push(undefined);
+    }
+    this.#expect();
+  }
+
+  #expect(): void {
     this.#results.push(undefined);
     this.#unsettled++;
-    return this;
+  }
+
+  #settle(index: number, result: unknown): void {
+    this.#results[index] = result;
+    if (--this.#unsettled === 0) this.#done(this.#results);
+  }
+
+  #refuseWhenExecuted(): void {
+    if (this.#executed) throw new InvalidArgumentError("This batch has been executed; make a new one.");
+  }
+}
+
+function resultOf(join: () => Reply): unknown {
+  try {
+    return join();
+  } catch (error) {
+    return error;
   }
 }
 

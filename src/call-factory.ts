@@ -69,11 +69,19 @@ export class CallFactory {
     return this.#kindOf(script, slot);
   }
 
-  /** A call of any other command. */
-  command(name: string, args: readonly Argument[], timeoutMs: number, resolve: Resolve, reject: Reject): Call {
+  /** A call of any other command. `keys` are given where they are known better than by its name. */
+  command(
+    name: string,
+    args: readonly Argument[],
+    timeoutMs: number,
+    resolve: Resolve,
+    reject: Reject,
+    keys?: readonly Argument[],
+  ): Call {
     const frame = encodeCommand([name, ...args]);
-    const traits = traitsOf(name, args);
-    const slot = traits.keys.length === 0 ? -1 : slotOfKeys(traits.keys);
+    const traits = traitsOf(name, args, this.#client.commands);
+    const routedBy = keys ?? traits.keys;
+    const slot = routedBy.length === 0 ? -1 : slotOfKeys(routedBy);
     const kind = this.#commandKind(traits, undefined);
     if (traits.blocking !== undefined) {
       const limitMs = this.#view.hasOwnTimeout ? timeoutMs : deadlineOf(traits.blocking, timeoutMs);
@@ -91,7 +99,7 @@ export class CallFactory {
 
   /** A command that only the owner of the keys may serve, whatever the view says. */
   onPrimary(name: string, args: readonly Argument[], timeoutMs: number, resolve: Resolve, reject: Reject): Call {
-    const traits = traitsOf(name, args);
+    const traits = traitsOf(name, args, this.#client.commands);
     const kind: CallKind = { ...this.#commandKind(traits, undefined), readFrom: "primary" };
     return new Call(kind, encodeCommand([name, ...args]), slotOfKeys(traits.keys), timeoutMs, resolve, reject);
   }
@@ -105,7 +113,7 @@ export class CallFactory {
     resolve: Resolve,
     reject: Reject,
   ): Call {
-    const kind = this.#commandKind(traitsOf(name, args), target);
+    const kind = this.#commandKind(traitsOf(name, args, this.#client.commands), target);
     return new Call(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
   }
 

@@ -14,6 +14,7 @@ import type { Call } from "./routing/call.ts";
 import { ClusterNode } from "./routing/cluster-node.ts";
 import { Dispatcher } from "./routing/dispatcher.ts";
 import { NodeDirectory } from "./routing/node-directory.ts";
+import { LearnedCommands } from "./routing/server-commands.ts";
 import { Signals } from "./routing/signals.ts";
 import { isLibrary, type Library, libraryOfFunction } from "./scripts/library.ts";
 import type { Loadable } from "./scripts/loadable.ts";
@@ -67,6 +68,7 @@ export class Client {
   readonly emitter = new Emitter();
   readonly dispatcher: Dispatcher;
   readonly signals = new Signals();
+  readonly commands = new LearnedCommands();
   readonly environment: Environment;
   readonly telemetry: Telemetry;
   readonly #registry = new ScriptRegistry();

@@ -11,11 +11,13 @@ import { type ConnectOptions, readFrom, resolveOptions, wholeNumber } from "./op
 import { kindOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
 import type { Call, ReadFrom } from "./routing/call.ts";
-import { divide, spreadOf } from "./routing/spread.ts";
+import { isListed } from "./routing/command-keys.ts";
+import { type Division, divide, spreadOf } from "./routing/spread.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
 import type { Topology } from "./topology/topology.ts";
 import { Transaction } from "./transaction.ts";
+import { sendUnlisted } from "./unlisted-commands.ts";
 import { type WatchingBody, WatchingRun } from "./watched-transaction.ts";
 
 /** Defaults for calls, or for one call. */
@@ -120,7 +122,10 @@ export class Cluster {
   /**
    * Sends any other command to the node that owns its keys; without keys to any primary. Commands that are for many
    * nodes (`SCRIPT`, `FUNCTION LOAD`, `FLUSHALL`, `DBSIZE`, `KEYS`, ...) go to all nodes or all primaries, and MGET, MSET,
-   * DEL, UNLINK, EXISTS and TOUCH over several slots go in parts, not atomically; the replies come as one.
+   * DEL, UNLINK, EXISTS and TOUCH over several slots go in parts, not atomically; the replies come as one. When a part
+   * fails, the whole is rejected with its error once all have ended, and `outcome` is `executed` if any part ran.
+   * Where the keys of a command are that no table lists (a module's, or a newer server's), a server is asked: the first
+   * such call waits for the answer, and may be written behind calls that were made after it.
    * A command that the server flags `readonly` is sent again when a connection is lost, any other is not.
    *
    * @throws {InvalidArgumentError} Also for commands that need a connection of their own (`SUBSCRIBE`, `MULTI`, `BLPOP`, ...).
@@ -129,13 +134,11 @@ export class Cluster {
     try {
       const signal = this.#check(undefined);
       const lower = String(name).toLowerCase();
+      if (!isListed(lower)) return sendUnlisted(this.#client, this.#factory, this.#view, name, args) as Promise<T>;
       const spread = spreadOf(lower, args);
       if (spread) return runOnNodes(this.#client, this.#factory, this.#view, spread, name, args) as Promise<T>;
       const division = divide(lower, args);
-      if (division) {
-        const replies = division.parts.map((part) => this.#sendCommand<Reply>(name, part, signal));
-        return Promise.all(replies).then((each) => division.join(each) as T);
-      }
+      if (division) return this.#sendParts(name, division, signal) as Promise<T>;
       return this.#sendCommand(name, args, signal);
     } catch (error) {
       return Promise.reject(asArgumentError(error));
@@ -294,6 +297,16 @@ export class Cluster {
     checkSignal(signal);
     if (signal.aborted) throw new AbortedError("not-executed", signal.reason);
     return signal;
+  }
+
+  /** Nothing is sent before every part has been checked. */
+  async #sendParts(name: string, { parts, join }: Division, signal: AbortSignal | undefined): Promise<Reply> {
+    const sent = parts.map((args) => {
+      const reply = new Promise<Reply>(capture);
+      return { reply, call: this.#factory.command(name, args, this.#view.timeoutMs, resolveNext, undefined) };
+    });
+    for (const { call } of sent) this.#send(call, signal);
+    return join(await Promise.allSettled(sent.map(({ reply }) => reply)));
   }
 
   #sendCommand<T>(name: string, args: readonly Argument[], signal: AbortSignal | undefined): Promise<T> {

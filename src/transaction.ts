@@ -10,6 +10,7 @@ import { tracedBatch } from "./routing/call-trace.ts";
 import { traitsOf } from "./routing/command.ts";
 import { TransactionFrame } from "./routing/transaction-frame.ts";
 import type { Script, Values, WithArguments } from "./scripts/script.ts";
+import { isUnlearned } from "./unlisted-commands.ts";
 
 /** What a transaction needs of whoever made it. */
 export interface TransactionHost {
@@ -65,7 +66,10 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
    * @throws {CrossSlotError}       A key in another slot than the transaction's.
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Transaction<[...R, T | SlotwireError], Watched> {
-    this.#add(traitsOf(name, args).keys, () => this.#host.factory.command(name, args, 0, nobody, nobody));
+    // Keys that are not known are the server's to check: it refuses the whole transaction.
+    const { client } = this.#host;
+    const keys = isUnlearned(client, name, args) ? [] : traitsOf(name, args, client.commands).keys;
+    this.#add(keys, () => this.#host.factory.command(name, args, 0, nobody, nobody));
     return this as unknown as Transaction<[...R, T | SlotwireError], Watched>;
   }
 

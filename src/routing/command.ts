@@ -1,8 +1,10 @@
-import { exists, getKeyIndexes, hasFlag } from "@ioredis/commands";
+import { hasFlag } from "@ioredis/commands";
 import { InvalidArgumentError } from "../errors.ts";
-import { bufferOf, kindOf } from "../protocol/encode.ts";
+import { kindOf } from "../protocol/encode.ts";
 import type { Argument } from "../protocol/reply.ts";
 import { type BlockingTime, blockingTimeOf } from "./blocking.ts";
+import { isListed, keyPositionsOf, textOf } from "./command-keys.ts";
+import { type LearnedCommands, specifiedKeys } from "./server-commands.ts";
 
 /** Commands that change what a connection is, or answer never, late or more than once: on a shared one they would harm others. */
 const REFUSED: ReadonlyMap<string, string> = new Map([
@@ -22,6 +24,13 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
   ),
 ]);
 
+/** Subcommands that the server flags `readonly`: their containers are not flagged. */
+const READING_SUBCOMMANDS: ReadonlyMap<string, RegExp> = new Map([
+  ["memory", /^usage$/i],
+  ["object", /^(encoding|freq|idletime|refcount)$/i],
+  ["xinfo", /^(consumers|groups|stream)$/i],
+]);
+
 const RUNS_CODE = new Set(["eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro"]);
 
 /** How a command is routed and repeated. */
@@ -36,10 +45,11 @@ export interface CommandTraits {
 }
 
 /**
- * What is known of a command. The first argument of one that no table knows counts as its key.
+ * What is known of a command, by the table or by what was learned of the server. The first argument of one that nobody
+ * knows counts as its key.
  * @throws {InvalidArgumentError} for a command that cannot share a connection.
  */
-export function traitsOf(name: string, args: readonly Argument[]): CommandTraits {
+export function traitsOf(name: string, args: readonly Argument[], learned?: LearnedCommands): CommandTraits {
   if (typeof name !== "string" || !/^[\w.|-]+$/.test(name)) {
     const shown = typeof name === "string" ? JSON.stringify(name) : kindOf(name);
     throw new InvalidArgumentError(
@@ -50,16 +60,28 @@ export function traitsOf(name: string, args: readonly Argument[]): CommandTraits
   const reason = REFUSED.get(lower) ?? connectionReason(lower, args);
   if (reason !== undefined)
     throw new InvalidArgumentError(`${name.toUpperCase()} cannot be sent by command(): ${reason}.`);
-  if (!exists(lower)) return { keys: args.slice(0, 1), readOnly: false, runsCode: false, blocking: undefined };
-  const texts = args.map(textOf);
-  checkKeyCount(name, lower, texts);
-  const keys = getKeyIndexes(lower, texts).map((index) => args[index]);
+  if (!isListed(lower)) return unlistedTraits(lower, args, learned);
   return {
-    keys: keys.filter((key) => key !== undefined),
-    readOnly: hasFlag(lower, "readonly"),
+    keys: argumentsAt(keyPositionsOf(lower, args), args),
+    readOnly: hasFlag(lower, "readonly") || READING_SUBCOMMANDS.get(lower)?.test(textOf(args[0])) === true,
     runsCode: RUNS_CODE.has(lower),
-    blocking: blockingTimeOf(lower, texts),
+    blocking: hasFlag(lower, "blocking") ? blockingTimeOf(lower, args.map(textOf)) : undefined,
   };
+}
+
+function unlistedTraits(lower: string, args: readonly Argument[], learned: LearnedCommands | undefined): CommandTraits {
+  const command = learned?.get(lower, args);
+  const positions = command && specifiedKeys(command, args);
+  return {
+    keys: positions === undefined ? args.slice(0, 1) : argumentsAt(positions, args),
+    readOnly: command?.readOnly ?? false,
+    runsCode: false,
+    blocking: undefined,
+  };
+}
+
+function argumentsAt(positions: readonly number[], args: readonly Argument[]): Argument[] {
+  return positions.map((position) => args[position]).filter((key) => key !== undefined);
 }
 
 function connectionReason(name: string, args: readonly Argument[]): string | undefined {
@@ -67,29 +89,4 @@ function connectionReason(name: string, args: readonly Argument[]): string | und
     return "it changes the state of a connection that others share";
   }
   return undefined;
-}
-
-/** Where a command says how many keys follow. The table believes any number, and builds a list of that length. */
-const KEY_COUNT_AT: ReadonlyMap<string, number> = new Map([
-  ...["eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro"].map((name): [string, number] => [name, 1]),
-  ...["zunionstore", "zinterstore", "zdiffstore", "blmpop", "bzmpop"].map((name): [string, number] => [name, 1]),
-  ...["zunion", "zinter", "zdiff", "zintercard", "sintercard", "lmpop", "zmpop"].map((name): [string, number] => [
-    name,
-    0,
-  ]),
-]);
-
-function checkKeyCount(name: string, lower: string, texts: readonly string[]): void {
-  const at = KEY_COUNT_AT.get(lower);
-  const text = at === undefined ? undefined : texts[at];
-  if (at === undefined || text === undefined) return;
-  const most = texts.length - at - 1;
-  if (/^\d{1,9}$/.test(text) && Number(text) <= most) return;
-  throw new InvalidArgumentError(
-    `${name.toUpperCase()}: argument ${at + 1} is to be the number of keys, a whole number from 0 to ${most} here.`,
-  );
-}
-
-function textOf(arg: Argument | undefined): string {
-  return arg instanceof Uint8Array ? bufferOf(arg).toString("latin1") : String(arg);
 }

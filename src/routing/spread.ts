@@ -106,8 +106,8 @@ const DIVISIBLE: ReadonlyMap<string, { readonly step: number; readonly join: "fi
 /** One command in parts, each for one slot. */
 export interface Division {
   readonly parts: readonly (readonly Argument[])[];
-  /** One reply out of those to the parts, in their order. */
-  join(replies: readonly Reply[]): Reply;
+  /** One reply, or the error of the whole, out of what became of the parts, in their order. */
+  join(results: readonly PromiseSettledResult<Reply>[]): Reply;
 }
 
 /**
@@ -134,8 +134,9 @@ export function divide(lower: string, args: readonly Argument[]): Division | und
   const parts = [...bySlot.values()];
   return {
     parts: parts.map((part) => part.args),
-    join: (replies) => {
-      if (rule.join !== "by-key") return joinReplies(rule.join, replies);
+    join: (results) => {
+      if (rule.join !== "by-key") return joinResults(rule.join, results);
+      const replies = repliesOf("first", results);
       const values: Reply[] = [];
       parts.forEach(({ positions }, index) => {
         const reply = replies[index] as Reply[];
