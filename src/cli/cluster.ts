@@ -64,7 +64,9 @@ function serve(shell: Shell, terminal: Terminal): Promise<void> {
     // Neither servers nor handlers of signals keep a process alive.
     const alive = setInterval(() => {}, FOREVER_MS);
     let work = Promise.resolve();
+    let ended = false;
     const end = () => {
+      ended = true;
       process.off("SIGINT", end);
       process.off("SIGTERM", end);
       clearInterval(alive);
@@ -73,7 +75,10 @@ function serve(shell: Shell, terminal: Terminal): Promise<void> {
       resolve();
     };
     const perform = async (line: string) => {
-      terminal.write(await shell.perform(line));
+      if (ended) return;
+      const text = await shell.perform(line);
+      if (ended) return;
+      terminal.write(text);
       if (shell.ended) end();
       else if (isTerminal) input.prompt();
     };

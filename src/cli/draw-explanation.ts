@@ -45,6 +45,7 @@ function knowing(knows: boolean | null | undefined, paint: Paint): string {
 }
 
 function hopsOf({ hops, reply, error, total }: Explanation, paint: Paint): string[] {
+  if (hops.length === 0) return [`nothing was sent: ${paint.alarm(printable(error ?? ""))}`];
   return hops.flatMap((hop, index) => {
     const sent = `${timeOf(hop.at)}  ${paint.strong(`${hop.attempt} → ${hop.address}`)}  ${sentBy(hop)}`;
     const { answer } = hop;
@@ -70,8 +71,8 @@ function endOf({ hops, total, slot, owner, ownerAfter }: Explanation): string[] 
   const first = hops[0]?.address;
   const end = ["", `${attempts}, ${total.toFixed(2)} ms`];
   if (slot === null || ownerAfter === null || ownerAfter === first) return end;
-  const isOld = ownerAfter === owner ? "" : `, in place of ${owner ?? "nobody"}`;
-  return [...end, `The slot map says now: slot ${slot} is of ${ownerAfter}${isOld}.`];
+  const before = ownerAfter === owner || owner === null ? "" : `, no longer ${owner}'s`;
+  return [...end, `Slot ${slot} is ${ownerAfter}'s in the slot map now${before}.`];
 }
 
 function timeOf(milliseconds: number): string {

@@ -42,18 +42,24 @@ export function drawMatrix({ scripts, nodes }: Matrix, width: number, paint: Pai
     }
   }
   lines.push("", `${KNOWN} known  ${MISSING} missing  ${NO_ANSWER} no answer`, "");
-  const widest = Math.max(0, ...labels.map(columnsOf));
-  for (const [index, { name, sha }] of scripts.entries()) {
-    const label = labels[index] ?? "";
-    const known = nodes.filter(({ knows }) => knows[index] === true).length;
-    const count = `${known} of ${nodes.length} ${nodes.length === 1 ? "node" : "nodes"}`;
-    const more = label === printable(name) || name === sha ? "" : `  ${printable(name)}`;
-    lines.push(cut(`${padded(label, widest)}  ${paint.faint(sha)}  ${count}${more}`, width));
-  }
+  for (const line of legendOf(scripts, labels, nodes)) lines.push(cut(line, width));
   for (const { address, knows } of nodes) {
     if (typeof knows === "string") lines.push(cut(`${address} did not answer: ${printable(knows)}`, width));
   }
   return lines.map((line) => line.trimEnd());
+}
+
+/** What a label means, and how many nodes know it. */
+function legendOf(scripts: Matrix["scripts"], labels: readonly string[], nodes: Matrix["nodes"]): string[] {
+  const rows = scripts.map(({ name, sha }, index) => {
+    const known = nodes.filter(({ knows }) => knows[index] === true).length;
+    const count = `${known} of ${nodes.length} ${nodes.length === 1 ? "node" : "nodes"}`;
+    const label = labels[index] ?? "";
+    const named = label === printable(name) || name === sha ? [label] : [label, printable(name)];
+    return [named.join("  "), count, sha];
+  });
+  const widths = [0, 1].map((column) => Math.max(0, ...rows.map((row) => columnsOf(row[column] ?? ""))));
+  return rows.map((row) => row.map((text, column) => padded(text, widths[column] ?? 0)).join("  "));
 }
 
 function labelsOf(names: readonly string[], width: number): readonly string[] {

@@ -10,7 +10,10 @@ export interface Span {
 }
 
 const NOBODY = "nobody";
-const LEAST_BAR = 10;
+const LEAST_BAR = 24;
+const INDENT = 2;
+/** Columns of the number of slots, with what is around it. */
+const COUNT = 8;
 
 /** Ranges of slots that nobody owns. */
 export function unownedOf({ ranges }: Topology): Span[] {
@@ -53,40 +56,43 @@ export function drawTopology(
 ): string[] {
   const primaries = primariesOf(topology);
   const unowned = unownedOf(topology);
-  const longest = Math.max(NOBODY.length, ...topology.nodes.map(({ address }) => address.length + 2));
-  const left = longest + 8;
-  const bar = Math.max(LEAST_BAR, width - left - 2);
-  const row = (name: string, spans: readonly Span[]) =>
-    `${name.padEnd(longest)}${String(countOf(spans)).padStart(6)}  `;
-  const under = (text: string) => cut(`${" ".repeat(left)}${text}`, width);
+  const longest = Math.max(NOBODY.length, ...topology.nodes.map(({ address }) => address.length + INDENT));
+  // Long names leave bars no room beside them.
+  const isStacked = width - longest - COUNT - 2 < LEAST_BAR;
+  const left = isStacked ? INDENT : longest + COUNT;
+  const margin = " ".repeat(left);
+  const bar = width - left - 2;
+  const row = (name: string, spans: readonly Span[], style: (text: string) => string) => {
+    const head = `${name.padEnd(longest)}${String(countOf(spans)).padStart(COUNT - 2)}  `;
+    const drawn = `│${barOf(spans, bar)}│`;
+    const ranges = margin + paint.faint(listOf(spans, width - left));
+    return [...(isStacked ? [style(head), margin + style(drawn)] : [style(head + drawn)]), ranges];
+  };
   const stateOf = (node: TopologyNode) => {
     const why = cause(node);
-    const health = node.health === "online" ? [] : [paint.alarm(node.health)];
-    return [...health, ...(why === undefined ? [] : [paint.alarm(`not reachable from here: ${why}`)])].join(", ");
+    const health = node.health === "online" ? [] : [node.health];
+    return [...health, ...(why === undefined ? [] : [`not reachable from here: ${why}`])].map(paint.alarm).join(", ");
   };
-  const nodeLine = (mark: string, node: TopologyNode) => {
-    const state = stateOf(node) || paint.faint("online");
-    return cut(`${`${mark}${node.address}`.padEnd(longest)}        replica, ${state}`, width);
+  const replica = (indent: number, node: TopologyNode) => {
+    const name = (" ".repeat(indent) + node.address).padEnd(longest + COUNT);
+    return `${name}replica, ${stateOf(node) || paint.faint("online")}`;
   };
   const lines = [headline(topology, primaries, unowned, paint), ""];
-  lines.push(`${" ".repeat(longest)} slots  ${scale(bar)}`);
+  lines.push(
+    `${(isStacked ? "" : "slots".padStart(left - 2)).padEnd(left)} 0${String(SLOT_COUNT - 1).padStart(bar - 1)}`,
+  );
   for (const primary of primaries) {
-    const spans = spansOf(topology, primary);
-    lines.push(`${paint.strong(row(primary.address, spans))}│${barOf(spans, bar)}│`);
-    lines.push(under(paint.faint(listOf(spans, width - left))));
+    lines.push(...row(primary.address, spansOf(topology, primary), paint.strong));
     const state = stateOf(primary);
-    if (state !== "") lines.push(under(state));
-    for (const node of topology.nodes) if (node.primary === primary.address) lines.push(nodeLine("  ", node));
+    if (state !== "") lines.push(margin + state);
+    for (const node of topology.nodes) if (node.primary === primary.address) lines.push(replica(INDENT, node));
   }
-  if (unowned.length > 0) {
-    lines.push(paint.alarm(`${row(NOBODY, unowned)}│${barOf(unowned, bar)}│`));
-    lines.push(under(paint.faint(listOf(unowned, width - left))));
-  }
+  if (unowned.length > 0) lines.push(...row(NOBODY, unowned, paint.alarm));
   const addresses = new Set(primaries.map(({ address }) => address));
   for (const node of topology.nodes) {
-    if (node.role === "replica" && !addresses.has(node.primary ?? "")) lines.push(nodeLine("", node));
+    if (node.role === "replica" && !addresses.has(node.primary ?? "")) lines.push(replica(0, node));
   }
-  return lines.map((line) => line.trimEnd());
+  return lines.map((line) => cut(line.trimEnd(), width));
 }
 
 function headline(
@@ -104,10 +110,6 @@ function headline(
   return `${count(primaries.length, "primary", "primaries")}, ${count(replicas, "replica", "replicas")}; ${owned}`;
 }
 
-function scale(bar: number): string {
-  return ` 0${String(SLOT_COUNT - 1).padStart(bar - 1)}`;
-}
-
 /** `cells` columns for all slots: full where all slots of the column are among `spans`, never empty where one is. */
 export function barOf(spans: readonly Span[], cells: number): string {
   return Array.from({ length: cells }, (_, cell) => {
@@ -117,7 +119,7 @@ export function barOf(spans: readonly Span[], cells: number): string {
       return sum + Math.max(0, Math.min(to, end + 1) - Math.max(from, start));
     }, 0);
     const share = covered / (to - from);
-    if (share > 0.999) return "█";
+    if (share > 1 - 1e-6) return "█";
     return share >= 0.5 ? "▓" : share > 0 ? "░" : " ";
   }).join("");
 }

@@ -34,19 +34,24 @@ export const explain: Command = {
     const { values, words } = readArguments(OPTIONS, args);
     const call = callOf(values, words);
     const options = { ...connectionOf(values, process.env), topologyRefreshInterval: 0 };
-    return inSession(options, (session) => showCall(session, call, values.json === true, terminal));
+    return inSession(options, async (session) => {
+      const { text, error } = await showCall(session, call, values.json === true, terminal);
+      if (error === null) return text;
+      terminal.write(text);
+      throw new Error(error);
+    });
   },
 };
 
 /** The same in a session that is open already: its client knows what it has learned. */
-export function explainIn(
+export async function explainIn(
   session: Session,
   args: readonly string[],
   json: boolean,
   terminal: Terminal,
 ): Promise<string> {
   const { values, words } = readArguments(CALL, args);
-  return showCall(session, callOf(values, words), json, terminal);
+  return (await showCall(session, callOf(values, words), json, terminal)).text;
 }
 
 type Values = ReturnType<typeof readArguments<typeof CALL>>["values"];
@@ -73,15 +78,18 @@ function callOf(values: Values, words: readonly string[]): Call {
   return { asked: undefined, words, belief };
 }
 
-async function showCall(session: Session, call: Call, json: boolean, terminal: Terminal): Promise<string> {
+/** The explanation, and how the call failed if it did. */
+async function showCall(
+  session: Session,
+  call: Call,
+  json: boolean,
+  terminal: Terminal,
+): Promise<{ text: string; error: string | null }> {
   const asked = call.asked ?? (await askedCommand(session, call.words));
   const belief = { ...call.belief, from: beginningOf(session, asked, call.belief) };
   const explanation = await explainCall(session, asked, belief);
   const lines = json ? [asJson(explanation)] : drawExplanation(explanation, terminal.width, terminal.paint);
-  const text = `${lines.join("\n")}\n`;
-  if (explanation.error === null) return text;
-  terminal.write(text);
-  throw new Error(explanation.error);
+  return { text: `${lines.join("\n")}\n`, error: explanation.error };
 }
 
 /** The address that --from means: a port alone will do where it is of one node only. */
