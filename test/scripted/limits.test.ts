@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { defineScript } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
@@ -54,6 +55,21 @@ describe("limits", () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     const again = Array.from({ length: 100 }, () => client.run(setScript, [key], [1]));
     assert.deepEqual(new Set(await Promise.all(again)), new Set(["OK"]), "and nothing is counted for ever");
+  });
+
+  it("what we load on our own account takes no call's place", async () => {
+    const client = await cluster.connect({ scripts: [setScript], maxPendingPerNode: 2 });
+    const others = Array.from({ length: 20 }, (_, number) =>
+      defineScript({ name: `other ${number}`, source: `return ${number}` }),
+    );
+    const report = client.preload(...others);
+    await new Promise(setImmediate);
+    const calls = [1, 2].map((value) => client.run(setScript, [key], [value]));
+    assert.deepEqual(await Promise.all(calls), ["OK", "OK"]);
+    assert.deepEqual(
+      (await report).map(({ loaded }) => loaded.length),
+      [20],
+    );
   });
 
   it("calls that were given up while queued make room", async () => {
