@@ -29,7 +29,9 @@ import { type Informant, Inquiry, TopologyTracker } from "./topology/topology-tr
 
 /** A script in a report. */
 export interface ScriptName {
+  /** As defined; need not be unique. */
   readonly name: string;
+  /** SHA-1 of the source. */
   readonly sha: string;
 }
 
@@ -37,11 +39,15 @@ export interface ScriptName {
 export interface NodeScripts {
   /** As announced. */
   readonly address: string;
+  /** As the current topology has it. */
   readonly role: "primary" | "replica";
   /** Believed to be there. */
   readonly loaded: readonly ScriptName[];
   /** Not there, and why. */
-  readonly failed: readonly (ScriptName & { readonly cause: Error })[];
+  readonly failed: readonly (ScriptName & {
+    /** What the node answered, or why it could not be asked. */
+    readonly cause: Error;
+  })[];
 }
 
 /** What `preload` reports: an entry for each known node. */

@@ -89,8 +89,8 @@ export class Cluster {
    * the node forgot the script. A script that was not preloaded is loaded in the same write, and stays registered.
    *
    * @param keys  All in one hash slot.
-   * @param args  Sent as bulk strings; numbers as decimal text.
-   * @returns     The script's reply, through its `parse` if it has one.
+   * @param rest  The arguments, sent as bulk strings, numbers as decimal text; behind them `CallOptions`.
+   * @returns     The script's reply, through its `parse` if it has one: string, number, null, or arrays of these.
    * @throws {CrossSlotError}       Keys in different slots; nothing was sent.
    * @throws {InvalidArgumentError} A wrong number of keys, or a value that cannot be sent; nothing was sent.
    * @throws {ReplyError}           The script, or the server, answered with an error.
@@ -128,7 +128,13 @@ export class Cluster {
    * such call waits for the answer, and may be written behind calls that were made after it.
    * A command that the server flags `readonly` is sent again when a connection is lost, any other is not.
    *
-   * @throws {InvalidArgumentError} Also for commands that need a connection of their own (`SUBSCRIBE`, `MULTI`, `BLPOP`, ...).
+   * A command that blocks (`BLPOP`, `BZPOPMIN`, `XREAD` with `BLOCK`, ...) has a connection of its own for as long, and
+   * delays nobody: at most 1,000 a node, past that `QUEUE_FULL`. Its deadline is its blocking time on top of
+   * `commandTimeout`, and none if it blocks for ever; a `timeout` of the view is for the whole all the same. Its abort or
+   * deadline ends that connection, so that nothing is popped for it from then on; what was popped just before is lost,
+   * and `outcome` is `unknown`. `WAIT` is for what was written, and answered, before; it keeps nobody waiting either.
+   *
+   * @throws {InvalidArgumentError} Also for commands that change what a connection is (`SUBSCRIBE`, `MULTI`, `SELECT`, ...).
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
     try {
@@ -269,7 +275,8 @@ export class Cluster {
 
   /**
    * Refuses new calls, lets those in flight finish, and closes.
-   * @param options  `timeout`: milliseconds after which calls that are still in flight are rejected. Default: their own deadlines.
+   * @param options  `timeout`: milliseconds after which calls that are still in flight are rejected. Default: their own
+   *                 deadlines; calls that block for ever are rejected at once.
    */
   async close(options: { readonly timeout?: number } = {}): Promise<void> {
     checkOptions("close", options, ["timeout"]);
@@ -283,6 +290,7 @@ export class Cluster {
     this.#client.destroy();
   }
 
+  /** `close`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

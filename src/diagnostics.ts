@@ -42,8 +42,9 @@ export interface ClientInfo {
 
 /** A script in a message. */
 export interface ScriptInfo {
+  /** As defined. */
   readonly name: string;
-  /** Of a function: of its library. */
+  /** SHA-1 of the source; of a function: of its library. */
   readonly sha: string;
 }
 
@@ -52,11 +53,13 @@ export interface ScriptInfo {
  * first word of the server's text only, since servers and scripts quote arguments. There is no `result`.
  */
 export interface CommandContext {
+  /** Whose it is. */
   readonly client: ClientInfo;
   /** The name of the command as it is sent: `EVALSHA`, `FCALL`, `GET`; `MULTI` for a whole transaction. */
   readonly command: string;
+  /** Of a script or function that is run. */
   readonly script: ScriptInfo | undefined;
-  /** -1 without keys. */
+  /** 0 to 16383, or -1 without keys. */
   readonly slot: number;
   /** The batch or transaction that the call is of. */
   readonly batch: BatchContext | undefined;
@@ -64,12 +67,15 @@ export interface CommandContext {
   attempts: number;
   /** The node of the last attempt, as announced. */
   address: string | undefined;
+  /** When it failed, at `error` and `asyncEnd`. */
   error?: Error;
 }
 
 /** The context of `slotwire:batch`. `error` as in `CommandContext`; errors of single calls are no error of a batch. */
 export interface BatchContext {
+  /** Whose it is. */
   readonly client: ClientInfo;
+  /** What was executed. */
   readonly operation: "batch" | "transaction";
   /** Calls in it. */
   readonly size: number;
@@ -79,20 +85,28 @@ export interface BatchContext {
   readonly script: ScriptInfo | undefined;
   /** Of a transaction. */
   readonly slot: number | undefined;
+  /** When it failed as a whole. */
   error?: Error;
 }
 
 /** The context of `slotwire:connect`. */
 export interface ConnectContext {
+  /** Whose it is. */
   readonly client: ClientInfo;
   /** The node as announced. */
   readonly address: string;
   /** Where the connection goes, after `natMap`. */
-  readonly endpoint: { readonly host: string; readonly port: number };
+  readonly endpoint: {
+    /** A name or an address. */
+    readonly host: string;
+    /** 1 to 65535. */
+    readonly port: number;
+  };
   /** 1 for the first try, or the first after a connection that was usable. */
   readonly attempt: number;
   /** For reads from a replica only. */
   readonly readOnly: boolean;
+  /** Why it could not be opened. */
   error?: Error;
 }
 
@@ -104,9 +118,11 @@ export interface AttemptMessage {
   readonly attempt: number;
   /** The node as announced. */
   readonly address: string;
+  /** 0 to 16383, or -1 without keys. */
   readonly slot: number;
   /** As sent by this attempt: `EVAL` where a node lets nobody load scripts. */
   readonly command: string;
+  /** Of a script or function that is run. */
   readonly script: ScriptInfo | undefined;
   /** Behind an ASKING. */
   readonly asking: boolean;
@@ -120,11 +136,13 @@ export interface AttemptMessage {
 
 /** What `slotwire:redirection` publishes. */
 export interface RedirectionMessage {
+  /** The context of the call in `slotwire:command`. */
   readonly call: CommandContext;
   /** The attempt that was refused. */
   readonly attempt: number;
   /** The node that refused it, as announced. */
   readonly address: string;
+  /** 0 to 16383, or -1 without keys. */
   readonly slot: number;
   /** `MOVED`, `ASK`, `NOSCRIPT`, `TRYAGAIN`, `CLUSTERDOWN`, ...; `LOST` when the connection went. */
   readonly kind: string;
@@ -136,28 +154,44 @@ export interface RedirectionMessage {
 
 /** What `slotwire:script-missing` publishes. */
 export interface ScriptMissingMessage {
+  /** Whose it is. */
   readonly client: ClientInfo;
+  /** The context of the call that found out in `slotwire:command`, if one did. */
   readonly call: CommandContext | undefined;
   /** The attempt that found out. */
   readonly attempt: number | undefined;
+  /** The node as announced. */
   readonly address: string;
+  /** What the node did not have. */
   readonly script: ScriptInfo;
 }
 
 /** What `slotwire:preload` publishes. */
 export interface PreloadMessage {
+  /** Whose it is. */
   readonly client: ClientInfo;
+  /** The node as announced. */
   readonly address: string;
   /** Scripts and libraries that the node is believed to hold now. */
   readonly loaded: number;
+  /** Those that it should hold and does not. */
   readonly failed: number;
 }
 
 /** What `slotwire:topology` publishes. Addresses as announced. */
 export interface TopologyMessage {
+  /** Whose it is. */
   readonly client: ClientInfo;
-  readonly nodes: readonly { readonly address: string; readonly role: "primary" | "replica" }[];
+  /** All that there are now. */
+  readonly nodes: readonly {
+    /** As announced. */
+    readonly address: string;
+    /** A primary may own no slot. */
+    readonly role: "primary" | "replica";
+  }[];
+  /** Nodes that were not there before. */
   readonly added: readonly string[];
+  /** Nodes that are there no more. */
   readonly removed: readonly string[];
   /** Replicas that are primaries now. */
   readonly promoted: readonly string[];

@@ -21,6 +21,7 @@ export type ErrorCode =
 
 /** What every error of slotwire extends. Messages name nodes, slots and scripts, never arguments or credentials. */
 export abstract class SlotwireError extends Error {
+  /** Which failure it is, for programs: stable, unlike the message. */
   abstract readonly code: ErrorCode;
   /** Whether the server ran the call. */
   readonly outcome: Outcome;
@@ -30,6 +31,7 @@ export abstract class SlotwireError extends Error {
     this.outcome = outcome;
   }
 
+  /** The name of the class. */
   override get name(): string {
     return this.constructor.name;
   }
@@ -50,12 +52,20 @@ export function withOutcome<E extends SlotwireError>(error: E, outcome: Outcome)
 export interface ScriptPlace {
   /** The script's name. */
   readonly script: string;
+  /** The file that the line is in, for a script that came from a file. */
   readonly file?: string | undefined;
+  /** From 1, in the file, or in the source without one. */
   readonly line?: number;
+  /** That line's text. */
   readonly sourceLine?: string;
 }
 
-/** The server or the script answered with an error. */
+/**
+ * The server or the script answered with an error. `outcome` is `executed` (it ran, perhaps in part, and what it wrote
+ * stays), unless the reply proves that nothing ran: NOPERM, a wrong number of arguments, a transaction that was refused.
+ *
+ * @see https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
+ */
 export class ReplyError extends SlotwireError {
   readonly code = "REPLY";
   /** The server's text, untouched. */
@@ -93,11 +103,19 @@ function textOf({ script, file, line, sourceLine }: ScriptPlace): string {
   return `script "${script}", ${file === undefined ? `line ${line}` : `${file}:${line}`}: ${sourceLine}`;
 }
 
-/** Keys of more than one slot in one call. Nothing was sent. */
+/**
+ * Keys of more than one slot in one call. Nothing was sent.
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+ */
 export class CrossSlotError extends SlotwireError {
   readonly code = "CROSSSLOT";
   /** The keys as given, each with its slot. */
-  readonly keys: readonly { readonly key: string; readonly slot: number }[];
+  readonly keys: readonly {
+    /** As text, whatever was given. */
+    readonly key: string;
+    /** 0 to 16383. */
+    readonly slot: number;
+  }[];
 
   constructor(keys: readonly { readonly key: string; readonly slot: number }[]) {
     super(
@@ -132,7 +150,10 @@ export class InvalidArgumentError extends SlotwireError {
   }
 }
 
-/** `commandTimeout` or `timeout` passed. */
+/**
+ * `commandTimeout` or `timeout` passed. `outcome` is `unknown` when the call was sent and may be running, and
+ * `not-executed` when the last answer was a refusal, which is the `cause` then.
+ */
 export class DeadlineError extends SlotwireError {
   readonly code = "DEADLINE";
   /** The call's allowance in milliseconds. */
@@ -146,7 +167,10 @@ export class DeadlineError extends SlotwireError {
   }
 }
 
-/** The call's `signal` was aborted; `cause` is the signal's reason. */
+/**
+ * The call's `signal` was aborted; `cause` is the signal's reason. `outcome` is `not-executed` before a byte was sent,
+ * `unknown` behind that.
+ */
 export class AbortedError extends SlotwireError {
   readonly code = "ABORTED";
 
@@ -155,7 +179,10 @@ export class AbortedError extends SlotwireError {
   }
 }
 
-/** The connection went away. */
+/**
+ * The connection went away while the call was in flight. `outcome` is `unknown`: a server can run what it was sent when
+ * nobody waits any more. `cause` is the socket's error, if there was one.
+ */
 export class ConnectionLostError extends SlotwireError {
   readonly code = "CONNECTION_LOST";
   /** The node, as the cluster announces it. */
@@ -175,7 +202,7 @@ export interface Hop {
   readonly answer: string;
 }
 
-/** `maxRedirections` was reached. */
+/** `maxRedirections` was reached, by MOVED and ASK together. */
 export class RedirectionsError extends SlotwireError {
   readonly code = "REDIRECTIONS";
   /** The nodes asked, in order, with their answers. */

@@ -3,25 +3,51 @@ import type { Topology } from "./topology/topology.ts";
 /** What each event carries. */
 export interface ClusterEvents {
   /** The topology changed: nodes, roles, or the owner of a slot. */
-  topology: { readonly current: Topology; readonly previous: Topology };
+  topology: {
+    /** As it is now. */
+    readonly current: Topology;
+    /** As it was before. */
+    readonly previous: Topology;
+  };
   /** A node answered MOVED or ASK. Addresses as announced. */
   redirection: {
+    /** MOVED: for good; ASK: for this call, while the slot moves. */
     readonly kind: "MOVED" | "ASK";
+    /** 0 to 16383. */
     readonly slot: number;
+    /** The node that answered. */
     readonly from: string;
+    /** The node that it named. */
     readonly to: string;
     /** The script's name, when a script was run. */
     readonly script: string | undefined;
   };
   /** A node answered NOSCRIPT; the script is loaded and the call sent again. */
-  scriptMissing: { readonly address: string; readonly script: string; readonly sha: string };
+  scriptMissing: {
+    /** The node, as announced. */
+    readonly address: string;
+    /** The script's name. */
+    readonly script: string;
+    /** Its SHA-1. */
+    readonly sha: string;
+  };
   /** A node is connected and has been given every script. */
-  nodeUp: { readonly address: string };
+  nodeUp: {
+    /** As announced. */
+    readonly address: string;
+  };
   /** A node has no connection any more. */
-  nodeDown: { readonly address: string; readonly cause: Error };
+  nodeDown: {
+    /** As announced. */
+    readonly address: string;
+    /** Why the last one was lost, or could not be opened. */
+    readonly cause: Error;
+  };
 }
 
+/** The name of an event. */
 export type ClusterEvent = keyof ClusterEvents;
+/** What `on` takes. It is called at once, where the event happens; what it returns or throws changes nothing. */
 export type Listener<E extends ClusterEvent> = (payload: ClusterEvents[E]) => void;
 
 /** Calls listeners, whatever they do. */

@@ -10,16 +10,24 @@ export interface MetricCounters {
   readonly replies: number;
   /** Of these, those that were rejected, or have an error as their result in a batch, by its code. */
   readonly errors: Readonly<Partial<Record<ErrorCode | "OTHER", number>>>;
-  readonly redirections: { readonly MOVED: number; readonly ASK: number };
+  /** Answers that sent a call to another node. */
+  readonly redirections: {
+    /** The slot has another owner. */
+    readonly MOVED: number;
+    /** The slot is on its way to another owner. */
+    readonly ASK: number;
+  };
   /** Attempts that were followed by another, by the first word of the answer: `MOVED`, `NOSCRIPT`, ...; `LOST` for none. */
   readonly retries: Readonly<Record<string, number>>;
   /** NOSCRIPT, and functions that were not found. */
   readonly scriptMisses: number;
   /** SCRIPT LOAD and FUNCTION LOAD that succeeded, one a node. */
   readonly scriptLoads: number;
+  /** Those that were refused or lost. */
   readonly scriptLoadFailures: number;
   /** Connections that logged in: those of calls, and short ones for topologies, checks and watching transactions. */
   readonly connectionsOpened: number;
+  /** Connections that could not be opened, or not log in. */
   readonly connectionFailures: number;
   /** Connections of calls that took the place of one. */
   readonly reconnections: number;
@@ -29,6 +37,7 @@ export interface MetricCounters {
   readonly topologyChanges: number;
   /** Handed to sockets, before TLS. */
   readonly bytesWritten: number;
+  /** Taken from sockets, after TLS. */
   readonly bytesRead: number;
 }
 
@@ -36,6 +45,7 @@ export interface MetricCounters {
 export interface NodeMetrics {
   /** As announced. */
   readonly address: string;
+  /** As the current topology has it. */
   readonly role: "primary" | "replica";
   /** Calls queued, in flight, or refused by this node and waiting for their next attempt. */
   readonly pending: number;
@@ -45,13 +55,16 @@ export interface NodeMetrics {
   readonly connections: Readonly<Record<ConnectionState, number>>;
 }
 
+/** What a connection of calls is doing: see `NodeMetrics`. */
 export type ConnectionState = "connecting" | "ready" | "silent" | "waiting" | "closed";
 
 /** What `metrics` returns: plain data, a copy, fit for JSON. */
 export interface Metrics {
+  /** Sums since `connect`. */
   readonly counters: MetricCounters;
   /** Calls that are not settled. */
   readonly pending: number;
+  /** Every known node. */
   readonly nodes: readonly NodeMetrics[];
   /** From `run` or `command` to the answer, errors included. Empty unless `connect` was given `durations: true`. */
   readonly durations: readonly DurationHistogram[];

@@ -8,7 +8,9 @@ import { isScript, type Script } from "./scripts/script.ts";
 
 /** Who to log in as. */
 export interface Credentials {
+  /** Of an ACL user. Without it the password alone is sent. */
   readonly username?: string;
+  /** Without it nothing is sent. */
   readonly password?: string;
 }
 
@@ -24,7 +26,15 @@ export interface ConnectOptions {
    * @default []
    */
   readonly scripts?: readonly (Script | Library)[];
+  /**
+   * Of an ACL user; needs `password`.
+   * @default none
+   */
   readonly username?: string;
+  /**
+   * Holds for every node, in place of what URLs in `nodes` say.
+   * @default none
+   */
   readonly password?: string;
   /** Asked at every new connection, in place of `username` and `password`. */
   readonly credentials?: () => Promise<Credentials>;
@@ -71,6 +81,10 @@ export interface ConnectOptions {
    * @default 30000
    */
   readonly topologyRefreshInterval?: number;
+  /**
+   * Where nodes are reached, if not where they say that they are: a table by `"host:port"`, or a function.
+   * @default none
+   */
   readonly natMap?: NatMap;
   /**
    * Where read-only scripts and commands may run: `"replica"` takes the primary when no replica is usable.

@@ -20,9 +20,15 @@ import { batchAttributes, commandAttributes, errorAttributes, peerAttributes, sp
 
 /** Where spans and measurements go. */
 export interface InstrumentOptions {
-  /** @default the global one */
+  /**
+   * Makes the spans.
+   * @default the global one
+   */
   readonly tracerProvider?: TracerProvider;
-  /** @default the global one, as it is when `instrument` is called */
+  /**
+   * Makes the histogram.
+   * @default the global one, as it is when `instrument` is called
+   */
   readonly meterProvider?: MeterProvider;
 }
 

@@ -2,7 +2,9 @@ import { isIPv6 } from "node:net";
 
 /** Where a node listens, as the cluster announces it. */
 export interface NodeAddress {
+  /** A name or an address, IPv6 without brackets. */
   readonly host: string;
+  /** 1 to 65535. */
   readonly port: number;
 }
 

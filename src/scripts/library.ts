@@ -16,6 +16,7 @@ export interface LibraryDefinition {
 export interface Library<D extends LibraryDefinition = LibraryDefinition> {
   /** From the first line of the source. */
   readonly name: string;
+  /** As it is loaded, from `#!lua` on. */
   readonly source: string;
   /** SHA-1 of the source. */
   readonly sha: string;

@@ -4,6 +4,7 @@ export interface LineOrigin {
   readonly file: string | undefined;
   /** Its number in that file, or in the source; from 1. */
   readonly line: number;
+  /** Without its end. */
   readonly text: string;
 }
 

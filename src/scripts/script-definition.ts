@@ -33,6 +33,7 @@ export interface SourceDefinition extends ScriptOptions {
   readonly name: string;
   /** The Lua source. */
   readonly source: string;
+  /** Not together with `source`. */
   readonly file?: never;
 }
 
@@ -46,6 +47,7 @@ export interface FileDefinition extends ScriptOptions {
    * `-- @include "./shared.lua"` stands for the text of another file.
    */
   readonly file: string | URL;
+  /** Not together with `file`. */
   readonly source?: never;
 }
 

@@ -23,8 +23,11 @@ export type WithArguments<A extends number, Rest extends readonly unknown[] = []
 
 /** A call of a script as a value, for batches and transactions. */
 export interface ScriptCall<T = unknown> {
+  /** What is run. */
   readonly script: Script<number, T>;
+  /** A copy, frozen. */
   readonly keys: readonly Argument[];
+  /** A copy, frozen. Not shown by what prints the call, for they may be secret. */
   readonly args: readonly Argument[];
 }
 
@@ -33,19 +36,27 @@ export interface ScriptCall<T = unknown> {
  * `N` is the number of keys, `A` that of arguments, both `number` when any will do; `T` is the type of the result.
  */
 export interface Script<N extends number = number, T = unknown, A extends number = number> {
+  /** For people: errors, events and reports carry it. */
   readonly name: string;
+  /** The Lua that servers get, with what its file includes. */
   readonly source: string;
   /** SHA-1 of the source, 40 hexadecimal digits: what EVALSHA calls the script. */
   readonly sha: string;
+  /** How many keys each call has; undefined for any number. */
   readonly numberOfKeys: N | undefined;
   /** The names of the keys, when they have any. */
   readonly keys: readonly string[] | undefined;
+  /** How many arguments each call has; undefined for any number. */
   readonly numberOfArgs: A | undefined;
   /** The names of the arguments, when they have any. */
   readonly args: readonly string[] | undefined;
+  /** It writes nothing: run by EVALSHA_RO, on replicas too where `readFrom` says so, and sent again when in doubt. */
   readonly readOnly: boolean;
+  /** It may run twice, the second time late: sent again when in doubt. */
   readonly idempotent: boolean;
+  /** Strings of the reply as UTF-8 text or as Buffers. */
   readonly replies: "string" | "buffer";
+  /** Turns the reply into the result; undefined: the reply is the result. */
   readonly parse: ((reply: Reply) => T) | undefined;
   /** The file it was read from, as given. */
   readonly file: string | undefined;

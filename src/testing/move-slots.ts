@@ -4,6 +4,7 @@ import type { ServerProcess } from "./server-process.ts";
 
 /** What `moveSlots` takes. */
 export interface MoveSlots {
+  /** 0 to 16383 each, of any owners. */
   readonly slots: readonly number[];
   /** Address of the primary that gets them. */
   readonly to: string;

@@ -7,9 +7,15 @@ import { ServerHerd, ServerProcess } from "./server-process.ts";
 
 /** What `startCluster` takes. */
 export interface ClusterOptions {
-  /** @default 3 */
+  /**
+   * Nodes that share the slots evenly; a cluster needs 3 to survive the loss of one.
+   * @default 3
+   */
   readonly primaries?: number;
-  /** @default 0 */
+  /**
+   * Copies of each.
+   * @default 0
+   */
   readonly replicasPerPrimary?: number;
   /** Path of a server program. Default: see `server-binary.ts`. */
   readonly server?: string;
@@ -24,14 +30,22 @@ export interface ClusterOptions {
 
 /** Where a cluster is, as options of `connect`. */
 export interface ConnectTo {
+  /** `host:port` of each server that runs. */
   readonly nodes: readonly string[];
   /** False without TLS; otherwise who vouches for the servers. */
-  readonly tls: false | { readonly ca: string };
+  readonly tls:
+    | false
+    | {
+        /** The certificate, in PEM. */
+        readonly ca: string;
+      };
 }
 
 /**
  * Starts a real cluster on free loopback ports, for tests and for looking at one. The servers end with `stop()`, and
- * with this process, however that ends.
+ * with this process, however that ends. Takes about two seconds.
+ *
+ * @throws {Error} No server program was found, or it did not start; the message says what was tried.
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<LocalCluster> {
   const { primaries = 3, replicasPerPrimary = 0, server, args = [], tls = process.env.SLOTWIRE_TLS === "1" } = options;
@@ -172,6 +186,7 @@ export class LocalCluster {
     return this.#stopped;
   }
 
+  /** `stop`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }

@@ -7,8 +7,11 @@ export interface TopologyNode {
   readonly id: string;
   /** `host:port`, before `natMap`. */
   readonly address: string;
+  /** A name or an address, IPv6 without brackets. */
   readonly host: string;
+  /** 1 to 65535. */
   readonly port: number;
+  /** A primary may own no slot. */
   readonly role: "primary" | "replica";
   /** Of a replica: the address of its primary, when the cluster says which. */
   readonly primary: string | undefined;
@@ -18,9 +21,13 @@ export interface TopologyNode {
 
 /** Slots `start` to `end`, both included, of one primary. */
 export interface SlotRange {
+  /** The first slot, from 0. */
   readonly start: number;
+  /** The last slot, up to 16383. */
   readonly end: number;
+  /** Who owns them. */
   readonly primary: TopologyNode;
+  /** Its replicas; none is possible. */
   readonly replicas: readonly TopologyNode[];
 }
 
@@ -59,6 +66,7 @@ export class Topology {
     Object.freeze(this);
   }
 
+  /** @internal */
   static from(description: TopologyDescription): Topology {
     const named = description.nodes.map((node) => Object.freeze({ ...node, address: formatAddress(node) }));
     // Servers list nodes in an order of their own. Sorted, two views of one state are equal.
@@ -70,7 +78,7 @@ export class Topology {
     return new Topology(Object.freeze(nodes), owners);
   }
 
-  /** The node that owns `slot`, or undefined when nobody does. */
+  /** The node that owns `slot` (0 to 16383), or undefined when nobody does. */
   primaryOf(slot: number): TopologyNode | undefined {
     return this.nodes[this.ownerIndexOf(slot)];
   }
