@@ -28,6 +28,7 @@ export {
   QueueFullError,
   RedirectionsError,
   ReplyError,
+  type ScriptPlace,
   SlotwireError,
   UnavailableError,
 } from "./errors.ts";
@@ -59,3 +60,4 @@ export type {
 export type { DurationHistogram } from "./telemetry.ts";
 export type { SlotRange, Topology, TopologyNode } from "./topology/topology.ts";
 export { Transaction } from "./transaction.ts";
+export type { Watching, WatchingBody } from "./watched-transaction.ts";

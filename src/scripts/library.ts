@@ -22,7 +22,14 @@ export interface Library<D extends LibraryDefinition = LibraryDefinition> {
   readonly sha: string;
   /** A handle for each function, for `run`, batches and transactions: run by FCALL, or by FCALL_RO when it only reads. */
   readonly functions: {
-    readonly [F in keyof D["functions"]]: ScriptOf<D["functions"][F] & { name: string; source: string }>;
+    readonly [F in keyof D["functions"]]: ScriptOf<
+      D["functions"][F] & {
+        /** The function's. */
+        name: string;
+        /** The library's. */
+        source: string;
+      }
+    >;
   };
 }
 

@@ -39,7 +39,10 @@ export interface SourceDefinition extends ScriptOptions {
 
 /** A script in a file of its own, which is read once, at once. */
 export interface FileDefinition extends ScriptOptions {
-  /** @default the file's name without `.lua` and without a number of keys, as in `acquire-2.lua` */
+  /**
+   * For people: errors, events and reports carry it. Need not be unique.
+   * @default the file's name without `.lua` and without a number of keys, as in `acquire-2.lua`
+   */
   readonly name?: string;
   /**
    * The path or `file:` URL of a `.lua` file; a relative path is relative to the working directory. Comments in the file
