@@ -64,6 +64,7 @@ export class Batch<R extends readonly unknown[] = []> {
 
   /**
    * Adds any other command. One over several slots, or for many nodes, goes in parts as with `cluster.command`.
+   * One that blocks has a connection of its own: nobody waits behind it, and it keeps no order with calls of its keys.
    * @throws {InvalidArgumentError | CrossSlotError} The call is wrong; it is not added.
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Batch<[...R, T | SlotwireError]> {

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "./errors.ts";
 import { binaryOf, bulk, bulkHead, encodeCommand, kindOf, withNextBulk } from "./protocol/encode.ts";
 import { slotOf, slotOfKeys } from "./protocol/hash-slot.ts";
 import type { Argument } from "./protocol/reply.ts";
-import { BlockingFrame, deadlineOf } from "./routing/blocking.ts";
+import { BlockingFrame, type BlockingTime, deadlineOf } from "./routing/blocking.ts";
 import { Call, type CallKind, type ReadFrom } from "./routing/call.ts";
 import type { ClusterNode } from "./routing/cluster-node.ts";
 import { type CommandTraits, traitsOf } from "./routing/command.ts";
@@ -115,6 +115,21 @@ export class CallFactory {
   ): Call {
     const kind = this.#commandKind(traitsOf(name, args, this.#client.commands), target);
     return new Call(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
+  }
+
+  /** A command for one node that may keep its connection waiting for `time`: it gets one of its own. */
+  blockingFor(
+    target: ClusterNode,
+    name: string,
+    args: readonly Argument[],
+    time: BlockingTime,
+    timeoutMs: number,
+    resolve: Resolve,
+    reject: Reject,
+  ): Call {
+    const traits: CommandTraits = { keys: [], readOnly: false, runsCode: false, blocking: time };
+    const kind = { ...this.#commandKind(traits, target), blocking: new BlockingFrame(name, args, time) };
+    return new Call(kind, encodeCommand([name, ...args]), -1, deadlineOf(time, timeoutMs), resolve, reject);
   }
 
   #commandKind({ readOnly, runsCode }: CommandTraits, target: ClusterNode | undefined): CallKind {

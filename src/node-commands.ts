@@ -6,6 +6,7 @@ import { bufferOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
 import type { ClusterNode } from "./routing/cluster-node.ts";
 import { joinResults, type Spread } from "./routing/spread.ts";
+import { ReplicaWait } from "./wait-for-replicas.ts";
 
 /** Sends a command to every node that it is for, and joins the replies. */
 export async function runOnNodes(
@@ -16,6 +17,7 @@ export async function runOnNodes(
   name: string,
   args: readonly Argument[],
 ): Promise<Reply> {
+  if (name.toLowerCase() === "wait") return new ReplicaWait(client, factory, view).result(args);
   const words = `${name} ${String(args[0])}`.toLowerCase();
   if (words === "script load") {
     const sha = await loadEverywhere(client, view, args);

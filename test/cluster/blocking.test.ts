@@ -295,6 +295,39 @@ describe("a command that blocks, when its primary", () => {
     }
   }
 
+  it("has its replicas waited for, keeps nobody waiting", async () => {
+    const key = "{waited}";
+    await client.command("SET", key, 1);
+    assert.equal(await client.command("WAIT", 1, 5000), 1);
+    assert.equal(await client.command("WAIT", 0, 0), 0 + (await client.command<number>("WAIT", 0, 1)));
+    const [replica] = client.topology.replicasOf(slotOf(key));
+    assert.ok(replica);
+    await cluster.pause(replica.address);
+    try {
+      await client.command("SET", key, 2);
+      const started = performance.now();
+      const waited = client.command<number>("WAIT", 1, 600);
+      for (let reads = 0; reads < 50; reads++) {
+        const readAt = performance.now();
+        assert.equal(await client.command("GET", key), "2");
+        assert.ok(performance.now() - readAt < 250);
+      }
+      assert.equal(await waited, 0, "what the frozen replica does not have is not counted");
+      const took = performance.now() - started;
+      assert.ok(took >= 599 && took < 1500, `${took} ms`);
+    } finally {
+      await cluster.resume(replica.address);
+    }
+    assert.equal(await client.command("WAIT", 1, 10_000), 1);
+    for (const args of [[], [1], [-1, 0], [1, "x"], [1, 1, 1]]) {
+      await assert.rejects(client.command("WAIT", ...args), { code: "INVALID_ARGUMENT" });
+    }
+    const abort = new AbortController();
+    const endless = client.with({ signal: abort.signal }).command("WAIT", 9, 0);
+    setTimeout(() => abort.abort(), 50);
+    await assert.rejects(endless, { code: "ABORTED" });
+  });
+
   it("becomes a replica, goes on at the new one", async () => {
     const key = "{demoted}";
     const popped = client.command("BLPOP", key, 0);
@@ -331,8 +364,10 @@ describe("a command that blocks, when its primary", () => {
     const read = client.command("XREAD", "BLOCK", 0, "STREAMS", `${key}:s`, "$");
     await untilBlocked(key, 2);
     await cluster.kill(ownerOf(key));
-    const unsent = client.command("BLPOP", `${key}:unsent`, 0);
     await assert.rejects(popped, { code: "CONNECTION_LOST", outcome: "unknown" });
+    // Connections that were free are known to be gone by then.
+    await sleep(20);
+    const unsent = client.command("BLPOP", `${key}:unsent`, 0);
     await client.command("RPUSH", `${key}:unsent`, "v");
     assert.deepEqual(await unsent, [`${key}:unsent`, "v"]);
     await untilBlocked(key, 1);
