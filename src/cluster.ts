@@ -53,6 +53,7 @@ const capture = (resolve: (value: never) => void) => {
  * @throws {InvalidArgumentError} An option is wrong.
  * @throws {AuthError}            The credentials were refused.
  * @throws {UnavailableError}     No seed answered; a cause for each.
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
  */
 export function connect(options: ConnectOptions): Promise<Cluster> {
   return connectIn(nodeEnvironment, options);
@@ -135,6 +136,11 @@ export class Cluster {
    * and `outcome` is `unknown`. `WAIT` is for what was written, and answered, before; it keeps nobody waiting either.
    *
    * @throws {InvalidArgumentError} Also for commands that change what a connection is (`SUBSCRIBE`, `MULTI`, `SELECT`, ...).
+   * @throws {CrossSlotError}       Keys in different slots, of a command that cannot be sent in parts; nothing was sent.
+   * @throws {ReplyError}           The server answered with an error.
+   * @throws {SlotwireError}        Any other failure; `outcome` says whether the command may have run.
+   * @returns The reply, as RESP2 has it: `HGETALL` gives an array of fields and values in turn.
+   * @see https://redis.io/docs/latest/commands/
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
     try {
@@ -151,7 +157,7 @@ export class Cluster {
     }
   }
 
-  /** Collects calls of any slots, to be sent together by `exec`. */
+  /** Collects calls of any slots, to be sent together by `exec`: one write a node. Nothing is sent before. */
   batch(): Batch;
   /** Sends calls together; resolves to their results, in their order: a reply, or the error of that call as a value. */
   batch<const C extends readonly ScriptCall[]>(calls: C): Promise<BatchResults<C>>;
@@ -166,12 +172,18 @@ export class Cluster {
     return batch.exec();
   }
 
-  /** Collects calls on the slot of `key`, to be executed as one transaction by `exec`. */
+  /**
+   * Collects calls on the slot of `key`, to be executed as one transaction by `exec`. Nothing is sent before.
+   * @see https://redis.io/docs/latest/develop/using-commands/transactions/
+   */
   transaction(key: Argument): Transaction;
   /**
    * Watches keys of the slot of `key`, then calls `body` with a connection that reads, and executes what it returns: the
    * replies, or `null` when a watched key changed meanwhile. When the slot moved before anything was written, it starts
    * over, and `body` is called again. The view's `timeout` is for the whole.
+   *
+   * @throws {SlotwireError} `outcome` says whether the transaction may have run. What `body` throws is thrown as it is.
+   * @see https://redis.io/docs/latest/develop/using-commands/transactions/#optimistic-locking-using-check-and-set
    */
   transaction<R extends readonly unknown[]>(
     key: Argument,
@@ -219,7 +231,15 @@ export class Cluster {
     return new Cluster(this.#client, view);
   }
 
-  /** Registers scripts and loads them on every node. One sick node never delays or fails the others. */
+  /**
+   * Registers scripts and loads them on every node; libraries on every primary. One sick node never delays or fails the
+   * others; one that is silent is waited for during `connectTimeout`.
+   *
+   * @returns What became of these scripts on each known node. A node that failed rejects nothing.
+   * @throws {InvalidArgumentError} for what is neither a script nor a library; nothing was sent.
+   * @see https://redis.io/docs/latest/commands/script-load/
+   * @see https://redis.io/docs/latest/commands/function-load/
+   */
   async preload(...scripts: readonly (Script | Library)[]): Promise<PreloadReport> {
     for (const script of scripts) {
       if (!isScript(script) && !isLibrary(script)) {
@@ -250,7 +270,12 @@ export class Cluster {
     return this.#client.topology;
   }
 
-  /** Asks the cluster for its topology now. Resolves when new nodes are connected and preloaded. */
+  /**
+   * Asks the cluster for its topology now. Resolves when new nodes are connected and preloaded.
+   *
+   * @throws {UnavailableError} No node answered; a cause for each.
+   * @see https://redis.io/docs/latest/commands/cluster-shards/
+   */
   async refreshTopology(): Promise<void> {
     this.#client.refuseWhenClosed();
     await this.#client.refresh();
@@ -259,6 +284,7 @@ export class Cluster {
   /**
    * Asks for the credentials again and renews the open connections with them.
    * @throws {AuthError} A node refused them.
+   * @see https://redis.io/docs/latest/commands/auth/
    */
   async reauthenticate(): Promise<void> {
     this.#client.refuseWhenClosed();

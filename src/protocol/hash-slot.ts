@@ -17,7 +17,9 @@ const slotOfBytes = clusterKeySlot as unknown as (bytes: Uint8Array) => number;
  * The slot of a key: CRC16 of its hash tag, or of all its bytes when it has none, modulo 16384.
  * Equal to the server's `CLUSTER KEYSLOT` for every key. Strings count as UTF-8, Buffers as their bytes.
  *
+ * @returns 0 to 16383.
  * @throws {InvalidArgumentError} for anything that cannot be a key.
+ * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
  */
 export function slotOf(key: Argument): number {
   if (typeof key === "string") {
