@@ -59,7 +59,6 @@ function serve(shell: Shell, terminal: Terminal): Promise<void> {
     prompt: PROMPT,
     ...(isTerminal && { output: process.stdout, completer: (line: string) => [shell.completions(line), line] }),
   });
-  terminal.write(shell.greeting());
   return new Promise<void>((resolve) => {
     // Neither servers nor handlers of signals keep a process alive.
     const alive = setInterval(() => {}, FOREVER_MS);
@@ -90,6 +89,8 @@ function serve(shell: Shell, terminal: Terminal): Promise<void> {
     });
     // Whoever pipes lines into it may have no more to say, and still want the cluster.
     input.on("close", () => isTerminal && end());
+    // Last: whoever has read it may send signals.
+    terminal.write(shell.greeting());
     if (isTerminal) input.prompt();
   });
 }

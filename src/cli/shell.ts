@@ -60,8 +60,9 @@ export const COMMANDS: readonly ShellCommand[] = [
     usage: "move SLOT NODE",
     summary: "move a slot to a primary, key by key",
     async run({ local }, [slot, node]) {
+      const slots = [slotNumber(slot)];
       const to = nodeOf(local, node);
-      await local.moveSlots({ slots: [slotNumber(slot)], to });
+      await local.moveSlots({ slots, to });
       return { done: `slot ${slot} is ${to}'s` };
     },
   },
@@ -157,7 +158,7 @@ export class Shell {
     const [first = ""] = nodes;
     const port = first.slice(first.lastIndexOf(":") + 1);
     return [
-      `${nodes.length} nodes run: ${nodes.join(" ")}`,
+      `${nodes.length === 1 ? "1 node runs" : `${nodes.length} nodes run`}: ${nodes.join(" ")}`,
       `  slotwire topology -p ${port}`,
       `  connect({ nodes: [${JSON.stringify(first)}] })`,
       "Commands are read from standard input; `help` lists them. Ctrl-C ends the cluster.",

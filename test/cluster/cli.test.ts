@@ -1,0 +1,276 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { connect, slotOf, type Topology } from "../../src/index.ts";
+import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import { scriptFolder } from "../support/script-folder.ts";
+import { optionsFor, slotwire } from "../support/slotwire-cli.ts";
+
+const SOURCES = {
+  "first.lua": "return {KEYS[1], ARGV[1]}",
+  "moved.lua": "return {KEYS[1], ARGV[1], 'moved'}",
+  "ask.lua": "return redis.call('set', KEYS[1], ARGV[1]) -- ask",
+  "known/one.lua": "return 1 -- one",
+  "known/two.lua": "return 2 -- two",
+  "bad/bad.lua": "return +",
+  "missing.lua": "return redis.call('incr', KEYS[1]) -- missing",
+  "wrong.lua": "return redis.error_reply('MINE no')",
+  "bump.lua": "return redis.call('incrby', KEYS[1], ARGV[1])",
+};
+
+interface Hop {
+  readonly attempt: number;
+  readonly address: string;
+  readonly at: number;
+  readonly command: string;
+  readonly asking: boolean;
+  readonly bytes: number;
+  readonly loadBytes: number;
+  readonly answer: { readonly at: number; readonly kind: string; readonly to: string | null } | null;
+}
+
+describe("slotwire at a real cluster", { concurrency: 3 }, () => {
+  let cluster: LocalCluster;
+  const folder = scriptFolder(SOURCES);
+  let topology: Topology;
+  let where: string[];
+  const file = (name: keyof typeof SOURCES) => join(folder, name);
+  before(async () => {
+    cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
+    const client = await connect(cluster.connectOptions);
+    topology = client.topology;
+    client.destroy();
+    where = optionsFor(cluster, folder);
+  });
+  after(() => cluster?.stop());
+
+  /** Which nodes have it, by their own word. */
+  const holders = async (source: string) => {
+    const sha = createHash("sha1").update(source).digest("hex");
+    const answers = await Promise.all(cluster.nodes.map((node) => cluster.command(node, "SCRIPT", "EXISTS", sha)));
+    return cluster.nodes.filter((_, index) => (answers[index] as number[])[0] === 1);
+  };
+  const json = async (...args: string[]) => {
+    const { status, out, err } = await slotwire([...args, ...where, "--json"]);
+    assert.deepEqual([status, err], [0, ""]);
+    assert.match(out, /^[^\n]+\n$/);
+    return JSON.parse(out);
+  };
+  const nodesFor = (key: string) => {
+    const owner = topology.primaryOf(slotOf(key))?.address as string;
+    const [replica] = topology.replicasOf(slotOf(key));
+    const other = topology.nodes.find(({ address, role }) => role === "primary" && address !== owner);
+    return { owner, replica: replica?.address as string, other: other?.address as string };
+  };
+
+  it("topology draws every node, without colours where there is no terminal", async () => {
+    const [{ status, out, err }, described] = await Promise.all([slotwire(["topology", ...where]), json("topology")]);
+    assert.deepEqual([status, err], [0, ""]);
+    assert.match(out, /^3 primaries, 3 replicas; every slot has an owner\n/);
+    for (const address of cluster.nodes) assert.equal(out.split(address).length, 2, address);
+    for (const line of out.split("\n")) assert.ok([...line].length <= 80, line);
+    assert.ok(!out.includes("\x1b"));
+    assert.deepEqual(
+      described.nodes.map(({ address }: { address: string }) => address).sort(),
+      [...cluster.nodes].sort(),
+    );
+    assert.deepEqual(described.unowned, []);
+    assert.equal(described.ranges.length, 3);
+    for (const { start, end, primary, replicas } of described.ranges) {
+      assert.equal(
+        end - start + 1,
+        described.nodes.find((node: { address: string }) => node.address === primary).slots,
+      );
+      assert.equal(replicas.length, 1);
+    }
+  });
+
+  it("scripts asks every node and loads nothing, until it is told to", async () => {
+    const known = join(folder, "known");
+    const { status, out } = await slotwire(["scripts", known, ...where]);
+    assert.equal(status, 0);
+    assert.match(out, /\none +0 of 6 nodes {2}[0-9a-f]{40}\ntwo +0 of 6 nodes/);
+    assert.deepEqual(await holders(SOURCES["known/one.lua"]), []);
+    const loaded = await json("scripts", known, "--load");
+    assert.deepEqual(
+      loaded.scripts.map(({ name }: { name: string }) => name),
+      ["one", "two"],
+    );
+    assert.deepEqual(
+      loaded.nodes.map(({ knows }: { knows: unknown }) => knows),
+      new Array(6).fill([true, true]),
+    );
+    assert.equal((await holders(SOURCES["known/two.lua"])).length, 6);
+    const replica = loaded.nodes.find(({ role }: { role: string }) => role === "replica").address;
+    await cluster.command(replica, "SCRIPT", "FLUSH");
+    const shas = loaded.scripts.map(({ sha }: { sha: string }) => sha);
+    const asked = await json("scripts", ...shas, "0".repeat(40), "--eval", join(known, "one.lua"));
+    for (const { address, knows } of asked.nodes) {
+      const has = address !== replica;
+      assert.deepEqual(knows, [has, has, has, false], address);
+    }
+  });
+
+  it("scripts --load fails with the server's words where a script does not compile", async () => {
+    const bad = join(folder, "bad");
+    const { status, out, err } = await slotwire(["scripts", bad, "--load", ...where]);
+    assert.equal(status, 1);
+    assert.match(out, /bad +0 of 6 nodes/);
+    assert.match(err, /^slotwire: bad was not loaded on \S+ \(ERR Error compiling script [^\n]*and 5 more failed\.\n$/);
+  });
+
+  it("explain shows the first call of a script: loaded in the same write", async () => {
+    const key = "{user:1}:first";
+    const { owner, replica } = nodesFor(key);
+    const { status, out, err } = await slotwire(["explain", "--eval", file("first.lua"), ...where, key, ",", "-5"]);
+    assert.deepEqual([status, err], [0, ""]);
+    assert.ok(out.includes(`key       ${key}\n           ^^^^^^  CRC16 27162, modulo 16384: slot 10778\n`), out);
+    assert.ok(out.includes(`owner     ${owner}  does not know the script\n`), out);
+    assert.ok(out.includes(`replica   ${replica}  does not know the script\n`), out);
+    assert.match(
+      out,
+      / ms {2}1 → \S+ {2}SCRIPT LOAD \(\d+ bytes\), EVALSHA \(\d+ bytes\)\n.* ms {2}1 ← \["\{user:1\}:first", "-5"\]\n/,
+    );
+    const again = await json("explain", "--eval", file("first.lua"), key, ",", "5");
+    assert.equal(again.known[owner], true);
+    assert.deepEqual([again.slot, again.owner, again.reply], [10_778, owner, [key, "5"]]);
+    assert.deepEqual(again.keys, [{ key, slot: 10_778, tag: "user:1", crc16: 27_162 }]);
+  });
+
+  it("explain shows NOSCRIPT to who takes the script for known", async () => {
+    const { owner } = nodesFor("missing");
+    const { hops, known, reply } = await json("explain", "--preloaded", "--eval", file("missing.lua"), "missing");
+    assert.equal(known[owner], false);
+    assert.equal(reply, 1);
+    assert.deepEqual(
+      (hops as Hop[]).map(({ attempt, address, command, loadBytes, answer }) => [
+        attempt,
+        address,
+        command,
+        loadBytes > 0,
+        answer?.kind,
+      ]),
+      [
+        [1, owner, "EVALSHA", false, "NOSCRIPT"],
+        [2, owner, "EVALSHA", true, undefined],
+      ],
+    );
+    const times = (hops as Hop[]).flatMap(({ at, answer }) => [at, answer?.at ?? at]);
+    assert.deepEqual(
+      times,
+      times.toSorted((one, other) => one - other),
+    );
+  });
+
+  it("explain shows MOVED to who begins at another node, primary or replica", async () => {
+    const { owner, other, replica } = nodesFor("moved");
+    const [byPrimary, byReplica] = await Promise.all([
+      json("explain", "--from", other, "--eval", file("moved.lua"), "moved", ",", "1"),
+      json("explain", "--from", replica.split(":")[1] as string, "GET", "moved"),
+    ]);
+    for (const [explained, first] of [
+      [byPrimary, other],
+      [byReplica, replica],
+    ]) {
+      const [one, two, ...more] = explained.hops as Hop[];
+      assert.deepEqual([one?.address, one?.answer?.kind, one?.answer?.to], [first, "MOVED", owner]);
+      assert.deepEqual([two?.address, two?.answer, more.length], [owner, null, 0]);
+      assert.equal(explained.ownerAfter, owner);
+    }
+    assert.deepEqual(byPrimary.reply, ["moved", "1", "moved"]);
+  });
+
+  it("explain shows ASK while a slot moves, and that it teaches nothing", async () => {
+    const { owner, other } = nodesFor("ask");
+    const [from, to] = await Promise.all([owner, other].map((node) => cluster.command(node, "CLUSTER", "MYID")));
+    await cluster.command(other, "CLUSTER", "SETSLOT", slotOf("ask"), "IMPORTING", from as string);
+    await cluster.command(owner, "CLUSTER", "SETSLOT", slotOf("ask"), "MIGRATING", to as string);
+    const explained = await json("explain", "--eval", file("ask.lua"), "ask", ",", "v");
+    for (const node of [owner, other]) await cluster.command(node, "CLUSTER", "SETSLOT", slotOf("ask"), "STABLE");
+    const [one, two] = explained.hops as Hop[];
+    assert.deepEqual([one?.address, one?.asking, one?.answer?.kind, one?.answer?.to], [owner, false, "ASK", other]);
+    assert.deepEqual([two?.address, two?.asking, two?.answer], [other, true, null]);
+    assert.ok((two?.bytes ?? 0) > (one?.bytes ?? 0));
+    assert.deepEqual([explained.reply, explained.ownerAfter], ["OK", owner]);
+  });
+
+  it("explain fails with what the script raised, after having shown it", async () => {
+    const { status, out, err } = await slotwire(["explain", "--eval", file("wrong.lua"), ...where, "wrong"]);
+    assert.equal(status, 1);
+    assert.match(out, / 1 ← MINE no /);
+    assert.match(err, /^slotwire: MINE no [^\n]*\n$/);
+    const apart = await slotwire(["explain", ...where, "MGET", "a", "b"]);
+    assert.deepEqual([apart.status, apart.out], [1, ""]);
+    assert.match(apart.err, /^slotwire: Keys of one call must be in one slot/);
+  });
+
+  it("bench compares, counts and looks at the replies", async () => {
+    const quick = ["bench", "--seconds", "1", "--in-flight", "16"];
+    const result = await json(...quick);
+    assert.ok(result.evalsha.calls > 100 && result.eval.calls > 100);
+    assert.ok(result.replies > result.evalsha.calls + result.eval.calls);
+    // The SHA-1 has 40 bytes, the script more than 400.
+    assert.ok(result.eval.bytesSentPerCall - result.evalsha.bytesSentPerCall > 300);
+    assert.ok(result.evalsha.p50 <= result.evalsha.p99 && result.evalsha.p50 > 0);
+    assert.equal(result.primaries, 3);
+    // A key that the script reads makes a reply another than it must be.
+    const key = "slotwire:bench:5";
+    await cluster.command(nodesFor(key).owner, "SET", key, "1");
+    const { status, out, err } = await slotwire([...quick, ...where]);
+    assert.deepEqual([status, out], [1, ""]);
+    assert.equal(err, "slotwire: Call 5 was answered by [5,99,0]; right is [5,100,0].\n");
+  });
+
+  it("bench runs a script of one's own, and every call of it", async () => {
+    const args = ["bench", "--seconds", "1", "--eval", file("bump.lua"), ...where, "bump:a", ",", "1"];
+    const { status, out, err } = await slotwire(args);
+    assert.deepEqual([status, err], [0, ""]);
+    assert.match(out, /bump has 45 bytes\n\n +calls\/s.*\nEVALSHA +[\d,]+ .*\nEVAL +[\d,]+ /);
+    const { owner } = nodesFor("bump:a");
+    const counted = /([\d,]+) replies were counted/.exec(out)?.[1]?.replaceAll(",", "");
+    assert.equal(await cluster.command(owner, "GET", "bump:a"), counted);
+  });
+
+  it("fails with one line: nobody there, wrong credentials, no certificate", async () => {
+    const [host, port] = (cluster.nodes[0] as string).split(":") as [string, string];
+    for (const node of cluster.nodes)
+      await cluster.command(node, "ACL", "SETUSER", "ann", "on", ">geheim", "~*", "+@all");
+    const uri = `${where.includes("--tls") ? "rediss" : "redis"}://ann:geheim@${host}:${port}`;
+    const tls = where.slice(4);
+    const [nobody, wrong, right, environment, byUri] = await Promise.all([
+      slotwire(["topology", "-p", "1"]),
+      slotwire(["scripts", "0".repeat(40), ...where, "--user", "ann", "-a", "falsch"]),
+      slotwire(["explain", ...where, "--user", "ann", "-a", "geheim", "GET", "a"]),
+      slotwire(["explain", ...where, "--user", "ann", "GET", "a"], { REDISCLI_AUTH: "geheim" }),
+      slotwire(["explain", "-u", uri, ...tls, "GET", "a"]),
+    ]);
+    assert.match(nobody.err, /^slotwire: No node could be asked [^\n]*127\.0\.0\.1:1 \(connect ECONNREFUSED[^\n]*\n$/);
+    assert.match(wrong.err, /^slotwire: \S+ refused the credentials: WRONGPASS [^\n]*\n$/);
+    assert.ok(!wrong.err.includes("falsch"));
+    for (const { status, out } of [nobody, wrong]) assert.deepEqual([status, out], [1, ""]);
+    for (const { status, err, out } of [right, environment, byUri])
+      assert.deepEqual([status, err, out === ""], [0, "", false]);
+  });
+
+  it("connects to servers with TLS by --tls or rediss://, and says what is missing", async () => {
+    const secured = await startCluster({ primaries: 1, tls: true });
+    try {
+      const options = optionsFor(secured, join(folder, "known"));
+      assert.match(readFileSync(join(folder, "known", "ca.pem"), "utf8"), /BEGIN CERTIFICATE/);
+      const [verified, unverified, unknown, plain] = await Promise.all([
+        slotwire(["topology", ...options]),
+        slotwire(["topology", "-u", `rediss://${secured.nodes[0]}`, "--insecure"]),
+        slotwire(["topology", ...options.slice(0, 5)]),
+        slotwire(["topology", ...options.slice(0, 4)]),
+      ]);
+      for (const { out, err } of [verified, unverified]) assert.match(out, /^1 primary, 0 replicas; every/, err);
+      assert.match(unknown.err, /^slotwire: [^\n]*`tls\.ca`[^\n]*\n$/);
+      assert.match(plain.err, /^slotwire: [^\n]*if this port expects TLS[^\n]*\n$/);
+      assert.deepEqual([unknown.status, plain.status], [1, 1]);
+    } finally {
+      await secured.stop();
+    }
+  });
+});
