@@ -1,6 +1,6 @@
 import type { Executed } from "./batch.ts";
 import { backoffMs } from "./connection/backoff.ts";
-import { Connection } from "./connection/connection.ts";
+import type { Connection } from "./connection/connection.ts";
 import {
   AbortedError,
   AuthError,
@@ -153,10 +153,10 @@ export class WatchingRun<R extends readonly unknown[]> {
   ): Promise<{ readonly result: Executed<R> | null } | { readonly failure: unknown }> {
     let session: WatchSession | undefined;
     try {
-      const connection = await Connection.open(node.pool.settings, (created) => {
-        this.#connection = created;
+      const loan = await node.pool.own.lend((connection) => {
+        this.#connection = connection;
       });
-      session = new WatchSession(connection, node, this.#slot, asking);
+      session = new WatchSession(loan, node, this.#slot, asking);
       this.#session = session;
       if (this.#ended) throw this.#ended;
       await session.watch(this.#keys);
@@ -174,7 +174,9 @@ export class WatchingRun<R extends readonly unknown[]> {
       throw failure;
     } finally {
       this.#session = undefined;
-      session?.close(new Error("the transaction has ended"));
+      // It may be another's from now on.
+      this.#connection = undefined;
+      session?.end();
     }
   }
 

@@ -23,10 +23,8 @@ export class NodePool {
   readonly lanes: readonly Lane[];
   /** Resolves when every lane got its first connection, or failed to for the first time. */
   readonly firstTry: Promise<void>;
-  /** For requests that would keep others waiting. The bounds on lanes do not count them. */
+  /** For requests that would keep others waiting, and for sessions. The bounds on lanes do not count them. */
   readonly own: OwnConnections;
-  /** For connections of this node outside the pool. */
-  readonly settings: ConnectionSettings;
   readonly #limits: PoolLimits;
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
   #heldCalls = 0;
@@ -34,7 +32,6 @@ export class NodePool {
 
   constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
     this.address = settings.address;
-    this.settings = settings;
     this.#limits = limits;
     this.own = new OwnConnections(settings, limits.maxPendingBytes);
     const tries: Promise<void>[] = [];

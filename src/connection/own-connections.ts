@@ -10,6 +10,13 @@ const MOST = 1000;
 const IDLE_MS = 10_000;
 const REOPEN: BackoffRange = { firstMs: 20, mostMs: 500 };
 
+/** A connection for several requests, on which nobody else's come in between. */
+export interface Loan {
+  readonly connection: Connection;
+  /** For a connection that is as it was at first. One that is not is to be closed. */
+  giveBack(): void;
+}
+
 /** A connection for one request at a time. */
 class Carrier implements Backlog {
   readonly connection: Connection;
@@ -89,6 +96,24 @@ export class OwnConnections implements Backlog {
     request.backlog = this;
     this.#waiting.push(request);
     this.#serve();
+  }
+
+  /**
+   * A connection to have for a while: one that is free, or a new one. `onCreated` is given it before it is open.
+   * @throws What `Connection.open` throws.
+   */
+  async lend(onCreated: (connection: Connection) => void): Promise<Loan> {
+    const free = this.#idle.pop();
+    const generation = free?.generation ?? this.#generation;
+    free?.rest?.cancel();
+    if (free !== undefined) onCreated(free.connection);
+    const connection = free?.connection ?? (await Connection.open(this.#settings, onCreated));
+    connection.onIdle = () => {};
+    connection.onClosed = () => {};
+    const giveBack = () => {
+      if (!connection.closed) this.#adopt(connection, generation);
+    };
+    return { connection, giveBack };
   }
 
   /** A request that waits is given up. */
@@ -182,6 +207,10 @@ export class OwnConnections implements Backlog {
     }
     this.#upcoming.delete(connection);
     this.#failures = 0;
+    this.#adopt(connection, generation);
+  }
+
+  #adopt(connection: Connection, generation: number): void {
     const carrier = new Carrier(connection, generation);
     connection.onIdle = () => this.#free(carrier);
     connection.onClosed = () => this.#gone(carrier);

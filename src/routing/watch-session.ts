@@ -1,4 +1,5 @@
 import type { Connection } from "../connection/connection.ts";
+import type { Loan } from "../connection/own-connections.ts";
 import type { Request } from "../connection/request.ts";
 import { ConnectionLostError, ProtocolError, ReplyError } from "../errors.ts";
 import { encodeCommand } from "../protocol/encode.ts";
@@ -10,10 +11,14 @@ import type { TransactionFrame } from "./transaction-frame.ts";
 
 /** Commands on one connection of one's own: WATCH, reads, and a transaction at the end. */
 export class WatchSession {
+  readonly #loan: Loan;
   readonly #connection: Connection;
   readonly #node: ClusterNode;
   readonly #slot: number;
   readonly #asking: boolean;
+  #ended = false;
+  /** EXEC was answered: nothing is watched any more. */
+  #isClean = false;
   /** The transaction was handed to the socket. */
   execSent = false;
   /** Something that may have written has run: the session cannot start over. */
@@ -22,8 +27,9 @@ export class WatchSession {
   wasRefused = false;
 
   /** @param asking  The slot is on its way to this node: every command goes behind an ASKING. */
-  constructor(connection: Connection, node: ClusterNode, slot: number, asking: boolean) {
-    this.#connection = connection;
+  constructor(loan: Loan, node: ClusterNode, slot: number, asking: boolean) {
+    this.#loan = loan;
+    this.#connection = loan.connection;
     this.#node = node;
     this.#slot = slot;
     this.#asking = asking;
@@ -49,12 +55,18 @@ export class WatchSession {
 
   /** MULTI to EXEC in one write. */
   async execute(frame: TransactionFrame): Promise<unknown[] | null> {
-    this.execSent = !this.#connection.closed;
-    return frame.resultOf(await this.#send(frame.bytes, frame.wantsBuffers, false, frame));
+    this.execSent = !this.#ended && !this.#connection.closed;
+    const reply = await this.#send(frame.bytes, frame.wantsBuffers, false, frame);
+    this.#isClean = true;
+    return frame.resultOf(reply);
   }
 
-  close(cause: Error): void {
-    this.#connection.close(cause);
+  /** The connection serves others from now on, if it can. */
+  end(): void {
+    this.#ended = true;
+    const isFree = this.#isClean && !this.#asking && this.#connection.inFlight.size === 0;
+    if (isFree) this.#loan.giveBack();
+    else this.#connection.close(new Error("the transaction has ended"));
   }
 
   #send(frame: string, wantsBuffers: boolean, runsCode: boolean, transaction?: TransactionFrame): Promise<Reply> {
@@ -69,7 +81,8 @@ export class WatchSession {
         refuse,
         reject,
       );
-      if (this.#connection.closed) request.onLost(new ConnectionLostError(this.#node.address, "not-executed"));
+      if (this.#ended || this.#connection.closed)
+        request.onLost(new ConnectionLostError(this.#node.address, "not-executed"));
       else this.#connection.carry(request);
     });
   }

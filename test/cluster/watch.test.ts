@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { type Cluster, connect, slotOf } from "../../src/index.ts";
+import { type Cluster, connect, slotOf, type Watching } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { incrScript } from "../support/scripts.ts";
 
@@ -124,6 +124,27 @@ describe("a transaction that watches keys", () => {
       }),
       invalid,
     );
+  });
+
+  it("uses its connection again, and lets nobody use it who has ended", async () => {
+    let left: Watching | undefined;
+    const once = () =>
+      client.transaction("{again}", { watch: ["{again}"] }, async (tx) => {
+        left = tx;
+        return tx.multi().command("INCR", "{again}");
+      });
+    await once();
+    const before = client.metrics().counters.connectionsOpened;
+    for (let count = 2; count < 12; count++) assert.deepEqual(await once(), [count]);
+    assert.equal(client.metrics().counters.connectionsOpened, before);
+    await assert.rejects(left?.command("GET", "{again}") as Promise<unknown>, { code: "CONNECTION_LOST" });
+    // A watch that was left behind would discard this one.
+    const failing = client.transaction("{again}", { watch: ["{again}"] }, async () => {
+      throw new Error("not now");
+    });
+    await assert.rejects(failing, /not now/);
+    await client.command("SET", "{again}", 100);
+    assert.deepEqual(await once(), [101]);
   });
 
   it("ends at its deadline, at its abort, and with the client, and says that nothing ran", async () => {

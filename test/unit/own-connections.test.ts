@@ -196,6 +196,28 @@ describe("connections of one's own", () => {
     assert.deepEqual([wire.opened.length, own.pending], [3, 1]);
   });
 
+  it("are lent, one that is free before a new one, and come back", async () => {
+    pushed(1);
+    await wire.pass(5);
+    wire.opened[0]?.receive(":1\r\n");
+    const lent: unknown[] = [];
+    const first = await own.lend((connection) => lent.push(connection));
+    const opening = own.lend((connection) => lent.push(connection));
+    await wire.pass(5);
+    const second = await opening;
+    assert.deepEqual([lent, wire.opened.length], [[first.connection, second.connection], 2]);
+    assert.equal(own.pending, 0);
+    pushed(1);
+    await wire.pass(5);
+    assert.equal(wire.opened.length, 3, "what is lent is nobody else's");
+    first.giveBack();
+    pushed(1);
+    assert.deepEqual([wire.opened.length, own.pending], [3, 2]);
+    own.renew();
+    second.giveBack();
+    assert.equal(wire.opened[1]?.closed, true);
+  });
+
   it("drain when the last request that is carried has ended", async () => {
     const [first] = pushed(1);
     await wire.pass(5);
