@@ -16,6 +16,11 @@ const all = pages.flatMap((page) => {
 });
 const inLanguage = (...languages: string[]) => all.filter(({ language }) => languages.includes(language));
 const code = inLanguage("ts", "js");
+/** The addresses 127.0.0.1:7000, :7001, ... of the pages, and ports behind -p, stand for those of a cluster of ours. */
+const here = (text: string, { nodes }: LocalCluster) =>
+  text
+    .replace(/\b127\.0\.0\.1:700(\d)/g, (_, at) => nodes[at] as string)
+    .replace(/(?<= -p )700(\d)\b/g, (_, at) => (nodes[at] as string).split(":")[1] as string);
 const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> };
 
 /** A file for a block of code, of so many results: what it is given on the line of its fence, so that lines are the page's. */
@@ -53,9 +58,7 @@ describe("the blocks of the README and of the page on migration", () => {
     const compilerOptions = { paths, allowJs: true, checkJs: true, ...lenient };
     writeFileSync(tsconfig, JSON.stringify({ extends: join(root, "tsconfig.json"), compilerOptions, include: ["*"] }));
     cluster = await starting;
-    // The addresses 127.0.0.1:7000, :7001, ... of the page stand for those of this cluster.
-    const here = (text: string) => text.replace(/127\.0\.0\.1:700(\d)/g, (_, at) => cluster.nodes[at] as string);
-    for (const { path, text } of files) writeFileSync(path, here(text));
+    for (const { path, text } of files) writeFileSync(path, here(text, cluster));
   });
   after(async () => {
     rmSync(folder, { recursive: true, force: true });
@@ -97,7 +100,7 @@ describe("the blocks of the README and of the page on migration", () => {
     for (const { code } of inLanguage("sh")) {
       for (const line of code.split("\n")) {
         const [commands = ""] = line.split(" #");
-        for (const command of commands.split(" && ")) await runs(command.trim());
+        for (const command of commands.split(" && ")) await runs(here(command.trim(), cluster));
       }
     }
   });

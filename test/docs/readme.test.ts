@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { perform } from "../../src/cli/commands.ts";
 import * as slotwire from "../../src/index.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -54,6 +55,13 @@ describe("the README", () => {
   it("names every code of an error", () => {
     const named = namesIn("Errors and outcomes").filter((name) => /^[A-Z_]+$/.test(name));
     assert.deepEqual(named.sort(), Object.keys(CODES).sort());
+  });
+
+  it("names every command of slotwire, and no other", async () => {
+    const help = await perform(["--help"], {} as never);
+    const commands = [...help.matchAll(/^ {2}([a-z]+) /gm)].map(([, command]) => command);
+    const named = new Set([...readme.matchAll(/npx slotwire ([a-z]+)/g)].map(([, command]) => command));
+    assert.deepEqual([...named].sort(), commands.sort());
   });
 
   it("names every member of Cluster", () => {
