@@ -13,6 +13,7 @@ import type { Argument, Reply } from "./protocol/reply.ts";
 import type { Call, ReadFrom } from "./routing/call.ts";
 import { isListed } from "./routing/command-keys.ts";
 import { type Division, divide, spreadOf } from "./routing/spread.ts";
+import { Scan, type ScanOptions, scanArguments } from "./scan.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
 import type { Topology } from "./topology/topology.ts";
@@ -155,6 +156,25 @@ export class Cluster {
     } catch (error) {
       return Promise.reject(asArgumentError(error));
     }
+  }
+
+  /**
+   * The keys of all primaries, step by step by SCAN: `for await (const key of cluster.scan({ match: "user:*" }))`.
+   *
+   * A key that exists from the first step to the last comes at least once, also when its slot moves meanwhile, or its
+   * primary fails over: what moved is scanned where it is by then. Like those of SCAN itself, keys may come more than
+   * once, and in any order; keys that come or go meanwhile may be among them or not. Always asks primaries.
+   * The view's `replies: "buffer"` gives Buffers (which is right for keys that are no text), its `timeout` and `signal` are
+   * for each step. Nothing is left behind when the loop is ended early.
+   *
+   * @throws {InvalidArgumentError} An option is wrong; at once, and nothing was sent.
+   * @throws {UnavailableError}     While iterating: a slot has no owner, or never comes to rest.
+   * @throws {SlotwireError}        While iterating: a step failed.
+   * @see https://redis.io/docs/latest/commands/scan/
+   */
+  scan<K extends string | Buffer = string>(options: ScanOptions = {}): AsyncGenerator<K, void, undefined> {
+    this.#client.refuseWhenClosed();
+    return new Scan(this.#client, this.#view, scanArguments(options)).keys() as AsyncGenerator<K, void, undefined>;
   }
 
   /** Collects calls of any slots, to be sent together by `exec`: one write a node. Nothing is sent before. */

@@ -39,6 +39,7 @@ export { slotOf } from "./protocol/hash-slot.ts";
 export type { NodeAddress } from "./protocol/node-address.ts";
 export type { Argument, Reply } from "./protocol/reply.ts";
 export type { ReadFrom } from "./routing/call.ts";
+export type { ScanOptions } from "./scan.ts";
 export { defineLibrary, type Library, type LibraryDefinition } from "./scripts/library.ts";
 export { type LoadScriptsOptions, loadScripts } from "./scripts/load-scripts.ts";
 export type { LineOrigin } from "./scripts/lua-lines.ts";

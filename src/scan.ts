@@ -1,0 +1,246 @@
+import { CallFactory, type ViewSettings } from "./call-factory.ts";
+import type { Client } from "./client.ts";
+import {
+  AbortedError,
+  ClosedError,
+  ConnectionLostError,
+  InvalidArgumentError,
+  ReplyError,
+  UnavailableError,
+} from "./errors.ts";
+import { wholeNumber } from "./options.ts";
+import { kindOf } from "./protocol/encode.ts";
+import { slotOf } from "./protocol/hash-slot.ts";
+import type { Argument, Reply } from "./protocol/reply.ts";
+import type { ClusterNode } from "./routing/cluster-node.ts";
+import { ScanCoverage, type ScanPass } from "./scan-coverage.ts";
+import { holdingsOf, parseHoldings, type SlotHoldings } from "./topology/slot-holdings.ts";
+
+/** What `scan` takes. */
+export interface ScanOptions {
+  /** A glob pattern, as of KEYS: `"user:*"`. Matched by the servers. */
+  readonly match?: string | Buffer | Uint8Array;
+  /**
+   * About how many keys a server looks at for one step.
+   * @default 100
+   */
+  readonly count?: number;
+  /** Only keys of this type: `"string"`, `"hash"`, `"zset"`, ... */
+  readonly type?: string;
+}
+
+/** How often a node is asked for its slots during a pass, while nothing moves. While something does, with every step. */
+const OBSERVE_MS = 50;
+const CALM_STEPS = 20;
+/** Passes in a row after which no more slots were done: slots do not come to rest. */
+const MOST_FRUITLESS = 30;
+/** How often it is looked again who owns a slot that nobody owns. */
+const MOST_LOOKUPS = 5;
+const LONGEST_PAUSE_MS = 1000;
+const DEFAULT_COUNT = 100;
+
+/**
+ * The arguments of SCAN behind the cursor.
+ * @throws {InvalidArgumentError} naming the option.
+ */
+export function scanArguments(options: ScanOptions): Argument[] {
+  if (typeof options !== "object" || options === null) {
+    throw new InvalidArgumentError(`scan: the options are ${kindOf(options)}; accepted is an object.`);
+  }
+  const { match, count, type, ...others } = options;
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) {
+    throw new InvalidArgumentError(`scan: there is no option "${unknown}"; accepted are match, count, type.`);
+  }
+  if (match !== undefined && typeof match !== "string" && !(match instanceof Uint8Array)) {
+    throw new InvalidArgumentError(`scan: match is ${kindOf(match)}; accepted are string, Buffer and Uint8Array.`);
+  }
+  if (type !== undefined && (typeof type !== "string" || type === "")) {
+    throw new InvalidArgumentError(`scan: type is ${type === "" ? "empty" : kindOf(type)}; accepted is a type's name.`);
+  }
+  const most = 2 ** 31 - 1;
+  const args: Argument[] = ["COUNT", wholeNumber("count", count, { fallback: DEFAULT_COUNT, least: 1, most })];
+  if (match !== undefined) args.push("MATCH", typeof match === "string" ? match : Buffer.from(match));
+  if (type !== undefined) args.push("TYPE", type);
+  return args;
+}
+
+/** Answers of a node that serves slots no more are of no use to anyone. */
+const ABANDONED = Symbol("abandoned");
+
+/** Scans all slots of a cluster, one node after the other, and again what moved meanwhile: see `ScanCoverage`. */
+export class Scan {
+  readonly #client: Client;
+  readonly #view: ViewSettings;
+  readonly #factory: CallFactory;
+  readonly #args: readonly Argument[];
+  readonly #coverage = new ScanCoverage();
+
+  constructor(client: Client, view: ViewSettings, args: readonly Argument[]) {
+    this.#client = client;
+    this.#view = view;
+    // A key's slot is that of its bytes, which need not be text.
+    this.#factory = new CallFactory(client, { ...view, replies: "buffer" });
+    this.#args = args;
+  }
+
+  async *keys(): AsyncGenerator<string | Buffer, void, undefined> {
+    const { open } = this.#coverage;
+    let fruitless = 0;
+    while (open.size > 0) {
+      const before = open.size;
+      const node = this.#nextNode();
+      if (node !== undefined) yield* this.#pass(node);
+      if (open.size < before) fruitless = 0;
+      else if (++fruitless > (node === undefined ? MOST_LOOKUPS : MOST_FRUITLESS)) throw this.#stuck();
+      else await this.#settle(fruitless);
+    }
+  }
+
+  /** The owner of an open slot; where only half done ones are left, the node that one of them goes to. */
+  #nextNode(): ClusterNode | undefined {
+    const { nodes, dispatcher } = this.#client;
+    let half: number | undefined;
+    for (const slot of this.#coverage.open) {
+      if (this.#coverage.targetOf(slot) !== undefined) half ??= slot;
+      else {
+        const owner = dispatcher.ownerOf(slot);
+        if (owner !== undefined) return owner;
+      }
+    }
+    if (half === undefined) return undefined;
+    const target = this.#coverage.targetOf(half);
+    const node = nodes.find(({ info }) => info.id === target && info.role === "primary");
+    if (node === undefined) this.#coverage.reopen(half);
+    return node ?? dispatcher.ownerOf(half);
+  }
+
+  async *#pass(node: ClusterNode): AsyncGenerator<string | Buffer, void, undefined> {
+    const runId = await this.#runIdOf(node);
+    const first = await this.#holdingsOf(node);
+    if (first === undefined) return;
+    const pass = this.#coverage.pass(first);
+    const { clock } = this.#client.environment;
+    let observedAt = clock.now();
+    let [cursor, settledCursor] = ["0", "0"];
+    let careful = 0;
+    while (pass.size > 0) {
+      const reply = await this.#ask(node, "SCAN", [cursor, ...this.#args]);
+      if (reply === ABANDONED) return;
+      const [next, keys] = reply as [Buffer, Buffer[]];
+      cursor = next.toString();
+      if (careful > 0 || cursor === "0" || clock.now() - observedAt >= OBSERVE_MS) {
+        const holdings = await this.#holdingsOf(node);
+        if (holdings === undefined) return;
+        observedAt = clock.now();
+        if (!pass.observe(holdings)) {
+          cursor = settledCursor;
+          careful = CALM_STEPS;
+          continue;
+        }
+        settledCursor = cursor;
+        careful = Math.max(0, careful - 1);
+      }
+      yield* this.#wanted(keys, pass);
+      if (cursor !== "0") continue;
+      // Another process has its keys in another order: a cursor of this one meant nothing there.
+      if ((await this.#runIdOf(node)) === runId) this.#coverage.complete(pass);
+      return;
+    }
+  }
+
+  *#wanted(keys: readonly Buffer[], pass: ScanPass): Generator<string | Buffer, void, undefined> {
+    const areBuffers = this.#view.replies === "buffer";
+    for (const key of keys) if (pass.has(slotOf(key))) yield areBuffers ? key : key.toString();
+  }
+
+  /** What the node has, by its own account; undefined when it serves no slots any more. */
+  async #holdingsOf(node: ClusterNode): Promise<SlotHoldings | undefined> {
+    const { topology } = this.#client;
+    // Without cluster mode.
+    if (node.info.id === "") return holdingsOf(topology, node.info);
+    const reply = await this.#mayAsk(node, "CLUSTER", ["NODES"]);
+    if (reply === ABANDONED) return undefined;
+    return parseHoldings(String(reply)) ?? holdingsOf(this.#client.topology, node.info);
+  }
+
+  /** Tells one process at an address from another. */
+  async #runIdOf(node: ClusterNode): Promise<string | undefined> {
+    const reply = await this.#mayAsk(node, "INFO", ["server"]);
+    return reply === ABANDONED ? undefined : /^run_id:(\w+)/m.exec(String(reply))?.[1];
+  }
+
+  /** Null where we are not allowed to ask. What is asked may be asked twice, though the server does not say so. */
+  async #mayAsk(
+    node: ClusterNode,
+    name: string,
+    args: readonly Argument[],
+    triesLeft = 3,
+  ): Promise<Reply | typeof ABANDONED> {
+    try {
+      return await this.#ask(node, name, args);
+    } catch (error) {
+      if (error instanceof ReplyError) return null;
+      if (error instanceof ConnectionLostError && triesLeft > 0) return this.#mayAsk(node, name, args, triesLeft - 1);
+      throw error;
+    }
+  }
+
+  /** Asks one node, as long as it serves slots. */
+  async #ask(node: ClusterNode, name: string, args: readonly Argument[]): Promise<Reply | typeof ABANDONED> {
+    const client = this.#client;
+    client.refuseWhenClosed();
+    let stopListening = () => {};
+    try {
+      return await new Promise<Reply>((resolve, reject) => {
+        const call = this.#factory.commandFor(node, name, args, this.#view.timeoutMs, resolve, reject);
+        stopListening = client.emitter.on("topology", () => {
+          if (!this.#serves(node)) call.reject(new UnavailableError(`${node.address} serves no slots any more`));
+        });
+        client.sendAll([call], this.#view.signal);
+      });
+    } catch (error) {
+      if (error instanceof AbortedError || error instanceof ClosedError || this.#serves(node)) throw error;
+      return ABANDONED;
+    } finally {
+      stopListening();
+    }
+  }
+
+  /** A primary that is down is one as long as its slots are nobody else's. */
+  #serves(node: ClusterNode): boolean {
+    const { nodes, topology } = this.#client;
+    const { role, health, address } = node.info;
+    if (role !== "primary" || !nodes.includes(node)) return false;
+    return health !== "fail" || topology.ranges.some(({ primary }) => primary.address === address);
+  }
+
+  /** Slots are moving, or we do not know where they are. */
+  async #settle(attempt: number): Promise<void> {
+    const { environment } = this.#client;
+    const { signal } = this.#view;
+    await this.#client.refresh().catch(() => {});
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, 10 * 2 ** attempt) * (0.5 + environment.random() / 2);
+    await new Promise<void>((resolve) => {
+      const finish = () => {
+        timer.cancel();
+        signal?.removeEventListener("abort", finish);
+        resolve();
+      };
+      const timer = environment.clock.setTimer(finish, pauseMs);
+      signal?.addEventListener("abort", finish, { once: true });
+      if (signal?.aborted) finish();
+    });
+    if (signal?.aborted) throw new AbortedError("not-executed", signal.reason);
+    this.#client.refuseWhenClosed();
+  }
+
+  #stuck(): UnavailableError {
+    const [slot = 0] = this.#coverage.open;
+    const owner = this.#client.topology.primaryOf(slot)?.address;
+    const what = owner === undefined ? `No node serves slot ${slot}` : `Slot ${slot} of ${owner} did not come to rest`;
+    const advice =
+      '"redis-cli --cluster fix HOST:PORT" closes slots that were left half moved, and gives each an owner.';
+    return new UnavailableError(`${what}, and its keys could not all be scanned`, new Map(), "executed", advice);
+  }
+}
