@@ -48,17 +48,27 @@ function blockOptionIn(args: readonly string[]): number | undefined {
   return undefined;
 }
 
+/** Longer, a timer cannot be set. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** A refusal this long after an attempt began did not come at once: the server had it waiting. */
+const HELD_MS = 1000;
+
 /** The frames of a command that blocks: one that is sent again blocks for what is left of its time. */
 export class BlockingFrame {
+  /** Nothing but an event ends it. */
+  readonly isEndless: boolean;
   readonly #ms: number;
   readonly #unitMs: number;
   readonly #whole: string;
   readonly #before: string;
   readonly #behind: string;
   #startedAt: number | undefined;
+  #sentAt = 0;
 
   constructor(name: string, args: readonly Argument[], { ms, at, unitMs }: BlockingTime) {
     const bulks = [name, ...args].map((value, index) => bulk(binaryOf(value, "argument", index)));
+    this.isEndless = ms === 0 || ms > LONGEST_MS;
     this.#ms = ms;
     this.#unitMs = unitMs;
     this.#before = `*${bulks.length}\r\n${bulks.slice(0, at + 1).join("")}`;
@@ -70,15 +80,18 @@ export class BlockingFrame {
   frameAt(now: number): string {
     const startedAt = this.#startedAt;
     this.#startedAt ??= now;
+    this.#sentAt = now;
     // Not for ever, and not what the server is to refuse.
     if (startedAt === undefined || !(this.#ms > 0)) return this.#whole;
     const left = Math.max(1, Math.ceil(this.#ms - (now - startedAt)));
     return this.#before + bulk(String(left / this.#unitMs)) + this.#behind;
   }
-}
 
-/** Longer, a timer cannot be set. */
-const LONGEST_MS = 2 ** 31 - 1;
+  /** Whether the attempt whose frame was asked for last had found its place, if it ended at `now`. */
+  wasHeld(now: number): boolean {
+    return now - this.#sentAt >= HELD_MS;
+  }
+}
 
 /**
  * The deadline of a call that blocks, 0 for none: what it blocks for comes on top of what any call may take.

@@ -61,7 +61,7 @@ export class Dispatcher implements CallOwner {
   readonly #room: WaitingRoom;
   /** Calls that are in no lane: they wait for a refresh, a load or their turn. They count for the node they came from. */
   readonly #parked = new Map<Call, NodePool | undefined>();
-  /** Calls that block, and have no deadline. */
+  /** Calls that block for ever, and have no deadline. */
   readonly #endless = new Set<Call>();
   #live = 0;
   #closed = false;
@@ -108,7 +108,7 @@ export class Dispatcher implements CallOwner {
     this.#live++;
     counters.calls++;
     if (call.timeoutMs > 0) this.#deadlines.add(call, call.timeoutMs);
-    else if (call.kind.blocking !== undefined) this.#endless.add(call);
+    else if (call.kind.blocking?.isEndless) this.#endless.add(call);
     if (durations !== undefined) call.withExtras.startedAt = this.#clock.now();
     if (areCallsHeard()) call.withExtras.observer = new CallTrace(call, client, batch);
   }
@@ -299,7 +299,7 @@ export class Dispatcher implements CallOwner {
       this.#unpark(call);
       call.history.evalEnded?.(replied ? "held" : "lost");
     }
-    if (call.kind.blocking !== undefined) this.#endless.delete(call);
+    if (call.kind.blocking?.isEndless) this.#endless.delete(call);
     call.extras?.feed?.onCallSettled(call);
     if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
@@ -353,6 +353,7 @@ export class Dispatcher implements CallOwner {
   #decide(call: Call, failure: Failure, cause: string | Error): void {
     const history = historyOf(call);
     const node = call.node as ClusterNode;
+    if (call.kind.blocking?.wasHeld(this.#clock.now())) this.#forgetTroubles(call, history);
     const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
     const remedy = isMissing ? this.#remedyFor(call) : undefined;
@@ -384,6 +385,14 @@ export class Dispatcher implements CallOwner {
       this.#noteRetry(call, refusal, cause);
       this.#retry(call, step, remedy);
     }
+  }
+
+  /** A call can be blocked for days: what befell it before it found its place does not count for what comes after. */
+  #forgetTroubles(call: Call, history: History): void {
+    history.redirections = 0;
+    history.retries = 0;
+    history.hops.splice(0, history.hops.length - 1);
+    if (call.timeoutMs === 0) call.list?.remove(call);
   }
 
   #noteRetry(call: Call, refusal: Refusal | undefined, cause: string | Error): void {

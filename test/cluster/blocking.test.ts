@@ -170,6 +170,27 @@ describe("a command that blocks", () => {
     assert.ok(took > 3900 && took < 4900, `${took} ms`);
   });
 
+  it("is not counted out by redirections that lie far apart", async () => {
+    const key = "{nomad}";
+    const steady = await connect({ ...cluster.connectOptions, connectionName: CLIENT_NAME, maxRedirections: 1 });
+    const popped = steady.command("BLPOP", key, 0);
+    await untilBlocked(key, 1);
+    const [first, second] = [
+      ownerOf(key),
+      client.topology.nodes.find(({ address }) => address !== ownerOf(key))?.address,
+    ];
+    for (const to of [second, first] as string[]) {
+      await sleep(1000);
+      await cluster.moveSlots({ slots: [slotOf(key)], to });
+      await client.refreshTopology();
+      await untilBlocked(key, 1);
+    }
+    await client.command("RPUSH", key, "v");
+    assert.deepEqual(await popped, [key, "v"]);
+    assert.equal(steady.metrics().counters.redirections.MOVED, 2);
+    steady.destroy();
+  });
+
   it("waits where its slot is on its way to, when its key is not here any more", async () => {
     const key = "{underway}";
     const slot = slotOf(key);
@@ -222,10 +243,12 @@ describe("a command that blocks", () => {
     const open = (): Promise<Cluster> => connect({ ...cluster.connectOptions, connectionName: CLIENT_NAME });
     const closed = { code: "CLOSED", outcome: "unknown" };
     const first = await open();
+    const unlimited = first.with({ timeout: 0 }).command("BLPOP", "{end}:finite", 0.5);
     const endless = first.command("BLPOP", "{end}", 0);
     const finite = first.command("BLPOP", "{end}:finite", 0.5);
-    await untilBlocked("{end}", 2);
+    await untilBlocked("{end}", 3);
     await Promise.all([
+      unlimited.then((reply: Reply) => assert.equal(reply, null)),
       assert.rejects(endless, closed),
       finite.then((reply: Reply) => assert.equal(reply, null)),
       first.close(),

@@ -79,6 +79,21 @@ describe("a command that blocks and is sent again", () => {
     assert.equal(frames.frameAt(99.5), encodeCommand(["XREAD", "COUNT", "1", "BLOCK", "401", "STREAMS", "s", "$"]));
   });
 
+  it("had found its place, when it was not refused at once", () => {
+    const frames = framesOf("BLPOP", ["k", "10"]);
+    frames.frameAt(0);
+    assert.deepEqual([frames.wasHeld(999), frames.wasHeld(1000)], [false, true]);
+    frames.frameAt(5000);
+    assert.equal(frames.wasHeld(5500), false);
+  });
+
+  it("is without end where nothing but an event ends it", () => {
+    assert.deepEqual(
+      ["0", "1", "4000000", "x"].map((time) => framesOf("BLPOP", ["k", time]).isEndless),
+      [true, false, true, false],
+    );
+  });
+
   it("goes as it is where it blocks for ever, and where its time makes no sense", () => {
     for (const args of [["k", "0"], ["k", "x"], []]) {
       const frames = framesOf("BLPOP", args);
