@@ -2,8 +2,7 @@ import { createHash } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { encodeCommand } from "../../src/protocol/encode.ts";
 import { slotOf } from "../../src/protocol/hash-slot.ts";
-import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE } from "./load-script.ts";
-import type { LoadClient } from "./load-worker.ts";
+import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE, type LoadClient } from "./load-script.ts";
 
 /**
  * What the protocol itself costs: raw sockets, commands encoded beforehand, one write a tick and node, replies counted

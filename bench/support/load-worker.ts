@@ -1,12 +1,7 @@
 import { floorClient } from "./floor-client.ts";
+import type { LoadClient } from "./load-script.ts";
 import { slotwireClient } from "./slotwire-client.ts";
 import { median } from "./statistics.ts";
-
-/** Something that can make one call of the load script at a time or many. */
-export interface LoadClient {
-  call(index: number): Promise<unknown>;
-  close(): Promise<void>;
-}
 
 /** What a worker measures, printed as one line of JSON. */
 export interface LoadResult {

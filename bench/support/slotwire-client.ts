@@ -1,5 +1,4 @@
-import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE } from "./load-script.ts";
-import type { LoadClient } from "./load-worker.ts";
+import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE, type LoadClient } from "./load-script.ts";
 
 /** slotwire as its users get it: built, not run from source. */
 export async function slotwireClient(nodes: readonly string[]): Promise<LoadClient> {
