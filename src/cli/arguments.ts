@@ -20,11 +20,19 @@ export const JSON_OPTION = { json: { type: "boolean", says: "as JSON, in one lin
 const NUMBER = /^-(\d|\.\d|inf\b)/i;
 const MARK = "\0";
 
+/** What `parseArgs` makes of options. Named, since declarations cannot name all that it is made of. */
+type Parsed<O extends Options> = ReturnType<
+  typeof parseArgs<{ readonly args: string[]; readonly options: O; readonly allowPositionals: true }>
+>;
+
 /**
  * Reads options, wherever they stand, and what is none; behind `--` nothing is an option.
  * @throws {InvalidArgumentError} naming what is accepted.
  */
-export function readArguments<const O extends Options>(options: O, args: readonly string[]) {
+export function readArguments<const O extends Options>(
+  options: O,
+  args: readonly string[],
+): { readonly values: Parsed<O>["values"]; readonly words: string[] } {
   const marked = args.map((arg) => (NUMBER.test(arg) ? MARK + arg : arg));
   try {
     const { values, positionals } = parseArgs({ args: marked, options, allowPositionals: true });
