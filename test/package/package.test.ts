@@ -67,7 +67,14 @@ describe("the packed package, installed into an empty project", () => {
 
   it("holds what was just built and nothing else", () => {
     const others = packed.filter((path) => !/^dist\/[\w/-]+\.(d\.ts|js)$/.test(path));
-    assert.deepEqual(others.sort(), ["CHANGELOG.md", "LICENSE", "README.md", "package.json", "src/MIGRATION.md"]);
+    assert.deepEqual(others.sort(), [
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "package.json",
+      "src/MIGRATION.md",
+      "src/README.md",
+    ]);
     assert.ok(packed.includes("dist/index.js") && packed.includes("dist/testing/index.d.ts"));
     assert.ok(!packed.includes("dist/stale.js"));
   });
