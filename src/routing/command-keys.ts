@@ -59,7 +59,9 @@ function counted(
           `${name.toUpperCase()}: argument ${at + 1} is to be the number of keys, a whole number from 0 to ${most} here.`,
         );
       }
-      return [...before, ...Array.from({ length: Number(text) }, (_, index) => at + 1 + index * step)];
+      const positions = [...before];
+      for (let key = 0; key < Number(text); key++) positions.push(at + 1 + key * step);
+      return positions;
     },
   ];
 }
