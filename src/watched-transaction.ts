@@ -19,6 +19,7 @@ import type { ClusterNode } from "./routing/cluster-node.ts";
 import { WatchSession } from "./routing/watch-session.ts";
 import type { Script, Values, WithArguments } from "./scripts/script.ts";
 import { Transaction, type TransactionHost } from "./transaction.ts";
+import { isUnlearned } from "./unlisted-commands.ts";
 
 /** How often a session that was refused starts over. */
 const MAX_STARTS = 32;
@@ -39,7 +40,9 @@ export class Watching {
 
   /** Sends a command at once. One that writes is not part of the transaction: it takes effect by itself. */
   async command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
-    return this.#send(this.#host.factory.command(name, args, 0, nobody, nobody));
+    // Keys that are not known are the server's to check.
+    const keys = isUnlearned(this.#host.client, name, args) ? [this.#key] : undefined;
+    return this.#send(this.#host.factory.command(name, args, 0, nobody, nobody, keys));
   }
 
   /** Runs a script at once, loaded in the same write. What it writes is not part of the transaction. */

@@ -211,6 +211,22 @@ describe("commands over many slots and nodes", () => {
       own.destroy();
     });
 
+    it("and by a cursor in place of a key: Valkey's CLUSTERSCAN goes from slot to slot without a redirection", async (test) => {
+      const known = (await cluster.command(cluster.nodes[0] as string, "COMMAND", "INFO", "CLUSTERSCAN")) as unknown[];
+      if (!Array.isArray(known[0])) return test.skip("this server has no CLUSTERSCAN");
+      await setAll();
+      const redirections = { ...client.metrics().counters.redirections };
+      const found: string[] = [];
+      let cursor = "0";
+      do {
+        const [next, keys] = await client.command<[string, string[]]>("CLUSTERSCAN", cursor);
+        cursor = next;
+        found.push(...keys);
+      } while (cursor !== "0");
+      assert.deepEqual(found.sort(), KEYS.toSorted());
+      assert.deepEqual(client.metrics().counters.redirections, redirections);
+    });
+
     it("and for keys that it alone can find, it is asked each time: STRALGO of Redis 6", async (test) => {
       const known = (await cluster.command(cluster.nodes[0] as string, "COMMAND", "INFO", "STRALGO")) as unknown[];
       if (!Array.isArray(known[0])) return test.skip("this server has no STRALGO");
