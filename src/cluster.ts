@@ -23,17 +23,29 @@ import { type WatchingBody, WatchingRun } from "./watched-transaction.ts";
 
 /** Defaults for calls, or for one call. */
 export interface CallOptions {
-  /** The call's whole life in milliseconds, 0 for none, in place of `commandTimeout`. */
+  /**
+   * The call's whole life in milliseconds, 0 for none, in place of `commandTimeout`.
+   * @default that of the view, and `commandTimeout` without one
+   */
   readonly timeout?: number;
-  /** Rejects the call with `ABORTED` when it is aborted. */
+  /**
+   * Rejects the call with `ABORTED` when it is aborted.
+   * @default that of the view, and none without one
+   */
   readonly signal?: AbortSignal;
 }
 
 /** What `with` takes. */
 export interface ViewOptions extends CallOptions {
-  /** Strings of replies as UTF-8 text or as Buffers, in place of what the script says. */
+  /**
+   * Strings of replies as UTF-8 text or as Buffers, in place of what the script says.
+   * @default what the script says, and text for commands
+   */
   readonly replies?: "string" | "buffer";
-  /** Where read-only scripts and commands may run. */
+  /**
+   * Where read-only scripts and commands may run.
+   * @default that of the view, or of `connect`
+   */
   readonly readFrom?: ReadFrom;
 }
 

@@ -36,14 +36,20 @@ export interface ConnectOptions {
    * @default none
    */
   readonly password?: string;
-  /** Asked at every new connection, in place of `username` and `password`. */
+  /**
+   * Asked at every new connection, in place of `username` and `password`.
+   * @default `username` and `password`, or those of a URL in `nodes`
+   */
   readonly credentials?: () => Promise<Credentials>;
   /**
    * `true`, or options for Node's TLS. Certificates are verified unless the options say otherwise.
    * @default false
    */
   readonly tls?: boolean | ConnectionOptions;
-  /** Sent as `CLIENT SETNAME`. */
+  /**
+   * Sent as `CLIENT SETNAME`.
+   * @default none, and nothing is sent
+   */
   readonly connectionName?: string;
   /**
    * One connection's TCP, TLS and handshake.

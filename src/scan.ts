@@ -18,14 +18,20 @@ import { holdingsOf, parseHoldings, type SlotHoldings } from "./topology/slot-ho
 
 /** What `scan` takes. */
 export interface ScanOptions {
-  /** A glob pattern, as of KEYS: `"user:*"`. Matched by the servers. */
+  /**
+   * A glob pattern, as of KEYS: `"user:*"`. Matched by the servers.
+   * @default all keys
+   */
   readonly match?: string | Buffer | Uint8Array;
   /**
    * About how many keys a server looks at for one step.
    * @default 100
    */
   readonly count?: number;
-  /** Only keys of this type: `"string"`, `"hash"`, `"zset"`, ... */
+  /**
+   * Only keys of this type: `"string"`, `"hash"`, `"zset"`, ...
+   * @default all types
+   */
   readonly type?: string;
 }
 

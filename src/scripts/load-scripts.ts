@@ -14,7 +14,10 @@ export interface LoadScriptsOptions<Name extends string = string> {
    * @default false
    */
   readonly recursive?: boolean;
-  /** The scripts that are wanted, by name: it is an error if one is not there, and the compiler knows that they are. */
+  /**
+   * The scripts that are wanted, by name: it is an error if one is not there, and the compiler knows that they are.
+   * @default those that are there
+   */
   readonly names?: readonly Name[];
 }
 

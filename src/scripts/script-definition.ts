@@ -2,11 +2,20 @@ import type { Reply } from "../protocol/reply.ts";
 
 /** What a definition can say of any script. With a file, it goes before what the file says of itself. */
 export interface ScriptOptions {
-  /** How many keys each call has. Without it and `keys` any number is accepted. */
+  /**
+   * How many keys each call has. Without it and `keys` any number is accepted.
+   * @default the number of `keys`, or what the file says, or any number
+   */
   readonly numberOfKeys?: number;
-  /** Names of the keys of each call, in place of `numberOfKeys`. */
+  /**
+   * Names of the keys of each call, in place of `numberOfKeys`.
+   * @default what the file says, or no names
+   */
   readonly keys?: readonly string[];
-  /** Names of the arguments of each call. Without it any number is accepted. */
+  /**
+   * Names of the arguments of each call. Without it any number is accepted.
+   * @default what the file says, or any number of arguments
+   */
   readonly args?: readonly string[];
   /**
    * The script writes nothing: it is run by EVALSHA_RO and may be sent again. `#!lua flags=no-writes` says the same.
@@ -23,7 +32,10 @@ export interface ScriptOptions {
    * @default "string"
    */
   readonly replies?: "string" | "buffer";
-  /** Turns the reply into the call's result. When it throws, the call rejects with what it threw as the `cause`. */
+  /**
+   * Turns the reply into the call's result. When it throws, the call rejects with what it threw as the `cause`.
+   * @default what the file says, or the reply as it is
+   */
   readonly parse?: (reply: Reply) => unknown;
 }
 
@@ -33,7 +45,10 @@ export interface SourceDefinition extends ScriptOptions {
   readonly name: string;
   /** The Lua source. */
   readonly source: string;
-  /** Not together with `source`. */
+  /**
+   * Not together with `source`.
+   * @default none
+   */
   readonly file?: never;
 }
 
@@ -50,7 +65,10 @@ export interface FileDefinition extends ScriptOptions {
    * `-- @include "./shared.lua"` stands for the text of another file.
    */
   readonly file: string | URL;
-  /** Not together with `file`. */
+  /**
+   * Not together with `file`.
+   * @default none: the file's text
+   */
   readonly source?: never;
 }
 

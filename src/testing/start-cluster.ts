@@ -17,9 +17,15 @@ export interface ClusterOptions {
    * @default 0
    */
   readonly replicasPerPrimary?: number;
-  /** Path of a server program. Default: see `server-binary.ts`. */
+  /**
+   * Path of a server program.
+   * @default `SLOTWIRE_SERVER`, or one on the PATH, or one in the cache folder, or one fetched into that
+   */
   readonly server?: string;
-  /** More arguments for every server, such as `["--cluster-node-timeout", "5000"]`. */
+  /**
+   * More arguments for every server, such as `["--cluster-node-timeout", "5000"]`.
+   * @default []
+   */
   readonly args?: readonly string[];
   /**
    * TLS in place of plain TCP, with a certificate made for this cluster: see `connectOptions`.

@@ -14,23 +14,43 @@ describe("docstrings", () => {
   assert.ok(project);
   const { checker, program } = project;
 
+  /** What a module exports. */
+  function namesOf(entry: string): Named[] {
+    const file = program.getSourceFile(`${root}${entry}`);
+    const module = file && checker.getSymbolAtLocation(file);
+    assert.ok(module);
+    const exported = checker.getExportsOfModule(module);
+    return exported.map((name) => (isAlias(name) ? checker.getAliasedSymbol(name) : name));
+  }
+
   for (const entry of entries) {
     it(`are at every public name of ${entry}`, () => {
-      const file = program.getSourceFile(`${root}${entry}`);
-      assert.ok(file);
-      const module = checker.getSymbolAtLocation(file);
-      assert.ok(module);
-      const names = checker
-        .getExportsOfModule(module)
-        .map((name) => (isAlias(name) ? checker.getAliasedSymbol(name) : name));
+      const names = namesOf(entry);
       assert.ok(names.length > 0);
       assert.deepEqual(
         names.flatMap((name) => withoutDocstring(checker, name, name.name)),
         [],
       );
     });
+
+    it(`say what holds where an option is left out, in ${entry}`, () => {
+      assert.deepEqual(
+        namesOf(entry).flatMap((name) => withoutDefault(checker, name)),
+        [],
+      );
+    });
   }
 });
+
+/** The paths of options that may be left out and do not say what holds then. */
+function withoutDefault(checker: Checker, symbol: Named): string[] {
+  const isOptions = /Options$|Definition$/.test(symbol.name) && (symbol.flags & SymbolFlags.Interface) !== 0;
+  const optional = isOptions
+    ? [...symbol.getMembers().values()].filter(({ flags }) => flags & SymbolFlags.Optional)
+    : [];
+  const silent = optional.filter((option) => !option.getJsDocTags(checker).some(({ name }) => name === "default"));
+  return silent.map(({ name }) => `${symbol.name}.${name}`);
+}
 
 const isAlias = ({ flags }: Named) => (flags & SymbolFlags.Alias) !== 0;
 
