@@ -159,6 +159,7 @@ describe("a command that blocks", () => {
     const started = performance.now();
     const nothing = client.command("BLPOP", `${key}:none`, 4);
     await untilBlocked(key, 2);
+    await sleep(1500);
     await cluster.moveSlots({ slots: [slotOf(key)], to: target });
     await client.refreshTopology();
     assert.equal(ownerOf(key), target);
