@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { connect, defineScript } from "../../src/index.ts";
 
-export { connect, SlotwireError } from "../../src/index.ts";
+export { connect } from "../../src/index.ts";
 
 /** Addresses of a real cluster. */
 export const nodes = (process.env.SLOTWIRE_DOCS_NODES ?? "").split(",");
