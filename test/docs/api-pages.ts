@@ -3,9 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /*
- * npm run docs: pages of everything that is public, from the docstrings, in `.docs`. Fails for a link that leads nowhere and for what
- * has no docstring. typedoc and the TypeScript that it needs are dependencies of this command alone, so they are
- * installed when it runs.
+ * npm run docs: pages of everything that is public, from the docstrings, in `.docs`. Fails for a link that leads nowhere
+ * and for what has no docstring. typedoc and the TypeScript that it needs are dependencies of this command alone, so they
+ * are installed when it runs.
  */
 const folder = fileURLToPath(new URL("pages/", import.meta.url));
 const typedoc = `${folder}node_modules/typedoc/`;
