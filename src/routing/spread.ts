@@ -112,16 +112,11 @@ export interface Division {
 
 /**
  * Divides the arguments of a command by slot; undefined when it is indivisible, or need not be.
- * @throws {InvalidArgumentError} for keys without values.
+ * @throws {InvalidArgumentError} for a key without a value; that of one slot alone the server refuses.
  */
 export function divide(lower: string, args: readonly Argument[]): Division | undefined {
   const rule = DIVISIBLE.get(lower);
   if (rule === undefined) return undefined;
-  if (args.length % rule.step !== 0) {
-    throw new InvalidArgumentError(
-      `${lower.toUpperCase()}: the last key has no value; accepted are keys and values in turn.`,
-    );
-  }
   const bySlot = new Map<number, { args: Argument[]; positions: number[] }>();
   for (let at = 0; at < args.length; at += rule.step) {
     const slot = slotOf(args[at] as Argument);
@@ -131,6 +126,11 @@ export function divide(lower: string, args: readonly Argument[]): Division | und
     part.positions.push(at / rule.step);
   }
   if (bySlot.size < 2) return undefined;
+  if (args.length % rule.step !== 0) {
+    throw new InvalidArgumentError(
+      `${lower.toUpperCase()}: the last key has no value; accepted are keys and values in turn.`,
+    );
+  }
   const parts = [...bySlot.values()];
   return {
     parts: parts.map((part) => part.args),

@@ -90,6 +90,7 @@ describe("commands over many slots and nodes", () => {
       await assert.rejects(client.command("MSET", a, 1, b), { ...wrong, message: /MSET: the last key has no value/ });
       await assert.rejects(client.command("MSET", a, 1, b, undefined as unknown as Argument), wrong);
       await assert.rejects(client.command("MGET", a, {} as Argument), wrong);
+      await assert.rejects(client.command("MSET", a), { code: "REPLY", message: /wrong number of arguments/ });
       await assert.rejects(client.command("MGET"), { code: "REPLY", message: /wrong number of arguments/ });
       assert.equal(await client.command("EXISTS", a, b), 0);
     });
