@@ -15,6 +15,7 @@ const OPTIONS = {
 
 const PROMPT = "slotwire> ";
 const FOREVER_MS = 2 ** 30;
+const UNDER_WAY_MS = 5000;
 
 /** `slotwire cluster`: a local cluster, and commands to disturb it. */
 export const cluster: Command = {
@@ -65,20 +66,27 @@ function serve(shell: Shell, terminal: Terminal): Promise<void> {
     let work = Promise.resolve();
     let ended = false;
     const end = () => {
+      if (ended) return;
       ended = true;
       process.off("SIGINT", end);
       process.off("SIGTERM", end);
       clearInterval(alive);
       input.close();
       process.stdin.destroy();
-      resolve();
+      if (isTerminal) terminal.write("\n");
+      // What is under way may be starting a server, which must not be left behind.
+      const timer = setTimeout(resolve, UNDER_WAY_MS);
+      void work.finally(() => {
+        clearTimeout(timer);
+        resolve();
+      });
     };
     const perform = async (line: string) => {
       if (ended) return;
       const text = await shell.perform(line);
       if (ended) return;
       terminal.write(text);
-      if (shell.ended) end();
+      if (shell.ended) setImmediate(end);
       else if (isTerminal) input.prompt();
     };
     process.on("SIGINT", end);

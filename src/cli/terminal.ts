@@ -30,6 +30,9 @@ export function paintFor(isTerminal: boolean, environment: NodeJS.ProcessEnv): P
   return isTerminal && !environment.NO_COLOR && environment.TERM !== "dumb" ? COLOURS : PLAIN;
 }
 
+/** Whether progress is on the screen. */
+let saysSomething = false;
+
 /** That of this process. */
 export const processTerminal: Terminal = {
   get width() {
@@ -38,6 +41,7 @@ export const processTerminal: Terminal = {
   paint: paintFor(process.stdout.isTTY, process.env),
   write: (text) => void process.stdout.write(text),
   progress(text) {
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+    if (process.stderr.isTTY && (text !== "" || saysSomething)) process.stderr.write(`\r\x1b[K${text}`);
+    saysSomething = text !== "";
   },
 };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
@@ -15,6 +15,9 @@ interface Explained {
   readonly hops: { readonly loadBytes: number; readonly asking: boolean; readonly answer: { kind: string } | null }[];
 }
 
+const started: ChildProcess[] = [];
+after(() => started.map((child) => child.kill("SIGKILL")));
+
 /** `slotwire cluster --json`, asked by lines, with a folder of its own for temporary files. */
 class Driven {
   readonly child: ChildProcess;
@@ -26,6 +29,7 @@ class Driven {
     const env = { ...process.env, TMPDIR: temporary };
     const child = spawn(process.execPath, [...CLI, "cluster", ...args], { cwd: ROOT, env });
     this.child = child;
+    started.push(child);
     this.exited = new Promise((resolve) => child.once("exit", (code, signal) => resolve([code, signal])));
     child.stderr.on("data", (text) => {
       this.err += text;
@@ -61,8 +65,19 @@ const temporary = (name: string) => {
   return path;
 };
 
-/** Folders of clusters: the compiler of the tests keeps its cache there as well. */
-const leftIn = (path: string) => readdirSync(path).filter((name) => name.startsWith("slotwire-"));
+/** Folders of clusters, where the compiler of the tests keeps its cache as well, and servers that run in them. */
+const leftIn = (path: string) => [
+  ...readdirSync(path).filter((name) => name.startsWith("slotwire-")),
+  ...(existsSync("/proc") ? readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && worksIn(pid, path)) : []),
+];
+
+function worksIn(pid: string, path: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`).startsWith(path);
+  } catch {
+    return false;
+  }
+}
 
 describe("slotwire cluster, by lines from a pipe", () => {
   let driven: Driven;
@@ -77,7 +92,6 @@ describe("slotwire cluster, by lines from a pipe", () => {
     nodes = greeting.nodes;
     pids = Object.values(greeting.pids);
   });
-  after(() => driven?.child.kill("SIGKILL"));
 
   it("says where it is", () => {
     assert.equal(nodes.length, 6);
@@ -171,10 +185,15 @@ describe("slotwire cluster, for people", { concurrency: true }, () => {
     assert.deepEqual(leftIn(files), []);
   });
 
-  it("ends with SIGTERM", async () => {
+  it("ends with SIGTERM, also while a server starts", async () => {
     const files = temporary("terminated");
     const driven = new Driven(files, "--json", "--primaries", "1", "--replicas", "0");
     const pids: number[] = Object.values(JSON.parse(await driven.line()).pids);
+    const before = leftIn(files).length;
+    assert.ok(before > 0);
+    driven.child.stdin?.write("add\n");
+    const deadline = Date.now() + (existsSync("/proc") ? 2000 : 0);
+    while (leftIn(files).length === before && Date.now() < deadline) await new Promise((next) => setTimeout(next, 2));
     driven.child.kill("SIGTERM");
     assert.deepEqual(await driven.exited, [0, null]);
     assert.deepEqual([pids.length, pids.filter(isAlive)], [1, []]);
