@@ -3,7 +3,8 @@ import { startCluster } from "../testing/start-cluster.ts";
 import { JSON_OPTION, numberOf, type Options, readArguments, refuseWords } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { Session } from "./session.ts";
-import { COMMANDS, Shell } from "./shell.ts";
+import { Shell } from "./shell.ts";
+import { COMMANDS } from "./shell-commands.ts";
 import type { Terminal } from "./terminal.ts";
 
 const OPTIONS = {
