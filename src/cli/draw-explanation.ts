@@ -71,8 +71,8 @@ function endOf({ hops, total, slot, owner, ownerAfter }: Explanation): string[] 
   const first = hops[0]?.address;
   const end = ["", `${attempts}, ${total.toFixed(2)} ms`];
   if (slot === null || ownerAfter === null || ownerAfter === first) return end;
-  const before = ownerAfter === owner || owner === null ? "" : `, no longer ${owner}'s`;
-  return [...end, `Slot ${slot} is ${ownerAfter}'s in the slot map now${before}.`];
+  const before = ownerAfter === owner || owner === null ? "" : `, no longer at ${owner}`;
+  return [...end, `Slot map: slot ${slot} is at ${ownerAfter}${before}.`];
 }
 
 function timeOf(milliseconds: number): string {

@@ -287,7 +287,7 @@ begins at 10.0.0.1:7000  knows the script
 113.25 ms  3 ← ["OK\\n\\u001b[2J", 5, null, ["ü"]]
 
 3 attempts, 113.25 ms
-Slot 10778 is 10.0.0.1:7004's in the slot map now, no longer 10.0.0.1:7001's.
+Slot map: slot 10778 is at 10.0.0.1:7004, no longer at 10.0.0.1:7001.
 `.slice(1, -1),
     );
   });
