@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
@@ -9,9 +9,9 @@ import { run } from "../support/package-run.ts";
 import { type Block, blocksOf, withChecks } from "./blocks.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const pages = ["README.md", "src/MIGRATION.md"];
+const pages = ["README.md", "src/MIGRATION.md", "src/COMMANDS.md", "src/cli/README.md"];
 const all = pages.flatMap((page) => {
-  const name = basename(page, ".md");
+  const name = page.replaceAll("/", "-");
   return blocksOf(readFileSync(join(root, page), "utf8")).map((block) => ({ ...block, name: `${name}-${block.line}` }));
 });
 const inLanguage = (...languages: string[]) => all.filter(({ language }) => languages.includes(language));
@@ -33,7 +33,7 @@ function fileOf({ language, name, line, given, code }: Block & { readonly name: 
   return { path: join(folder, `${name}.m${language}`), text, results: checked.results };
 }
 
-describe("the blocks of the README and of the page on migration", () => {
+describe("the blocks of the README and of the pages beside the sources", () => {
   const folder = mkdtempSync(join(tmpdir(), "slotwire-docs-"));
   const tsconfig = join(folder, "tsconfig.json");
   const files = code.map((block) => fileOf(block, folder));

@@ -8,7 +8,16 @@ import * as slotwire from "../../src/index.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), "utf8");
-const pages = ["README.md", "CHANGELOG.md", "src/README.md", "src/MIGRATION.md", "bench/README.md", "docker/README.md"];
+const pages = [
+  "README.md",
+  "CHANGELOG.md",
+  "src/README.md",
+  "src/MIGRATION.md",
+  "src/COMMANDS.md",
+  "src/cli/README.md",
+  "bench/README.md",
+  "docker/README.md",
+];
 const readme = read("README.md");
 /** The rows of the tables of a section, each the text of its cells. */
 const rowsOf = (section: string) => {
