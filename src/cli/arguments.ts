@@ -47,17 +47,27 @@ export function readArguments<const O extends Options>(
   }
 }
 
-/** A whole number of an option, or its fallback. */
+/** What a number may be. */
+interface Bounds {
+  readonly fallback: number;
+  readonly least: number;
+  readonly most: number;
+  /** 1.5 as well. */
+  readonly fractions?: boolean;
+}
+
+/** A number of an option, or its fallback. */
 export function numberOf(
   name: string,
   text: string | undefined,
-  { fallback, least, most }: { readonly fallback: number; readonly least: number; readonly most: number },
+  { fallback, least, most, fractions = false }: Bounds,
 ): number {
   if (text === undefined) return fallback;
-  const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  const wording = fractions ? /^\d{1,9}(\.\d{1,9})?$/ : /^\d{1,9}$/;
+  const number = wording.test(text) ? Number(text) : Number.NaN;
   if (number >= least && number <= most) return number;
   throw new InvalidArgumentError(
-    `${name} is ${JSON.stringify(text)}; accepted is a whole number from ${least} to ${most}.`,
+    `${name} is ${JSON.stringify(text)}; accepted is a ${fractions ? "" : "whole "}number from ${least} to ${most}.`,
   );
 }
 

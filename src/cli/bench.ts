@@ -32,7 +32,7 @@ export const bench: Command = {
   ].join("\n"),
   async run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
-    const seconds = numberOf("--seconds", values.seconds, { fallback: 2, least: 1, most: 3600 });
+    const seconds = numberOf("--seconds", values.seconds, { fallback: 2, least: 0.1, most: 3600, fractions: true });
     const inFlight = numberOf("--in-flight", values["in-flight"], { fallback: 64, least: 1, most: 10_000 });
     if (values.eval === undefined) refuseWords("bench without --eval", words);
     const call = values.eval === undefined ? quotaCall() : givenCall(values.eval, keysAndArguments(words));

@@ -121,6 +121,8 @@ describe("words of a command line", () => {
     const bounds = { fallback: 3, least: 1, most: 10 };
     assert.equal(numberOf("--n", undefined, bounds), 3);
     assert.equal(numberOf("--n", "10", bounds), 10);
+    assert.equal(numberOf("--n", "1.5", { ...bounds, fractions: true }), 1.5);
+    assert.throws(() => numberOf("--n", "1.5", bounds), { message: /a whole number from 1 to 10/ });
     for (const wrong of ["0", "11", "1e1", "", "x", "-1", " 1"]) {
       assert.throws(() => numberOf("--n", wrong, bounds), { code: "INVALID_ARGUMENT" }, wrong);
     }

@@ -231,7 +231,8 @@ describe("slotwire", { concurrency: true }, () => {
       [["scripts", "no/such"], /no\/such: there is no such folder/],
       [["explain"], /explain takes --eval FILE KEY\.\.\. , ARG\.\.\., or a COMMAND/],
       [["explain", "--preloaded", "GET", "a"], /--preloaded goes with --eval/],
-      [["bench", "--seconds", "1.5"], /--seconds is "1\.5"; accepted is a whole number from 1 to 3600/],
+      [["bench", "--seconds", "0"], /--seconds is "0"; accepted is a number from 0\.1 to 3600/],
+      [["bench", "--in-flight", "1.5"], /--in-flight is "1\.5"; accepted is a whole number from 1 to 10000/],
       [["cluster", "--primaries", "0"], /--primaries is "0"; accepted is a whole number from 1 to 100/],
     ];
     for (const [args, message] of wrong) {
