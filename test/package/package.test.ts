@@ -72,8 +72,10 @@ describe("the packed package, installed into an empty project", () => {
       "LICENSE",
       "README.md",
       "package.json",
+      "src/COMMANDS.md",
       "src/MIGRATION.md",
       "src/README.md",
+      "src/cli/README.md",
     ]);
     assert.ok(packed.includes("dist/index.js") && packed.includes("dist/testing/index.d.ts"));
     assert.ok(!packed.includes("dist/stale.js"));
