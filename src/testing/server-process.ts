@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { Connection } from "../connection/connection.ts";
 import { nodeEnvironment } from "../connection/node-environment.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
@@ -13,7 +13,10 @@ import { environmentFor, type ServerBinary } from "./server-binary.ts";
 const HOST = "127.0.0.1";
 /** A cluster node's second port, for the other nodes. */
 const BUS_OFFSET = 10_000;
+const LOG_FILE = "server.log";
 const START_TIMEOUT_MS = 10_000;
+/** Other programs take ports as well, and between our look and the server's start there is a moment. */
+const MOST_PORTS_TRIED = 10;
 
 /**
  * The servers of one cluster, and their folder. A guard process outlives us by a moment: when this process ends, in
@@ -69,30 +72,48 @@ export class ServerProcess {
   readonly pid: number;
   readonly #child: ChildProcess;
   readonly #exited: Promise<void>;
-  readonly #log: string;
+  readonly #folder: string;
   readonly #certificate: Certificate | undefined;
   #alive = true;
 
-  private constructor(port: number, child: ChildProcess, log: string, certificate: Certificate | undefined) {
+  private constructor(port: number, child: ChildProcess, folder: string, certificate: Certificate | undefined) {
     this.port = port;
     this.#certificate = certificate;
     this.pid = child.pid as number;
     this.#child = child;
-    this.#log = log;
+    this.#folder = folder;
     this.#exited = new Promise((resolve) => {
       child.once("exit", () => {
         this.#alive = false;
+        takeBack(port);
         resolve();
       });
     });
   }
 
-  static async start(herd: ServerHerd, { binary, args, certificate }: ServerSettings): Promise<ServerProcess> {
-    const port = await freePort();
+  /** @param nextPort  Gives a port to try, another one at each call. */
+  static async start(
+    herd: ServerHerd,
+    settings: ServerSettings,
+    nextPort: () => Promise<number> = freePort,
+  ): Promise<ServerProcess> {
+    for (let left = MOST_PORTS_TRIED; ; left--) {
+      const server = await ServerProcess.#spawn(herd, settings, await nextPort());
+      try {
+        await server.#ready();
+        return server;
+      } catch (error) {
+        await server.kill();
+        if (left === 1 || !server.#portWasTaken()) throw error;
+      }
+    }
+  }
+
+  static async #spawn(herd: ServerHerd, settings: ServerSettings, port: number): Promise<ServerProcess> {
+    const { binary, args, certificate } = settings;
     const folder = join(herd.folder, String(port));
-    await mkdir(folder);
-    const log = join(folder, "server.log");
-    const out = openSync(log, "a");
+    await mkdir(folder, { recursive: true });
+    const out = openSync(join(folder, LOG_FILE), "a");
     const ports = certificate ? await tlsArguments(folder, port, certificate) : ["--port", String(port)];
     const own = [...ports, "--bind", HOST, "--dir", folder, "--save", "", "--appendonly", "no"];
     const cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"];
@@ -103,14 +124,13 @@ export class ServerProcess {
       // A group of its own: Ctrl-C on the terminal is for us, and we end the servers when we are done.
       detached: true,
     });
+    closeSync(out);
     if (child.pid === undefined) {
       await new Promise((_, reject) => child.once("error", reject));
     }
     child.unref();
     herd.watch(child.pid as number);
-    const server = new ServerProcess(port, child, log, certificate);
-    await server.#ready();
-    return server;
+    return new ServerProcess(port, child, folder, certificate);
   }
 
   get address(): string {
@@ -158,19 +178,32 @@ export class ServerProcess {
   async #ready(): Promise<void> {
     const deadline = Date.now() + START_TIMEOUT_MS;
     for (;;) {
+      let cause: unknown;
       try {
-        await this.command("PING");
-        return;
+        if (await this.#isOurs()) return;
       } catch (error) {
-        if (!this.#alive || Date.now() > deadline) {
-          const log = readFileSync(this.#log, "utf8").trim().split("\n").slice(-5).join("\n");
-          throw new Error(`The server on port ${this.port} did not start. Its log ends with:\n${log}`, {
-            cause: error,
-          });
-        }
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        cause = error;
       }
+      if (!this.#alive || Date.now() > deadline) {
+        const log = this.#readLog().trim().split("\n").slice(-5).join("\n");
+        throw new Error(`The server on port ${this.port} did not start. Its log ends with:\n${log}`, { cause });
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  }
+
+  /** Whether who answers works in our folder: where ours could not bind its port, somebody else's server may answer. */
+  async #isOurs(): Promise<boolean> {
+    const [, folder] = (await this.command("CONFIG", "GET", "dir")) as string[];
+    return folder?.endsWith(join(basename(dirname(this.#folder)), basename(this.#folder))) === true;
+  }
+
+  #portWasTaken(): boolean {
+    return /address already in use/i.test(this.#readLog());
+  }
+
+  #readLog(): string {
+    return readFileSync(join(this.#folder, LOG_FILE), "utf8");
   }
 }
 
@@ -185,12 +218,24 @@ async function tlsArguments(folder: string, port: number, { key, cert }: Certifi
   ];
 }
 
-/** A port that is free together with its bus port. */
+/** Given out by this process: servers that start side by side must not choose the same. */
+const given = new Set<number>();
+
+/** A port that is free together with its bus port. Both are below those that systems give to clients. */
 async function freePort(): Promise<number> {
   for (;;) {
-    const port = 11_000 + Math.floor(Math.random() * 20_000);
+    const port = 11_000 + Math.floor(Math.random() * 11_700);
+    const both = [port, port + BUS_OFFSET];
+    if (both.some((each) => given.has(each))) continue;
+    for (const each of both) given.add(each);
     if ((await isFree(port)) && (await isFree(port + BUS_OFFSET))) return port;
+    takeBack(port);
   }
+}
+
+function takeBack(port: number): void {
+  given.delete(port);
+  given.delete(port + BUS_OFFSET);
 }
 
 function isFree(port: number): Promise<boolean> {
