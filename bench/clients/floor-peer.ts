@@ -1,6 +1,6 @@
 import { floorClient } from "../support/floor-client.ts";
 import type { Peer } from "./client.ts";
-import { KEYS } from "./workload.ts";
+import { KEYS, SPREAD_KEYS } from "./workload.ts";
 
 const indexes = new Map(KEYS.map((key, index) => [key, index]));
 
@@ -14,7 +14,10 @@ export const floor: Peer = {
         await client.call(indexes.get(key) as number);
         return "OK";
       },
-      batch: undefined,
+      async batch() {
+        await Promise.all(SPREAD_KEYS.map((key) => client.call(indexes.get(key) as number)));
+        return SPREAD_KEYS.map(() => "OK");
+      },
       close: () => client.close(),
     };
   },
