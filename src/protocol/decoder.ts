@@ -3,6 +3,12 @@ import { ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "./reply.ts";
 import { MAX_DECODED_DEPTH, ReplyFramer } from "./reply-framer.ts";
 
+const PLUS = 0x2b;
+const LETTER_O = 0x4f;
+const LETTER_K = 0x4b;
+const CR = 0x0d;
+const LF = 0x0a;
+
 /** Where decoded replies go, one call for each, in the order of arrival. */
 export interface ReplySink {
   /** Whether the next reply's strings are wanted as Buffers. */
@@ -46,9 +52,9 @@ export class ReplyDecoder {
    * @throws {ProtocolError} The stream is broken: no later byte of it may be used.
    */
   push(chunk: Buffer): void {
-    let start = 0;
+    const framer = this.#framer;
+    let start = framer.isBetweenReplies ? this.#takeOks(chunk) : 0;
     while (start < chunk.length) {
-      const framer = this.#framer;
       const broken = this.#scan(chunk, start);
       // Replies that ended before a broken one are as good as any.
       const decodedEnd = this.#decodeWhole(chunk, start, framer.firstEnd, framer.lastEnd);
@@ -63,6 +69,26 @@ export class ReplyDecoder {
       this.#sink.onUndecodable(`The reply is nested more than ${MAX_DECODED_DEPTH} arrays deep.`);
       start = framer.tooDeepEnd;
     }
+  }
+
+  /**
+   * The answer of most that write, `+OK`, is known by its five bytes: framing and parsing it would be a tenth of what a
+   * call costs. Takes those at the beginning of `chunk`; gives back where they end.
+   */
+  #takeOks(chunk: Buffer): number {
+    let at = 0;
+    while (
+      chunk[at] === PLUS &&
+      chunk[at + 1] === LETTER_O &&
+      chunk[at + 2] === LETTER_K &&
+      chunk[at + 3] === CR &&
+      chunk[at + 4] === LF &&
+      !this.#sink.nextWantsBuffers()
+    ) {
+      at += 5;
+      this.#sink.onReply("OK");
+    }
+    return at;
   }
 
   #scan(chunk: Buffer, start: number): Error | undefined {

@@ -63,6 +63,11 @@ export class ReplyFramer {
   #negative = false;
   #numberText = "";
 
+  /** Every byte so far belongs to a reply that has ended. */
+  get isBetweenReplies(): boolean {
+    return this.#place === "type" && this.#missing.length === 0;
+  }
+
   /**
    * Scans `chunk` from `start`. Stops early after a reply that is too deep (`tooDeepEnd` is set): scan again from there.
    * @throws {ProtocolError} at the first byte that no valid reply can have.

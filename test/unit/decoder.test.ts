@@ -40,6 +40,25 @@ describe("ReplyDecoder", () => {
     }
   });
 
+  it("tells OK by its bytes wherever it stands, and what only begins like it, Buffers wanted or not", () => {
+    const replies = ["OK", "OK", "OX", "XK", "OKAY", "OK", "O", "OK", "OK", "", "OK"];
+    const bytes = Buffer.from(replies.map((text) => `+${text}\r\n`).join(""));
+    for (const wanted of [() => false, oddOnes, () => true]) {
+      const expected = replies.map((text, index) => ["reply", wanted(index) ? Buffer.from(text) : text]);
+      for (let at = 0; at <= bytes.length; at++) {
+        assert.deepEqual(decode([bytes.subarray(0, at), bytes.subarray(at)], wanted), expected, `split at ${at}`);
+      }
+    }
+    const inside = "*2\r\n$5\r\n+OK\r\n\r\n+OK\r\n+OK\r\n";
+    for (let at = 0; at <= inside.length; at++) {
+      assert.deepEqual(decode([inside.slice(0, at), inside.slice(at)]), [
+        ["reply", ["+OK\r\n", "OK"]],
+        ["reply", "OK"],
+      ]);
+    }
+    for (const broken of ["+OK\n", "+OK\rx"]) assert.throws(() => decode([`+OK\r\n${broken}`]), ProtocolError);
+  });
+
   it("delivers a reply with its last byte, and not before", () => {
     for (const [bytes] of MIXED) {
       const sink = new CollectingSink();
