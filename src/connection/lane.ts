@@ -11,6 +11,8 @@ const RECONNECT: BackoffRange = { firstMs: 20, mostMs: 500 };
 const RECONNECT_AFTER_REFUSAL: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
 /** Requests whose callers have an answer already are taken out of the queue when they are more than these, and its half. */
 const MOST_GIVEN_UP = 64;
+/** With so many in flight, what is queued meanwhile is written together when the other sockets have been read, too. */
+const MANY_IN_FLIGHT = 8;
 /** How long a replaced connection may take for its last replies. */
 const RETIREMENT_MS = 10_000;
 
@@ -89,7 +91,10 @@ export class Lane implements Backlog {
     return this.#queuedBytes + (this.#connection === undefined ? 0 : this.#connection.pendingBytes);
   }
 
-  /** Queues a request; all that is queued in one tick is written together at its end. */
+  /**
+   * Queues a request; all that is queued in one tick is written together at its end. On a connection with much in flight
+   * it is that of the turn: with many nodes, the replies of one socket let their callers write a little to each other one.
+   */
   push(request: Request): void {
     if (this.#connection === undefined && this.cause !== undefined) {
       if (this.#state === "closed" || this.cause instanceof AuthError) {
@@ -312,7 +317,10 @@ export class Lane implements Backlog {
   #scheduleFlush(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    this.#environment.clock.nextTick(this.#flush);
+    const { clock } = this.#environment;
+    const connection = this.#connection;
+    if (connection !== undefined && connection.inFlight.size >= MANY_IN_FLIGHT) clock.afterReads(this.#flush);
+    else clock.nextTick(this.#flush);
   }
 
   readonly #flush = (): void => {
