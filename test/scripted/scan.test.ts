@@ -79,8 +79,10 @@ describe("scan", () => {
     node.expect("CLUSTER NODES", "disconnect");
     node.expect("SCAN", "disconnect");
     for (const answer of [page("5", "a"), "hang"] as Answer[]) node.expect("SCAN", answer);
-    await assert.rejects(collect(client.with({ timeout: 300 })), { code: "DEADLINE" });
-    assert.deepEqual(asked(node), ["INFO", "NODES", "NODES", "SCAN 0", "SCAN 0", "SCAN 5"]);
+    await assert.rejects(collect(client.with({ timeout: 1000 })), { code: "DEADLINE" });
+    assert.deepEqual(asked(node).slice(0, 4), ["INFO", "NODES", "NODES", "SCAN 0"]);
+    const steps = asked(node).filter((what) => what.startsWith("SCAN"));
+    assert.deepEqual(steps, ["SCAN 0", "SCAN 0", "SCAN 5"]);
   });
 
   it("sends its options behind the cursor", async () => {
