@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type Cluster, connect } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import { type Answer, array, bulk, error, FakeNode } from "../support/fake-node.ts";
+import { array, bulk, error, FakeNode } from "../support/fake-node.ts";
 
 const nodes = (epoch: number, slots = "0-16383") =>
   bulk(`id0 127.0.0.1:7000@17000 myself,master - 0 0 ${epoch} connected ${slots}\n`);
@@ -78,11 +78,12 @@ describe("scan", () => {
     const node = cluster.node(0);
     node.expect("CLUSTER NODES", "disconnect");
     node.expect("SCAN", "disconnect");
-    for (const answer of [page("5", "a"), "hang"] as Answer[]) node.expect("SCAN", answer);
-    await assert.rejects(collect(client.with({ timeout: 400 })), { code: "DEADLINE" });
+    node.expect("SCAN", page("5", "a"));
+    node.always("SCAN", () => "hang");
+    await assert.rejects(collect(client.with({ timeout: 1000 })), { code: "DEADLINE" });
     assert.deepEqual(asked(node).slice(0, 4), ["INFO", "NODES", "NODES", "SCAN 0"]);
     const steps = asked(node).filter((what) => what.startsWith("SCAN"));
-    assert.deepEqual(steps, ["SCAN 0", "SCAN 0", "SCAN 5"]);
+    assert.deepEqual(steps.slice(0, 3), ["SCAN 0", "SCAN 0", "SCAN 5"]);
   });
 
   it("sends its options behind the cursor", async () => {
