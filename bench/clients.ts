@@ -96,7 +96,15 @@ function tell(claims: readonly Claim[]): void {
 }
 
 async function measure(name: PeerName, workload: Workload): Promise<Result> {
-  const args = ["--import", "tsx", `${folder}worker.ts`, name, JSON.stringify(workload), ...cluster.nodes];
+  const args = [
+    "--expose-gc",
+    "--import",
+    "tsx",
+    `${folder}worker.ts`,
+    name,
+    JSON.stringify(workload),
+    ...cluster.nodes,
+  ];
   const { stdout } = await run(process.execPath, args, { timeout: 120_000 });
   return JSON.parse(stdout.trim().split("\n").at(-1) as string) as Result;
 }

@@ -3,6 +3,7 @@ import { connect as openSocket } from "node:net";
 import { encodeCommand } from "../../src/protocol/encode.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { sourceOf } from "../support/bench-script.ts";
+import { bytesInUse } from "../support/memory.ts";
 import { median } from "../support/statistics.ts";
 import type { Peer } from "./client.ts";
 import { PEERS } from "./peers.ts";
@@ -42,12 +43,12 @@ export async function memoryOfCalls({ connect, defineScript }: Slotwire, cluster
   const keys = Array.from({ length: PENDING }, (_, index) => `held:${index}`);
   const promises = new Array<Promise<unknown>>(PENDING);
   for (const address of cluster.nodes) cluster.pause(address);
-  const before = inUse();
+  const before = bytesInUse();
   for (let index = 0; index < PENDING; index++) {
     promises[index] = client.run(script, [keys[index] as string], ["value-16-bytes-x"]);
   }
   await new Promise((resolve) => setTimeout(resolve, 50));
-  const bytes = (inUse() - before) / PENDING;
+  const bytes = (bytesInUse() - before) / PENDING;
   for (const address of cluster.nodes) cluster.resume(address);
   await Promise.all(promises);
   await client.close();
@@ -192,15 +193,6 @@ function loadRaw(address: string, sources: readonly string[]): Promise<void> {
       resolve();
     });
   });
-}
-
-/** What is in use; garbage does not count. */
-function inUse(): number {
-  const { gc } = globalThis as { gc?: () => void };
-  gc?.();
-  gc?.();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
 }
 
 function pause(milliseconds: number): Promise<void> {

@@ -1,4 +1,5 @@
 /* One client, one workload, one process: prints what it measured as a line of JSON. */
+import { bytesInUse } from "../support/memory.ts";
 import { quantile } from "../support/statistics.ts";
 import type { PeerClient } from "./client.ts";
 import { PEERS, type PeerName } from "./peers.ts";
@@ -11,12 +12,14 @@ const arg = "x".repeat(workload.argBytes);
 const slowEvery = workload.slowShare === 0 ? 0 : Math.round(1 / workload.slowShare);
 
 await measure(Math.ceil(workload.calls / 4));
+const inUseBefore = bytesInUse();
 const cpuBefore = process.cpuUsage();
 const start = performance.now();
 const { calls, latencies } = await measure(workload.calls);
 const seconds = (performance.now() - start) / 1000;
 const cpu = process.cpuUsage(cpuBefore);
 const residentMiB = process.memoryUsage().rss / 2 ** 20;
+const grownMiB = (bytesInUse() - inUseBefore - latencies.byteLength) / 2 ** 20;
 await client.close();
 const sorted = latencies.sort();
 const result: Result = {
@@ -28,6 +31,7 @@ const result: Result = {
   p999: quantile(sorted, 0.999) * 1000,
   most: (sorted.at(-1) ?? Number.NaN) * 1000,
   residentMiB,
+  grownMiB,
 };
 console.log(JSON.stringify(result));
 // A client that keeps something open is not to keep the benchmark waiting.

@@ -33,6 +33,7 @@ export const WORKLOADS: readonly Workload[] = [
   { ...CLOSED, name: "1,024 in flight, 16 B", inFlight: 1024, calls: 250_000 },
   { ...CLOSED, name: "64 in flight, 1 KiB", inFlight: 64, calls: 60_000, argBytes: 1024 },
   { ...CLOSED, name: "64 in flight, 16 KiB", inFlight: 64, calls: 15_000, argBytes: 16_384 },
+  { ...CLOSED, name: "64 in flight, reply of 16 B", script: "read", inFlight: 64, calls: 100_000, replyBytes: 16 },
   { ...CLOSED, name: "64 in flight, reply of 1 KiB", script: "read", inFlight: 64, calls: 60_000, replyBytes: 1024 },
   { ...CLOSED, name: "64 in flight, reply of 64 KiB", script: "read", inFlight: 64, calls: 8000, replyBytes: 65_536 },
   { ...CLOSED, name: "64 in flight, 1% slow", inFlight: 64, calls: 20_000, slowShare: 0.01 },
@@ -72,4 +73,6 @@ export interface Result {
   readonly p999: number;
   readonly most: number;
   readonly residentMiB: number;
+  /** In use after the calls, without garbage, more than before them. */
+  readonly grownMiB: number;
 }
