@@ -15,6 +15,8 @@ export type RefusalKind =
   | "masterdown"
   | "busy"
   | "readonly"
+  /** The same from the middle of code that has run until then: proves nothing, and is news of the topology. */
+  | "readonly-within"
   /** It waited, and its node became a replica meanwhile. */
   | "unblocked"
   | "noperm"
@@ -58,6 +60,9 @@ const WORDINGS: ReadonlyMap<string, RefusalKind> = new Map<string, RefusalKind>(
 ]);
 
 const REDIRECTION = /^(MOVED|ASK) (\d{1,5}) (\S*):(\d{1,5})$/;
+// As Redis 7, Valkey and then Redis 6 go on behind the words. Nothing is sent again for it, so a beginning is enough.
+const READ_ONLY_WITHIN =
+  /^READONLY You can't write against a read only replica\. script: |^ERR Error running script \(call to f_[0-9a-f]*\): @user_script:\d+: @user_script: \d+: -READONLY /;
 // Whole texts again, of Redis 6, 7 and then Redis 8 and Valkey: inside a script the same words go on with the script's SHA-1.
 const NO_PERMISSION = [
   /^NOPERM (this user|User \S+) has no permissions to run the '[^']*' command( or its subcommand)?$/,
@@ -85,6 +90,7 @@ export function parseErrorReply(text: string): Refusal {
   // A transaction that was discarded whole, because a command in it was refused: the inner refusal is what counts.
   const inner = text.startsWith(EXEC_ABORT) ? text.slice(EXEC_ABORT.length) : undefined;
   if (inner !== undefined && !inner.startsWith(EXEC_ABORT)) return parseErrorReply(inner);
+  if (READ_ONLY_WITHIN.test(text)) return { kind: "readonly-within" };
   if (NO_PERMISSION.some((wording) => wording.test(text))) return { kind: "noperm" };
   if (NO_READ_ONLY_VARIANT.test(text)) return { kind: "no-read-only-variant" };
   if (NO_FUNCTIONS.test(text)) return { kind: "no-functions" };

@@ -595,7 +595,7 @@ export class Dispatcher implements CallOwner {
     const ended = history.evalEnded;
     if (ended === undefined) return;
     history.evalEnded = undefined;
-    if (refusal.kind === "other") ended("held");
+    if (refusal.kind === "other" || refusal.kind === "readonly-within") ended("held");
     else if (refusal.kind === "noperm") ended({ cause: new ReplyError(text, "not-executed"), final: true });
     else ended("lost");
   }
@@ -616,7 +616,7 @@ export class Dispatcher implements CallOwner {
 /** A transaction that ends in an error was discarded whole, whatever the error says. */
 function refusalOfAll(text: string): Refusal {
   const refusal = parseErrorReply(text);
-  return refusal.kind === "other" ? { kind: "declined" } : refusal;
+  return refusal.kind === "other" || refusal.kind === "readonly-within" ? { kind: "declined" } : refusal;
 }
 
 /** Where a redirection of `node` leads, as announced. */

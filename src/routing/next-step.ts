@@ -127,6 +127,8 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
       // It can come from the middle of a script, and then the first half has run.
       if (situation.runsCode) return reply("executed", "topology-stale");
       return AT_OWNER_LATER;
+    case "readonly-within":
+      return reply("executed", "topology-stale");
     case "unblocked":
       // A script cannot wait: it made this up.
       return situation.runsCode ? reply("executed") : AT_OWNER_LATER;

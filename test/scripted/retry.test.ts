@@ -73,6 +73,19 @@ describe("refusals", () => {
     assert.equal(cluster.node(0).count("SET"), 2);
   });
 
+  it("READONLY from the middle of a script is a reason to look at the topology, and none to run it again", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const before = cluster.queries;
+    const text = `READONLY You can't write against a read only replica. script: ${setScript.sha}, on @user_script:1.`;
+    cluster.node(0).expect("EVALSHA", error(text));
+    await assert.rejects(client.run(setScript, [key], [1]), { code: "REPLY", outcome: "executed", reply: text });
+    for (let waited = 0; cluster.queries === before && waited < 2000; waited += 20) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.equal(cluster.queries, before + 1);
+    assert.equal(cluster.node(0).count("EVALSHA"), 1);
+  });
+
   it("until the deadline, and then the call was not executed and says by which refusal", async () => {
     const client = await cluster.connect({ scripts: [setScript], commandTimeout: 200 });
     cluster.node(0).always("EVALSHA", () => error("CLUSTERDOWN The cluster is down"));

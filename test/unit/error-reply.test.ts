@@ -129,7 +129,7 @@ describe("parseErrorReply", () => {
     it(`reads nothing from a text that only resembles ${JSON.stringify(text)}`, () => {
       const [word = ""] = text.split(" ");
       for (const forged of [
-        text + IN_A_SCRIPT,
+        ...(text === READONLY ? [] : [text + IN_A_SCRIPT]),
         `${text} `,
         ` ${text}`,
         `${text}.`,
@@ -177,7 +177,14 @@ describe("parseErrorReply", () => {
 
   it("tells READONLY to the call from READONLY in the middle of a script", () => {
     assert.equal(parseErrorReply(READONLY).kind, "readonly");
-    isOther(`${READONLY} script: 9a5a1b2c, on @user_script:1.`);
+    for (const within of [
+      `${READONLY} script: 9a5a1b2c, on @user_script:1.`, // Redis 7
+      `${READONLY} script: on @user_script:1.`, // Valkey 9
+      `ERR Error running script (call to f_9a5a1b2c): @user_script:1: @user_script: 1: -${READONLY}`, // Redis 6
+    ]) {
+      assert.deepEqual(parseErrorReply(within), { kind: "readonly-within" });
+      isOther(`x ${within}`);
+    }
   });
 
   for (const text of [

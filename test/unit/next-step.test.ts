@@ -304,7 +304,7 @@ const ROWS: readonly Row[] = [
   {
     when: "READONLY from the middle of a script, with its SHA-1 behind it",
     failure: refused(`${READONLY} script: 9a5a1b2c, on @user_script:1.`),
-    expect: reject("reply", "executed"),
+    expect: reject("reply", "executed", "topology-stale"),
   },
   { when: "NOPERM to the call: not executed", failure: refused(NOPERM), expect: reject("reply", "not-executed") },
   {
