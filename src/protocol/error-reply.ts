@@ -59,7 +59,7 @@ const WORDINGS: ReadonlyMap<string, RefusalKind> = new Map<string, RefusalKind>(
   ]),
 ]);
 
-const REDIRECTION = /^(MOVED|ASK) (\d{1,5}) (\S*):(\d{1,5})$/;
+const REDIRECTION = /^(MOVED|ASK) (0|[1-9]\d{0,4}) (\S*):([1-9]\d{0,4})$/;
 // As Redis 7, Valkey and then Redis 6 go on behind the words. Nothing is sent again for it, so a beginning is enough.
 const READ_ONLY_WITHIN =
   /^READONLY You can't write against a read only replica\. script: |^ERR Error running script \(call to f_[0-9a-f]*\): @user_script:\d+: @user_script: \d+: -READONLY /;
@@ -83,7 +83,7 @@ export function parseErrorReply(text: string): Refusal {
   const redirection = REDIRECTION.exec(text);
   if (redirection) {
     const [, word, slot, host, port] = redirection as unknown as [string, string, string, string, string];
-    if (Number(slot) < 16384 && Number(port) > 0 && Number(port) < 65536) {
+    if (Number(slot) < 16384 && Number(port) < 65536) {
       return { kind: word === "MOVED" ? "moved" : "ask", slot: Number(slot), host, port: Number(port) };
     }
   }

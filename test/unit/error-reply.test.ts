@@ -65,6 +65,8 @@ const PROVES_NOTHING = [
   "MOVED 16384 h:1",
   "MOVED 100000 h:1",
   "MOVED -1 h:1",
+  "MOVED 01 h:1",
+  "MOVED 1 h:01",
   "MOVED 1.5 h:1",
   "MOVED 1 h:0",
   "MOVED 1 h:65536",
