@@ -4,7 +4,7 @@ import { Client, type PreloadReport } from "./client.ts";
 import { nodeEnvironment } from "./connection/node-environment.ts";
 import type { Environment } from "./environment.ts";
 import { AbortedError, InvalidArgumentError } from "./errors.ts";
-import type { ClusterEvent, Listener } from "./events.ts";
+import { type ClusterEvent, EVENT_NAMES, type Listener } from "./events.ts";
 import type { Metrics } from "./metrics.ts";
 import { runOnNodes } from "./node-commands.ts";
 import { type ConnectOptions, readFrom, resolveOptions, wholeNumber } from "./options.ts";
@@ -323,8 +323,15 @@ export class Cluster {
     await this.#client.reauthenticate();
   }
 
-  /** Calls `listener` at every `event`; returns the function that removes it. Listeners that throw harm nobody. */
+  /**
+   * Calls `listener` at every `event`; returns the function that removes it. Listeners that throw harm nobody.
+   * @throws {InvalidArgumentError} There is no such event, or the listener is no function.
+   */
   on<E extends ClusterEvent>(event: E, listener: Listener<E>): () => void {
+    if (!EVENT_NAMES.includes(event)) {
+      const given = typeof event === "string" ? JSON.stringify(event) : kindOf(event);
+      throw new InvalidArgumentError(`on: the event is ${given}; accepted are ${EVENT_NAMES.join(", ")}.`);
+    }
     if (typeof listener !== "function") {
       throw new InvalidArgumentError(`on: the listener is ${kindOf(listener)}; accepted is a function.`);
     }

@@ -47,6 +47,15 @@ export interface ClusterEvents {
 
 /** The name of an event. */
 export type ClusterEvent = keyof ClusterEvents;
+const EVENTS: Readonly<Record<ClusterEvent, true>> = {
+  topology: true,
+  redirection: true,
+  scriptMissing: true,
+  nodeUp: true,
+  nodeDown: true,
+};
+/** What `on` knows. */
+export const EVENT_NAMES: readonly string[] = Object.keys(EVENTS);
 /** What `on` takes. It is called at once, where the event happens; what it returns or throws changes nothing. */
 export type Listener<E extends ClusterEvent> = (payload: ClusterEvents[E]) => void;
 

@@ -468,4 +468,21 @@ describe("close and destroy", () => {
     assert.match(messages, /from a listener/);
     assert.match(messages, /from an async listener/);
   });
+
+  it("an event that there is not, or a listener that is no function, is refused", async () => {
+    const client = await cluster.connect();
+    const on = client.on.bind(client) as (event: unknown, listener: unknown) => void;
+    for (const [event, said] of [
+      ["error", '"error"'],
+      ["nodeup", '"nodeup"'],
+      ["toString", '"toString"'],
+      [undefined, "undefined"],
+    ] as const) {
+      assert.throws(() => on(event, () => {}), {
+        code: "INVALID_ARGUMENT",
+        message: `on: the event is ${said}; accepted are topology, redirection, scriptMissing, nodeUp, nodeDown.`,
+      });
+    }
+    assert.throws(() => on("topology", 5), { code: "INVALID_ARGUMENT" });
+  });
 });
