@@ -12,6 +12,11 @@ export interface Matrix {
   }[];
 }
 
+/** How many scripts each node has; a text says why it did not answer. */
+export type Counts = readonly (Pick<Matrix["nodes"][number], "address" | "role"> & {
+  readonly scripts: number | string;
+})[];
+
 const KNOWN = "●";
 const MISSING = "·";
 const NO_ANSWER = "?";
@@ -22,7 +27,7 @@ const GAP = 2;
  * several blocks where these do not fit either. A list of the scripts comes last.
  */
 export function drawMatrix({ scripts, nodes }: Matrix, width: number, paint: Paint): string[] {
-  const names = nodes.map(({ address, role }) => `${role === "replica" ? "  " : ""}${address}`);
+  const names = nodes.map(indented);
   const left = Math.max(0, ...names.map((name) => name.length));
   const labels = labelsOf(
     scripts.map(({ name }) => printable(name)),
@@ -48,6 +53,21 @@ export function drawMatrix({ scripts, nodes }: Matrix, width: number, paint: Pai
   }
   return lines.map((line) => line.trimEnd());
 }
+
+/** Nodes with how many scripts they have, as lines of at most `width` columns. */
+export function drawCounts(counts: Counts, width: number): string[] {
+  const names = counts.map(indented);
+  const left = Math.max(0, ...names.map((name) => name.length));
+  const lines = counts.map(({ scripts }, row) => {
+    const count = scripts === 1 ? "1 script" : `${scripts} scripts`;
+    const said = typeof scripts === "number" ? count : `no answer: ${printable(scripts)}`;
+    return cut(`${(names[row] ?? "").padEnd(left)}  ${said}`, width);
+  });
+  return [...lines, "", cut("Name files, folders or SHA-1s to see which node has which.", width)];
+}
+
+const indented = ({ address, role }: Matrix["nodes"][number] | Counts[number]) =>
+  `${role === "replica" ? "  " : ""}${address}`;
 
 /** What a label means, and how many nodes know it. */
 function legendOf(scripts: Matrix["scripts"], labels: readonly string[], nodes: Matrix["nodes"]): string[] {

@@ -7,7 +7,7 @@ import type { TopologyNode } from "../topology/topology.ts";
 import { JSON_OPTION, type Options, readArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { CONNECTION, connectionOf } from "./connection-options.ts";
-import { drawMatrix, type Matrix } from "./draw-matrix.ts";
+import { type Counts, drawCounts, drawMatrix, type Matrix } from "./draw-matrix.ts";
 import { inSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -32,7 +32,7 @@ export const scripts: Command = {
   summary: "which node knows which script, replicas included",
   options: OPTIONS,
   notes:
-    "Each node is asked by SCRIPT EXISTS, which loads nothing: only --load changes what is there.\nReplicas are asked for themselves, since scripts are not replicated: one that lacks a script lacks it after its promotion.",
+    "Each node is asked by SCRIPT EXISTS, which loads nothing: only --load changes what is there.\nWithout a script: how many each node has, for servers do not tell which.\nReplicas are asked for themselves, since scripts are not replicated: one that lacks a script lacks it after its promotion.",
   run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
     const options = connectionOf(values, process.env);
@@ -63,8 +63,8 @@ function wantedOf({ eval: files = [], recursive = false, load }: Values, words: 
     ...files.map((file) => defineScript({ file })),
     ...folders.flatMap((place) => (isFile(place) ? [defineScript({ file: place })] : inFolder(place, recursive))),
   ];
-  if (handles.length + shas.length === 0) {
-    throw new InvalidArgumentError("scripts takes at least one --eval FILE, FOLDER of Lua files, or SHA1.");
+  if (load && handles.length === 0) {
+    throw new InvalidArgumentError("--load loads what is named; accepted are --eval FILE and a FOLDER of Lua files.");
   }
   return { handles, shas };
 }
@@ -83,6 +83,10 @@ function showScripts(
   terminal: Terminal,
 ): Promise<string> {
   return inSession(options, async (session) => {
+    if (wanted.handles.length + wanted.shas.length === 0) {
+      const counts = await countsOf(session);
+      return json ? `${JSON.stringify({ nodes: counts })}\n` : `${drawCounts(counts, terminal.width).join("\n")}\n`;
+    }
     const failure = load ? await loadAll(session, wanted.handles) : undefined;
     const matrix = await matrixOf(session, wanted);
     const lines = json ? [JSON.stringify(matrix)] : drawMatrix(matrix, terminal.width, terminal.paint);
@@ -116,6 +120,16 @@ async function matrixOf(session: Session, { handles, shas }: Wanted): Promise<Ma
       return { address, role, knows: knows instanceof Error ? knows.message : knows };
     }),
   };
+}
+
+async function countsOf(session: Session): Promise<Counts> {
+  const nodes = inOrder(session.cluster.topology.nodes);
+  return Promise.all(
+    nodes.map(async ({ address, role }) => {
+      const scripts = await session.countScripts(address).catch((error: Error) => error.message);
+      return { address, role, scripts };
+    }),
+  );
 }
 
 /** Each primary with its replicas behind it. */

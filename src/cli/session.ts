@@ -40,6 +40,14 @@ export class Session {
     return new Map(await Promise.all(answers));
   }
 
+  /** How many scripts a node has, by its own word. */
+  async countScripts(address: string): Promise<number> {
+    const memory = String(await this.ask(address, "INFO", "memory"));
+    const count = /^number_of_cached_scripts:(\d+)\r?$/m.exec(memory)?.[1];
+    if (count === undefined) throw new Error(`${address} does not tell how many scripts it has`);
+    return Number(count);
+  }
+
   close(): void {
     this.cluster.destroy();
   }

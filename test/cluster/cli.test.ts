@@ -113,6 +113,17 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
     }
   });
 
+  it("scripts without a script tells how many each node has", async () => {
+    const [{ status, out, err }, counted] = await Promise.all([slotwire(["scripts", ...where]), json("scripts")]);
+    assert.deepEqual([status, err], [0, ""]);
+    assert.equal(counted.nodes.length, 6);
+    for (const { address, scripts } of counted.nodes) {
+      const memory = String(await cluster.command(address, "INFO", "memory"));
+      assert.ok(Number.isInteger(scripts) && memory.includes("number_of_cached_scripts:"), address);
+      assert.match(out, new RegExp(`${address} +\\d+ scripts?\\n`));
+    }
+  });
+
   it("scripts --load fails with the server's words where a script does not compile", async () => {
     const bad = join(folder, "bad");
     const { status, out, err } = await slotwire(["scripts", bad, "--load", ...where]);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { drawBench } from "../../src/cli/draw-bench.ts";
 import { drawExplanation } from "../../src/cli/draw-explanation.ts";
-import { drawMatrix } from "../../src/cli/draw-matrix.ts";
+import { drawCounts, drawMatrix } from "../../src/cli/draw-matrix.ts";
 import { columnsOf, cut, printable } from "../../src/cli/draw-text.ts";
 import { barOf, drawTopology, unownedOf } from "../../src/cli/draw-topology.ts";
 import type { Explanation } from "../../src/cli/explanation.ts";
@@ -213,6 +213,24 @@ rate-limit  0 of 3 nodes  2222222222222222222222222222222222222222
 `.slice(1, -1),
     );
     for (const line of lines) assert.ok(columnsOf(line) <= 60, line);
+  });
+
+  it("counts what each node has where no script is named", () => {
+    const counts = [
+      { address: "10.0.0.1:7000", role: "primary", scripts: 12 },
+      { address: "10.0.0.1:7003", role: "replica", scripts: 1 },
+      { address: "10.0.0.1:7001", role: "primary", scripts: "connect ECONNREFUSED" },
+    ] as const;
+    const lines = drawCounts(counts, 48);
+    assert.equal(
+      lines.slice(0, 4).join("\n"),
+      `
+10.0.0.1:7000    12 scripts
+  10.0.0.1:7003  1 script
+10.0.0.1:7001    no answer: connect ECONNREFUSED
+`.slice(1),
+    );
+    assert.match(lines.slice(4).join("\n"), /^Name files, /);
   });
 
   it("shows a node that lacks a script in another colour", () => {

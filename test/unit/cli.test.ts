@@ -226,7 +226,7 @@ describe("slotwire", { concurrency: true }, () => {
       [["topology", "--insecure"], /--insecure go with --tls or a rediss:\/\/ URI/],
       [["topology", "-u", "redis://:geheim@127.0.0.1:99999"], /nodes\[0\] is no valid redis:\/\/ or rediss:\/\/ URL/],
       [["topology", "7000"], /topology takes options only, and no "7000"/],
-      [["scripts"], /scripts takes at least one --eval FILE/],
+      [["scripts", "--load"], /--load loads what is named; accepted are --eval FILE and a FOLDER of Lua files/],
       [["scripts", "--load", "0".repeat(40)], /--load cannot load what only a SHA-1 is known of/],
       [["scripts", "no/such"], /no\/such: there is no such folder/],
       [["explain"], /explain takes --eval FILE KEY\.\.\. , ARG\.\.\., or a COMMAND/],
