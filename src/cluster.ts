@@ -27,12 +27,12 @@ export interface CallOptions {
    * The call's whole life in milliseconds, 0 for none, in place of `commandTimeout`.
    * @default that of the view, and `commandTimeout` without one
    */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /**
    * Rejects the call with `ABORTED` when it is aborted.
    * @default that of the view, and none without one
    */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What `with` takes. */
@@ -41,12 +41,12 @@ export interface ViewOptions extends CallOptions {
    * Strings of replies as UTF-8 text or as Buffers, in place of what the script says.
    * @default what the script says, and text for commands
    */
-  readonly replies?: "string" | "buffer";
+  readonly replies?: "string" | "buffer" | undefined;
   /**
    * Where read-only scripts and commands may run.
    * @default that of the view, or of `connect`
    */
-  readonly readFrom?: ReadFrom;
+  readonly readFrom?: ReadFrom | undefined;
 }
 
 const NO_ARGUMENTS: readonly Argument[] = [];
@@ -343,7 +343,7 @@ export class Cluster {
    * @param options  `timeout`: milliseconds after which calls that are still in flight are rejected. Default: their own
    *                 deadlines; calls that block for ever are rejected at once.
    */
-  async close(options: { readonly timeout?: number } = {}): Promise<void> {
+  async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
     checkOptions("close", options, ["timeout"]);
     const { timeout } = options;
     if (timeout !== undefined) wholeNumber("timeout", timeout, { fallback: 0, ...TIMEOUT_BOUNDS });

@@ -9,9 +9,9 @@ import { isScript, type Script } from "./scripts/script.ts";
 /** Who to log in as. */
 export interface Credentials {
   /** Of an ACL user. Without it the password alone is sent. */
-  readonly username?: string;
+  readonly username?: string | undefined;
   /** Without it nothing is sent. */
-  readonly password?: string;
+  readonly password?: string | undefined;
 }
 
 /** An announced address to a reachable one, by table or function; addresses not in it stay as they are. */
@@ -25,83 +25,83 @@ export interface ConnectOptions {
    * Loaded on every node before `connect` resolves, and on every node that appears later before it gets traffic.
    * @default []
    */
-  readonly scripts?: readonly (Script | Library)[];
+  readonly scripts?: readonly (Script | Library)[] | undefined;
   /**
    * Of an ACL user; needs `password`.
    * @default none
    */
-  readonly username?: string;
+  readonly username?: string | undefined;
   /**
    * Holds for every node, in place of what URLs in `nodes` say.
    * @default none
    */
-  readonly password?: string;
+  readonly password?: string | undefined;
   /**
    * Asked at every new connection, in place of `username` and `password`.
    * @default `username` and `password`, or those of a URL in `nodes`
    */
-  readonly credentials?: () => Promise<Credentials>;
+  readonly credentials?: (() => Promise<Credentials>) | undefined;
   /**
    * `true`, or options for Node's TLS. Certificates are verified unless the options say otherwise.
    * @default false
    */
-  readonly tls?: boolean | ConnectionOptions;
+  readonly tls?: boolean | ConnectionOptions | undefined;
   /**
    * Sent as `CLIENT SETNAME`.
    * @default none, and nothing is sent
    */
-  readonly connectionName?: string;
+  readonly connectionName?: string | undefined;
   /**
    * One connection's TCP, TLS and handshake.
    * @default 2000
    */
-  readonly connectTimeout?: number;
+  readonly connectTimeout?: number | undefined;
   /**
    * A call's whole life: queue, flight, redirections and retries. 0 for none; then a call in flight is waited for, and
    * one that is refused or waits for a node is given up after 30 seconds.
    * @default 5000
    */
-  readonly commandTimeout?: number;
+  readonly commandTimeout?: number | undefined;
   /**
    * MOVED and ASK for one call.
    * @default 16
    */
-  readonly maxRedirections?: number;
+  readonly maxRedirections?: number | undefined;
   /**
    * Pipelined connections to each node; a slot always uses the same one.
    * @default 1
    */
-  readonly connectionsPerNode?: number;
+  readonly connectionsPerNode?: number | undefined;
   /**
    * Calls queued or in flight, for each node.
    * @default 10000
    */
-  readonly maxPendingPerNode?: number;
+  readonly maxPendingPerNode?: number | undefined;
   /**
    * Bytes queued or not yet taken by the socket, for each node. A larger call is sent when nothing else waits.
    * @default 16777216
    */
-  readonly maxPendingBytesPerNode?: number;
+  readonly maxPendingBytesPerNode?: number | undefined;
   /**
    * Between background refreshes of the topology, jittered by a tenth. 0 for none.
    * @default 30000
    */
-  readonly topologyRefreshInterval?: number;
+  readonly topologyRefreshInterval?: number | undefined;
   /**
    * Where nodes are reached, if not where they say that they are: a table by `"host:port"`, or a function.
    * @default none
    */
-  readonly natMap?: NatMap;
+  readonly natMap?: NatMap | undefined;
   /**
    * Where read-only scripts and commands may run: `"replica"` takes the primary when no replica is usable.
    * @default "primary"
    */
-  readonly readFrom?: ReadFrom;
+  readonly readFrom?: ReadFrom | undefined;
   /**
    * Measures how long calls take, for `metrics()`: two readings of the clock and one small object a call.
    * @default false
    */
-  readonly durations?: boolean;
+  readonly durations?: boolean | undefined;
 }
 
 /** `ConnectOptions` with every default in place. Frozen. */

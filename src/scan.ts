@@ -22,17 +22,17 @@ export interface ScanOptions {
    * A glob pattern, as of KEYS: `"user:*"`. Matched by the servers.
    * @default all keys
    */
-  readonly match?: string | Buffer | Uint8Array;
+  readonly match?: string | Buffer | Uint8Array | undefined;
   /**
    * About how many keys a server looks at for one step.
    * @default 100
    */
-  readonly count?: number;
+  readonly count?: number | undefined;
   /**
    * Only keys of this type: `"string"`, `"hash"`, `"zset"`, ...
    * @default all types
    */
-  readonly type?: string;
+  readonly type?: string | undefined;
 }
 
 /** How often a node is asked for its slots during a pass, while nothing moves. While something does, with every step. */

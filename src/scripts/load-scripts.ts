@@ -13,12 +13,12 @@ export interface LoadScriptsOptions<Name extends string = string> {
    * Sub-folders too.
    * @default false
    */
-  readonly recursive?: boolean;
+  readonly recursive?: boolean | undefined;
   /**
    * The scripts that are wanted, by name: it is an error if one is not there, and the compiler knows that they are.
    * @default those that are there
    */
-  readonly names?: readonly Name[];
+  readonly names?: readonly Name[] | undefined;
 }
 
 /**

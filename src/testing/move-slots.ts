@@ -12,12 +12,12 @@ export interface MoveSlots {
    * Milliseconds to wait after each key.
    * @default 0
    */
-  readonly pause?: number;
+  readonly pause?: number | undefined;
   /**
    * All slots of a node in one step, by CLUSTER MIGRATESLOTS: Valkey 9 on.
    * @default false
    */
-  readonly atomic?: boolean;
+  readonly atomic?: boolean | undefined;
 }
 
 /**

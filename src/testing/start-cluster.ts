@@ -11,27 +11,27 @@ export interface ClusterOptions {
    * Nodes that share the slots evenly; a cluster needs 3 to survive the loss of one.
    * @default 3
    */
-  readonly primaries?: number;
+  readonly primaries?: number | undefined;
   /**
    * Copies of each.
    * @default 0
    */
-  readonly replicasPerPrimary?: number;
+  readonly replicasPerPrimary?: number | undefined;
   /**
    * Path of a server program.
    * @default `SLOTWIRE_SERVER`, or one on the PATH, or one in the cache folder, or one fetched into that
    */
-  readonly server?: string;
+  readonly server?: string | undefined;
   /**
    * More arguments for every server, such as `["--cluster-node-timeout", "5000"]`.
    * @default []
    */
-  readonly args?: readonly string[];
+  readonly args?: readonly string[] | undefined;
   /**
    * TLS in place of plain TCP, with a certificate made for this cluster: see `connectOptions`.
    * @default false, or true when `SLOTWIRE_TLS` is 1
    */
-  readonly tls?: boolean;
+  readonly tls?: boolean | undefined;
 }
 
 /** Where a cluster is, as options of `connect`. */

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { type Cluster, defineScript, type FileResult, loadScripts, type Reply, type Script } from "../../src/index.ts";
+import {
+  type Cluster,
+  connect,
+  defineScript,
+  type FileResult,
+  loadScripts,
+  type Reply,
+  type Script,
+} from "../../src/index.ts";
 import { scriptFolder } from "../support/script-folder.ts";
 
 /** True only for the same type. */
@@ -36,6 +44,15 @@ async function compiled(cluster: Cluster): Promise<unknown> {
   await cluster.run(two, ["a", "b"], ["any", "number"], { timeout: 100 });
   await cluster.run(any, []);
   await cluster.run(any, ["a", Buffer.from("b"), 3, 4n], [new Uint8Array(1)]);
+  const { REDIS_USER: username, REDIS_PASSWORD: password } = process.env;
+  await connect({ nodes: [], username, password, credentials: async () => ({ username, password }) });
+  const maybe: { readonly timeout: number | undefined; readonly signal: AbortSignal | undefined } = {
+    timeout: undefined,
+    signal: undefined,
+  };
+  await cluster.with(maybe).run(any, [], [], maybe);
+  cluster.scan({ match: username });
+  await cluster.close({ timeout: maybe.timeout });
   const call = lock.call(["a", "b"], [10]);
   holds<Same<typeof call.script.parse, ((reply: Reply) => boolean) | undefined>>();
   const typed = await cluster.command<number>("DBSIZE");
