@@ -51,7 +51,7 @@ describe("the simulated cluster answers as a real one does", () => {
   it("while a script runs for too long", async (t) => {
     if (isOther) return t.skip(isOther);
     const key = keyIn(2000, 1);
-    const slow = ["EVAL", SOURCES.slow, "1", key, "v", "600"];
+    const slow = ["EVAL", SOURCES.slow, "1", key, "v", "2000"];
     await compare([
       asked("c", 0, "MULTI"),
       asked("c", 0, "GET", key),
