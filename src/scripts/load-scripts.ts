@@ -15,8 +15,9 @@ export interface LoadScriptsOptions<Name extends string = string> {
    */
   readonly recursive?: boolean | undefined;
   /**
-   * The scripts that are wanted, by name: it is an error if one is not there, and the compiler knows that they are.
-   * @default those that are there
+   * The scripts that are wanted, by name, and no others: it is an error if one is not there, and the compiler knows that
+   * they are.
+   * @default all that are there
    */
   readonly names?: readonly Name[] | undefined;
 }
@@ -39,7 +40,7 @@ export function loadScripts<const Name extends string = string>(
   return Object.freeze(scripts) as Record<Name, Script<number, FileResult>>;
 }
 
-/** The scripts of a folder as they are in their files, sorted by path. As `loadScripts`. */
+/** The scripts of a folder as they are in their files, in the order of `names`, or sorted by path. As `loadScripts`. */
 export function loadScriptFiles(place: string | URL, options: LoadScriptsOptions = {}): ScriptFile[] {
   checkOptions(options);
   const folder = pathOf(place);
@@ -66,7 +67,7 @@ export function loadScriptFiles(place: string | URL, options: LoadScriptsOptions
     const there = [...byName.keys()].join(", ");
     throw new InvalidArgumentError(`${folder}: no script is called "${missing}"; those there are ${there}.`);
   }
-  return [...byName.values()];
+  return options.names?.map((name) => byName.get(name) as ScriptFile) ?? [...byName.values()];
 }
 
 function checkOptions(options: LoadScriptsOptions): void {

@@ -1,3 +1,4 @@
+import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { selfSignedCertificate } from "./certificate.ts";
 import { form, idOf, isPrimary, replicate, settled, until } from "./form-cluster.ts";
@@ -137,6 +138,8 @@ export class LocalCluster {
    */
   async moveSlots({ slots, to, pause = 0, atomic = false }: MoveSlots): Promise<void> {
     const target = this.#server(to);
+    const wrong = slots.find((slot) => !Number.isInteger(slot) || slot < 0 || slot >= SLOT_COUNT);
+    if (wrong !== undefined) throw new Error(`moveSlots: ${wrong} is no slot; accepted is 0 to ${SLOT_COUNT - 1}.`);
     if (atomic) {
       const owners = await Promise.all(slots.map((slot) => this.#ownerOf(slot)));
       for (const source of new Set(owners)) {

@@ -19,6 +19,13 @@ describe("slots that move", () => {
     await cluster?.stop();
   });
 
+  it("are slots, or nothing moves", async () => {
+    const [to = ""] = cluster.nodes;
+    for (const slot of [1.5, -1, 16_384]) {
+      await assert.rejects(cluster.moveSlots({ slots: [slot], to }), { message: new RegExp(`${slot} is no slot`) });
+    }
+  });
+
   it("to a new empty node, 100 of them one by one under load: no errors, no doubles, no NOSCRIPT on it", async () => {
     const keys = Array.from({ length: 100 }, (_, slot) => keyForSlot(slot, "n"));
     const counts = new Map<string, number>();

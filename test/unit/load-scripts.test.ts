@@ -30,10 +30,11 @@ describe("loadScripts", () => {
     assert.deepEqual(Object.keys(loadScripts(pathToFileURL(folder))), Object.keys(scripts));
   });
 
-  it("checks that the scripts that are wanted are there", () => {
+  it("gives the scripts that are wanted, if they are there", () => {
     const folder = scriptFolder(files);
-    const { acquire } = loadScripts(folder, { names: ["acquire", "toString"] });
-    assert.equal(acquire.name, "acquire");
+    const scripts = loadScripts(folder, { names: ["toString", "acquire"] });
+    assert.deepEqual(Object.keys(scripts), ["toString", "acquire"]);
+    assert.equal(scripts.acquire.name, "acquire");
     assert.throws(() => loadScripts(folder, { names: ["acquire", "relaese"] }), {
       code: "INVALID_ARGUMENT",
       message: `${folder}: no script is called "relaese"; those there are acquire, release, toString.`,
