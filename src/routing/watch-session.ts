@@ -1,7 +1,7 @@
 import type { Connection } from "../connection/connection.ts";
 import type { Loan } from "../connection/own-connections.ts";
 import type { Request } from "../connection/request.ts";
-import { ConnectionLostError, ProtocolError, ReplyError } from "../errors.ts";
+import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from "../errors.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
@@ -21,10 +21,10 @@ export class WatchSession {
   #isClean = false;
   /** The transaction was handed to the socket. */
   execSent = false;
-  /** Something that may have written has run: the session cannot start over. */
-  hasWritten = false;
-  /** A command was refused, which proves that it did not run, and would be sent again elsewhere or later. */
-  wasRefused = false;
+  /** Commands that may write, less those that were proven not to have run. */
+  #writes = 0;
+  #commandRefused = false;
+  #execRefused = false;
 
   /** @param asking  The slot is on its way to this node: every command goes behind an ASKING. */
   constructor(loan: Loan, node: ClusterNode, slot: number, asking: boolean) {
@@ -33,6 +33,19 @@ export class WatchSession {
     this.#node = node;
     this.#slot = slot;
     this.#asking = asking;
+  }
+
+  /** Something that may have written has run: the session cannot start over. */
+  get hasWritten(): boolean {
+    return this.#writes > 0;
+  }
+
+  /**
+   * The last thing sent was refused, which proves that it did not run, and would be sent again elsewhere or later. Once the
+   * transaction was sent, only its own refusal proves anything: the function may have lived with an earlier one.
+   */
+  get wasRefused(): boolean {
+    return this.execSent ? this.#execRefused : this.#commandRefused;
   }
 
   async watch(keys: readonly Argument[]): Promise<void> {
@@ -45,9 +58,9 @@ export class WatchSession {
     const reply = this.#send(frame, wantsBuffers, true);
     // Whatever becomes of it: it may have run.
     if (!readOnly) {
-      this.hasWritten = true;
-      reply.catch(() => {
-        if (this.wasRefused) this.hasWritten = false;
+      this.#writes++;
+      reply.catch((error: unknown) => {
+        if (error instanceof SlotwireError && error.outcome === "not-executed") this.#writes--;
       });
     }
     return reply;
@@ -108,7 +121,10 @@ export class WatchSession {
         remedy: undefined,
       },
     );
-    if (step.kind === "retry") this.wasRefused = true;
+    if (step.kind === "retry") {
+      if (transaction === undefined) this.#commandRefused = true;
+      else this.#execRefused = true;
+    }
     const ran = step.kind === "reject" && step.outcome === "executed" && transaction === undefined;
     return new ReplyError(text, ran ? "executed" : "not-executed");
   }

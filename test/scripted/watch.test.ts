@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { FakeCluster } from "../support/fake-cluster.ts";
+import { array, error } from "../support/fake-node.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+
+const TRY_AGAIN = error("TRYAGAIN Multiple keys request during rehashing of slot");
+
+describe("a transaction that watches keys", () => {
+  let cluster: FakeCluster;
+  beforeEach(async () => {
+    cluster = await FakeCluster.start(1);
+  });
+  afterEach(() => cluster.stop());
+
+  const key = keyForSlot(0);
+
+  it("does not start over when something was written before a command was refused", async () => {
+    const client = await cluster.connect();
+    cluster.node(0).expect("INCR", ":1\r\n");
+    cluster.node(0).expect("MSET", TRY_AGAIN);
+    const watching = client.transaction(key, { watch: [key] }, async (tx) => {
+      await tx.command("INCR", key);
+      await tx.command("MSET", key, 1, `{${key}}`, 2);
+      return tx.multi();
+    });
+    await assert.rejects(watching, { code: "REPLY", reply: /^TRYAGAIN/ });
+    assert.equal(cluster.node(0).count("INCR"), 1);
+  });
+
+  it("starts over when nothing was written but what was refused", async () => {
+    const client = await cluster.connect();
+    cluster.node(0).expect("MSET", TRY_AGAIN);
+    cluster.node(0).always("EXEC", () => array(":1\r\n"));
+    const watching = client.transaction(key, { watch: [key] }, async (tx) => {
+      await tx.command("MSET", key, 1, `{${key}}`, 2);
+      return tx.multi().command("INCR", key);
+    });
+    assert.deepEqual(await watching, [1]);
+    assert.equal(cluster.node(0).count("MSET"), 2);
+  });
+
+  it("that was lost behind EXEC is unknown, also when its function had lived with a refusal before", async () => {
+    const client = await cluster.connect();
+    cluster.node(0).expect("MGET", TRY_AGAIN);
+    cluster.node(0).expect("EXEC", "disconnect");
+    const watching = client.transaction(key, { watch: [key] }, async (tx) => {
+      await tx.command("MGET", key, `{${key}}`).catch(() => {});
+      return tx.multi().command("INCR", key);
+    });
+    await assert.rejects(watching, { code: "CONNECTION_LOST", outcome: "unknown" });
+    assert.equal(cluster.node(0).count("EXEC"), 1);
+  });
+});
