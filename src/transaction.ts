@@ -9,6 +9,7 @@ import { Call } from "./routing/call.ts";
 import { tracedBatch } from "./routing/call-trace.ts";
 import { traitsOf } from "./routing/command.ts";
 import { TransactionFrame } from "./routing/transaction-frame.ts";
+import type { RegisteredLibrary } from "./scripts/registered-library.ts";
 import type { Script, Values, WithArguments } from "./scripts/script.ts";
 import { isUnlearned } from "./unlisted-commands.ts";
 
@@ -86,27 +87,44 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
     this.#host.client.refuseWhenClosed();
     this.#executed = true;
     if (this.#executor === undefined && this.#parts.length === 0) return [] as unknown as Executed<R>;
-    const frame = this.#frame();
     const slot = slotOfKeys([this.#key]);
     return tracedBatch(this.#host.client.telemetry.client, "transaction", this.#parts, slot, (context) =>
-      this.#executor === undefined ? this.#send(frame, slot, context) : this.#executor(frame),
+      this.#executor === undefined ? this.#send(slot, context) : this.#executor(this.#frame(slot)),
     ) as Promise<Executed<R> | Watched>;
   }
 
-  #send(frame: TransactionFrame, slot: number, context: BatchContext | undefined): Promise<unknown> {
+  async #send(slot: number, context: BatchContext | undefined, denied = false): Promise<unknown> {
     const { client, view } = this.#host;
-    return new Promise((resolve, reject) => {
-      client.sendAll(
-        [new Call(frame.kindFor(client.dispatcher), frame.bytes, slot, view.timeoutMs, resolve, reject)],
-        view.signal,
-        context,
-      );
-    });
+    const frame = this.#frame(slot, denied);
+    this.#loadAhead(frame.libraries, slot);
+    let call: Call | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        call = new Call(frame.kindFor(client.dispatcher), frame.bytes, slot, view.timeoutMs, resolve, reject);
+        client.sendAll([call], view.signal, context);
+      });
+    } catch (error) {
+      if (!frame.loadsDenied) throw error;
+      // Nobody had tried, where the node held them anyway.
+      call?.node?.scripts.noteLoadsDenied();
+      return await this.#send(slot, context, true);
+    } finally {
+      for (const library of frame.missing) call?.node?.scripts.forget(library);
+    }
   }
 
-  #frame(): TransactionFrame {
-    const node = this.#host.client.dispatcher.ownerOf(slotOfKeys([this.#key]));
-    return new TransactionFrame(this.#parts, (script) => node?.scripts.isLoadDenied(script) ?? false);
+  #frame(slot: number, denied = false): TransactionFrame {
+    const owner = this.#host.client.dispatcher.ownerOf(slot);
+    return new TransactionFrame(this.#parts, denied || owner?.scripts.deniesLoads === true);
+  }
+
+  /** What the node lacks goes in the same write. A connection that is not there yet is given every library first. */
+  #loadAhead(libraries: readonly RegisteredLibrary[], slot: number): void {
+    const owner = this.#host.client.dispatcher.ownerOf(slot);
+    const lane = owner?.pool.laneOf(slot);
+    if (owner === undefined || lane?.ready !== true) return;
+    for (const library of libraries)
+      if (!owner.scripts.isComing(library, lane)) void owner.scripts.loadOn(lane, library);
   }
 
   #add(keys: readonly Argument[], make: () => Call): this {

@@ -14,7 +14,7 @@ import {
 import { kindOf } from "./protocol/encode.ts";
 import { slotOfKeys } from "./protocol/hash-slot.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
-import type { Call } from "./routing/call.ts";
+import { type Call, resultOf } from "./routing/call.ts";
 import type { ClusterNode } from "./routing/cluster-node.ts";
 import { WatchSession } from "./routing/watch-session.ts";
 import type { Script, Values, WithArguments } from "./scripts/script.ts";
@@ -64,10 +64,7 @@ export class Watching {
     if (slot >= 0 && slot !== slotOfKeys([this.#key])) {
       throw new InvalidArgumentError("A command of a transaction must be on the slot of the transaction's key.");
     }
-    const script = kind.registered?.kind === "script" ? kind.registered : undefined;
-    const plain = script?.plainFrame(frame) ?? frame;
-    const reply = await this.#session.command(plain, kind.wantsBuffers, kind.mayRepeat, script?.loadFrame);
-    return (kind.parse === undefined ? reply : kind.parse(reply)) as T;
+    return resultOf(kind, await this.#session.command(frame, kind)) as T;
   }
 }
 

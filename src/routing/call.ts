@@ -113,6 +113,18 @@ export interface CallOwner {
 }
 
 /**
+ * What a call resolves to.
+ * @throws {ReplyError} `parse` threw. The call has run.
+ */
+export function resultOf({ parse, script }: CallKind, reply: Reply): unknown {
+  try {
+    return parse === undefined ? reply : parse(reply);
+  } catch (error) {
+    throw new ReplyError(`parse of script "${script?.name}" threw`, "executed", undefined, error);
+  }
+}
+
+/**
  * One call of a user, from `run` or `command` to its answer. It settles once; after that, replies to it are dropped.
  * Kept small and flat: there is one for each call in flight.
  */

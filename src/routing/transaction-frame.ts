@@ -3,9 +3,10 @@ import { ReplyError } from "../errors.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Reply } from "../protocol/reply.ts";
+import type { Loadable } from "../scripts/loadable.ts";
+import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { replyErrorOf } from "../scripts/script-error.ts";
-import type { RegisteredScript } from "../scripts/script-registry.ts";
-import type { Call, CallKind, CallOwner, FramedTransaction, Verdict } from "./call.ts";
+import { type Call, type CallKind, type CallOwner, type FramedTransaction, resultOf, type Verdict } from "./call.ts";
 
 const MULTI = encodeCommand(["MULTI"]);
 const EXEC = encodeCommand(["EXEC"]);
@@ -21,27 +22,38 @@ export class TransactionFrame implements FramedTransaction {
   readonly ahead: readonly Request[];
   readonly wantsBuffers: boolean;
   readonly #parts: readonly Call[];
-  readonly #loads: number;
+  /** In the order of their loads. */
+  readonly #loaded: readonly Loadable[];
   readonly #multi = new Absorber();
+  readonly #loading = new Absorber();
   readonly #queued = new Absorber();
+  /** What has to be on the node before: servers keep functions, and loading one again would disturb its other users. */
+  readonly libraries: readonly RegisteredLibrary[];
+  /** Of them, those that turned out to be missing. */
+  readonly missing = new Set<RegisteredLibrary>();
+  /** Nothing ran, because SCRIPT LOAD is forbidden. */
+  loadsDenied = false;
 
-  /** @param isLoadDenied  Where SCRIPT LOAD is forbidden, calls bring their source by EVAL. */
-  constructor(parts: readonly Call[], isLoadDenied: (script: RegisteredScript) => boolean) {
-    const scripts = new Set(
-      parts.flatMap(({ kind: { registered } }) => (registered?.kind === "script" ? registered : [])),
-    );
-    for (const script of scripts) if (isLoadDenied(script)) scripts.delete(script);
+  /** @param deniesLoads  Where SCRIPT LOAD is forbidden, calls bring their source by EVAL. */
+  constructor(parts: readonly Call[], deniesLoads: boolean) {
+    const used = new Set(parts.flatMap(({ kind: { registered } }) => registered ?? []));
+    const scripts = new Set(deniesLoads ? [] : [...used].filter((item) => item.kind === "script"));
+    this.libraries = [...used].filter((item) => item.kind === "library");
     let bytes = MULTI;
     for (const script of scripts) bytes += script.loadFrame;
     for (const { frame, kind } of parts) {
       const { registered } = kind;
       if (registered?.kind !== "script") bytes += frame;
-      else bytes += scripts.has(registered) ? registered.plainFrame(frame) : registered.evalFrame(frame);
+      else {
+        const plain = registered.plainFrame(frame);
+        bytes += deniesLoads ? registered.evalFrame(plain) : plain;
+      }
     }
     this.bytes = bytes + EXEC;
     this.#parts = parts;
-    this.#loads = scripts.size;
-    this.ahead = [this.#multi, ...new Array<Request>(scripts.size + parts.length).fill(this.#queued)];
+    this.#loaded = [...scripts];
+    const loads = new Array<Request>(scripts.size).fill(this.#loading);
+    this.ahead = [this.#multi, ...loads, ...new Array<Request>(parts.length).fill(this.#queued)];
     this.wantsBuffers = parts.some(({ kind }) => kind.wantsBuffers);
   }
 
@@ -67,11 +79,21 @@ export class TransactionFrame implements FramedTransaction {
   resultOf(reply: Reply): unknown[] | null {
     this.#forgetErrors();
     if (!Array.isArray(reply)) return null;
-    return this.#parts.map((part, index) => partResult(part, reply[this.#loads + index] as Reply, this.wantsBuffers));
+    return this.#parts.map((part, index) => {
+      const { registered } = part.kind;
+      const load = registered === undefined ? undefined : reply[this.#loaded.indexOf(registered)];
+      // A script that does not compile: what its load said, and not that it is missing.
+      if (load instanceof ReplyError) return replyErrorOf(load.reply, "not-executed", part.kind.script);
+      const result = partResult(part, reply[this.#loaded.length + index] as Reply, this.wantsBuffers);
+      if (registered?.kind === "library" && isNoFunction(result)) this.missing.add(registered);
+      return result;
+    });
   }
 
   verdictOn(execError: string): Verdict {
-    const [multi, queued] = [this.#multi.error, this.#queued.error];
+    const multi = this.#multi.error;
+    const queued = this.#loading.error ?? this.#queued.error;
+    this.loadsDenied = multi === undefined && isLoadDenied(this.#loading.error);
     this.#forgetErrors();
     // Without MULTI what came behind it ran by itself.
     if (multi !== undefined) return { text: multi, proven: false };
@@ -81,6 +103,7 @@ export class TransactionFrame implements FramedTransaction {
 
   #forgetErrors(): void {
     this.#multi.error = undefined;
+    this.#loading.error = undefined;
     this.#queued.error = undefined;
   }
 }
@@ -88,16 +111,24 @@ export class TransactionFrame implements FramedTransaction {
 function partResult({ kind }: Call, reply: Reply, areBuffers: boolean): unknown {
   if (reply instanceof ReplyError) {
     const { kind: refusal } = parseErrorReply(reply.reply);
-    const ran = refusal !== "noperm" && (kind.runsCode || refusal !== "declined");
+    const isMissing = refusal === "noscript" || (refusal === "no-function" && kind.registered?.kind === "library");
+    const ran = !isMissing && refusal !== "noperm" && (kind.runsCode || refusal !== "declined");
     return replyErrorOf(reply.reply, ran ? "executed" : "not-executed", kind.script);
   }
   const value = areBuffers && !kind.wantsBuffers ? textOf(reply) : reply;
-  if (kind.parse === undefined) return value;
   try {
-    return kind.parse(value);
+    return resultOf(kind, value);
   } catch (error) {
-    return new ReplyError(`parse of script "${kind.script?.name}" threw`, "executed", undefined, error);
+    return error;
   }
+}
+
+function isNoFunction(result: unknown): boolean {
+  return result instanceof ReplyError && parseErrorReply(result.reply).kind === "no-function";
+}
+
+function isLoadDenied(error: string | undefined): boolean {
+  return error !== undefined && parseErrorReply(error).kind === "noperm";
 }
 
 function textOf(reply: Reply): Reply {

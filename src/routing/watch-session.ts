@@ -3,11 +3,24 @@ import type { Loan } from "../connection/own-connections.ts";
 import type { Request } from "../connection/request.ts";
 import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from "../errors.ts";
 import { encodeCommand } from "../protocol/encode.ts";
-import { parseErrorReply } from "../protocol/error-reply.ts";
+import { parseErrorReply, type RefusalKind } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import type { RegisteredLibrary } from "../scripts/registered-library.ts";
+import { type FailingScript, replyErrorOf } from "../scripts/script-error.ts";
+import type { RegisteredScript } from "../scripts/script-registry.ts";
+import type { CallKind } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import { decideNextStep } from "./next-step.ts";
 import type { TransactionFrame } from "./transaction-frame.ts";
+
+/** How often a script is loaded again for one call. Another client's flush in between is rare. */
+const MAX_LOADS = 32;
+
+const nothing = () => undefined;
+
+function isRefusal(error: unknown, kind: RefusalKind): boolean {
+  return error instanceof ReplyError && parseErrorReply(error.reply).kind === kind;
+}
 
 /** Commands on one connection of one's own: WATCH, reads, and a transaction at the end. */
 export class WatchSession {
@@ -49,15 +62,62 @@ export class WatchSession {
   }
 
   async watch(keys: readonly Argument[]): Promise<void> {
-    await this.#send(encodeCommand(["WATCH", ...keys]), false, false);
+    await this.#send(encodeCommand(["WATCH", ...keys]), false);
   }
 
-  /** `lead` is sent in front, in the same write; its reply does not matter. */
-  async command(frame: string, wantsBuffers: boolean, readOnly: boolean, lead?: string): Promise<Reply> {
-    if (lead !== undefined) void this.#send(lead, false, false).catch(() => {});
-    const reply = this.#send(frame, wantsBuffers, true);
+  /** Sends a command at once. What a script or function needs is brought along. */
+  command(frame: string, kind: CallKind): Promise<Reply> {
+    const { registered } = kind;
+    if (registered === undefined) return this.#call(frame, kind);
+    return registered.kind === "script"
+      ? this.#runScript(frame, kind, registered)
+      : this.#runFunction(frame, kind, registered);
+  }
+
+  /** Behind its load in the same write, or by EVAL where loads are forbidden. */
+  async #runScript(frame: string, kind: CallKind, script: RegisteredScript): Promise<Reply> {
+    const { scripts } = this.#node;
+    const plain = script.plainFrame(frame);
+    for (let attempt = 1; !scripts.deniesLoads; attempt++) {
+      const load = this.#send(script.loadFrame, false).then(nothing, (error: unknown) => error);
+      try {
+        return await this.#call(plain, kind);
+      } catch (error) {
+        if (!isRefusal(error, "noscript") || attempt === MAX_LOADS) throw error;
+        const failure = await load;
+        if (isRefusal(failure, "noperm")) scripts.noteLoadsDenied();
+        else if (failure instanceof ReplyError) throw replyErrorOf(failure.reply, "not-executed", kind.script);
+        // Otherwise another client's flush came between the two.
+      }
+    }
+    return this.#call(script.evalFrame(plain), kind);
+  }
+
+  async #runFunction(frame: string, kind: CallKind, library: RegisteredLibrary): Promise<Reply> {
+    await this.#load(library, kind.script);
+    try {
+      return await this.#call(frame, kind);
+    } catch (error) {
+      if (!isRefusal(error, "no-function")) throw error;
+      this.#node.scripts.forget(library);
+      await this.#load(library, kind.script);
+      return this.#call(frame, kind);
+    }
+  }
+
+  /** Through the connection that is shared: there is nobody to be kept out of. */
+  async #load(library: RegisteredLibrary, script?: FailingScript): Promise<void> {
+    const { scripts, pool } = this.#node;
+    const state = scripts.stateOf(library);
+    if (state?.kind !== "held" && state?.kind !== "failed") await scripts.loadNow(pool.laneOf(this.#slot), library);
+    const after = scripts.stateOf(library);
+    if (after?.kind === "failed") throw replyErrorOf(after.cause.reply, "not-executed", script);
+  }
+
+  #call(frame: string, kind: CallKind): Promise<Reply> {
+    const reply = this.#send(frame, kind.wantsBuffers, kind);
     // Whatever becomes of it: it may have run.
-    if (!readOnly) {
+    if (!kind.mayRepeat) {
       this.#writes++;
       reply.catch((error: unknown) => {
         if (error instanceof SlotwireError && error.outcome === "not-executed") this.#writes--;
@@ -68,10 +128,15 @@ export class WatchSession {
 
   /** MULTI to EXEC in one write. */
   async execute(frame: TransactionFrame): Promise<unknown[] | null> {
+    for (const library of frame.libraries) await this.#load(library);
     this.execSent = !this.#ended && !this.#connection.closed;
-    const reply = await this.#send(frame.bytes, frame.wantsBuffers, false, frame);
-    this.#isClean = true;
-    return frame.resultOf(reply);
+    try {
+      const reply = await this.#send(frame.bytes, frame.wantsBuffers, undefined, frame);
+      this.#isClean = true;
+      return frame.resultOf(reply);
+    } finally {
+      for (const library of frame.missing) this.#node.scripts.forget(library);
+    }
   }
 
   /** The connection serves others from now on, if it can. */
@@ -82,9 +147,9 @@ export class WatchSession {
     else this.#connection.close(new Error("the transaction has ended"));
   }
 
-  #send(frame: string, wantsBuffers: boolean, runsCode: boolean, transaction?: TransactionFrame): Promise<Reply> {
+  #send(frame: string, wantsBuffers: boolean, kind?: CallKind, transaction?: TransactionFrame): Promise<Reply> {
     return new Promise<Reply>((resolve, reject) => {
-      const refuse = (answer: string) => reject(this.#errorFrom(answer, runsCode, transaction));
+      const refuse = (answer: string) => reject(this.#errorFrom(answer, kind, transaction));
       const request = new SessionRequest(
         frame,
         wantsBuffers,
@@ -100,7 +165,7 @@ export class WatchSession {
     });
   }
 
-  #errorFrom(answer: string, runsCode: boolean, transaction: TransactionFrame | undefined): ReplyError {
+  #errorFrom(answer: string, kind: CallKind | undefined, transaction: TransactionFrame | undefined): ReplyError {
     const { text, proven } = transaction?.verdictOn(answer) ?? { text: answer, proven: true };
     if (!proven) return new ReplyError(text, "unknown");
     const refusal = parseErrorReply(text);
@@ -111,7 +176,7 @@ export class WatchSession {
         isScript: false,
         isFunction: false,
         atReplica: false,
-        runsCode,
+        runsCode: kind?.runsCode === true,
         mayRepeat: false,
         node: this.#node.info,
         redirections: 0,
@@ -125,8 +190,14 @@ export class WatchSession {
       if (transaction === undefined) this.#commandRefused = true;
       else this.#execRefused = true;
     }
-    const ran = step.kind === "reject" && step.outcome === "executed" && transaction === undefined;
-    return new ReplyError(text, ran ? "executed" : "not-executed");
+    if (transaction?.loadsDenied) {
+      // Nobody had tried, where the node held them anyway. The next one brings its sources by EVAL.
+      this.#node.scripts.noteLoadsDenied();
+      this.#execRefused = true;
+    }
+    const isMissing = kind?.registered?.kind === "library" && refusal.kind === "no-function";
+    const ran = step.kind === "reject" && step.outcome === "executed" && transaction === undefined && !isMissing;
+    return replyErrorOf(text, ran ? "executed" : "not-executed", kind?.script);
   }
 }
 

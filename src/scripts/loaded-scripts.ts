@@ -61,6 +61,7 @@ export class LoadedScripts {
   readonly #onLoaded: (isHeld: boolean) => void;
   /** Libraries that the node has had from us: what another client replaced since is left as it is. */
   readonly #delivered = new Set<Loadable>();
+  #deniesLoads = false;
   #clock = 0;
   #preparing: Promise<void> | undefined;
 
@@ -98,10 +99,25 @@ export class LoadedScripts {
     return state?.kind !== "loading" || state.lane !== lane || state.request?.written !== false;
   }
 
-  /** Whether the node is known to refuse SCRIPT LOAD. */
-  isLoadDenied(script: Loadable): boolean {
+  /** Whether what is queued on `lane` now finds it, as far as is known, or is known not to. */
+  isComing(script: Loadable, lane: Lane): boolean {
     const state = this.#states[script.index];
-    return state?.kind === "failed" && isDenied(state.cause);
+    return state !== undefined && (state.kind !== "loading" || state.lane === lane);
+  }
+
+  /** Whether the node is known to refuse SCRIPT LOAD, also of a script that it holds: another's load, or an EVAL. */
+  get deniesLoads(): boolean {
+    return this.#deniesLoads;
+  }
+
+  /** Somebody else's SCRIPT LOAD was refused. */
+  noteLoadsDenied(): void {
+    this.#deniesLoads = true;
+  }
+
+  /** A library turned out to be missing: the next call brings it. */
+  forget(library: Loadable): void {
+    if (this.#states[library.index]?.kind === "held") this.#states[library.index] = undefined;
   }
 
   /** Every script that the node held is gone. */
@@ -250,6 +266,8 @@ export class LoadedScripts {
     const { mine, finish, done } = this.#begin(script, lane);
     mine.request = new LoadRequest(script, (outcome) => {
       if (outcome === "held") this.#delivered.add(script);
+      if (script.kind === "script" && outcome !== "lost")
+        this.#deniesLoads = outcome !== "held" && isDenied(outcome.cause);
       finish(outcome);
     });
     return { request: mine.request, done };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { type Cluster, connect, defineLibrary, ReplyError } from "../../src/index.ts";
+import { type Cluster, connect, defineLibrary, ReplyError, type Script, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { commandStats, resetStats } from "../support/command-stats.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
@@ -84,6 +84,39 @@ describe("a library of functions", () => {
     const [key] = keys as [string];
     assert.deepEqual(await client.batch().run(add, [key], [1]).run(read, [key]).exec(), [6, "6"]);
     assert.deepEqual(await client.transaction(key).run(add, [key], [1]).command("GET", key).exec(), [7, "7"]);
+  });
+
+  it("that was not preloaded is loaded ahead of a transaction, and again when it was deleted", async (test) => {
+    if (isTooOld) return test.skip("no functions here");
+    const bare = await connect({ ...cluster.connectOptions });
+    const [key] = keys as [string];
+    const libraryNamed = (name: string) =>
+      defineLibrary({
+        source: `#!lua name=${name}\nredis.register_function("${name}", function() return "${name}" end)`,
+        functions: { [name]: { numberOfKeys: 1 } },
+      }).functions[name] as Script<1>;
+    const [one, two, three] = ["one", "two", "three"].map(libraryNamed) as [Script<1>, Script<1>, Script<1>];
+    assert.deepEqual(await bare.transaction(key).run(one, [key]).run(two, [key]).exec(), ["one", "two"]);
+    const watching = () =>
+      bare.transaction(key, { watch: [key] }, async (tx) => {
+        assert.equal(await tx.run(one, [key]), "one");
+        return tx.multi().run(three, [key]);
+      });
+    assert.deepEqual(await watching(), ["three"]);
+    const owner = bare.topology.primaryOf(slotOf(key))?.address as string;
+    for (const name of ["one", "three"]) await cluster.command(owner, "FUNCTION", "DELETE", name);
+    const [missing] = await bare.transaction(key).run(three, [key]).exec();
+    assert.ok(missing instanceof ReplyError && missing.outcome === "not-executed");
+    assert.deepEqual(await bare.transaction(key).run(three, [key]).exec(), ["three"]);
+    assert.deepEqual(await watching(), ["three"]);
+    await Promise.all(
+      client.topology.nodes.map(async ({ address, role }) => {
+        for (const name of role === "primary" ? ["one", "two", "three"] : []) {
+          await cluster.command(address, "FUNCTION", "DELETE", name).catch(() => {});
+        }
+      }),
+    );
+    await bare.close();
   });
 
   it("is loaded again where it is missing: deleted, or on a node that joined by a bare CLUSTER MEET", async (test) => {

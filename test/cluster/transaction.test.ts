@@ -60,6 +60,14 @@ describe("a transaction", () => {
     assert.equal(await client.command("GET", "{t}:none"), null);
   });
 
+  it("in which a script does not compile says so, and not that it is missing", async () => {
+    const broken = defineScript({ name: "broken", source: "local a = 1\nreturn +", numberOfKeys: 1 });
+    const [error] = await client.transaction("{t}").run(broken, ["{t}"]).exec();
+    assert.ok(error instanceof ReplyError);
+    assert.deepEqual([error.script, error.line, error.outcome], ["broken", 2, "not-executed"]);
+    assert.match(error.reply, /^ERR Error compiling script/);
+  });
+
   it("never ends in NOSCRIPT with its neighbours committed, also while scripts are flushed all the time", async () => {
     let flushing = true;
     let flushes = 0;

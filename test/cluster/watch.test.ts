@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { type Cluster, connect, slotOf, type Watching } from "../../src/index.ts";
+import { type Cluster, connect, defineScript, type Script, slotOf, type Watching } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { incrScript } from "../support/scripts.ts";
 
@@ -124,6 +124,28 @@ describe("a transaction that watches keys", () => {
       }),
       invalid,
     );
+  });
+
+  it("runs scripts whose errors say where, and that have run when parse throws", async () => {
+    const failing = defineScript({ name: "failing", source: "local a = 1\nreturn a.b.c", numberOfKeys: 1 });
+    const broken = defineScript({ name: "broken", source: "return +", numberOfKeys: 1 });
+    const unread = defineScript({
+      name: "unread",
+      source: "return 1",
+      numberOfKeys: 1,
+      parse: () => {
+        throw new Error("unreadable");
+      },
+    });
+    const running = (script: Script<1>) =>
+      client.transaction("k", { watch: ["k"] }, async (tx) => {
+        await tx.run(script, ["k"]);
+        return tx.multi();
+      });
+    const executed = { code: "REPLY", outcome: "executed" };
+    await assert.rejects(running(failing), { ...executed, script: "failing", line: 2, sourceLine: "return a.b.c" });
+    await assert.rejects(running(unread), { ...executed, message: /parse of script "unread" threw/ });
+    await assert.rejects(running(broken), { reply: /compiling/, line: 1, outcome: "not-executed" });
   });
 
   it("uses its connection again, and lets nobody use it who has ended", async () => {

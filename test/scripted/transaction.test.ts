@@ -91,6 +91,26 @@ describe("a transaction", () => {
     assert.deepEqual(since(0, "MULTI"), ["MULTI", "EVAL", "EXEC"]);
   });
 
+  it("brings the source by EVAL also where the node held the script, so that nobody had tried to load it", async () => {
+    const denied = error("NOPERM User x has no permissions to run the 'script|load' command");
+    for (const node of cluster.nodes) {
+      node.scripts.add(setScript.sha);
+      node.always("SCRIPT LOAD", () => denied);
+    }
+    const client = await cluster.connect({ scripts: [setScript] });
+    const node = cluster.node(0);
+    // Two at once: neither fails because the other one has found out.
+    node.expect("EXEC", ABORTED, 2);
+    node.expect("EXEC", array("+OK\r\n"), 3);
+    const call = () => client.transaction(key).run(setScript, [key], [1]).exec();
+    assert.deepEqual(await Promise.all([call(), call()]), [["OK"], ["OK"]]);
+    assert.deepEqual([node.count("SCRIPT LOAD"), node.count("EVAL")], [2, 2]);
+    // A script that is held again, by an audit's word, may be loaded as little as before.
+    await client.refreshTopology();
+    assert.deepEqual(await call(), ["OK"]);
+    assert.equal(node.count("SCRIPT LOAD"), 2);
+  });
+
   it("has its replies read in step: neighbours get their own", async () => {
     const client = await cluster.connect({ scripts: [setScript] });
     const node = cluster.node(0);

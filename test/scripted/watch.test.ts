@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import { array, error } from "../support/fake-node.ts";
+import { array, error, noScript } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
+import { setScript } from "../support/scripts.ts";
 
+const DENIED = error("NOPERM User x has no permissions to run the 'script|load' command");
 const TRY_AGAIN = error("TRYAGAIN Multiple keys request during rehashing of slot");
 
 describe("a transaction that watches keys", () => {
@@ -50,5 +52,33 @@ describe("a transaction that watches keys", () => {
     });
     await assert.rejects(watching, { code: "CONNECTION_LOST", outcome: "unknown" });
     assert.equal(cluster.node(0).count("EXEC"), 1);
+  });
+
+  it("loads a script again that was flushed before it ran", async () => {
+    const client = await cluster.connect();
+    cluster.node(0).expect("EVALSHA", noScript, 2);
+    cluster.node(0).always("EXEC", () => array("+OK\r\n"));
+    const watching = client.transaction(key, { watch: [key] }, async (tx) => {
+      assert.equal(await tx.run(setScript, [key], [1]), "OK");
+      return tx.multi().command("SET", key, 1);
+    });
+    assert.deepEqual(await watching, ["OK"]);
+    assert.equal(cluster.node(0).count("EVALSHA"), 3);
+  });
+
+  it("brings the source by EVAL where SCRIPT LOAD is forbidden, in front of MULTI and inside", async () => {
+    const client = await cluster.connect();
+    cluster.node(0).always("SCRIPT LOAD", () => DENIED);
+    cluster.node(0).always("EXEC", () => array("+OK\r\n"));
+    const watching = client.transaction(key, { watch: [key] }, async (tx) => {
+      assert.equal(await tx.run(setScript, [key], [1]), "OK");
+      return tx.multi().run(setScript, [key], [2]);
+    });
+    assert.deepEqual(await watching, ["OK"]);
+    assert.equal(cluster.node(0).count("EVAL"), 2);
+    const other = await cluster.connect();
+    cluster.node(0).expect("EXEC", error("EXECABORT Transaction discarded because of previous errors."));
+    const again = other.transaction(key, { watch: [key] }, async (tx) => tx.multi().run(setScript, [key], [3]));
+    assert.deepEqual(await again, ["OK"]);
   });
 });
