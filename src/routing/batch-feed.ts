@@ -62,9 +62,10 @@ class BatchFeed implements CallFeed {
     this.#feed();
   }
 
-  onCallSettled(call: Call): void {
+  onCallSettled(call: Call, replied: boolean): void {
     this.#outstanding--;
     if (this.#awaited.get(call.slot) === call) {
+      if (replied && call.kind.registered?.kind === "script") call.kind.registered.noteAnswered(call.frame);
       this.#awaited.delete(call.slot);
       this.#released.push(call.slot);
     }
@@ -159,9 +160,13 @@ class BatchFeed implements CallFeed {
     return true;
   }
 
-  /** Where loading fails, the source goes with the call after a NOSCRIPT, which is too late for those behind. */
-  #isWorthLoading({ kind: { registered }, slot }: Call): boolean {
+  /**
+   * Where loading fails, the source goes with the call after a NOSCRIPT, which is too late for those behind; and so does a
+   * call by EVALSHA_RO go again by EVALSHA, where the servers are too old for it.
+   */
+  #isWorthLoading({ kind: { registered }, slot, frame }: Call): boolean {
     if (registered?.kind !== "script" || registered.loadFrame.length > BODY_BYTES_PER_WAIT) return false;
+    if (registered.mayBeUnknown(frame)) return false;
     return this.#dispatcher.ownerOf(slot)?.scripts.stateOf(registered)?.kind !== "failed";
   }
 

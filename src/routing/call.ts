@@ -54,7 +54,8 @@ export interface Verdict {
 
 /** Who feeds calls to the dispatcher, and goes on when they settle. */
 export interface CallFeed {
-  onCallSettled(call: Call): void;
+  /** `replied` when the call ran and its reply has come. */
+  onCallSettled(call: Call, replied: boolean): void;
 }
 
 /** What has happened to a call that was not served at once. */

@@ -300,7 +300,7 @@ export class Dispatcher implements CallOwner {
       call.history.evalEnded?.(replied ? "held" : "lost");
     }
     if (call.kind.blocking?.isEndless) this.#endless.delete(call);
-    call.extras?.feed?.onCallSettled(call);
+    call.extras?.feed?.onCallSettled(call, replied);
     if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 

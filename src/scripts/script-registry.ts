@@ -12,6 +12,8 @@ export interface ScriptSource extends Pick<Script, "name" | "sha" | "source"> {
 /** What the servers are known not to understand. */
 interface Dialect {
   readOnlyVariants: boolean;
+  /** One has been answered. */
+  readOnlyVariantsSeen: boolean;
 }
 
 /** Longer first values are not worth a head of their own. */
@@ -97,6 +99,16 @@ export class RegisteredScript implements Loadable {
     return this.#rewritten(frame, () => bulk("EVALSHA") + bulk(this.sha));
   }
 
+  /** Whether `frame` is a call by EVALSHA_RO that the servers may be too old for. */
+  mayBeUnknown(frame: string): boolean {
+    return !this.#dialect.readOnlyVariantsSeen && frame.indexOf(bulk("EVALSHA_RO")) === frame.indexOf("$");
+  }
+
+  /** A call was answered: if it went by EVALSHA_RO, the servers know that. */
+  noteAnswered(frame: string): void {
+    if (this.mayBeUnknown(frame)) this.#dialect.readOnlyVariantsSeen = true;
+  }
+
   /** The servers are too old for EVALSHA_RO: from now on all scripts are called by EVALSHA. */
   noteNoReadOnlyVariants(): void {
     this.#dialect.readOnlyVariants = false;
@@ -119,7 +131,7 @@ export class ScriptRegistry {
   readonly #bySha = new Map<string, RegisteredScript>();
   readonly #libraries = new Map<string, RegisteredLibrary>();
   readonly #all: Loadable[] = [];
-  readonly #dialect: Dialect = { readOnlyVariants: true };
+  readonly #dialect: Dialect = { readOnlyVariants: true, readOnlyVariantsSeen: false };
 
   get all(): readonly Loadable[] {
     return this.#all;
