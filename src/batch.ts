@@ -1,7 +1,7 @@
 import type { CallFactory, ViewSettings } from "./call-factory.ts";
 import type { Client } from "./client.ts";
 import { InvalidArgumentError, type SlotwireError } from "./errors.ts";
-import { runOnNodes } from "./node-commands.ts";
+import { runOnNodes, scriptToLoad } from "./node-commands.ts";
 import { encodeCommand, kindOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
 import type { Call } from "./routing/call.ts";
@@ -139,6 +139,9 @@ export class Batch<R extends readonly unknown[] = []> {
     this.#refuseWhenExecuted();
     traitsOf(name, given, this.#client.commands);
     encodeCommand([name, ...given]);
+    // An EVALSHA that is added behind a SCRIPT LOAD may be sent before it: it brings what it needs.
+    const script = scriptToLoad(name, given);
+    if (script !== undefined) this.#client.remember(script);
     const args = copied(given);
     const index = this.#results.length;
     const settle = (result: unknown) => this.#settle(index, result);

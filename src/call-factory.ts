@@ -7,6 +7,7 @@ import { BlockingFrame, type BlockingTime, deadlineOf } from "./routing/blocking
 import { Call, type CallKind, type ReadFrom } from "./routing/call.ts";
 import type { ClusterNode } from "./routing/cluster-node.ts";
 import { type CommandTraits, traitsOf } from "./routing/command.ts";
+import { textOf } from "./routing/command-keys.ts";
 import type { RegisteredLibrary } from "./scripts/registered-library.ts";
 import { checkCounts, isScript, type Script } from "./scripts/script.ts";
 import type { RegisteredScript } from "./scripts/script-registry.ts";
@@ -88,7 +89,7 @@ export class CallFactory {
       const blocking = new BlockingFrame(name, args, traits.blocking);
       return new Call({ ...kind, blocking, readFrom: "primary" }, frame, slot, limitMs, resolve, reject);
     }
-    const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.wantedScript(String(args[0])) : undefined;
+    const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.wantedScript(textOf(args[0])) : undefined;
     if (registered === undefined) return new Call(kind, frame, slot, timeoutMs, resolve, reject);
     // Encoded as `run` encodes it, so that it can be replayed in the same ways.
     const rest = args.slice(2).map((value, index) => bulk(binaryOf(value, "argument", index + 2)));

@@ -231,6 +231,11 @@ export class Client {
     preloadChannel.publish({ client, address, loaded: loaded.length, failed: failed.length });
   }
 
+  /** Registers a script that is about to be loaded. */
+  remember(source: ScriptSource): void {
+    this.#registry.register(source);
+  }
+
   /** Registers a script and loads it on every node that can be reached. What became of it, node by node. */
   async loadEverywhere(
     source: ScriptSource,

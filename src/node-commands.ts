@@ -5,7 +5,9 @@ import { InvalidArgumentError, ReplyError, UnavailableError } from "./errors.ts"
 import { bufferOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
 import type { ClusterNode } from "./routing/cluster-node.ts";
+import { textOf } from "./routing/command-keys.ts";
 import { joinResults, type Spread } from "./routing/spread.ts";
+import type { ScriptSource } from "./scripts/script-registry.ts";
 import { ReplicaWait } from "./wait-for-replicas.ts";
 
 /** Sends a command to every node that it is for, and joins the replies. */
@@ -18,11 +20,8 @@ export async function runOnNodes(
   args: readonly Argument[],
 ): Promise<Reply> {
   if (name.toLowerCase() === "wait") return new ReplicaWait(client, factory, view).result(args);
-  const words = `${name} ${String(args[0])}`.toLowerCase();
-  if (words === "script load") {
-    const sha = await loadEverywhere(client, view, args);
-    if (sha !== undefined) return sha;
-  }
+  const script = scriptToLoad(name, args);
+  if (script !== undefined) return loadEverywhere(client, view, script);
   const nodes = nodesFor(client, spread);
   if (nodes.length === 0) throw new UnavailableError(`No node can be asked for ${name.toUpperCase()}`);
   const replies = nodes.map(
@@ -32,7 +31,7 @@ export async function runOnNodes(
       }),
   );
   const results = await Promise.allSettled(replies);
-  if (words === "script flush") client.forgetScripts();
+  if (isCommand("script flush", name, args)) client.forgetScripts();
   return joinResults(spread.join, results);
 }
 
@@ -43,20 +42,18 @@ function nodesFor({ nodes }: Client, spread: Spread): ClusterNode[] {
   );
 }
 
-/**
- * `SCRIPT LOAD source`: on every node, and remembered like a script that is run. Undefined for a source that is no
- * text, which is sent as it is and not remembered.
- */
-async function loadEverywhere(
-  client: Client,
-  view: ViewSettings,
-  args: readonly Argument[],
-): Promise<Reply | undefined> {
-  const source = textOf(args[1]);
-  if (args.length !== 2 || source === undefined) return undefined;
+/** The script that `SCRIPT LOAD source` brings; undefined for any other command, and for a source that is no text. */
+export function scriptToLoad(name: string, args: readonly Argument[]): ScriptSource | undefined {
+  const source = isCommand("script load", name, args) && args.length === 2 ? sourceOf(args[1]) : undefined;
+  if (source === undefined) return undefined;
   if (source === "") throw new InvalidArgumentError("SCRIPT LOAD: the source is empty; accepted is Lua.");
   const sha = createHash("sha1").update(source, "utf8").digest("hex");
-  const loads = await client.loadEverywhere({ name: sha, sha, source }, view.timeoutMs);
+  return { name: sha, sha, source };
+}
+
+/** On every node, and remembered like a script that is run. */
+async function loadEverywhere(client: Client, view: ViewSettings, script: ScriptSource): Promise<Reply> {
+  const loads = await client.loadEverywhere(script, view.timeoutMs);
   const refused = loads.find(({ cause }) => cause instanceof ReplyError);
   if (refused?.cause) throw refused.cause;
   if (loads.every(({ cause }) => cause !== undefined)) {
@@ -65,10 +62,14 @@ async function loadEverywhere(
       new Map(loads.map(({ address, cause }) => [address, cause])),
     );
   }
-  return view.replies === "buffer" ? Buffer.from(sha) : sha;
+  return view.replies === "buffer" ? Buffer.from(script.sha) : script.sha;
 }
 
-function textOf(value: Argument | undefined): string | undefined {
+function isCommand(words: string, name: string, args: readonly Argument[]): boolean {
+  return `${name} ${textOf(args[0])}`.toLowerCase() === words;
+}
+
+function sourceOf(value: Argument | undefined): string | undefined {
   if (!(value instanceof Uint8Array)) return value === undefined ? undefined : String(value);
   const bytes = bufferOf(value);
   const text = bytes.toString("utf8");

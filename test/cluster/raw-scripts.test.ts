@@ -51,6 +51,24 @@ describe("SCRIPT and EVALSHA as plain commands", () => {
     }
   });
 
+  it("takes words that are given as bytes", async () => {
+    const bytes = (text: string) => new Uint8Array(Buffer.from(text));
+    assert.equal(await client.command("SCRIPT", bytes("load"), bytes(source)), sha);
+    await cluster.flushScripts();
+    assert.deepEqual(await client.command("EVALSHA", bytes(sha), bytes("1"), "k", 5), ["k", "5"]);
+    await client.command("SCRIPT", bytes("flush"));
+    assert.deepEqual(
+      client.scripts().flatMap(({ loaded }) => loaded),
+      [],
+    );
+  });
+
+  it("in a batch an EVALSHA finds what a SCRIPT LOAD in front of it brings", async () => {
+    const batch = client.batch().command("SCRIPT", "LOAD", source).command("EVALSHA", sha, 1, "k", 5);
+    assert.deepEqual(await batch.exec(), [sha, ["k", "5"]]);
+    assert.deepEqual(await onEveryNode(sha), new Array(6).fill(1));
+  });
+
   it("EVALSHA of a script that nobody loaded here is the caller's NOSCRIPT", async () => {
     await assert.rejects(client.command("EVALSHA", sha, 1, "k", 1), {
       code: "REPLY",
