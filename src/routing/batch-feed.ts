@@ -173,7 +173,10 @@ class BatchFeed implements CallFeed {
   #notePause(): void {
     if (this.#unanswered !== undefined) return;
     this.#unanswered = new Map();
-    for (const call of this.#calls.slice(0, this.#next)) if (!call.settled) this.#noteSent(this.#unanswered, call);
+    for (const call of this.#calls.slice(0, this.#next)) {
+      // Not those that are held back: they would wait for themselves.
+      if (!call.settled && call.extras?.feed === this) this.#noteSent(this.#unanswered, call);
+    }
   }
 
   #noteSent(unanswered: Map<number, Ring<Call>>, call: Call): void {

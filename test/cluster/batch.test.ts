@@ -125,6 +125,18 @@ describe("a batch", () => {
     await bounded.close();
   });
 
+  it("past the bounds sends what waits for a long script's answer, too", async () => {
+    const bounded = await connect({ ...cluster.connectOptions, scripts: [longIncr], maxPendingPerNode: 10 });
+    const keys = Array.from({ length: 100 }, (_, index) => `long:${index}`);
+    const batch = bounded.batch();
+    for (const key of keys) batch.run(longIncr, [key]).command("SET", key, 5).run(longIncr, [key]);
+    assert.deepEqual(
+      await batch.exec(),
+      keys.flatMap(() => [1, "OK", 6]),
+    );
+    await bounded.close();
+  });
+
   it("keeps the order of a key's calls while their slots move, and runs each once", async () => {
     const bounded = await connect({
       ...cluster.connectOptions,
