@@ -7,6 +7,11 @@ import type { Dispatcher } from "./dispatcher.ts";
 
 /** How many bytes of script a round trip is worth: above it, waiting for an answer is cheaper than sending the body. */
 const BODY_BYTES_PER_WAIT = 4096;
+/**
+ * How far a load ahead reaches. A server takes 16 KiB at a time from a connection; between two such reads another client's
+ * flush can come, and what follows the load would run without the calls that miss it.
+ */
+const BYTES_BEHIND_LOAD = 12 * 1024;
 /** Before looking again whether a full node has room, when no answer of our own will tell. */
 const LOOK_AGAIN_MS = 5;
 
@@ -27,8 +32,8 @@ export function feedAll(dispatcher: Dispatcher, environment: Environment, calls:
  * slot are in one feed.
  *
  * Order is at stake where a call follows a script call of its slot: were the script missing, the call behind it would
- * run first. Then the script is loaded ahead in the same write or, if its source is long, the calls behind it wait for
- * its final answer.
+ * run first. Then the script is loaded ahead in the same write or, if its source is long or the write has got long, the
+ * calls behind it wait for its final answer.
  *
  *   calls --in order--> offered to the dispatcher
  *            '-- behind a call that has to be answered first --> held back, by slot --answer--> offered
@@ -42,6 +47,10 @@ class BatchFeed implements CallFeed {
   /** Calls that have to be answered before others of their slot are sent. */
   readonly #awaited = new Map<number, Call>();
   readonly #heldBack = new Map<number, Ring<Call>>();
+  /** By slot, the last script call of the present write that went behind a load. */
+  readonly #covered = new Map<number, Call>();
+  /** Bytes offered for the present write. */
+  #offeredBytes = 0;
   /** Slots with calls held back for nobody any more. */
   #released: number[] = [];
   /** What was sent to the owner of each slot and may have no answer yet, oldest first, once the feed had to pause. */
@@ -79,7 +88,10 @@ class BatchFeed implements CallFeed {
 
   readonly #feed = (): void => {
     this.#scheduled = false;
-    if (this.#offerReleased() && this.#offerNext()) {
+    this.#offeredBytes = 0;
+    const isThrough = this.#offerReleased() && this.#offerNext();
+    this.#awaitCovered();
+    if (isThrough) {
       if (this.#heldBack.size === 0) this.#dispatcher.feeds.delete(this);
       return;
     }
@@ -144,7 +156,8 @@ class BatchFeed implements CallFeed {
 
   #offer(call: Call): boolean {
     if (call.settled) return true;
-    const loadsAhead = this.#orderAtStake.has(call) && this.#isWorthLoading(call);
+    const reach = this.#offeredBytes + call.frame.length;
+    const loadsAhead = this.#orderAtStake.has(call) && reach <= BYTES_BEHIND_LOAD && this.#isWorthLoading(call);
     const extras = call.withExtras;
     extras.loadsAhead = loadsAhead;
     extras.feed = this;
@@ -154,10 +167,20 @@ class BatchFeed implements CallFeed {
       extras.feed = undefined;
       return false;
     }
+    this.#offeredBytes = reach;
     if (call.settled) return true;
-    if (this.#orderAtStake.has(call) && !loadsAhead) this.#awaited.set(call.slot, call);
+    if (loadsAhead) this.#covered.set(call.slot, call);
+    else if (this.#orderAtStake.has(call)) this.#awaited.set(call.slot, call);
+    if (reach > BYTES_BEHIND_LOAD) this.#awaitCovered();
     if (this.#unanswered !== undefined) this.#noteSent(this.#unanswered, call);
     return true;
+  }
+
+  /** What comes next of their slots is out of the loads' reach. */
+  #awaitCovered(): void {
+    for (const [slot, call] of this.#covered)
+      if (!call.settled && !this.#awaited.has(slot)) this.#awaited.set(slot, call);
+    this.#covered.clear();
   }
 
   /**
