@@ -76,9 +76,11 @@ export class TopologyTracker {
     return this.#current;
   }
 
-  /** One slot is elsewhere: takes effect at once, and is confirmed soon. */
+  /** One slot is elsewhere: takes effect at once, and is confirmed soon. Old news, from who was asked before, is neither. */
   slotMoved(slot: number, address: string): void {
-    this.#publish(this.#current.withSlotMoved(slot, address), "patched");
+    const patched = this.#current.withSlotMoved(slot, address);
+    if (patched === this.#current) return;
+    this.#publish(patched, "patched");
     this.refreshSoon("settled");
   }
 
