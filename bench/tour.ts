@@ -25,8 +25,9 @@ let leaving = false;
 let cluster: LocalCluster | undefined;
 let client: Cluster | undefined;
 
-process.once("SIGINT", () => void leave(130));
-process.once("SIGTERM", () => void leave(143));
+// More than once: npm passes on what the terminal has sent as well.
+process.on("SIGINT", () => void leave(130));
+process.on("SIGTERM", () => void leave(143));
 try {
   await tour();
   await leave(failures === 0 ? 0 : 1);
@@ -140,7 +141,8 @@ function keysOfThirds(): string[] {
   });
 }
 
-async function leave(status: number): Promise<never> {
+async function leave(status: number): Promise<void> {
+  if (leaving) return;
   leaving = true;
   client?.destroy();
   await cluster?.stop();
