@@ -4,6 +4,7 @@ import { access, constants, mkdir, readdir, rm, writeFile } from "node:fs/promis
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import { Guard } from "./guard.ts";
 import { FETCH_TIMEOUT_MS, hasPackages, unpackPackages } from "./server-packages.ts";
 
 const run = promisify(execFile);
@@ -108,6 +109,7 @@ async function fetchServer(): Promise<ServerBinary> {
     if (Date.now() > deadline) throw new Error(whatToDo(`${lock} was held for too long`));
     await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
   }
+  const guard = new Guard(lock);
   try {
     const already = await fromCache("cache");
     if (already) return already;
@@ -119,7 +121,7 @@ async function fetchServer(): Promise<ServerBinary> {
   } catch (error) {
     throw new Error(whatToDo(error instanceof Error ? error.message : String(error)), { cause: error });
   } finally {
-    await rm(lock, { recursive: true, force: true });
+    await guard.release();
   }
 }
 

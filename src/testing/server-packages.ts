@@ -3,8 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-
-const run = promisify(execFile);
+import { Guard } from "./guard.ts";
 
 /** Long enough for a slow mirror. */
 export const FETCH_TIMEOUT_MS = 180_000;
@@ -12,6 +11,8 @@ const APT_GET = "/usr/bin/apt-get";
 const DPKG_DEB = "/usr/bin/dpkg-deb";
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const SETTINGS = { timeout: FETCH_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 };
+
+type Run = (program: string, args: readonly string[]) => Promise<unknown>;
 
 /** Whether this machine has what fetches and unpacks packages. */
 export function hasPackages(): boolean {
@@ -33,6 +34,13 @@ export async function unpackPackages(
   suites?: readonly string[],
 ): Promise<void> {
   const work = await mkdtemp(`${target}-`);
+  const guard = new Guard(work);
+  const run: Run = (program, args) => {
+    // apt-get has temporary files of its own.
+    const running = promisify(execFile)(program, args, { ...SETTINGS, env: { ...process.env, TMPDIR: work } });
+    guard.watch(running.child);
+    return running;
+  };
   try {
     await mkdir(join(work, "lists", "partial"), { recursive: true });
     await mkdir(join(work, "archives", "partial"), { recursive: true });
@@ -48,21 +56,21 @@ export async function unpackPackages(
       ...(suites === undefined ? distributionSources() : await suiteSources(work, suites)),
     ].flatMap((option) => ["-o", option]);
     // One source that does not answer is no reason to give up: what is missing shows when the packages are asked for.
-    const updated = await run(APT_GET, [...options, "update", "-qq"], SETTINGS).catch((error: unknown) => error);
+    const updated = await run(APT_GET, [...options, "update", "-qq"]).catch((error: unknown) => error);
     const preferred = suites === undefined ? [] : ["-t", suites[0] as string];
-    await download([...options, ...preferred], packages).catch((error: unknown) => {
+    await download(run, [...options, ...preferred], packages).catch((error: unknown) => {
       const reasons = [...complaintsIn(error), ...complaintsIn(updated)];
       throw new Error(reasons.length === 0 ? (error as Error).message : reasons.join("; "), { cause: error });
     });
     const unpacked = join(work, "root");
     await mkdir(unpacked);
     for (const file of await readdir(join(work, "archives"))) {
-      if (file.endsWith(".deb")) await run(DPKG_DEB, ["-x", join(work, "archives", file), unpacked], SETTINGS);
+      if (file.endsWith(".deb")) await run(DPKG_DEB, ["-x", join(work, "archives", file), unpacked]);
     }
     await rm(target, { recursive: true, force: true });
     await rename(unpacked, target);
   } finally {
-    await rm(work, { recursive: true, force: true });
+    await guard.release();
   }
 }
 
@@ -73,12 +81,12 @@ function complaintsIn(process: unknown): string[] {
   return lines.slice(0, 2).map((line) => line.slice(3).trim());
 }
 
-async function download(options: readonly string[], packages: readonly (readonly string[])[]): Promise<void> {
+async function download(run: Run, options: readonly string[], packages: readonly (readonly string[])[]): Promise<void> {
   const install = ["install", "--download-only", "-y", "-qq", "--no-install-recommends"];
   let failure: unknown = new Error("no package was named");
   for (const names of packages) {
     try {
-      await run(APT_GET, [...options, ...install, ...names], SETTINGS);
+      await run(APT_GET, [...options, ...install, ...names]);
       return;
     } catch (error) {
       failure = error;

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,6 +8,7 @@ import { Connection } from "../connection/connection.ts";
 import { nodeEnvironment } from "../connection/node-environment.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Certificate } from "./certificate.ts";
+import { Guard } from "./guard.ts";
 import { environmentFor, type ServerBinary } from "./server-binary.ts";
 
 const HOST = "127.0.0.1";
@@ -18,42 +19,17 @@ const START_TIMEOUT_MS = 10_000;
 /** Other programs take ports as well, and between our look and the server's start there is a moment. */
 const MOST_PORTS_TRIED = 10;
 
-/**
- * The servers of one cluster, and their folder. A guard process outlives us by a moment: when this process ends, in
- * whatever way, it ends the servers and removes the folder.
- */
+/** The servers of one cluster, and their folder. Neither outlives this process, however it ends. */
 export class ServerHerd {
-  readonly folder: string;
-  readonly #guard: ChildProcess;
+  readonly folder = mkdtempSync(join(tmpdir(), "slotwire-"));
+  readonly #guard = new Guard(this.folder);
 
-  constructor() {
-    this.folder = mkdtempSync(join(tmpdir(), "slotwire-"));
-    // Reads process ids until our end of the pipe closes. Ctrl-C reaches it as well and must not end it early.
-    const script = `trap '' INT TERM HUP; pids=; while read -r pid; do pids="$pids $pid"; done; kill -9 $pids 2>/dev/null; rm -rf "$1"`;
-    this.#guard = spawn("/bin/sh", ["-c", script, "slotwire-guard", this.folder], {
-      stdio: ["pipe", "ignore", "ignore"],
-      detached: true,
-    });
-    this.#guard.unref();
-    this.#guard.on("error", () => {});
-    this.#guard.stdin?.on("error", () => {});
-    (this.#guard.stdin as unknown as { unref(): void }).unref();
+  watch(server: ChildProcess): void {
+    this.#guard.watch(server);
   }
 
-  watch(pid: number): void {
-    this.#guard.stdin?.write(`${pid}\n`);
-  }
-
-  /** Ends the guard, which ends what is left. */
-  async release(): Promise<void> {
-    const ended = new Promise<void>((resolve) => {
-      if (this.#guard.exitCode !== null) resolve();
-      else this.#guard.once("exit", () => resolve());
-    });
-    this.#guard.ref();
-    this.#guard.stdin?.end();
-    await ended;
-    rmSync(this.folder, { recursive: true, force: true });
+  release(): Promise<void> {
+    return this.#guard.release();
   }
 }
 
@@ -129,7 +105,7 @@ export class ServerProcess {
       await new Promise((_, reject) => child.once("error", reject));
     }
     child.unref();
-    herd.watch(child.pid as number);
+    herd.watch(child);
     return new ServerProcess(port, child, folder, certificate);
   }
 
