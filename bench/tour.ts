@@ -34,7 +34,8 @@ try {
 } catch (error) {
   // After Ctrl-C the step that was under way fails; that is no news.
   if (!leaving) {
-    console.error(error);
+    // Without a cluster the message is all there is to say: no server was found, or it did not start.
+    console.error(cluster === undefined ? (error as Error).message : error);
     await leave(1);
   }
 }

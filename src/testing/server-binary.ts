@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { access, constants, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { Guard } from "./guard.ts";
 import { FETCH_TIMEOUT_MS, hasPackages, unpackPackages } from "./server-packages.ts";
@@ -45,7 +45,7 @@ export async function findServer(wanted?: string): Promise<ServerBinary> {
 /** The folder that keeps a fetched server: `SLOTWIRE_CACHE`, or `slotwire` in the user's cache folder. */
 export function cacheFolder(): string {
   const own = process.env.SLOTWIRE_CACHE;
-  if (own) return own;
+  if (own) return resolve(own);
   return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "slotwire");
 }
 
@@ -56,10 +56,12 @@ async function mustRun(path: string, source: ServerBinary["source"]): Promise<Se
 }
 
 async function tryRun(
-  path: string,
+  name: string,
   libraryPath: string,
   source: ServerBinary["source"],
 ): Promise<ServerBinary | undefined> {
+  // Servers are started in folders of their own.
+  const path = resolve(name);
   try {
     await access(path, constants.X_OK);
     const { stdout } = await run(path, ["--version"], { env: environmentFor(libraryPath), timeout: 10_000 });

@@ -1,12 +1,58 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
+import { startCluster } from "../../src/testing/index.ts";
+import { findServer } from "../../src/testing/server-binary.ts";
 import { ROOT } from "../support/slotwire-cli.ts";
+
+describe("finding a server", () => {
+  let folder: string;
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), "slotwire-test-"));
+    const { path, libraryPath } = await findServer();
+    const program = `#!/bin/sh\n${libraryPath && `LD_LIBRARY_PATH='${libraryPath}' `}exec '${path}' "$@"\n`;
+    writeFileSync(join(folder, "valkey-server"), program, { mode: 0o755 });
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it("takes paths that are relative to the working directory, though servers have folders of their own", async () => {
+    await using cluster = await startCluster({ primaries: 1, server: relative("", join(folder, "valkey-server")) });
+    assert.equal(cluster.nodes.length, 1);
+  });
+
+  it("goes by what was asked for, SLOTWIRE_SERVER, the PATH and the cache", async () => {
+    const own = join(folder, "valkey-server");
+    const empty = join(folder, "empty");
+    const saved = { ...process.env };
+    try {
+      process.env.PATH = `${empty}:${relative("", folder)}`;
+      delete process.env.SLOTWIRE_SERVER;
+      assert.deepEqual([(await findServer()).source, (await findServer()).path], ["PATH", own]);
+      process.env.SLOTWIRE_SERVER = own;
+      assert.equal((await findServer()).source, "SLOTWIRE_SERVER");
+      assert.equal((await findServer(own)).source, "option");
+      process.env.SLOTWIRE_SERVER = empty;
+      await assert.rejects(findServer(), /^Error: SLOTWIRE_SERVER names .*empty, which is no server program/);
+      delete process.env.SLOTWIRE_SERVER;
+      process.env.PATH = empty;
+      process.env.SLOTWIRE_CACHE = relative("", join(folder, "cache"));
+      const kept = join(folder, "cache", "server", "usr", "bin");
+      mkdirSync(kept, { recursive: true });
+      copyFileSync(own, join(kept, "valkey-server"));
+      assert.deepEqual(
+        [(await findServer()).source, (await findServer()).path],
+        ["cache", join(kept, "valkey-server")],
+      );
+    } finally {
+      process.env = saved;
+    }
+  });
+});
 
 describe("what a process that ends leaves behind: nothing", () => {
   let folder: string;
