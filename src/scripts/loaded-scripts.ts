@@ -30,6 +30,8 @@ export type ScriptState =
   /** `final`: neither SCRIPT LOAD nor EVAL is allowed. */
   | { readonly kind: "failed"; readonly cause: ReplyError; readonly final: boolean };
 
+type Held = Extract<ScriptState, { kind: "held" }>;
+
 /** How a load ended. */
 export type LoadOutcome =
   | "held"
@@ -160,7 +162,7 @@ export class LoadedScripts {
         if (state.lane !== lane) return { kind: "wait", done: state.done };
         return { kind: stamp < state.queued ? "replay" : "load" };
       case "held":
-        if (stamp < (state.lane === lane ? state.queued : state.effective)) return { kind: "replay" };
+        if (stamp < heldSince(state, lane)) return { kind: "replay" };
         // A library that has just been loaded and lacks the function will lack it the next time, too.
         if (again && script.kind === "library") return { kind: "give-up", cause: new ReplyError(NO_FUNCTION) };
         return { kind: "load" };
@@ -216,7 +218,7 @@ export class LoadedScripts {
         }
       } else if (lane && state?.kind === "loading") {
         joined.push(state.done);
-      } else if (state?.kind === "held" && (state.queued > asked || (lane && isThere === undefined))) {
+      } else if (state?.kind === "held" && (heldSince(state, lane) > asked || (lane && isThere === undefined))) {
         // Loaded since the question was asked, or nobody knows better.
       } else if (this.#mayLoad(script)) {
         const load = this.#load(script, lane);
@@ -297,6 +299,11 @@ export class LoadedScripts {
     };
     return { mine, finish, done };
   }
+}
+
+/** What `lane` was told before this stamp is old news. */
+function heldSince({ lane: loadedOn, queued, effective }: Held, lane: Lane | undefined): number {
+  return loadedOn === lane ? queued : effective;
 }
 
 /** Whether the node refuses to load for want of a permission, whatever the script. */

@@ -179,4 +179,19 @@ describe("preparing a fresh connection", () => {
     await ensured;
     assert.deepEqual(states(), ["held", "held", "held"]);
   });
+
+  it("leaves alone what another lane was loading when the question was asked, and has loaded when it is answered", async () => {
+    const pushed: Request[] = [];
+    const other = { push: (request: Request) => void pushed.push(request) } as unknown as Lane;
+    const lane = { push: () => assert.fail("it has nothing to load") } as unknown as Lane;
+    const connection = holding(two, three);
+    const [script] = registry.all;
+    assert.ok(script);
+    void scripts.loadOn(other, script);
+    const ensured = scripts.ensure(connection.asConnection, registry.all, lane);
+    pushed[0]?.onReply(script.sha);
+    await ensured;
+    assert.deepEqual(connection.loads, []);
+    assert.deepEqual(states(), ["held", "held", "held"]);
+  });
 });
