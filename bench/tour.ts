@@ -50,7 +50,7 @@ async function tour(): Promise<void> {
   await showTheProblem(cluster);
 
   step("slotwire connects and preloads on every node, replicas included");
-  client = await connect({ nodes: cluster.nodes, scripts: [count], commandTimeout: 10_000 });
+  client = await connect({ ...cluster.connectOptions, scripts: [count], commandTimeout: 10_000 });
   for (const { address, role, loaded } of client.scripts()) {
     say(
       `  ${address}  ${role.padEnd(7)}  holds ${loaded.map(({ name, sha }) => `${name} (${sha.slice(0, 8)}...)`).join(", ")}`,

@@ -220,6 +220,9 @@ export class LocalCluster {
     const ranges = (await (first as ServerProcess).command("CLUSTER", "SLOTS")) as [number, number, [string, number]][];
     const range = ranges.find(([start, end]) => slot >= start && slot <= end);
     if (range === undefined) throw new Error(`Nobody owns slot ${slot}.`);
-    return this.#server(`${range[2][0]}:${range[2][1]}`);
+    // By the port alone: with other `args` it announces a name, or no host at all.
+    const owner = this.#alive.find(({ port }) => port === range[2][1]);
+    if (owner === undefined) throw new Error(`The owner of slot ${slot} does not run.`);
+    return owner;
   }
 }

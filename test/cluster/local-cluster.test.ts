@@ -54,6 +54,18 @@ describe("finding a server", () => {
   });
 });
 
+it("slots are moved between servers that announce names", async (test) => {
+  await using cluster = await startCluster({ primaries: 2 });
+  const [from, to] = cluster.nodes as [string, string];
+  const names = { "cluster-announce-hostname": "localhost", "cluster-preferred-endpoint-type": "hostname" };
+  for (const [name, value] of Object.entries(names)) {
+    if (String(await cluster.command(from, "CONFIG", "GET", name)) === "") return test.skip("this server has no names");
+    for (const address of cluster.nodes) await cluster.command(address, "CONFIG", "SET", name, value);
+  }
+  await cluster.moveSlots({ slots: [100], to });
+  assert.match(String(await cluster.command(to, "CLUSTER", "NODES")), /myself,master .* 100 /);
+});
+
 describe("what a process that ends leaves behind: nothing", () => {
   let folder: string;
   const started: ChildProcess[] = [];
