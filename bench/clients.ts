@@ -33,8 +33,9 @@ const leave = async (status: number) => {
   await cluster.stop();
   process.exit(status);
 };
-process.once("SIGINT", () => void leave(130));
-process.once("SIGTERM", () => void leave(143));
+// More than once: npm passes on what the terminal has sent as well.
+process.on("SIGINT", () => void leave(130));
+process.on("SIGTERM", () => void leave(143));
 try {
   await compareAll();
   await leave(0);

@@ -41,8 +41,9 @@ const leave = (status: number): Promise<never> => {
   })();
   return leaving;
 };
-process.once("SIGINT", () => void leave(130));
-process.once("SIGTERM", () => void leave(143));
+// More than once: npm passes on what the terminal has sent as well.
+process.on("SIGINT", () => void leave(130));
+process.on("SIGTERM", () => void leave(143));
 try {
   bench = await openBenchCluster(nodes);
   publish(await measure(bench, plan));
