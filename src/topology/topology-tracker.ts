@@ -203,7 +203,8 @@ export class Inquiry {
         asked.push(one);
         let patience: Timer | undefined;
         const silence = new Promise<void>((resolve) => {
-          patience = clock.setTimer(resolve, HEDGE_MS);
+          // An answer that waits to be read, because we were busy, is no silence.
+          patience = clock.setTimer(() => clock.afterReads(resolve), HEDGE_MS);
         });
         await Promise.race([one, silence]);
         patience?.cancel();
