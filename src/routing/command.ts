@@ -6,6 +6,8 @@ import { type BlockingTime, blockingTimeOf } from "./blocking.ts";
 import { isListed, keyPositionsOf, textOf } from "./command-keys.ts";
 import { type LearnedCommands, specifiedKeys } from "./server-commands.ts";
 
+const STATE = "it changes the state of a connection that others share";
+
 /** Commands that change what a connection is, or answer never, late or more than once: on a shared one they would harm others. */
 const REFUSED: ReadonlyMap<string, string> = new Map([
   ...["subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "monitor"].map(
@@ -20,8 +22,17 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
     "it waits for the writes of its own connection, and would delay others there",
   ]),
   ...["auth", "hello", "reset", "quit", "select", "asking", "readonly", "readwrite", "sync", "psync"].map(
-    (name): [string, string] => [name, "it changes the state of a connection that others share"],
+    (name): [string, string] => [name, STATE],
   ),
+  // Some of what replicas say has no answer: every later one would go to the wrong caller.
+  ["replconf", STATE],
+]);
+
+/** Subcommands of that kind. Behind SCRIPT DEBUG a server runs nothing by EVALSHA; CLIENT CAPA changes its redirections. */
+const REFUSED_SUBCOMMANDS: ReadonlyMap<string, RegExp> = new Map([
+  ["client", /^(caching|capa|import-source|no-evict|no-touch|reply|tracking)$/i],
+  ["cluster", /^syncslots$/i],
+  ["script", /^debug$/i],
 ]);
 
 /** Subcommands that the server flags `readonly`: their containers are not flagged. */
@@ -57,9 +68,9 @@ export function traitsOf(name: string, args: readonly Argument[], learned?: Lear
     );
   }
   const lower = name.toLowerCase();
-  const reason = REFUSED.get(lower) ?? connectionReason(lower, args);
-  if (reason !== undefined)
-    throw new InvalidArgumentError(`${name.toUpperCase()} cannot be sent by command(): ${reason}.`);
+  const reason = REFUSED.get(lower);
+  if (reason !== undefined) throw refusal(name, reason);
+  if (REFUSED_SUBCOMMANDS.get(lower)?.test(textOf(args[0]))) throw refusal(`${name} ${textOf(args[0])}`, STATE);
   if (!isListed(lower)) return unlistedTraits(lower, args, learned);
   return {
     keys: argumentsAt(keyPositionsOf(lower, args), args),
@@ -84,9 +95,6 @@ function argumentsAt(positions: readonly number[], args: readonly Argument[]): A
   return positions.map((position) => args[position]).filter((key) => key !== undefined);
 }
 
-function connectionReason(name: string, args: readonly Argument[]): string | undefined {
-  if (name === "client" && /^(reply|tracking|caching|no-evict|no-touch)$/i.test(textOf(args[0]))) {
-    return "it changes the state of a connection that others share";
-  }
-  return undefined;
+function refusal(name: string, reason: string): InvalidArgumentError {
+  return new InvalidArgumentError(`${name.toUpperCase()} cannot be sent by command(): ${reason}.`);
 }
