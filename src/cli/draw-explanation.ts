@@ -12,7 +12,16 @@ export function drawExplanation(explanation: Explanation, width: number, paint: 
   return lines.map((line) => cut(line, width).trimEnd());
 }
 
-function subjectOf({ script, command, keys, slot, owner, replicas, known, hops }: Explanation, paint: Paint): string[] {
+/** Where a call goes that no slot leads to one node. */
+const PLACES = {
+  slots: ["slots", "several: it goes in parts, each to its slot's owner"],
+  primaries: ["no slot", "it is for all primaries"],
+  all: ["no slot", "it is for all nodes"],
+  one: ["no key", "any primary may serve it"],
+} as const satisfies Record<string, readonly [label: string, text: string]>;
+
+function subjectOf(explanation: Explanation, paint: Paint): string[] {
+  const { script, command, keys, slot, spread, owner, replicas, known, hops } = explanation;
   const lines: string[] = [];
   const add = (label: string, text: string) => void lines.push(label.padEnd(LABEL) + text);
   if (script) add("script", `${printable(script.name)}, ${script.bytes} bytes, SHA-1 ${paint.faint(script.sha)}`);
@@ -21,7 +30,8 @@ function subjectOf({ script, command, keys, slot, owner, replicas, known, hops }
     add("key", printable(key));
     add("", `${markOf(key, tag)}  CRC16 ${crc16}, modulo 16384: slot ${paint.strong(String(slot))}`);
   }
-  if (slot === null) add("no key", "any primary may serve it");
+  const [label, text] = PLACES[spread ?? "one"];
+  if (slot === null) add(label, text);
   else add("owner", owner === null ? paint.alarm(`nobody owns slot ${slot}`) : owner + knowing(known[owner], paint));
   for (const replica of replicas) add("replica", replica + knowing(known[replica], paint));
   const slotNodes = new Set([owner, ...replicas]);
@@ -44,8 +54,10 @@ function knowing(knows: boolean | null | undefined, paint: Paint): string {
   return knows ? "  knows the script" : `  ${paint.alarm("does not know the script")}`;
 }
 
-function hopsOf({ hops, reply, error, total }: Explanation, paint: Paint): string[] {
-  if (hops.length === 0) return [`nothing was sent: ${paint.alarm(printable(error ?? ""))}`];
+function hopsOf({ hops, reply, error, total, spread }: Explanation, paint: Paint): string[] {
+  const end = error === null ? shown(reply) : paint.alarm(printable(error));
+  if (isWithoutHops({ hops, spread })) return [`${timeOf(total)}  ← ${end}`];
+  if (hops.length === 0) return [`nothing was sent: ${end}`];
   return hops.flatMap((hop, index) => {
     const sent = `${timeOf(hop.at)}  ${paint.strong(`${hop.attempt} → ${hop.address}`)}  ${sentBy(hop)}`;
     const { answer } = hop;
@@ -55,9 +67,13 @@ function hopsOf({ hops, reply, error, total }: Explanation, paint: Paint): strin
     }
     // Those of a command for many nodes end together.
     if (index < hops.length - 1) return [sent];
-    const end = error === null ? shown(reply) : paint.alarm(printable(error));
     return [sent, `${timeOf(total)}  ${hop.attempt} ← ${end}`];
   });
+}
+
+/** SCRIPT LOAD: what the client itself loads is no call. */
+function isWithoutHops({ hops, spread }: Pick<Explanation, "hops" | "spread">): boolean {
+  return hops.length === 0 && spread !== null;
 }
 
 /** What one write holds, in its order. */
@@ -66,11 +82,12 @@ function sentBy({ asking, command, bytes, loadBytes }: Hop): string {
   return `${load}${asking ? "ASKING, " : ""}${command} (${bytes} bytes)`;
 }
 
-function endOf({ hops, total, slot, owner, ownerAfter }: Explanation): string[] {
+function endOf({ hops, total, slot, spread, owner, ownerAfter }: Explanation): string[] {
+  if (isWithoutHops({ hops, spread })) return [];
   const attempts = hops.length === 1 ? "1 attempt" : `${hops.length} attempts`;
   const first = hops[0]?.address;
   const end = ["", `${attempts}, ${total.toFixed(2)} ms`];
-  if (slot === null || ownerAfter === null || ownerAfter === first) return end;
+  if (slot === null || ownerAfter === null || first === undefined || ownerAfter === first) return end;
   const before = ownerAfter === owner || owner === null ? "" : `, no longer at ${owner}`;
   return [...end, `Slot map: slot ${slot} is at ${ownerAfter}${before}.`];
 }

@@ -4,7 +4,7 @@ import { JSON_OPTION, keysAndArguments, type Options, readArguments } from "./ar
 import type { Command } from "./command.ts";
 import { CONNECTION, connectionOf } from "./connection-options.ts";
 import { drawExplanation } from "./draw-explanation.ts";
-import { type Asked, askedCommand, type Belief, explainCall } from "./explanation.ts";
+import { type Asked, askedCommand, type Belief, explainCall, spreadOfCall } from "./explanation.ts";
 import { inSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -93,9 +93,11 @@ async function showCall(
 }
 
 /** The address that --from means: a port alone will do where it is of one node only. */
-function beginningOf({ cluster }: Session, { keys }: Asked, { from }: Belief): string | undefined {
+function beginningOf({ cluster }: Session, asked: Asked, { from }: Belief): string | undefined {
   if (from === undefined) return undefined;
-  if (keys.length === 0) throw new InvalidArgumentError("--from needs a key: without one any primary is right.");
+  if (spreadOfCall(asked) !== null)
+    throw new InvalidArgumentError("--from is for one slot: this call has no one owner.");
+  if (asked.keys.length === 0) throw new InvalidArgumentError("--from needs a key: without one any primary is right.");
   const addresses = cluster.topology.nodes.map(({ address }) => address);
   const [found, ...more] = addresses.filter((address) => address === from || address.endsWith(`:${from}`));
   if (found !== undefined && more.length === 0) return found;

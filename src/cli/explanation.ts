@@ -1,6 +1,7 @@
 import { ReplyError } from "../errors.ts";
 import { hashTagOf, slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Reply } from "../protocol/reply.ts";
+import { divide, spreadOf } from "../routing/spread.ts";
 import type { Script } from "../scripts/script.ts";
 import { crc16 } from "./crc16.ts";
 import { type Hop, HopRecorder } from "./hop-recorder.ts";
@@ -35,8 +36,10 @@ export interface Explanation {
     readonly tag: string | null;
     readonly crc16: number;
   }[];
-  /** Null without keys. */
+  /** Null without keys, and for keys of several slots. */
   readonly slot: number | null;
+  /** `slots`: in parts, one for each slot; `primaries`, `all`: to each of these nodes; null: to one node. */
+  readonly spread: "slots" | "primaries" | "all" | null;
   /** As the client's map had it before the call. */
   readonly owner: string | null;
   readonly replicas: readonly string[];
@@ -64,11 +67,19 @@ export async function askedCommand(session: Session, words: readonly string[]): 
   return { script: undefined, command, keys: (keys as Reply[]).map(String), args };
 }
 
+/** Whether the call goes to more than one place, as far as our own tables tell. */
+export function spreadOfCall({ command, args }: Asked): Explanation["spread"] {
+  if (command === undefined) return null;
+  const lower = command.toLowerCase();
+  return spreadOf(lower, args)?.nodes ?? (divide(lower, args) === undefined ? null : "slots");
+}
+
 /** Makes the call, and tells all of it. Who knows the script is asked beforehand, in a way that loads nothing. */
 export async function explainCall(session: Session, asked: Asked, belief: Belief): Promise<Explanation> {
   const { cluster, client } = session;
   const { script, command, keys, args } = asked;
-  const slot = keys.length === 0 ? null : slotOfKeys(keys);
+  const spread = spreadOfCall(asked);
+  const slot = keys.length === 0 || spread !== null ? null : slotOfKeys(keys);
   const known = await whoKnows(session, script, slot, belief.from);
   const owner = slot === null ? undefined : cluster.topology.primaryOf(slot);
   const replicas = slot === null ? [] : cluster.topology.replicasOf(slot);
@@ -91,13 +102,15 @@ export async function explainCall(session: Session, asked: Asked, belief: Belief
   recorder.stop();
   const { hops } = recorder;
   return {
-    command: hops.at(-1)?.command ?? command ?? "EVALSHA",
+    command: command ?? hops.at(-1)?.command ?? "EVALSHA",
     script: script ? { name: script.name, sha: script.sha, bytes: Buffer.byteLength(script.source) } : null,
     keys: keys.map((key) => {
       const tag = hashTagOf(key);
       return { key, slot: slotOf(key), tag: tag ?? null, crc16: crc16(tag ?? key) };
     }),
     slot,
+    // What a server said of a command that our tables do not list is known by now.
+    spread: spread ?? client.commands.get((command ?? "").toLowerCase(), args)?.spread?.nodes ?? null,
     owner: owner?.address ?? null,
     replicas: replicas.map(({ address }) => address),
     known,

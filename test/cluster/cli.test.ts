@@ -207,12 +207,34 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
     assert.deepEqual([explained.reply, explained.ownerAfter], ["OK", owner]);
   });
 
+  it("explain shows the parts of a call over several slots, and all the nodes that a command is for", async () => {
+    const keys = ["parts:1", "parts:2", "parts:3"];
+    const primaries = topology.nodes.filter(({ role }) => role === "primary").map(({ address }) => address);
+    const [parts, sizes, loaded, refused] = await Promise.all([
+      json("explain", "MGET", ...keys),
+      json("explain", "dbsize"),
+      json("explain", "SCRIPT", "LOAD", "return 'explained'"),
+      slotwire(["explain", "--from", primaries[0] as string, ...where, "MGET", ...keys]),
+    ]);
+    assert.deepEqual([parts.spread, parts.slot, parts.reply], ["slots", null, [null, null, null]]);
+    assert.deepEqual(
+      parts.keys.map(({ slot }: { slot: number }) => slot),
+      keys.map(slotOf),
+    );
+    const addresses = (hops: Hop[]) => hops.map(({ address }) => address).sort();
+    assert.deepEqual(addresses(parts.hops), keys.map((key) => nodesFor(key).owner).sort());
+    assert.deepEqual([sizes.spread, sizes.slot, addresses(sizes.hops)], ["primaries", null, primaries.sort()]);
+    assert.deepEqual([loaded.spread, loaded.command, loaded.error], ["all", "SCRIPT", null]);
+    assert.deepEqual(await holders("return 'explained'"), cluster.nodes);
+    assert.match(refused.err, /^slotwire: --from is for one slot: this call has no one owner\.\n$/);
+  });
+
   it("explain fails with what the script raised, after having shown it", async () => {
     const { status, out, err } = await slotwire(["explain", "--eval", file("wrong.lua"), ...where, "wrong"]);
     assert.equal(status, 1);
     assert.match(out, / 1 ← MINE no /);
     assert.match(err, /^slotwire: MINE no [^\n]*\n$/);
-    const apart = await slotwire(["explain", ...where, "MGET", "a", "b"]);
+    const apart = await slotwire(["explain", ...where, "RENAME", "a", "b"]);
     assert.deepEqual([apart.status, apart.out], [1, ""]);
     assert.match(apart.err, /^slotwire: Keys of one call must be in one slot/);
   });

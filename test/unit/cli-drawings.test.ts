@@ -244,6 +244,7 @@ const explanation: Explanation = {
   script: { name: "acquire", sha: "a".repeat(40), bytes: 312 },
   keys: [{ key: "{user:1}:lock", slot: 10_778, tag: "user:1", crc16: 27_162 }],
   slot: 10_778,
+  spread: null,
   owner: "10.0.0.1:7001",
   replicas: ["10.0.0.1:7004"],
   known: { "10.0.0.1:7001": false, "10.0.0.1:7004": null, "10.0.0.1:7000": true },
@@ -321,7 +322,12 @@ Slot map: slot 10778 is at 10.0.0.1:7004, no longer at 10.0.0.1:7001.
 `.slice(1, -1),
     );
     const unsent = { ...explanation, hops: [], reply: null, error: "The client is closed." };
-    assert.ok(drawExplanation(unsent, 80, PLAIN).includes("nothing was sent: The client is closed."));
+    assert.deepEqual(drawExplanation(unsent, 80, PLAIN).slice(-4), [
+      "",
+      "nothing was sent: The client is closed.",
+      "",
+      "0 attempts, 113.25 ms",
+    ]);
   });
 
   it("does without script, keys and owner", () => {
@@ -332,6 +338,15 @@ Slot map: slot 10778 is at 10.0.0.1:7004, no longer at 10.0.0.1:7001.
       "no key    any primary may serve it",
       "",
     ]);
+    for (const [spread, line] of [
+      ["primaries", "no slot   it is for all primaries"],
+      ["all", "no slot   it is for all nodes"],
+      ["slots", "slots     several: it goes in parts, each to its slot's owner"],
+    ] as const) {
+      assert.equal(drawExplanation({ ...keyless, spread }, 80, PLAIN)[1], line);
+    }
+    const load = { ...keyless, command: "SCRIPT", spread: "all", hops: [], reply: "abc" } as const;
+    assert.deepEqual(drawExplanation(load, 80, PLAIN).slice(-2), ["", '113.25 ms  ← "abc"']);
     assert.equal(
       drawExplanation({ ...plain, owner: null, replicas: [] }, 80, PLAIN)[3],
       "owner     nobody owns slot 10778",
