@@ -14,7 +14,11 @@ import { DeadlineError, ReplyError } from "./errors.ts";
 
 /** The names of the channels. Those of tracing channels are what `tracingChannel(name)` takes. */
 export const CHANNELS = Object.freeze({
-  /** Tracing: a call of a user, from `run`, `command`, a batch or a transaction, until it settles. */
+  /**
+   * Tracing: a call from `run`, `command`, a batch or a transaction, until it settles. A command that goes in parts, or to
+   * many nodes, is one for each part or node; what a scan, a WAIT or an unlisted command asks servers is told, too. What
+   * goes over the connection of a watching transaction is not: its end is told by `batch`.
+   */
   command: "slotwire:command",
   /** Tracing: `exec` of a batch or transaction. */
   batch: "slotwire:batch",
@@ -77,7 +81,7 @@ export interface BatchContext {
   readonly client: ClientInfo;
   /** What was executed. */
   readonly operation: "batch" | "transaction";
-  /** Calls in it. */
+  /** Calls in it, those in parts by their parts; without those for many nodes, which are told on their own. */
   readonly size: number;
   /** The names of their commands, each once. */
   readonly commands: readonly string[];

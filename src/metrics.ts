@@ -4,9 +4,12 @@ import type { DurationHistogram, Telemetry } from "./telemetry.ts";
 
 /** Sums since `connect`: they only grow. */
 export interface MetricCounters {
-  /** Calls made by `run` and `command`, in batches (each one) and as transactions (one each), sent or not. */
+  /**
+   * Calls made by `run` and `command`, in batches (each one) and as transactions (one each), sent or not. A command that
+   * goes in parts, or to many nodes, counts once for each part or node, and a scan by its steps.
+   */
   readonly calls: number;
-  /** Of these, those that a node answered with a reply. */
+  /** Of these, those that a node answered with a reply; for a watching transaction, `null` as well. */
   readonly replies: number;
   /** Of these, those that were rejected, or have an error as their result in a batch, by its code. */
   readonly errors: Readonly<Partial<Record<ErrorCode | "OTHER", number>>>;

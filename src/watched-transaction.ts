@@ -9,7 +9,7 @@ import {
   DeadlineError,
   InvalidArgumentError,
   type Outcome,
-  type SlotwireError,
+  SlotwireError,
 } from "./errors.ts";
 import { kindOf } from "./protocol/encode.ts";
 import { slotOfKeys } from "./protocol/hash-slot.ts";
@@ -18,6 +18,7 @@ import { type Call, resultOf } from "./routing/call.ts";
 import type { ClusterNode } from "./routing/cluster-node.ts";
 import { WatchSession } from "./routing/watch-session.ts";
 import type { Script, Values, WithArguments } from "./scripts/script.ts";
+import { countIn } from "./telemetry.ts";
 import { Transaction, type TransactionHost } from "./transaction.ts";
 import { isUnlearned } from "./unlisted-commands.ts";
 
@@ -108,9 +109,13 @@ export class WatchingRun<R extends readonly unknown[]> {
     const { client, view } = this.#host;
     const { signal, timeoutMs } = view;
     if (signal?.aborted) throw new AbortedError("not-executed", signal.reason);
+    const { counters } = client.telemetry;
+    counters.calls++;
     return new Promise((resolve, reject) => {
       const end = (errorOf: (outcome: Outcome) => SlotwireError) => {
+        if (this.#ended !== undefined) return;
         this.#ended = errorOf(this.#session?.execSent ? "unknown" : "not-executed");
+        countIn(counters.errors, this.#ended.code);
         this.#connection?.close(this.#ended);
         reject(this.#ended);
       };
@@ -121,7 +126,17 @@ export class WatchingRun<R extends readonly unknown[]> {
       const timer = timeoutMs === 0 ? undefined : client.environment.clock.setTimer(late, timeoutMs);
       const untrack = client.track(() => end((outcome) => new ClosedError(outcome)));
       void this.#run()
-        .then(resolve, reject)
+        .then(
+          (replies) => {
+            if (this.#ended === undefined) counters.replies++;
+            resolve(replies);
+          },
+          (error: unknown) => {
+            const code = error instanceof SlotwireError ? error.code : "OTHER";
+            if (this.#ended === undefined) countIn(counters.errors, code);
+            reject(error);
+          },
+        )
         .finally(() => {
           signal?.removeEventListener("abort", abort);
           timer?.cancel();

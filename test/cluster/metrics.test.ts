@@ -90,6 +90,27 @@ describe("metrics", () => {
     assert.deepEqual([counters.calls, counters.replies, counters.errors], [7, 4, { REPLY: 2, DEADLINE: 1 }]);
     assert.equal(client.metrics().pending, 0);
     assert.deepEqual(before.counters.errors, {}, "a copy does not change");
+    await client.command("MGET", "m:1", "m:2", "m:3");
+    assert.equal(client.metrics().counters.calls, 10, "each part");
+  });
+
+  it("count a watching transaction once, however it ends", async () => {
+    const client = await connected();
+    const watch = ["m:watched"];
+    const totals = () => {
+      const { calls, replies, errors } = client.metrics().counters;
+      return [calls, replies, errors];
+    };
+    await client.transaction("m:watched", { watch }, async (tx) => {
+      await tx.command("GET", "m:watched");
+      return tx.multi().command("SET", "m:watched", 1);
+    });
+    assert.deepEqual(totals(), [1, 1, {}]);
+    const failing = client.transaction("m:watched", { watch }, () => Promise.reject(new Error("of the application")));
+    await assert.rejects(failing, /of the application/);
+    const late = client.with({ timeout: 20 }).transaction("m:watched", { watch }, () => new Promise<never>(() => {}));
+    await assert.rejects(late, { code: "DEADLINE" });
+    assert.deepEqual(totals(), [3, 1, { OTHER: 1, DEADLINE: 1 }]);
   });
 
   it("count what goes other than straight: scripts that are missing, slots that moved, topologies", async () => {
