@@ -42,6 +42,7 @@ class Carrier implements Backlog {
  * nobody. They are opened when they are needed, and used again.
  *
  *   request: waiting --a connection is free--> carried --reply--> done
+ *                                                 |-- refused: its socket ends, maybe by the server as well
  *                                                 '-- given up: its socket ends, and the server forgets it
  *   connection: opening --> idle --> busy --reply--> idle --10 s--> closed
  */
@@ -218,9 +219,11 @@ export class OwnConnections implements Backlog {
   }
 
   #free(carrier: Carrier): void {
-    const { connection, generation } = carrier;
+    const { connection, generation, request } = carrier;
     carrier.request = undefined;
-    if (this.#ended !== undefined || generation !== this.#generation) {
+    // Answered and not settled is refused: behind UNBLOCKED a server closes the connection, and reads nothing more.
+    const wasRefused = request !== undefined && !request.settled;
+    if (this.#ended !== undefined || generation !== this.#generation || wasRefused) {
       connection.close(this.#ended ?? new Error("replaced"));
     } else {
       this.#leaveBusy(carrier);

@@ -96,6 +96,19 @@ describe("connections of one's own", () => {
     assert.deepEqual([own.pending, wire.opened.length], [2, 3]);
   });
 
+  it("are not used again behind a refusal: what was held is refused in front of the end of the connection", async () => {
+    const request = new Asked();
+    request.onErrorReply = () => own.push(request);
+    own.push(request);
+    await wire.pass(5);
+    wire.opened[0]?.receive("-UNBLOCKED force unblock from blocking operation\r\n");
+    await wire.pass(5);
+    assert.deepEqual([wire.opened.length, wire.opened[0]?.closed, own.pending], [2, true, 1]);
+    wire.opened[1]?.receive(":1\r\n");
+    assert.equal(request.ended, 1);
+    assert.equal(openNow(), 1);
+  });
+
   it("are closed when nobody has needed them for ten seconds", async () => {
     pushed(2);
     await wire.pass(5);
