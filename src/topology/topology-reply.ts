@@ -53,6 +53,32 @@ export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: b
 }
 
 /**
+ * Whether a reply to CLUSTER SHARDS has a shard with two living primaries. From Redis 7.2 on it has during a failover, and
+ * shows the slots of whichever it lists first: none, while that is the old primary.
+ */
+export function hasRivalPrimaries(reply: Reply): boolean {
+  return list(reply, "CLUSTER SHARDS").some((shard) => {
+    const entries = list(fieldsOf(shard).get("nodes"), "nodes").map(fieldsOf);
+    return entries.filter((entry) => entry.get("role") === "master" && entry.get("health") !== "fail").length > 1;
+  });
+}
+
+/** Roles and slots as CLUSTER NODES has them; nodes, their addresses and health as CLUSTER SHARDS has them. */
+export function withRolesOf(byNodes: TopologyDescription, byShards: TopologyDescription): TopologyDescription {
+  const told = new Map(byNodes.nodes.map((node) => [node.id, node]));
+  const ids = new Map(byNodes.nodes.map((node) => [formatAddress(node), node.id]));
+  const places = new Map(byShards.nodes.map(({ id }, place) => [id, place]));
+  const placeOf = (id: string | undefined) => places.get(id ?? "") ?? -1;
+  const nodes = byShards.nodes.map((node): Node => {
+    const { role, primary } = told.get(node.id) ?? node;
+    const found = byShards.nodes[placeOf(ids.get(primary ?? ""))];
+    return { ...node, role, primary: role === "primary" || found === undefined ? undefined : formatAddress(found) };
+  });
+  const slots = byNodes.slots.map((range) => ({ ...range, owner: placeOf(byNodes.nodes[range.owner]?.id) }));
+  return { nodes, slots: slots.filter(({ owner }) => owner !== -1) };
+}
+
+/**
  * Reads a reply to CLUSTER NODES: `id host:port@bus,hostname flags primary-id ping pong epoch link slot...`
  * @see https://redis.io/docs/latest/commands/cluster-nodes/
  */

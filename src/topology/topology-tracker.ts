@@ -5,7 +5,7 @@ import { CLUSTER_DISABLED, isUnknownCommand } from "../protocol/error-reply.ts";
 import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { Topology, type TopologyDescription } from "./topology.ts";
-import { parseClusterNodes, parseClusterShards, singleNode } from "./topology-reply.ts";
+import { hasRivalPrimaries, parseClusterNodes, parseClusterShards, singleNode, withRolesOf } from "./topology-reply.ts";
 
 /** Someone who can be asked for the topology. */
 export interface Informant {
@@ -254,7 +254,11 @@ export class Inquiry {
 
 async function describe(connection: Connection, answersAs: NodeAddress, tls: boolean): Promise<TopologyDescription> {
   try {
-    return parseClusterShards(await exchange(connection, "SHARDS"), answersAs, tls);
+    const reply = await exchange(connection, "SHARDS");
+    const shards = parseClusterShards(reply, answersAs, tls);
+    if (!hasRivalPrimaries(reply)) return shards;
+    const nodes = await exchange(connection, "NODES").catch(() => undefined);
+    return nodes === undefined ? shards : withRolesOf(parseClusterNodes(nodes, answersAs), shards);
   } catch (error) {
     if (!(error instanceof ReplyError)) throw error;
     if (error.reply === CLUSTER_DISABLED) return singleNode(answersAs);

@@ -3,7 +3,13 @@ import { describe, it } from "node:test";
 import { ProtocolError } from "../../src/errors.ts";
 import type { Reply } from "../../src/protocol/reply.ts";
 import { Topology } from "../../src/topology/topology.ts";
-import { parseClusterShards, singleNode } from "../../src/topology/topology-reply.ts";
+import {
+  hasRivalPrimaries,
+  parseClusterNodes,
+  parseClusterShards,
+  singleNode,
+  withRolesOf,
+} from "../../src/topology/topology-reply.ts";
 
 const ASKED = { host: "10.0.0.9", port: 7000 };
 type Fields = Record<string, Reply>;
@@ -46,6 +52,39 @@ describe("CLUSTER SHARDS", () => {
         { owner: 3, start: 300, end: 16383 },
       ],
     });
+  });
+
+  it("is in doubt where a shard has two living primaries: CLUSTER NODES tells who owns its slots", () => {
+    const named = (port: number) => ({ endpoint: `n${port}.example.org` });
+    const other = shard([8192, 16383], node(7002, "master", named(7002)), node(7003, "replica", named(7003)));
+    const failover = [shard([], node(7000, "master", named(7000)), node(7001, "master", named(7001))), other];
+    assert.equal(hasRivalPrimaries(failover), true);
+    assert.equal(hasRivalPrimaries([other, shard([], node(7000, "master"))]), false);
+    assert.equal(
+      hasRivalPrimaries([shard(FULL, node(7000, "master", { health: "fail" }), node(7001, "master"))]),
+      false,
+    );
+    const lines = [
+      "id7000 10.0.0.1:7000@17000 slave id7001 0 0 4 connected",
+      "id7001 10.0.0.1:7001@17001 master - 0 0 4 connected 0-8191",
+      "id7002 10.0.0.1:7002@17002 master - 0 0 4 connected 8192-16383",
+      "id7003 10.0.0.1:7003@17003 slave id7002 0 0 4 connected",
+      "id7009 10.0.0.1:7009@17009 master - 0 0 4 connected",
+    ];
+    const { nodes, slots } = withRolesOf(parseClusterNodes(lines.join("\n"), ASKED), parse(failover));
+    assert.deepEqual(
+      nodes.map(({ host, role, primary }) => [host, role, primary]),
+      [
+        ["n7000.example.org", "replica", "n7001.example.org:7001"],
+        ["n7001.example.org", "primary", undefined],
+        ["n7002.example.org", "primary", undefined],
+        ["n7003.example.org", "replica", "n7002.example.org:7002"],
+      ],
+    );
+    assert.deepEqual(slots, [
+      { owner: 1, start: 0, end: 8191 },
+      { owner: 2, start: 8192, end: 16383 },
+    ]);
   });
 
   it("lists primaries without slots, too", () => {
