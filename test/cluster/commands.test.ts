@@ -124,6 +124,12 @@ describe("commands over many slots and nodes", () => {
       );
     });
 
+    it("but not WAIT, which is for writes that were answered before", () => {
+      for (const calls of [client.batch(), client.transaction("w")]) {
+        assert.throws(() => calls.command("WAIT", 1, 0), { code: "INVALID_ARGUMENT" });
+      }
+    });
+
     it("SCRIPT LOAD goes to all, EXISTS says whether all have it, FLUSH forgets it everywhere", async () => {
       const sha = await client.command<string>("SCRIPT", "LOAD", "return 'everywhere'");
       assert.deepEqual(await client.command("SCRIPT", "EXISTS", sha, "0".repeat(40)), [1, 0]);
