@@ -291,10 +291,11 @@ export class Client {
     const failed: (ScriptName & { cause: Error })[] = [];
     for (const script of scripts) {
       const { name, sha } = script;
-      const state = held.stateOf(script);
-      if (state?.kind === "held") loaded.push({ name, sha });
-      else if (state?.kind === "failed") failed.push({ name, sha, cause: state.cause });
-      else failed.push({ name, sha, cause: pool.cause ?? new Error(NOT_THERE[script.kind]) });
+      if (held.stateOf(script)?.kind === "held") loaded.push({ name, sha });
+      else {
+        const cause = held.failureOf(script) ?? pool.cause ?? new Error(NOT_THERE[script.kind]);
+        failed.push({ name, sha, cause });
+      }
     }
     return { address, role: info.role, loaded, failed };
   }

@@ -23,6 +23,8 @@ export type ScriptState =
       readonly lane: Lane | undefined;
       readonly queued: number;
       readonly done: Promise<void>;
+      /** Why the load before this one failed, if it did: until this one ends, nobody knows better. */
+      readonly earlier: ReplyError | undefined;
       /** The load, unless a call brings the source itself. */
       request: Request | undefined;
     }
@@ -31,6 +33,7 @@ export type ScriptState =
   | { readonly kind: "failed"; readonly cause: ReplyError; readonly final: boolean };
 
 type Held = Extract<ScriptState, { kind: "held" }>;
+type Loading = Extract<ScriptState, { kind: "loading" }>;
 
 /** How a load ended. */
 export type LoadOutcome =
@@ -88,6 +91,13 @@ export class LoadedScripts {
 
   stateOf(script: Loadable): ScriptState | undefined {
     return this.#states[script.index];
+  }
+
+  /** Why the node does not have it, if it said so and has not said otherwise since. */
+  failureOf(script: Loadable): ReplyError | undefined {
+    const state = this.#states[script.index];
+    if (state?.kind === "failed") return state.cause;
+    return state?.kind === "loading" ? state.earlier : undefined;
   }
 
   /** Whether a call that is queued now should have a load in front of it. */
@@ -284,7 +294,9 @@ export class LoadedScripts {
       settled = resolve;
     });
     const queued = ++this.#clock;
-    const mine: Extract<ScriptState, { kind: "loading" }> = { kind: "loading", lane, queued, done, request: undefined };
+    const earlier = this.failureOf(script);
+    const request: Request | undefined = undefined;
+    const mine: Loading = { kind: "loading", lane, queued, done, earlier, request };
     this.#states[script.index] = mine;
     const finish = (outcome: LoadOutcome) => {
       if (outcome !== "lost") this.#onLoaded(outcome === "held");

@@ -48,6 +48,21 @@ describe("NOSCRIPT", () => {
     assert.equal(cluster.node(0).count("SCRIPT LOAD"), 6);
   });
 
+  it("leaves it known why a script could not be loaded, while it is loaded again", async () => {
+    const client = await cluster.connect();
+    const node = cluster.node(0);
+    node.expect("SCRIPT LOAD", error("ERR Error compiling script"));
+    node.expect("SCRIPT LOAD", "hang");
+    await client.preload(setScript);
+    const reason = () => client.scripts()[0]?.failed[0]?.cause.message;
+    assert.match(reason() ?? "", /^ERR Error compiling script/);
+    const call = client.run(setScript, [key], [1]).catch(() => {});
+    while (node.count("SCRIPT LOAD") < 2) await new Promise((resolve) => setImmediate(resolve));
+    assert.match(reason() ?? "", /^ERR Error compiling script/);
+    client.destroy();
+    await call;
+  });
+
   it("a script that was not preloaded goes ahead of its first call in the same write, and stays registered", async () => {
     const client = await cluster.connect();
     const node = cluster.node(0);
