@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { access, constants, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, join, resolve, sep } from "node:path";
 import { promisify } from "node:util";
 import { Guard } from "./guard.ts";
 import { FETCH_TIMEOUT_MS, hasPackages, unpackPackages } from "./server-packages.ts";
@@ -24,7 +24,7 @@ const NAMES = ["redis-server", "valkey-server"];
 const LOCK_RETRY_MS = 200;
 
 /**
- * Finds a server: `wanted`, `SLOTWIRE_SERVER`, the PATH, the cache folder, and last the distribution's packages, which
+ * Finds a server: `wanted` (a path, or a name on the PATH), `SLOTWIRE_SERVER`, the PATH, the cache folder, and last the distribution's packages, which
  * are unpacked into the cache folder without being installed.
  *
  * @throws {Error} saying what to do, when there is none.
@@ -33,9 +33,9 @@ export async function findServer(wanted?: string): Promise<ServerBinary> {
   if (wanted !== undefined) return mustRun(wanted, "option");
   const fromEnvironment = process.env.SLOTWIRE_SERVER;
   if (fromEnvironment) return mustRun(fromEnvironment, "SLOTWIRE_SERVER");
-  for (const folder of (process.env.PATH ?? "").split(delimiter)) {
+  for (const folder of foldersOfPath()) {
     for (const name of NAMES) {
-      const found = folder === "" ? undefined : await tryRun(join(folder, name), "", "PATH");
+      const found = await tryRun(join(folder, name), "", "PATH");
       if (found) return found;
     }
   }
@@ -49,10 +49,18 @@ export function cacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "slotwire");
 }
 
-async function mustRun(path: string, source: ServerBinary["source"]): Promise<ServerBinary> {
-  const found = await tryRun(path, "", source);
-  if (found) return found;
-  throw new Error(`${source} names ${path}, which is no server program that runs on this machine.`);
+/** A name without a folder is one on the PATH, as in a shell. */
+async function mustRun(wanted: string, source: ServerBinary["source"]): Promise<ServerBinary> {
+  const paths = wanted.includes(sep) ? [wanted] : foldersOfPath().map((folder) => join(folder, wanted));
+  for (const path of paths) {
+    const found = await tryRun(path, "", source);
+    if (found) return found;
+  }
+  throw new Error(`${source} names ${wanted}, which is no server program that runs on this machine.`);
+}
+
+function foldersOfPath(): string[] {
+  return (process.env.PATH ?? "").split(delimiter).filter((folder) => folder !== "");
 }
 
 async function tryRun(

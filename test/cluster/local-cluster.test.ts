@@ -36,6 +36,8 @@ describe("finding a server", () => {
       process.env.SLOTWIRE_SERVER = own;
       assert.equal((await findServer()).source, "SLOTWIRE_SERVER");
       assert.equal((await findServer(own)).source, "option");
+      process.env.SLOTWIRE_SERVER = "valkey-server";
+      assert.deepEqual([(await findServer()).source, (await findServer()).path], ["SLOTWIRE_SERVER", own]);
       process.env.SLOTWIRE_SERVER = empty;
       await assert.rejects(findServer(), /^Error: SLOTWIRE_SERVER names .*empty, which is no server program/);
       delete process.env.SLOTWIRE_SERVER;
