@@ -32,6 +32,8 @@ export interface LaneEvents {
  *   connecting --open, prepared--> ready --lost--> waiting --backoff--> connecting ...      any --close--> closed
  *                                  |  ^
  *                    node is silent'--'speaks again: what is queued is held meanwhile, and can be taken elsewhere
+ *
+ * A node that is silent here is so on its other lanes, whether those have noticed or not: the pool tells them.
  */
 export class Lane implements Backlog {
   readonly #settings: ConnectionSettings;
@@ -46,8 +48,10 @@ export class Lane implements Backlog {
   #connection: Connection | undefined;
   /** Watches `#connection`. */
   #watchdog: Watchdog | undefined;
-  /** The node answers nobody: nothing is written to it. */
+  /** Found out here: the node answers nobody. */
   #silent = false;
+  /** The node answers nobody, as this lane or another one of it found out: nothing is written to it. */
+  #muted = false;
   /** Being opened or prepared. */
   #upcoming: Connection | undefined;
   /** Replaced, and open until their last replies have come. */
@@ -69,7 +73,19 @@ export class Lane implements Backlog {
   }
 
   get ready(): boolean {
-    return this.#connection !== undefined && !this.#silent;
+    return this.#connection !== undefined && !this.#muted;
+  }
+
+  /** This lane's connection has found out that the node answers nobody. */
+  get foundSilence(): boolean {
+    return this.#silent;
+  }
+
+  /** Holds back what is queued while the node answers nobody. */
+  mute(muted: boolean): void {
+    if (this.#muted === muted) return;
+    this.#muted = muted;
+    if (!muted) this.#scheduleFlush();
   }
 
   /** The node may answer nobody: what is queued can be taken elsewhere, if there is an elsewhere. */
@@ -78,7 +94,7 @@ export class Lane implements Backlog {
   }
 
   get state(): "connecting" | "ready" | "silent" | "waiting" | "closed" {
-    return this.#state === "ready" && this.#silent ? "silent" : this.#state;
+    return this.#state === "ready" && this.#muted ? "silent" : this.#state;
   }
 
   /** Calls queued or in flight, and loads queued in front of them. */
@@ -105,7 +121,7 @@ export class Lane implements Backlog {
     this.#queue.push(request);
     request.backlog = this;
     this.#queuedBytes += request.frame.length;
-    if (!this.#flushScheduled && this.#connection !== undefined && !this.#silent) this.#scheduleFlush();
+    if (!this.#flushScheduled && this.#connection !== undefined && !this.#muted) this.#scheduleFlush();
   }
 
   /** The next request to write; the queue as `Connection.writeFrom` sees it. */
@@ -268,6 +284,7 @@ export class Lane implements Backlog {
 
   #fallSilent(cause: Error): void {
     this.#silent = true;
+    this.#muted = true;
     this.cause = cause;
     // What only reads has other nodes to go to, and may be sent again.
     if (this.#settings.readOnly) this.#connection?.close(cause);
@@ -278,7 +295,6 @@ export class Lane implements Backlog {
     this.#silent = false;
     this.cause = undefined;
     this.#events.onUp();
-    this.#scheduleFlush();
   }
 
   #failed(cause: Error): void {
@@ -326,7 +342,7 @@ export class Lane implements Backlog {
   readonly #flush = (): void => {
     this.#flushScheduled = false;
     const connection = this.#connection;
-    if (connection === undefined || this.#silent) return;
+    if (connection === undefined || this.#muted) return;
     connection.writeFrom(this);
     if (connection.inFlight.size > 0) this.#watchdog?.watch();
   };

@@ -35,7 +35,7 @@ export class NodePool {
     this.#limits = limits;
     this.own = new OwnConnections(settings, limits.maxPendingBytes);
     const tries: Promise<void>[] = [];
-    let up = 0;
+    let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {
       let tried!: () => void;
       tries.push(
@@ -43,19 +43,22 @@ export class NodePool {
           tried = resolve;
         }),
       );
-      let wasUp = false;
       return new Lane(settings, {
         prepare: events.prepare,
         onUp: () => {
-          if (!wasUp && up++ === 0) events.onUp();
-          wasUp = true;
+          this.#shareSilence();
+          if (this.ready && !wasReady) {
+            wasReady = true;
+            events.onUp();
+          }
           tried();
         },
         onDown: (cause) => {
           tried();
-          if (wasUp) up--;
-          wasUp = false;
-          if (up === 0) events.onDown(cause);
+          this.#shareSilence();
+          if (this.ready) return;
+          wasReady = false;
+          events.onDown(cause);
         },
       });
     });
@@ -69,12 +72,13 @@ export class NodePool {
 
   /** Why no connection is open, while none is. */
   get cause(): Error | undefined {
-    return this.ready ? undefined : this.lanes[0]?.cause;
+    return this.ready ? undefined : this.lanes.find((lane) => lane.cause !== undefined)?.cause;
   }
 
-  /** Whether a connection is open, or may be soon: none has failed yet. */
-  get promising(): boolean {
-    return this.lanes.some((lane) => lane.ready || lane.cause === undefined);
+  /** Whether the connection for a slot is open, or may be soon: it has not failed yet. */
+  isPromisingFor(slot: number): boolean {
+    const lane = this.laneOf(slot);
+    return lane.ready || lane.cause === undefined;
   }
 
   /** The lane of a slot, always the same one. */
@@ -139,5 +143,11 @@ export class NodePool {
     let bytes = this.#heldBytes;
     for (const lane of this.lanes) bytes += lane.pendingBytes;
     return bytes;
+  }
+
+  /** What one connection found out is so for the whole node; the others would write to it until they have, too. */
+  #shareSilence(): void {
+    const isSilent = this.lanes.some((lane) => lane.foundSilence);
+    for (const lane of this.lanes) lane.mute(isSilent);
   }
 }

@@ -161,7 +161,7 @@ export class Dispatcher implements CallOwner {
     for (let step = 0; step < readers.length; step++) {
       const reader = readers[(call.slot + step) % readers.length] as ClusterNode;
       if (call.history?.avoid?.has(reader)) continue;
-      if (poolFor(call, reader).promising) return reader;
+      if (poolFor(call, reader).isPromisingFor(call.slot)) return reader;
     }
     return owner;
   }

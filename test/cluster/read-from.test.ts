@@ -96,6 +96,24 @@ describe("readFrom", () => {
     }
   });
 
+  it("a frozen replica is passed over also where only one of its connections is in use", async () => {
+    const [key] = keys as [string];
+    const [frozen] = client.topology.replicasOf(slotOf(key));
+    assert.ok(frozen);
+    await using several = await connect({ ...cluster.connectOptions, readFrom: "replica", connectionsPerNode: 2 });
+    assert.equal(await several.command("GET", key), key);
+    await cluster.pause(frozen.address);
+    try {
+      for (const limitMs of [2000, 250]) {
+        const start = performance.now();
+        assert.equal(await several.command("GET", key), key);
+        assert.ok(performance.now() - start < limitMs, `took ${performance.now() - start} ms`);
+      }
+    } finally {
+      await cluster.resume(frozen.address);
+    }
+  });
+
   it("works through a failover, and takes the primary when no replica is left", async () => {
     const replica = client.topology.nodes.find(({ role }) => role === "replica");
     assert.ok(replica?.primary);

@@ -79,6 +79,27 @@ describe("a connection that falls silent while calls wait", () => {
     assert.equal(await client.run(setScript, [keyForSlot(16_000)], [3]), "OK");
   });
 
+  it("speaks for the node's other connections: idle ones hold what is not written, too, and calls follow the slot", async () => {
+    const client = await cluster.connect({ scripts: [setScript], connectionsPerNode: 2 });
+    const node = cluster.node(0);
+    node.expect("EVALSHA", "hang");
+    const down = new Promise<void>((resolve) => client.on("nodeDown", () => resolve()));
+    const written = client.run(setScript, [key], [1]).catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    node.always("PING", () => "hang");
+    node.always("CLUSTER SHARDS", () => "hang");
+    await down;
+    const received = node.count("EVALSHA");
+    const [sameLane, otherLane] = [client.run(setScript, [key], [2]), client.run(setScript, [keyForSlot(1)], [3])];
+    assert.deepEqual(client.metrics().nodes[0]?.connections.silent, 2);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    cluster.ranges = [[0, 16_383, 1]];
+    assert.deepEqual(await Promise.all([sameLane, otherLane]), ["OK", "OK"]);
+    assert.equal(node.count("EVALSHA"), received, "nothing was written to the silent node");
+    client.destroy();
+    await written;
+  });
+
   it("that was held goes to the node that owns the slot by then", async () => {
     const client = await cluster.connect({ scripts: [setScript], commandTimeout: 5000 });
     const node = cluster.node(0);
