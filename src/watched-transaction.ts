@@ -5,7 +5,6 @@ import {
   AbortedError,
   AuthError,
   ClosedError,
-  ConnectionLostError,
   DeadlineError,
   InvalidArgumentError,
   type Outcome,
@@ -123,7 +122,9 @@ export class WatchingRun<R extends readonly unknown[]> {
       signal?.addEventListener("abort", abort, { once: true });
       const late = () =>
         end((outcome) => new DeadlineError(timeoutMs, outcome, outcome === "unknown" ? undefined : this.#refusal));
-      const timer = timeoutMs === 0 ? undefined : client.environment.clock.setTimer(late, timeoutMs);
+      const { clock } = client.environment;
+      // Replies that have arrived win over a deadline that passed while the event loop was busy.
+      const timer = timeoutMs === 0 ? undefined : clock.setTimer(() => clock.afterReads(late), timeoutMs);
       const untrack = client.track(() => end((outcome) => new ClosedError(outcome)));
       void this.#run()
         .then(
@@ -183,9 +184,7 @@ export class WatchingRun<R extends readonly unknown[]> {
       }
       return { result: await (built as Transaction<R, null>).exec() };
     } catch (failure) {
-      const isLost = failure instanceof ConnectionLostError && !session?.execSent;
-      const nothingRan = session === undefined ? !(failure instanceof AuthError) : session.wasRefused || isLost;
-      if (nothingRan && !session?.hasWritten) return { failure };
+      if (session === undefined ? !(failure instanceof AuthError) : session.canStartOver(failure)) return { failure };
       throw failure;
     } finally {
       this.#session = undefined;

@@ -48,17 +48,13 @@ export class WatchSession {
     this.#asking = asking;
   }
 
-  /** Something that may have written has run: the session cannot start over. */
-  get hasWritten(): boolean {
-    return this.#writes > 0;
-  }
-
   /**
-   * The last thing sent was refused, which proves that it did not run, and would be sent again elsewhere or later. Once the
-   * transaction was sent, only its own refusal proves anything: the function may have lived with an earlier one.
+   * Whether the session, which failed, can start over: nothing that it sent can have written, and it was refused or lost.
+   * Once the transaction was sent, only its own refusal counts: the function may have lived with an earlier one.
    */
-  get wasRefused(): boolean {
-    return this.execSent ? this.#execRefused : this.#commandRefused;
+  canStartOver(failure: unknown): boolean {
+    if (this.#writes > 0) return false;
+    return this.execSent ? this.#execRefused : this.#commandRefused || failure instanceof ConnectionLostError;
   }
 
   async watch(keys: readonly Argument[]): Promise<void> {

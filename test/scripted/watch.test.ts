@@ -54,6 +54,19 @@ describe("a transaction that watches keys", () => {
     assert.equal(cluster.node(0).count("EXEC"), 1);
   });
 
+  it("gets the reply that has arrived although its deadline passed while the event loop was busy", async () => {
+    const client = await cluster.connect();
+    cluster.node(0).always("EXEC", () => array(":1\r\n"));
+    const watching = client.with({ timeout: 100 }).transaction(key, { watch: [key] }, async (tx) => {
+      return tx.multi().command("INCR", key);
+    });
+    // The server is in this process, so it has to get its turn before we are busy.
+    while (cluster.node(0).count("EXEC") === 0) await new Promise((resolve) => setImmediate(resolve));
+    const busyUntil = performance.now() + 150;
+    while (performance.now() < busyUntil);
+    assert.deepEqual(await watching, [1]);
+  });
+
   it("loads a script again that was flushed before it ran", async () => {
     const client = await cluster.connect();
     cluster.node(0).expect("EVALSHA", noScript, 2);
