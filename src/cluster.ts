@@ -212,7 +212,8 @@ export class Cluster {
   /**
    * Watches keys of the slot of `key`, then calls `body` with a connection that reads, and executes what it returns: the
    * replies, or `null` when a watched key changed meanwhile. When the slot moved before anything was written, it starts
-   * over, and `body` is called again. The view's `timeout` is for the whole.
+   * over, and `body` is called again. The view's `timeout` is for the whole. It has a connection of its own: at most 1,000 a
+   * node, commands that block included, past that `QUEUE_FULL`.
    *
    * @throws {SlotwireError} `outcome` says whether the transaction may have run. What `body` throws is thrown as it is.
    * @see https://redis.io/docs/latest/develop/using-commands/transactions/#optimistic-locking-using-check-and-set

@@ -8,6 +8,7 @@ import {
   DeadlineError,
   InvalidArgumentError,
   type Outcome,
+  QueueFullError,
   SlotwireError,
 } from "./errors.ts";
 import { kindOf } from "./protocol/encode.ts";
@@ -184,7 +185,9 @@ export class WatchingRun<R extends readonly unknown[]> {
       }
       return { result: await (built as Transaction<R, null>).exec() };
     } catch (failure) {
-      if (session === undefined ? !(failure instanceof AuthError) : session.canStartOver(failure)) return { failure };
+      // No connection was to be had: without the credentials, or past the bound, there is none the next time either.
+      const isFinal = failure instanceof AuthError || failure instanceof QueueFullError;
+      if (session === undefined ? !isFinal : session.canStartOver(failure)) return { failure };
       throw failure;
     } finally {
       this.#session = undefined;

@@ -4,7 +4,7 @@ import { type BackoffRange, backoffMs } from "./backoff.ts";
 import { Connection, type ConnectionSettings } from "./connection.ts";
 import type { Backlog, Request } from "./request.ts";
 
-/** Requests that wait for a connection or have one, at most. A server takes 10,000 clients by default. */
+/** Requests that wait for a connection or have one, and loans, at most. A server takes 10,000 clients by default. */
 const MOST = 1000;
 /** How long a connection is kept for the next request. */
 const IDLE_MS = 10_000;
@@ -54,6 +54,10 @@ export class OwnConnections implements Backlog {
   /** The one used last is taken first: what is not needed any more gets old. */
   readonly #idle: Carrier[] = [];
   readonly #busy = new Set<Carrier>();
+  /** Connections that are lent, or opened for that. */
+  #lent = 0;
+  /** Requests that this node refused and that wait elsewhere for their next attempt. */
+  #held = 0;
   #generation = 0;
   /** Failures to open since the last success; while there are any, one try at a time is made. */
   #failures = 0;
@@ -66,9 +70,18 @@ export class OwnConnections implements Backlog {
     this.#maxWaitingBytes = maxWaitingBytes;
   }
 
-  /** Requests that wait for a connection or have one. */
+  /** Requests that wait for a connection, have one, or are held; and loans. */
   get pending(): number {
-    return this.#waiting.length + this.#busy.size;
+    return this.#waiting.length + this.#busy.size + this.#held + this.#lent;
+  }
+
+  /** A request of this node waits elsewhere; it counts all the same, until it is released. */
+  hold(): void {
+    this.#held++;
+  }
+
+  release(): void {
+    this.#held--;
   }
 
   get waitingBytes(): number {
@@ -82,11 +95,14 @@ export class OwnConnections implements Backlog {
 
   /** The error to refuse a request of `bytes` with, or undefined when it may be pushed. */
   refusalOf(bytes: number): QueueFullError | undefined {
-    const { address } = this.#settings;
-    if (this.pending >= MOST) return new QueueFullError(address, `${MOST} blocking calls, each on its own connection`);
+    if (this.pending >= MOST) return this.#tooMany();
     const waiting = this.waitingBytes;
     if (waiting === 0 || waiting + bytes <= this.#maxWaitingBytes) return undefined;
-    return new QueueFullError(address, `maxPendingBytesPerNode is ${this.#maxWaitingBytes} bytes`);
+    return new QueueFullError(this.#settings.address, `maxPendingBytesPerNode is ${this.#maxWaitingBytes} bytes`);
+  }
+
+  #tooMany(): QueueFullError {
+    return new QueueFullError(this.#settings.address, `${MOST} calls that block and transactions that watch`);
   }
 
   push(request: Request): void {
@@ -101,20 +117,35 @@ export class OwnConnections implements Backlog {
 
   /**
    * A connection to have for a while: one that is free, or a new one. `onCreated` is given it before it is open.
-   * @throws What `Connection.open` throws.
+   * @throws {QueueFullError} What `Connection.open` throws, and why there are no connections any more.
    */
   async lend(onCreated: (connection: Connection) => void): Promise<Loan> {
+    if (this.#ended !== undefined) throw this.#ended;
+    if (this.pending >= MOST) throw this.#tooMany();
     const free = this.#idle.pop();
     const generation = free?.generation ?? this.#generation;
     free?.rest?.cancel();
     if (free !== undefined) onCreated(free.connection);
-    const connection = free?.connection ?? (await Connection.open(this.#settings, onCreated));
-    connection.onIdle = () => {};
-    connection.onClosed = () => {};
-    const giveBack = () => {
-      if (!connection.closed) this.#adopt(connection, generation);
+    this.#lent++;
+    let isLent = true;
+    const ended = () => {
+      if (isLent) this.#lent--;
+      isLent = false;
     };
-    return { connection, giveBack };
+    try {
+      const connection = free?.connection ?? (await Connection.open(this.#settings, onCreated));
+      connection.onIdle = () => {};
+      connection.onClosed = ended;
+      if (connection.closed) ended();
+      const giveBack = () => {
+        ended();
+        if (!connection.closed) this.#adopt(connection, generation);
+      };
+      return { connection, giveBack };
+    } catch (error) {
+      ended();
+      throw error;
+    }
   }
 
   /** A request that waits is given up. */

@@ -552,12 +552,15 @@ export class Dispatcher implements CallOwner {
   #hold(call: Call): void {
     const { pool } = call;
     this.#parked.set(call, pool);
-    pool?.hold(call.frame.length);
+    if (call.kind.blocking === undefined) pool?.hold(call.frame.length);
+    else pool?.own.hold();
   }
 
   #unpark(call: Call): void {
     if (!this.#parked.has(call)) return;
-    this.#parked.get(call)?.release(call.frame.length);
+    const pool = this.#parked.get(call);
+    if (call.kind.blocking === undefined) pool?.release(call.frame.length);
+    else pool?.own.release();
     this.#parked.delete(call);
   }
 

@@ -90,6 +90,21 @@ describe("limits", () => {
     cluster.stop = async () => client.destroy();
   });
 
+  it("calls that block and were refused count for their own bound, and take no place of others", async () => {
+    const client = await cluster.connect({ maxPendingPerNode: 5 });
+    const node = cluster.node(0);
+    node.always("BLPOP", () => error("CLUSTERDOWN The cluster is down"));
+    const waiting = Array.from({ length: 20 }, (_, index) => client.command("BLPOP", keyForSlot(index), 5));
+    const ended = Promise.allSettled(waiting);
+    while (node.count("BLPOP") < 60) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      assert.equal(client.metrics().nodes[0]?.pending, 20);
+      assert.equal(await client.command("GET", key), "OK");
+    }
+    client.destroy();
+    await ended;
+  });
+
   it("connectionsPerNode: a slot always uses the same connection, and all are used", async () => {
     const client = await cluster.connect({ scripts: [setScript], connectionsPerNode: 3 });
     const node = cluster.node(0);

@@ -152,7 +152,7 @@ describe("connections of one's own", () => {
     const [last] = pushed(1);
     const refusal = own.refusalOf(1);
     assert.deepEqual([refusal?.code, refusal?.outcome], ["QUEUE_FULL", "not-executed"]);
-    assert.match(String(refusal), /127\.0\.0\.1:7000: 1000 blocking calls/);
+    assert.match(String(refusal), /127\.0\.0\.1:7000: 1000 calls that block/);
     last?.giveUp();
     assert.equal(own.refusalOf(1), undefined);
   });
@@ -219,16 +219,38 @@ describe("connections of one's own", () => {
     await wire.pass(5);
     const second = await opening;
     assert.deepEqual([lent, wire.opened.length], [[first.connection, second.connection], 2]);
-    assert.equal(own.pending, 0);
+    assert.equal(own.pending, 2);
     pushed(1);
     await wire.pass(5);
     assert.equal(wire.opened.length, 3, "what is lent is nobody else's");
     first.giveBack();
     pushed(1);
-    assert.deepEqual([wire.opened.length, own.pending], [3, 2]);
+    assert.deepEqual([wire.opened.length, own.pending], [3, 3]);
     own.renew();
     second.giveBack();
     assert.equal(wire.opened[1]?.closed, true);
+    assert.equal(own.pending, 2);
+  });
+
+  it("are at most 1,000 with those that are lent and with requests that wait elsewhere", async () => {
+    const lending = own.lend(() => {});
+    await wire.pass(5);
+    const loan = await lending;
+    own.hold();
+    pushed(998);
+    await assert.rejects(
+      own.lend(() => {}),
+      { code: "QUEUE_FULL", outcome: "not-executed" },
+    );
+    own.release();
+    pushed(1);
+    loan.connection.close(new Error("the transaction has ended"));
+    assert.equal(own.pending, 999);
+    wire.server = new Error("refused");
+    const refused = own.lend(() => {});
+    assert.equal(own.pending, 1000);
+    await Promise.all([assert.rejects(refused), wire.pass(5)]);
+    assert.equal(own.pending, 999);
   });
 
   it("drain when the last request that is carried has ended", async () => {
