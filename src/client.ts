@@ -1,4 +1,4 @@
-import { Connection, type ConnectionSettings } from "./connection/connection.ts";
+import { Connection, type ConnectionSettings, CredentialsError, type Login } from "./connection/connection.ts";
 import { NodePool, type PoolEvents } from "./connection/node-pool.ts";
 import { type BatchContext, preloadChannel, topologyChannel } from "./diagnostics.ts";
 import type { Environment, Timer } from "./environment.ts";
@@ -302,14 +302,16 @@ export class Client {
 
   /** Resolves when the topology is fresh, and nodes that are new in it are connected and prepared. */
   async refresh(): Promise<void> {
-    await this.#tracker.refresh();
+    await this.#tracker.refresh().catch((error: unknown) => {
+      throw this.#state === "closed" ? new ClosedError() : error;
+    });
     await this.#prepared();
     await this.#within(this.options.connectTimeout, this.#auditAll());
   }
 
   /** Logs in again on every open connection; those that were refused try again at once. */
   async reauthenticate(): Promise<void> {
-    const { username, password } = await this.options.credentials();
+    const { username, password } = (await this.#askForCredentials()) ?? {};
     if (password === undefined) throw new InvalidArgumentError("reauthenticate: there are no credentials to use.");
     const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
     const lanes = this.#directory.nodes.flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
@@ -335,10 +337,34 @@ export class Client {
         await this.#within(this.options.connectTimeout, noted);
       }),
     );
+    if (this.#state === "closed") throw new ClosedError();
     for (const [address, cause] of causes) {
       if (cause instanceof ReplyError && isAuthFailure(cause.reply)) throw new AuthError(address, cause.reply);
     }
     if (causes.size > 0) throw new UnavailableError("The credentials were not renewed everywhere", causes);
+  }
+
+  /** The provider is someone else's: it can fail, and it can be silent. */
+  async #askForCredentials(): Promise<Login | undefined> {
+    const { connectTimeout, credentials } = this.options;
+    let timer: Timer | undefined;
+    let untrack = () => {};
+    try {
+      return await new Promise<Login | undefined>((resolve, reject) => {
+        const late = () => reject(new Error(`no answer within ${connectTimeout} ms`));
+        timer = this.environment.clock.setTimer(late, connectTimeout);
+        untrack = this.track(() => reject(new ClosedError()));
+        Promise.resolve(credentials()).then(resolve, reject);
+      });
+    } catch (cause) {
+      if (this.#state === "closed") throw new ClosedError();
+      const failure = new CredentialsError("the provider of credentials failed", { cause });
+      const causes = new Map(this.#directory.nodes.map(({ address }) => [address, failure]));
+      throw new UnavailableError("The credentials were not renewed", causes);
+    } finally {
+      timer?.cancel();
+      untrack();
+    }
   }
 
   close(timeoutMs: number | undefined): Promise<void> {

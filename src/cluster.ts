@@ -315,8 +315,9 @@ export class Cluster {
   }
 
   /**
-   * Asks for the credentials again and renews the open connections with them.
-   * @throws {AuthError} A node refused them.
+   * Asks for the credentials again and renews the open connections with them. Provider and nodes have `connectTimeout` each.
+   * @throws {AuthError}        A node refused them.
+   * @throws {UnavailableError} The provider gave none, or a node did not confirm; a cause for each node.
    * @see https://redis.io/docs/latest/commands/auth/
    */
   async reauthenticate(): Promise<void> {

@@ -131,15 +131,17 @@ export class Connection implements ReplySink {
     onCreated?.(connection);
     const { clock } = settings.environment;
     const started = clock.now();
+    let awaited = "no credentials from their provider";
     const timer: Timer = clock.setTimer(() => {
-      const stage = connection.#state === "opening" ? NO_CONNECTION : "no answer to the handshake";
-      connection.close(new Error(`${stage} within ${settings.connectTimeoutMs} ms`));
+      const what = connection.#state === "opening" ? NO_CONNECTION : awaited;
+      connection.close(new Error(`${what} within ${settings.connectTimeoutMs} ms`));
     }, settings.connectTimeoutMs);
     try {
       const [, login] = await Promise.race([
         Promise.all([connection.#opened, credentialsFrom(settings)]),
         connection.#gone,
       ]);
+      awaited = "no answer to the handshake";
       await connection.#handshake(login, settings);
       connection.openedInMs = clock.now() - started;
       connection.#counters.connectionsOpened++;

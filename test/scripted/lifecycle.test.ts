@@ -118,6 +118,41 @@ describe("connect", () => {
     });
   });
 
+  it("says so when a provider of credentials fails or is silent, within connectTimeout, and ends with the client", async () => {
+    let provider = (): Promise<{ password: string }> => Promise.resolve({ password: "p" });
+    const credentials = () => provider();
+    const client = await cluster.connect({ credentials, connectTimeout: 200 });
+    const failed = (message: RegExp) => (thrown: unknown) => {
+      assert.ok(thrown instanceof UnavailableError);
+      assert.equal(thrown.outcome, "not-executed");
+      assert.equal(thrown.causes.size, 2);
+      const { cause } = thrown.cause as Error;
+      assert.match(String(cause), message);
+      return true;
+    };
+    provider = () => new Promise(() => {});
+    await assert.rejects(client.reauthenticate(), failed(/no answer within 200 ms/));
+    await assert.rejects(cluster.connect({ credentials, connectTimeout: 200 }), {
+      code: "UNAVAILABLE",
+      message: /no credentials from their provider within 200 ms/,
+    });
+    const waiting = client.reauthenticate();
+    provider = () => Promise.reject(new Error("vault is sealed"));
+    await assert.rejects(client.reauthenticate(), failed(/vault is sealed/));
+    provider = () => new Promise(() => {});
+    client.destroy();
+    await assert.rejects(waiting, { code: "CLOSED" });
+  });
+
+  it("rejects a refresh as closed when the client is destroyed meanwhile", async () => {
+    const client = await cluster.connect();
+    for (const node of cluster.nodes) node.always("CLUSTER SHARDS", () => "hang");
+    const refreshing = client.refreshTopology();
+    while (cluster.queries < 2) await new Promise((resolve) => setImmediate(resolve));
+    client.destroy();
+    await assert.rejects(refreshing, { code: "CLOSED" });
+  });
+
   it("asks a provider of credentials that fails only now and then", async () => {
     let asked = 0;
     let broken = false;
