@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { RedirectionsError, ReplyError, slotOf } from "../../src/index.ts";
+import { Cluster, RedirectionsError, ReplyError, slotOf } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
@@ -154,4 +154,15 @@ describe("MOVED", () => {
       assert.equal(cluster.node(0).count("EVALSHA"), 1);
     });
   }
+
+  it("a call queued behind one of a batch stays behind it when their slot turns out to be elsewhere", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const [key, node, other] = [keyForSlot(0), cluster.node(0), cluster.node(1)];
+    node.expect("EVALSHA", error(`MOVED 0 ${other.address}`), 2);
+    const batch = client.batch().run(setScript, [key], [1]).exec();
+    const behind = client.run(setScript, [key], [2]);
+    Cluster.clientOf(client).believe({ slot: 0, owner: other.address });
+    assert.deepEqual([await batch, await behind], [["OK"], "OK"]);
+    assert.deepEqual(other.got("EVALSHA"), [`EVALSHA ${key} 1`, `EVALSHA ${key} 2`]);
+  });
 });
