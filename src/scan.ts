@@ -5,6 +5,7 @@ import {
   ClosedError,
   ConnectionLostError,
   InvalidArgumentError,
+  ProtocolError,
   ReplyError,
   UnavailableError,
 } from "./errors.ts";
@@ -133,7 +134,7 @@ export class Scan {
     while (pass.size > 0) {
       const reply = await this.#ask(node, "SCAN", [cursor, ...this.#args]);
       if (reply === ABANDONED) return;
-      const [next, keys] = reply as [Buffer, Buffer[]];
+      const [next, keys] = pageOf(reply);
       cursor = next.toString();
       if (careful > 0 || cursor === "0" || clock.now() - observedAt >= OBSERVE_MS) {
         const holdings = await this.#holdingsOf(node);
@@ -249,4 +250,12 @@ export class Scan {
       '"redis-cli --cluster fix HOST:PORT" closes slots that were left half moved, and gives each an owner.';
     return new UnavailableError(`${what}, and its keys could not all be scanned`, new Map(), "executed", advice);
   }
+}
+
+function pageOf(reply: Reply): readonly [cursor: Buffer, keys: readonly Buffer[]] {
+  const [cursor, keys] = Array.isArray(reply) ? reply : [];
+  if (!Buffer.isBuffer(cursor) || !Array.isArray(keys) || !keys.every((key) => Buffer.isBuffer(key))) {
+    throw new ProtocolError("SCAN was answered by something else than a cursor and keys.", "executed");
+  }
+  return [cursor, keys];
 }

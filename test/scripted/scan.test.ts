@@ -105,4 +105,16 @@ describe("scan", () => {
     await node.stop();
     node.verify();
   });
+
+  it("refuses what is no page of keys", async () => {
+    for (const answer of [
+      "+OK\r\n",
+      array(bulk("0")),
+      array(bulk("0"), bulk("a")),
+      array(bulk("0"), array(":1\r\n")),
+    ]) {
+      cluster.node(0).expect("SCAN", answer);
+      await assert.rejects(collect(), { code: "PROTOCOL" });
+    }
+  });
 });
