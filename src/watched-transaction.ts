@@ -109,13 +109,15 @@ export class WatchingRun<R extends readonly unknown[]> {
     const { client, view } = this.#host;
     const { signal, timeoutMs } = view;
     if (signal?.aborted) throw new AbortedError("not-executed", signal.reason);
+    const { clock } = client.environment;
     const { counters } = client.telemetry;
     counters.calls++;
-    return new Promise((resolve, reject) => {
+    let isOver = false;
+    let stopWaiting = () => {};
+    const running = new Promise<Executed<R> | null>((resolve, reject) => {
       const end = (errorOf: (outcome: Outcome) => SlotwireError) => {
-        if (this.#ended !== undefined) return;
+        if (isOver || this.#ended !== undefined) return;
         this.#ended = errorOf(this.#session?.execSent ? "unknown" : "not-executed");
-        countIn(counters.errors, this.#ended.code);
         this.#connection?.close(this.#ended);
         reject(this.#ended);
       };
@@ -123,28 +125,28 @@ export class WatchingRun<R extends readonly unknown[]> {
       signal?.addEventListener("abort", abort, { once: true });
       const late = () =>
         end((outcome) => new DeadlineError(timeoutMs, outcome, outcome === "unknown" ? undefined : this.#refusal));
-      const { clock } = client.environment;
       // Replies that have arrived win over a deadline that passed while the event loop was busy.
       const timer = timeoutMs === 0 ? undefined : clock.setTimer(() => clock.afterReads(late), timeoutMs);
       const untrack = client.track(() => end((outcome) => new ClosedError(outcome)));
-      void this.#run()
-        .then(
-          (replies) => {
-            if (this.#ended === undefined) counters.replies++;
-            resolve(replies);
-          },
-          (error: unknown) => {
-            const code = error instanceof SlotwireError ? error.code : "OTHER";
-            if (this.#ended === undefined) countIn(counters.errors, code);
-            reject(error);
-          },
-        )
-        .finally(() => {
-          signal?.removeEventListener("abort", abort);
-          timer?.cancel();
-          untrack();
-        });
+      stopWaiting = () => {
+        isOver = true;
+        signal?.removeEventListener("abort", abort);
+        timer?.cancel();
+        untrack();
+      };
+      this.#run().then(resolve, reject);
     });
+    // Not when the function ends: that may be never.
+    return running.finally(stopWaiting).then(
+      (replies) => {
+        counters.replies++;
+        return replies;
+      },
+      (error: unknown) => {
+        countIn(counters.errors, error instanceof SlotwireError ? error.code : "OTHER");
+        throw error;
+      },
+    );
   }
 
   async #run(): Promise<Executed<R> | null> {

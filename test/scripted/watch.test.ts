@@ -94,4 +94,20 @@ describe("a transaction that watches keys", () => {
     const again = other.transaction(key, { watch: [key] }, async (tx) => tx.multi().run(setScript, [key], [3]));
     assert.deepEqual(await again, ["OK"]);
   });
+
+  it("has ended for close and for the process when its caller has an answer, whatever its function waits for", async () => {
+    const client = await cluster.connect();
+    const forever = () => new Promise<never>(() => {});
+    const timers = () => process.getActiveResourcesInfo().filter((resource) => resource === "Timeout").length;
+    const before = timers();
+    const controller = new AbortController();
+    const view = client.with({ timeout: 60_000, signal: controller.signal });
+    const aborted = view.transaction(key, { watch: [key] }, forever);
+    const late = client.with({ timeout: 30 }).transaction(key, { watch: [key] }, forever);
+    await assert.rejects(late, { code: "DEADLINE", outcome: "not-executed" });
+    controller.abort();
+    await assert.rejects(aborted, { code: "ABORTED", outcome: "not-executed" });
+    await client.close();
+    assert.equal(timers(), before);
+  });
 });
