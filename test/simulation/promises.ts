@@ -150,6 +150,32 @@ function outOfOrder(name: string, calls: readonly Made[], ledger: Ledger): strin
   });
 }
 
+/**
+ * No more calls are pending for one node than its bound, as far as calls know: between being made and being settled, and
+ * not those of a batch or transaction, which wait for their turn.
+ *
+ * @param made  Calls that only the primaries of their slots serve, which never moved.
+ */
+export function boundsExceeded(made: readonly Made[], most: number, shardOf: (slot: number) => number): string[] {
+  const changes = new Map<number, { at: number; by: 1 | -1 }[]>();
+  for (const { slot, madeAt, settledAt, group } of made) {
+    // What is refused is settled in the moment in which it is made.
+    if (slot < 0 || group !== undefined || settledAt === undefined || settledAt === madeAt) continue;
+    const shard = shardOf(slot);
+    const list = changes.get(shard) ?? [];
+    changes.set(shard, list);
+    list.push({ at: madeAt, by: 1 }, { at: settledAt, by: -1 });
+  }
+  return [...changes].flatMap(([shard, list]) => {
+    let [pending, peak] = [0, 0];
+    for (const { by } of list.sort((a, b) => a.at - b.at || a.by - b.by)) {
+      pending += by;
+      peak = Math.max(peak, pending);
+    }
+    return peak <= most ? [] : [`${peak} calls were pending for shard ${shard}, where ${most} may be`];
+  });
+}
+
 /** Loads of one script on one node: one at first, one for each time that the node lost it, a few that crossed. */
 export function tooManyLoads(nodes: readonly SimNode[], made: readonly Made[]): string[] {
   const inGroups = made.filter(({ group }) => group !== undefined).length;

@@ -4,7 +4,14 @@ import { SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
 import { type Plan, planOf } from "./plan.ts";
-import { brokenGroups, brokenOrder, brokenPromises, brokenRepetition, tooManyLoads } from "./promises.ts";
+import {
+  boundsExceeded,
+  brokenGroups,
+  brokenOrder,
+  brokenPromises,
+  brokenRepetition,
+  tooManyLoads,
+} from "./promises.ts";
 import { Chance } from "./random.ts";
 import { SimCluster } from "./sim-cluster.ts";
 import { SimLoop } from "./sim-loop.ts";
@@ -29,6 +36,8 @@ const RECOVERY_MS = 3000;
 const PATIENCE_MS = 32_000;
 /** A half-open connection on which something is waited for is found out by then. */
 const NOTICED_MS = 2000;
+/** All scripts together, loaded once. */
+const SCRIPT_BYTES = Object.values(SCRIPTS).reduce((sum, { source }) => sum + source.length + 50, 0);
 /** Timers that were set before the end may still run out, but none may set another. */
 const AFTERLIFE_MS = 2500;
 
@@ -93,7 +102,7 @@ class Simulation {
     if (cluster !== undefined) {
       const { durationMs, endsEarly } = this.#plan;
       const begin = this.#loop.time;
-      this.#workload.schedule(cluster);
+      this.#workload.schedule(cluster, () => this.#weigh(cluster));
       this.#faults.schedule();
       await this.#loop.run(begin + durationMs * (endsEarly ? 0.6 : 1));
       if (endsEarly) await this.#end(cluster);
@@ -112,6 +121,16 @@ class Simulation {
     await this.#loop.run(this.#loop.time + AFTERLIFE_MS);
     this.#broken.push(...this.#loop.timersLeft.map((timer) => `left behind: a ${timer}`));
     this.#judge();
+  }
+
+  /** While each call stays with its node, no more bytes wait there than may, beside loads and one large transaction. */
+  #weigh(cluster: Cluster): void {
+    const { maxPendingBytesPerNode = Number.POSITIVE_INFINITY, connectionsPerNode = 1, readFrom } = this.#plan.options;
+    if (readFrom !== "primary" || this.#cluster.moves.size > 0) return;
+    const most = maxPendingBytesPerNode + (connectionsPerNode + 1) * SCRIPT_BYTES;
+    for (const { address, pendingBytes } of cluster.metrics().nodes) {
+      if (pendingBytes > most) this.#broken.push(`${pendingBytes} bytes wait for ${address}, where ${most} may`);
+    }
   }
 
   async #connect(): Promise<Cluster | undefined> {
@@ -182,6 +201,11 @@ class Simulation {
     this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.stalledMs));
     this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger, hasOrder));
     this.#broken.push(...brokenRepetition(made, this.#ledger), ...tooManyLoads(nodes, made), ...this.#ledger.rude);
+    const { readFrom, maxPendingPerNode } = this.#plan.options;
+    if (moves.size === 0 && readFrom === "primary" && maxPendingPerNode !== undefined) {
+      const shardOf = (slot: number) => this.#cluster.truth.shardOf(slot);
+      this.#broken.push(...boundsExceeded(made, maxPendingPerNode, shardOf));
+    }
     for (const slot of moves.has(-1) ? [] : this.#ledger.redirectedSlots) {
       if (!moves.has(slot)) this.#broken.push(`calls of slot ${slot}, which never moved, were sent elsewhere`);
     }

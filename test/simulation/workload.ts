@@ -29,8 +29,8 @@ export class Workload {
     this.#groups = new Groups(this.calls, chance, this.tags);
   }
 
-  /** Schedules all calls, many of them in one tick. */
-  schedule(cluster: Cluster): void {
+  /** Schedules all calls, many of them in one tick. `look` is called behind each tick's. */
+  schedule(cluster: Cluster, look: () => void): void {
     const chance = this.#chance;
     for (let left = this.#plan.calls; left > 0; ) {
       const together = Math.min(left, chance.pick([1, 1, 2, 5, 20]));
@@ -38,6 +38,7 @@ export class Workload {
       this.#loop.setTimer(
         () => {
           for (let call = 0; call < together; call++) this.#makeOne(cluster);
+          look();
         },
         chance.between(0, this.#plan.durationMs),
       );

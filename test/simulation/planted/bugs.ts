@@ -138,4 +138,14 @@ export const BUGS: readonly Bug[] = [
     "mayRepeat: false,",
     "mayRepeat: true,",
   ]),
+  bug("the bound on pending calls is not looked at", /calls were pending for shard/, [
+    "connection/node-pool.ts",
+    "if (this.pending >= this.#limits.maxPending) return false;",
+    "",
+  ]),
+  bug("the bound on bytes is not looked at", /bytes wait for/, [
+    "connection/node-pool.ts",
+    "return waiting === 0 || waiting + bytes <= this.#limits.maxPendingBytes;",
+    "return true;",
+  ]),
 ];
