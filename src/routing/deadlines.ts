@@ -66,6 +66,11 @@ export class DeadlineList {
     item.list = undefined;
   }
 
+  /** Nothing is in it, or about to be expired. */
+  get isIdle(): boolean {
+    return this.#oldest === undefined && !this.#expiring;
+  }
+
   cancelTimer(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -103,11 +108,15 @@ export class DeadlineList {
   };
 }
 
+/** Lists that are kept whether they are in use or not: an idle one is let go when its timeout has passed. */
+const MOST_LISTS = 64;
+
 /** The deadlines of all calls of a cluster. */
 export class Deadlines {
   readonly #clock: Clock;
   readonly #lists = new Map<number, DeadlineList>();
   #recent: DeadlineList | undefined;
+  #sweepAt = MOST_LISTS;
   #now = 0;
   #nowIsFresh = false;
 
@@ -142,6 +151,7 @@ export class Deadlines {
     let list = this.#lists.get(timeoutMs);
     if (list === undefined) {
       // Timeouts can be computed, and then there are many: a list that is not used is let go.
+      if (this.#lists.size >= this.#sweepAt) this.#sweep();
       list = new DeadlineList(timeoutMs, this.#clock, () => {
         this.#lists.delete(timeoutMs);
         this.#recent = undefined;
@@ -150,5 +160,16 @@ export class Deadlines {
     }
     this.#recent = list;
     return list;
+  }
+
+  /** Of many lists, those with long timeouts would stay idle for long. */
+  #sweep(): void {
+    for (const [timeoutMs, list] of this.#lists) {
+      if (!list.isIdle) continue;
+      list.cancelTimer();
+      this.#lists.delete(timeoutMs);
+    }
+    this.#recent = undefined;
+    this.#sweepAt = Math.max(MOST_LISTS, 2 * this.#lists.size);
   }
 }

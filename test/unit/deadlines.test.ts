@@ -190,6 +190,18 @@ describe("Deadlines", () => {
     assert.equal(late.expiresAt, 1007);
   });
 
+  it("keep few timers for timeouts that are computed and differ each time, and lose none that is waited for", () => {
+    const kept = add("kept", 50_000);
+    for (let index = 0; index < 1000; index++) {
+      const item = add("done", 60_000 + index);
+      item.list?.remove(item);
+      assert.ok(clock.pending.size <= 64, `${clock.pending.size} timers`);
+    }
+    assert.equal(kept.expiresAt, 50_000);
+    clock.advance(50_000);
+    assert.deepEqual(expired, ["kept at 50000"]);
+  });
+
   it("cancel their timers when closed", () => {
     add("a", 100);
     add("b", 200);
