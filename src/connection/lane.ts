@@ -141,11 +141,13 @@ export class Lane implements Backlog {
     return requests;
   }
 
-  /** Takes of what is queued those that `isTaken` says, and leaves the others in their order. */
-  takeQueuedWhere(isTaken: (request: Request) => boolean): Request[] {
+  /** Takes of what is queued what `choose` chooses of it, and leaves the others in their order. */
+  takeQueuedWhere(choose: (queued: readonly Request[]) => (request: Request) => boolean): Request[] {
     if (this.#queue.size === 0) return [];
     const taken: Request[] = [];
-    for (const request of this.takeQueued()) {
+    const queued = this.takeQueued();
+    const isTaken = choose(queued);
+    for (const request of queued) {
       if (isTaken(request)) taken.push(request);
       else this.push(request);
     }

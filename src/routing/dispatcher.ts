@@ -216,14 +216,14 @@ export class Dispatcher implements CallOwner {
   /**
    * The topology changed: calls that wait for a connection go, in order, to whoever owns their slot now; and so do those
    * that a connection has not taken yet, or later calls of their slot would be written before them. Not those of a batch:
-   * ahead of them may be others that have to hear of the move first. And so not those queued behind them, or they would
-   * be written before them.
+   * ahead of them may be others that have to hear of the move first. And so no others of their slot, or these would be
+   * written before them, or they before these.
    */
   reroute(): void {
     const lanes = this.#directory.nodes.flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
     for (const lane of lanes) {
       const waitsForNobody = lane.ready && !lane.inDoubt;
-      this.resend(waitsForNobody ? lane.takeQueuedWhere(this.#isFreeToGo()) : lane.takeQueued());
+      this.resend(waitsForNobody ? lane.takeQueuedWhere((queued) => this.#freeToGo(queued)) : lane.takeQueued());
     }
     for (const { pool } of this.#directory.nodes) {
       this.resend(pool.own.takeWaitingWhere((request) => this.#isForAnother(request)));
@@ -243,18 +243,16 @@ export class Dispatcher implements CallOwner {
     this.#clock.setTimer(lose, LEFT_BEHIND_MS, true);
   }
 
-  /** For requests of one queue, in their order: whether one is for another node, and behind none that stays. */
-  #isFreeToGo(): (request: Request) => boolean {
+  /** For a queue: whether a request of it is for another node, and none of its slot stays. */
+  #freeToGo(queued: readonly Request[]): (request: Request) => boolean {
     const staying = new Set<number>();
-    return (request) => {
-      if (!this.#isForAnother(request)) return false;
-      const { slot, extras } = request as Call;
-      if (extras?.feed !== undefined) staying.add(slot);
-      return !staying.has(slot);
-    };
+    for (const request of queued) {
+      if (this.#isForAnother(request) && request.extras?.feed !== undefined) staying.add(request.slot);
+    }
+    return (request) => this.#isForAnother(request) && !staying.has(request.slot);
   }
 
-  #isForAnother(request: Request): boolean {
+  #isForAnother(request: Request): request is Call {
     if (!(request instanceof Call) || request.asking) return false;
     const { kind, slot, node } = request;
     if (kind.target !== undefined || kind.readFrom !== "primary" || slot < 0) return false;

@@ -165,4 +165,15 @@ describe("MOVED", () => {
     assert.deepEqual([await batch, await behind], [["OK"], "OK"]);
     assert.deepEqual(other.got("EVALSHA"), [`EVALSHA ${key} 1`, `EVALSHA ${key} 2`]);
   });
+
+  it("a call queued ahead of one of a batch stays ahead of it, too", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const [key, node, other] = [keyForSlot(0), cluster.node(0), cluster.node(1)];
+    node.expect("EVALSHA", error(`MOVED 0 ${other.address}`), 2);
+    const ahead = client.run(setScript, [key], [1]);
+    const batch = client.batch().run(setScript, [key], [2]).exec();
+    Cluster.clientOf(client).believe({ slot: 0, owner: other.address });
+    assert.deepEqual([await ahead, await batch], ["OK", ["OK"]]);
+    assert.deepEqual(node.got("EVALSHA"), [`EVALSHA ${key} 1`, `EVALSHA ${key} 2`]);
+  });
 });
