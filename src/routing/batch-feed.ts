@@ -53,7 +53,7 @@ class BatchFeed implements CallFeed {
   #offeredBytes = 0;
   /** Slots with calls held back for nobody any more. */
   #released: number[] = [];
-  /** What was sent to the owner of each slot and may have no answer yet, oldest first, once the feed had to pause. */
+  /** What was sent to the owner of each slot and may have no answer yet, oldest first, once anything had to wait. */
   #unanswered: Map<number, Ring<Call>> | undefined;
   #next = 0;
   #outstanding = 0;
@@ -90,11 +90,12 @@ class BatchFeed implements CallFeed {
     this.#scheduled = false;
     this.#offeredBytes = 0;
     const isThrough = this.#offerReleased() && this.#offerNext();
-    this.#awaitCovered();
     if (isThrough) {
+      this.#covered.clear();
       if (this.#heldBack.size === 0) this.#dispatcher.feeds.delete(this);
       return;
     }
+    this.#awaitCovered();
     if (this.#outstanding === 0) this.#environment.clock.setTimer(this.#feed, LOOK_AGAIN_MS);
   };
 
@@ -111,7 +112,7 @@ class BatchFeed implements CallFeed {
       const waiting = this.#heldBack.get(slot);
       for (let call = waiting?.peek(); call !== undefined && !this.#awaited.has(slot); call = waiting?.peek()) {
         const moving = this.#movingBefore(call);
-        if (moving !== undefined) this.#awaited.set(slot, moving);
+        if (moving !== undefined) this.#await(moving);
         else if (this.#offer(call)) waiting?.shift();
         else return false;
       }
@@ -127,7 +128,7 @@ class BatchFeed implements CallFeed {
       const before = this.#heldBack.get(call.slot) ?? this.#startHoldingBack(call);
       if (before !== undefined) before.push(call);
       else if (!this.#offer(call)) {
-        this.#notePause();
+        this.#noteUnanswered();
         return false;
       }
       this.#next++;
@@ -138,13 +139,13 @@ class BatchFeed implements CallFeed {
   #startHoldingBack(call: Call): Ring<Call> | undefined {
     const awaited = this.#awaited.get(call.slot) ?? this.#movingBefore(call);
     if (awaited === undefined) return undefined;
-    this.#awaited.set(call.slot, awaited);
+    this.#await(awaited);
     const waiting = new Ring<Call>();
     this.#heldBack.set(call.slot, waiting);
     return waiting;
   }
 
-  /** A call sent before a pause that is on its way to another node by now, where this one would overtake it. */
+  /** A call sent before a wait that is on its way to another node by now, where this one would overtake it. */
   #movingBefore({ slot }: Call): Call | undefined {
     const sent = slot < 0 ? undefined : this.#unanswered?.get(slot);
     let oldest = sent?.peek();
@@ -170,16 +171,21 @@ class BatchFeed implements CallFeed {
     this.#offeredBytes = reach;
     if (call.settled) return true;
     if (loadsAhead) this.#covered.set(call.slot, call);
-    else if (this.#orderAtStake.has(call)) this.#awaited.set(call.slot, call);
+    else if (this.#orderAtStake.has(call)) this.#await(call);
     if (reach > BYTES_BEHIND_LOAD) this.#awaitCovered();
     if (this.#unanswered !== undefined) this.#noteSent(this.#unanswered, call);
     return true;
   }
 
+  /** Other calls of its slot are held back until it is answered. Meanwhile the slot may move from under what was sent. */
+  #await(call: Call): void {
+    this.#awaited.set(call.slot, call);
+    this.#noteUnanswered();
+  }
+
   /** What comes next of their slots is out of the loads' reach. */
   #awaitCovered(): void {
-    for (const [slot, call] of this.#covered)
-      if (!call.settled && !this.#awaited.has(slot)) this.#awaited.set(slot, call);
+    for (const [slot, call] of this.#covered) if (!call.settled && !this.#awaited.has(slot)) this.#await(call);
     this.#covered.clear();
   }
 
@@ -193,7 +199,7 @@ class BatchFeed implements CallFeed {
     return this.#dispatcher.ownerOf(slot)?.scripts.stateOf(registered)?.kind !== "failed";
   }
 
-  #notePause(): void {
+  #noteUnanswered(): void {
     if (this.#unanswered !== undefined) return;
     this.#unanswered = new Map();
     for (const call of this.#calls.slice(0, this.#next)) {
