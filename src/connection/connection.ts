@@ -181,8 +181,13 @@ export class Connection implements ReplySink {
       if (request.asking) {
         out += ASKING.frame;
         inFlight.push(ASKING);
+        this.#own++;
       }
-      if (request.ahead !== undefined) for (const each of request.ahead) inFlight.push(each);
+      if (request.ahead !== undefined) {
+        for (const each of request.ahead) inFlight.push(each);
+        this.#own += request.ahead.length;
+      }
+      if (request.isOwn) this.#own++;
       const { frame } = request;
       request.written = true;
       inFlight.push(request);
@@ -216,16 +221,6 @@ export class Connection implements ReplySink {
     return this.#transport.write(bytes);
   }
 
-  /** Writes requests of slotwire's own, which are nobody's calls, in one write. `done` says when all have ended. */
-  writeOwn(queue: { readonly size: number; shift(): Request | undefined }, done: Promise<unknown>): void {
-    const { size } = queue;
-    this.#own += size;
-    void done.then(() => {
-      this.#own -= size;
-    });
-    this.writeFrom(queue, true);
-  }
-
   /** Calls in flight. */
   get callsInFlight(): number {
     return this.inFlight.size - this.#own;
@@ -237,7 +232,7 @@ export class Connection implements ReplySink {
     const requests = commands.map((args) => new ControlRequest(args));
     for (const request of requests) queue.push(request);
     if (this.#state === "closed") for (const request of requests) request.onLost(this.#cause as Error);
-    this.writeOwn(queue, Promise.allSettled(requests.map(({ reply }) => reply)));
+    this.writeFrom(queue, true);
     return requests.map(({ reply }) => reply);
   }
 
@@ -249,6 +244,7 @@ export class Connection implements ReplySink {
     this.#goneBecause(cause);
     this.#transport.destroy();
     const lost = this.inFlight.takeAll();
+    this.#own = 0;
     const error = cause instanceof SlotwireError ? cause : new ConnectionLostError(this.address, "unknown", cause);
     for (const request of lost) request.onLost(error);
     this.onClosed(cause);
@@ -308,6 +304,7 @@ export class Connection implements ReplySink {
   #answered(): Request {
     const request = this.inFlight.shift();
     if (request === undefined) throw new ProtocolError("The server sent a reply that nobody waits for.");
+    if (this.#own > 0 && request.isOwn) this.#own--;
     return request;
   }
 }

@@ -15,6 +15,8 @@ export interface Request {
   readonly wantsBuffers: boolean;
   /** Sent right behind an ASKING of its own, in the same write. */
   readonly asking: boolean;
+  /** Nobody's call: it takes none's place while it is in flight. */
+  readonly isOwn?: true;
   /** What the frame has in front of its last command: each is answered before it. */
   readonly ahead?: readonly Request[] | undefined;
   /** Its caller has an answer: not to be written any more, and a late reply to it is dropped. */
@@ -39,6 +41,7 @@ export interface Backlog {
 /** A command of slotwire's own, whose reply is a promise. */
 export class ControlRequest implements Request {
   readonly frame: string;
+  readonly isOwn = true;
   readonly wantsBuffers = false;
   readonly asking = false;
   readonly reply: Promise<Reply>;
@@ -81,6 +84,7 @@ const ignore = () => {};
 /** The ASKING in front of a redirected command. Were it refused, the command behind it says so itself. */
 export const ASKING: Request = {
   frame: encodeCommand(["ASKING"]),
+  isOwn: true,
   wantsBuffers: false,
   asking: false,
   settled: false,

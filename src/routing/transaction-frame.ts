@@ -139,6 +139,7 @@ function textOf(reply: Reply): Reply {
 /** Takes replies that matter only if they are errors; keeps the first of those. */
 class Absorber implements Request {
   readonly frame = "";
+  readonly isOwn = true;
   readonly wantsBuffers = false;
   readonly asking = false;
   readonly settled = false;

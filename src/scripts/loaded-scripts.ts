@@ -238,7 +238,7 @@ export class LoadedScripts {
         this.#states[script.index] = undefined;
       }
     }
-    connection.writeOwn(loads, Promise.all(loaded));
+    connection.writeFrom(loads, true);
     if (connection.closed) throw new ConnectionLostError(connection.address, "unknown");
     await Promise.all([...loaded, ...joined]);
   }
@@ -333,6 +333,7 @@ function libraryCode(answer: Reply): Reply | undefined {
 
 class LoadRequest implements Request {
   readonly frame: string;
+  readonly isOwn = true;
   readonly wantsBuffers = false;
   readonly asking = false;
   settled = false;

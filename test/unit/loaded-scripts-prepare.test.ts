@@ -26,7 +26,7 @@ class StandInConnection {
     return [this.exists(command.slice(2))];
   }
 
-  writeOwn(queue: { shift(): Request | undefined }): void {
+  writeFrom(queue: { shift(): Request | undefined }): void {
     for (let request = queue.shift(); request !== undefined; request = queue.shift()) this.loads.push(request);
   }
 
