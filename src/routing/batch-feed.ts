@@ -172,7 +172,7 @@ class BatchFeed implements CallFeed {
     if (call.settled) return true;
     if (loadsAhead) this.#covered.set(call.slot, call);
     else if (this.#orderAtStake.has(call)) this.#await(call);
-    if (reach > BYTES_BEHIND_LOAD) this.#awaitCovered();
+    if (reach > BYTES_BEHIND_LOAD && this.#covered.size > 0) this.#awaitCovered();
     if (this.#unanswered !== undefined) this.#noteSent(this.#unanswered, call);
     return true;
   }
