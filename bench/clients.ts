@@ -15,6 +15,12 @@ import { describeEnvironment } from "./support/environment.ts";
 import { Progress } from "./support/progress.ts";
 
 const run = promisify(execFile);
+/** All that was said, for the record. */
+const said: string[] = [];
+const say = (text: string) => {
+  console.log(text);
+  said.push(text);
+};
 const folder = fileURLToPath(new URL("clients/", import.meta.url));
 const { values } = parseArgs({
   options: { rounds: { type: "string", default: "5" }, only: { type: "string" }, out: { type: "string" } },
@@ -48,10 +54,10 @@ try {
 
 async function compareAll(): Promise<void> {
   const environment = describeEnvironment(cluster.version);
-  console.log(
+  say(
     `${environment.server}\nNode ${environment.node}, ${environment.cpu}, ${environment.cores} cores; 3 primaries on loopback`,
   );
-  for (const [name, { settings }] of Object.entries(PEERS)) console.log(`  ${name.padEnd(14)} ${settings}`);
+  for (const [name, { settings }] of Object.entries(PEERS)) say(`  ${name.padEnd(14)} ${settings}`);
   await writeValues(cluster);
   const workloads = WORKLOADS.filter(({ name }) => values.only === undefined || name.includes(values.only));
   const names = Object.keys(PEERS) as PeerName[];
@@ -73,11 +79,11 @@ async function compareAll(): Promise<void> {
     const measurements = { workload, results };
     all.push(measurements);
     progress.clear();
-    console.log(`\n${workload.name}`);
-    for (const line of lines(measurements)) console.log(`  ${line}`);
+    say(`\n${workload.name}`);
+    for (const line of lines(measurements)) say(`  ${line}`);
   }
   progress.end();
-  console.log("\nWhat slotwire must show");
+  say("\nWhat slotwire must show");
   const shown = claims(all);
   tell(shown);
   if (values.only === undefined || OWN_FIGURES.includes(values.only)) {
@@ -88,12 +94,13 @@ async function compareAll(): Promise<void> {
   const out = values.out ?? fileURLToPath(new URL("results/", import.meta.url));
   mkdirSync(out, { recursive: true });
   const plain = all.map(({ workload, results }) => ({ workload, results: Object.fromEntries(results) }));
-  const file = `${out}/${environment.date.slice(0, 10)}-clients.json`;
-  writeFileSync(file, `${JSON.stringify({ environment, rounds, measurements: plain, shown }, null, 1)}\n`);
+  const file = `${out}/${environment.date.slice(0, 10)}-clients`;
+  writeFileSync(`${file}.md`, `# Clients compared, ${environment.date}\n\n\`\`\`\n${said.join("\n")}\n\`\`\`\n`);
+  writeFileSync(`${file}.json`, `${JSON.stringify({ environment, rounds, measurements: plain, shown }, null, 1)}\n`);
 }
 
 function tell(claims: readonly Claim[]): void {
-  for (const { what, seen, holds } of claims) console.log(`  ${holds ? "ok    " : "SHORT "} ${what}: ${seen}`);
+  for (const { what, seen, holds } of claims) say(`  ${holds ? "ok    " : "SHORT "} ${what}: ${seen}`);
 }
 
 async function measure(name: PeerName, workload: Workload): Promise<Result> {
