@@ -1,4 +1,4 @@
-import { Connection, type ConnectionSettings, CredentialsError, type Login } from "./connection/connection.ts";
+import { CredentialsError, type Login } from "./connection/connection.ts";
 import { NodePool, type PoolEvents } from "./connection/node-pool.ts";
 import { type BatchContext, preloadChannel, topologyChannel } from "./diagnostics.ts";
 import type { Environment, Timer } from "./environment.ts";
@@ -16,12 +16,14 @@ import { Dispatcher } from "./routing/dispatcher.ts";
 import { NodeDirectory } from "./routing/node-directory.ts";
 import { LearnedCommands } from "./routing/server-commands.ts";
 import { Signals } from "./routing/signals.ts";
+import { ensure, ScriptAudits } from "./script-audits.ts";
 import { isLibrary, type Library, libraryOfFunction } from "./scripts/library.ts";
 import type { Loadable } from "./scripts/loadable.ts";
 import { LoadedScripts } from "./scripts/loaded-scripts.ts";
 import type { RegisteredLibrary } from "./scripts/registered-library.ts";
 import type { Script } from "./scripts/script.ts";
 import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "./scripts/script-registry.ts";
+import { askedSparingly, seedInformant, settingsFor } from "./seeds.ts";
 import { Telemetry } from "./telemetry.ts";
 import { Topology, type TopologyNode } from "./topology/topology.ts";
 import { differenceOf } from "./topology/topology-difference.ts";
@@ -53,17 +55,9 @@ export interface NodeScripts {
 /** What `preload` reports: an entry for each known node. */
 export type PreloadReport = readonly NodeScripts[];
 
-/** From a failure of the credentials' provider to the next time that it is asked. */
-const CREDENTIALS_REST_MS = 500;
-/** From a refusal of the credentials by a seed to the next time that it is asked. */
-const REFUSED_REST_MS = 2000;
 const NOT_THERE = { script: "not answered yet", library: "not answered yet, or not replicated yet" };
 /** How long a node that left the topology may take to answer what it was sent. */
 const FAREWELL_MS = 10_000;
-/** Refreshes can follow each other closely; the audits that go with them do not. */
-const AUDIT_SPACING_MS = 1000;
-/** From the first script found missing to the question what else is. */
-const AUDIT_DELAY_MS = 50;
 
 /**
  * Where the layers are wired together: connections at the bottom, scripts and topology on them, the dispatcher on top.
@@ -83,9 +77,7 @@ export class Client {
   readonly #tracker: TopologyTracker;
   /** Nodes that left the topology and may still answer. */
   readonly #leaving = new Set<ClusterNode>();
-  #audit: Timer | undefined;
-  readonly #audits = new Map<ClusterNode, Promise<void>>();
-  #lastAudit = Number.NEGATIVE_INFINITY;
+  readonly #audits: ScriptAudits;
   #idle: Promise<void> | undefined;
   /** What runs on connections of its own: to be ended with the client. */
   readonly #tracked = new Set<() => void>();
@@ -116,6 +108,11 @@ export class Client {
       options.maxRedirections,
       telemetry,
     );
+    this.#audits = new ScriptAudits(
+      environment.clock,
+      () => this.#directory.nodes,
+      () => this.#registry.wanted,
+    );
     this.#tracker = new TopologyTracker(initial, {
       environment,
       tls: options.tls !== undefined,
@@ -136,10 +133,12 @@ export class Client {
       },
       onRefreshed: () => {
         telemetry.counters.topologyRefreshes++;
-        this.#auditAtRefresh();
+        this.#audits.atRefresh();
       },
     });
-    this.emitter.on("scriptMissing", () => this.#auditSoon());
+    this.emitter.on("scriptMissing", () => {
+      if (this.#state === "open") this.#audits.soon();
+    });
     this.#directory.follow(initial);
   }
 
@@ -219,7 +218,7 @@ export class Client {
     const registered = items.map((item) => this.#register(item));
     for (const { scripts } of this.#directory.nodes) for (const each of registered) scripts.redeliver(each);
     await Promise.all(
-      this.#directory.nodes.map((node) => this.#within(this.options.connectTimeout, this.#ensure(node, registered))),
+      this.#directory.nodes.map((node) => this.#within(this.options.connectTimeout, ensure(node, registered))),
     );
     const report = this.report(registered);
     if (preloadChannel.hasSubscribers) for (const node of report) this.#tellPreload(node);
@@ -306,7 +305,7 @@ export class Client {
       throw this.#state === "closed" ? new ClosedError() : error;
     });
     await this.#prepared();
-    await this.#within(this.options.connectTimeout, this.#auditAll());
+    await this.#within(this.options.connectTimeout, this.#audits.ofAll());
   }
 
   /** Logs in again on every open connection; those that were refused try again at once. */
@@ -401,7 +400,7 @@ export class Client {
     if (this.#state === "closed") return;
     this.#state = "closed";
     const cause = new ClosedError();
-    this.#audit?.cancel();
+    this.#audits.close();
     this.#tracker.close();
     for (const end of this.#tracked) end();
     this.dispatcher.close();
@@ -415,42 +414,8 @@ export class Client {
     const replicas = new Set(previous.nodes.filter(({ role }) => role === "replica").map(({ address }) => address));
     for (const { address, role } of current.nodes) {
       const node = role === "primary" && replicas.has(address) ? this.#directory.get(address) : undefined;
-      if (node) void this.#ensure(node, this.#registry.wanted);
+      if (node) void ensure(node, this.#registry.wanted);
     }
-  }
-
-  /** A node had forgotten a script: who flushed one node probably flushed all. Asks each what it has, once in a while. */
-  #auditSoon(): void {
-    if (this.#audit !== undefined || this.#state !== "open") return;
-    const { clock } = this.environment;
-    this.#audit = clock.setTimer(
-      () => {
-        this.#audit = undefined;
-        void this.#auditAll();
-      },
-      AUDIT_DELAY_MS,
-      true,
-    );
-  }
-
-  /** Belief and truth drift apart where others flush, or load: one small question a node with every refresh. */
-  #auditAtRefresh(): void {
-    if (this.environment.clock.now() - this.#lastAudit >= AUDIT_SPACING_MS) void this.#auditAll();
-  }
-
-  async #auditAll(): Promise<void> {
-    this.#lastAudit = this.environment.clock.now();
-    await Promise.all(this.#directory.nodes.filter(({ pool }) => pool.ready).map((node) => this.#auditOne(node)));
-  }
-
-  /** Joins the node's audit that is under way, if there is one. A node that is silent holds up no other's. */
-  #auditOne(node: ClusterNode): Promise<void> {
-    let audit = this.#audits.get(node);
-    if (audit === undefined) {
-      audit = this.#ensure(node, this.#registry.wanted).finally(() => this.#audits.delete(node));
-      this.#audits.set(node, audit);
-    }
-    return audit;
   }
 
   #openNode(info: TopologyNode): ClusterNode {
@@ -537,12 +502,6 @@ export class Client {
     this.#leaving.delete(node);
   }
 
-  async #ensure({ pool, scripts }: ClusterNode, wanted: readonly Loadable[]): Promise<void> {
-    await pool.firstTry;
-    const lane = pool.lanes.find((each) => each.ready);
-    if (lane?.connection) await scripts.ensure(lane.connection, wanted, lane).catch(() => {});
-  }
-
   /** Every node has been connected to, or could not be, or is silent. */
   async #prepared(): Promise<void> {
     const tries = Promise.all(this.#directory.nodes.flatMap(({ pools }) => pools.map((pool) => pool.firstTry)));
@@ -582,65 +541,4 @@ export class Client {
   #isUnsettled(): boolean {
     return this.#directory.ownersDown().some(({ pool }) => !(pool.cause instanceof AuthError));
   }
-}
-
-/** A provider that failed is left alone for a while: every connection that is tried meanwhile fails for the same cause. */
-function askedSparingly(
-  ask: ResolvedOptions["credentials"],
-  { clock }: Environment,
-): () => Promise<Awaited<ReturnType<ResolvedOptions["credentials"]>>> {
-  let failure: { readonly cause: unknown; readonly until: number } | undefined;
-  return async () => {
-    if (failure !== undefined && clock.now() < failure.until) throw failure.cause;
-    try {
-      return await ask();
-    } catch (cause) {
-      failure = { cause, until: clock.now() + CREDENTIALS_REST_MS };
-      throw cause;
-    }
-  };
-}
-
-/** A seed, asked through a connection for that question only. One that refused the credentials is left in peace for a while. */
-function seedInformant(
-  seed: NodeAddress,
-  options: ResolvedOptions,
-  environment: Environment,
-  telemetry: Telemetry,
-): Informant {
-  const address = formatAddress(seed);
-  const { clock } = environment;
-  let refused: { readonly cause: AuthError; readonly until: number } | undefined;
-  return {
-    address,
-    answersAs: seed,
-    connect: async (onTemporary) => {
-      if (refused !== undefined && clock.now() < refused.until) throw refused.cause;
-      try {
-        return await Connection.open(settingsFor(address, seed, options, environment, telemetry), onTemporary);
-      } catch (cause) {
-        if (cause instanceof AuthError) refused = { cause, until: clock.now() + REFUSED_REST_MS };
-        throw cause;
-      }
-    },
-  };
-}
-
-function settingsFor(
-  address: string,
-  { host, port }: NodeAddress,
-  options: ResolvedOptions,
-  environment: Environment,
-  telemetry: Telemetry,
-): ConnectionSettings {
-  return {
-    address,
-    endpoint: { host, port, tls: options.tls },
-    environment,
-    connectTimeoutMs: options.connectTimeout,
-    connectionName: options.connectionName,
-    credentials: options.credentials,
-    readOnly: false,
-    telemetry,
-  };
 }
