@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { cacheFolder } from "../../src/testing/server-binary.ts";
 import { type Obtained, obtain, type ServerVersion, VERSIONS } from "./versions.ts";
 
@@ -25,9 +26,8 @@ if (unknown.length > 0) {
   process.exit(1);
 }
 
-const files = readdirSync(new URL("../cluster/", import.meta.url))
-  .filter((name) => name.endsWith(".test.ts"))
-  .map((name) => join("test", "cluster", name));
+/** As npm test runs them: several files at a time. */
+const runner = fileURLToPath(new URL("../run.ts", import.meta.url));
 const logs = join(cacheFolder(), "servers", "logs");
 const rows: Row[] = [];
 const notes = new Set<string>();
@@ -88,8 +88,7 @@ async function testOn({ name, product }: ServerVersion, { path, version }: Obtai
 
 /** Runs the tests in a process of their own, which gets a limited time. */
 async function tapOf(environment: NodeJS.ProcessEnv): Promise<string> {
-  const args = ["--import", "tsx", "--test", "--test-timeout=120000", "--test-reporter=tap", ...files];
-  const child = spawn(process.execPath, args, {
+  const child = spawn(process.execPath, ["--import", "tsx", runner, "cluster"], {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "pipe", "inherit"],
     timeout: RUN_TIMEOUT_MS,
