@@ -128,7 +128,7 @@ describe("slots that move", () => {
   });
 
   it("and one MOVED re-routes one slot", async () => {
-    const lonely = await connect({ ...cluster.connectOptions, topologyRefreshInterval: 0 });
+    await using lonely = await connect({ ...cluster.connectOptions, topologyRefreshInterval: 0 });
     const slot = 14_000;
     const owner = lonely.topology.primaryOf(slot)?.address as string;
     const other = cluster.nodes.find((address) => address !== owner) as string;
@@ -139,11 +139,10 @@ describe("slots that move", () => {
       const expected = each === slot ? other : address;
       assert.equal(lonely.topology.primaryOf(each)?.address, expected, `slot ${each}`);
     });
-    lonely.destroy();
   });
 
   it("to a node never seen before: one shared refresh, connected, preloaded, served, 0 errors", async (test) => {
-    const fresh = await connect({ ...cluster.connectOptions, scripts: [incrScript], topologyRefreshInterval: 0 });
+    await using fresh = await connect({ ...cluster.connectOptions, scripts: [incrScript], topologyRefreshInterval: 0 });
     const address = await cluster.addNode();
     const slots = Array.from({ length: 20 }, (_, index) => 3000 + index);
     await cluster.moveSlots({ slots, to: address });
@@ -153,19 +152,13 @@ describe("slots that move", () => {
     );
     const replies = await Promise.all(calls);
     assert.equal(Math.max(...(replies as number[])), 25);
-    let queries = 0;
-    for (const node of cluster.nodes) {
-      const stat = await commandStats(cluster, node);
-      // The other client in this file hears nothing of these slots, so all queries are of this one.
-      queries += stat("cluster|shards").calls;
-    }
-    if (counts("subcommands", test, cluster)) assert.equal(queries, 1);
+    // By the client's own count: what it confirms a moment later may come before the servers have been asked.
+    assert.equal(fresh.metrics().counters.topologyRefreshes, 1);
     if (counts("failures", test, cluster)) assert.equal((await commandStats(cluster, address))("evalsha").failed, 0);
-    fresh.destroy();
   });
 
   it("by ASK to a node never seen before, which owns nothing: 0 errors", async (test) => {
-    const fresh = await connect({ ...cluster.connectOptions, scripts: [incrScript], topologyRefreshInterval: 0 });
+    await using fresh = await connect({ ...cluster.connectOptions, scripts: [incrScript], topologyRefreshInterval: 0 });
     const address = await cluster.addNode();
     const slot = 6000;
     const owner = fresh.topology.primaryOf(slot)?.address as string;
@@ -180,7 +173,6 @@ describe("slots that move", () => {
       Array.from({ length: 100 }, (_, index) => index + 1),
     );
     if (counts("failures", test, cluster)) assert.equal((await commandStats(cluster, address))("evalsha").failed, 0);
-    fresh.destroy();
   });
 });
 
