@@ -126,7 +126,7 @@ export const BUGS: readonly Bug[] = [
   bug(
     "scripts of a batch are not loaded ahead of calls behind them",
     /batch \d+: call \d+ ran before/,
-    ["routing/batch-feed.ts", "else if (this.#orderAtStake.has(call)) this.#awaited.set(call.slot, call);", ""],
+    ["routing/batch-feed.ts", "else if (this.#orderAtStake.has(call)) this.#await(call);", ""],
     [
       "routing/batch-feed.ts",
       "const loadsAhead = this.#orderAtStake.has(call) && reach <= BYTES_BEHIND_LOAD && this.#isWorthLoading(call);",
