@@ -72,8 +72,8 @@ export class ReplyDecoder {
   }
 
   /**
-   * The answer of most that write, `+OK`, is known by its five bytes: framing and parsing it would be a tenth of what a
-   * call costs. Takes those at the beginning of `chunk`; gives back where they end.
+   * The answer of most that write, `+OK`, is known by its five bytes, and spared framing and
+   * parsing. Takes those at the beginning of `chunk`; gives back where they end.
    */
   #takeOks(chunk: Buffer): number {
     let at = 0;

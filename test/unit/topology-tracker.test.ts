@@ -3,7 +3,9 @@ import { beforeEach, describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { Connection } from "../../src/connection/connection.ts";
 import type { Reply } from "../../src/protocol/reply.ts";
-import { type Informant, Inquiry } from "../../src/topology/topology-tracker.ts";
+import { Topology } from "../../src/topology/topology.ts";
+import { parseClusterShards } from "../../src/topology/topology-reply.ts";
+import { type Informant, Inquiry, TopologyTracker } from "../../src/topology/topology-tracker.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 /** What comes after the reads comes after all that they cause, as in Node. */
@@ -60,5 +62,42 @@ describe("a question for the topology", () => {
     assert.equal((await found).nodes.length, 1);
     await turn();
     assert.equal(answers.length, 1);
+  });
+});
+
+describe("a MOVED", () => {
+  const clock = new FakeClock();
+  const node = (id: string, port: number): Reply => ["id", id, "port", port, "endpoint", "10.0.0.1", "role", "master"];
+  const shards: Reply = [
+    ["slots", [0, 99], "nodes", [node("a", 7000)]],
+    ["slots", [100, 16383], "nodes", [node("b", 7001)]],
+  ];
+  const initial = Topology.from(parseClusterShards(shards, { host: "10.0.0.1", port: 7000 }, false));
+  let changes: number;
+  let tracker: TopologyTracker;
+  beforeEach(() => {
+    changes = 0;
+    tracker = new TopologyTracker(initial, {
+      environment: { clock, open: () => assert.fail("nothing is to be opened"), random: () => 0 },
+      tls: false,
+      intervalMs: 0,
+      answerTimeoutMs: 2000,
+      informants: () => [],
+      unsettled: () => false,
+      onChange: () => changes++,
+      onRefreshed: () => {},
+    });
+  });
+
+  it("that is news takes effect at once, and is to be confirmed", () => {
+    tracker.slotMoved(7, "10.0.0.1:7001");
+    assert.deepEqual([changes, clock.pending.size, tracker.current.primaryOf(7)?.address], [1, 1, "10.0.0.1:7001"]);
+    tracker.close();
+    assert.equal(clock.pending.size, 0);
+  });
+
+  it("that tells what is known already changes nothing, and asks nobody", () => {
+    tracker.slotMoved(7, "10.0.0.1:7000");
+    assert.deepEqual([changes, clock.pending.size], [0, 0]);
   });
 });
