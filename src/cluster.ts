@@ -1,25 +1,25 @@
-import { addCalls, Batch, type BatchResults, type Executed } from "./batch.ts";
-import { CallFactory, type ViewSettings } from "./call-factory.ts";
-import { Client, type PreloadReport } from "./client.ts";
+import { addCalls, Batch, type BatchResults, type Executed } from "./calls/batch.ts";
+import { CallFactory, type ViewSettings } from "./calls/call-factory.ts";
+import { runOnNodes } from "./calls/node-commands.ts";
+import { Scan, type ScanOptions, scanArguments } from "./calls/scan.ts";
+import { Transaction } from "./calls/transaction.ts";
+import { sendUnlisted } from "./calls/unlisted-commands.ts";
+import { type WatchingBody, WatchingRun } from "./calls/watched-transaction.ts";
+import { Client, type PreloadReport } from "./client/client.ts";
+import { type ClusterEvent, EVENT_NAMES, type Listener } from "./client/events.ts";
+import type { Metrics } from "./client/metrics.ts";
+import { isListed } from "./commands/keys.ts";
+import { type Division, divide, spreadOf } from "./commands/spread.ts";
 import { nodeEnvironment } from "./connection/node-environment.ts";
 import type { Environment } from "./environment.ts";
 import { AbortedError, InvalidArgumentError } from "./errors.ts";
-import { type ClusterEvent, EVENT_NAMES, type Listener } from "./events.ts";
-import type { Metrics } from "./metrics.ts";
-import { runOnNodes } from "./node-commands.ts";
 import { type ConnectOptions, readFrom, resolveOptions, wholeNumber } from "./options.ts";
 import { kindOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
 import type { Call, ReadFrom } from "./routing/call.ts";
-import { isListed } from "./routing/command-keys.ts";
-import { type Division, divide, spreadOf } from "./routing/spread.ts";
-import { Scan, type ScanOptions, scanArguments } from "./scan.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
 import type { Topology } from "./topology/topology.ts";
-import { Transaction } from "./transaction.ts";
-import { sendUnlisted } from "./unlisted-commands.ts";
-import { type WatchingBody, WatchingRun } from "./watched-transaction.ts";
 
 /** Defaults for calls, or for one call. */
 export interface CallOptions {

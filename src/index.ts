@@ -1,18 +1,11 @@
-export { Batch, type BatchResults, type Executed } from "./batch.ts";
-export type { NodeScripts, PreloadReport, ScriptName } from "./client.ts";
+export { Batch, type BatchResults, type Executed } from "./calls/batch.ts";
+export type { ScanOptions } from "./calls/scan.ts";
+export { Transaction } from "./calls/transaction.ts";
+export type { Watching, WatchingBody } from "./calls/watched-transaction.ts";
+export type { NodeScripts, PreloadReport, ScriptName } from "./client/client.ts";
+export type { ClusterEvent, ClusterEvents, Listener } from "./client/events.ts";
+export type { ConnectionState, MetricCounters, Metrics, NodeMetrics } from "./client/metrics.ts";
 export { type CallOptions, Cluster, connect, type ViewOptions } from "./cluster.ts";
-export type {
-  AttemptMessage,
-  BatchContext,
-  ClientInfo,
-  CommandContext,
-  ConnectContext,
-  PreloadMessage,
-  RedirectionMessage,
-  ScriptInfo,
-  ScriptMissingMessage,
-  TopologyMessage,
-} from "./diagnostics.ts";
 export {
   AbortedError,
   AuthError,
@@ -32,17 +25,14 @@ export {
   SlotwireError,
   UnavailableError,
 } from "./errors.ts";
-export type { ClusterEvent, ClusterEvents, Listener } from "./events.ts";
-export type { ConnectionState, MetricCounters, Metrics, NodeMetrics } from "./metrics.ts";
+export type { LineOrigin } from "./files/lua-lines.ts";
 export type { ConnectOptions, Credentials, NatMap } from "./options.ts";
 export { slotOf } from "./protocol/hash-slot.ts";
 export type { NodeAddress } from "./protocol/node-address.ts";
 export type { Argument, Reply } from "./protocol/reply.ts";
 export type { ReadFrom } from "./routing/call.ts";
-export type { ScanOptions } from "./scan.ts";
 export { defineLibrary, type Library, type LibraryDefinition } from "./scripts/library.ts";
 export { type LoadScriptsOptions, loadScripts } from "./scripts/load-scripts.ts";
-export type { LineOrigin } from "./scripts/lua-lines.ts";
 export {
   defineScript,
   type Script,
@@ -58,7 +48,17 @@ export type {
   ScriptOptions,
   SourceDefinition,
 } from "./scripts/script-definition.ts";
-export type { DurationHistogram } from "./telemetry.ts";
+export type {
+  AttemptMessage,
+  BatchContext,
+  ClientInfo,
+  CommandContext,
+  ConnectContext,
+  PreloadMessage,
+  RedirectionMessage,
+  ScriptInfo,
+  ScriptMissingMessage,
+  TopologyMessage,
+} from "./telemetry/channels.ts";
+export type { DurationHistogram } from "./telemetry/counters.ts";
 export type { SlotRange, Topology, TopologyNode } from "./topology/topology.ts";
-export { Transaction } from "./transaction.ts";
-export type { Watching, WatchingBody } from "./watched-transaction.ts";

@@ -19,8 +19,8 @@ export async function listen(listening: Listening, dist: string): Promise<void> 
   const { BasicTracerProvider, AlwaysOnSampler } = await import("@opentelemetry/sdk-trace-base");
   const { MeterProvider } = await import("@opentelemetry/sdk-metrics");
   const { instrument } = (await import(
-    pathToFileURL(`${dist}/opentelemetry/index.js`).href
-  )) as typeof import("../../src/opentelemetry/index.ts");
+    pathToFileURL(`${dist}/telemetry/opentelemetry/index.js`).href
+  )) as typeof import("../../src/telemetry/opentelemetry/index.ts");
   // Spans are made and measured, and go nowhere.
   instrument({
     tracerProvider: new BasicTracerProvider({ sampler: new AlwaysOnSampler() }),

@@ -1,7 +1,7 @@
+import { divide, spreadOf } from "../commands/spread.ts";
 import { ReplyError } from "../errors.ts";
 import { hashTagOf, slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Reply } from "../protocol/reply.ts";
-import { divide, spreadOf } from "../routing/spread.ts";
 import type { Script } from "../scripts/script.ts";
 import { crc16 } from "./crc16.ts";
 import { type Hop, HopRecorder } from "./hop-recorder.ts";

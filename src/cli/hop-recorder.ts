@@ -5,7 +5,7 @@ import {
   type CommandContext,
   type RedirectionMessage,
   redirectionChannel,
-} from "../diagnostics.ts";
+} from "../telemetry/channels.ts";
 
 /** One attempt of a call. Times are milliseconds from the call's beginning. */
 export interface Hop {

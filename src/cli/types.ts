@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { InvalidArgumentError } from "../errors.ts";
+import type { ScriptFile } from "../files/script-file.ts";
+import type { ScriptReturns } from "../files/script-returns.ts";
 import { type LoadScriptsOptions, loadScriptFiles } from "../scripts/load-scripts.ts";
-import type { ScriptFile } from "../scripts/script-file.ts";
-import type { ScriptReturns } from "../scripts/script-returns.ts";
 import { type Options, readArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 

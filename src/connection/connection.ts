@@ -1,13 +1,13 @@
-import { type ConnectContext, connectChannel, isHeard, traced } from "../diagnostics.ts";
 import type { Endpoint, Environment, Timer, Transport } from "../environment.ts";
 import { AuthError, ConnectionLostError, ProtocolError, SlotwireError } from "../errors.ts";
 import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
 import { isAuthFailure, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
-import { Counters, type Telemetry } from "../telemetry.ts";
+import { Ring } from "../protocol/ring.ts";
+import { type ConnectContext, connectChannel, isHeard, traced } from "../telemetry/channels.ts";
+import { Counters, type Telemetry } from "../telemetry/counters.ts";
 import { explained, NO_CONNECTION } from "./open-failure.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
-import { Ring } from "./ring.ts";
 
 /** What a connection says to a server before anything else. */
 export interface Login {

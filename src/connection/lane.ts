@@ -1,9 +1,9 @@
 import type { Environment, Timer } from "../environment.ts";
 import { AuthError } from "../errors.ts";
+import { Ring } from "../protocol/ring.ts";
 import { type BackoffRange, backoffMs } from "./backoff.ts";
 import { Connection, type ConnectionSettings, CredentialsError } from "./connection.ts";
 import type { Backlog, Request } from "./request.ts";
-import { Ring } from "./ring.ts";
 import { Watchdog } from "./watchdog.ts";
 
 const RECONNECT: BackoffRange = { firstMs: 20, mostMs: 500 };

@@ -1,6 +1,6 @@
-import { Ring } from "../connection/ring.ts";
 import type { Environment } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
+import { Ring } from "../protocol/ring.ts";
 import type { Call, CallFeed } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Dispatcher } from "./dispatcher.ts";

@@ -1,14 +1,14 @@
+import type { BlockingFrame } from "../commands/blocking.ts";
 import type { Lane } from "../connection/lane.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Backlog, Request } from "../connection/request.ts";
-import type { CommandContext } from "../diagnostics.ts";
 import { AbortedError, type Hop, type Outcome, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
-import type { BlockingFrame } from "./blocking.ts";
+import type { CallTrace } from "../telemetry/call-trace.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { DeadlineList, Expiring } from "./deadlines.ts";
 
@@ -77,17 +77,6 @@ export interface History {
   evalEnded: ((outcome: LoadOutcome) => void) | undefined;
 }
 
-/** Whoever is told what happens to a call. */
-export interface CallObserver {
-  readonly context: CommandContext;
-  /** A load of `bytes` goes in front of the next attempt. */
-  onLoad(bytes: number): void;
-  onAttempt(call: Call, address: string): void;
-  /** The node at `address` refused it with `text`, and it is sent again. `to` is where the node says that it belongs. */
-  onRetry(call: Call, address: string, kind: string, to: string | undefined, text: string): void;
-  onEnd(error: Error | undefined): void;
-}
-
 /** What belongs to calls with a signal, of a batch, or that somebody listens to. */
 export interface Extras {
   /** Takes the call off its signal. */
@@ -97,7 +86,7 @@ export interface Extras {
   /** Where that was done last. */
   loadedOn: ClusterNode | undefined;
   feed: CallFeed | undefined;
-  observer: CallObserver | undefined;
+  observer: CallTrace | undefined;
   /** Where durations are measured. */
   startedAt: number;
 }

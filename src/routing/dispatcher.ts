@@ -1,6 +1,6 @@
+import type { BlockingFrame } from "../commands/blocking.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
-import { areCallsHeard, type BatchContext, scriptMissingChannel } from "../diagnostics.ts";
 import type { Clock, Environment } from "../environment.ts";
 import {
   AuthError,
@@ -14,17 +14,16 @@ import {
   SlotwireError,
   UnavailableError,
 } from "../errors.ts";
-import type { Emitter } from "../events.ts";
 import { commandNameOf } from "../protocol/command-name.ts";
 import { parseErrorReply, type Refusal } from "../protocol/error-reply.ts";
 import { formatAddress, isUnknownHost } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 import { replyErrorOf } from "../scripts/script-error.ts";
-import { countIn, type Telemetry } from "../telemetry.ts";
+import { CallTrace } from "../telemetry/call-trace.ts";
+import { areCallsHeard, type BatchContext, scriptMissingChannel } from "../telemetry/channels.ts";
+import { countIn, type Telemetry } from "../telemetry/counters.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
-import type { BlockingFrame } from "./blocking.ts";
 import { Call, type CallOwner, type Extras, type History } from "./call.ts";
-import { CallTrace } from "./call-trace.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import { Deadlines } from "./deadlines.ts";
 import { decideNextStep, type Failure, type NextStep } from "./next-step.ts";
@@ -37,6 +36,20 @@ const PATIENCE_MS = 30_000;
 const LEFT_BEHIND_MS = 5000;
 /** How often a slot without an owner is looked up again. */
 const MAX_OWNER_LOOKUPS = 3;
+
+/** What the client is told of single calls. */
+export interface RoutingEvents {
+  /** A node answered MOVED or ASK. Addresses as announced. */
+  onRedirection(redirection: {
+    readonly kind: "MOVED" | "ASK";
+    readonly slot: number;
+    readonly from: string;
+    readonly to: string;
+    readonly script: string | undefined;
+  }): void;
+  /** A node did not have a script that it was to run. */
+  onScriptMissing(missing: { readonly address: string; readonly script: string; readonly sha: string }): void;
+}
 
 type Retry = Extract<NextStep, { kind: "retry" }>;
 type Rejection = Extract<NextStep, { kind: "reject" }>;
@@ -53,7 +66,7 @@ type Rejection = Extract<NextStep, { kind: "reject" }>;
 export class Dispatcher implements CallOwner {
   readonly #directory: NodeDirectory;
   readonly #tracker: () => TopologyTracker;
-  readonly #emitter: Emitter;
+  readonly #events: RoutingEvents;
   readonly #maxRedirections: number;
   readonly #clock: Clock;
   readonly #telemetry: Telemetry;
@@ -71,13 +84,13 @@ export class Dispatcher implements CallOwner {
     environment: Environment,
     directory: NodeDirectory,
     tracker: () => TopologyTracker,
-    emitter: Emitter,
+    events: RoutingEvents,
     maxRedirections: number,
     telemetry: Telemetry,
   ) {
     this.#directory = directory;
     this.#tracker = tracker;
-    this.#emitter = emitter;
+    this.#events = events;
     this.#maxRedirections = maxRedirections;
     this.#clock = environment.clock;
     this.#telemetry = telemetry;
@@ -418,7 +431,7 @@ export class Dispatcher implements CallOwner {
     if (refusal?.kind === "moved" || refusal?.kind === "ask") {
       const kind = refusal.kind === "moved" ? "MOVED" : "ASK";
       this.#telemetry.counters.redirections[kind]++;
-      this.#emitter.emit("redirection", {
+      this.#events.onRedirection({
         kind,
         slot: call.slot,
         from: node.address,
@@ -441,7 +454,7 @@ export class Dispatcher implements CallOwner {
         const script = { name, sha };
         scriptMissingChannel.publish({ client, call: context, attempt: context?.attempts, address, script });
       }
-      this.#emitter.emit("scriptMissing", { address, script: name, sha });
+      this.#events.onScriptMissing({ address, script: name, sha });
     }
   }
 

@@ -1,11 +1,11 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { InvalidArgumentError } from "../errors.ts";
+import { pathOf, reasonOf } from "../files/lua-file.ts";
+import { readScriptFile, type ScriptFile } from "../files/script-file.ts";
 import { kindOf } from "../protocol/encode.ts";
-import { pathOf, reasonOf } from "./lua-file.ts";
 import { type Script, scriptOf } from "./script.ts";
 import type { FileResult } from "./script-definition.ts";
-import { readScriptFile, type ScriptFile } from "./script-file.ts";
 
 /** What `loadScripts` takes. */
 export interface LoadScriptsOptions<Name extends string = string> {

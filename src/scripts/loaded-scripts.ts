@@ -1,9 +1,9 @@
 import type { Connection } from "../connection/connection.ts";
 import type { Lane } from "../connection/lane.ts";
 import type { Backlog, Request } from "../connection/request.ts";
-import { Ring } from "../connection/ring.ts";
 import { ConnectionLostError, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
+import { Ring } from "../protocol/ring.ts";
 import type { Loadable } from "./loadable.ts";
 import { replyErrorOf } from "./script-error.ts";
 import type { ScriptRegistry } from "./script-registry.ts";

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { InvalidArgumentError } from "../errors.ts";
+import { type LineOrigin, type LuaLine, linesOf } from "../files/lua-lines.ts";
+import { readScriptFile, type ScriptFile } from "../files/script-file.ts";
+import { conversionOf } from "../files/script-returns.ts";
+import { readShebang } from "../files/shebang.ts";
 import { kindOf } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
-import { type LineOrigin, type LuaLine, linesOf } from "./lua-lines.ts";
 import type { FileResult, ScriptDefinition } from "./script-definition.ts";
-import { readScriptFile, type ScriptFile } from "./script-file.ts";
-import { conversionOf } from "./script-returns.ts";
-import { readShebang } from "./shebang.ts";
 
 /** The keys or arguments of one call: a tuple when the script says how many. */
 export type Values<N extends number> = number extends N ? readonly Argument[] : Tuple<N>;

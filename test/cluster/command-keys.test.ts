@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { isListed, keyPositionsOf } from "../../src/commands/keys.ts";
+import { LearnedCommands, parseCommands, specifiedKeys, spreadOfTips } from "../../src/commands/server-commands.ts";
+import { type Spread, spreadOf } from "../../src/commands/spread.ts";
+import { traitsOf } from "../../src/commands/traits.ts";
 import { InvalidArgumentError, ReplyError } from "../../src/errors.ts";
 import type { Reply } from "../../src/protocol/reply.ts";
-import { traitsOf } from "../../src/routing/command.ts";
-import { isListed, keyPositionsOf } from "../../src/routing/command-keys.ts";
-import { LearnedCommands, parseCommands, specifiedKeys, spreadOfTips } from "../../src/routing/server-commands.ts";
-import { type Spread, spreadOf } from "../../src/routing/spread.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { COMMAND_LINES, wordsOf } from "../support/command-lines.ts";
 import { counts } from "../support/command-stats.ts";

@@ -16,7 +16,7 @@ import {
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
 import { type Cluster, connect, defineScript, slotOf } from "../../src/index.ts";
-import { instrument } from "../../src/opentelemetry/index.ts";
+import { instrument } from "../../src/telemetry/opentelemetry/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { incrScript, setScript } from "../support/scripts.ts";
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { API, type Checker, type InterfaceType, type Symbol as Named, SymbolFlags } from "typescript/unstable/sync";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const entries = ["src/index.ts", "src/testing/index.ts", "src/opentelemetry/index.ts"];
+const entries = ["src/index.ts", "src/testing/index.ts", "src/telemetry/opentelemetry/index.ts"];
 
 // Every exported name, and every member of it that is public, says what it is: `npm run docs` and editors show no more.
 describe("docstrings", () => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { BlockingFrame, type BlockingTime, blockingTimeOf, deadlineOf } from "../../src/commands/blocking.ts";
+import { traitsOf } from "../../src/commands/traits.ts";
 import { encodeCommand } from "../../src/protocol/encode.ts";
-import { BlockingFrame, type BlockingTime, blockingTimeOf, deadlineOf } from "../../src/routing/blocking.ts";
-import { traitsOf } from "../../src/routing/command.ts";
 
 const timeOf = (line: string) => {
   const [name = "", ...args] = line.split(" ");

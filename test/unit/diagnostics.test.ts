@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { tracingChannel } from "node:diagnostics_channel";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
-import { areCallsHeard, commandChannel, isHeard, presentable, traced } from "../../src/diagnostics.ts";
 import { AbortedError, DeadlineError, ReplyError } from "../../src/errors.ts";
+import { areCallsHeard, commandChannel, isHeard, presentable, traced } from "../../src/telemetry/channels.ts";
 
 describe("presentable", () => {
   const quoting = "ERR unknown command 'X', with args beginning with: 's3cret'";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Ring } from "../../src/connection/ring.ts";
+import { Ring } from "../../src/protocol/ring.ts";
 import { seeded } from "../support/random-keys.ts";
 
 const items = (count: number) => Array.from({ length: count }, (_, number) => ({ number }));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ScanCoverage } from "../../src/scan-coverage.ts";
+import { ScanCoverage } from "../../src/calls/scan-coverage.ts";
 import { parseHoldings, type SlotHoldings } from "../../src/topology/slot-holdings.ts";
 
 /** What node `id` says of its slots. */

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { InvalidArgumentError } from "../../src/errors.ts";
-import { readScriptFile } from "../../src/scripts/script-file.ts";
-import { conversionOf, parseReturns } from "../../src/scripts/script-returns.ts";
+import { readScriptFile } from "../../src/files/script-file.ts";
+import { conversionOf, parseReturns } from "../../src/files/script-returns.ts";
 import { scriptFolder } from "../support/script-folder.ts";
 
 /** Reads the first of `files`. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { LearnedCommands, parseCommands, specifiedKeys, spreadOfTips } from "../../src/commands/server-commands.ts";
+import { traitsOf } from "../../src/commands/traits.ts";
 import type { Reply } from "../../src/protocol/reply.ts";
-import { traitsOf } from "../../src/routing/command.ts";
-import { LearnedCommands, parseCommands, specifiedKeys, spreadOfTips } from "../../src/routing/server-commands.ts";
 
 type Range = [first: number, last: number, step: number];
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { divide, type Join, joinReplies, joinResults, spreadOf } from "../../src/commands/spread.ts";
 import { ConnectionLostError, DeadlineError, ReplyError, SlotwireError, UnavailableError } from "../../src/errors.ts";
 import type { Argument, Reply } from "../../src/protocol/reply.ts";
-import { divide, type Join, joinReplies, joinResults, spreadOf } from "../../src/routing/spread.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 
 const [a, b, c] = [1, 2, 3].map((slot) => keyForSlot(slot)) as [string, string, string];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { commandNameOf } from "../../src/protocol/command-name.ts";
-import { Durations } from "../../src/telemetry.ts";
+import { Durations } from "../../src/telemetry/counters.ts";
 import { Topology, type TopologyDescription } from "../../src/topology/topology.ts";
 import { differenceOf } from "../../src/topology/topology-difference.ts";
 

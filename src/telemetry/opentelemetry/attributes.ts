@@ -1,6 +1,6 @@
 import type { Attributes } from "@opentelemetry/api";
-import type { BatchContext, ClientInfo, CommandContext } from "../diagnostics.ts";
-import { ReplyError, SlotwireError } from "../errors.ts";
+import { ReplyError, SlotwireError } from "../../errors.ts";
+import type { BatchContext, ClientInfo, CommandContext } from "../channels.ts";
 
 /*
  * The stable semantic conventions for database clients, with what they say for Redis.

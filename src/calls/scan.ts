@@ -1,5 +1,4 @@
-import { CallFactory, type ViewSettings } from "./call-factory.ts";
-import type { Client } from "./client.ts";
+import type { Client } from "../client/client.ts";
 import {
   AbortedError,
   ClosedError,
@@ -8,14 +7,15 @@ import {
   ProtocolError,
   ReplyError,
   UnavailableError,
-} from "./errors.ts";
-import { wholeNumber } from "./options.ts";
-import { kindOf } from "./protocol/encode.ts";
-import { slotOf } from "./protocol/hash-slot.ts";
-import type { Argument, Reply } from "./protocol/reply.ts";
-import type { ClusterNode } from "./routing/cluster-node.ts";
+} from "../errors.ts";
+import { wholeNumber } from "../options.ts";
+import { kindOf } from "../protocol/encode.ts";
+import { slotOf } from "../protocol/hash-slot.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
+import { holdingsOf, parseHoldings, type SlotHoldings } from "../topology/slot-holdings.ts";
+import { CallFactory, type ViewSettings } from "./call-factory.ts";
 import { ScanCoverage, type ScanPass } from "./scan-coverage.ts";
-import { holdingsOf, parseHoldings, type SlotHoldings } from "./topology/slot-holdings.ts";
 
 /** What `scan` takes. */
 export interface ScanOptions {

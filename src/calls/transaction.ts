@@ -1,16 +1,16 @@
+import type { Client } from "../client/client.ts";
+import { traitsOf } from "../commands/traits.ts";
+import { InvalidArgumentError, type SlotwireError } from "../errors.ts";
+import { slotOfKeys } from "../protocol/hash-slot.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+import { Call } from "../routing/call.ts";
+import { TransactionFrame } from "../routing/transaction-frame.ts";
+import type { RegisteredLibrary } from "../scripts/registered-library.ts";
+import type { Script, Values, WithArguments } from "../scripts/script.ts";
+import { tracedBatch } from "../telemetry/call-trace.ts";
+import type { BatchContext } from "../telemetry/channels.ts";
 import type { Executed } from "./batch.ts";
 import type { CallFactory, ViewSettings } from "./call-factory.ts";
-import type { Client } from "./client.ts";
-import type { BatchContext } from "./diagnostics.ts";
-import { InvalidArgumentError, type SlotwireError } from "./errors.ts";
-import { slotOfKeys } from "./protocol/hash-slot.ts";
-import type { Argument, Reply } from "./protocol/reply.ts";
-import { Call } from "./routing/call.ts";
-import { tracedBatch } from "./routing/call-trace.ts";
-import { traitsOf } from "./routing/command.ts";
-import { TransactionFrame } from "./routing/transaction-frame.ts";
-import type { RegisteredLibrary } from "./scripts/registered-library.ts";
-import type { Script, Values, WithArguments } from "./scripts/script.ts";
 import { isUnlearned } from "./unlisted-commands.ts";
 
 /** What a transaction needs of whoever made it. */

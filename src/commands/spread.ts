@@ -1,7 +1,7 @@
 import { InvalidArgumentError, SlotwireError, withOutcome } from "../errors.ts";
 import { slotOf } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
-import { textOf } from "./command-keys.ts";
+import { textOf } from "./keys.ts";
 
 /** How the replies of several nodes, or for several slots, become one. */
 export type Join = "first" | "some" | "sum" | "least" | "most" | "every" | "any" | "concatenated";

@@ -1,10 +1,10 @@
-import { Connection, type ConnectionSettings } from "./connection/connection.ts";
-import type { Environment } from "./environment.ts";
-import { AuthError } from "./errors.ts";
-import type { ResolvedOptions } from "./options.ts";
-import { formatAddress, type NodeAddress } from "./protocol/node-address.ts";
-import type { Telemetry } from "./telemetry.ts";
-import type { Informant } from "./topology/topology-tracker.ts";
+import { Connection, type ConnectionSettings } from "../connection/connection.ts";
+import type { Environment } from "../environment.ts";
+import { AuthError } from "../errors.ts";
+import type { ResolvedOptions } from "../options.ts";
+import { formatAddress, type NodeAddress } from "../protocol/node-address.ts";
+import type { Telemetry } from "../telemetry/counters.ts";
+import type { Informant } from "../topology/topology-tracker.ts";
 
 /** From a failure of the credentials' provider to the next time that it is asked. */
 const CREDENTIALS_REST_MS = 500;

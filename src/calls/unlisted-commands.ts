@@ -1,13 +1,13 @@
+import type { Client } from "../client/client.ts";
+import { isListed } from "../commands/keys.ts";
+import { parseCommands, specifiedKeys } from "../commands/server-commands.ts";
+import { traitsOf } from "../commands/traits.ts";
+import { AbortedError, DeadlineError } from "../errors.ts";
+import { encodeCommand } from "../protocol/encode.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
 import { CallFactory, type ViewSettings } from "./call-factory.ts";
-import type { Client } from "./client.ts";
-import { AbortedError, DeadlineError } from "./errors.ts";
 import { runOnNodes } from "./node-commands.ts";
-import { encodeCommand } from "./protocol/encode.ts";
-import type { Argument, Reply } from "./protocol/reply.ts";
-import type { ClusterNode } from "./routing/cluster-node.ts";
-import { traitsOf } from "./routing/command.ts";
-import { isListed } from "./routing/command-keys.ts";
-import { parseCommands, specifiedKeys } from "./routing/server-commands.ts";
 
 /** How long one node may take to describe its commands, before another one is asked. */
 const ANSWER_MS = 1000;

@@ -1,6 +1,6 @@
-import type { ErrorCode } from "./errors.ts";
-import type { ClusterNode } from "./routing/cluster-node.ts";
-import type { DurationHistogram, Telemetry } from "./telemetry.ts";
+import type { ErrorCode } from "../errors.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { DurationHistogram, Telemetry } from "../telemetry/counters.ts";
 
 /** Sums since `connect`: they only grow. */
 export interface MetricCounters {

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import { kindOf } from "../protocol/encode.ts";
 import type { Argument } from "../protocol/reply.ts";
 import { type BlockingTime, blockingTimeOf } from "./blocking.ts";
-import { isListed, keyPositionsOf, textOf } from "./command-keys.ts";
+import { isListed, keyPositionsOf, textOf } from "./keys.ts";
 import { type LearnedCommands, specifiedKeys } from "./server-commands.ts";
 
 const STATE = "it changes the state of a connection that others share";

@@ -1,5 +1,5 @@
 import { type Channel, channel, type TracingChannel, tracingChannel } from "node:diagnostics_channel";
-import { DeadlineError, ReplyError } from "./errors.ts";
+import { DeadlineError, ReplyError } from "../errors.ts";
 
 /*
  * What slotwire tells whoever listens on `node:diagnostics_channel`. Nobody listening costs a few comparisons a call.

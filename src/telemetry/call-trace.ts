@@ -1,5 +1,6 @@
 import { AsyncResource } from "node:async_hooks";
-import { ASKING } from "../connection/request.ts";
+import { commandNameOf } from "../protocol/command-name.ts";
+import { encodeCommand } from "../protocol/encode.ts";
 import {
   areCallsHeard,
   attemptChannel,
@@ -13,21 +14,35 @@ import {
   redirectionChannel,
   type ScriptInfo,
   traced,
-} from "../diagnostics.ts";
-import { commandNameOf } from "../protocol/command-name.ts";
-import type { Call, CallKind, CallObserver } from "./call.ts";
+} from "./channels.ts";
 
 /** Nobody has to wait for the garbage collector to say that a call is over. */
 const MANUAL = { requireManualDestroy: true };
 
+const ASKING_BYTES = encodeCommand(["ASKING"]).length;
+
+/** What a trace reads of a call. */
+export interface TracedCall {
+  readonly kind: TracedKind;
+  readonly frame: string;
+  readonly slot: number;
+  readonly asking: boolean;
+}
+
+/** What a trace reads of the kind of a call. */
+export interface TracedKind {
+  readonly script: { readonly name: string } | undefined;
+  readonly registered: ScriptInfo | undefined;
+}
+
 /** Tells the diagnostics channels of one call: its beginning, each attempt, each refusal that is not its end, its end. */
-export class CallTrace implements CallObserver {
+export class CallTrace {
   readonly context: CommandContext;
   /** Where stores are as they were bound when the call began. */
   readonly #beginning: AsyncResource | undefined;
   #loadBytes = 0;
 
-  constructor(call: Call, client: ClientInfo, batch: BatchContext | undefined) {
+  constructor(call: TracedCall, client: ClientInfo, batch: BatchContext | undefined) {
     const context: CommandContext = {
       client,
       command: commandNameOf(call.frame),
@@ -43,11 +58,12 @@ export class CallTrace implements CallObserver {
     commandChannel.end.publish(context);
   }
 
+  /** A load of `bytes` goes in front of the next attempt. */
   onLoad(bytes: number): void {
     this.#loadBytes = bytes;
   }
 
-  onAttempt(call: Call, address: string): void {
+  onAttempt(call: TracedCall, address: string): void {
     const { context } = this;
     context.attempts++;
     context.address = address;
@@ -63,12 +79,13 @@ export class CallTrace implements CallObserver {
       script: context.script,
       asking: call.asking,
       loads: loadBytes > 0,
-      bytes: call.frame.length + (call.asking ? ASKING.frame.length : 0),
+      bytes: call.frame.length + (call.asking ? ASKING_BYTES : 0),
       loadBytes,
     });
   }
 
-  onRetry(call: Call, address: string, kind: string, to: string | undefined, text: string): void {
+  /** The node at `address` refused the call with `text`, and the call is sent again. `to` is where MOVED and ASK lead. */
+  onRetry(call: TracedCall, address: string, kind: string, to: string | undefined, text: string): void {
     if (!redirectionChannel.hasSubscribers) return;
     const { context } = this;
     redirectionChannel.publish({
@@ -97,7 +114,7 @@ function publishEnd(context: CommandContext): void {
 }
 
 /** The script of a call, as messages name it. */
-export function scriptOf({ script, registered }: CallKind): ScriptInfo | undefined {
+export function scriptOf({ script, registered }: TracedKind): ScriptInfo | undefined {
   if (registered === undefined) return undefined;
   return { name: script?.name ?? registered.name, sha: registered.sha };
 }
@@ -111,7 +128,7 @@ function withoutArguments(text: string): string {
 export function tracedBatch<T>(
   client: ClientInfo,
   operation: "batch" | "transaction",
-  calls: readonly Call[],
+  calls: readonly TracedCall[],
   slot: number | undefined,
   send: (context: BatchContext | undefined) => Promise<T>,
 ): Promise<T> {

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
+import type { Client } from "../client/client.ts";
+import { textOf } from "../commands/keys.ts";
+import { joinResults, type Spread } from "../commands/spread.ts";
+import { InvalidArgumentError, ReplyError, UnavailableError } from "../errors.ts";
+import { bufferOf } from "../protocol/encode.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { ScriptSource } from "../scripts/script-registry.ts";
 import type { CallFactory, ViewSettings } from "./call-factory.ts";
-import type { Client } from "./client.ts";
-import { InvalidArgumentError, ReplyError, UnavailableError } from "./errors.ts";
-import { bufferOf } from "./protocol/encode.ts";
-import type { Argument, Reply } from "./protocol/reply.ts";
-import type { ClusterNode } from "./routing/cluster-node.ts";
-import { textOf } from "./routing/command-keys.ts";
-import { joinResults, type Spread } from "./routing/spread.ts";
-import type { ScriptSource } from "./scripts/script-registry.ts";
 import { ReplicaWait } from "./wait-for-replicas.ts";
 
 /** Sends a command to every node that it is for, and joins the replies. */

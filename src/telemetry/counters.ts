@@ -1,4 +1,4 @@
-import type { ClientInfo } from "./diagnostics.ts";
+import type { ClientInfo } from "./channels.ts";
 
 /** Sums since `connect`. Each is one addition where it happens; none is ever taken back. */
 export class Counters {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { traitsOf } from "../../src/commands/traits.ts";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import type { Argument } from "../../src/protocol/reply.ts";
-import { traitsOf } from "../../src/routing/command.ts";
 
 const traits = (line: string) => {
   const [name = "", ...args] = line.split(" ");

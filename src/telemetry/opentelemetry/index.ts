@@ -15,7 +15,7 @@ import {
   commandChannel,
   type RedirectionMessage,
   redirectionChannel,
-} from "../diagnostics.ts";
+} from "../channels.ts";
 import { batchAttributes, commandAttributes, errorAttributes, peerAttributes, spanName } from "./attributes.ts";
 
 /** Where spans and measurements go. */

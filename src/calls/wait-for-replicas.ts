@@ -1,9 +1,9 @@
+import type { Client } from "../client/client.ts";
+import { InvalidArgumentError, UnavailableError } from "../errors.ts";
+import type { Argument } from "../protocol/reply.ts";
+import type { Call } from "../routing/call.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { CallFactory, ViewSettings } from "./call-factory.ts";
-import type { Client } from "./client.ts";
-import { InvalidArgumentError, UnavailableError } from "./errors.ts";
-import type { Argument } from "./protocol/reply.ts";
-import type { Call } from "./routing/call.ts";
-import type { ClusterNode } from "./routing/cluster-node.ts";
 
 /** More replicas than there are: the server asks each how far it is, and goes on waiting for a millisecond. */
 const NUDGE = { args: [1_000_000_000, 1], time: { ms: 1, at: 1, unitMs: 1 } } as const;

@@ -1,6 +1,5 @@
-import type { Executed } from "./batch.ts";
-import { backoffMs } from "./connection/backoff.ts";
-import type { Connection } from "./connection/connection.ts";
+import { backoffMs } from "../connection/backoff.ts";
+import type { Connection } from "../connection/connection.ts";
 import {
   AbortedError,
   AuthError,
@@ -10,17 +9,18 @@ import {
   type Outcome,
   QueueFullError,
   SlotwireError,
-} from "./errors.ts";
-import { kindOf } from "./protocol/encode.ts";
-import { slotOfKeys } from "./protocol/hash-slot.ts";
-import type { Argument, Reply } from "./protocol/reply.ts";
-import { type Call, resultOf } from "./routing/call.ts";
-import type { ClusterNode } from "./routing/cluster-node.ts";
-import { WatchSession } from "./routing/watch-session.ts";
-import type { Script, Values, WithArguments } from "./scripts/script.ts";
-import { countIn } from "./telemetry.ts";
+} from "../errors.ts";
+import { kindOf } from "../protocol/encode.ts";
+import { slotOfKeys } from "../protocol/hash-slot.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+import { type Call, resultOf } from "../routing/call.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { Script, Values, WithArguments } from "../scripts/script.ts";
+import { countIn } from "../telemetry/counters.ts";
+import type { Executed } from "./batch.ts";
 import { Transaction, type TransactionHost } from "./transaction.ts";
 import { isUnlearned } from "./unlisted-commands.ts";
+import { WatchSession } from "./watch-session.ts";
 
 /** How often a session that was refused starts over. */
 const MAX_STARTS = 32;

@@ -5,13 +5,13 @@ import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from ".
 import { encodeCommand } from "../protocol/encode.ts";
 import { parseErrorReply, type RefusalKind } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import type { CallKind } from "../routing/call.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
+import { decideNextStep } from "../routing/next-step.ts";
+import type { TransactionFrame } from "../routing/transaction-frame.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { type FailingScript, replyErrorOf } from "../scripts/script-error.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
-import type { CallKind } from "./call.ts";
-import type { ClusterNode } from "./cluster-node.ts";
-import { decideNextStep } from "./next-step.ts";
-import type { TransactionFrame } from "./transaction-frame.ts";
 
 /** How often a script is loaded again for one call. Another client's flush in between is rare. */
 const MAX_LOADS = 32;

@@ -1,33 +1,33 @@
-import { CredentialsError, type Login } from "./connection/connection.ts";
-import { NodePool, type PoolEvents } from "./connection/node-pool.ts";
-import { type BatchContext, preloadChannel, topologyChannel } from "./diagnostics.ts";
-import type { Environment, Timer } from "./environment.ts";
-import { AuthError, ClosedError, InvalidArgumentError, ReplyError, UnavailableError } from "./errors.ts";
+import { LearnedCommands } from "../commands/server-commands.ts";
+import { CredentialsError, type Login } from "../connection/connection.ts";
+import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
+import type { Environment, Timer } from "../environment.ts";
+import { AuthError, ClosedError, InvalidArgumentError, ReplyError, UnavailableError } from "../errors.ts";
+import type { ResolvedOptions } from "../options.ts";
+import { isAuthFailure, isUnknownCommand } from "../protocol/error-reply.ts";
+import { formatAddress, type NodeAddress } from "../protocol/node-address.ts";
+import type { Reply } from "../protocol/reply.ts";
+import { feedAll } from "../routing/batch-feed.ts";
+import type { Call } from "../routing/call.ts";
+import { ClusterNode } from "../routing/cluster-node.ts";
+import { Dispatcher } from "../routing/dispatcher.ts";
+import { NodeDirectory } from "../routing/node-directory.ts";
+import { Signals } from "../routing/signals.ts";
+import { isLibrary, type Library, libraryOfFunction } from "../scripts/library.ts";
+import type { Loadable } from "../scripts/loadable.ts";
+import { LoadedScripts } from "../scripts/loaded-scripts.ts";
+import type { RegisteredLibrary } from "../scripts/registered-library.ts";
+import type { Script } from "../scripts/script.ts";
+import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "../scripts/script-registry.ts";
+import { type BatchContext, preloadChannel, topologyChannel } from "../telemetry/channels.ts";
+import { Telemetry } from "../telemetry/counters.ts";
+import { Topology, type TopologyNode } from "../topology/topology.ts";
+import { differenceOf } from "../topology/topology-difference.ts";
+import { type Informant, Inquiry, TopologyTracker } from "../topology/topology-tracker.ts";
 import { Emitter } from "./events.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
-import type { ResolvedOptions } from "./options.ts";
-import { isAuthFailure, isUnknownCommand } from "./protocol/error-reply.ts";
-import { formatAddress, type NodeAddress } from "./protocol/node-address.ts";
-import type { Reply } from "./protocol/reply.ts";
-import { feedAll } from "./routing/batch-feed.ts";
-import type { Call } from "./routing/call.ts";
-import { ClusterNode } from "./routing/cluster-node.ts";
-import { Dispatcher } from "./routing/dispatcher.ts";
-import { NodeDirectory } from "./routing/node-directory.ts";
-import { LearnedCommands } from "./routing/server-commands.ts";
-import { Signals } from "./routing/signals.ts";
 import { ensure, ScriptAudits } from "./script-audits.ts";
-import { isLibrary, type Library, libraryOfFunction } from "./scripts/library.ts";
-import type { Loadable } from "./scripts/loadable.ts";
-import { LoadedScripts } from "./scripts/loaded-scripts.ts";
-import type { RegisteredLibrary } from "./scripts/registered-library.ts";
-import type { Script } from "./scripts/script.ts";
-import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "./scripts/script-registry.ts";
 import { askedSparingly, seedInformant, settingsFor } from "./seeds.ts";
-import { Telemetry } from "./telemetry.ts";
-import { Topology, type TopologyNode } from "./topology/topology.ts";
-import { differenceOf } from "./topology/topology-difference.ts";
-import { type Informant, Inquiry, TopologyTracker } from "./topology/topology-tracker.ts";
 
 /** A script in a report. */
 export interface ScriptName {
@@ -104,7 +104,13 @@ export class Client {
       environment,
       this.#directory,
       () => this.#tracker,
-      this.emitter,
+      {
+        onRedirection: (redirection) => this.emitter.emit("redirection", redirection),
+        onScriptMissing: (missing) => {
+          this.emitter.emit("scriptMissing", missing);
+          if (this.#state === "open") this.#audits.soon();
+        },
+      },
       options.maxRedirections,
       telemetry,
     );
@@ -135,9 +141,6 @@ export class Client {
         telemetry.counters.topologyRefreshes++;
         this.#audits.atRefresh();
       },
-    });
-    this.emitter.on("scriptMissing", () => {
-      if (this.#state === "open") this.#audits.soon();
     });
     this.#directory.follow(initial);
   }

@@ -1,5 +1,5 @@
 import type { Argument, Reply } from "../protocol/reply.ts";
-import { textOf } from "./command-keys.ts";
+import { textOf } from "./keys.ts";
 import type { Join, Spread } from "./spread.ts";
 
 /** A command as a server describes it. */

@@ -1,14 +1,14 @@
+import type { Client } from "../client/client.ts";
+import { type Division, divide, type Spread, spreadOf } from "../commands/spread.ts";
+import { traitsOf } from "../commands/traits.ts";
+import { InvalidArgumentError, type SlotwireError } from "../errors.ts";
+import { encodeCommand, kindOf } from "../protocol/encode.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+import type { Call } from "../routing/call.ts";
+import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "../scripts/script.ts";
+import { tracedBatch } from "../telemetry/call-trace.ts";
 import type { CallFactory, ViewSettings } from "./call-factory.ts";
-import type { Client } from "./client.ts";
-import { InvalidArgumentError, type SlotwireError } from "./errors.ts";
 import { runOnNodes, scriptToLoad } from "./node-commands.ts";
-import { encodeCommand, kindOf } from "./protocol/encode.ts";
-import type { Argument, Reply } from "./protocol/reply.ts";
-import type { Call } from "./routing/call.ts";
-import { tracedBatch } from "./routing/call-trace.ts";
-import { traitsOf } from "./routing/command.ts";
-import { type Division, divide, type Spread, spreadOf } from "./routing/spread.ts";
-import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
 import { copied, isUnlearned, learn } from "./unlisted-commands.ts";
 
 /** The result of each call of a list, in its order: its reply, or the error that it would have been rejected with. */

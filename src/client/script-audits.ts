@@ -1,6 +1,6 @@
-import type { Clock, Timer } from "./environment.ts";
-import type { ClusterNode } from "./routing/cluster-node.ts";
-import type { Loadable } from "./scripts/loadable.ts";
+import type { Clock, Timer } from "../environment.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { Loadable } from "../scripts/loadable.ts";
 
 /** Refreshes can follow each other closely; the audits that go with them do not. */
 const SPACING_MS = 1000;

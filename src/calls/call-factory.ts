@@ -1,16 +1,16 @@
-import type { Client } from "./client.ts";
-import { InvalidArgumentError } from "./errors.ts";
-import { binaryOf, bulk, bulkHead, encodeCommand, kindOf, withNextBulk } from "./protocol/encode.ts";
-import { slotOf, slotOfKeys } from "./protocol/hash-slot.ts";
-import type { Argument } from "./protocol/reply.ts";
-import { BlockingFrame, type BlockingTime, deadlineOf } from "./routing/blocking.ts";
-import { Call, type CallKind, type ReadFrom } from "./routing/call.ts";
-import type { ClusterNode } from "./routing/cluster-node.ts";
-import { type CommandTraits, traitsOf } from "./routing/command.ts";
-import { textOf } from "./routing/command-keys.ts";
-import type { RegisteredLibrary } from "./scripts/registered-library.ts";
-import { checkCounts, isScript, type Script } from "./scripts/script.ts";
-import type { RegisteredScript } from "./scripts/script-registry.ts";
+import type { Client } from "../client/client.ts";
+import { BlockingFrame, type BlockingTime, deadlineOf } from "../commands/blocking.ts";
+import { textOf } from "../commands/keys.ts";
+import { type CommandTraits, traitsOf } from "../commands/traits.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import { binaryOf, bulk, bulkHead, encodeCommand, kindOf, withNextBulk } from "../protocol/encode.ts";
+import { slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
+import type { Argument } from "../protocol/reply.ts";
+import { Call, type CallKind, type ReadFrom } from "../routing/call.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { RegisteredLibrary } from "../scripts/registered-library.ts";
+import { checkCounts, isScript, type Script } from "../scripts/script.ts";
+import type { RegisteredScript } from "../scripts/script-registry.ts";
 
 /** What a view decides for its calls. */
 export interface ViewSettings {

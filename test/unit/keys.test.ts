@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { isListed, keyPositionsOf } from "../../src/routing/command-keys.ts";
+import { isListed, keyPositionsOf } from "../../src/commands/keys.ts";
 import { wordsOf } from "../support/command-lines.ts";
 
 describe("where the table is corrected", () => {

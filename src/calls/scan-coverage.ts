@@ -1,5 +1,5 @@
-import { SLOT_COUNT } from "./protocol/hash-slot.ts";
-import type { SlotHoldings } from "./topology/slot-holdings.ts";
+import { SLOT_COUNT } from "../protocol/hash-slot.ts";
+import type { SlotHoldings } from "../topology/slot-holdings.ts";
 
 /**
  * Which slots have been scanned. A key that exists all the time is somewhere in its slot at every moment, so a slot is

@@ -1,4 +1,4 @@
-import type { Topology } from "./topology/topology.ts";
+import type { Topology } from "../topology/topology.ts";
 
 /** What each event carries. */
 export interface ClusterEvents {
