@@ -1,6 +1,6 @@
 import type { Connection } from "../connection/connection.ts";
 import type { Loan } from "../connection/own-connections.ts";
-import type { Request } from "../connection/request.ts";
+import type { Place, Request } from "../connection/request.ts";
 import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from "../errors.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import { parseErrorReply, type RefusalKind } from "../protocol/error-reply.ts";
@@ -202,8 +202,7 @@ class SessionRequest implements Request {
   readonly wantsBuffers: boolean;
   readonly asking: boolean;
   readonly ahead: readonly Request[] | undefined;
-  settled = false;
-  written = false;
+  place: Place = "new";
   readonly onReply: (reply: Reply) => void;
   readonly onErrorReply: (text: string) => void;
   readonly onLost: (cause: Error) => void;

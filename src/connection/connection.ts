@@ -177,7 +177,7 @@ export class Connection implements ReplySink {
     while (this.#state === "open" && (all || !this.#full)) {
       const request = queue.shift();
       if (request === undefined) break;
-      if (request.settled) continue;
+      if (request.place === "settled") continue;
       if (request.asking) {
         out += ASKING.frame;
         inFlight.push(ASKING);
@@ -189,7 +189,7 @@ export class Connection implements ReplySink {
       }
       if (request.isOwn) this.#own++;
       const { frame } = request;
-      request.written = true;
+      request.place = "in-flight";
       inFlight.push(request);
       if (frame.length < LARGE_FRAME_BYTES) out += frame;
       else {

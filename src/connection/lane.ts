@@ -120,6 +120,7 @@ export class Lane implements Backlog {
     }
     this.#queue.push(request);
     request.backlog = this;
+    request.place = "queued";
     this.#queuedBytes += request.frame.length;
     if (!this.#flushScheduled && this.#connection !== undefined && !this.#muted) this.#scheduleFlush();
   }
@@ -137,7 +138,10 @@ export class Lane implements Backlog {
   takeQueued(): Request[] {
     const requests = this.#queue.takeAll().filter(({ backlog }) => backlog !== undefined);
     this.#givenUp = 0;
-    for (const request of requests) this.#leaves(request);
+    for (const request of requests) {
+      this.#leaves(request);
+      request.place = "parked";
+    }
     return requests;
   }
 

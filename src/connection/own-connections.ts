@@ -111,6 +111,7 @@ export class OwnConnections implements Backlog {
       return;
     }
     request.backlog = this;
+    request.place = "queued";
     this.#waiting.push(request);
     this.#serve();
   }
@@ -161,7 +162,10 @@ export class OwnConnections implements Backlog {
       if (isTaken(request)) taken.push(request);
       else this.#waiting.push(request);
     }
-    for (const request of taken) request.backlog = undefined;
+    for (const request of taken) {
+      request.backlog = undefined;
+      if (request.place === "queued") request.place = "parked";
+    }
     if (this.#waiting.length === 0) this.#stopRetrying();
     return taken;
   }
@@ -253,7 +257,7 @@ export class OwnConnections implements Backlog {
     const { connection, generation, request } = carrier;
     carrier.request = undefined;
     // Answered and not settled is refused: behind UNBLOCKED a server closes the connection, and reads nothing more.
-    const wasRefused = request !== undefined && !request.settled;
+    const wasRefused = request !== undefined && request.place !== "settled";
     if (this.#ended !== undefined || generation !== this.#generation || wasRefused) {
       connection.close(this.#ended ?? new Error("replaced"));
     } else {

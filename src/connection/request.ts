@@ -3,11 +3,21 @@ import { encodeCommand } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 
 /**
- * A command as a connection sees it. Exactly one of the four `on...` methods ends each time it is carried.
+ * Where a request is.
  *
- *   queued --write--> written --reply--> onReply | onErrorReply | onUndecodable
- *     |                  '----- connection gone --> onLost
- *     '-- settled by its deadline or signal: it is left out of the write
+ *   new ---> queued --write--> in-flight --reply--> settled
+ *   parked ---^  |                |
+ *     ^----------'----------------' refused, lost, or taken back: it waits for its next attempt
+ *
+ * Any place leads to `settled`, and none out of it: a deadline, a signal or the end of the client settles a request
+ * wherever it is.
+ */
+export type Place = "new" | "queued" | "in-flight" | "parked" | "settled";
+
+/**
+ * A command as a connection sees it. Exactly one of the four `on...` methods ends each time it is carried. A request that
+ * is settled in a queue is left out of the write; one that is settled in flight stays in its ring, and its reply is
+ * dropped.
  */
 export interface Request {
   /** The encoded command, as a binary string. */
@@ -19,16 +29,14 @@ export interface Request {
   readonly isOwn?: true;
   /** What the frame has in front of its last command: each is answered before it. */
   readonly ahead?: readonly Request[] | undefined;
-  /** Its caller has an answer: not to be written any more, and a late reply to it is dropped. */
-  readonly settled: boolean;
+  /** Set by the queue that the request enters, by the connection that writes it, and by whoever takes it back. */
+  place: Place;
   /** What it waits in to be written: to be told when its caller has an answer before that. */
   backlog?: Backlog | undefined;
-  /** Some of its bytes may have left. Set by the connection; who sends it again takes it back. */
-  written: boolean;
   onReply(reply: Reply): void;
   onErrorReply(text: string): void;
   onUndecodable(why: string): void;
-  /** The connection, or the client, is gone. `written` says whether the server may have the command. */
+  /** The connection, or the client, is gone. `place` says whether the server may have the command. */
   onLost(cause: Error): void;
 }
 
@@ -45,8 +53,7 @@ export class ControlRequest implements Request {
   readonly wantsBuffers = false;
   readonly asking = false;
   readonly reply: Promise<Reply>;
-  settled = false;
-  written = false;
+  place: Place = "new";
   #resolve!: (reply: Reply) => void;
   #reject!: (error: Error) => void;
 
@@ -61,7 +68,7 @@ export class ControlRequest implements Request {
   }
 
   onReply(reply: Reply): void {
-    this.settled = true;
+    this.place = "settled";
     this.#resolve(reply);
   }
 
@@ -74,7 +81,7 @@ export class ControlRequest implements Request {
   }
 
   onLost(cause: Error): void {
-    this.settled = true;
+    this.place = "settled";
     this.#reject(cause);
   }
 }
@@ -87,8 +94,7 @@ export const ASKING: Request = {
   isOwn: true,
   wantsBuffers: false,
   asking: false,
-  settled: false,
-  written: true,
+  place: "in-flight",
   onReply: ignore,
   onErrorReply: ignore,
   onUndecodable: ignore,

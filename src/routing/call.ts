@@ -1,7 +1,7 @@
 import type { BlockingFrame } from "../commands/blocking.ts";
 import type { Lane } from "../connection/lane.ts";
 import type { NodePool } from "../connection/node-pool.ts";
-import type { Backlog, Request } from "../connection/request.ts";
+import type { Backlog, Place, Request } from "../connection/request.ts";
 import { AbortedError, type Hop, type Outcome, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
@@ -126,11 +126,10 @@ export class Call implements Request, Expiring {
   readonly slot: number;
   /** The call's whole life in milliseconds, 0 for no limit. */
   readonly timeoutMs: number;
-  settled = false;
+  place: Place = "new";
 
   backlog: Backlog | undefined = undefined;
-  /** Of the attempt under way. */
-  written = false;
+  /** The attempt under way goes behind an ASKING. */
   asking = false;
   node: ClusterNode | undefined = undefined;
   pool: NodePool | undefined = undefined;
@@ -166,6 +165,10 @@ export class Call implements Request, Expiring {
     this.#rejectWith = reject;
   }
 
+  get settled(): boolean {
+    return this.place === "settled";
+  }
+
   get wantsBuffers(): boolean {
     return this.kind.wantsBuffers;
   }
@@ -198,7 +201,7 @@ export class Call implements Request, Expiring {
 
   /** Whether the server may have run the call, had it no further answer. */
   get outcomeSoFar(): Outcome {
-    return this.outcomeGiven(this.written ? "unknown" : "not-executed");
+    return this.outcomeGiven(this.place === "in-flight" ? "unknown" : "not-executed");
   }
 
   /** The call's outcome, given that of its last attempt. */
@@ -256,7 +259,7 @@ export class Call implements Request, Expiring {
   }
 
   #settle(replied: boolean): void {
-    this.settled = true;
+    this.place = "settled";
     this.backlog?.giveUp(this);
     this.list?.remove(this);
     this.extras?.stopListening?.();

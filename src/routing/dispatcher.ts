@@ -202,7 +202,6 @@ export class Dispatcher implements CallOwner {
     }
     call.node = node;
     call.pool = pool;
-    call.written = false;
     if (!lane.ready && call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
     call.extras?.observer?.onAttempt(call, node.address);
     lane.push(call);
@@ -213,7 +212,6 @@ export class Dispatcher implements CallOwner {
     call.frame = blocking.frameAt(this.#clock.now());
     call.node = node;
     call.pool = pool;
-    call.written = false;
     if (call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
     call.extras?.observer?.onAttempt(call, node.address);
     pool.own.push(call);
@@ -337,7 +335,7 @@ export class Dispatcher implements CallOwner {
     const node = call.node as ClusterNode;
     history.refusal = text;
     history.hops.push({ address: node.address, answer: text.slice(0, text.indexOf(" ")) || text });
-    call.written = false;
+    call.place = "parked";
     this.#tellEvalEnded(history, refusal, text);
     this.#decide(call, { kind: "refusal", refusal }, text);
   }
@@ -348,14 +346,16 @@ export class Dispatcher implements CallOwner {
     } else if (cause instanceof AuthError) {
       call.reject(call.inDoubt ? new ConnectionLostError((call.node as ClusterNode).address, "unknown", cause) : cause);
     } else {
-      const { written } = call;
+      const written = call.place === "in-flight";
+      call.place = "parked";
       historyOf(call).hops.push({ address: (call.node as ClusterNode).address, answer: "LOST" });
       this.#decide(call, { kind: "lost", written }, cause);
     }
   }
 
   onExpired(call: Call): void {
-    const { timeoutMs, history, node, written } = call;
+    const { timeoutMs, history, node } = call;
+    const written = call.place === "in-flight";
     // A call without a deadline is only given up while it is nowhere.
     if (timeoutMs === 0 && written) return;
     const limitMs = timeoutMs || PATIENCE_MS;
@@ -480,7 +480,6 @@ export class Dispatcher implements CallOwner {
     // A call without a deadline of its own is not tried for ever.
     if (call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
     call.asking = step.asking;
-    call.written = false;
     history.mended = remedy !== undefined;
     if (remedy !== undefined) this.#mend(call, node, remedy);
     if (step.learned === "no-read-only-variant") this.#doWithoutReadOnlyVariant(call);

@@ -1,4 +1,4 @@
-import type { Request } from "../connection/request.ts";
+import type { Place, Request } from "../connection/request.ts";
 import { ReplyError } from "../errors.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
@@ -142,8 +142,7 @@ class Absorber implements Request {
   readonly isOwn = true;
   readonly wantsBuffers = false;
   readonly asking = false;
-  readonly settled = false;
-  written = true;
+  place: Place = "in-flight";
   error: string | undefined;
 
   onReply(): void {}

@@ -1,6 +1,6 @@
 import type { Connection } from "../connection/connection.ts";
 import type { Lane } from "../connection/lane.ts";
-import type { Backlog, Request } from "../connection/request.ts";
+import type { Backlog, Place, Request } from "../connection/request.ts";
 import { ConnectionLostError, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
@@ -108,7 +108,7 @@ export class LoadedScripts {
   /** Whether `lane` has no load of it waiting to be written: for a call that must find it, whatever happens before. */
   needsLoadAhead(script: Loadable, lane: Lane): boolean {
     const state = this.#states[script.index];
-    return state?.kind !== "loading" || state.lane !== lane || state.request?.written !== false;
+    return state?.kind !== "loading" || state.lane !== lane || state.request?.place !== "queued";
   }
 
   /** Whether what is queued on `lane` now finds it, as far as is known, or is known not to. */
@@ -336,9 +336,8 @@ class LoadRequest implements Request {
   readonly isOwn = true;
   readonly wantsBuffers = false;
   readonly asking = false;
-  settled = false;
+  place: Place = "new";
   backlog: Backlog | undefined = undefined;
-  written = false;
   readonly #script: Loadable;
   readonly #finish: (outcome: LoadOutcome) => void;
 
@@ -349,7 +348,7 @@ class LoadRequest implements Request {
   }
 
   onReply(reply: Reply): void {
-    this.settled = true;
+    this.place = "settled";
     if (reply === this.#script.loadReply) {
       this.#finish("held");
       return;
@@ -359,7 +358,7 @@ class LoadRequest implements Request {
   }
 
   onErrorReply(text: string): void {
-    this.settled = true;
+    this.place = "settled";
     this.#finish({ cause: replyErrorOf(text, "not-executed", this.#script), final: false });
   }
 
@@ -368,7 +367,7 @@ class LoadRequest implements Request {
   }
 
   onLost(): void {
-    this.settled = true;
+    this.place = "settled";
     this.#finish("lost");
   }
 }

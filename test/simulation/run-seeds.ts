@@ -17,7 +17,8 @@ export interface RunOptions {
 /** Tries seeds in a process of their own, so that several can be at work, until one breaks a promise. */
 export function runSeeds(first: number, count: number, { execArgv = [], env }: RunOptions = {}): Promise<Tried> {
   const main = fileURLToPath(new URL("main.ts", import.meta.url));
-  const args = [...execArgv, "--import", "tsx", main];
+  const checks = new URL("../support/checks-invariants.mjs", import.meta.url).href;
+  const args = [...execArgv, "--import", "tsx", "--import", checks, main];
   args.push("--first", String(first), "--seeds", String(count), "--stop-after", "1");
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {

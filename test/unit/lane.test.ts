@@ -72,7 +72,8 @@ describe("requests that are given up while they are queued", () => {
     const calls = queued(20, "x");
     giveUp(calls.slice(5, 15));
     const written: unknown[] = [];
-    for (let next = lane().shift(); next !== undefined; next = lane().shift()) if (!next.settled) written.push(next);
+    for (let next = lane().shift(); next !== undefined; next = lane().shift())
+      if (next.place !== "settled") written.push(next);
     assert.deepEqual(written, [...calls.slice(0, 5), ...calls.slice(15)]);
     assert.deepEqual([lane().pending, lane().pendingBytes], [0, 0]);
     giveUp(calls);

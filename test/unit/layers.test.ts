@@ -26,6 +26,7 @@ const LAYERS = [
   "environment.ts",
   "protocol",
   "errors.ts",
+  "invariant.ts",
 ] as const;
 
 const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { OwnConnections } from "../../src/connection/own-connections.ts";
-import type { Request } from "../../src/connection/request.ts";
+import type { Place, Request } from "../../src/connection/request.ts";
 import { AuthError } from "../../src/errors.ts";
 import { FakeWire } from "../support/fake-wire.ts";
 
@@ -10,10 +10,19 @@ class Asked implements Request {
   readonly frame: string;
   readonly wantsBuffers = false;
   readonly asking = false;
-  settled = false;
-  written = false;
+  wasWritten = false;
+  #place: Place = "new";
   backlog: Request["backlog"];
   ended: unknown;
+
+  get place(): Place {
+    return this.#place;
+  }
+
+  set place(place: Place) {
+    this.#place = place;
+    if (place === "in-flight") this.wasWritten = true;
+  }
 
   constructor(frame = "*1\r\n$4\r\nWAIT\r\n") {
     this.frame = frame;
@@ -42,8 +51,8 @@ class Asked implements Request {
 
   #end(how: unknown): void {
     // As a call drops what comes late.
-    if (this.settled) return;
-    this.settled = true;
+    if (this.place === "settled") return;
+    this.place = "settled";
     this.ended = how;
     this.backlog?.giveUp(this);
   }
@@ -133,7 +142,7 @@ describe("connections of one's own", () => {
     const [third] = pushed(1);
     // What it had before is nothing to the connection any more.
     second?.backlog?.giveUp(second);
-    assert.deepEqual([openNow(), third?.written, third?.ended], [1, true, undefined]);
+    assert.deepEqual([openNow(), third?.wasWritten, third?.ended], [1, true, undefined]);
   });
 
   it("serve whoever waits, when a request is given up before it was written", async () => {
@@ -141,7 +150,7 @@ describe("connections of one's own", () => {
     first?.giveUp();
     assert.equal(own.pending, 1);
     await wire.pass(5);
-    assert.deepEqual([first?.written, second?.written, own.states.ready], [false, true, 2]);
+    assert.deepEqual([first?.wasWritten, second?.wasWritten, own.states.ready], [false, true, 2]);
   });
 
   it("are at most a thousand; what waits for one has a bound in bytes", async () => {
@@ -169,7 +178,7 @@ describe("connections of one's own", () => {
     assert.ok(requests.every(({ ended }) => ended === undefined));
     wire.server = serving;
     await wire.pass(600);
-    assert.ok(requests.every(({ written }) => written));
+    assert.ok(requests.every(({ wasWritten }) => wasWritten));
     assert.equal(openNow(), 50);
   });
 
@@ -275,7 +284,7 @@ describe("connections of one's own", () => {
     const [late] = pushed(1);
     assert.deepEqual([waiting?.ended, late?.ended], [cause, cause]);
     assert.ok(carried?.ended instanceof Error);
-    assert.deepEqual([carried?.written, waiting?.written, openNow(), own.pending], [true, false, 0, 0]);
+    assert.deepEqual([carried?.wasWritten, waiting?.wasWritten, openNow(), own.pending], [true, false, 0, 0]);
     await wire.pass(50);
     assert.equal(wire.clock.pending.size, 0);
   });

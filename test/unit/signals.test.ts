@@ -32,7 +32,7 @@ describe("Signals", () => {
   it("abort a call that was written with an unknown outcome", () => {
     const { signal, abort } = controller();
     const written = call();
-    written.written = true;
+    written.place = "in-flight";
     signals.listen(signal, written);
     abort();
     assert.equal((rejected[0] as AbortedError).outcome, "unknown");

@@ -66,7 +66,7 @@ export const BUGS: readonly Bug[] = [
   bug("an aborted call gives its place in the line of replies away", /belongs to @|is no pair|is not OK|another key/, [
     "connection/connection.ts",
     "const request = this.inFlight.shift();",
-    "let request = this.inFlight.shift();\n    while (request?.settled && this.inFlight.size > 0) request = this.inFlight.shift();",
+    "let request = this.inFlight.shift();\n    while (request?.place === 'settled' && this.inFlight.size > 0) request = this.inFlight.shift();",
   ]),
   bug("a call whose connection was lost is sent again, whatever it does", /ran \d+ times/, [
     "routing/next-step.ts",
@@ -75,12 +75,12 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug("nobody notes that a call was written", /ran \d+ times|told as \w+, not-executed/, [
     "connection/connection.ts",
-    "request.written = true;",
+    'request.place = "in-flight";',
     "",
   ]),
   bug("a call that was in flight says that it was not executed", /told as \w+, not-executed/, [
     "routing/call.ts",
-    'this.outcomeGiven(this.written ? "unknown" : "not-executed")',
+    'this.outcomeGiven(this.place === "in-flight" ? "unknown" : "not-executed")',
     'this.outcomeGiven("not-executed")',
   ]),
   bug("a call forgets that an earlier attempt may have run", /told as \w+, not-executed/, [
