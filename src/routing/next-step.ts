@@ -2,183 +2,188 @@ import type { Outcome } from "../errors.ts";
 import type { Refusal } from "../protocol/error-reply.ts";
 import { formatAddress, isUnknownHost } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
+import { type NextStep, type Retry, ROWS, type RowName, type Target } from "./next-step-rows.ts";
 
-/** What ended an attempt, if not a reply for the caller. */
+/** Why an attempt is over, or cannot begin, without a reply for the caller. */
 export type Failure =
   | { readonly kind: "refusal"; readonly refusal: Refusal }
   /** The connection went; `written` if bytes of the call had been handed to it. */
-  | { readonly kind: "lost"; readonly written: boolean };
+  | { readonly kind: "lost"; readonly written: boolean }
+  /** A redirection named a node that was not listed, and the topology has been refreshed: is it listed now? */
+  | { readonly kind: "looked-up"; readonly listed: boolean; readonly redirection: Retry }
+  /** No node is known that may serve the call; `refreshed` if the topology was asked for since this attempt began. */
+  | { readonly kind: "no-node"; readonly lookups: number; readonly refreshed: boolean };
 
 /** What the decision depends on. */
 export interface Situation {
-  /** The call's slot, -1 for one without keys. */
+  /** The call's slot, -1 for a call without keys. */
   readonly slot: number;
-  /** Run by EVALSHA from the registry. */
+  /** The call runs a script from the registry, by EVALSHA. */
   readonly isScript: boolean;
-  /** Run by FCALL from the registry. */
+  /** The call runs a function of a library from the registry, by FCALL. */
   readonly isFunction: boolean;
-  /** Asked of a replica, which may be behind its primary. */
+  /** The node that was asked is a replica, which may be behind its primary. */
   readonly atReplica: boolean;
-  /** Runs Lua or a function: an error may come from the middle of it. */
+  /** The call runs Lua or a function, so that an error may come from the middle of it. */
   readonly runsCode: boolean;
-  /** May be written again when nobody knows whether it ran. */
+  /** The call may be written again when nobody knows whether it ran. */
   readonly mayRepeat: boolean;
-  /** The node asked, as announced. */
+  /** The node that was asked, as announced. */
   readonly node: { readonly host: string; readonly port: number };
   /** MOVED and ASK so far, and how many are allowed. */
   readonly redirections: number;
   readonly maxRedirections: number;
-  /** Whether this attempt went behind an ASKING. */
+  /** The attempt went behind an ASKING. */
   readonly asking: boolean;
-  /** The nodes that answered this call before the present one. */
+  /** The nodes that answered this call before, with the present one. */
   readonly asked: readonly string[];
-  /** For NOSCRIPT: what the node's scripts need. */
+  /** For MOVED and ASK: the topology lists the node at an address. */
+  readonly isListed: (address: string) => boolean;
+  /** For a missing script: how the node's copy can be mended. */
   readonly remedy: Remedy["kind"] | undefined;
+  /** The call is a transaction that was discarded because SCRIPT LOAD is forbidden. */
+  readonly loadsDenied: boolean;
 }
 
-/** Where the next attempt goes. */
-export type Target =
-  | { readonly kind: "same-node" }
-  | { readonly kind: "owner" }
-  | { readonly kind: "named"; readonly host: string; readonly port: number };
-
-/** What a failure teaches, whatever becomes of the call. */
-export type Lesson =
-  | "nothing"
-  | "slot-moved"
-  | "topology-stale"
-  | "connection-stale"
-  | "script-missing"
-  | "no-read-only-variant";
-
-export type NextStep =
-  | {
-      readonly kind: "retry";
-      readonly to: Target;
-      /** Put ASKING in front, in the same write. */
-      readonly asking: boolean;
-      /** What is sent of the script. */
-      readonly script: "sha" | "load" | "eval" | "sha-after-load";
-      readonly when: "now" | "after-backoff";
-      readonly spends: "redirection" | "retry";
-      readonly learned: Lesson;
-    }
-  | {
-      readonly kind: "reject";
-      readonly why: "reply" | "lost" | "load";
-      readonly outcome: Outcome;
-      readonly learned: Lesson;
-    }
-  | {
-      readonly kind: "reject";
-      readonly why: "redirections";
-      readonly outcome: "not-executed";
-      readonly learned: Lesson;
-    };
-
-type Retry = Extract<NextStep, { kind: "retry" }>;
-
-const RETRY: Retry = {
-  kind: "retry",
-  to: { kind: "same-node" },
-  asking: false,
-  script: "sha",
-  when: "now",
-  spends: "retry",
-  learned: "nothing",
-};
-const AT_OWNER_LATER: Retry = { ...RETRY, to: { kind: "owner" }, when: "after-backoff", learned: "topology-stale" };
+/** How often a slot without an owner is looked up again. */
+const MAX_LOOKUPS = 3;
 
 /**
- * The whole policy on redirections and retries. Pure: no sockets, no clock, no chance.
+ * The whole policy on redirections and retries. Pure: it has no sockets, no clock and no chance.
  *
- * A call is only sent again when the reply proves that it did not run, when no byte of it was sent, or when it may
- * run twice.
+ * A call is sent again only if the reply proves that it did not run, if no byte of it was sent, or if it may run twice.
  */
 export function decideNextStep(failure: Failure, situation: Situation): NextStep {
-  if (failure.kind === "lost") {
-    if (!failure.written || situation.mayRepeat) return AT_OWNER_LATER;
-    return { kind: "reject", why: "lost", outcome: "unknown", learned: "topology-stale" };
+  switch (failure.kind) {
+    case "refusal":
+      return decideRefusal(failure.refusal, situation);
+    case "lost":
+      if (!failure.written) return step("lost-unwritten");
+      return step(situation.mayRepeat ? "lost-repeatable" : "lost");
+    case "looked-up":
+      return failure.listed ? follow("redirection-listed", failure.redirection) : step("redirection-unlisted");
+    case "no-node":
+      if (failure.lookups >= MAX_LOOKUPS) return step("no-node");
+      return step(failure.refreshed ? "no-node-later" : "no-node-yet");
   }
-  const { refusal } = failure;
+}
+
+function decideRefusal(refusal: Refusal, situation: Situation): NextStep {
+  const { runsCode, isScript, isFunction, asking } = situation;
+  if (situation.loadsDenied) return step("transaction-without-loads", asking);
   switch (refusal.kind) {
     case "moved":
     case "ask":
       return decideRedirection(refusal, situation);
     case "noscript":
-      if (!situation.isScript) return reply("not-executed");
-      return decideMissing(situation);
+      return isScript ? decideMissing("noscript", situation) : step("noscript-foreign");
     case "no-function":
-      // Whatever else says so runs code of its own.
-      if (!situation.isFunction) return reply("executed");
-      return situation.atReplica ? AT_OWNER_LATER : decideMissing(situation);
+      // Any other call that is answered so runs code of its own.
+      if (!isFunction) return step("function-foreign");
+      return situation.atReplica ? step("function-at-replica") : decideMissing("function", situation);
     case "no-functions":
-      return reply("not-executed");
+      return step("functions-unknown");
     case "tryagain":
     case "busy":
-      // Through an ASK, again to the node it named; the owner would only say ASK once more.
-      if (situation.asking) return { ...RETRY, asking: true, when: "after-backoff" };
-      return { ...RETRY, to: { kind: "owner" }, when: "after-backoff" };
+      // An ASK led here: the owner would only say ASK once more.
+      return asking ? step(`${refusal.kind}-asking`, true) : step(refusal.kind);
     case "clusterdown":
     case "loading":
     case "masterdown":
-      return AT_OWNER_LATER;
+      return step(refusal.kind);
     case "readonly":
       // It can come from the middle of a script, and then the first half has run.
-      if (situation.runsCode) return reply("executed", "topology-stale");
-      return AT_OWNER_LATER;
+      return step(runsCode ? "readonly-in-code" : "readonly");
     case "readonly-within":
-      return reply("executed", "topology-stale");
+      return step("readonly-in-code");
     case "unblocked":
       // A script cannot wait: it made this up.
-      return situation.runsCode ? reply("executed") : AT_OWNER_LATER;
+      return step(runsCode ? "unblocked-in-code" : "unblocked");
     case "noperm":
-      return reply("not-executed");
+      return step("noperm");
     case "no-read-only-variant":
-      if (situation.isScript) return { ...RETRY, asking: situation.asking, learned: "no-read-only-variant" };
-      return reply("not-executed");
+      return isScript ? step("read-only-variant", asking) : step("read-only-variant-foreign");
     case "declined":
-      return reply(situation.runsCode ? "executed" : "not-executed");
+      return step(runsCode ? "other" : "declined");
     case "other":
-      return reply("executed");
+      return step("other");
   }
 }
 
 function decideRedirection(refusal: Extract<Refusal, { slot: number }>, situation: Situation): NextStep {
-  // For another slot, it is no redirection of this call: a script made it up.
-  if (refusal.slot !== situation.slot) return reply("executed");
-  if (situation.redirections >= situation.maxRedirections) {
-    return { kind: "reject", why: "redirections", outcome: "not-executed", learned: "topology-stale" };
-  }
+  const { node, asked } = situation;
+  // A redirection for another slot is none of this call: a script made it up.
+  if (refusal.slot !== situation.slot) return step(situation.runsCode ? "other" : "redirection-foreign");
+  if (situation.redirections >= situation.maxRedirections) return step("redirections-spent");
   // No host means the host that answered.
-  const host = isUnknownHost(refusal.host) ? situation.node.host : refusal.host;
-  const to: Target = { kind: "named", host, port: refusal.port };
-  if (refusal.kind === "ask") return { ...RETRY, to, asking: true, spends: "redirection" };
-  if (host === situation.node.host && refusal.port === situation.node.port) {
-    // The node names itself: whoever answered is not it, so its name leads elsewhere by now.
-    return { ...RETRY, spends: "redirection", learned: "connection-stale" };
-  }
-  // Nodes that send a call round in a circle do not agree yet: give them time.
-  const when = situation.asked.includes(formatAddress({ host, port: refusal.port })) ? "after-backoff" : "now";
-  return { ...RETRY, to, when, spends: "redirection", learned: "slot-moved" };
+  const host = isUnknownHost(refusal.host) ? node.host : refusal.host;
+  const { port } = refusal;
+  const to: Target = { kind: "named", host, port };
+  const address = formatAddress(to);
+  const isListed = situation.isListed(address);
+  if (refusal.kind === "ask") return { ...follow(isListed ? "ask-known" : "ask-unlisted", { to, asking: true }) };
+  // The node names itself: its name leads elsewhere by now, because another process answered.
+  if (host === node.host && port === node.port) return step("moved-to-itself");
+  if (!isListed) return follow("moved-unlisted", { to, asking: false });
+  // Nodes that send a call round in a circle do not agree yet: they need time.
+  return follow(asked.includes(address) ? "moved-in-a-circle" : "moved-known", { to, asking: false });
 }
 
-function decideMissing({ asking, remedy }: Situation): NextStep {
-  const again: Retry = { ...RETRY, asking, learned: "script-missing" };
-  switch (remedy) {
-    case "replay":
-      return { ...again, learned: "nothing" };
-    case "wait":
-      return { ...again, script: "sha-after-load", learned: "nothing" };
-    case "eval":
-      return { ...again, script: "eval" };
-    case "give-up":
-      return { kind: "reject", why: "load", outcome: "not-executed", learned: "script-missing" };
-    default:
-      return { ...again, script: "load" };
-  }
+function decideMissing(kind: "noscript" | "function", { asking, remedy = "load" }: Situation): NextStep {
+  // A function has no EVAL.
+  return step(remedy === "eval" ? "noscript-eval" : `${kind}-${remedy}`, asking);
 }
 
-function reply(outcome: Outcome, learned: Lesson = "nothing"): NextStep {
-  return { kind: "reject", why: "reply", outcome, learned };
+/** The step of a row whose target needs no name. */
+function step(row: RowName, asking = false): NextStep {
+  const entry = ROWS[row];
+  if (entry.kind === "reject") {
+    const { why, outcome, learned } = entry;
+    return { kind: "reject", row, why, outcome, learned };
+  }
+  const { when, spends, learned } = entry;
+  return { kind: "retry", row, to: entry.to === "owner" ? OWNER : SAME_NODE, asking, when, spends, learned };
+}
+
+/** The step of a row that goes to a node that a redirection named. */
+function follow(row: RowName, { to, asking }: Pick<Retry, "to" | "asking">): Retry {
+  return { ...(step(row) as Retry), to, asking };
+}
+
+const OWNER: Target = { kind: "owner" };
+const SAME_NODE: Target = { kind: "same-node" };
+
+/** What the end of a call's time depends on. */
+export interface Expiry {
+  /** The call has a deadline of its own; without one it is only given up while it is in no connection. */
+  readonly hasDeadline: boolean;
+  readonly isInFlight: boolean;
+  /** The last answer was a refusal. */
+  readonly wasRefused: boolean;
+  /** The call was meant for a node that has no connection. */
+  readonly isUnreachable: boolean;
+}
+
+/**
+ * What becomes of a call when its time is up. Pure.
+ *
+ * | the call | its end |
+ * | --- | --- |
+ * | is in flight and has no deadline | it is waited for |
+ * | was refused last, and is not in flight | DEADLINE with the refusal as its cause |
+ * | waits for a node that has no connection | UNAVAILABLE |
+ * | anything else | DEADLINE |
+ */
+export function decideExpiry(expiry: Expiry): "wait" | "deadline" | "deadline-after-refusal" | "unavailable" {
+  if (expiry.isInFlight) return expiry.hasDeadline ? "deadline" : "wait";
+  if (expiry.wasRefused) return "deadline-after-refusal";
+  return expiry.isUnreachable ? "unavailable" : "deadline";
+}
+
+/**
+ * The outcome of a call, given that of its last attempt: once an attempt was written and lost, nothing that comes later
+ * proves that the call did not run.
+ */
+export function outcomeOfCall(lastAttempt: Outcome, inDoubt: boolean): Outcome {
+  return inDoubt && lastAttempt === "not-executed" ? "unknown" : lastAttempt;
 }

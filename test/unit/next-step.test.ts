@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { parseErrorReply } from "../../src/protocol/error-reply.ts";
-import { decideNextStep, type Failure, type NextStep, type Situation } from "../../src/routing/next-step.ts";
+import {
+  decideExpiry,
+  decideNextStep,
+  type Expiry,
+  type Failure,
+  outcomeOfCall,
+  type Situation,
+} from "../../src/routing/next-step.ts";
+import { ROWS as DECISION, type Retry, type RowName } from "../../src/routing/next-step-rows.ts";
 
 /** A plain script on its first attempt: may not run twice. */
 const SCRIPT: Situation = {
@@ -17,6 +26,8 @@ const SCRIPT: Situation = {
   asking: false,
   asked: [],
   remedy: undefined,
+  isListed: () => true,
+  loadsDenied: false,
 };
 /** FCALL of a library's function. */
 const FUNCTION: Partial<Situation> = { isScript: false, isFunction: true };
@@ -29,28 +40,36 @@ const REPEATABLE: Partial<Situation> = { mayRepeat: true };
 const refused = (text: string): Failure => ({ kind: "refusal", refusal: parseErrorReply(text) });
 const LOST_UNWRITTEN: Failure = { kind: "lost", written: false };
 const LOST_WRITTEN: Failure = { kind: "lost", written: true };
+const redirection: Retry = {
+  kind: "retry",
+  row: "moved-unlisted",
+  to: { kind: "named", host: "10.0.0.9", port: 7009 },
+  asking: false,
+  when: "after-refresh",
+  spends: "redirection",
+  learned: "slot-moved",
+};
 const ABORTED = "EXECABORT Transaction discarded because of: ";
 
 const named = (host: string, port: number) => ({ kind: "named", host, port }) as const;
-const retry = (step: Partial<NextStep>): NextStep =>
-  ({
-    kind: "retry",
-    to: { kind: "same-node" },
-    asking: false,
-    script: "sha",
-    when: "now",
-    spends: "retry",
-    learned: "nothing",
-    ...step,
-  }) as NextStep;
+const retry = (step: Partial<Retry>) => ({
+  kind: "retry",
+  to: { kind: "same-node" },
+  asking: false,
+
+  when: "now",
+  spends: "retry",
+  learned: "nothing",
+  ...step,
+});
 const reject = (
   why: "reply" | "lost" | "load",
   outcome: "not-executed" | "unknown" | "executed",
   learned = "nothing",
-) => ({ kind: "reject", why, outcome, learned }) as NextStep;
+) => ({ kind: "reject", why, outcome, learned });
 const OWNER_LATER = retry({ to: { kind: "owner" }, when: "after-backoff", learned: "topology-stale" });
 const OWNER_LATER_QUIETLY = retry({ to: { kind: "owner" }, when: "after-backoff" });
-const TOO_MANY: NextStep = {
+const TOO_MANY = {
   kind: "reject",
   why: "redirections",
   outcome: "not-executed",
@@ -61,7 +80,8 @@ interface Row {
   readonly when: string;
   readonly failure: Failure;
   readonly situation?: Partial<Situation>;
-  readonly expect: NextStep;
+  readonly row: RowName;
+  readonly expect: object;
 }
 
 const MOVED = "MOVED 12182 10.0.0.2:7001";
@@ -76,276 +96,345 @@ const ROWS: readonly Row[] = [
   {
     when: "MOVED names another node: at once to that one, plain",
     failure: refused(MOVED),
+    row: "moved-known",
     expect: retry({ to: named("10.0.0.2", 7001), spends: "redirection", learned: "slot-moved" }),
   },
   {
     when: "MOVED answers an ASKING: plain as well",
     failure: refused(MOVED),
     situation: { asking: true },
+    row: "moved-known",
     expect: retry({ to: named("10.0.0.2", 7001), spends: "redirection", learned: "slot-moved" }),
   },
   {
     when: "MOVED names no host: the host that answered",
     failure: refused("MOVED 12182 :7003"),
+    row: "moved-known",
     expect: retry({ to: named("10.0.0.1", 7003), spends: "redirection", learned: "slot-moved" }),
   },
   {
     when: 'MOVED names "?": the host that answered',
     failure: refused("MOVED 12182 ?:7003"),
+    row: "moved-known",
     expect: retry({ to: named("10.0.0.1", 7003), spends: "redirection", learned: "slot-moved" }),
   },
   {
     when: "MOVED names an IPv6 host: that one",
     failure: refused("MOVED 12182 2001:db8::7:7000"),
+    row: "moved-known",
     expect: retry({ to: named("2001:db8::7", 7000), spends: "redirection", learned: "slot-moved" }),
   },
   {
     when: "MOVED names the node that said it: the same, on a fresh connection",
     failure: refused("MOVED 12182 10.0.0.1:7000"),
+    row: "moved-to-itself",
     expect: retry({ spends: "redirection", learned: "connection-stale" }),
   },
   {
     when: "MOVED names the node that said it by its port alone: likewise",
     failure: refused("MOVED 12182 :7000"),
+    row: "moved-to-itself",
     expect: retry({ spends: "redirection", learned: "connection-stale" }),
   },
   {
     when: "MOVED is for another slot: a script made it up, it ran",
     failure: refused("MOVED 5 10.0.0.2:7001"),
+    row: "other",
     expect: reject("reply", "executed"),
   },
   {
     when: "MOVED answers a call without keys: made up",
     failure: refused(MOVED),
     situation: { slot: -1 },
+    row: "other",
     expect: reject("reply", "executed"),
   },
   {
     when: "MOVED comes with one redirection left: it is followed",
     failure: refused(MOVED),
     situation: { redirections: 15 },
+    row: "moved-known",
     expect: retry({ to: named("10.0.0.2", 7001), spends: "redirection", learned: "slot-moved" }),
   },
   {
     when: "MOVED comes when all are spent",
     failure: refused(MOVED),
     situation: { redirections: 16 },
+    row: "redirections-spent",
     expect: TOO_MANY,
   },
   {
     when: "MOVED to the same node comes when all are spent",
     failure: refused("MOVED 12182 10.0.0.1:7000"),
     situation: { redirections: 16 },
+    row: "redirections-spent",
     expect: TOO_MANY,
   },
   {
     when: "MOVED comes and none is allowed",
     failure: refused(MOVED),
     situation: { maxRedirections: 0 },
+    row: "redirections-spent",
     expect: TOO_MANY,
   },
   {
     when: "MOVED for another slot comes when all are spent: still made up",
     failure: refused("MOVED 5 10.0.0.2:7001"),
     situation: { redirections: 16 },
+    row: "other",
     expect: reject("reply", "executed"),
   },
   {
     when: "MOVED answers a command: the same",
     failure: refused(MOVED),
     situation: COMMAND,
+    row: "moved-known",
     expect: retry({ to: named("10.0.0.2", 7001), spends: "redirection", learned: "slot-moved" }),
   },
   {
     when: "MOVED discarded a transaction: the same",
     failure: refused(ABORTED + MOVED),
     situation: COMMAND,
+    row: "moved-known",
     expect: retry({ to: named("10.0.0.2", 7001), spends: "redirection", learned: "slot-moved" }),
   },
   {
     when: "ASK names a node: at once to that one behind an ASKING, and nothing is learned",
     failure: refused(ASK),
+    row: "ask-known",
     expect: retry({ to: named("10.0.0.2", 7001), asking: true, spends: "redirection" }),
   },
   {
     when: "ASK names no host: the host that answered",
     failure: refused("ASK 12182 :7003"),
+    row: "ask-known",
     expect: retry({ to: named("10.0.0.1", 7003), asking: true, spends: "redirection" }),
   },
   {
     when: "ASK is for another slot: made up",
     failure: refused("ASK 12183 10.0.0.2:7001"),
+    row: "other",
     expect: reject("reply", "executed"),
   },
-  { when: "ASK comes when all are spent", failure: refused(ASK), situation: { redirections: 16 }, expect: TOO_MANY },
+  {
+    when: "ASK comes when all are spent",
+    failure: refused(ASK),
+    situation: { redirections: 16 },
+    row: "redirections-spent",
+    expect: TOO_MANY,
+  },
   {
     when: "NOSCRIPT, and nothing is on its way: load it there and run",
     failure: refused(NOSCRIPT),
     situation: { remedy: "load" },
-    expect: retry({ script: "load", learned: "script-missing" }),
+    row: "noscript-load",
+    expect: retry({ learned: "script-missing" }),
   },
   {
     when: "NOSCRIPT, and nothing is known of the node's scripts: load it there and run",
     failure: refused(NOSCRIPT),
-    expect: retry({ script: "load", learned: "script-missing" }),
+    row: "noscript-load",
+    expect: retry({ learned: "script-missing" }),
   },
   {
     when: "NOSCRIPT in Valkey's words: the same",
     failure: refused("NOSCRIPT No matching script."),
     situation: { remedy: "load" },
-    expect: retry({ script: "load", learned: "script-missing" }),
+    row: "noscript-load",
+    expect: retry({ learned: "script-missing" }),
   },
   {
     when: "NOSCRIPT behind an ASKING: the ASKING is kept, for the first one is spent",
     failure: refused(NOSCRIPT),
     situation: { remedy: "load", asking: true },
-    expect: retry({ script: "load", asking: true, learned: "script-missing" }),
+    row: "noscript-load",
+    expect: retry({ asking: true, learned: "script-missing" }),
   },
   {
     when: "NOSCRIPT, and a newer load is there already: run again as it is",
     failure: refused(NOSCRIPT),
     situation: { remedy: "replay", asking: true },
-    expect: retry({ script: "sha", asking: true }),
+    row: "noscript-replay",
+    expect: retry({ asking: true }),
   },
   {
     when: "NOSCRIPT, and another connection's load is under way: run again after it",
     failure: refused(NOSCRIPT),
     situation: { remedy: "wait", asking: true },
-    expect: retry({ script: "sha-after-load", asking: true }),
+    row: "noscript-wait",
+    expect: retry({ asking: true, when: "after-load" }),
   },
   {
     when: "NOSCRIPT, and the node refuses SCRIPT LOAD: the source goes along",
     failure: refused(NOSCRIPT),
     situation: { remedy: "eval", asking: true },
-    expect: retry({ script: "eval", asking: true, learned: "script-missing" }),
+    row: "noscript-eval",
+    expect: retry({ asking: true, learned: "script-missing" }),
   },
   {
     when: "NOSCRIPT, and the node cannot load it: not executed",
     failure: refused(NOSCRIPT),
     situation: { remedy: "give-up" },
+    row: "noscript-give-up",
     expect: reject("load", "not-executed", "script-missing"),
   },
   {
     when: "NOSCRIPT to an EVALSHA of the user's own: for the user, not executed",
     failure: refused(NOSCRIPT),
     situation: CODE,
+    row: "noscript-foreign",
     expect: reject("reply", "not-executed"),
   },
   {
     when: "NOSCRIPT comes when all redirections are spent: none is needed",
     failure: refused(NOSCRIPT),
     situation: { remedy: "load", redirections: 16 },
-    expect: retry({ script: "load", learned: "script-missing" }),
+    row: "noscript-load",
+    expect: retry({ learned: "script-missing" }),
   },
-  { when: "TRYAGAIN: the slot's owner after a backoff", failure: refused(TRYAGAIN), expect: OWNER_LATER_QUIETLY },
+  {
+    when: "TRYAGAIN: the slot's owner after a backoff",
+    failure: refused(TRYAGAIN),
+    row: "tryagain",
+    expect: OWNER_LATER_QUIETLY,
+  },
   {
     when: "TRYAGAIN behind an ASKING: the same node, asking again, after a backoff",
     failure: refused(TRYAGAIN),
     situation: { asking: true },
+    row: "tryagain-asking",
     expect: retry({ asking: true, when: "after-backoff" }),
   },
-  { when: "BUSY, the server's own: after a backoff", failure: refused(BUSY), expect: OWNER_LATER_QUIETLY },
+  { when: "BUSY, the server's own: after a backoff", failure: refused(BUSY), row: "busy", expect: OWNER_LATER_QUIETLY },
   {
     when: "BUSY behind an ASKING: the same node, asking again, after a backoff",
     failure: refused(BUSY),
     situation: { asking: true },
+    row: "busy-asking",
     expect: retry({ asking: true, when: "after-backoff" }),
   },
   {
     when: "BUSY discarded a transaction: after a backoff",
     failure: refused(ABORTED + BUSY),
     situation: COMMAND,
+    row: "busy",
     expect: OWNER_LATER_QUIETLY,
   },
   ...["CLUSTERDOWN The cluster is down", "CLUSTERDOWN Hash slot not served"].map((text) => ({
     when: `${text}: the slot's owner after a backoff`,
     failure: refused(text),
+    row: "clusterdown" as const,
     expect: OWNER_LATER,
   })),
   {
     when: "CLUSTERDOWN behind an ASKING: the owner, without it",
     failure: refused("CLUSTERDOWN The cluster is down"),
     situation: { asking: true },
+    row: "clusterdown",
     expect: OWNER_LATER,
   },
   {
     when: "LOADING: the slot's owner after a backoff",
     failure: refused("LOADING Redis is loading the dataset in memory"),
+    row: "loading",
     expect: OWNER_LATER,
   },
   {
     when: "MASTERDOWN: the slot's owner after a backoff",
     failure: refused("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
+    row: "masterdown",
     expect: OWNER_LATER,
   },
   {
     when: "READONLY to a script: it may have run in part, never again",
     failure: refused(READONLY),
+    row: "readonly-in-code",
     expect: reject("reply", "executed", "topology-stale"),
   },
   {
     when: "READONLY to a script that may run twice: not again either",
     failure: refused(READONLY),
     situation: REPEATABLE,
+    row: "readonly-in-code",
     expect: reject("reply", "executed", "topology-stale"),
   },
   {
     when: "READONLY to an EVAL or FCALL of the user's own: not again",
     failure: refused(READONLY),
     situation: CODE,
+    row: "readonly-in-code",
     expect: reject("reply", "executed", "topology-stale"),
   },
   {
     when: "READONLY to a plain command: the slot's owner after a backoff",
     failure: refused(READONLY),
     situation: COMMAND,
+    row: "readonly",
     expect: OWNER_LATER,
   },
   {
     when: "READONLY from the middle of a script, with its SHA-1 behind it",
     failure: refused(`${READONLY} script: 9a5a1b2c, on @user_script:1.`),
+    row: "readonly-in-code",
     expect: reject("reply", "executed", "topology-stale"),
   },
-  { when: "NOPERM to the call: not executed", failure: refused(NOPERM), expect: reject("reply", "not-executed") },
+  {
+    when: "NOPERM to the call: not executed",
+    failure: refused(NOPERM),
+    row: "noperm",
+    expect: reject("reply", "not-executed"),
+  },
   {
     when: "NOPERM from the middle of a script: executed",
     failure: refused(`${NOPERM} script: 9a5a1b2c, on @user_script:1.`),
+    row: "other",
     expect: reject("reply", "executed"),
   },
-  { when: "the connection is lost, nothing was written", failure: LOST_UNWRITTEN, expect: OWNER_LATER },
+  {
+    when: "the connection is lost, nothing was written",
+    failure: LOST_UNWRITTEN,
+    row: "lost-unwritten",
+    expect: OWNER_LATER,
+  },
   {
     when: "the connection is lost behind an ASK, nothing was written: the owner, without ASKING",
     failure: LOST_UNWRITTEN,
     situation: { asking: true },
+    row: "lost-unwritten",
     expect: OWNER_LATER,
   },
   {
     when: "the node became a replica while a command was blocked there: the owner, soon",
     failure: refused("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"),
     situation: COMMAND,
+    row: "unblocked",
     expect: OWNER_LATER,
   },
   {
     when: "somebody unblocked a command: it did not run, and is not sent again",
     failure: refused("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
     situation: COMMAND,
+    row: "declined",
     expect: reject("reply", "not-executed"),
   },
   {
     when: "the connection is lost after bytes of a script were handed over: unknown",
     failure: LOST_WRITTEN,
+    row: "lost",
     expect: reject("lost", "unknown", "topology-stale"),
   },
   {
     when: "the connection is lost after bytes of a command were handed over: unknown",
     failure: LOST_WRITTEN,
     situation: COMMAND,
+    row: "lost",
     expect: reject("lost", "unknown", "topology-stale"),
   },
   {
     when: "the connection is lost after bytes of what may run twice were handed over: again",
     failure: LOST_WRITTEN,
     situation: REPEATABLE,
+    row: "lost-repeatable",
     expect: OWNER_LATER,
   },
   ...[
@@ -368,34 +457,134 @@ const ROWS: readonly Row[] = [
   ].map((text) => ({
     when: `${text}: for the user, in the server's words`,
     failure: refused(text),
+    row: text.startsWith("UNBLOCKED") ? ("unblocked-in-code" as const) : ("other" as const),
     expect: reject("reply", "executed"),
   })),
+  {
+    when: "MOVED names a node that answered this call before: there, after a backoff",
+    failure: refused(MOVED),
+    situation: { asked: ["10.0.0.2:7001", "10.0.0.1:7000"] },
+    row: "moved-in-a-circle",
+    expect: retry({
+      to: named("10.0.0.2", 7001),
+      when: "after-backoff",
+      spends: "redirection",
+      learned: "slot-moved",
+    }),
+  },
+  {
+    when: "MOVED names a node that is not listed: after a refresh",
+    failure: refused(MOVED),
+    situation: { isListed: (address) => address !== "10.0.0.2:7001" },
+    row: "moved-unlisted",
+    expect: retry({
+      to: named("10.0.0.2", 7001),
+      when: "after-refresh",
+      spends: "redirection",
+      learned: "slot-moved",
+    }),
+  },
+  {
+    when: "ASK names a node that is not listed: after a refresh, behind an ASKING",
+    failure: refused(ASK),
+    situation: { isListed: () => false },
+    row: "ask-unlisted",
+    expect: retry({ to: named("10.0.0.2", 7001), asking: true, when: "after-refresh", spends: "redirection" }),
+  },
+  {
+    when: "the refresh lists the node that a redirection named: there, with its ASKING",
+    failure: { kind: "looked-up", listed: true, redirection: { ...redirection, asking: true } },
+    row: "redirection-listed",
+    expect: retry({ to: redirection.to, asking: true, spends: "nothing" }),
+  },
+  {
+    when: "the refresh does not list the node that a redirection named: the owner after a backoff, without ASKING",
+    failure: { kind: "looked-up", listed: false, redirection: { ...redirection, asking: true } },
+    situation: { asking: true },
+    row: "redirection-unlisted",
+    expect: retry({ to: { kind: "owner" }, when: "after-backoff", spends: "nothing" }),
+  },
+  {
+    when: "MOVED is for another slot than that of a command: it did not run",
+    failure: refused("MOVED 5 10.0.0.2:7001"),
+    situation: COMMAND,
+    row: "redirection-foreign",
+    expect: reject("reply", "not-executed"),
+  },
+  {
+    when: "a transaction was discarded because SCRIPT LOAD is forbidden: the same node, by EVAL",
+    failure: refused("NOPERM this user has no permissions to run the 'script|load' command"),
+    situation: { ...COMMAND, loadsDenied: true, asking: true },
+    row: "transaction-without-loads",
+    expect: retry({ asking: true, learned: "loads-denied" }),
+  },
+  {
+    when: "no node is known for the slot: after a refresh",
+    failure: { kind: "no-node", lookups: 0, refreshed: false },
+    row: "no-node-yet",
+    expect: retry({ to: { kind: "owner" }, when: "after-refresh", spends: "nothing" }),
+  },
+  {
+    when: "the refresh names no node for the slot: after a backoff",
+    failure: { kind: "no-node", lookups: 1, refreshed: true },
+    row: "no-node-later",
+    expect: retry({ to: { kind: "owner" }, when: "after-backoff", spends: "nothing" }),
+  },
+  {
+    when: "three refreshes named no node for the slot: unavailable",
+    failure: { kind: "no-node", lookups: 3, refreshed: false },
+    row: "no-node",
+    expect: { kind: "reject", why: "unavailable", outcome: "not-executed", learned: "nothing" },
+  },
+  ...(["replay", "wait", "give-up"] as const).map((remedy) => ({
+    when: `the function is missing, and the remedy is ${remedy}`,
+    failure: refused("ERR Function not found"),
+    situation: { ...FUNCTION, remedy },
+    row: `function-${remedy}` as const,
+    expect: {
+      replay: retry({}),
+      wait: retry({ when: "after-load" }),
+      "give-up": reject("load", "not-executed", "script-missing"),
+    }[remedy],
+  })),
+  {
+    when: "the server is older than EVALSHA_RO, which command() sent: for the user",
+    failure: refused("ERR unknown command `EVALSHA_RO`, with args beginning with: `x`, "),
+    situation: CODE,
+    row: "read-only-variant-foreign",
+    expect: reject("reply", "not-executed"),
+  },
   {
     when: "the function is missing: load its library in front of the call",
     failure: refused("ERR Function not found"),
     situation: { ...FUNCTION, remedy: "load" },
-    expect: retry({ script: "load", learned: "script-missing" }),
+    row: "function-load",
+    expect: retry({ learned: "script-missing" }),
   },
   {
     when: "the function is missing on a replica, which is behind its primary: the owner",
     failure: refused("ERR Function not found"),
     situation: { ...FUNCTION, atReplica: true, remedy: "load" },
+    row: "function-at-replica",
     expect: OWNER_LATER,
   },
   {
     when: "a script says that a function is missing: it has run",
     failure: refused("ERR Function not found"),
+    row: "function-foreign",
     expect: reject("reply", "executed"),
   },
   {
     when: "the server is older than functions",
     failure: refused("ERR unknown command `FCALL`, with args beginning with: `f`, "),
     situation: FUNCTION,
+    row: "functions-unknown",
     expect: reject("reply", "not-executed"),
   },
   {
     when: "the server is older than EVALSHA_RO: the same node, without it",
     failure: refused("ERR unknown command `EVALSHA_RO`, with args beginning with: `x`, "),
+    row: "read-only-variant",
     expect: retry({ learned: "no-read-only-variant" }),
   },
   ...[
@@ -406,19 +595,20 @@ const ROWS: readonly Row[] = [
     when: `${text}, to what runs no code: for the user, and proven not to have run`,
     failure: refused(text),
     situation: COMMAND,
+    row: "declined" as const,
     expect: reject("reply", "not-executed"),
   })),
 ];
 
 describe("decideNextStep, when", () => {
-  for (const { when, failure, situation, expect } of ROWS) {
-    it(when, () => assert.deepEqual(decideNextStep(failure, { ...SCRIPT, ...situation }), expect));
+  for (const { when, failure, situation, row, expect } of ROWS) {
+    it(when, () => assert.deepEqual(decideNextStep(failure, { ...SCRIPT, ...situation }), { ...expect, row }));
   }
 
   it("the words prove nothing, no call is sent again, even one that may run twice", () => {
     for (const change of [COMMAND, CODE, REPEATABLE, { ...COMMAND, ...REPEATABLE }]) {
       const step = decideNextStep(refused("TRYAGAIN later"), { ...SCRIPT, ...change });
-      assert.deepEqual(step, reject("reply", "executed"));
+      assert.deepEqual(step, { ...reject("reply", "executed"), row: "other" });
     }
   });
 });
@@ -457,7 +647,7 @@ describe("decideNextStep, in every situation,", () => {
     for (const { situation, failure, step } of all) {
       if (situation.mayRepeat || step.kind !== "retry") continue;
       if (failure.kind === "lost") assert.equal(failure.written, false);
-      else assert.ok(!["other", "noperm", "declined"].includes(failure.refusal.kind));
+      else if (failure.kind === "refusal") assert.ok(!["other", "noperm", "declined"].includes(failure.refusal.kind));
     }
   });
 
@@ -473,7 +663,8 @@ describe("decideNextStep, in every situation,", () => {
     for (const { failure, step } of all) {
       if (step.kind !== "retry") continue;
       const redirected = failure.kind === "refusal" && ["moved", "ask"].includes(failure.refusal.kind);
-      assert.equal(step.spends, redirected ? "redirection" : "retry");
+      const isSearch = failure.kind === "looked-up" || failure.kind === "no-node";
+      assert.equal(step.spends, isSearch ? "nothing" : redirected ? "redirection" : "retry");
     }
   });
 
@@ -481,18 +672,81 @@ describe("decideNextStep, in every situation,", () => {
     for (const { situation, failure, step } of all) {
       if (step.kind !== "retry" || !step.asking) continue;
       const byAsk = failure.kind === "refusal" && failure.refusal.kind === "ask";
-      assert.ok(byAsk || (situation.asking && step.to.kind === "same-node"));
-    }
-  });
-
-  it("sends nothing but the SHA-1 unless the script is missing", () => {
-    for (const { failure, step } of all) {
-      if (step.kind !== "retry" || step.script === "sha") continue;
-      assert.ok(failure.kind === "refusal" && failure.refusal.kind === "noscript");
+      const isLookedUp = failure.kind === "looked-up" && failure.listed && failure.redirection.asking;
+      assert.equal(byAsk || isLookedUp || (situation.asking && step.to.kind === "same-node"), true);
     }
   });
 
   it("decides the same again", () => {
     for (const { situation, failure, step } of all) assert.deepEqual(decideNextStep(failure, situation), step);
+  });
+});
+
+describe("the rows of the decision", () => {
+  it("are each met by a test above", () => {
+    const met = new Set(ROWS.map(({ row }) => row));
+    assert.deepEqual(
+      Object.keys(DECISION).filter((row) => !met.has(row as RowName)),
+      [],
+    );
+  });
+
+  it("stand in src/README.md as they are in the code", () => {
+    const readme = readFileSync(new URL("../../src/README.md", import.meta.url), "utf8");
+    const table = /<!-- decision -->\n\n(.*?)\n\n/s.exec(readme)?.[1];
+    assert.equal(table, tableOfRows());
+  });
+});
+
+/** The table of src/README.md. */
+function tableOfRows(): string {
+  const lines = (Object.keys(DECISION) as RowName[]).map((row) => {
+    const { met, learned, ...entry } = DECISION[row];
+    const next =
+      entry.kind === "retry"
+        ? `${{ "same-node": "same node", owner: "the owner", named: "the node that was named" }[entry.to]}, ${entry.when}`
+        : `reject, ${entry.outcome}`;
+    const spends = entry.kind === "retry" ? entry.spends : "";
+    return `| \`${row}\` | ${met} | ${next} | ${learned} | ${spends} |`;
+  });
+  return ["| row | what was met | next attempt | learned | spends |", "| --- | --- | --- | --- | --- |", ...lines].join(
+    "\n",
+  );
+}
+
+describe("decideExpiry", () => {
+  const WAITING: Expiry = { hasDeadline: true, isInFlight: false, wasRefused: false, isUnreachable: false };
+  const rows: readonly [when: string, expiry: Partial<Expiry>, ends: string][] = [
+    ["is in flight: its deadline", { isInFlight: true }, "deadline"],
+    ["is in flight and has no deadline: it is waited for", { isInFlight: true, hasDeadline: false }, "wait"],
+    [
+      "is in flight to a node that lost its connection: its deadline",
+      { isInFlight: true, isUnreachable: true },
+      "deadline",
+    ],
+    ["was refused last", { wasRefused: true }, "deadline-after-refusal"],
+    [
+      "was refused last, and waits for a node without connection",
+      { wasRefused: true, isUnreachable: true },
+      "deadline-after-refusal",
+    ],
+    ["waits for a node without connection", { isUnreachable: true }, "unavailable"],
+    [
+      "waits for a node without connection and has no deadline",
+      { isUnreachable: true, hasDeadline: false },
+      "unavailable",
+    ],
+    ["waits in a queue", {}, "deadline"],
+  ];
+  for (const [when, expiry, ends] of rows) {
+    it(`of a call that ${when}`, () => assert.equal(decideExpiry({ ...WAITING, ...expiry }), ends));
+  }
+});
+
+describe("outcomeOfCall", () => {
+  it("proves nothing once an attempt was written and lost", () => {
+    assert.equal(outcomeOfCall("not-executed", true), "unknown");
+    assert.equal(outcomeOfCall("executed", true), "executed");
+    assert.equal(outcomeOfCall("not-executed", false), "not-executed");
   });
 });
