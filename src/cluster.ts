@@ -1,22 +1,23 @@
-import { addCalls, Batch, type BatchResults, type Executed } from "./calls/batch.ts";
+import { addCalls, Batch, type BatchOptions, type BatchResults, batchOptions, type Executed } from "./calls/batch.ts";
 import { CallFactory, type ViewSettings } from "./calls/call-factory.ts";
-import { runOnNodes } from "./calls/node-commands.ts";
+import { type Host, ownLimitsOf } from "./calls/host.ts";
+import { Operation } from "./calls/operation.ts";
+import { carryOut } from "./calls/planned-command.ts";
 import { Scan, type ScanOptions, scanArguments } from "./calls/scan.ts";
 import { Transaction } from "./calls/transaction.ts";
-import { sendUnlisted } from "./calls/unlisted-commands.ts";
-import { type WatchingBody, WatchingRun } from "./calls/watched-transaction.ts";
-import { Client, type PreloadReport } from "./client/client.ts";
+import { runWatching, type WatchingBody } from "./calls/watched-transaction.ts";
+import { Client } from "./client/client.ts";
 import { type ClusterEvent, EVENT_NAMES, type Listener } from "./client/events.ts";
 import type { Metrics } from "./client/metrics.ts";
-import { isListed } from "./commands/keys.ts";
-import { type Division, divide, spreadOf } from "./commands/spread.ts";
+import type { PreloadReport } from "./client/script-store.ts";
+import type { Division } from "./commands/spread.ts";
 import { nodeEnvironment } from "./connection/node-environment.ts";
 import type { Environment } from "./environment.ts";
 import { AbortedError, InvalidArgumentError } from "./errors.ts";
 import { type ConnectOptions, readFrom, resolveOptions, wholeNumber } from "./options.ts";
 import { kindOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
-import type { Call, ReadFrom } from "./routing/call.ts";
+import type { ReadFrom } from "./routing/call.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
 import type { Topology } from "./topology/topology.ts";
@@ -85,12 +86,14 @@ export class Cluster {
   readonly #client: Client;
   readonly #view: ViewSettings;
   readonly #factory: CallFactory;
+  readonly #host: Host;
 
   /** @internal */
   constructor(client: Client, view: ViewSettings) {
     this.#client = client;
     this.#view = view;
     this.#factory = new CallFactory(client, view);
+    this.#host = { client, factory: this.#factory, view };
   }
 
   /** @internal */
@@ -126,10 +129,10 @@ export class Cluster {
       const signal = this.#check(options);
       const timeoutMs = options?.timeout ?? this.#view.timeoutMs;
       const promise = new Promise<T>(capture as never);
-      this.#send(this.#factory.run(script, keys, args, timeoutMs, resolveNext, undefined), signal);
+      this.#client.door.send(this.#factory.run(script, keys, args, timeoutMs, resolveNext, undefined), signal);
       return promise;
     } catch (error) {
-      return Promise.reject(asArgumentError(error));
+      return Promise.reject(error);
     }
   }
 
@@ -158,15 +161,12 @@ export class Cluster {
   command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
     try {
       const signal = this.#check(undefined);
-      const lower = String(name).toLowerCase();
-      if (!isListed(lower)) return sendUnlisted(this.#client, this.#factory, this.#view, name, args) as Promise<T>;
-      const spread = spreadOf(lower, args);
-      if (spread) return runOnNodes(this.#client, this.#factory, this.#view, spread, name, args) as Promise<T>;
-      const division = divide(lower, args);
-      if (division) return this.#sendParts(name, division, signal) as Promise<T>;
-      return this.#sendCommand(name, args, signal);
+      const plan = this.#factory.planOf(name, args);
+      if (plan.kind === "one") return this.#sendCommand(name, args, signal);
+      if (plan.kind === "parts") return this.#sendParts(name, plan.division, signal) as Promise<T>;
+      return carryOut(this.#host, plan, name, args) as Promise<T>;
     } catch (error) {
-      return Promise.reject(asArgumentError(error));
+      return Promise.reject(error);
     }
   }
 
@@ -189,17 +189,18 @@ export class Cluster {
     return new Scan(this.#client, this.#view, scanArguments(options)).keys() as AsyncGenerator<K, void, undefined>;
   }
 
-  /** Collects calls of any slots, to be sent together by `exec`: one write a node. Nothing is sent before. */
-  batch(): Batch;
   /** Sends calls together; resolves to their results, in their order: a reply, or the error of that call as a value. */
   batch<const C extends readonly ScriptCall[]>(calls: C): Promise<BatchResults<C>>;
-  batch(calls?: readonly ScriptCall[]): Batch | Promise<unknown> {
-    const batch = new Batch(this.#client, this.#factory, this.#view);
-    if (calls === undefined) return batch;
+  /** Collects calls of any slots, to be sent together by `exec`: one write a node. Nothing is sent before. */
+  batch(options?: BatchOptions): Batch;
+  batch(calls?: readonly ScriptCall[] | BatchOptions): Batch | Promise<unknown> {
+    const isList = Array.isArray(calls);
+    const batch = new Batch(this.#host, isList ? {} : batchOptions(calls));
+    if (!isList) return batch;
     try {
       addCalls(batch, calls);
     } catch (error) {
-      return Promise.reject(asArgumentError(error));
+      return Promise.reject(error);
     }
     return batch.exec();
   }
@@ -228,10 +229,9 @@ export class Cluster {
     options?: { readonly watch: readonly Argument[] },
     body?: WatchingBody<R>,
   ): Transaction | Promise<Executed<R> | null> {
-    const host = { client: this.#client, factory: this.#factory, view: this.#view };
+    const host = this.#host;
     if (options === undefined) return new Transaction(host, key);
     try {
-      this.#client.refuseWhenClosed();
       checkOptions("transaction", options, ["watch"]);
       if (!Array.isArray(options.watch) || options.watch.length === 0) {
         throw new InvalidArgumentError(`transaction: watch is ${kindOf(options.watch)}; accepted is an array of keys.`);
@@ -239,9 +239,9 @@ export class Cluster {
       if (typeof body !== "function") {
         throw new InvalidArgumentError(`transaction: the third argument is ${kindOf(body)}; accepted is a function.`);
       }
-      return new WatchingRun(host, key, options.watch, body).result();
+      return runWatching(host, key, options.watch, body);
     } catch (error) {
-      return Promise.reject(asArgumentError(error));
+      return Promise.reject(error);
     }
   }
 
@@ -281,13 +281,16 @@ export class Cluster {
         );
       }
     }
-    this.#client.refuseWhenClosed();
-    return this.#client.preload(scripts);
+    return Operation.run(this.#client, ownLimitsOf(this.#view), (operation) => {
+      // Loads are on their way from now on.
+      operation.outcome = "unknown";
+      return this.#client.scripts.preload(scripts);
+    });
   }
 
   /** For each known node, which of the scripts it is believed to hold, and which failed and why. */
   scripts(): PreloadReport {
-    return this.#client.report();
+    return this.#client.scripts.report();
   }
 
   /**
@@ -310,8 +313,7 @@ export class Cluster {
    * @see https://redis.io/docs/latest/commands/cluster-shards/
    */
   async refreshTopology(): Promise<void> {
-    this.#client.refuseWhenClosed();
-    await this.#client.refresh();
+    await Operation.run(this.#client, ownLimitsOf(this.#view), () => this.#client.refresh());
   }
 
   /**
@@ -321,8 +323,10 @@ export class Cluster {
    * @see https://redis.io/docs/latest/commands/auth/
    */
   async reauthenticate(): Promise<void> {
-    this.#client.refuseWhenClosed();
-    await this.#client.reauthenticate();
+    await Operation.run(this.#client, ownLimitsOf(this.#view), (operation) => {
+      operation.outcome = "unknown";
+      return this.#client.reauthenticate();
+    });
   }
 
   /**
@@ -380,29 +384,15 @@ export class Cluster {
       const reply = new Promise<Reply>(capture);
       return { reply, call: this.#factory.command(name, args, this.#view.timeoutMs, resolveNext, undefined) };
     });
-    for (const { call } of sent) this.#send(call, signal);
+    for (const { call } of sent) this.#client.door.send(call, signal);
     return join(await Promise.allSettled(sent.map(({ reply }) => reply)));
   }
 
   #sendCommand<T>(name: string, args: readonly Argument[], signal: AbortSignal | undefined): Promise<T> {
     const promise = new Promise<T>(capture as never);
-    this.#send(this.#factory.command(name, args, this.#view.timeoutMs, resolveNext, undefined), signal);
+    this.#client.door.send(this.#factory.command(name, args, this.#view.timeoutMs, resolveNext, undefined), signal);
     return promise;
   }
-
-  #send(call: Call, signal: AbortSignal | undefined): void {
-    if (signal !== undefined) this.#client.signals.listen(signal, call);
-    this.#client.dispatcher.send(call);
-  }
-}
-
-/** Frames are strings, and V8 has a longest one: a call that does not fit is the caller's mistake, not ours. */
-function asArgumentError(error: unknown): unknown {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  if (!(error instanceof RangeError) && code !== "ERR_STRING_TOO_LONG") return error;
-  return new InvalidArgumentError(
-    "The call is too large: with all its keys and arguments it has to stay below 512 MiB.",
-  );
 }
 
 function checkOptions(where: string, options: unknown, accepted: readonly string[]): void {

@@ -1,15 +1,15 @@
-import type { Client } from "../client/client.ts";
-import { type Division, divide, type Spread, spreadOf } from "../commands/spread.ts";
-import { traitsOf } from "../commands/traits.ts";
+import type { Division } from "../commands/spread.ts";
 import { InvalidArgumentError, type SlotwireError } from "../errors.ts";
 import { encodeCommand, kindOf } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "../scripts/script.ts";
 import { tracedBatch } from "../telemetry/call-trace.ts";
-import type { CallFactory, ViewSettings } from "./call-factory.ts";
-import { runOnNodes, scriptToLoad } from "./node-commands.ts";
-import { copied, isUnlearned, learn } from "./unlisted-commands.ts";
+import { type Host, limitsOf } from "./host.ts";
+import { Operation } from "./operation.ts";
+import { planOfLearned } from "./plan.ts";
+import { carryOut, type PartOf, type StepsPlan } from "./planned-command.ts";
+import { copied, learn } from "./unlisted-commands.ts";
 
 /** The result of each call of a list, in its order: its reply, or the error that it would have been rejected with. */
 export type BatchResults<C extends readonly ScriptCall[]> = {
@@ -19,29 +19,67 @@ export type BatchResults<C extends readonly ScriptCall[]> = {
 /** What `exec` resolves to: a tuple when the calls were chained, an array when they were added one by one. */
 export type Executed<R extends readonly unknown[]> = R extends readonly [] ? unknown[] : R;
 
+/** What `batch` takes. */
+export interface BatchOptions {
+  /**
+   * The calls of each key run in call order. `false` promises no order among the calls, and no call waits for another.
+   * @default true
+   */
+  readonly ordered?: boolean | undefined;
+}
+
+/**
+ * The options that `batch` was given.
+ * @throws {InvalidArgumentError} naming what is wrong.
+ */
+export function batchOptions(options: unknown): BatchOptions {
+  if (options === undefined) return {};
+  if (typeof options !== "object" || options === null) {
+    throw new InvalidArgumentError(
+      `batch takes an array of script.call(...), or options with ordered, not ${kindOf(options)}.`,
+    );
+  }
+  const { ordered, ...others } = options as BatchOptions;
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) {
+    throw new InvalidArgumentError(`batch: there is no option "${unknown}"; accepted is ordered.`);
+  }
+  if (ordered !== undefined && typeof ordered !== "boolean") {
+    throw new InvalidArgumentError(`batch: ordered is ${kindOf(ordered)}; accepted is true or false.`);
+  }
+  return { ordered };
+}
+
+/** A command of a batch of which a server has to be asked first. */
+interface Unlearned {
+  /** The command's place among the results. */
+  readonly index: number;
+  readonly name: string;
+  readonly args: readonly Argument[];
+}
+
 /**
  * Collects calls of any slots, then sends each node its part in one write. A call is checked and encoded when it is
  * added, so what it was given may be changed afterwards.
  */
 export class Batch<R extends readonly unknown[] = []> {
-  readonly #client: Client;
-  readonly #factory: CallFactory;
-  readonly #view: ViewSettings;
-  /** Undefined: to be made when it is known who gets it. */
+  readonly #host: Host;
+  readonly #ordered: boolean;
+  /** In call order. Undefined: a command of which a server has to be asked first has no call yet. */
   readonly #calls: (Call | undefined)[] = [];
-  /** By their place in `#calls`. */
-  readonly #later = new Map<number, () => Promise<Call | undefined>>();
-  readonly #onNodes: (() => void)[] = [];
-  readonly #results: unknown[] = [];
+  /** Commands of which a server has to be asked first, by their place in `#calls`. */
+  readonly #toLearn = new Map<number, Unlearned>();
+  /** Commands of several steps or nodes. */
+  readonly #toCarryOut: ((part: PartOf) => void)[] = [];
+  #results: unknown[] = [];
   #unsettled = 0;
   #executed = false;
-  #done: (results: unknown[]) => void = () => {};
+  #done: () => void = () => {};
 
   /** @internal */
-  constructor(client: Client, factory: CallFactory, view: ViewSettings) {
-    this.#client = client;
-    this.#factory = factory;
-    this.#view = view;
+  constructor(host: Host, { ordered = true }: BatchOptions) {
+    this.#host = host;
+    this.#ordered = ordered;
   }
 
   /** Calls collected so far. */
@@ -59,21 +97,28 @@ export class Batch<R extends readonly unknown[] = []> {
     ...rest: WithArguments<A>
   ): Batch<[...R, T | SlotwireError]>;
   run(script: Script, keys: readonly Argument[], args: readonly Argument[] = []): unknown {
-    return this.#add((settle) => this.#factory.run(script, keys, args, this.#view.timeoutMs, settle, settle));
+    const { factory, view } = this.#host;
+    this.#refuseWhenExecuted();
+    const settle = this.#settleNext();
+    this.#calls.push(factory.run(script, keys, args, view.timeoutMs, settle, settle));
+    this.#expect();
+    return this;
   }
 
   /**
    * Adds any other command. One over several slots, or for many nodes, goes in parts as with `cluster.command`.
-   * One that blocks has a connection of its own: nobody waits behind it, and it keeps no order with calls of its keys.
+   * One that blocks has a connection of its own: no call waits behind it, and it keeps no order with calls of its keys.
    * @throws {InvalidArgumentError | CrossSlotError} The call is wrong; it is not added.
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Batch<[...R, T | SlotwireError]> {
-    const lower = String(name).toLowerCase();
-    const spread = spreadOf(lower, args);
-    const division = spread === undefined ? divide(lower, args) : undefined;
-    if (spread !== undefined || isUnlearned(this.#client, name, args)) this.#addLater(name, args, spread);
-    else if (division !== undefined) this.#addParts(name, division);
-    else this.#add((settle) => this.#factory.command(name, args, this.#view.timeoutMs, settle, settle));
+    const { factory, view } = this.#host;
+    this.#refuseWhenExecuted();
+    const plan = factory.planOf(name, args);
+    const settle = this.#settleNext();
+    if (plan.kind === "one") this.#calls.push(factory.command(name, args, view.timeoutMs, settle, settle));
+    else if (plan.kind === "parts") this.#calls.push(...this.#partsOf(name, plan.division, settle));
+    else this.#addSteps(name, args, plan, settle);
+    this.#expect();
     return this as unknown as Batch<[...R, T | SlotwireError]>;
   }
 
@@ -86,85 +131,99 @@ export class Batch<R extends readonly unknown[] = []> {
    */
   async exec(): Promise<Executed<R>> {
     if (this.#executed) throw new InvalidArgumentError("exec: this batch has been executed; make a new one.");
-    this.#client.refuseWhenClosed();
+    this.#host.client.refuseWhenClosed();
     this.#executed = true;
     if (this.#unsettled > 0) {
-      const settled = new Promise<unknown[]>((resolve) => {
+      const settled = new Promise<void>((resolve) => {
         this.#done = resolve;
       });
-      for (const [place, make] of this.#later) this.#calls[place] = await make();
-      const calls = this.#calls.filter((call) => call !== undefined);
-      await tracedBatch(this.#client.telemetry.client, "batch", calls, undefined, (context) => {
-        this.#client.sendAll(calls, this.#view.signal, context);
-        for (const start of this.#onNodes) start();
-        return settled;
-      });
+      await (this.#toLearn.size === 0 ? this.#send(settled, 0) : this.#learnAndSend(settled));
     }
     return this.#results as Executed<R>;
   }
 
-  #add(make: (settle: (result: unknown) => void) => Call): this {
-    this.#refuseWhenExecuted();
-    const index = this.#results.length;
-    const call = make((result) => this.#settle(index, result));
-    this.#calls.push(call);
-    this.#expect();
-    return this;
+  /** All calls wait until the servers have been asked, so that those of each key keep their order. */
+  async #learnAndSend(settled: Promise<void>): Promise<void> {
+    const { client, view } = this.#host;
+    const { clock } = client.environment;
+    const startedAt = clock.now();
+    try {
+      await Operation.run(client, limitsOf(view), async (operation) => {
+        const learning = [...this.#toLearn].map(([place, command]) => this.#learn(place, command));
+        await operation.wait(Promise.all(learning));
+        // Within the operation: a client that is closing waits for the calls from here on.
+        void this.#send(settled, Math.round(clock.now() - startedAt));
+      });
+    } catch (error) {
+      // No call was sent.
+      this.#results = this.#results.map(() => error);
+      return;
+    }
+    await settled;
   }
 
-  #addParts(name: string, { parts, join }: Division): void {
-    this.#refuseWhenExecuted();
-    const index = this.#results.length;
-    const { timeoutMs } = this.#view;
+  async #learn(place: number, { index, name, args }: Unlearned): Promise<void> {
+    const { client, factory, view } = this.#host;
+    const settle = (result: unknown) => this.#settle(index, result);
+    const keys = await learn(client, name, args);
+    const plan = planOfLearned(name.toLowerCase(), args, client.commands);
+    if (plan.kind !== "one") this.#carryOutLater(name, args, plan, settle);
+    else {
+      try {
+        this.#calls[place] = factory.command(name, args, view.timeoutMs, settle, settle, keys);
+      } catch (error) {
+        settle(error);
+      }
+    }
+  }
+
+  /** @param elapsedMs  How much of the calls' time has passed. */
+  #send(settled: Promise<void>, elapsedMs: number): Promise<void> {
+    const { client, view } = this.#host;
+    const calls = this.#calls.filter((call) => call !== undefined);
+    return tracedBatch(client.telemetry.client, "batch", calls, undefined, (batch) => {
+      client.door.sendTogether(calls, view.signal, { ordered: this.#ordered, batch, elapsedMs });
+      for (const start of this.#toCarryOut) start({ elapsedMs, isPart: true });
+      return settled;
+    });
+  }
+
+  #partsOf(name: string, { parts, join }: Division, settleWhole: (result: unknown) => void): Call[] {
+    const { factory, view } = this.#host;
     const outcomes: PromiseSettledResult<Reply>[] = [];
     let open = parts.length;
-    const calls = parts.map((args, part) => {
+    return parts.map((args, part) => {
       const settle = (outcome: PromiseSettledResult<Reply>) => {
         outcomes[part] = outcome;
-        if (--open === 0)
-          this.#settle(
-            index,
-            resultOf(() => join(outcomes)),
-          );
+        if (--open === 0) settleWhole(resultOf(() => join(outcomes)));
       };
       const onReply = (value: Reply) => settle({ status: "fulfilled", value });
-      return this.#factory.command(name, args, timeoutMs, onReply, (reason) => settle({ status: "rejected", reason }));
+      const onError = (reason: Error) => settle({ status: "rejected", reason });
+      return factory.command(name, args, view.timeoutMs, onReply, onError);
     });
-    this.#calls.push(...calls);
-    this.#expect();
   }
 
-  /** Checked now; who gets it is found out when it is sent. */
-  #addLater(name: string, given: readonly Argument[], spread: Spread | undefined): void {
-    this.#refuseWhenExecuted();
-    traitsOf(name, given, this.#client.commands);
+  /** A command that is more than one call is checked now, and sent with the others. */
+  #addSteps(name: string, given: readonly Argument[], plan: StepsPlan, settle: (result: unknown) => void): void {
     encodeCommand([name, ...given]);
     // An EVALSHA that is added behind a SCRIPT LOAD may be sent before it: it brings what it needs.
-    const script = scriptToLoad(name, given);
-    if (script !== undefined) this.#client.remember(script);
+    if (plan.kind === "load-script") this.#host.client.scripts.remember(plan.script);
     const args = copied(given);
-    const index = this.#results.length;
-    const settle = (result: unknown) => this.#settle(index, result);
-    const onNodes = (spread: Spread) => () =>
-      void runOnNodes(this.#client, this.#factory, this.#view, spread, name, args).then(settle, settle);
-    if (spread !== undefined) this.#onNodes.push(onNodes(spread));
+    if (plan.kind !== "to-learn") this.#carryOutLater(name, args, plan, settle);
     else {
-      this.#later.set(this.#calls.length, async () => {
-        try {
-          const keys = await learn(this.#client, name, args);
-          const learned = this.#client.commands.get(name.toLowerCase(), args)?.spread;
-          if (learned === undefined) {
-            return this.#factory.command(name, args, this.#view.timeoutMs, settle, settle, keys);
-          }
-          this.#onNodes.push(onNodes(learned));
-        } catch (error) {
-          settle(error);
-        }
-        return undefined;
-      });
+      this.#toLearn.set(this.#calls.length, { index: this.#results.length, name, args });
       this.#calls.push(undefined);
     }
-    this.#expect();
+  }
+
+  #carryOutLater(name: string, args: readonly Argument[], plan: StepsPlan, settle: (result: unknown) => void): void {
+    this.#toCarryOut.push((part) => void carryOut(this.#host, plan, name, args, part).then(settle, settle));
+  }
+
+  /** For the call that is added next: what it settles with. */
+  #settleNext(): (result: unknown) => void {
+    const index = this.#results.length;
+    return (result) => this.#settle(index, result);
   }
 
   #expect(): void {
@@ -174,7 +233,7 @@ export class Batch<R extends readonly unknown[] = []> {
 
   #settle(index: number, result: unknown): void {
     this.#results[index] = result;
-    if (--this.#unsettled === 0) this.#done(this.#results);
+    if (--this.#unsettled === 0) this.#done();
   }
 
   #refuseWhenExecuted(): void {

@@ -3,7 +3,16 @@ import { BlockingFrame, type BlockingTime, deadlineOf } from "../commands/blocki
 import { textOf } from "../commands/keys.ts";
 import { type CommandTraits, traitsOf } from "../commands/traits.ts";
 import { InvalidArgumentError } from "../errors.ts";
-import { binaryOf, bulk, bulkHead, encodeCommand, kindOf, withNextBulk } from "../protocol/encode.ts";
+import {
+  asArgumentError,
+  binaryOf,
+  bulk,
+  bulkHead,
+  encodeCommand,
+  kindOf,
+  withinLimit,
+  withNextBulk,
+} from "../protocol/encode.ts";
 import { slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument } from "../protocol/reply.ts";
 import { Call, type CallKind, type ReadFrom } from "../routing/call.ts";
@@ -11,6 +20,7 @@ import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { checkCounts, isScript, type Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
+import { isUnlearned, type Plan, planOf } from "./plan.ts";
 
 /** What a view decides for its calls. */
 export interface ViewSettings {
@@ -36,12 +46,26 @@ export type Reject = ((error: Error) => void) | undefined;
 export class CallFactory {
   readonly #client: Client;
   readonly #view: ViewSettings;
-  readonly #kinds = new Map<Script, CallKind>();
+  /** Weak, so that a script that the application forgets is forgotten here. */
+  readonly #kinds = new WeakMap<Script, CallKind>();
 
   constructor(client: Client, view: ViewSettings) {
     this.#client = client;
     this.#view = view;
   }
+
+  /** Where a command goes. @throws {InvalidArgumentError} */
+  planOf(name: string, args: readonly Argument[]): Plan {
+    return planOf(name, args, this.#client.commands, this.#mayAsk);
+  }
+
+  /** Whether a server has to be asked where the keys of a command are. */
+  isUnlearned(name: string, args: readonly Argument[]): boolean {
+    return isUnlearned(String(name).toLowerCase(), args, this.#client.commands, this.#mayAsk);
+  }
+
+  /** The servers were not asked a short while ago. */
+  readonly #mayAsk = (): boolean => this.#client.environment.clock.now() >= this.#client.commands.nextAt;
 
   /** A call of a script. */
   run(
@@ -82,19 +106,21 @@ export class CallFactory {
     const frame = encodeCommand([name, ...args]);
     const traits = traitsOf(name, args, this.#client.commands);
     const routedBy = keys ?? traits.keys;
-    const slot = routedBy.length === 0 ? -1 : slotOfKeys(routedBy);
+    const slot = routedBy.length === 0 ? (traits.slot ?? -1) : slotOfKeys(routedBy);
     const kind = this.#commandKind(traits, undefined);
     if (traits.blocking !== undefined) {
       const limitMs = this.#view.hasOwnTimeout ? timeoutMs : deadlineOf(traits.blocking, timeoutMs);
       const blocking = new BlockingFrame(name, args, traits.blocking);
       return new Call({ ...kind, blocking, readFrom: "primary" }, frame, slot, limitMs, resolve, reject);
     }
-    const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.wantedScript(textOf(args[0])) : undefined;
+    const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.scripts.wantedScript(textOf(args[0])) : undefined;
     if (registered === undefined) return new Call(kind, frame, slot, timeoutMs, resolve, reject);
     // Encoded as `run` encodes it, so that it can be replayed in the same ways.
-    const rest = args.slice(2).map((value, index) => bulk(binaryOf(value, "argument", index + 2)));
     const { length } = traits.keys;
-    const bySha = registered.head(length, rest.length - length, traits.readOnly) + rest.join("");
+    const bySha = withinLimit(() => {
+      const rest = args.slice(2).map((value, index) => bulk(binaryOf(value, "argument", index + 2)));
+      return registered.head(length, rest.length - length, traits.readOnly) + rest.join("");
+    });
     return new Call({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
   }
 
@@ -128,7 +154,7 @@ export class CallFactory {
     resolve: Resolve,
     reject: Reject,
   ): Call {
-    const traits: CommandTraits = { keys: [], readOnly: false, runsCode: false, blocking: time };
+    const traits: CommandTraits = { keys: [], slot: undefined, readOnly: false, runsCode: false, blocking: time };
     const kind = { ...this.#commandKind(traits, target), blocking: new BlockingFrame(name, args, time) };
     return new Call(kind, encodeCommand([name, ...args]), -1, deadlineOf(time, timeoutMs), resolve, reject);
   }
@@ -159,7 +185,7 @@ export class CallFactory {
       readFrom: script.readOnly ? this.#view.readFrom : "primary",
       target: undefined,
       script,
-      registered: this.#client.registered(script, slot),
+      registered: this.#client.scripts.registered(script, slot < 0 ? undefined : this.#client.dispatcher.ownerOf(slot)),
       parse: script.parse,
       blocking: undefined,
       transaction: undefined,
@@ -178,13 +204,17 @@ function frameOf(
 ): string {
   const values = keys.length + args.length;
   if (values === 0) return headOf(item, script, 0, 0, -1);
-  const first = keys.length > 0 ? binaryOf(keys[0], "key", 0) : binaryOf(args[0], "argument", 0);
-  let frame = headOf(item, script, keys.length, args.length, first.length) + first;
-  for (let index = 1; index < keys.length; index++) frame = withNextBulk(frame, binaryOf(keys[index], "key", index));
-  for (let index = keys.length > 0 ? 0 : 1; index < args.length; index++) {
-    frame = withNextBulk(frame, binaryOf(args[index], "argument", index));
+  try {
+    const first = keys.length > 0 ? binaryOf(keys[0], "key", 0) : binaryOf(args[0], "argument", 0);
+    let frame = headOf(item, script, keys.length, args.length, first.length) + first;
+    for (let index = 1; index < keys.length; index++) frame = withNextBulk(frame, binaryOf(keys[index], "key", index));
+    for (let index = keys.length > 0 ? 0 : 1; index < args.length; index++) {
+      frame = withNextBulk(frame, binaryOf(args[index], "argument", index));
+    }
+    return `${frame}\r\n`;
+  } catch (error) {
+    throw asArgumentError(error);
   }
-  return `${frame}\r\n`;
 }
 
 function headOf(

@@ -15,7 +15,10 @@ import type { Argument, Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { holdingsOf, parseHoldings, type SlotHoldings } from "../topology/slot-holdings.ts";
 import { CallFactory, type ViewSettings } from "./call-factory.ts";
+import { limitsOf } from "./host.ts";
+import { Operation } from "./operation.ts";
 import { ScanCoverage, type ScanPass } from "./scan-coverage.ts";
+import { decideAfterPass, decideAfterQuestion, pauseMs } from "./scan-decisions.ts";
 
 /** What `scan` takes. */
 export interface ScanOptions {
@@ -39,11 +42,6 @@ export interface ScanOptions {
 /** How often a node is asked for its slots during a pass, while nothing moves. While something does, with every step. */
 const OBSERVE_MS = 50;
 const CALM_STEPS = 20;
-/** Passes in a row after which no more slots were done: slots do not come to rest. */
-const MOST_FRUITLESS = 30;
-/** How often it is looked again who owns a slot that nobody owns. */
-const MOST_LOOKUPS = 5;
-const LONGEST_PAUSE_MS = 1000;
 const DEFAULT_COUNT = 100;
 
 /**
@@ -75,13 +73,19 @@ export function scanArguments(options: ScanOptions): Argument[] {
 /** Answers of a node that serves slots no more are of no use to anyone. */
 const ABANDONED = Symbol("abandoned");
 
-/** Scans all slots of a cluster, one node after the other, and again what moved meanwhile: see `ScanCoverage`. */
+/**
+ * Scans all slots of a cluster, one node after the other, and again what moved meanwhile: see `ScanCoverage`.
+ *
+ * Each request for the next key is an operation, which is renewed with every step: with every SCAN and the questions that
+ * go with it. Between requests nothing is under way.
+ */
 export class Scan {
   readonly #client: Client;
   readonly #view: ViewSettings;
   readonly #factory: CallFactory;
   readonly #args: readonly Argument[];
   readonly #coverage = new ScanCoverage();
+  #operation: Operation | undefined;
 
   constructor(client: Client, view: ViewSettings, args: readonly Argument[]) {
     this.#client = client;
@@ -92,16 +96,39 @@ export class Scan {
   }
 
   async *keys(): AsyncGenerator<string | Buffer, void, undefined> {
+    try {
+      yield* this.#passes();
+    } finally {
+      this.#operation?.end();
+    }
+  }
+
+  async *#passes(): AsyncGenerator<string | Buffer, void, undefined> {
     const { open } = this.#coverage;
     let fruitless = 0;
     while (open.size > 0) {
       const before = open.size;
+      this.#step();
       const node = this.#nextNode();
       if (node !== undefined) yield* this.#pass(node);
-      if (open.size < before) fruitless = 0;
-      else if (++fruitless > (node === undefined ? MOST_LOOKUPS : MOST_FRUITLESS)) throw this.#stuck();
-      else await this.#settle(fruitless);
+      fruitless = open.size < before ? 0 : fruitless + 1;
+      const next = decideAfterPass(fruitless, node !== undefined);
+      if (next === "give-up") throw this.#stuck();
+      if (next === "settle") await this.#settle(fruitless);
     }
+  }
+
+  /** A step begins: the first one of a request, or one more. */
+  #step(): Operation {
+    if (this.#operation === undefined) this.#operation = Operation.begin(this.#client, limitsOf(this.#view));
+    else this.#operation.renew();
+    return this.#operation;
+  }
+
+  /** A request for the next key is answered. */
+  #answered(): void {
+    this.#operation?.end();
+    this.#operation = undefined;
   }
 
   /** The owner of an open slot; where only half done ones are left, the node that one of them goes to. */
@@ -132,6 +159,7 @@ export class Scan {
     let [cursor, settledCursor] = ["0", "0"];
     let careful = 0;
     while (pass.size > 0) {
+      this.#step();
       const reply = await this.#ask(node, "SCAN", [cursor, ...this.#args]);
       if (reply === ABANDONED) return;
       const [next, keys] = pageOf(reply);
@@ -148,7 +176,10 @@ export class Scan {
         settledCursor = cursor;
         careful = Math.max(0, careful - 1);
       }
-      yield* this.#wanted(keys, pass);
+      for (const key of this.#wanted(keys, pass)) {
+        this.#answered();
+        yield key;
+      }
       if (cursor !== "0") continue;
       // Another process has its keys in another order: a cursor of this one meant nothing there.
       if ((await this.#runIdOf(node)) === runId) this.#coverage.complete(pass);
@@ -177,34 +208,31 @@ export class Scan {
     return reply === ABANDONED ? undefined : /^run_id:(\w+)/m.exec(String(reply))?.[1];
   }
 
-  /** Null where we are not allowed to ask. What is asked may be asked twice, though the server does not say so. */
-  async #mayAsk(
-    node: ClusterNode,
-    name: string,
-    args: readonly Argument[],
-    triesLeft = 3,
-  ): Promise<Reply | typeof ABANDONED> {
-    try {
-      return await this.#ask(node, name, args);
-    } catch (error) {
-      if (error instanceof ReplyError) return null;
-      if (error instanceof ConnectionLostError && triesLeft > 0) return this.#mayAsk(node, name, args, triesLeft - 1);
-      throw error;
+  /** Null where we are not allowed to ask. */
+  async #mayAsk(node: ClusterNode, name: string, args: readonly Argument[]): Promise<Reply | typeof ABANDONED> {
+    for (let repeats = 0; ; repeats++) {
+      try {
+        return await this.#ask(node, name, args);
+      } catch (error) {
+        const isLost = error instanceof ConnectionLostError;
+        const next = decideAfterQuestion(error instanceof ReplyError ? "refused" : isLost ? "lost" : "other", repeats);
+        if (next === "none") return null;
+        if (next === "reject") throw error;
+      }
     }
   }
 
   /** Asks one node, as long as it serves slots. */
   async #ask(node: ClusterNode, name: string, args: readonly Argument[]): Promise<Reply | typeof ABANDONED> {
-    const client = this.#client;
-    client.refuseWhenClosed();
+    const operation = this.#operation ?? this.#step();
     let stopListening = () => {};
     try {
       return await new Promise<Reply>((resolve, reject) => {
         const call = this.#factory.commandFor(node, name, args, this.#view.timeoutMs, resolve, reject);
-        stopListening = client.emitter.on("topology", () => {
+        stopListening = this.#client.onTopology(() => {
           if (!this.#serves(node)) call.reject(new UnavailableError(`${node.address} serves no slots any more`));
         });
-        client.sendAll([call], this.#view.signal);
+        operation.sendWhenRoom(call);
       });
     } catch (error) {
       if (error instanceof AbortedError || error instanceof ClosedError || this.#serves(node)) throw error;
@@ -223,23 +251,10 @@ export class Scan {
   }
 
   /** Slots are moving, or we do not know where they are. */
-  async #settle(attempt: number): Promise<void> {
-    const { environment } = this.#client;
-    const { signal } = this.#view;
-    await this.#client.refresh().catch(() => {});
-    const pauseMs = Math.min(LONGEST_PAUSE_MS, 10 * 2 ** attempt) * (0.5 + environment.random() / 2);
-    await new Promise<void>((resolve) => {
-      const finish = () => {
-        timer.cancel();
-        signal?.removeEventListener("abort", finish);
-        resolve();
-      };
-      const timer = environment.clock.setTimer(finish, pauseMs);
-      signal?.addEventListener("abort", finish, { once: true });
-      if (signal?.aborted) finish();
-    });
-    if (signal?.aborted) throw new AbortedError("not-executed", signal.reason);
-    this.#client.refuseWhenClosed();
+  async #settle(fruitless: number): Promise<void> {
+    const operation = this.#step();
+    await operation.wait(this.#client.refresh().catch(() => {}));
+    await operation.pause(pauseMs(fruitless, this.#client.environment.random()));
   }
 
   #stuck(): UnavailableError {

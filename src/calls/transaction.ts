@@ -1,4 +1,3 @@
-import type { Client } from "../client/client.ts";
 import { traitsOf } from "../commands/traits.ts";
 import { InvalidArgumentError, type SlotwireError } from "../errors.ts";
 import { slotOfKeys } from "../protocol/hash-slot.ts";
@@ -10,15 +9,7 @@ import type { Script, Values, WithArguments } from "../scripts/script.ts";
 import { tracedBatch } from "../telemetry/call-trace.ts";
 import type { BatchContext } from "../telemetry/channels.ts";
 import type { Executed } from "./batch.ts";
-import type { CallFactory, ViewSettings } from "./call-factory.ts";
-import { isUnlearned } from "./unlisted-commands.ts";
-
-/** What a transaction needs of whoever made it. */
-export interface TransactionHost {
-  readonly client: Client;
-  readonly factory: CallFactory;
-  readonly view: ViewSettings;
-}
+import type { Host } from "./host.ts";
 
 /** Who sends a transaction, if not the dispatcher: a connection that watches keys. */
 export type Executor = (frame: TransactionFrame) => Promise<unknown[] | null>;
@@ -28,14 +19,14 @@ export type Executor = (frame: TransactionFrame) => Promise<unknown[] | null>;
  * loaded inside the MULTI, so that none can be missing while its neighbours commit.
  */
 export class Transaction<R extends readonly unknown[] = [], Watched extends null = never> {
-  readonly #host: TransactionHost;
+  readonly #host: Host;
   readonly #key: Argument;
   readonly #executor: Executor | undefined;
   readonly #parts: Call[] = [];
   #executed = false;
 
   /** @internal */
-  constructor(host: TransactionHost, key: Argument, executor?: Executor) {
+  constructor(host: Host, key: Argument, executor?: Executor) {
     this.#host = host;
     this.#key = key;
     this.#executor = executor;
@@ -68,9 +59,9 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Transaction<[...R, T | SlotwireError], Watched> {
     // Keys that are not known are the server's to check: it refuses the whole transaction.
-    const { client } = this.#host;
-    const keys = isUnlearned(client, name, args) ? [] : traitsOf(name, args, client.commands).keys;
-    this.#add(keys, () => this.#host.factory.command(name, args, 0, nobody, nobody));
+    const { client, factory } = this.#host;
+    const keys = factory.isUnlearned(name, args) ? [] : traitsOf(name, args, client.commands).keys;
+    this.#add(keys, () => factory.command(name, args, 0, nobody, nobody));
     return this as unknown as Transaction<[...R, T | SlotwireError], Watched>;
   }
 
@@ -93,29 +84,24 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
     ) as Promise<Executed<R> | Watched>;
   }
 
-  async #send(slot: number, context: BatchContext | undefined, denied = false): Promise<unknown> {
+  async #send(slot: number, batch: BatchContext | undefined): Promise<unknown> {
     const { client, view } = this.#host;
-    const frame = this.#frame(slot, denied);
+    const frame = this.#frame(slot);
     this.#loadAhead(frame.libraries, slot);
     let call: Call | undefined;
     try {
       return await new Promise((resolve, reject) => {
         call = new Call(frame.kindFor(client.dispatcher), frame.bytes, slot, view.timeoutMs, resolve, reject);
-        client.sendAll([call], view.signal, context);
+        client.door.sendTogether([call], view.signal, { batch });
       });
-    } catch (error) {
-      if (!frame.loadsDenied) throw error;
-      // Nobody had tried, where the node held them anyway.
-      call?.node?.scripts.noteLoadsDenied();
-      return await this.#send(slot, context, true);
     } finally {
       for (const library of frame.missing) call?.node?.scripts.forget(library);
     }
   }
 
-  #frame(slot: number, denied = false): TransactionFrame {
+  #frame(slot: number): TransactionFrame {
     const owner = this.#host.client.dispatcher.ownerOf(slot);
-    return new TransactionFrame(this.#parts, denied || owner?.scripts.deniesLoads === true);
+    return new TransactionFrame(this.#parts, owner?.scripts.deniesLoads === true);
   }
 
   /** What the node lacks goes in the same write. A connection that is not there yet is given every library first. */

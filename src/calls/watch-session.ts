@@ -1,3 +1,4 @@
+import type { Door } from "../client/door.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Loan } from "../connection/own-connections.ts";
 import type { Place, Request } from "../connection/request.ts";
@@ -12,9 +13,7 @@ import type { TransactionFrame } from "../routing/transaction-frame.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { type FailingScript, replyErrorOf } from "../scripts/script-error.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
-
-/** How often a script is loaded again for one call. Another client's flush in between is rare. */
-const MAX_LOADS = 32;
+import { decideAfterScript, type SessionState } from "./watch-decisions.ts";
 
 const nothing = () => undefined;
 
@@ -22,39 +21,42 @@ function isRefusal(error: unknown, kind: RefusalKind): boolean {
   return error instanceof ReplyError && parseErrorReply(error.reply).kind === kind;
 }
 
-/** Commands on one connection of one's own: WATCH, reads, and a transaction at the end. */
+/** What a session works with. */
+export interface SessionParts {
+  readonly door: Door;
+  readonly loan: Loan;
+  readonly node: ClusterNode;
+  readonly slot: number;
+  /** The slot is on its way to the node: every command goes behind an ASKING. */
+  readonly asking: boolean;
+  /** The transaction is handed to the socket now. */
+  onExecSent(): void;
+}
+
+/** Commands on one connection that they share with no others: WATCH, reads, and a transaction at the end. */
 export class WatchSession {
-  readonly #loan: Loan;
+  readonly #parts: SessionParts;
   readonly #connection: Connection;
-  readonly #node: ClusterNode;
-  readonly #slot: number;
-  readonly #asking: boolean;
   #ended = false;
   /** EXEC was answered: nothing is watched any more. */
   #isClean = false;
-  /** The transaction was handed to the socket. */
-  execSent = false;
-  /** Commands that may write, less those that were proven not to have run. */
+  #execSent = false;
   #writes = 0;
   #commandRefused = false;
   #execRefused = false;
 
-  /** @param asking  The slot is on its way to this node: every command goes behind an ASKING. */
-  constructor(loan: Loan, node: ClusterNode, slot: number, asking: boolean) {
-    this.#loan = loan;
-    this.#connection = loan.connection;
-    this.#node = node;
-    this.#slot = slot;
-    this.#asking = asking;
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.#connection = parts.loan.connection;
   }
 
-  /**
-   * Whether the session, which failed, can start over: nothing that it sent can have written, and it was refused or lost.
-   * Once the transaction was sent, only its own refusal counts: the function may have lived with an earlier one.
-   */
-  canStartOver(failure: unknown): boolean {
-    if (this.#writes > 0) return false;
-    return this.execSent ? this.#execRefused : this.#commandRefused || failure instanceof ConnectionLostError;
+  get state(): SessionState {
+    return {
+      writes: this.#writes,
+      execSent: this.#execSent,
+      commandRefused: this.#commandRefused,
+      execRefused: this.#execRefused,
+    };
   }
 
   async watch(keys: readonly Argument[]): Promise<void> {
@@ -72,18 +74,24 @@ export class WatchSession {
 
   /** Behind its load in the same write, or by EVAL where loads are forbidden. */
   async #runScript(frame: string, kind: CallKind, script: RegisteredScript): Promise<Reply> {
-    const { scripts } = this.#node;
+    const { scripts } = this.#parts.node;
     const plain = script.plainFrame(frame);
-    for (let attempt = 1; !scripts.deniesLoads; attempt++) {
+    for (let loads = 1; !scripts.deniesLoads; loads++) {
       const load = this.#send(script.loadFrame, false).then(nothing, (error: unknown) => error);
       try {
         return await this.#call(plain, kind);
       } catch (error) {
-        if (!isRefusal(error, "noscript") || attempt === MAX_LOADS) throw error;
         const failure = await load;
-        if (isRefusal(failure, "noperm")) scripts.noteLoadsDenied();
-        else if (failure instanceof ReplyError) throw replyErrorOf(failure.reply, "not-executed", kind.script);
-        // Otherwise another client's flush came between the two.
+        const isDenied = isRefusal(failure, "noperm");
+        const next = decideAfterScript({
+          isMissing: isRefusal(error, "noscript"),
+          loads,
+          load: isDenied ? "denied" : failure instanceof ReplyError ? "failed" : "succeeded",
+        });
+        if (next === "eval") scripts.noteLoadsDenied();
+        else if (next === "tell-load") {
+          throw replyErrorOf((failure as ReplyError).reply, "not-executed", kind.script);
+        } else if (next === "tell-call") throw error;
       }
     }
     return this.#call(script.evalFrame(plain), kind);
@@ -95,7 +103,7 @@ export class WatchSession {
       return await this.#call(frame, kind);
     } catch (error) {
       if (!isRefusal(error, "no-function")) throw error;
-      this.#node.scripts.forget(library);
+      this.#parts.node.scripts.forget(library);
       await this.#load(library, kind.script);
       return this.#call(frame, kind);
     }
@@ -103,9 +111,10 @@ export class WatchSession {
 
   /** Through the connection that is shared: there is nobody to be kept out of. */
   async #load(library: RegisteredLibrary, script?: FailingScript): Promise<void> {
-    const { scripts, pool } = this.#node;
+    const { scripts, pool } = this.#parts.node;
     const state = scripts.stateOf(library);
-    if (state?.kind !== "held" && state?.kind !== "failed") await scripts.loadNow(pool.laneOf(this.#slot), library);
+    if (state?.kind !== "held" && state?.kind !== "failed")
+      await scripts.loadNow(pool.laneOf(this.#parts.slot), library);
     const after = scripts.stateOf(library);
     if (after?.kind === "failed") throw replyErrorOf(after.cause.reply, "not-executed", script);
   }
@@ -125,21 +134,22 @@ export class WatchSession {
   /** MULTI to EXEC in one write. */
   async execute(frame: TransactionFrame): Promise<unknown[] | null> {
     for (const library of frame.libraries) await this.#load(library);
-    this.execSent = !this.#ended && !this.#connection.closed;
+    this.#execSent = !this.#ended && !this.#connection.closed;
+    if (this.#execSent) this.#parts.onExecSent();
     try {
       const reply = await this.#send(frame.bytes, frame.wantsBuffers, undefined, frame);
       this.#isClean = true;
       return frame.resultOf(reply);
     } finally {
-      for (const library of frame.missing) this.#node.scripts.forget(library);
+      for (const library of frame.missing) this.#parts.node.scripts.forget(library);
     }
   }
 
   /** The connection serves others from now on, if it can. */
   end(): void {
     this.#ended = true;
-    const isFree = this.#isClean && !this.#asking && this.#connection.inFlight.size === 0;
-    if (isFree) this.#loan.giveBack();
+    const isFree = this.#isClean && !this.#parts.asking && this.#connection.inFlight.size === 0;
+    if (isFree) this.#parts.loan.giveBack();
     else this.#connection.close(new Error("the transaction has ended"));
   }
 
@@ -149,48 +159,48 @@ export class WatchSession {
       const request = new SessionRequest(
         frame,
         wantsBuffers,
-        this.#asking,
+        this.#parts.asking,
         transaction?.ahead,
         resolve,
         refuse,
         reject,
       );
       if (this.#ended || this.#connection.closed)
-        request.onLost(new ConnectionLostError(this.#node.address, "not-executed"));
-      else this.#connection.carry(request);
+        request.onLost(new ConnectionLostError(this.#parts.node.address, "not-executed"));
+      else this.#parts.door.sendOn(this.#connection, request);
     });
   }
 
   #errorFrom(answer: string, kind: CallKind | undefined, transaction: TransactionFrame | undefined): ReplyError {
-    const { text, proven } = transaction?.verdictOn(answer) ?? { text: answer, proven: true };
-    if (!proven) return new ReplyError(text, "unknown");
+    const verdict = transaction?.verdictOn(answer);
+    if (verdict?.proven === false) return new ReplyError(verdict.text, "unknown");
+    const text = verdict?.text ?? answer;
     const refusal = parseErrorReply(text);
     const step = decideNextStep(
       { kind: "refusal", refusal },
       {
-        slot: this.#slot,
+        slot: this.#parts.slot,
         isScript: false,
         isFunction: false,
         atReplica: false,
         runsCode: kind?.runsCode === true,
         mayRepeat: false,
-        node: this.#node.info,
+        node: this.#parts.node.info,
         redirections: 0,
         maxRedirections: 1,
-        asking: this.#asking,
+        asking: this.#parts.asking,
         asked: [],
+        isListed: () => true,
         remedy: undefined,
+        loadsDenied: transaction?.loadsDenied === true,
       },
     );
     if (step.kind === "retry") {
       if (transaction === undefined) this.#commandRefused = true;
       else this.#execRefused = true;
     }
-    if (transaction?.loadsDenied) {
-      // Nobody had tried, where the node held them anyway. The next one brings its sources by EVAL.
-      this.#node.scripts.noteLoadsDenied();
-      this.#execRefused = true;
-    }
+    // The next session brings its sources by EVAL.
+    if (step.learned === "loads-denied") this.#parts.node.scripts.noteLoadsDenied();
     const isMissing = kind?.registered?.kind === "library" && refusal.kind === "no-function";
     const ran = step.kind === "reject" && step.outcome === "executed" && transaction === undefined && !isMissing;
     return replyErrorOf(text, ran ? "executed" : "not-executed", kind?.script);

@@ -22,6 +22,11 @@ export interface MetricCounters {
   };
   /** Attempts that were followed by another, by the first word of the answer: `MOVED`, `NOSCRIPT`, ...; `LOST` for none. */
   readonly retries: Readonly<Record<string, number>>;
+  /**
+   * How often each row of the decision was taken, by its name: `moved-known`, `noscript-load`, `lost`, ... The rows are
+   * listed in src/README.md; a call that is served at once takes none.
+   */
+  readonly decisions: Readonly<Record<string, number>>;
   /** NOSCRIPT, and functions that were not found. */
   readonly scriptMisses: number;
   /** SCRIPT LOAD and FUNCTION LOAD that succeeded, one a node. */
@@ -75,9 +80,15 @@ export interface Metrics {
 
 /** Reads the figures of a client. */
 export function metricsOf({ counters, durations }: Telemetry, live: number, nodes: readonly ClusterNode[]): Metrics {
-  const { errors, redirections, retries } = counters;
+  const { errors, redirections, retries, decisions } = counters;
   return {
-    counters: { ...counters, errors: { ...errors }, redirections: { ...redirections }, retries: { ...retries } },
+    counters: {
+      ...counters,
+      errors: { ...errors },
+      redirections: { ...redirections },
+      retries: { ...retries },
+      decisions: { ...decisions },
+    },
     pending: live,
     nodes: nodes.map(nodeMetrics),
     durations: durations?.histograms ?? [],

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../environment.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { Loadable } from "../scripts/loadable.ts";
+import type { Topology } from "../topology/topology.ts";
 
 /** Refreshes can follow each other closely; the audits that go with them do not. */
 const SPACING_MS = 1000;
@@ -48,6 +49,16 @@ export class ScriptAudits {
         .filter(({ pool }) => pool.ready)
         .map((node) => this.#ofOne(node)),
     );
+  }
+
+  /** A promoted replica was given every script, but may have been flushed since. */
+  ofPromoted(current: Topology, previous: Topology): void {
+    if (current.nodes === previous.nodes) return;
+    const replicas = new Set(previous.nodes.filter(({ role }) => role === "replica").map(({ address }) => address));
+    for (const node of this.#nodes()) {
+      const isPromoted = node.info.role === "primary" && replicas.has(node.address);
+      if (isPromoted) void ensure(node, this.#wanted());
+    }
   }
 
   /** None is begun any more. */

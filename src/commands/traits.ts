@@ -1,6 +1,7 @@
 import { hasFlag } from "@ioredis/commands";
 import { InvalidArgumentError } from "../errors.ts";
 import { kindOf } from "../protocol/encode.ts";
+import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { Argument } from "../protocol/reply.ts";
 import { type BlockingTime, blockingTimeOf } from "./blocking.ts";
 import { isListed, keyPositionsOf, textOf } from "./keys.ts";
@@ -47,6 +48,8 @@ const RUNS_CODE = new Set(["eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", 
 /** How a command is routed and repeated. */
 export interface CommandTraits {
   readonly keys: readonly Argument[];
+  /** The slot that the command names in place of keys. */
+  readonly slot: number | undefined;
   /** The server flags it `readonly`: it may run twice. */
   readonly readOnly: boolean;
   /** Runs Lua or a function. */
@@ -74,6 +77,7 @@ export function traitsOf(name: string, args: readonly Argument[], learned?: Lear
   if (!isListed(lower)) return unlistedTraits(lower, args, learned);
   return {
     keys: argumentsAt(keyPositionsOf(lower, args), args),
+    slot: lower === "cluster" ? slotNamedBy(args) : undefined,
     readOnly: hasFlag(lower, "readonly") || READING_SUBCOMMANDS.get(lower)?.test(textOf(args[0])) === true,
     runsCode: RUNS_CODE.has(lower),
     blocking: hasFlag(lower, "blocking") ? blockingTimeOf(lower, args.map(textOf)) : undefined,
@@ -85,10 +89,19 @@ function unlistedTraits(lower: string, args: readonly Argument[], learned: Learn
   const positions = command && specifiedKeys(command, args);
   return {
     keys: positions === undefined ? args.slice(0, 1) : argumentsAt(positions, args),
+    slot: undefined,
     readOnly: command?.readOnly ?? false,
     runsCode: false,
     blocking: undefined,
   };
+}
+
+/** Only its owner can say what is in a slot: any other node answers 0, or nothing. */
+function slotNamedBy([subcommand, slot]: readonly Argument[]): number | undefined {
+  if (!/^(countkeysinslot|getkeysinslot)$/i.test(textOf(subcommand))) return undefined;
+  const text = textOf(slot);
+  // What is no slot the server refuses.
+  return /^\d{1,5}$/.test(text) && Number(text) < SLOT_COUNT ? Number(text) : undefined;
 }
 
 function argumentsAt(positions: readonly number[], args: readonly Argument[]): Argument[] {

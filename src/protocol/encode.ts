@@ -38,11 +38,40 @@ export function inOnePiece(binary: string): string {
   return Buffer.from(binary, "latin1").toString("latin1");
 }
 
-/** A command as a RESP array of bulk strings. @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+/**
+ * A command as a RESP array of bulk strings.
+ * @throws {InvalidArgumentError} for a value that cannot be sent, and for a command that is too large.
+ * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
+ */
 export function encodeCommand(args: readonly Argument[]): string {
-  let frame = `*${args.length}\r\n`;
-  for (let index = 0; index < args.length; index++) frame += bulk(binaryOf(args[index], "argument", index));
-  return frame;
+  try {
+    let frame = `*${args.length}\r\n`;
+    for (let index = 0; index < args.length; index++) frame += bulk(binaryOf(args[index], "argument", index));
+    return frame;
+  } catch (error) {
+    throw asArgumentError(error);
+  }
+}
+
+/**
+ * What `encode` returns.
+ * @throws {InvalidArgumentError} in place of the engine's error for a string that is too long.
+ */
+export function withinLimit<T>(encode: () => T): T {
+  try {
+    return encode();
+  } catch (error) {
+    throw asArgumentError(error);
+  }
+}
+
+/** Frames are strings, and V8 has a longest one: a call that does not fit is the caller's mistake. */
+export function asArgumentError(error: unknown): unknown {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  if (!(error instanceof RangeError) && code !== "ERR_STRING_TOO_LONG") return error;
+  return new InvalidArgumentError(
+    "The call is too large: with all its keys and arguments it has to stay below 512 MiB.",
+  );
 }
 
 /**

@@ -1,22 +1,33 @@
 import type { Environment } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import { Ring } from "../protocol/ring.ts";
+import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { Call, CallFeed } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 
-/** How many bytes of script a round trip is worth: above it, waiting for an answer is cheaper than sending the body. */
-const BODY_BYTES_PER_WAIT = 4096;
+/** How many bytes of script a round trip is worth: above them, waiting for an answer is cheaper than sending the source. */
+const SOURCE_BYTES_PER_WAIT = 4096;
 /**
- * How far a load ahead reaches. A server takes 16 KiB at a time from a connection; between two such reads another client's
- * flush can come, and what follows the load would run without the calls that miss it.
+ * How many bytes of one write are safe from other clients. A server reads 16 KiB at a time, and another client's SCRIPT
+ * FLUSH can run between two reads: a SCRIPT LOAD protects only calls that are read together with it.
  */
-const BYTES_BEHIND_LOAD = 12 * 1024;
+const BYTES_READ_TOGETHER = 14 * 1024;
+/** Longer sources leave too little room. The calls behind them are read together with the last bytes of the source. */
+const LONG_SOURCE_BYTES = 6 * 1024;
 /** Before looking again whether a full node has room, when no answer of our own will tell. */
 const LOOK_AGAIN_MS = 5;
 
-/** Sends calls that have been admitted, those of each slot in their order. One node's bounds hold up no other's calls. */
-export function feedAll(dispatcher: Dispatcher, environment: Environment, calls: readonly Call[]): void {
+/**
+ * Sends calls that have been admitted; with `ordered`, those of each slot in their order. One node's bounds hold up no
+ * other's calls.
+ */
+export function feedAll(
+  dispatcher: Dispatcher,
+  environment: Environment,
+  calls: readonly Call[],
+  ordered: boolean,
+): void {
   const byOwner = new Map<ClusterNode | undefined, Call[]>();
   for (const call of calls) {
     const owner = call.slot < 0 ? undefined : dispatcher.ownerOf(call.slot);
@@ -24,16 +35,19 @@ export function feedAll(dispatcher: Dispatcher, environment: Environment, calls:
     if (together === undefined) byOwner.set(owner, [call]);
     else together.push(call);
   }
-  for (const together of byOwner.values()) new BatchFeed(dispatcher, environment, together).start();
+  for (const together of byOwner.values()) new BatchFeed(dispatcher, environment, together, ordered).start();
 }
 
 /**
- * Feeds calls to the dispatcher as fast as the bounds allow, so that those of a slot run in their order. All calls of a
+ * Feeds calls to the dispatcher as fast as the bounds allow, so that the calls of a slot run in their order. All calls of a
  * slot are in one feed.
  *
- * Order is at stake where a call follows a script call of its slot: were the script missing, the call behind it would
- * run first. Then the script is loaded ahead in the same write or, if its source is long or the write has got long, the
- * calls behind it wait for its final answer.
+ * Order is at stake where a call follows a script call of its slot: if the script is missing, the call behind it runs
+ * first. Then either the script is loaded ahead in the same write, which covers the calls that the server reads together
+ * with the load, or the calls behind wait for the script's final answer.
+ *
+ * Behind a long source only calls of scripts are covered. If a flush comes between two reads of them, all of them are
+ * refused and keep their order, whereas a plain command would run.
  *
  *   calls --in order--> offered to the dispatcher
  *            '-- behind a call that has to be answered first --> held back, by slot --answer--> offered
@@ -42,15 +56,20 @@ class BatchFeed implements CallFeed {
   readonly #dispatcher: Dispatcher;
   readonly #environment: Environment;
   readonly #calls: readonly Call[];
-  /** Script calls that another call of their slot comes behind. */
-  readonly #orderAtStake = new Set<Call>();
+  readonly #ordered: boolean;
+  /** Script calls that other calls of their slot come behind, and how many. */
+  readonly #followers = new Map<Call, number>();
   /** Calls that have to be answered before others of their slot are sent. */
   readonly #awaited = new Map<number, Call>();
   readonly #heldBack = new Map<number, Ring<Call>>();
   /** By slot, the last script call of the present write that went behind a load. */
   readonly #covered = new Map<number, Call>();
-  /** Bytes offered for the present write. */
-  #offeredBytes = 0;
+  /** Slots whose covered call is behind a long source. */
+  readonly #coveredForScripts = new Set<number>();
+  /** Scripts that go ahead in the present write. */
+  readonly #ahead = new Set<RegisteredScript>();
+  /** Bytes of the present write that the server still reads together with its beginning. */
+  #safeBytes = BYTES_READ_TOGETHER;
   /** Slots with calls held back for nobody any more. */
   #released: number[] = [];
   /** What was sent to the owner of each slot and may have no answer yet, oldest first, once anything had to wait. */
@@ -59,11 +78,12 @@ class BatchFeed implements CallFeed {
   #outstanding = 0;
   #scheduled = false;
 
-  constructor(dispatcher: Dispatcher, environment: Environment, calls: readonly Call[]) {
+  constructor(dispatcher: Dispatcher, environment: Environment, calls: readonly Call[], ordered: boolean) {
     this.#dispatcher = dispatcher;
     this.#environment = environment;
     this.#calls = calls;
-    this.#findOrderAtStake();
+    this.#ordered = ordered;
+    if (ordered) this.#findFollowers();
   }
 
   start(): void {
@@ -88,10 +108,11 @@ class BatchFeed implements CallFeed {
 
   readonly #feed = (): void => {
     this.#scheduled = false;
-    this.#offeredBytes = 0;
+    this.#safeBytes = BYTES_READ_TOGETHER;
+    this.#ahead.clear();
     const isThrough = this.#offerReleased() && this.#offerNext();
     if (isThrough) {
-      this.#covered.clear();
+      this.#forgetCovered();
       if (this.#heldBack.size === 0) this.#dispatcher.feeds.delete(this);
       return;
     }
@@ -111,8 +132,8 @@ class BatchFeed implements CallFeed {
       const slot = this.#released.at(-1) as number;
       const waiting = this.#heldBack.get(slot);
       for (let call = waiting?.peek(); call !== undefined && !this.#awaited.has(slot); call = waiting?.peek()) {
-        const moving = this.#movingBefore(call);
-        if (moving !== undefined) this.#await(moving);
+        const first = this.#movingBefore(call) ?? this.#notCovering(call);
+        if (first !== undefined) this.#await(first);
         else if (this.#offer(call)) waiting?.shift();
         else return false;
       }
@@ -137,7 +158,8 @@ class BatchFeed implements CallFeed {
   }
 
   #startHoldingBack(call: Call): Ring<Call> | undefined {
-    const awaited = this.#awaited.get(call.slot) ?? this.#movingBefore(call);
+    if (!this.#ordered) return undefined;
+    const awaited = this.#awaited.get(call.slot) ?? this.#movingBefore(call) ?? this.#notCovering(call);
     if (awaited === undefined) return undefined;
     this.#await(awaited);
     const waiting = new Ring<Call>();
@@ -147,7 +169,7 @@ class BatchFeed implements CallFeed {
 
   /** A call sent before a wait that is on its way to another node by now, where this one would overtake it. */
   #movingBefore({ slot }: Call): Call | undefined {
-    const sent = slot < 0 ? undefined : this.#unanswered?.get(slot);
+    const sent = slot < 0 || !this.#ordered ? undefined : this.#unanswered?.get(slot);
     let oldest = sent?.peek();
     for (; oldest?.settled; oldest = sent?.peek()) sent?.shift();
     if (oldest === undefined) return undefined;
@@ -155,12 +177,18 @@ class BatchFeed implements CallFeed {
     return oldest.history !== undefined || oldest.node !== this.#dispatcher.ownerOf(slot) ? oldest : undefined;
   }
 
+  /** The covered call of the slot, where this one is no call of a script and that cover is for scripts only. */
+  #notCovering({ kind, slot }: Call): Call | undefined {
+    if (!this.#coveredForScripts.has(slot) || kind.registered?.kind === "script") return undefined;
+    const covered = this.#covered.get(slot);
+    return covered?.settled === false ? covered : undefined;
+  }
+
   #offer(call: Call): boolean {
     if (call.settled) return true;
-    const reach = this.#offeredBytes + call.frame.length;
-    const loadsAhead = this.#orderAtStake.has(call) && reach <= BYTES_BEHIND_LOAD && this.#isWorthLoading(call);
+    const cover = this.#coverFor(call);
     const extras = call.withExtras;
-    extras.loadsAhead = loadsAhead;
+    extras.loadsAhead = cover !== undefined;
     extras.feed = this;
     this.#outstanding++;
     if (!this.#dispatcher.offer(call)) {
@@ -168,13 +196,35 @@ class BatchFeed implements CallFeed {
       extras.feed = undefined;
       return false;
     }
-    this.#offeredBytes = reach;
+    if (cover === undefined) this.#safeBytes -= call.frame.length;
+    else {
+      this.#safeBytes = cover.safeBytes;
+      this.#ahead.add(call.kind.registered as RegisteredScript);
+      if (cover.isLong) this.#coveredForScripts.add(call.slot);
+    }
     if (call.settled) return true;
-    if (loadsAhead) this.#covered.set(call.slot, call);
-    else if (this.#orderAtStake.has(call)) this.#await(call);
-    if (reach > BYTES_BEHIND_LOAD && this.#covered.size > 0) this.#awaitCovered();
+    if (cover !== undefined) this.#covered.set(call.slot, call);
+    else if (this.#followers.has(call)) this.#await(call);
+    if (this.#safeBytes < 0 && this.#covered.size > 0) this.#awaitCovered();
     if (this.#unanswered !== undefined) this.#noteSent(this.#unanswered, call);
     return true;
+  }
+
+  /** How a load ahead covers the calls behind this one; undefined where there are none, or waiting is cheaper. */
+  #coverFor(call: Call): { readonly safeBytes: number; readonly isLong: boolean } | undefined {
+    const followers = this.#followers.get(call);
+    const { registered } = call.kind;
+    if (followers === undefined || registered?.kind !== "script" || !this.#canLoad(call, registered)) return undefined;
+    const { length } = call.frame;
+    if (this.#ahead.has(registered)) {
+      const isLong = registered.loadFrame.length > LONG_SOURCE_BYTES;
+      return this.#safeBytes >= length ? { safeBytes: this.#safeBytes - length, isLong } : undefined;
+    }
+    const source = registered.loadFrame.length;
+    const isLong = source > LONG_SOURCE_BYTES;
+    const safeBytes = isLong ? BYTES_READ_TOGETHER - length : this.#safeBytes - source - length;
+    const covered = Math.min(followers, Math.floor(Math.max(0, safeBytes) / length));
+    return safeBytes >= 0 && source <= covered * SOURCE_BYTES_PER_WAIT ? { safeBytes, isLong } : undefined;
   }
 
   /** Other calls of its slot are held back until it is answered. Meanwhile the slot may move from under what was sent. */
@@ -186,17 +236,21 @@ class BatchFeed implements CallFeed {
   /** What comes next of their slots is out of the loads' reach. */
   #awaitCovered(): void {
     for (const [slot, call] of this.#covered) if (!call.settled && !this.#awaited.has(slot)) this.#await(call);
+    this.#forgetCovered();
+  }
+
+  #forgetCovered(): void {
     this.#covered.clear();
+    this.#coveredForScripts.clear();
   }
 
   /**
-   * Where loading fails, the source goes with the call after a NOSCRIPT, which is too late for those behind; and so does a
-   * call by EVALSHA_RO go again by EVALSHA, where the servers are too old for it.
+   * Where loading fails, the source goes with the call after a NOSCRIPT, which is too late for the calls behind it. So does
+   * a call by EVALSHA_RO go again by EVALSHA, where the servers are too old for it.
    */
-  #isWorthLoading({ kind: { registered }, slot, frame }: Call): boolean {
-    if (registered?.kind !== "script" || registered.loadFrame.length > BODY_BYTES_PER_WAIT) return false;
-    if (registered.mayBeUnknown(frame)) return false;
-    return this.#dispatcher.ownerOf(slot)?.scripts.stateOf(registered)?.kind !== "failed";
+  #canLoad({ slot, frame }: Call, script: RegisteredScript): boolean {
+    if (script.mayBeUnknown(frame)) return false;
+    return this.#dispatcher.ownerOf(slot)?.scripts.stateOf(script)?.kind !== "failed";
   }
 
   #noteUnanswered(): void {
@@ -215,14 +269,15 @@ class BatchFeed implements CallFeed {
     sent.push(call);
   }
 
-  #findOrderAtStake(): void {
-    const followed = new Set<number>();
+  #findFollowers(): void {
+    const followers = new Map<number, number>();
     for (let index = this.#calls.length - 1; index >= 0; index--) {
       const call = this.#calls[index] as Call;
       if (call.slot < 0) continue;
+      const behind = followers.get(call.slot) ?? 0;
       // Functions are not lost with a restart or a flush of scripts: their order is not at stake.
-      if (call.kind.registered?.kind === "script" && followed.has(call.slot)) this.#orderAtStake.add(call);
-      followed.add(call.slot);
+      if (behind > 0 && call.kind.registered?.kind === "script") this.#followers.set(call, behind);
+      followers.set(call.slot, behind + 1);
     }
   }
 }

@@ -3,6 +3,7 @@ import type { Lane } from "../connection/lane.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Backlog, Place, Request } from "../connection/request.ts";
 import { AbortedError, type Hop, type Outcome, ProtocolError, ReplyError } from "../errors.ts";
+import type { Refusal } from "../protocol/error-reply.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
@@ -11,6 +12,7 @@ import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { CallTrace } from "../telemetry/call-trace.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { DeadlineList, Expiring } from "./deadlines.ts";
+import { outcomeOfCall } from "./next-step.ts";
 
 /** Which nodes may serve what only reads. */
 export type ReadFrom = "primary" | "replica" | "any";
@@ -44,11 +46,19 @@ export interface FramedTransaction {
   readonly ahead: readonly Request[];
   /** What an error in place of EXEC's reply means. */
   verdictOn(execError: string): Verdict;
+  /** Nothing ran, because SCRIPT LOAD is forbidden: the last verdict. */
+  readonly loadsDenied: boolean;
+  /** The same transaction with its scripts by EVAL, to be sent in place of the frame. */
+  encodeWithoutLoads(): string;
 }
 
-/** The error reply that counts: one in front may be why EXEC failed. `proven` says that nothing ran. */
+/** What an error in place of EXEC's reply comes to. */
 export interface Verdict {
+  /** The error reply that counts: an error in front of EXEC's may be why EXEC failed. */
   readonly text: string;
+  /** What that error proves of the whole transaction. */
+  readonly refusal: Refusal;
+  /** Nothing of the transaction ran. */
   readonly proven: boolean;
 }
 
@@ -77,10 +87,12 @@ export interface History {
   evalEnded: ((outcome: LoadOutcome) => void) | undefined;
 }
 
-/** What belongs to calls with a signal, of a batch, or that somebody listens to. */
+/** What belongs to calls with a signal, of an operation or a batch, or that somebody listens to. */
 export interface Extras {
   /** Takes the call off its signal. */
   stopListening: (() => void) | undefined;
+  /** A step of an operation that has a deadline, which ends the call in time. */
+  isStep: boolean;
   /** Another call of the slot has to run behind it: the script is loaded ahead in the same write. */
   loadsAhead: boolean;
   /** Where that was done last. */
@@ -190,6 +202,7 @@ export class Call implements Request, Expiring {
   get withExtras(): Extras {
     this.extras ??= {
       stopListening: undefined,
+      isStep: false,
       loadsAhead: false,
       loadedOn: undefined,
       feed: undefined,
@@ -201,12 +214,7 @@ export class Call implements Request, Expiring {
 
   /** Whether the server may have run the call, had it no further answer. */
   get outcomeSoFar(): Outcome {
-    return this.outcomeGiven(this.place === "in-flight" ? "unknown" : "not-executed");
-  }
-
-  /** The call's outcome, given that of its last attempt. */
-  outcomeGiven(lastAttempt: Outcome): Outcome {
-    return this.inDoubt && lastAttempt === "not-executed" ? "unknown" : lastAttempt;
+    return outcomeOfCall(this.place === "in-flight" ? "unknown" : "not-executed", this.inDoubt);
   }
 
   reject(error: Error): void {
@@ -265,4 +273,20 @@ export class Call implements Request, Expiring {
     this.extras?.stopListening?.();
     this.kind.owner.onSettled(this, replied);
   }
+}
+
+/** The history of a call, begun when something goes other than straight. */
+export function historyOf(call: Call): History {
+  call.history ??= {
+    redirections: 0,
+    retries: 0,
+    lookups: 0,
+    hops: [],
+    refusal: "",
+    inDoubt: false,
+    mended: false,
+    avoid: undefined,
+    evalEnded: undefined,
+  };
+  return call.history;
 }

@@ -20,8 +20,8 @@ export class ClusterNode {
     this.#openReaders = openReaders;
   }
 
-  /** Of a replica: its connections that serve reads, opened when first asked for. A write must never go there. */
-  get readers(): NodePool {
+  /** Of a replica: its connections that serve reads, opened when they are first asked for. A write must never go there. */
+  openReaders(): NodePool {
     this.#readers ??= this.#openReaders();
     return this.#readers;
   }

@@ -63,8 +63,8 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
     case "looked-up":
       return failure.listed ? follow("redirection-listed", failure.redirection) : step("redirection-unlisted");
     case "no-node":
-      if (failure.lookups >= MAX_LOOKUPS) return step("no-node");
-      return step(failure.refreshed ? "no-node-later" : "no-node-yet");
+      if (failure.refreshed) return step("no-node-later");
+      return step(failure.lookups < MAX_LOOKUPS ? "no-node-yet" : "no-node");
   }
 }
 

@@ -1,32 +1,36 @@
-import type { Call } from "./call.ts";
+/** A call or an operation: whatever a signal can end. */
+export interface Abortable {
+  abort(reason: unknown): void;
+}
 
-/** Calls by the signal that aborts them: one listener a signal, however many calls share it, and none when none is left. */
+interface Listening {
+  readonly waiting: Set<Abortable>;
+  remove: () => void;
+}
+
+/** Calls and operations by the signal that aborts them: one listener a signal, however many of them share it. */
 export class Signals {
-  readonly #calls = new WeakMap<AbortSignal, Set<Call>>();
+  readonly #bySignal = new WeakMap<AbortSignal, Listening>();
 
-  /** `signal` must not be aborted yet. */
-  listen(signal: AbortSignal, call: Call): void {
-    let calls = this.#calls.get(signal);
-    if (calls === undefined) {
-      calls = new Set();
-      this.#calls.set(signal, calls);
-    }
-    const waiting = calls;
+  /**
+   * Aborts `item` when `signal` is aborted. `signal` must not be aborted yet.
+   * @returns the function that takes `item` off the signal; the listener goes with the last item.
+   */
+  listen(signal: AbortSignal, item: Abortable): () => void {
+    const listening = this.#bySignal.get(signal) ?? { waiting: new Set(), remove: () => {} };
+    this.#bySignal.set(signal, listening);
+    const { waiting } = listening;
     if (waiting.size === 0) {
       const abort = () => {
         for (const each of [...waiting]) each.abort(signal.reason);
       };
       signal.addEventListener("abort", abort, { once: true });
-      this.#removers.set(waiting, () => signal.removeEventListener("abort", abort));
+      listening.remove = () => signal.removeEventListener("abort", abort);
     }
-    waiting.add(call);
-    call.withExtras.stopListening = () => {
-      waiting.delete(call);
-      if (waiting.size > 0) return;
-      this.#removers.get(waiting)?.();
-      this.#removers.delete(waiting);
+    waiting.add(item);
+    return () => {
+      waiting.delete(item);
+      if (waiting.size === 0) listening.remove();
     };
   }
-
-  readonly #removers = new WeakMap<Set<Call>, () => void>();
 }

@@ -1,12 +1,14 @@
 import type { Place, Request } from "../connection/request.ts";
 import { ReplyError } from "../errors.ts";
-import { encodeCommand } from "../protocol/encode.ts";
+import { encodeCommand, withinLimit } from "../protocol/encode.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Loadable } from "../scripts/loadable.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { replyErrorOf } from "../scripts/script-error.ts";
+import type { RegisteredScript } from "../scripts/script-registry.ts";
 import { type Call, type CallKind, type CallOwner, type FramedTransaction, resultOf, type Verdict } from "./call.ts";
+import { areLoadsDenied, didPartRun, verdictOf } from "./transaction-verdict.ts";
 
 const MULTI = encodeCommand(["MULTI"]);
 const EXEC = encodeCommand(["EXEC"]);
@@ -18,43 +20,55 @@ const EXEC = encodeCommand(["EXEC"]);
  *     '---------- their replies are taken by `ahead` --------'   '--> the call's reply
  */
 export class TransactionFrame implements FramedTransaction {
-  readonly bytes: string;
-  readonly ahead: readonly Request[];
   readonly wantsBuffers: boolean;
   readonly #parts: readonly Call[];
-  /** In the order of their loads. */
-  readonly #loaded: readonly Loadable[];
+  readonly #registered: ReadonlySet<RegisteredScript | RegisteredLibrary>;
   readonly #multi = new Absorber();
   readonly #loading = new Absorber();
   readonly #queued = new Absorber();
+  #bytes = "";
+  #ahead: readonly Request[] = [];
+  /** The scripts that the frame loads, in the order of their loads. */
+  #loaded: readonly Loadable[] = [];
   /** What has to be on the node before: servers keep functions, and loading one again would disturb its other users. */
   readonly libraries: readonly RegisteredLibrary[];
-  /** Of them, those that turned out to be missing. */
+  /** Of the libraries, those that turned out to be missing. */
   readonly missing = new Set<RegisteredLibrary>();
   /** Nothing ran, because SCRIPT LOAD is forbidden. */
   loadsDenied = false;
 
   /** @param deniesLoads  Where SCRIPT LOAD is forbidden, calls bring their source by EVAL. */
   constructor(parts: readonly Call[], deniesLoads: boolean) {
-    const used = new Set(parts.flatMap(({ kind: { registered } }) => registered ?? []));
-    const scripts = new Set(deniesLoads ? [] : [...used].filter((item) => item.kind === "script"));
-    this.libraries = [...used].filter((item) => item.kind === "library");
-    let bytes = MULTI;
-    for (const script of scripts) bytes += script.loadFrame;
-    for (const { frame, kind } of parts) {
-      const { registered } = kind;
-      if (registered?.kind !== "script") bytes += frame;
-      else {
-        const plain = registered.plainFrame(frame);
-        bytes += deniesLoads ? registered.evalFrame(plain) : plain;
-      }
-    }
-    this.bytes = bytes + EXEC;
     this.#parts = parts;
-    this.#loaded = [...scripts];
-    const loads = new Array<Request>(scripts.size).fill(this.#loading);
-    this.ahead = [this.#multi, ...loads, ...new Array<Request>(parts.length).fill(this.#queued)];
+    this.#registered = new Set(parts.flatMap(({ kind: { registered } }) => registered ?? []));
+    this.libraries = [...this.#registered].filter((item) => item.kind === "library");
     this.wantsBuffers = parts.some(({ kind }) => kind.wantsBuffers);
+    this.#encode(deniesLoads);
+  }
+
+  get bytes(): string {
+    return this.#bytes;
+  }
+
+  get ahead(): readonly Request[] {
+    return this.#ahead;
+  }
+
+  encodeWithoutLoads(): string {
+    this.loadsDenied = false;
+    this.#encode(true);
+    return this.#bytes;
+  }
+
+  #encode(deniesLoads: boolean): void {
+    const scripts = deniesLoads ? [] : [...this.#registered].filter((item) => item.kind === "script");
+    this.#loaded = scripts;
+    this.#bytes = withinLimit(() => {
+      const loads = scripts.map(({ loadFrame }) => loadFrame).join("");
+      return MULTI + loads + this.#parts.map((part) => frameOf(part, deniesLoads)).join("") + EXEC;
+    });
+    const loads = new Array<Request>(scripts.length).fill(this.#loading);
+    this.#ahead = [this.#multi, ...loads, ...new Array<Request>(this.#parts.length).fill(this.#queued)];
   }
 
   /** The kind of the one call that carries the frame. It never runs twice, whatever is in it. */
@@ -91,14 +105,10 @@ export class TransactionFrame implements FramedTransaction {
   }
 
   verdictOn(execError: string): Verdict {
-    const multi = this.#multi.error;
-    const queued = this.#loading.error ?? this.#queued.error;
-    this.loadsDenied = multi === undefined && isLoadDenied(this.#loading.error);
+    const errors = { multi: this.#multi.error, load: this.#loading.error, queued: this.#queued.error, exec: execError };
+    this.loadsDenied = areLoadsDenied(errors);
     this.#forgetErrors();
-    // Without MULTI what came behind it ran by itself.
-    if (multi !== undefined) return { text: multi, proven: false };
-    // The first call that was refused is why the rest was discarded.
-    return { text: execError.startsWith("EXECABORT ") && queued !== undefined ? queued : execError, proven: true };
+    return verdictOf(errors);
   }
 
   #forgetErrors(): void {
@@ -108,11 +118,16 @@ export class TransactionFrame implements FramedTransaction {
   }
 }
 
+/** A call as it stands in the frame: a script never by EVALSHA_RO. */
+function frameOf({ frame, kind: { registered } }: Call, deniesLoads: boolean): string {
+  if (registered?.kind !== "script") return frame;
+  const plain = registered.plainFrame(frame);
+  return deniesLoads ? registered.evalFrame(plain) : plain;
+}
+
 function partResult({ kind }: Call, reply: Reply, areBuffers: boolean): unknown {
   if (reply instanceof ReplyError) {
-    const { kind: refusal } = parseErrorReply(reply.reply);
-    const isMissing = refusal === "noscript" || (refusal === "no-function" && kind.registered?.kind === "library");
-    const ran = !isMissing && refusal !== "noperm" && (kind.runsCode || refusal !== "declined");
+    const ran = didPartRun(reply.reply, kind.runsCode, kind.registered?.kind === "library");
     return replyErrorOf(reply.reply, ran ? "executed" : "not-executed", kind.script);
   }
   const value = areBuffers && !kind.wantsBuffers ? textOf(reply) : reply;
@@ -125,10 +140,6 @@ function partResult({ kind }: Call, reply: Reply, areBuffers: boolean): unknown 
 
 function isNoFunction(result: unknown): boolean {
   return result instanceof ReplyError && parseErrorReply(result.reply).kind === "no-function";
-}
-
-function isLoadDenied(error: string | undefined): boolean {
-  return error !== undefined && parseErrorReply(error).kind === "noperm";
 }
 
 function textOf(reply: Reply): Reply {

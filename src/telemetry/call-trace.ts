@@ -85,7 +85,7 @@ export class CallTrace {
   }
 
   /** The node at `address` refused the call with `text`, and the call is sent again. `to` is where MOVED and ASK lead. */
-  onRetry(call: TracedCall, address: string, kind: string, to: string | undefined, text: string): void {
+  onRetry(call: TracedCall, address: string, kind: string, to: string | undefined, text: string, row: string): void {
     if (!redirectionChannel.hasSubscribers) return;
     const { context } = this;
     redirectionChannel.publish({
@@ -94,6 +94,7 @@ export class CallTrace {
       address,
       slot: call.slot,
       kind,
+      row,
       to,
       text: withoutArguments(text),
     });

@@ -150,6 +150,8 @@ export interface RedirectionMessage {
   readonly slot: number;
   /** `MOVED`, `ASK`, `NOSCRIPT`, `TRYAGAIN`, `CLUSTERDOWN`, ...; `LOST` when the connection went. */
   readonly kind: string;
+  /** The name of the decision's row: `moved-known`, `noscript-load`, ...; they are listed in src/README.md. */
+  readonly row: string;
   /** Where MOVED and ASK lead. */
   readonly to: string | undefined;
   /** The server's words, which are one of those that slotwire knows; empty for `LOST`. */

@@ -9,6 +9,8 @@ export class Counters {
   readonly redirections = { MOVED: 0, ASK: 0 };
   /** By the first word of what the node said. */
   readonly retries: Record<string, number> = {};
+  /** By the name of the decision's row. */
+  readonly decisions: Record<string, number> = {};
   scriptMisses = 0;
   scriptLoads = 0;
   scriptLoadFailures = 0;

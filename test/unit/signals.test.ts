@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { beforeEach, describe, it } from "node:test";
 import { AbortedError } from "../../src/errors.ts";
+import type { Call } from "../../src/routing/call.ts";
 import { Signals } from "../../src/routing/signals.ts";
 import { idleCall } from "../support/calls.ts";
 
@@ -12,6 +13,11 @@ describe("Signals", () => {
   let rejected: unknown[];
   const call = () => idleCall(1, (error) => rejected.push(error));
 
+  /** As calls are sent: a call that settles is taken off its signal. */
+  const listen = (signal: AbortSignal, item: Call) => {
+    item.withExtras.stopListening = signals.listen(signal, item);
+  };
+
   beforeEach(() => {
     signals = new Signals();
     rejected = [];
@@ -19,7 +25,7 @@ describe("Signals", () => {
 
   it("abort the call with the signal's reason as its cause", () => {
     const { signal, abort } = controller();
-    signals.listen(signal, call());
+    listen(signal, call());
     const reason = new Error("the user left");
     abort(reason);
     const [error] = rejected;
@@ -33,20 +39,20 @@ describe("Signals", () => {
     const { signal, abort } = controller();
     const written = call();
     written.place = "in-flight";
-    signals.listen(signal, written);
+    listen(signal, written);
     abort();
     assert.equal((rejected[0] as AbortedError).outcome, "unknown");
   });
 
   it("put one listener on a signal, however many calls share it", () => {
     const { signal } = controller();
-    for (let index = 0; index < 1000; index++) signals.listen(signal, call());
+    for (let index = 0; index < 1000; index++) listen(signal, call());
     assert.equal(listeners(signal), 1);
   });
 
   it("abort every call that shares the signal, once", () => {
     const { signal, abort } = controller();
-    for (let index = 0; index < 100; index++) signals.listen(signal, call());
+    for (let index = 0; index < 100; index++) listen(signal, call());
     abort();
     assert.equal(rejected.length, 100);
     assert.equal(listeners(signal), 0);
@@ -55,7 +61,7 @@ describe("Signals", () => {
   it("keep the listener until the last of its calls has settled, and then remove it", () => {
     const { signal } = controller();
     const calls = [call(), call(), call()];
-    for (const each of calls) signals.listen(signal, each);
+    for (const each of calls) listen(signal, each);
     for (const [index, each] of calls.entries()) {
       assert.equal(listeners(signal), 1, `${index} settled`);
       each.onReply("OK");
@@ -66,8 +72,8 @@ describe("Signals", () => {
   it("do not abort a call that has settled", () => {
     const { signal, abort } = controller();
     const [settled, waiting] = [call(), call()];
-    signals.listen(signal, settled);
-    signals.listen(signal, waiting);
+    listen(signal, settled);
+    listen(signal, waiting);
     settled.onReply("OK");
     abort();
     assert.equal(rejected.length, 1);
@@ -78,21 +84,21 @@ describe("Signals", () => {
     const { signal, abort } = controller();
     for (let round = 0; round < 3; round++) {
       const passing = call();
-      signals.listen(signal, passing);
+      listen(signal, passing);
       assert.equal(listeners(signal), 1);
       passing.onReply("OK");
       assert.equal(listeners(signal), 0);
     }
-    signals.listen(signal, call());
+    listen(signal, call());
     abort();
     assert.equal(rejected.length, 1);
   });
 
   it("keep signals apart", () => {
     const [one, other] = [controller(), controller()];
-    signals.listen(one.signal, call());
+    listen(one.signal, call());
     const waiting = call();
-    signals.listen(other.signal, waiting);
+    listen(other.signal, waiting);
     one.abort();
     assert.equal(rejected.length, 1);
     assert.equal(waiting.settled, false);
@@ -103,7 +109,7 @@ describe("Signals", () => {
     const { signal } = controller();
     signal.addEventListener("abort", () => {});
     const passing = call();
-    signals.listen(signal, passing);
+    listen(signal, passing);
     passing.onReply("OK");
     assert.equal(listeners(signal), 1);
   });

@@ -76,6 +76,7 @@ describe("the keys of a command", () => {
   it("of a command that nobody knows are its first argument", () => {
     assert.deepEqual(traits("JSON.SET k $ 1"), {
       keys: ["k"],
+      slot: undefined,
       readOnly: false,
       runsCode: false,
       blocking: undefined,

@@ -1,0 +1,226 @@
+import type { Client } from "../client/client.ts";
+import type { Underway } from "../client/lifetime.ts";
+import { AbortedError, ClosedError, DeadlineError, type Outcome, type SlotwireError } from "../errors.ts";
+import { invariant } from "../invariant.ts";
+import type { Call } from "../routing/call.ts";
+import type { DeadlineList, Expiring } from "../routing/deadlines.ts";
+import type { Abortable } from "../routing/signals.ts";
+
+/** What holds for one asked-for thing. */
+export interface OperationLimits {
+  /** Milliseconds for the whole, 0 for no limit. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  /** Milliseconds of `timeoutMs` that have passed before. */
+  readonly elapsedMs?: number;
+  /** It is a part of an operation that is under way, so that a client that is closing takes it. */
+  readonly isPart?: boolean;
+  /** Without a deadline it may wait for ever: closing ends it instead of waiting. */
+  readonly isEndless?: boolean;
+}
+
+/** From so many steps on, settled ones are forgotten now and then. */
+const MANY_STEPS = 64;
+
+/**
+ * One thing that a user asked for, in all its steps. Its deadline, its signal and the closing of its client hold for the
+ * whole of it, whatever step is under way. A call that is sent by itself needs no operation, because it has a deadline and
+ * a signal of its own.
+ *
+ *   begun --step--> a call, a pause or somebody else's promise --> next step ... --> ended with a result
+ *             '--- deadline | signal | end of the client: the steps under way are rejected ---> ended with an error
+ *
+ * Invariant: an operation that has ended begins no step.
+ */
+export class Operation implements Expiring, Abortable, Underway {
+  /** Milliseconds for the whole, 0 for no limit. */
+  readonly timeoutMs: number;
+  readonly isEndless: boolean;
+  /** Whether the server may have run it, where no call under way says it better. */
+  outcome: Outcome = "not-executed";
+  /** Why it was refused last: the cause of the error when its time is up. */
+  lastRefusal: unknown;
+
+  // What the list of deadlines keeps here.
+  expiresAt = 0;
+  list: DeadlineList | undefined = undefined;
+  earlier: Expiring | undefined = undefined;
+  later: Expiring | undefined = undefined;
+
+  readonly #client: Client;
+  readonly #untrack: () => void;
+  readonly #stopListening: (() => void) | undefined;
+  #steps: Call[] = [];
+  readonly #questions = new WeakSet<Call>();
+  #forgetAt = MANY_STEPS;
+  readonly #waiting = new Set<(error: SlotwireError) => void>();
+  #ended: SlotwireError | "done" | undefined;
+
+  private constructor(client: Client, { timeoutMs, elapsedMs = 0, signal, isEndless = false }: OperationLimits) {
+    this.#client = client;
+    this.timeoutMs = timeoutMs;
+    this.isEndless = isEndless && timeoutMs === 0;
+    this.#untrack = client.track(this);
+    if (timeoutMs > 0) client.deadlines.add(this, Math.max(1, timeoutMs - elapsedMs));
+    this.#stopListening = signal && client.signals.listen(signal, this);
+  }
+
+  /**
+   * @throws {ClosedError}  The client takes no new calls.
+   * @throws {AbortedError} The signal is aborted already.
+   */
+  static begin(client: Client, limits: OperationLimits): Operation {
+    if (limits.isPart !== true) client.refuseWhenClosed();
+    if (limits.signal?.aborted) throw new AbortedError("not-executed", limits.signal.reason);
+    return new Operation(client, limits);
+  }
+
+  /** Carries out `body`. Settles with it, or with the end of the operation, whichever comes first. */
+  static async run<T>(client: Client, limits: OperationLimits, body: (operation: Operation) => Promise<T>): Promise<T> {
+    const operation = Operation.begin(client, limits);
+    try {
+      return await operation.wait(body(operation));
+    } finally {
+      operation.end();
+    }
+  }
+
+  /** Why it ended before it was done. */
+  get error(): SlotwireError | undefined {
+    return this.#ended === "done" ? undefined : this.#ended;
+  }
+
+  /** Milliseconds until its deadline: infinite without one, and at least 1. */
+  get leftMs(): number {
+    if (this.timeoutMs === 0) return Number.POSITIVE_INFINITY;
+    return Math.max(1, this.expiresAt - this.#client.environment.clock.now());
+  }
+
+  /**
+   * Sends a call as a step. The call has the operation's deadline and signal in place of its own. It is rejected at once
+   * when its node has no room for it.
+   */
+  send(call: Call): void {
+    if (this.#begins(call)) this.#client.door.send(call, undefined);
+  }
+
+  /** The same, but the call waits until its node has room for it. */
+  sendWhenRoom(call: Call): void {
+    if (this.#begins(call)) this.#client.door.sendTogether([call], undefined);
+  }
+
+  /**
+   * The same for a question of slotwire's own. Whether it ran says nothing of the operation's outcome, and its errors are
+   * not those that the user is told when the operation ends.
+   */
+  ask(call: Call): void {
+    this.#questions.add(call);
+    this.sendWhenRoom(call);
+  }
+
+  /** The step of a promise that somebody else settles. Rejects when the operation ends before. */
+  async wait<T>(promise: Promise<T>): Promise<T> {
+    this.#refuseWhenEnded();
+    let giveUp: (error: SlotwireError) => void = () => {};
+    const ended = new Promise<never>((_, reject) => {
+      giveUp = reject;
+      this.#waiting.add(giveUp);
+    });
+    try {
+      return await Promise.race([promise, ended]);
+    } finally {
+      this.#waiting.delete(giveUp);
+    }
+  }
+
+  /** The step of letting some time pass. */
+  async pause(ms: number): Promise<void> {
+    let cancel = () => {};
+    const passed = new Promise<void>((resolve) => {
+      const timer = this.#client.environment.clock.setTimer(resolve, ms);
+      cancel = () => timer.cancel();
+    });
+    await this.wait(passed).finally(() => cancel());
+  }
+
+  /** What is asked for is one step of something longer, and each step has the whole time. */
+  renew(): void {
+    this.#refuseWhenEnded();
+    this.#steps = [];
+    this.list?.remove(this);
+    if (this.timeoutMs > 0) this.#client.deadlines.add(this, this.timeoutMs);
+  }
+
+  /** It is done: nothing of it is under way any more that anyone waits for. */
+  end(): void {
+    if (this.#ended === undefined) this.#finish("done");
+  }
+
+  expire(): void {
+    this.#endWith(
+      (call) => call.expire(),
+      (outcome) => new DeadlineError(this.timeoutMs, outcome, outcome === "unknown" ? undefined : this.lastRefusal),
+    );
+  }
+
+  abort(reason: unknown): void {
+    this.#endWith(
+      (call) => call.abort(reason),
+      (outcome) => new AbortedError(outcome, reason),
+    );
+  }
+
+  close(): void {
+    this.#endWith(
+      (call) => call.reject(new ClosedError(call.outcomeSoFar)),
+      (outcome) => new ClosedError(outcome),
+    );
+  }
+
+  #begins(call: Call): boolean {
+    invariant(call.place === "new", "a step is a call that was not sent before");
+    // Where the operation may take for ever, each of its calls has the time of any call.
+    call.withExtras.isStep = this.timeoutMs > 0;
+    if (this.#ended !== undefined) {
+      call.reject(this.#endedWith());
+      return false;
+    }
+    if (this.#steps.length >= this.#forgetAt) {
+      this.#steps = this.#steps.filter(({ settled }) => !settled);
+      this.#forgetAt = Math.max(MANY_STEPS, 2 * this.#steps.length);
+    }
+    this.#steps.push(call);
+    return true;
+  }
+
+  /** Calls under way know best what became of them: what waits for their answers is told by them, and first. */
+  #endWith(endCall: (call: Call) => void, errorOf: (outcome: Outcome) => SlotwireError): void {
+    if (this.#ended !== undefined) return;
+    const underWay = this.#steps.filter(({ settled }) => !settled);
+    const asked = underWay.filter((call) => !this.#questions.has(call));
+    const mayHaveRun = asked.some((call) => call.outcomeSoFar === "unknown");
+    const error = errorOf(mayHaveRun ? "unknown" : this.outcome);
+    this.#finish(error);
+    for (const call of underWay) endCall(call);
+    const tell = () => {
+      for (const giveUp of [...this.#waiting]) giveUp(error);
+    };
+    if (asked.length === 0) tell();
+    else this.#client.environment.clock.afterReads(tell);
+  }
+
+  #finish(how: SlotwireError | "done"): void {
+    this.#ended = how;
+    this.list?.remove(this);
+    this.#stopListening?.();
+    this.#untrack();
+  }
+
+  #refuseWhenEnded(): void {
+    if (this.#ended !== undefined) throw this.#endedWith();
+  }
+
+  #endedWith(): SlotwireError {
+    return this.error ?? new ClosedError();
+  }
+}

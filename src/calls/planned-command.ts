@@ -1,0 +1,48 @@
+import type { Argument, Reply } from "../protocol/reply.ts";
+import { type Host, limitsOf } from "./host.ts";
+import { loadEverywhere, runOnNodes } from "./node-commands.ts";
+import { Operation, type OperationLimits } from "./operation.ts";
+import { type Plan, planOfLearned } from "./plan.ts";
+import { copied, learn } from "./unlisted-commands.ts";
+import { limitsOfWait, waitForReplicas } from "./wait-for-replicas.ts";
+
+/** A plan that takes several steps, or several nodes. */
+export type StepsPlan = Exclude<Plan, { readonly kind: "one" } | { readonly kind: "parts" }>;
+
+/** What a command of several steps is a part of, if it was not asked for by itself. */
+export type PartOf = Pick<OperationLimits, "elapsedMs" | "isPart">;
+
+/** Carries out a command that is more than one call, as one operation. */
+export function carryOut(
+  host: Host,
+  plan: StepsPlan,
+  name: string,
+  given: readonly Argument[],
+  part: PartOf = {},
+): Promise<Reply> {
+  const own = plan.kind === "wait-for-replicas" ? limitsOfWait(host.view, given) : limitsOf(host.view);
+  return Operation.run(host.client, { ...own, ...part }, (operation) => {
+    switch (plan.kind) {
+      case "nodes":
+        return runOnNodes(operation, host, plan.spread, name, given);
+      case "wait-for-replicas":
+        return waitForReplicas(operation, host, given);
+      case "load-script":
+        return loadEverywhere(operation, host, plan.script);
+      case "to-learn":
+        return runLearned(operation, host, name, given);
+    }
+  });
+}
+
+/** A server is asked where the keys of the command are; then the command is sent. */
+async function runLearned(operation: Operation, host: Host, name: string, given: readonly Argument[]): Promise<Reply> {
+  const { client, factory, view } = host;
+  const args = copied(given);
+  const keys = await operation.wait(learn(client, name, args));
+  const plan = planOfLearned(name.toLowerCase(), args, client.commands);
+  if (plan.kind === "nodes") return runOnNodes(operation, host, plan.spread, name, args);
+  return new Promise((resolve, reject) => {
+    operation.send(factory.command(name, args, view.timeoutMs, resolve, reject, keys));
+  });
+}

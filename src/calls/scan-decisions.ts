@@ -1,0 +1,48 @@
+/** Passes in a row after which no more slots were done: slots do not come to rest. */
+const MOST_FRUITLESS = 30;
+/** How often it is looked again who owns a slot that nobody owns. */
+const MOST_LOOKUPS = 5;
+const LONGEST_PAUSE_MS = 1000;
+
+/**
+ * What follows a pass of a scan. Pure.
+ *
+ * | the pass | next |
+ * | --- | --- |
+ * | did slots | the next pass, at once |
+ * | did none, or no node could be scanned | the next pass, after a refresh and a pause |
+ * | was the 31st in a row that did none | give up |
+ * | was the 6th in a row without a node to scan | give up |
+ *
+ * @param fruitless  How many passes in a row did no slots, with this one.
+ */
+export function decideAfterPass(fruitless: number, hadNode: boolean): "go-on" | "settle" | "give-up" {
+  if (fruitless === 0) return "go-on";
+  return fruitless > (hadNode ? MOST_FRUITLESS : MOST_LOOKUPS) ? "give-up" : "settle";
+}
+
+/** @param chance  In [0, 1): pauses are jittered by up to a half. */
+export function pauseMs(fruitless: number, chance: number): number {
+  return Math.min(LONGEST_PAUSE_MS, 10 * 2 ** fruitless) * (0.5 + chance / 2);
+}
+
+/** How often a question is repeated whose connection was lost. */
+const MOST_REPEATS = 3;
+
+/**
+ * What follows when a question about a node failed (CLUSTER NODES, INFO). Pure. The servers do not flag these commands
+ * `readonly`, but they change nothing, so that they may run twice.
+ *
+ * | the failure | next |
+ * | --- | --- |
+ * | the server refused to answer | go on without an answer |
+ * | the connection was lost | ask again, 3 times at most |
+ * | any other | reject |
+ */
+export function decideAfterQuestion(
+  failure: "refused" | "lost" | "other",
+  repeats: number,
+): "none" | "repeat" | "reject" {
+  if (failure === "refused") return "none";
+  return failure === "lost" && repeats < MOST_REPEATS ? "repeat" : "reject";
+}

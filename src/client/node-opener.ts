@@ -1,0 +1,139 @@
+import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
+import type { Request } from "../connection/request.ts";
+import type { Environment } from "../environment.ts";
+import { ClosedError } from "../errors.ts";
+import type { ResolvedOptions } from "../options.ts";
+import type { NodeAddress } from "../protocol/node-address.ts";
+import { ClusterNode } from "../routing/cluster-node.ts";
+import { LoadedScripts } from "../scripts/loaded-scripts.ts";
+import type { Telemetry } from "../telemetry/counters.ts";
+import type { TopologyNode } from "../topology/topology.ts";
+import type { ScriptStore } from "./script-store.ts";
+import { settingsFor } from "./seeds.ts";
+import { settledWithin } from "./settled-within.ts";
+
+/** How long a node that left the topology may take to answer what it was sent. */
+const FAREWELL_MS = 10_000;
+
+/** What a client is told of its nodes. */
+export interface NodeEvents {
+  /** A node is connected, and has been given every script. */
+  onUp(node: ClusterNode): void;
+  /** A node has no connection. `isNews` unless that was told before. */
+  onDown(node: ClusterNode, cause: Error, isNews: boolean): void;
+  /** Requests that were not written to a node, and go elsewhere. */
+  resend(requests: readonly Request[]): void;
+  isClosed(): boolean;
+}
+
+/** Opens the connections of nodes that join the topology, and closes those of nodes that leave it. */
+export class NodeOpener {
+  readonly #options: ResolvedOptions;
+  readonly #environment: Environment;
+  readonly #telemetry: Telemetry;
+  readonly #store: ScriptStore;
+  readonly #events: NodeEvents;
+  /** Nodes that left the topology and may still answer. */
+  readonly #leaving = new Set<ClusterNode>();
+
+  constructor(
+    options: ResolvedOptions,
+    environment: Environment,
+    telemetry: Telemetry,
+    store: ScriptStore,
+    events: NodeEvents,
+  ) {
+    this.#options = options;
+    this.#environment = environment;
+    this.#telemetry = telemetry;
+    this.#store = store;
+    this.#events = events;
+  }
+
+  open(info: TopologyNode): ClusterNode {
+    const { counters } = this.#telemetry;
+    const scripts = new LoadedScripts(
+      this.#store.registry,
+      () => node.info.role === "primary",
+      (isHeld) => {
+        if (isHeld) counters.scriptLoads++;
+        else counters.scriptLoadFailures++;
+      },
+    );
+    let announced: "up" | "down" | undefined;
+    const pool: NodePool = this.#newPool(info, false, {
+      prepare: async (connection) => {
+        await scripts.prepare(connection);
+        this.#store.tellPrepared(node);
+      },
+      onUp: () => {
+        announced = "up";
+        this.#events.onUp(node);
+      },
+      onDown: (cause) => {
+        if (this.#events.isClosed()) return;
+        for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
+        const isNews = announced !== "down";
+        announced = "down";
+        this.#events.onDown(node, cause, isNews);
+      },
+    });
+    const node: ClusterNode = new ClusterNode(info, pool, scripts, () => this.#openReaders(node));
+    if (info.role === "replica" && this.#options.readFrom !== "primary") node.openReaders();
+    return node;
+  }
+
+  /** A node is gone from the topology: requests that it was not sent go elsewhere, the others may be answered. */
+  async farewell(node: ClusterNode): Promise<void> {
+    this.#leaving.add(node);
+    for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
+    this.#events.resend(node.pool.own.takeWaitingWhere(() => true));
+    const open = node.pools.filter((pool) => pool.ready);
+    if (open.length > 0) {
+      const drained = Promise.all(open.map((pool) => pool.drain()));
+      await settledWithin(this.#environment.clock, FAREWELL_MS, drained);
+    }
+    for (const pool of node.pools) pool.close(new Error("the node left the cluster"));
+    this.#leaving.delete(node);
+  }
+
+  /** The client ends: nodes that left are not waited for. */
+  close(cause: Error): void {
+    for (const { pools } of this.#leaving) for (const pool of pools) pool.close(cause);
+  }
+
+  /** The connections of a replica that serve reads. News of the node are told by its other connections. */
+  #openReaders({ info, scripts }: ClusterNode): NodePool {
+    const pool: NodePool = this.#newPool(info, true, {
+      prepare: (connection) => scripts.prepare(connection),
+      onUp: () => {},
+      onDown: () => {
+        if (this.#events.isClosed()) return;
+        for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
+      },
+    });
+    if (this.#events.isClosed()) pool.close(new ClosedError());
+    return pool;
+  }
+
+  #newPool(info: TopologyNode, readOnly: boolean, events: PoolEvents): NodePool {
+    const options = this.#options;
+    const settings = settingsFor(info.address, this.#reachable(info), options, this.#environment, this.#telemetry);
+    const limits = {
+      connections: options.connectionsPerNode,
+      maxPending: options.maxPendingPerNode,
+      maxPendingBytes: options.maxPendingBytesPerNode,
+    };
+    return new NodePool({ ...settings, readOnly }, limits, events);
+  }
+
+  #reachable(info: TopologyNode): NodeAddress {
+    try {
+      return this.#options.natMap(info.address) ?? info;
+    } catch (error) {
+      // It worked when the client connected. For a node that came later, the announced address is the best guess.
+      process.emitWarning(String(error instanceof Error ? error.message : typeof error), "SlotwireWarning");
+      return info;
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import { CredentialsError, type Login } from "../connection/connection.ts";
+import type { Environment } from "../environment.ts";
+import { AuthError, InvalidArgumentError, ReplyError, UnavailableError } from "../errors.ts";
+import type { ResolvedOptions } from "../options.ts";
+import { isAuthFailure, isUnknownCommand } from "../protocol/error-reply.ts";
+import type { Reply } from "../protocol/reply.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
+import { settledWithin } from "./settled-within.ts";
+
+/**
+ * Logs in again on every open connection; connections that were refused try again at once. The provider and each node
+ * have `connectTimeout`.
+ */
+export async function reauthenticate(
+  { clock }: Environment,
+  { connectTimeout, credentials }: ResolvedOptions,
+  nodes: () => readonly ClusterNode[],
+): Promise<void> {
+  const login = await within(clock, connectTimeout, credentials, nodes());
+  const { username, password } = login ?? {};
+  if (password === undefined) throw new InvalidArgumentError("reauthenticate: there are no credentials to use.");
+  const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
+  const lanes = nodes().flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
+  for (const lane of lanes) if (lane.cause instanceof AuthError) lane.connectNow();
+  for (const { pool } of nodes()) pool.own.renew();
+  const causes = new Map<string, unknown>();
+  const renewals = lanes
+    .flatMap(({ connection }) => connection ?? [])
+    .map((connection) => {
+      const { address } = connection;
+      causes.set(address, new Error(`no answer within ${connectTimeout} ms`));
+      const answer = connection.exchange(auth)[0] as Promise<Reply>;
+      const noted = answer.then(
+        () => causes.delete(address),
+        (error: unknown) => {
+          const cause = causeOf(error);
+          if (cause === undefined) causes.delete(address);
+          else causes.set(address, cause);
+        },
+      );
+      return settledWithin(clock, connectTimeout, noted);
+    });
+  await Promise.all(renewals);
+  for (const [address, cause] of causes) {
+    if (cause instanceof ReplyError && isAuthFailure(cause.reply)) throw new AuthError(address, cause.reply);
+  }
+  if (causes.size > 0) throw new UnavailableError("The credentials were not renewed everywhere", causes);
+}
+
+/** Why a connection was not renewed; undefined for a lost connection, because the next one asks for the credentials itself. */
+function causeOf(error: unknown): Error | undefined {
+  if (!(error instanceof ReplyError)) return undefined;
+  // The words of such an answer quote what was sent.
+  return isUnknownCommand(error.reply) ? new Error("it knows no AUTH") : error;
+}
+
+/** The provider is the application's: it can fail, and it can be silent. */
+async function within(
+  clock: Environment["clock"],
+  limitMs: number,
+  credentials: ResolvedOptions["credentials"],
+  nodes: readonly ClusterNode[],
+): Promise<Login | undefined> {
+  try {
+    return await new Promise<Login | undefined>((resolve, reject) => {
+      const timer = clock.setTimer(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
+      const answered = new Promise<Login | undefined>((settle) => settle(credentials()));
+      answered.finally(() => timer.cancel()).then(resolve, reject);
+    });
+  } catch (cause) {
+    const failure = new CredentialsError("the provider of credentials failed", { cause });
+    throw new UnavailableError(
+      "The credentials were not renewed",
+      new Map(nodes.map(({ address }) => [address, failure])),
+    );
+  }
+}

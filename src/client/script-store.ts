@@ -1,0 +1,154 @@
+import type { Clock } from "../environment.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
+import { isLibrary, type Library, libraryOfFunction } from "../scripts/library.ts";
+import type { Loadable } from "../scripts/loadable.ts";
+import type { RegisteredLibrary } from "../scripts/registered-library.ts";
+import type { Script } from "../scripts/script.ts";
+import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "../scripts/script-registry.ts";
+import type { ClientInfo } from "../telemetry/channels.ts";
+import { preloadChannel } from "../telemetry/channels.ts";
+import { ensure } from "./script-audits.ts";
+import { settledWithin } from "./settled-within.ts";
+
+/** A script in a report. */
+export interface ScriptName {
+  /** As defined; need not be unique. */
+  readonly name: string;
+  /** SHA-1 of the source. */
+  readonly sha: string;
+}
+
+/** What became of scripts on one node. */
+export interface NodeScripts {
+  /** As announced. */
+  readonly address: string;
+  /** As the current topology has it. */
+  readonly role: "primary" | "replica";
+  /** Believed to be there. */
+  readonly loaded: readonly ScriptName[];
+  /** Not there, and why. */
+  readonly failed: readonly (ScriptName & {
+    /** What the node answered, or why it could not be asked. */
+    readonly cause: Error;
+  })[];
+}
+
+/** What `preload` reports: an entry for each known node. */
+export type PreloadReport = readonly NodeScripts[];
+
+const NOT_THERE = { script: "not answered yet", library: "not answered yet, or not replicated yet" };
+
+/** The scripts and libraries of a client, and their way to every node. */
+export class ScriptStore {
+  readonly registry = new ScriptRegistry();
+  readonly #nodes: () => readonly ClusterNode[];
+  readonly #clock: Clock;
+  readonly #client: ClientInfo;
+  readonly #patienceMs: number;
+
+  /** @param patienceMs  How long a silent node is waited for. */
+  constructor(nodes: () => readonly ClusterNode[], clock: Clock, client: ClientInfo, patienceMs: number) {
+    this.#nodes = nodes;
+    this.#clock = clock;
+    this.#client = client;
+    this.#patienceMs = patienceMs;
+  }
+
+  /** Registers a script or library that every node is to hold. */
+  keep(item: Script | Library): RegisteredScript | RegisteredLibrary {
+    return isLibrary(item) ? this.registry.registerLibrary(item) : this.registry.register(item);
+  }
+
+  /**
+   * The entry of a script that is run. A script met for the first time is sent to every node in the background, except to
+   * `user`, which gets it in the same write as the call.
+   */
+  registered(script: Script, user: ClusterNode | undefined): RegisteredScript | RegisteredLibrary {
+    const library = libraryOfFunction(script);
+    const known = library === undefined ? this.registry.get(script.sha) : this.registry.getLibrary(library.sha);
+    if (known?.wanted) return known;
+    const registered = library === undefined ? this.registry.register(script) : this.registry.registerLibrary(library);
+    for (const { pool, scripts } of this.#nodes()) {
+      const lane = pool.lanes[0];
+      if (lane?.ready && scripts !== user?.scripts && scripts.needsLoad(registered)) {
+        void scripts.loadOn(lane, registered);
+      }
+    }
+    return registered;
+  }
+
+  /** Registers a script that is about to be loaded. */
+  remember(source: ScriptSource): void {
+    this.registry.register(source);
+  }
+
+  /** The entry of a script by its SHA-1, if it is one that nodes should hold. */
+  wantedScript(sha: string): RegisteredScript | undefined {
+    const registered = this.registry.get(sha.toLowerCase());
+    return registered?.wanted ? registered : undefined;
+  }
+
+  async preload(items: readonly (Script | Library)[]): Promise<PreloadReport> {
+    const registered = items.map((item) => this.keep(item));
+    for (const { scripts } of this.#nodes()) for (const each of registered) scripts.redeliver(each);
+    const loads = this.#nodes().map((node) => this.#patiently(ensure(node, registered)));
+    await Promise.all(loads);
+    const report = this.report(registered);
+    if (preloadChannel.hasSubscribers) for (const node of report) this.#tell(node);
+    return report;
+  }
+
+  /** Registers a script and loads it on every node that can be reached. What became of it, node by node. */
+  async loadEverywhere(
+    source: ScriptSource,
+  ): Promise<{ readonly address: string; readonly cause: Error | undefined }[]> {
+    const script = this.registry.register(source);
+    const loads = this.#nodes().flatMap(({ pool, scripts }) => {
+      const lane = pool.lanes.find(({ ready }) => ready);
+      return lane === undefined ? [] : [scripts.loadNow(lane, script)];
+    });
+    await this.#patiently(Promise.all(loads));
+    return this.#nodes().map(({ address, pool, scripts }) => {
+      const state = scripts.stateOf(script);
+      if (state?.kind === "held") return { address, cause: undefined };
+      return { address, cause: state?.kind === "failed" ? state.cause : (pool.cause ?? new Error("not answered yet")) };
+    });
+  }
+
+  /** The nodes were told to forget every script: no script is loaded again before it is run or preloaded. */
+  forgetScripts(): void {
+    for (const item of this.registry.all) if (item.kind === "script") item.wanted = false;
+    for (const { scripts } of this.#nodes()) scripts.forgetScripts();
+  }
+
+  report(scripts: readonly Loadable[] = this.registry.wanted): PreloadReport {
+    return this.#nodes().map((node) => reportOn(node, scripts));
+  }
+
+  /** A connection of `node` was given the scripts that the node lacked. */
+  tellPrepared(node: ClusterNode): void {
+    if (preloadChannel.hasSubscribers) this.#tell(reportOn(node, this.registry.wanted));
+  }
+
+  #tell({ address, loaded, failed }: NodeScripts): void {
+    preloadChannel.publish({ client: this.#client, address, loaded: loaded.length, failed: failed.length });
+  }
+
+  #patiently(promise: Promise<unknown>): Promise<void> {
+    return settledWithin(this.#clock, this.#patienceMs, promise);
+  }
+}
+
+function reportOn({ address, info, pool, scripts: held }: ClusterNode, scripts: readonly Loadable[]): NodeScripts {
+  const loaded: ScriptName[] = [];
+  const failed: (ScriptName & { cause: Error })[] = [];
+  for (const script of scripts) {
+    const { name, sha } = script;
+    if (held.stateOf(script)?.kind === "held") loaded.push({ name, sha });
+    else {
+      const cause = held.failureOf(script) ?? pool.cause ?? new Error(NOT_THERE[script.kind]);
+      failed.push({ name, sha, cause });
+    }
+  }
+  return { address, role: info.role, loaded, failed };
+}

@@ -1,0 +1,79 @@
+import {
+  type AuthError,
+  ClosedError,
+  ConnectionLostError,
+  DeadlineError,
+  ProtocolError,
+  RedirectionsError,
+  UnavailableError,
+} from "../errors.ts";
+import type { Remedy } from "../scripts/loaded-scripts.ts";
+import { replyErrorOf } from "../scripts/script-error.ts";
+import type { Topology } from "../topology/topology.ts";
+import { type Call, historyOf } from "./call.ts";
+import type { ClusterNode } from "./cluster-node.ts";
+import { type decideExpiry, outcomeOfCall } from "./next-step.ts";
+import type { Rejection } from "./next-step-rows.ts";
+import type { NodeDirectory } from "./node-directory.ts";
+
+/** Puts decisions into the errors that callers get. It decides nothing. */
+export class CallErrors {
+  readonly #directory: NodeDirectory;
+  readonly #topology: () => Topology;
+  readonly #maxRedirections: number;
+
+  constructor(directory: NodeDirectory, topology: () => Topology, maxRedirections: number) {
+    this.#directory = directory;
+    this.#topology = topology;
+    this.#maxRedirections = maxRedirections;
+  }
+
+  /** @param cause  The server's words, or why the connection was lost. */
+  rejected(call: Call, step: Rejection, cause: string | Error, remedy: Remedy | undefined): Error {
+    const outcome = outcomeOfCall(step.outcome, call.inDoubt);
+    const { script } = call.kind;
+    if (step.why === "redirections") {
+      return new RedirectionsError(this.#maxRedirections, historyOf(call).hops, outcome);
+    }
+    if (step.why === "unavailable") return this.#withoutNode(call);
+    if (step.why === "load" && remedy?.kind === "give-up") return replyErrorOf(remedy.cause.reply, outcome, script);
+    if (typeof cause === "string") return replyErrorOf(cause, outcome, script);
+    return cause instanceof ProtocolError ? new ProtocolError(cause.message, outcome) : cause;
+  }
+
+  /** @param limitMs  How long the call was allowed to take. */
+  expired(call: Call, how: ReturnType<typeof decideExpiry>, limitMs: number): Error {
+    const outcome = call.outcomeSoFar;
+    if (how === "deadline-after-refusal") {
+      const cause = replyErrorOf(historyOf(call).refusal, "not-executed", call.kind.script);
+      return new DeadlineError(limitMs, outcome, cause);
+    }
+    if (how !== "unavailable") return new DeadlineError(limitMs, outcome);
+    return this.#unavailable(call, `${call.node?.address} could not be reached within ${limitMs} ms`);
+  }
+
+  /** The credentials were refused: the call was not sent, unless an earlier attempt was. */
+  unauthorized(call: Call, cause: AuthError): Error {
+    return call.inDoubt ? new ConnectionLostError((call.node as ClusterNode).address, "unknown", cause) : cause;
+  }
+
+  closed(call: Call): ClosedError {
+    return new ClosedError(call.outcomeSoFar);
+  }
+
+  #withoutNode(call: Call): UnavailableError {
+    const { target } = call.kind;
+    if (target !== undefined) return this.#unavailable(call, `${target.address} has left the cluster`);
+    const advice =
+      this.#topology().ranges.length === 0
+        ? 'No slot of this cluster has an owner: "redis-cli --cluster create" forms a cluster of its nodes.'
+        : 'The cluster\'s nodes know no owner of it: "redis-cli --cluster fix HOST:PORT" gives such slots to primaries.';
+    return this.#unavailable(call, `No node serves slot ${call.slot}`, advice);
+  }
+
+  #unavailable(call: Call, what: string, advice?: string): UnavailableError {
+    const causes = new Map<string, unknown>();
+    for (const { address, pool } of this.#directory.nodes) if (!pool.ready) causes.set(address, pool.cause);
+    return new UnavailableError(what, causes, call.outcomeSoFar, advice);
+  }
+}

@@ -1,0 +1,97 @@
+import type { Refusal } from "../protocol/error-reply.ts";
+import { formatAddress, isUnknownHost } from "../protocol/node-address.ts";
+import { scriptMissingChannel } from "../telemetry/channels.ts";
+import { countIn, type Telemetry } from "../telemetry/counters.ts";
+import type { TopologyTracker } from "../topology/topology-tracker.ts";
+import type { Call } from "./call.ts";
+import type { ClusterNode } from "./cluster-node.ts";
+import type { NextStep } from "./next-step-rows.ts";
+
+/** What the client is told of single calls. */
+export interface RoutingEvents {
+  /** A node answered MOVED or ASK. Addresses as announced. */
+  onRedirection(redirection: {
+    readonly kind: "MOVED" | "ASK";
+    readonly slot: number;
+    readonly from: string;
+    readonly to: string;
+    readonly script: string | undefined;
+  }): void;
+  /** A node did not have a script that it was to run. */
+  onScriptMissing(missing: { readonly address: string; readonly script: string; readonly sha: string }): void;
+}
+
+/** Does what a decision teaches, and tells whoever listens. */
+export class Lessons {
+  readonly #tracker: () => TopologyTracker;
+  readonly #events: RoutingEvents;
+  readonly #telemetry: Telemetry;
+
+  constructor(tracker: () => TopologyTracker, events: RoutingEvents, telemetry: Telemetry) {
+    this.#tracker = tracker;
+    this.#events = events;
+    this.#telemetry = telemetry;
+  }
+
+  learn({ learned, row }: NextStep, call: Call, refusal: Refusal | undefined): void {
+    countIn(this.#telemetry.counters.decisions, row);
+    const node = call.node as ClusterNode;
+    if (refusal?.kind === "moved" || refusal?.kind === "ask") this.#tellRedirection(call, node, refusal);
+    switch (learned) {
+      case "topology-stale":
+        this.#tracker().refreshSoon("urgent");
+        break;
+      case "connection-stale":
+        node.pool.replaceConnections();
+        this.#tracker().refreshSoon("urgent");
+        break;
+      case "script-missing":
+        this.#tellScriptMissing(call, node);
+        break;
+      case "loads-denied":
+        node.scripts.noteLoadsDenied();
+        break;
+    }
+  }
+
+  /** A refused or lost call is sent again. `answer` is the first word of the refusal, `text` all of it. */
+  noteRetry(call: Call, answer: string, { row }: NextStep, refusal: Refusal | undefined, text: string): void {
+    countIn(this.#telemetry.counters.retries, answer);
+    const node = call.node as ClusterNode;
+    call.extras?.observer?.onRetry(call, node.address, answer, refusal && namedBy(refusal, node), text, row);
+  }
+
+  #tellRedirection(call: Call, node: ClusterNode, refusal: Refusal): void {
+    const kind = refusal.kind === "moved" ? "MOVED" : "ASK";
+    this.#telemetry.counters.redirections[kind]++;
+    this.#events.onRedirection({
+      kind,
+      slot: call.slot,
+      from: node.address,
+      to: namedBy(refusal, node) as string,
+      script: call.kind.script?.name,
+    });
+  }
+
+  #tellScriptMissing(call: Call, { address }: ClusterNode): void {
+    const { registered, script } = call.kind;
+    if (registered === undefined) return;
+    const { sha } = registered;
+    const name = script?.name ?? registered.name;
+    const { client, counters } = this.#telemetry;
+    counters.scriptMisses++;
+    if (scriptMissingChannel.hasSubscribers) {
+      const context = call.extras?.observer?.context;
+      const attempt = context?.attempts;
+      scriptMissingChannel.publish({ client, call: context, attempt, address, script: { name, sha } });
+    }
+    this.#events.onScriptMissing({ address, script: name, sha });
+  }
+}
+
+/** The node that a redirection of `node` names, as announced. */
+function namedBy(refusal: Refusal, { info }: ClusterNode): string | undefined {
+  if (refusal.kind !== "moved" && refusal.kind !== "ask") return undefined;
+  const host = isUnknownHost(refusal.host) ? info.host : refusal.host;
+  return formatAddress({ host, port: refusal.port });
+}

@@ -1,0 +1,74 @@
+import type { NodePool } from "../connection/node-pool.ts";
+import type { Request } from "../connection/request.ts";
+import type { Clock } from "../environment.ts";
+import { ConnectionLostError } from "../errors.ts";
+import { Call } from "./call.ts";
+import type { NodeDirectory } from "./node-directory.ts";
+import type { Placement } from "./placement.ts";
+
+/** A node has this long to tell a blocked call that its slot moved. Servers look every second or so. */
+const LEFT_BEHIND_MS = 5000;
+
+/** Lets calls that were not written follow their slots when the topology changes. */
+export class Rerouting {
+  readonly #directory: NodeDirectory;
+  readonly #placement: Placement;
+  readonly #clock: Clock;
+  readonly #resend: (requests: readonly Request[]) => void;
+
+  constructor(
+    directory: NodeDirectory,
+    placement: Placement,
+    clock: Clock,
+    resend: (requests: readonly Request[]) => void,
+  ) {
+    this.#directory = directory;
+    this.#placement = placement;
+    this.#clock = clock;
+    this.#resend = resend;
+  }
+
+  /**
+   * The topology changed. Calls that wait for a connection go, in order, to whoever owns their slot now. So do calls that
+   * are queued on a connection, because later calls of their slot would be written before them otherwise.
+   *
+   * Calls of a batch stay, because calls in front of them may have to hear of the move first. Then all other queued calls
+   * of their slot stay as well, because either would be written before the other otherwise.
+   */
+  followSlots(): void {
+    const lanes = this.#directory.nodes.flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
+    for (const lane of lanes) {
+      const isWriting = lane.ready && !lane.inDoubt;
+      this.#resend(isWriting ? lane.takeQueuedWhere((queued) => this.#freeToGo(queued)) : lane.takeQueued());
+    }
+    for (const { pool } of this.#directory.nodes) {
+      this.#resend(pool.own.takeWaitingWhere((request) => this.#isForAnother(request)));
+      this.#giveUpLeftBehind(pool);
+    }
+  }
+
+  /** A frozen node does not tell the calls that it blocks that their slot has moved: they are not waited for. */
+  #giveUpLeftBehind({ own, address }: NodePool): void {
+    const left = own.carried.filter((request) => this.#isForAnother(request));
+    if (left.length === 0) return;
+    const lose = () => {
+      const cause = new ConnectionLostError(address, "unknown", new Error("it does not own the slot any more"));
+      const still = left.filter((request) => this.#isForAnother(request));
+      own.lose(still, cause);
+    };
+    this.#clock.setTimer(lose, LEFT_BEHIND_MS, true);
+  }
+
+  /** For one queue: whether a request of it goes to another node, and no request of its slot stays. */
+  #freeToGo(queued: readonly Request[]): (request: Request) => boolean {
+    const staying = new Set<number>();
+    for (const request of queued) {
+      if (this.#isForAnother(request) && request.extras?.feed !== undefined) staying.add(request.slot);
+    }
+    return (request) => this.#isForAnother(request) && !staying.has(request.slot);
+  }
+
+  #isForAnother(request: Request): request is Call {
+    return request instanceof Call && this.#placement.isForAnother(request);
+  }
+}

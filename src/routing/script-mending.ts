@@ -1,0 +1,71 @@
+import type { Lane } from "../connection/lane.ts";
+import { ReplyError } from "../errors.ts";
+import type { Refusal } from "../protocol/error-reply.ts";
+import type { Remedy } from "../scripts/loaded-scripts.ts";
+import { type Call, type History, historyOf } from "./call.ts";
+import type { ClusterNode } from "./cluster-node.ts";
+
+/** Puts a load in front of a call that is about to be queued on `lane`, if the node lacks the call's script. */
+export function loadInFront(call: Call, node: ClusterNode, lane: Lane): void {
+  const { registered } = call.kind;
+  if (registered === undefined) return;
+  // A lane without a connection is given every script before it writes again.
+  if (lane.ready) {
+    const missing = node.scripts.needsLoad(registered);
+    if (missing) registered.wanted = true;
+    if (missing || isLoadAhead(call, node, lane)) load(call, node, lane);
+  }
+  call.stamp = node.scripts.stamp;
+}
+
+/** A call of a batch whose script other calls count on. One that is sent to a node again does not bring it every time. */
+function isLoadAhead({ extras, kind: { registered } }: Call, node: ClusterNode, lane: Lane): boolean {
+  if (extras?.loadsAhead !== true || registered === undefined) return false;
+  const isFirst = extras.loadedOn !== node;
+  extras.loadedOn = node;
+  return isFirst && node.scripts.needsLoadAhead(registered, lane);
+}
+
+function load({ kind: { registered }, extras }: Call, node: ClusterNode, lane: Lane): void {
+  if (registered === undefined) return;
+  void node.scripts.loadOn(lane, registered);
+  extras?.observer?.onLoad(registered.loadFrame.length);
+}
+
+/** How the node's copy of a script can be mended that turned out to be missing. */
+export function remedyFor(call: Call): Remedy | undefined {
+  const { lane, node } = call;
+  const { registered } = call.kind;
+  if (registered === undefined || lane === undefined || node === undefined) return undefined;
+  return node.scripts.remedyFor(registered, lane, call.stamp, historyOf(call).mended);
+}
+
+/** Prepares the next attempt of a call whose script was missing. */
+export function mend(call: Call, node: ClusterNode, remedy: Remedy): void {
+  const { lane } = call;
+  const { registered } = call.kind;
+  if (registered === undefined) return;
+  if (remedy.kind === "load" && lane?.ready) load(call, node, lane);
+  if (remedy.kind === "eval" && registered.kind === "script") {
+    call.frame = registered.evalFrame(call.frame);
+    historyOf(call).evalEnded = node.scripts.loadByEval(lane, registered);
+  }
+}
+
+/** The servers are too old for EVALSHA_RO. */
+export function doWithoutReadOnlyVariant(call: Call): void {
+  const { registered } = call.kind;
+  if (registered?.kind !== "script") return;
+  registered.noteNoReadOnlyVariants();
+  call.frame = registered.plainFrame(call.frame);
+}
+
+/** A call that brought its source by EVAL was refused: other calls may count on the script. */
+export function tellEvalEnded(history: History, refusal: Refusal, text: string): void {
+  const ended = history.evalEnded;
+  if (ended === undefined) return;
+  history.evalEnded = undefined;
+  if (refusal.kind === "other" || refusal.kind === "readonly-within") ended("held");
+  else if (refusal.kind === "noperm") ended({ cause: new ReplyError(text, "not-executed"), final: true });
+  else ended("lost");
+}
