@@ -224,7 +224,10 @@ describe("slotwire", { concurrency: true }, () => {
       [["topology", "-p", "none"], /-h "127\.0\.0\.1" -p "none" is no address; accepted are/],
       [["topology", "--cacert", "a.pem", "--tls"], /--cacert a\.pem cannot be read \(ENOENT\)/],
       [["topology", "--insecure"], /--insecure go with --tls or a rediss:\/\/ URI/],
-      [["topology", "-u", "redis://:geheim@127.0.0.1:99999"], /nodes\[0\] is no valid redis:\/\/ or rediss:\/\/ URL/],
+      [
+        ["topology", "-u", "redis://:geheim@127.0.0.1:99999"],
+        /nodes\[0\] is not a valid redis:\/\/ or rediss:\/\/ URL/,
+      ],
       [["topology", "7000"], /topology takes options only, and no "7000"/],
       [["scripts", "--load"], /--load loads what is named; accepted are --eval FILE and a FOLDER of Lua files/],
       [["scripts", "--load", "0".repeat(40)], /--load cannot load what only a SHA-1 is known of/],
