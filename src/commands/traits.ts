@@ -70,7 +70,7 @@ export function traitsOf(name: string, args: readonly Argument[], learned?: Lear
   if (typeof name !== "string" || !/^[\w.|-]+$/.test(name)) {
     const shown = typeof name === "string" ? JSON.stringify(name) : kindOf(name);
     throw new InvalidArgumentError(
-      `A command's name is ${shown}; accepted is one word, and all other words are arguments: command("CONFIG", "GET", "save").`,
+      `A command's name is ${shown}; accepted is one word; pass further words as arguments: command("CONFIG", "GET", "save").`,
     );
   }
   const lower = name.toLowerCase();

@@ -162,7 +162,8 @@ function namesOf(said: Said, word: "keys" | "args"): readonly string[] | undefin
       const accepted = 'names of letters, digits, "_" and "-" with spaces between them, and "..." at the end';
       throw wrong(found.place, `@${word} has ${JSON.stringify(name)}; accepted are ${accepted}`);
     }
-    if (names.indexOf(name) !== index) throw wrong(found.place, `@${word} has "${name}" twice; accepted is once`);
+    if (names.indexOf(name) !== index)
+      throw wrong(found.place, `@${word} has "${name}" twice; accepted is each name once`);
   }
   return isOpen ? undefined : Object.freeze(names);
 }
