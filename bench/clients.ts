@@ -1,6 +1,6 @@
 /*
- * slotwire, its peers and the floor, on one real cluster: npm run bench:clients [-- --rounds 5] [--only TEXT]
- * Each client in a process of its own, in turn; medians of rounds, with their spread.
+ * Compares slotwire, its peers and the floor on one real cluster: npm run bench:clients [-- --rounds 5] [--only TEXT]
+ * Each client runs in a process of its own, in turn. The results are medians of rounds, with their spread.
  */
 import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ import { describeEnvironment } from "./support/environment.ts";
 import { Progress } from "./support/progress.ts";
 
 const run = promisify(execFile);
-/** All that was said, for the record. */
+/** All lines that were printed, for the file with the results. */
 const said: string[] = [];
 const say = (text: string) => {
   console.log(text);
@@ -26,10 +26,10 @@ const { values } = parseArgs({
   options: { rounds: { type: "string", default: "5" }, only: { type: "string" }, out: { type: "string" } },
 });
 const rounds = Number(values.rounds);
-/** What `--only` calls the figures that concern slotwire alone. */
+/** The name that `--only` uses for the figures that concern slotwire alone. */
 const OWN_FIGURES = "own figures";
 
-// Dependencies of this benchmark alone, so they are installed when it runs.
+// Only this benchmark needs these dependencies, so they are installed when it runs.
 if (!existsSync(`${folder}node_modules`)) execFileSync("npm", ["ci"], { cwd: folder, stdio: "inherit" });
 
 const cluster = await startCluster({ primaries: 3 });
@@ -39,7 +39,7 @@ const leave = async (status: number) => {
   await cluster.stop();
   process.exit(status);
 };
-// More than once: npm passes on what the terminal has sent as well.
+// The signal can come more than once, because both the terminal and npm send it.
 process.on("SIGINT", () => void leave(130));
 process.on("SIGTERM", () => void leave(143));
 try {
@@ -66,7 +66,7 @@ async function compareAll(): Promise<void> {
   for (const workload of workloads) {
     const results = new Map<PeerName, Result[]>();
     const able = names.filter((name) => name !== "floor" || hasFloor(workload));
-    // 1 in flight varies most from run to run, and counts against the floor.
+    // Results with 1 call in flight vary most from run to run, and they count against the floor.
     const times = workload.inFlight === 1 && workload.kind === "closed" ? Math.max(rounds, 11) : rounds;
     for (let round = 0; round < times; round++) {
       progress.step(`${workload.name}, round ${round + 1}`);

@@ -1,5 +1,5 @@
 /*
- * EVALSHA against EVAL, by script size and calls in flight, on a real cluster: npm run bench [-- --quick]
+ * Compares EVALSHA with EVAL on a real cluster, by script size and calls in flight: npm run bench [-- --quick]
  * Prints tables; writes them as Markdown, JSON and one HTML page to bench/results/.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -41,7 +41,7 @@ const leave = (status: number): Promise<never> => {
   })();
   return leaving;
 };
-// More than once: npm passes on what the terminal has sent as well.
+// The signal can come more than once, because both the terminal and npm send it.
 process.on("SIGINT", () => void leave(130));
 process.on("SIGTERM", () => void leave(143));
 try {
@@ -49,7 +49,7 @@ try {
   publish(await measure(bench, plan));
   await leave(0);
 } catch (error) {
-  // After Ctrl-C the calls under way fail; that is no news.
+  // After Ctrl-C the calls under way fail. These failures are not reported.
   if (leaving === undefined) console.error(error);
   await leave(1);
 }
@@ -67,7 +67,7 @@ async function measure(bed: BenchCluster, plan: Plan): Promise<BenchReport> {
   const coldCaches: ColdCache[] = [];
   let paid: Price[] = [];
   if (own) {
-    // What follows flushes scripts. This client would load all of its own again, beside the calls that are measured.
+    // The next steps flush scripts. This client would then load all of its scripts again, during the measured calls.
     await client.close();
     for (const situation of plan.cold) {
       const { bytes, filling, inFlight } = situation;

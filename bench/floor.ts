@@ -1,6 +1,6 @@
 /*
- * What slotwire costs above the bare protocol: npm run bench:floor [rounds]
- * Both run in processes of their own, in turn, against one cluster; the ratio is taken pair by pair.
+ * Measures what slotwire costs more than the bare protocol: npm run bench:floor [rounds]
+ * Both run in processes of their own, in turn, against one cluster. The ratio is taken pair by pair.
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";

@@ -1,6 +1,6 @@
 /*
- * The tour: npm start. A real cluster, what goes wrong with scripts on it, and what slotwire makes of that.
- * Every step prints what happened to its calls; one failed call makes the tour fail.
+ * The tour (npm start) shows on a real cluster what goes wrong with scripts, and how slotwire handles it.
+ * Every step prints what happened to its calls. One failed call makes the tour fail.
  */
 import { createHash } from "node:crypto";
 import { type Cluster, connect, defineScript, slotOf } from "../src/index.ts";
@@ -17,7 +17,7 @@ const portOf = (address: string) => address.slice(address.lastIndexOf(":"));
 
 const SOURCE = "redis.call('incr', KEYS[1]) return redis.call('incrby', KEYS[1], ARGV[1])";
 const count = defineScript({ name: "count", source: SOURCE, numberOfKeys: 1 });
-/** One key in the middle of each third of the slots. */
+/** Three keys, one in the middle of each third of the slots. */
 const KEYS = keysOfThirds();
 
 let failures = 0;
@@ -25,16 +25,16 @@ let leaving = false;
 let cluster: LocalCluster | undefined;
 let client: Cluster | undefined;
 
-// More than once: npm passes on what the terminal has sent as well.
+// The signal can come more than once, because both the terminal and npm send it.
 process.on("SIGINT", () => void leave(130));
 process.on("SIGTERM", () => void leave(143));
 try {
   await tour();
   await leave(failures === 0 ? 0 : 1);
 } catch (error) {
-  // After Ctrl-C the step that was under way fails; that is no news.
+  // After Ctrl-C the step that was under way fails. That failure is not reported.
   if (!leaving) {
-    // Without a cluster the message is all there is to say: no server was found, or it did not start.
+    // If there is no cluster, the message says why: no server was found, or a server did not start.
     console.error(cluster === undefined ? (error as Error).message : error);
     await leave(1);
   }
@@ -132,7 +132,7 @@ function owner(key: string): string {
   return client?.topology.primaryOf(slotOf(key))?.address ?? "nobody";
 }
 
-/** The first three servers own a third of the slots each. */
+/** Each of the first three servers owns a third of the slots. */
 function keysOfThirds(): string[] {
   return [0, 1, 2].map((third) => {
     for (let number = 0; ; number++) {

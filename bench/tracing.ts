@@ -1,7 +1,7 @@
 /*
- * What tracing and metrics cost: npm run bench:tracing [rounds]
- * "removed" is the built client with the question whether anybody listens, and what counts calls, taken out of it. All run in
- * processes of their own, in turn, against one cluster; ratios to "removed" are taken round by round.
+ * Measures the cost of tracing and metrics: npm run bench:tracing [rounds]
+ * "removed" is a copy of the built client without the check for listeners and without the counters of calls. Each
+ * variant runs in a process of its own, in turn, against one cluster. Ratios to "removed" are taken round by round.
  */
 import { execFile } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -46,7 +46,7 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 
-/** A copy of the built client that never asks whether anybody listens, and counts nothing. */
+/** A copy of the built client that never checks for listeners, and counts nothing. */
 function withoutTracing(): void {
   cpSync(dist, removed, { recursive: true });
   symlinkSync(join(root, "node_modules"), join(work, "node_modules"));
@@ -66,7 +66,7 @@ function cut(file: string, what: RegExp, by: string): void {
 async function compare({ inFlight, calls }: { readonly inFlight: number; readonly calls: number }): Promise<void> {
   const costs = variants.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {
-    // Each round begins with another one.
+    // Each round begins with another variant.
     for (let turn = 0; turn < variants.length; turn++) {
       const index = (turn + round) % variants.length;
       const { dist, listening } = variants[index] as (typeof variants)[number];

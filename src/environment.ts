@@ -5,19 +5,19 @@ export interface Timer {
   cancel(): void;
 }
 
-/** Time and turns of the event loop. */
+/** Time, timers and the event loop. */
 export interface Clock {
-  /** Milliseconds from any fixed point; never goes back. */
+  /** Milliseconds since some fixed moment. The value never decreases. */
   now(): number;
-  /** Calls `callback` once after `delayMs`. A `background` timer does not keep the process alive. */
+  /** Calls `callback` once, after `delayMs` milliseconds. A `background` timer does not keep the process alive. */
   setTimer(callback: () => void, delayMs: number, background?: boolean): Timer;
-  /** After the current callback and the promise jobs it caused. */
+  /** Calls `callback` after the current callback, and after the promise jobs that it caused. */
   nextTick(callback: () => void): void;
-  /** After the sockets that are readable now have been read. */
+  /** Calls `callback` after all sockets that are readable now have been read. */
   afterReads(callback: () => void): void;
 }
 
-/** Where to connect, after `natMap`. */
+/** The address to connect to, after `natMap`. */
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
@@ -25,33 +25,36 @@ export interface Endpoint {
   readonly tls?: ConnectionOptions | undefined;
 }
 
-/** What happens on a byte stream. `onClose` comes exactly once, also when it never opened. */
+/** Handlers for the events of a byte stream. `onClose` is called exactly once, also for a stream that never opened. */
 export interface TransportHandlers {
   onOpen(): void;
-  /** `bytes` is only valid during the call: the buffer is used again for the next read. */
+  /** `bytes` is only valid during the call, because the next read reuses the buffer. */
   onData(bytes: Buffer): void;
-  /** All that was written has been taken by the operating system. */
+  /** Called when the operating system has taken all written bytes. */
   onDrain(): void;
   onClose(cause: Error | undefined): void;
 }
 
 /** A byte stream to one node. */
 export interface Transport {
-  /** Writes a binary string (one character a byte). False: stop until `onDrain`. */
+  /** Writes a binary string, in which each character is one byte. False means: write no more until `onDrain`. */
   write(binary: string): boolean;
-  /** Bytes written but not yet taken by the operating system. */
+  /** The number of written bytes that the operating system has not yet taken. */
   readonly pendingBytes: number;
   /** Ends the stream at once. `onClose` follows. */
   destroy(): void;
 }
 
-/** Opens a stream; never throws, failures come by `onClose`. */
+/** Opens a stream. Never throws; a failure is reported by `onClose`. */
 export type OpenTransport = (endpoint: Endpoint, handlers: TransportHandlers) => Transport;
 
-/** All that the client takes from the outside world, handed in so that a whole client can run on a simulated one. */
+/**
+ * Everything that the client needs from the outside world. It is handed in, so that a whole client can run in a
+ * simulated world.
+ */
 export interface Environment {
   readonly clock: Clock;
   readonly open: OpenTransport;
-  /** In [0, 1), for jitter. */
+  /** A random number in [0, 1), for jitter. */
   random(): number;
 }

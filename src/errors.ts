@@ -1,10 +1,10 @@
 /**
- * Whether the server ran the call:
- * `not-executed` (proven), `executed` (it ran, perhaps in part), or `unknown` (it may have run, or may still).
+ * Whether the server ran the call. `not-executed`: it is proven that the call did not run. `executed`: the call ran,
+ * perhaps only in part. `unknown`: the call may have run, or may still run later.
  */
 export type Outcome = "not-executed" | "unknown" | "executed";
 
-/** Every `code` an error of slotwire can carry. They are stable: compare these, not messages. */
+/** The `code` of an error. Codes are stable and messages are not, so compare codes. */
 export type ErrorCode =
   | "REPLY"
   | "CROSSSLOT"
@@ -19,9 +19,12 @@ export type ErrorCode =
   | "PROTOCOL"
   | "CLOSED";
 
-/** What every error of slotwire extends. Messages name nodes, slots and scripts, never arguments or credentials. */
+/**
+ * The base class of every error that slotwire throws. slotwire's own words name nodes, slots and scripts, never
+ * arguments or credentials.
+ */
 export abstract class SlotwireError extends Error {
-  /** Which failure it is, for programs: stable, unlike the message. */
+  /** Identifies the kind of failure. Stable across versions, unlike the message. */
   abstract readonly code: ErrorCode;
   /** Whether the server ran the call. */
   readonly outcome: Outcome;
@@ -37,46 +40,52 @@ export abstract class SlotwireError extends Error {
   }
 }
 
-/** The same error of a call that ran in parts, or on many nodes: `outcome` is that of the whole. */
+/** A copy of the error of one part or one node, with `outcome` replaced by the outcome of the whole call. */
 export function withOutcome<E extends SlotwireError>(error: E, outcome: Outcome): E {
   if (error.outcome === outcome) return error;
-  const where = outcome === "executed" ? "elsewhere it ran" : "elsewhere it may have run";
+  const rest = outcome === "executed" ? "another part ran" : "another part may have run";
   return Object.create(Object.getPrototypeOf(error), {
     ...Object.getOwnPropertyDescriptors(error),
-    message: { value: `${error.message} (a part of the whole; ${where})`, writable: true, configurable: true },
+    message: { value: `${error.message} (one part of the call failed; ${rest})`, writable: true, configurable: true },
     outcome: { value: outcome, enumerable: true, writable: true, configurable: true },
   });
 }
 
-/** The script that failed and, when the server named a line, where. */
+/** The script that failed and, if the server named a line, the place of the failure. */
 export interface ScriptPlace {
   /** The script's name. */
   readonly script: string;
-  /** The file that the line is in, for a script that came from a file. */
+  /** The file that contains the line, if the script came from a file. */
   readonly file?: string | undefined;
-  /** From 1, in the file, or in the source without one. */
+  /** The line number, counted from 1, in `file`, or in the source if there is no file. */
   readonly line?: number;
-  /** That line's text. */
+  /** The line's text. */
   readonly sourceLine?: string;
 }
 
 /**
- * The server or the script answered with an error. `outcome` is `executed` (it ran, perhaps in part, and what it wrote
- * stays), unless the reply proves that nothing ran: NOPERM, a wrong number of arguments, a transaction that was refused.
+ * The server or the script answered with an error. `outcome` is usually `executed`: the call ran, perhaps in part, and
+ * its writes stay. `outcome` is `not-executed` when the reply proves that nothing ran, such as NOPERM, a wrong number
+ * of arguments, or a transaction that was refused.
  *
  * @see https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
  */
 export class ReplyError extends SlotwireError {
   readonly code = "REPLY";
-  /** The server's text, untouched. */
+  /** The server's error text, unchanged. It can quote arguments of the call. */
   readonly reply: string;
-  /** The script's name, when a script was run. */
+  /** The script's name; undefined when no script was run. */
   readonly script: string | undefined;
-  /** The line where the script failed, from 1, when the server named one: in `file`, or in the source without a file. */
+  /**
+   * The number of the line at which the script failed, counted from 1, in `file`, or in the source if there is no file.
+   * Undefined when the server named no line.
+   */
   readonly line: number | undefined;
-  /** That line's text, without the spaces around it; long ones are cut. */
+  /** The line's text, without surrounding spaces; a long line is cut. Undefined when the server named no line. */
   readonly sourceLine: string | undefined;
-  /** The file that the line is in, for a script that came from a file: the script's own, or one that it includes. */
+  /**
+   * The file that contains the line: the script's own file or an included one. Undefined for a script without a file.
+   */
   readonly file: string | undefined;
 
   constructor(reply: string, outcome: Outcome = "executed", place?: ScriptPlace, cause?: unknown) {
@@ -90,7 +99,7 @@ export class ReplyError extends SlotwireError {
   }
 }
 
-/** What the servers' words leave open, by the whole text. */
+/** Explanations that are added to errors whose text says too little, by the complete text. */
 const ADVICE: ReadonlyMap<string, string> = new Map([
   [
     "ERR This instance has cluster support disabled",
@@ -104,22 +113,22 @@ function textOf({ script, file, line, sourceLine }: ScriptPlace): string {
 }
 
 /**
- * Keys of more than one slot in one call. Nothing was sent.
+ * The keys of one call are in more than one slot. Nothing was sent.
  * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
  */
 export class CrossSlotError extends SlotwireError {
   readonly code = "CROSSSLOT";
-  /** The keys as given, each with its slot. */
+  /** The keys of the call, each with its slot. */
   readonly keys: readonly {
-    /** As text, whatever was given. */
+    /** The key as text, also if it was given as bytes or as a number. */
     readonly key: string;
-    /** 0 to 16383. */
+    /** The key's slot, 0 to 16383. */
     readonly slot: number;
   }[];
 
   constructor(keys: readonly { readonly key: string; readonly slot: number }[]) {
     super(
-      `Keys of one call must be in one slot, these are not: ${listOf(keys)}. A common hash tag, as in "{user:1}:a" and "{user:1}:b", puts keys in one slot.`,
+      `Keys of one call must be in one slot; these are not: ${listOf(keys)}. A common hash tag, as in "{user:1}:a" and "{user:1}:b", puts keys in one slot.`,
       "not-executed",
     );
     this.keys = keys;
@@ -129,7 +138,7 @@ export class CrossSlotError extends SlotwireError {
 const MAX_KEYS_SHOWN = 8;
 const MAX_KEY_LENGTH = 60;
 
-/** Of many keys, one of each slot: those show where they part. */
+/** Lists the keys with their slots. If there are many keys, only the first key of each slot is listed. */
 function listOf(keys: CrossSlotError["keys"]): string {
   const apart = new Map(keys.toReversed().map((key) => [key.slot, key]));
   const shown = keys.length <= MAX_KEYS_SHOWN ? keys : [...apart.values()].reverse().slice(0, MAX_KEYS_SHOWN);
@@ -141,7 +150,7 @@ function listOf(keys: CrossSlotError["keys"]): string {
   return more === 0 ? list.join(", ") : `${list.join(", ")} and ${more} more`;
 }
 
-/** An option, key or argument of the wrong kind. Nothing was sent. */
+/** An option, a key or an argument is not valid. The message says what is accepted. Nothing was sent. */
 export class InvalidArgumentError extends SlotwireError {
   readonly code = "INVALID_ARGUMENT";
 
@@ -151,12 +160,13 @@ export class InvalidArgumentError extends SlotwireError {
 }
 
 /**
- * `commandTimeout` or `timeout` passed. `outcome` is `unknown` when the call was sent and may be running, and
- * `not-executed` when the last answer was a refusal, which is the `cause` then.
+ * The call was not answered within `commandTimeout` or `timeout`. `outcome` is `unknown` when the call was sent and may
+ * be running. `outcome` is `not-executed` when the call was not sent, or when its last answer was a refusal; the
+ * refusal is then the `cause`.
  */
 export class DeadlineError extends SlotwireError {
   readonly code = "DEADLINE";
-  /** The call's allowance in milliseconds. */
+  /** The time that the call was given, in milliseconds. */
   readonly timeoutMs: number;
 
   constructor(timeoutMs: number, outcome: Outcome, cause?: unknown) {
@@ -168,8 +178,8 @@ export class DeadlineError extends SlotwireError {
 }
 
 /**
- * The call's `signal` was aborted; `cause` is the signal's reason. `outcome` is `not-executed` before a byte was sent,
- * `unknown` behind that.
+ * The call's `signal` was aborted. `cause` is the signal's reason. `outcome` is `not-executed` if no byte of the call
+ * was sent, otherwise `unknown`.
  */
 export class AbortedError extends SlotwireError {
   readonly code = "ABORTED";
@@ -180,12 +190,12 @@ export class AbortedError extends SlotwireError {
 }
 
 /**
- * The connection went away while the call was in flight. `outcome` is `unknown`: a server can run what it was sent when
- * nobody waits any more. `cause` is the socket's error, if there was one.
+ * The connection was lost while the call was in flight. `outcome` is `unknown`, because a server can run a call whose
+ * connection is gone. `cause` is the socket's error, if there was one.
  */
 export class ConnectionLostError extends SlotwireError {
   readonly code = "CONNECTION_LOST";
-  /** The node, as the cluster announces it. */
+  /** The node's address as `host:port`, as the cluster announces it. */
   readonly address: string;
 
   constructor(address: string, outcome: Outcome, cause?: unknown) {
@@ -194,18 +204,18 @@ export class ConnectionLostError extends SlotwireError {
   }
 }
 
-/** One thing that happened to a call before its last attempt. */
+/** One attempt of a call that was followed by another one. */
 export interface Hop {
-  /** The node that was asked. */
+  /** The address of the node that was asked. */
   readonly address: string;
-  /** What it answered: `MOVED`, `ASK`, `NOSCRIPT`, ... or `LOST` when the connection went. */
+  /** The first word of the node's answer, such as `MOVED`, `ASK` or `NOSCRIPT`; `LOST` if the connection was lost. */
   readonly answer: string;
 }
 
-/** `maxRedirections` was reached, by MOVED and ASK together. */
+/** The call met more redirections (MOVED and ASK together) than `maxRedirections` allows. */
 export class RedirectionsError extends SlotwireError {
   readonly code = "REDIRECTIONS";
-  /** The nodes asked, in order, with their answers. */
+  /** The nodes that were asked, in order, with their answers. */
   readonly trail: readonly Hop[];
 
   constructor(maxRedirections: number, trail: readonly Hop[], outcome: Outcome = "not-executed") {
@@ -215,13 +225,13 @@ export class RedirectionsError extends SlotwireError {
   }
 }
 
-/** Nobody serves the slot, or no node can be reached. The present attempt was never written to a socket. */
+/** No node serves the slot, or no node can be reached. The last attempt of the call was never written to a socket. */
 export class UnavailableError extends SlotwireError {
   readonly code = "UNAVAILABLE";
-  /** Why each node that was tried could not help, by address. */
+  /** For each node that was tried, by address: the reason why it could not serve the call. */
   readonly causes: ReadonlyMap<string, unknown>;
 
-  /** @param advice  A sentence on what can be done about it, if there is one. */
+  /** @param advice  A sentence that says what the user can do, if there is anything to do. */
   constructor(
     what: string,
     causes: ReadonlyMap<string, unknown> = new Map(),
@@ -235,7 +245,7 @@ export class UnavailableError extends SlotwireError {
   }
 }
 
-/** A bound on pending calls or bytes was reached. The call was not sent. */
+/** `maxPendingPerNode`, `maxPendingBytesPerNode` or another bound was reached. The call was not sent. */
 export class QueueFullError extends SlotwireError {
   readonly code = "QUEUE_FULL";
 
@@ -244,7 +254,7 @@ export class QueueFullError extends SlotwireError {
   }
 }
 
-/** Wrong or refused credentials, or none where some are needed. */
+/** The credentials are wrong, or the server refused them, or the server needs credentials and none were given. */
 export class AuthError extends SlotwireError {
   readonly code = "AUTH";
 
@@ -262,8 +272,8 @@ function refusalOf(reply: string): string {
 }
 
 /**
- * Bytes that are no valid reply, and the connection they came from is gone. Also, with outcome `executed`, a valid reply
- * that is nested too deep to decode; the connection stays.
+ * The server sent bytes that are not a valid reply, and the connection was closed. Also thrown, with outcome
+ * `executed`, for a valid reply that is nested too deep to decode; the connection then stays open.
  */
 export class ProtocolError extends SlotwireError {
   readonly code = "PROTOCOL";
@@ -273,7 +283,7 @@ export class ProtocolError extends SlotwireError {
   }
 }
 
-/** The client was closed. */
+/** The client is closed. `outcome` is `unknown` when the client was closed while the call was in flight. */
 export class ClosedError extends SlotwireError {
   readonly code = "CLOSED";
 

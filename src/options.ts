@@ -6,105 +6,117 @@ import type { ReadFrom } from "./routing/call.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script } from "./scripts/script.ts";
 
-/** Who to log in as. */
+/** The user name and password with which connections log in. */
 export interface Credentials {
-  /** Of an ACL user. Without it the password alone is sent. */
+  /** The name of an ACL user. Without a name, only the password is sent. */
   readonly username?: string | undefined;
-  /** Without it nothing is sent. */
+  /** The password. Without a password, connections do not log in. */
   readonly password?: string | undefined;
 }
 
-/** An announced address to a reachable one, by table or function; addresses not in it stay as they are. */
+/**
+ * Maps announced addresses (`"host:port"`) to addresses that this process can reach: a table, or a function that
+ * returns undefined for an address without a mapping. An address without a mapping is used unchanged.
+ */
 export type NatMap = Readonly<Record<string, NodeAddress>> | ((address: string) => NodeAddress | undefined);
 
-/** What `connect` takes. Times are milliseconds. */
+/** The options of `connect`. Times are in milliseconds. */
 export interface ConnectOptions {
-  /** Seeds: `"host:port"`, `"redis://user:pass@host:port"`, `"rediss://..."` or `{ host, port }`. */
+  /**
+   * The seeds, which are the first nodes to be asked for the topology: `"host:port"`, `"redis://user:pass@host:port"`,
+   * `"rediss://..."` or `{ host, port }`. The credentials and the TLS setting of a URL hold for every node.
+   */
   readonly nodes: readonly (string | NodeAddress)[];
   /**
-   * Loaded on every node before `connect` resolves, and on every node that appears later before it gets traffic.
+   * Scripts and libraries to load on every node before `connect` resolves. A node that appears later is loaded before
+   * it gets traffic.
    * @default []
    */
   readonly scripts?: readonly (Script | Library)[] | undefined;
   /**
-   * Of an ACL user; needs `password`.
+   * The name of an ACL user. It needs `password`.
    * @default none
    */
   readonly username?: string | undefined;
   /**
-   * Holds for every node, in place of what URLs in `nodes` say.
+   * The password for every node. It replaces the credentials of URLs in `nodes`.
    * @default none
    */
   readonly password?: string | undefined;
   /**
-   * Asked at every new connection, in place of `username` and `password`.
+   * A function that is called for the credentials of every new connection. It replaces `username` and `password`.
    * @default `username` and `password`, or those of a URL in `nodes`
    */
   readonly credentials?: (() => Promise<Credentials>) | undefined;
   /**
-   * `true`, or options for Node's TLS. Certificates are verified unless the options say otherwise.
+   * `true`, or Node's `tls.ConnectionOptions`. Certificates are verified unless these options say otherwise.
    * @default false
    */
   readonly tls?: boolean | ConnectionOptions | undefined;
   /**
-   * Sent as `CLIENT SETNAME`.
-   * @default none, and nothing is sent
+   * The name of each connection, set by `CLIENT SETNAME`. Printable ASCII without spaces.
+   * @default none; CLIENT SETNAME is not sent
    */
   readonly connectionName?: string | undefined;
   /**
-   * One connection's TCP, TLS and handshake.
+   * Milliseconds that one connection may take for TCP, TLS and handshake together.
    * @default 2000
    */
   readonly connectTimeout?: number | undefined;
   /**
-   * A call's whole life: queue, flight, redirections and retries. 0 for none; then a call in flight is waited for, and
-   * one that is refused or waits for a node is given up after 30 seconds.
+   * Milliseconds that a call may take in all: waiting in the queue, in flight, redirections and retries. With 0 a call
+   * in flight has no time limit; a call that is refused, or that waits for a node, is given up after 30 seconds.
    * @default 5000
    */
   readonly commandTimeout?: number | undefined;
   /**
-   * MOVED and ASK for one call.
+   * The most redirections (MOVED and ASK together) that one call follows.
    * @default 16
    */
   readonly maxRedirections?: number | undefined;
   /**
-   * Pipelined connections to each node; a slot always uses the same one.
+   * The number of pipelined connections to each node. All calls of a slot use the same connection.
    * @default 1
    */
   readonly connectionsPerNode?: number | undefined;
   /**
-   * Calls queued or in flight, for each node.
+   * The most calls that may be queued or in flight for one node. A call past this bound is rejected with `QUEUE_FULL`.
    * @default 10000
    */
   readonly maxPendingPerNode?: number | undefined;
   /**
-   * Bytes queued or not yet taken by the socket, for each node. A larger call is sent when nothing else waits.
+   * The most bytes that may be queued, or not yet taken by the socket, for one node. A call past this bound is rejected
+   * with `QUEUE_FULL`. A single call that is larger than the bound is sent when nothing else waits.
    * @default 16777216
    */
   readonly maxPendingBytesPerNode?: number | undefined;
   /**
-   * Between background refreshes of the topology, jittered by a tenth. 0 for none.
+   * Milliseconds between two background refreshes of the topology; each interval varies by up to a tenth. 0 turns these
+   * refreshes off.
    * @default 30000
    */
   readonly topologyRefreshInterval?: number | undefined;
   /**
-   * Where nodes are reached, if not where they say that they are: a table by `"host:port"`, or a function.
+   * Maps the addresses that nodes announce to addresses that this process can reach: a table by `"host:port"`, or a
+   * function.
    * @default none
    */
   readonly natMap?: NatMap | undefined;
   /**
-   * Where read-only scripts and commands may run: `"replica"` takes the primary when no replica is usable.
+   * The nodes on which read-only scripts and commands may run: `"primary"`, `"replica"` or `"any"`. `"replica"` uses
+   * the primary when no replica is usable.
    * @default "primary"
    */
   readonly readFrom?: ReadFrom | undefined;
   /**
-   * Measures how long calls take, for `metrics()`: two readings of the clock and one small object a call.
+   * Whether to measure how long calls take, for `metrics()`. Measuring costs two clock readings and one small object
+   * per call.
    * @default false
    */
   readonly durations?: boolean | undefined;
 }
 
-/** `ConnectOptions` with every default in place. Frozen. */
+/** `ConnectOptions` with all defaults filled in. Frozen. */
 export interface ResolvedOptions {
   readonly seeds: readonly NodeAddress[];
   readonly scripts: readonly (Script | Library)[];
@@ -123,7 +135,7 @@ export interface ResolvedOptions {
   readonly durations: boolean;
 }
 
-/** The numbers: default, least and most. */
+/** The numeric options, each with its default and its bounds. */
 const NUMBERS = {
   connectTimeout: { fallback: 2000, least: 1, most: 2 ** 31 - 1 },
   commandTimeout: { fallback: 5000, least: 0, most: 2 ** 31 - 1 },
@@ -149,7 +161,8 @@ const OTHERS = [
 
 /**
  * Checks the options of `connect` and fills in the defaults.
- * @throws {InvalidArgumentError} naming the option and what is accepted, never a password.
+ * @throws {InvalidArgumentError} when an option is not valid. The message names the option and the accepted values, and
+ *   never shows a password.
  */
 export function resolveOptions(options: ConnectOptions): ResolvedOptions {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
@@ -194,7 +207,7 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
   });
 }
 
-/** Where to read, of an option or a view; undefined when it is not said. */
+/** Checks a `readFrom` option of `connect` or of a view. Undefined when it is not given. */
 export function readFrom(where: string, value: unknown): ReadFrom | undefined {
   if (value === undefined || value === "primary" || value === "replica" || value === "any") return value;
   const shown = typeof value === "string" ? JSON.stringify(value) : kindOf(value);
@@ -203,7 +216,7 @@ export function readFrom(where: string, value: unknown): ReadFrom | undefined {
 
 type NumberName = keyof typeof NUMBERS;
 
-/** A whole number of an option or call, or its fallback. */
+/** Checks a whole number of an option or a call. Returns `fallback` when it is not given. */
 export function wholeNumber(
   name: string,
   value: unknown,
@@ -218,7 +231,7 @@ export function wholeNumber(
 interface Seed {
   readonly address: NodeAddress;
   readonly credentials: Credentials | undefined;
-  /** Undefined where the seed does not say. */
+  /** Undefined when the seed does not say whether to use TLS. */
   readonly tls: boolean | undefined;
 }
 
@@ -235,15 +248,15 @@ function readSeed(node: unknown, index: number): Seed {
   if (typeof node !== "string") throw refuse(`is ${kindOf(node)}`);
   if (!node.includes("://")) {
     const address = parseAddress(node);
-    if (!address || address.host === "") throw refuse("is no valid address");
+    if (!address || address.host === "") throw refuse("is not a valid address");
     return { address, credentials: undefined, tls: undefined };
   }
-  // Not the URL itself in any message: it can hold a password.
+  // No message may quote the URL, because it can contain a password.
   const url = URL.canParse(node) ? new URL(node) : undefined;
   if (!url || (url.protocol !== "redis:" && url.protocol !== "rediss:") || url.hostname === "") {
-    throw refuse("is no valid redis:// or rediss:// URL");
+    throw refuse("is not a valid redis:// or rediss:// URL");
   }
-  if (!["", "/", "/0"].includes(url.pathname)) throw refuse("names a database, and a cluster has only number 0");
+  if (!["", "/", "/0"].includes(url.pathname)) throw refuse("names a database, but a cluster has only database 0");
   const address = parseAddress(`${url.hostname}:${url.port === "" ? 6379 : url.port}`);
   if (!address) throw refuse("has no valid host and port");
   const [username, password] = [url.username, url.password].map(percentDecoded);
@@ -279,16 +292,22 @@ function readCredentials(
   }
   const [first = {}, ...rest] = inUrls;
   if (rest.some((other) => other.username !== first.username || other.password !== first.password)) {
-    throw invalid("nodes have URLs with different credentials, and those of a URL hold for every node");
+    throw invalid(
+      "nodes have URLs with different credentials; accepted is one login, because it is used for every node",
+    );
   }
   return () => first;
 }
 
 function readTls(tls: boolean | ConnectionOptions, seeds: readonly Seed[]): ConnectionOptions | undefined {
   const said = new Set(seeds.flatMap((seed) => seed.tls ?? []));
-  if (said.size > 1) throw invalid("nodes mix redis:// and rediss://, and TLS holds for every node");
+  if (said.size > 1) {
+    throw invalid(
+      "nodes mix redis:// and rediss:// URLs; accepted is one kind, because TLS is on or off for every node",
+    );
+  }
   if (tls === false) return said.has(true) ? {} : undefined;
-  if (said.has(false)) throw invalid("tls is on, and a redis:// URL says that it is off");
+  if (said.has(false)) throw invalid("tls is on, but nodes have a redis:// URL; accepted are rediss:// URLs");
   return tls === true ? {} : tls;
 }
 
@@ -315,11 +334,11 @@ function mapped(natMap: (address: string) => NodeAddress | undefined, address: s
     throw invalid(`natMap threw for ${address} (${error instanceof Error ? error.message : typeof error})`);
   }
   const reachable = to === undefined ? undefined : readAddress(to);
-  if (to !== undefined && !reachable) throw invalid(`natMap gave no { host, port } for ${address}`);
+  if (to !== undefined && !reachable) throw invalid(`natMap returned no { host, port } for ${address}`);
   return reachable;
 }
 
-/** A valid `{ host, port }`, or undefined. */
+/** The value as an address. Undefined when it is not a valid `{ host, port }`. */
 function readAddress(value: unknown): NodeAddress | undefined {
   if (!isPlainObject(value)) return undefined;
   const { host, port } = value as Partial<NodeAddress>;

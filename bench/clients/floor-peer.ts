@@ -4,7 +4,9 @@ import { KEYS, SPREAD_KEYS } from "./workload.ts";
 
 const indexes = new Map(KEYS.map((key, index) => [key, index]));
 
-/** Raw sockets and commands encoded beforehand: only the small writing script, and nothing that could fail. */
+/**
+ * Raw sockets with commands that are encoded beforehand. It runs only the small writing script, and handles no errors.
+ */
 export const floor: Peer = {
   settings: "raw sockets, commands encoded beforehand, one write a tick and node, replies counted",
   async connect(nodes) {

@@ -16,7 +16,7 @@ const MANY_NODES = 60;
 const SCRIPT_COUNT = 50;
 const PENDING = 100_000;
 
-/** What concerns slotwire alone: many nodes, memory, recovery from a flush. */
+/** Measures slotwire alone: many nodes, memory, recovery from a flush. */
 export async function ofItsOwn(cluster: LocalCluster): Promise<Claim[]> {
   const built = new URL("../../dist/index.js", import.meta.url).href;
   const slotwire = (await import(built)) as Slotwire;
@@ -30,7 +30,7 @@ export async function ofItsOwn(cluster: LocalCluster): Promise<Claim[]> {
   return claims;
 }
 
-/** Calls that nobody answers, held at once. */
+/** Makes many calls that no server answers, and measures the memory that they hold. */
 export async function memoryOfCalls({ connect, defineScript }: Slotwire, cluster: LocalCluster): Promise<Claim> {
   const script = defineScript({ name: "held", source: SCRIPTS.write, numberOfKeys: 1 });
   const client = await connect({
@@ -59,7 +59,7 @@ export async function memoryOfCalls({ connect, defineScript }: Slotwire, cluster
   };
 }
 
-/** 1,024 callers; the scripts are flushed on all nodes; how long until nine tenths of the calls a second are back. */
+/** With 1,024 callers, flushes the scripts on all nodes and measures the time until 90% of the throughput is back. */
 async function recovery({ connect, defineScript }: Slotwire, cluster: LocalCluster): Promise<Claim> {
   const script = defineScript({ name: "flushed", source: SCRIPTS.write, numberOfKeys: 1 });
   const client = await connect({ nodes: cluster.nodes, scripts: [script] });
@@ -89,7 +89,7 @@ async function recovery({ connect, defineScript }: Slotwire, cluster: LocalClust
       const from = flushedAt + index * WINDOW_MS;
       return times.filter((at) => at >= from && at < from + WINDOW_MS).length;
     });
-    // The last window in a row of slow ones that begins with the flush.
+    // Finds the last of the consecutive slow windows that begin with the flush.
     const back = windows.findIndex((calls) => calls >= 0.9 * usual);
     durations.push((back === -1 ? windows.length : back) * WINDOW_MS);
   }
@@ -105,8 +105,8 @@ async function recovery({ connect, defineScript }: Slotwire, cluster: LocalClust
 }
 
 /**
- * With calls in flight spread over more nodes, fewer share a write, and sixty servers crowd the caches: that is so for bare
- * sockets, too. So CPU is compared as a multiple of the floor on the same nodes.
+ * When the calls in flight are spread over more nodes, fewer calls share a write, and sixty servers compete for the CPU
+ * caches. Both also slow bare sockets. So the CPU time is given as a multiple of the floor on the same nodes.
  */
 async function cpuOfManyNodes(few: LocalCluster, many: LocalCluster): Promise<Claim[]> {
   const one: number[] = [];
@@ -151,7 +151,7 @@ async function cpuPerCall(peer: Peer, nodes: readonly string[], inFlight: number
   return (user + system) / calls;
 }
 
-/** `connect` with scripts, against raw sockets that load the same scripts and wait for the replies. */
+/** Compares `connect` with scripts to raw sockets that load the same scripts and wait for the replies. */
 async function connectAndPreload({ connect, defineScript }: Slotwire, cluster: LocalCluster): Promise<Claim[]> {
   const sources = Array.from({ length: SCRIPT_COUNT }, (_, index) => `${sourceOf(1000)} -- ${index}`);
   const scripts = sources.map((source, index) => defineScript({ name: `script ${index}`, source, numberOfKeys: 1 }));

@@ -3,8 +3,8 @@ import { floor } from "./floor-peer.ts";
 import { ONE_SLOT_KEYS, SCRIPTS, SPREAD_KEYS } from "./workload.ts";
 
 /*
- * The packages are installed in this folder only when the benchmark runs, so what is used of them is described here
- * and they are imported by name.
+ * The packages are installed in this folder only when the benchmark runs. Therefore the used parts of their types are
+ * declared here, and the packages are imported by name.
  */
 const load = async <T>(name: string): Promise<T> => (await import(name)) as T;
 

@@ -2,20 +2,22 @@ import { median } from "../support/statistics.ts";
 import type { PeerName } from "./peers.ts";
 import type { Result, Workload } from "./workload.ts";
 
-/** All rounds of all clients under one workload. */
+/** The results of all rounds of all clients for one workload. */
 export interface Measurements {
   readonly workload: Workload;
   readonly results: ReadonlyMap<PeerName, readonly Result[]>;
 }
 
-/** Something that slotwire must show, and what it showed. */
+/** A goal of slotwire, and the measured value. */
 export interface Claim {
   readonly what: string;
   readonly seen: string;
   readonly holds: boolean;
 }
 
-/** Caches and compiled code still grow a little after the warm-up; a leak of one argument in a hundred would be more. */
+/**
+ * Caches and compiled code still grow a little after the warm-up. A leak of one argument in a hundred would be more.
+ */
 const MOST_GROWN_MIB = 2;
 
 const COLUMNS: [heading: string, field: keyof Result, digits: number][] = [
@@ -29,7 +31,7 @@ const COLUMNS: [heading: string, field: keyof Result, digits: number][] = [
   ["MiB more", "grownMiB", 1],
 ];
 
-/** A line for each client: medians, and the spread of the rounds' calls/s. */
+/** A line for each client: medians, and the spread of the calls per second over the rounds. */
 export function lines({ results }: Measurements): string[] {
   const head = ["".padEnd(14), ...COLUMNS.map(([heading]) => heading.padStart(11)), "spread of calls/s".padStart(20)];
   const body = [...results].map(([name, rounds]) => {
@@ -45,7 +47,7 @@ export function lines({ results }: Measurements): string[] {
   return [head.join(" "), ...body];
 }
 
-/** What the figures say about slotwire, against the floor and the best of the peers: ratios of the same round. */
+/** The ratios of slotwire to the floor and to the best peer. Each ratio is taken within one round. */
 export function claims(all: readonly Measurements[]): Claim[] {
   const found: Claim[] = [];
   const about = (name: string, body: (measurements: Measurements) => Claim[]) => {
@@ -102,19 +104,21 @@ function middle(rounds: readonly Result[], field: keyof Result): number {
   return median(rounds.map((round) => round[field]));
 }
 
-/** The median of one client's ratio to another's, round by round: what slows a round down slows both. */
+/**
+ * The median of the ratio of two clients, taken round by round, because anything that slows a round slows both clients.
+ */
 function paired({ results }: Measurements, field: keyof Result, to: PeerName = "floor", of: PeerName = "slotwire") {
   const others = results.get(to) ?? [];
   const ratios = (results.get(of) ?? []).map((round, index) => round[field] / (others[index]?.[field] ?? Number.NaN));
   return median(ratios.filter((ratio) => !Number.isNaN(ratio)));
 }
 
-/** Its ratio to the peer that does best where more is better. */
+/** The ratio to the best peer, for figures of which more is better. */
 function lowest(measurements: Measurements, field: keyof Result, of?: PeerName): number {
   return Math.min(...peersOf(measurements).map((peer) => paired(measurements, field, peer, of)));
 }
 
-/** Its ratio to the peer that does best where less is better. */
+/** The ratio to the best peer, for figures of which less is better. */
 function highest(measurements: Measurements, field: keyof Result): number {
   return Math.max(...peersOf(measurements).map((peer) => paired(measurements, field, peer)));
 }

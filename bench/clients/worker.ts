@@ -1,4 +1,4 @@
-/* One client, one workload, one process: prints what it measured as a line of JSON. */
+/* Runs one workload with one client, in a process of its own, and prints the result as a line of JSON. */
 import { bytesInUse } from "../support/memory.ts";
 import { quantile } from "../support/statistics.ts";
 import type { PeerClient } from "./client.ts";
@@ -34,7 +34,7 @@ const result: Result = {
   grownMiB,
 };
 console.log(JSON.stringify(result));
-// A client that keeps something open is not to keep the benchmark waiting.
+// A client that keeps something open must not delay the benchmark.
 process.exit(0);
 
 function measure(count: number): Promise<{ calls: number; latencies: Float64Array }> {
@@ -53,7 +53,9 @@ function check(reply: unknown): void {
   if (!fits) throw new Error(`${name} gave a wrong reply: ${String(reply).slice(0, 80)}`);
 }
 
-/** Callers that make their next call when the last one is answered. Every 8th call is timed; of few, each. */
+/**
+ * A closed loop: each caller makes its next call when its last one is answered. Times every 8th call, or all if few.
+ */
 async function closedLoop(peer: PeerClient, count: number): Promise<{ calls: number; latencies: Float64Array }> {
   const every = workload.inFlight === 1 ? 1 : 8;
   const times: number[] = [];
@@ -73,7 +75,7 @@ async function closedLoop(peer: PeerClient, count: number): Promise<{ calls: num
   return { calls: count, latencies: Float64Array.from(times) };
 }
 
-/** Calls at a fixed rate, timed from when they were due: a stall shows in every call that it held up. */
+/** An open loop: calls at a fixed rate, timed from the moment they were due, so a stall shows in every delayed call. */
 async function openLoop(peer: PeerClient, count: number): Promise<{ calls: number; latencies: Float64Array }> {
   const times = new Float64Array(count);
   const begun = performance.now();

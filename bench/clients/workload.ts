@@ -1,18 +1,18 @@
-/** What a worker measures. Plain data: it is handed over as JSON. */
+/** The workload that a worker measures. It is plain data, because it is handed over as JSON. */
 export interface Workload {
   readonly name: string;
   readonly kind: "closed" | "open" | "batch";
-  /** Which script: one that writes its argument, or one that reads a value of `replyBytes`. */
+  /** The script: one that writes its argument, or one that reads a value of `replyBytes` bytes. */
   readonly script: "write" | "read";
   readonly argBytes: number;
   readonly replyBytes: number;
-  /** Closed loop: calls in flight. */
+  /** In a closed loop: the number of calls in flight. */
   readonly inFlight: number;
-  /** Open loop: calls a second. */
+  /** In an open loop: the number of calls per second. */
   readonly rate: number;
-  /** Calls in all; of a batch, batches of 1,000. */
+  /** The total number of calls, or of batches of 1,000 calls. */
   readonly calls: number;
-  /** Share of calls that run a script of about a millisecond. */
+  /** The share of calls that run a script of about one millisecond. */
   readonly slowShare: number;
 }
 
@@ -53,26 +53,26 @@ export type ScriptName = keyof typeof SCRIPTS;
 
 /** Keys spread over all slots. */
 export const KEYS: readonly string[] = Array.from({ length: 4096 }, (_, index) => `key:${index}`);
-/** Keys of a batch: of all slots where a client's batches can cross them, else of one. */
+/** The keys of a batch: in all slots if the client's batches can cross slots, otherwise in one slot. */
 export const SPREAD_KEYS: readonly string[] = KEYS.slice(0, BATCH);
 export const ONE_SLOT_KEYS: readonly string[] = Array.from({ length: BATCH }, (_, index) => `{batch}:${index}`);
 
-/** The key that holds a value of a size. */
+/** The key that holds a value of the given size. */
 export function valueKey(index: number, bytes: number): string {
   return `value:${bytes}:${index % 64}`;
 }
 
-/** What a worker found; times in microseconds. */
+/** The result of a worker. Times are in microseconds. */
 export interface Result {
   readonly callsPerSecond: number;
   readonly bytesPerSecond: number;
-  /** CPU of the client's process, user and system, a call. */
+  /** The CPU time of the client's process per call, user and system. */
   readonly cpu: number;
   readonly p50: number;
   readonly p99: number;
   readonly p999: number;
   readonly most: number;
   readonly residentMiB: number;
-  /** In use after the calls, without garbage, more than before them. */
+  /** The growth of the memory in use, without garbage, from before the calls to after them. */
   readonly grownMiB: number;
 }

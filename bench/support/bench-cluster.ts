@@ -2,29 +2,29 @@ import type { Cluster, ConnectOptions } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { BENCH_KEYS, type DefineScript } from "./comparison.ts";
 
-/** 1,024 calls of 64 KB are more than anyone should queue by default. */
+/** 1,024 calls of 64 KB are more than the default bound on bytes allows. */
 const MAX_PENDING_BYTES = 1024 ** 3;
 const COMMAND_TIMEOUT_MS = 60_000;
 
-/** Where the benchmark runs: a cluster of its own, or one that exists. */
+/** The cluster on which the benchmark runs: its own one, or an existing one. */
 export interface BenchCluster {
   readonly client: Cluster;
-  /** Only here may scripts be flushed and slots moved. */
+  /** The benchmark's own cluster. Only there may scripts be flushed and slots moved. */
   readonly own: LocalCluster | undefined;
   readonly defineScript: DefineScript;
   /** The server program and its version. */
   readonly version: string;
-  /** In words. */
+  /** The description of the cluster for the report. */
   readonly setting: string;
-  /** One more client of the same cluster. */
+  /** Connects one more client to the same cluster. */
   connect(): Promise<Cluster>;
-  /** Ends the calls under way, and leaves nothing behind but scripts in the caches of servers that are not ours. */
+  /** Ends the calls under way. Nothing remains except scripts in the script caches of an existing cluster. */
   close(): Promise<void>;
 }
 
-/** @param nodes  Seeds of a cluster that exists, as `connect` takes them; undefined for three primaries started here. */
+/** @param nodes  Seeds of an existing cluster, as for `connect`; undefined to start three primaries. */
 export async function openBenchCluster(nodes: readonly string[] | undefined): Promise<BenchCluster> {
-  // slotwire as its users get it: built, not run from source.
+  // The benchmark uses the built client, as users do, and not the source.
   const built = new URL("../../dist/index.js", import.meta.url).href;
   const { connect, defineScript } = (await import(built)) as typeof import("../../src/index.ts");
   const own = nodes === undefined ? await startCluster({ primaries: 3 }) : undefined;
@@ -68,7 +68,7 @@ async function removeKeys(client: Cluster): Promise<void> {
 async function versionOf(client: Cluster): Promise<string> {
   const info = await client.command<string>("INFO", "server");
   const version = (product: string) => new RegExp(`^${product}_version:(\\S+)`, "m").exec(info)?.[1];
-  // Valkey names a redis_version as well, for clients that ask for one.
+  // Valkey also reports a redis_version, for clients that ask for it.
   const valkey = version("valkey");
   return valkey === undefined ? `Redis ${version("redis")}` : `Valkey ${valkey}`;
 }

@@ -1,9 +1,9 @@
-/** What fills a script up to its size. */
+/** The text that fills a script up to its size. */
 export type Filling = "code" | "comment";
 
 /**
- * A script of exactly `bytes` bytes: one write, one short reply. The rest is real code in a branch that is not taken,
- * which the server has to compile, or a comment, which it only has to read and hash.
+ * A script of exactly `bytes` bytes that makes one write and has one short reply. The rest is either real code in a
+ * branch that is not taken, which the server has to compile, or a comment, which the server only has to read and hash.
  */
 export function sourceOf(bytes: number, filling: Filling = "code"): string {
   const work = "redis.call('set', KEYS[1], ARGV[1]) return 1";

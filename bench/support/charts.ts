@@ -21,8 +21,8 @@ const TOP = 18;
 const WIDEST_BAR = 34;
 
 /**
- * Groups of bars; `styles` has a class for each bar of a group. `told` says the same in words, for those who do not
- * see it.
+ * A chart of groups of bars. `styles` has a class for each bar of a group. `told` describes the chart in words, for
+ * readers who cannot see it.
  */
 export function barChart(groups: readonly BarGroup[], styles: readonly string[], told: string): string {
   const step = niceStep(Math.max(...groups.flatMap(({ values }) => values)) / 4);
@@ -37,7 +37,7 @@ export function barChart(groups: readonly BarGroup[], styles: readonly string[],
     const shapes = values.map((value, index) => {
       const x = middle + (index - values.length / 2) * width;
       const shape = `<rect class="${styles[index]}" x="${round(x + 1)}" y="${round(y(value))}" width="${round(width - 2)}" height="${round(BOTTOM - y(value))}"/>`;
-      // More than two bars leave no room for their figures; the table has them.
+      // With more than two bars there is no room for their figures, which are in the table anyway.
       return values.length > 2 ? shape : shape + text(x + width / 2, y(value) - 3, short(value), "middle");
     });
     return shapes.join("") + text(middle, BOTTOM + 16, label, "middle");
@@ -45,7 +45,9 @@ export function barChart(groups: readonly BarGroup[], styles: readonly string[],
   return drawing(told, grid.join("") + bars.join(""));
 }
 
-/** Latency by the share of calls that it covers, each nine of the share as wide as the one before. Both logarithmic. */
+/**
+ * A chart of the latency by the share of calls that it covers. Both axes are logarithmic: each nine has the same width.
+ */
 export function curveChart(curves: readonly Curve[], told: string): string {
   const logs = curves.flatMap(({ points }) => points.map(Math.log10));
   const low = Math.min(...logs);
@@ -73,7 +75,7 @@ export function curveChart(curves: readonly Curve[], told: string): string {
   return drawing(told, grid.join("") + lines.join(""));
 }
 
-/** 1, 2 or 5 times a power of ten, at least `value`. */
+/** The least number of at least `value` that is 1, 2 or 5 times a power of ten. */
 export function niceStep(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
   return power * ([1, 2, 5].find((factor) => factor * power >= value) ?? 10);

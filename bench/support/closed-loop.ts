@@ -1,14 +1,14 @@
-/** What a burst of calls took. */
+/** The durations of a burst of calls. */
 export interface Burst {
   readonly calls: number;
   readonly seconds: number;
-  /** Of each call, in milliseconds. */
+  /** The latency of each call, in milliseconds. */
   readonly latencies: Float64Array;
 }
 
 /**
- * `inFlight` callers, each making its next call when the last one is answered, until `calls` have been made.
- * Every reply must be the number 1, which is what the script of the benchmark returns.
+ * Runs `inFlight` callers until `calls` calls have been made. Each caller makes its next call when its last one is
+ * answered. Every reply must be the number 1, because the benchmark's script returns it.
  */
 export async function closedLoop(
   call: (index: number) => Promise<unknown>,

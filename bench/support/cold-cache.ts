@@ -7,7 +7,9 @@ import { type DefineScript, keyOf } from "./comparison.ts";
 import type { Situation } from "./plan.ts";
 import { median } from "./statistics.ts";
 
-/** Milliseconds for a wave: as many calls at once as are in flight, until the last one is answered. Medians. */
+/**
+ * The median durations of waves in milliseconds. A wave is a number of calls at once, until the last one is answered.
+ */
 export interface ColdCache extends Situation {
   readonly evalsha: Wave;
   readonly eval: Wave;
@@ -15,14 +17,17 @@ export interface ColdCache extends Situation {
 
 export interface Wave {
   readonly warm: number;
-  /** Right after SCRIPT FLUSH on every node. */
+  /** A wave right after SCRIPT FLUSH on every node. */
   readonly cold: number;
 }
 
-/** A client audits what nodes hold 50 ms after a NOSCRIPT. The next wave waits until that is over, EVAL's too, for equal rest. */
+/**
+ * A client audits the nodes' scripts 50 ms after a NOSCRIPT, and the next wave waits until the audit is over. The waves
+ * of EVAL wait for the same time, so that both have an equal rest.
+ */
 const AUDIT_MS = 80;
 
-/** Waves of calls right after SCRIPT FLUSH, against the same with the script in place. */
+/** Compares waves of calls right after SCRIPT FLUSH with waves of calls of a script that every node has. */
 export async function coldCache(
   cluster: LocalCluster,
   connect: () => Promise<Cluster>,
@@ -33,9 +38,9 @@ export async function coldCache(
   const { bytes, filling, inFlight } = situation;
   const source = sourceOf(bytes, filling);
   const script = defineScript({ name: "cold", source, numberOfKeys: 1 });
-  // A body of its own, so that nobody who looks after the script loads this one as well.
+  // The script has a body of its own, so that no other client loads it.
   const body = `${source} `;
-  // A client of its own knows no other script that it would load again after a flush.
+  // A new client knows no other script, so it loads no other script after a flush.
   const client = await connect();
   let missing = 0;
   client.on("scriptMissing", () => {
@@ -47,7 +52,7 @@ export async function coldCache(
     const send = (index: number) => client.command("EVAL", body, 1, keyOf(index), "value");
     const wave = async (call: (index: number) => Promise<unknown>) =>
       (await closedLoop(call, inFlight, inFlight)).seconds * 1000;
-    // The same to and fro with the servers as a flush, so that both waves start from the same state.
+    // This makes the same round trips as a flush, so that both waves start from the same state.
     const noFlush = () =>
       Promise.all(cluster.nodes.map((address) => cluster.command(address, "SCRIPT", "EXISTS", "0")));
     const times = { evalsha: { warm: [], cold: [] }, eval: { warm: [], cold: [] } } as Record<
@@ -65,7 +70,7 @@ export async function coldCache(
         if (missing > 0) throw new Error("A script was missing on a warm cache.");
         await cluster.flushScripts();
         const time = await wave(call);
-        // A late audit can come between the flush and the wave, and load the script.
+        // A late audit can run between the flush and the wave, and load the script.
         if (way === "eval" || missing > 0) cold.push(time);
         await sleep(AUDIT_MS);
       }

@@ -7,7 +7,7 @@ const CALLS = 6_000;
 const IN_FLIGHT = 64;
 const ROUNDS = 3;
 
-/** A first look at EVALSHA against EVAL, in a few seconds: medians of three rounds, taking turns. */
+/** Compares EVALSHA with EVAL in a few seconds: medians of three rounds, in turns. */
 export async function compareQuickly(client: Cluster, print: (line: string) => void): Promise<void> {
   print(
     `  script   | EVALSHA calls/s | EVAL calls/s | EVALSHA bytes/call | EVAL bytes/call   (${IN_FLIGHT} in flight)`,

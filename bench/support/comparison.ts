@@ -6,26 +6,26 @@ import type { Plan, Situation } from "./plan.ts";
 import type { ServerCosts, ServerMeter } from "./server-costs.ts";
 import { CURVE_SHARES, median, quantile } from "./statistics.ts";
 
-/** One way to call a script, in one situation. Latencies in milliseconds. */
+/** The figures of one way to call a script, in one situation. Latencies are in milliseconds. */
 export interface Measured {
   /** The median of the rounds. */
   readonly callsPerSecond: number;
-  /** Calls a second of each round: the spread. */
+  /** The calls per second of each round, which show the spread. */
   readonly rounds: readonly number[];
-  /** All calls of all rounds, each answered with the right reply. */
+  /** The number of calls of all rounds. Each was answered with the right reply. */
   readonly calls: number;
   readonly p50: number;
   readonly p99: number;
   readonly p999: number;
   readonly max: number;
-  /** Latencies at `CURVE_SHARES` of the calls. */
+  /** The latencies at the shares `CURVE_SHARES` of the calls. */
   readonly curve: readonly number[];
-  /** A call's share of what the servers counted. */
+  /** One call's part of the costs that the servers counted. */
   readonly bytesInPerCall: number;
   readonly bytesOutPerCall: number;
-  /** CPU of the server processes. */
+  /** The CPU time of the server processes. */
   readonly serverCpuMicroseconds: number;
-  /** Time in the command itself, by INFO commandstats. */
+  /** The time in the command itself, from INFO commandstats. */
   readonly commandMicroseconds: number;
 }
 
@@ -37,19 +37,19 @@ export interface Comparison extends Situation {
 type Way = "evalsha" | "eval";
 export type DefineScript = (definition: { name: string; source: string; numberOfKeys: 1 }) => Script<1>;
 
-/** What is needed to compare. */
+/** The clients and settings of a comparison. */
 export interface Bed {
   readonly client: Cluster;
   readonly meter: ServerMeter;
   readonly defineScript: DefineScript;
-  /** Nobody else uses the cluster, so its own count of calls must be ours. */
+  /** Whether no other client uses the cluster, so that the servers' count of calls must equal ours. */
   readonly alone: boolean;
 }
 
-/** Keys that the benchmark writes: some thousand, spread over all nodes. */
+/** The keys that the benchmark writes: some thousand, spread over all nodes. */
 export const BENCH_KEYS: readonly string[] = Array.from({ length: 4096 }, (_, index) => `slotwire-bench:${index}`);
 
-/** EVALSHA against EVAL, taking turns burst by burst, the order turned round in each. */
+/** Compares EVALSHA with EVAL in turns, burst by burst. The order is reversed in every round. */
 export async function compare(bed: Bed, situation: Situation, plan: Plan): Promise<Comparison> {
   const { bytes, filling, inFlight } = situation;
   const source = sourceOf(bytes, filling);
@@ -61,7 +61,7 @@ export async function compare(bed: Bed, situation: Situation, plan: Plan): Promi
     eval: (index) => bed.client.command("EVAL", source, 1, keyOf(index), "value"),
   };
   const collected = { evalsha: new Collected(), eval: new Collected() };
-  // The bursts are tinybench's tasks, one run each; calls a second come from their own counts and times.
+  // Each burst is one run of a tinybench task. The calls per second are computed from the bursts' own counts and times.
   const bench = new Bench({ iterations: 1, time: 0, warmup: false, throws: true });
   for (let round = 0; round < plan.rounds; round++) {
     for (const way of round % 2 === 0 ? (["evalsha", "eval"] as const) : (["eval", "evalsha"] as const)) {
@@ -80,7 +80,7 @@ export async function compare(bed: Bed, situation: Situation, plan: Plan): Promi
   return { ...situation, evalsha: collected.evalsha.result("evalsha"), eval: collected.eval.result("eval") };
 }
 
-/** The servers must have run each call once, and nothing in its place: no replay, no other command. */
+/** Checks that the servers ran each call exactly once, without a replay and without another command in its place. */
 function checkCount(way: Way, calls: number, { evalshaCalls, evalCalls }: ServerCosts): void {
   const [own, other] = way === "evalsha" ? [evalshaCalls, evalCalls] : [evalCalls, evalshaCalls];
   if (own === calls && other === 0) return;

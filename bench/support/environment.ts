@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, type as osType, release, totalmem } from "node:os";
 
-/** Where and with what something was measured. */
+/** The machine and the versions of a measurement. */
 export interface BenchEnvironment {
   readonly date: string;
   readonly cpu: string;
@@ -12,7 +12,7 @@ export interface BenchEnvironment {
   readonly node: string;
   readonly server: string;
   readonly slotwire: string;
-  /** Of the working copy, with a "+" when that has changes; "unknown" outside one. */
+  /** The commit of the working copy, with a "+" if there are changes; "unknown" outside a working copy. */
   readonly commit: string;
 }
 

@@ -5,8 +5,9 @@ import { slotOf } from "../../src/protocol/hash-slot.ts";
 import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE, type LoadClient } from "./load-script.ts";
 
 /**
- * What the protocol itself costs: raw sockets, commands encoded beforehand, one write a tick and node, replies counted
- * by their line feeds, one promise a call. No parsing, no errors, no limits: nobody could use it.
+ * Shows what the protocol itself costs: raw sockets, commands that are encoded beforehand, one write per tick and node,
+ * replies counted by their line feeds, one promise per call. It has no parsing, no errors and no limits, so it is of no
+ * practical use.
  */
 export async function floorClient(nodes: readonly string[]): Promise<LoadClient> {
   const sha = createHash("sha1").update(LOAD_SCRIPT).digest("hex");
@@ -58,7 +59,7 @@ class Lane {
     });
   }
 
-  /** For set-up: a reply of two lines. */
+  /** Sends a command whose reply has two lines; only for the set-up. */
   async exchange(frame: string): Promise<void> {
     const done = this.send(frame);
     this.#waiting.push(() => {});

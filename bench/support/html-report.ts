@@ -7,7 +7,7 @@ const CURVES = [100, 10_240];
 const WAYS = ["a", "b"];
 const KEY = `<p>${key("a", "EVALSHA")}${key("b", "EVAL")}</p>`;
 
-/** The report as one page that needs nothing else: no script, no network. */
+/** The report as a single page that needs no script and no network. */
 export function htmlOf(report: BenchReport): string {
   const { environment, method, comparisons } = report;
   const ratios = comparisons.map((each) => each.evalsha.callsPerSecond / each.eval.callsPerSecond);
@@ -145,7 +145,7 @@ function key(style: string, name: string): string {
   return `<span class="key">${sample}${escaped(name)}</span>`;
 }
 
-/** Reachable by keyboard, because it may be wider than the page. */
+/** A table. It can be reached by keyboard, because it may be wider than the page and then has to be scrolled. */
 function tableOf([head = [], ...body]: Rows, title: string): string {
   const headings = head.map((cell) => `<th scope="col">${escaped(cell)}</th>`).join("");
   return `<div class="wide" tabindex="0" role="region" aria-label="Table: ${escaped(title)}"><table>
@@ -162,7 +162,7 @@ function twoDigits(value: number): string {
   return String(Number(value.toPrecision(2)));
 }
 
-/** Without build numbers. */
+/** The version without its build numbers. */
 function serverOf(version: string): string {
   return version.replace(/ sha=.*/, "").replace(/ server v=/, " ");
 }

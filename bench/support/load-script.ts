@@ -4,7 +4,7 @@ export const LOAD_SCRIPT = "return redis.call('set', KEYS[1], ARGV[1])";
 export const LOAD_KEYS: readonly string[] = Array.from({ length: 4096 }, (_, index) => `key:${index}`);
 export const LOAD_VALUE = "value-16-bytes-x";
 
-/** Something that can make one call of the load script at a time or many. */
+/** A client that can call the load script, one call or many at a time. */
 export interface LoadClient {
   call(index: number): Promise<unknown>;
   close(): Promise<void>;

@@ -3,9 +3,9 @@ import type { LoadClient } from "./load-script.ts";
 import { slotwireClient } from "./slotwire-client.ts";
 import { median } from "./statistics.ts";
 
-/** What a worker measures, printed as one line of JSON. */
+/** The result of a worker, printed as one line of JSON. */
 export interface LoadResult {
-  /** CPU of this process, user and system, in microseconds a call. */
+  /** The CPU time of this process, user and system, in microseconds per call. */
   readonly cpuMicroseconds: number;
   readonly callsPerSecond: number;
   /** Median latency in microseconds. */
@@ -14,14 +14,14 @@ export interface LoadResult {
 
 const CLIENTS = { floor: floorClient, slotwire: slotwireClient };
 
-/** A closed loop: `inFlight` callers, each making its next call when the last one is answered. */
+/** A closed loop of `inFlight` callers. Each caller makes its next call when its last one is answered. */
 async function closedLoop(client: LoadClient, inFlight: number, calls: number): Promise<number[]> {
   let next = 0;
   const latencies: number[] = [];
   const caller = async () => {
     while (next < calls) {
       const index = next++;
-      // Every 16th is enough for a median, and two clock readings a call would be part of the cost.
+      // Every 16th call is enough for a median. Two clock readings for each call would add to the measured cost.
       if (index % 16 !== 0) await client.call(index);
       else {
         const start = performance.now();

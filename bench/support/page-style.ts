@@ -1,4 +1,4 @@
-/** The look of the report as a page: light and dark, phone and desk. */
+/** The style sheet of the report's page, for light and dark mode, for phones and large screens. */
 export const STYLE = `
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #5a6270; --paper: #fff; --rule: #d8dce2; --a: #0b6bcb; --b: #c2570c; --c: #5b6472; --d: #8a3ffc; }
 @media (prefers-color-scheme: dark) {

@@ -7,22 +7,22 @@ export interface Situation {
   readonly inFlight: number;
 }
 
-/** How long everything is measured. */
+/** How much is measured. */
 export interface Plan {
-  /** Bursts of each way in each situation. */
+  /** The number of bursts of each way, in each situation. */
   readonly rounds: number;
-  /** Calls of one burst. */
+  /** The number of calls of one burst. */
   readonly callsOf: (situation: Situation) => number;
-  /** Situations that are measured on a cold cache as well, and waves in each. */
+  /** The situations that are also measured on a cold cache, and the number of waves in each. */
   readonly cold: readonly Situation[];
   readonly wavesOf: (situation: Situation) => number;
-  /** Calls with each detour. */
+  /** The number of calls with each detour. */
   readonly detours: number;
 }
 
 const SIZES = [100, 1024, 10_240, 65_536];
 const IN_FLIGHT = [1, 64, 1024];
-/** Below this, there is no room for a filling to speak of. */
+/** A smaller script has almost no room for filling text. */
 const LEAST_FILLED = 1024;
 
 export const SITUATIONS: readonly Situation[] = IN_FLIGHT.flatMap((inFlight) =>
@@ -49,7 +49,9 @@ export const QUICK: Plan = {
   detours: 15,
 };
 
-/** Bursts of some tenths of a second, shorter for large scripts, which are slow to send. */
+/**
+ * The size of bursts of some tenths of a second. Bursts of large scripts are shorter, because these are slow to send.
+ */
 function callsOf({ bytes, inFlight }: Situation, share: number): number {
   const most = { 1: 4000, 64: 40_000 }[inFlight] ?? 60_000;
   return Math.max(inFlight * 2, Math.round((most * share) / (1 + bytes / 8192)));

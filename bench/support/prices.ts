@@ -4,13 +4,15 @@ import { sourceOf } from "./bench-script.ts";
 import type { DefineScript } from "./comparison.ts";
 import { median, quantile } from "./statistics.ts";
 
-/** What a detour adds to one call. Microseconds, of calls made one at a time. */
+/** The time that a detour adds to one call, in microseconds. Calls are made one at a time. */
 export interface Price {
   readonly detour: string;
   /** Medians. */
   readonly straight: number;
   readonly withDetour: number;
-  /** Of pairs of calls, one straight and one with the detour: the median, and the quarters around it. */
+  /**
+   * The differences of pairs of calls, one straight and one with the detour: the median and the quartiles around it.
+   */
   readonly added: number;
   readonly addedFrom: number;
   readonly addedTo: number;
@@ -18,7 +20,7 @@ export interface Price {
 
 interface Detour {
   readonly name: string;
-  /** What the client must meet on the way, and nothing else. */
+  /** The answer that the client must get on the way, and the only one. */
   readonly event: "NOSCRIPT" | "MOVED" | "ASK";
   /** The key of the next pair of calls. */
   readonly keys: Iterator<string, never>;
@@ -26,7 +28,7 @@ interface Detour {
   readonly after?: (key: string) => Promise<unknown>;
 }
 
-/** What NOSCRIPT, MOVED and ASK cost a call: the same call of the same key, straight and with the detour, in turns. */
+/** Measures what NOSCRIPT, MOVED and ASK cost a call. The same call is made straight and with the detour, in turns. */
 export async function prices(
   cluster: LocalCluster,
   client: Cluster,
@@ -44,7 +46,7 @@ export async function prices(
   const setSlot = (address: string, key: string, ...words: string[]) =>
     cluster.command(address, "CLUSTER", "SETSLOT", slotOf(key), ...words);
   const startMoving = async (key: string) => {
-    // Without its key a migrating slot is not served where it was.
+    // The old owner of a migrating slot does not serve a key that is missing there.
     await cluster.command(from, "DEL", key);
     await setSlot(to, key, "IMPORTING", fromId);
     await setSlot(from, key, "MIGRATING", toId);
@@ -55,7 +57,7 @@ export async function prices(
     client.on("scriptMissing", () => void met.push("NOSCRIPT")),
   ];
   const call = async (key: string) => {
-    // Connections and code are awake in both cases.
+    // The connections and the code are warm in both cases.
     for (let warm = 0; warm < 8; warm++) await client.command("GET", `warm:${warm}`);
     met.length = 0;
     const start = performance.now();
@@ -74,7 +76,7 @@ export async function prices(
       await before(key);
       const second = await call(key);
       await after?.(key);
-      // A refresh or an audit in the background can learn of the change before the call does: no pair.
+      // A background refresh or audit can learn of the change before the call does. Such a pair does not count.
       if (first.met !== "" || second.met !== event) continue;
       straight.push(first.time);
       withDetour.push(second.time);
@@ -104,7 +106,8 @@ export async function prices(
       before: startMoving,
       after: (key) => Promise.all([from, to].map((address) => setSlot(address, key, "STABLE"))),
     });
-    // Another slot each time: one that went to and fro quickly could be claimed by the wrong node's old gossip.
+    // Each time another slot is used. A slot that moves back and forth quickly could be claimed through outdated
+    // gossip.
     const moved = await priceOf({
       name: "MOVED, followed",
       event: "MOVED",
@@ -120,7 +123,7 @@ export async function prices(
   }
 }
 
-/** Keys of a node, each in a slot of its own. */
+/** Keys in slots of one node, each in another slot. */
 function* keysOf({ topology }: Cluster, address: string): Generator<string, never> {
   const slots = new Set<number>();
   for (let number = 0; ; number++) {

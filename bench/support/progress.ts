@@ -1,4 +1,4 @@
-/** A bar on standard error; silent where that is no terminal. */
+/** A progress bar on standard error. Shows nothing if standard error is no terminal. */
 export class Progress {
   readonly #steps: number;
   readonly #started = performance.now();
@@ -8,7 +8,7 @@ export class Progress {
     this.#steps = steps;
   }
 
-  /** The next step begins. */
+  /** Notes that the next step begins. */
   step(what: string): void {
     this.#done++;
     const width = 24;
@@ -17,7 +17,7 @@ export class Progress {
     this.#draw(`[${"#".repeat(filled).padEnd(width, ".")}] ${this.#done}/${this.#steps}  ${seconds} s  ${what}`);
   }
 
-  /** Makes way for a line of output; the next step draws the bar again. */
+  /** Removes the bar for a line of output. The next step draws the bar again. */
   clear(): void {
     this.#draw("");
   }

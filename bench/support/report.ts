@@ -4,17 +4,17 @@ import type { BenchEnvironment } from "./environment.ts";
 import type { Situation } from "./plan.ts";
 import type { Price } from "./prices.ts";
 
-/** Everything that one run of the benchmark found. */
+/** All results of one run of the benchmark. */
 export interface BenchReport {
   readonly environment: BenchEnvironment;
   readonly method: string;
   readonly comparisons: readonly Comparison[];
-  /** Empty on a cluster that is not the benchmark's own. */
+  /** Empty on an existing cluster, whose scripts and slots the benchmark leaves alone. */
   readonly coldCaches: readonly ColdCache[];
   readonly prices: readonly Price[];
 }
 
-/** A table as its rows of cells, the headings first. */
+/** A table as rows of cells; the first row has the headings. */
 export type Rows = readonly (readonly string[])[];
 
 /** A part of the report. */
@@ -59,7 +59,7 @@ export function sectionsOf({ comparisons, coldCaches, prices }: BenchReport): Se
   return sections;
 }
 
-/** As Markdown, with what it was measured on beside it. */
+/** The report as Markdown, with the machine and the versions of the run. */
 export function markdownOf(report: BenchReport): string {
   const about = Object.entries(report.environment).map(([name, value]) => `- ${name}: ${value}`);
   const sections = sectionsOf(report).flatMap(({ title, note, rows }) => [
@@ -73,12 +73,12 @@ export function markdownOf(report: BenchReport): string {
   return ["# EVALSHA against EVAL", "", ...about, "", report.method, "", ...sections].join("\n");
 }
 
-/** For machines: all that was found, to five digits. */
+/** The report for programs: all results, to five digits. */
 export function jsonOf(report: BenchReport): string {
   return JSON.stringify(report, (_, value) => (typeof value === "number" ? Number(value.toPrecision(5)) : value));
 }
 
-/** Rows as lines of a Markdown table, padded so that it reads well as plain text, too. */
+/** The rows as lines of a Markdown table, padded so that the table is readable as plain text, too. */
 export function linesOf(rows: Rows): string[] {
   const [head = [], ...body] = rows;
   const widths = head.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
@@ -96,7 +96,7 @@ export function sizeOf(bytes: number): string {
   return bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KB`;
 }
 
-/** Three digits, and no more than people read. */
+/** The number with about three significant digits. */
 export function figureOf(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString("en");
   return value.toFixed(value >= 10 ? 1 : value >= 1 ? 2 : 3);

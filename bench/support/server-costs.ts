@@ -1,12 +1,12 @@
 import { type Cluster, slotOf } from "../../src/index.ts";
 
-/** What servers spent, summed over the primaries. */
+/** The costs on the servers, summed over all primaries. */
 export interface ServerCosts {
-  /** User and system time of the server processes. */
+  /** The CPU time of the server processes, user and system. */
   readonly cpuMicroseconds: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
-  /** By the servers' command statistics. */
+  /** The calls and times from the servers' command statistics. */
   readonly evalshaCalls: number;
   readonly evalshaMicroseconds: number;
   readonly evalCalls: number;
@@ -23,9 +23,9 @@ export class ServerMeter {
     this.#keys = keyOfEachPrimary(client);
   }
 
-  /** What the servers spent on `work`, whoever caused it. */
+  /** The costs on the servers while `work` ran, including the costs of other clients. */
   async during(work: () => Promise<unknown>): Promise<ServerCosts> {
-    // A reading costs something itself: as much as it was from one to the next, with nothing between them.
+    // A reading has a cost of its own: the difference between two readings with nothing between them.
     const first = await this.#read();
     const before = await this.#read();
     await work();
@@ -36,7 +36,7 @@ export class ServerMeter {
   async #read(): Promise<ServerCosts> {
     const each = await Promise.all(
       this.#keys.map(async (key) => {
-        // A transaction runs on the node of its key, which INFO alone could not name.
+        // A transaction runs on the node of its key. INFO has no key, so it could not choose the node.
         const sections = ["commandstats", "stats", "cpu"];
         const transaction = this.#client.transaction(key);
         for (const section of sections) transaction.command("INFO", section);
@@ -49,7 +49,7 @@ export class ServerMeter {
   }
 }
 
-/** From the text of INFO commandstats, stats and cpu. A command that was never called has spent nothing. */
+/** Reads the costs from the text of INFO commandstats, stats and cpu. A command that was never called has no costs. */
 export function costsOf(info: string): ServerCosts {
   const number = (pattern: string) => {
     const found = new RegExp(`^${pattern}`, "m").exec(info)?.[1];

@@ -1,6 +1,6 @@
 import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE, type LoadClient } from "./load-script.ts";
 
-/** slotwire as its users get it: built, not run from source. */
+/** The built client, as users get it, and not the source. */
 export async function slotwireClient(nodes: readonly string[]): Promise<LoadClient> {
   const built = new URL("../../dist/index.js", import.meta.url).href;
   const { connect, defineScript } = (await import(built)) as typeof import("../../src/index.ts");

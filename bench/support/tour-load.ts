@@ -1,16 +1,16 @@
 import type { Cluster, Script } from "../../src/index.ts";
 
-/** What became of the calls of one step. */
+/** The results of the calls of one step. */
 export interface LoadResult {
   readonly calls: number;
   readonly errors: readonly unknown[];
   readonly redirections: number;
-  /** NOSCRIPT answers that took a SCRIPT LOAD. */
+  /** The number of NOSCRIPT answers that caused a SCRIPT LOAD. */
   readonly missing: number;
   readonly slowestMs: number;
 }
 
-/** Calls of one script over 300 keys, each counted. */
+/** Makes calls of one script over 300 keys, and counts each call. */
 export class Load {
   readonly keys = Array.from({ length: 300 }, (_, index) => `load:${index}`);
   readonly #client: Cluster;
@@ -37,7 +37,7 @@ export class Load {
     ];
   }
 
-  /** About 500 calls a second, until `end`. */
+  /** Makes about 500 calls per second until `end`. */
   start(): void {
     this.#timer = setInterval(() => this.burst(5), 10);
   }

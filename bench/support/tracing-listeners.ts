@@ -1,12 +1,12 @@
 import { channel, tracingChannel } from "node:diagnostics_channel";
 import { pathToFileURL } from "node:url";
 
-/** Who listens while calls are made. */
+/** The listeners that are subscribed while calls are made. */
 export type Listening = "nobody" | "attempts" | "commands" | "durations" | "opentelemetry";
 
 const ignore = () => {};
 
-/** Subscribes as `listening` says, to the client built in `dist`. */
+/** Subscribes the listeners that `listening` names to the client built in `dist`. */
 export async function listen(listening: Listening, dist: string): Promise<void> {
   if (listening === "attempts") channel("slotwire:attempt").subscribe(ignore);
   if (listening === "commands") {
@@ -21,7 +21,7 @@ export async function listen(listening: Listening, dist: string): Promise<void> 
   const { instrument } = (await import(
     pathToFileURL(`${dist}/telemetry/opentelemetry/index.js`).href
   )) as typeof import("../../src/telemetry/opentelemetry/index.ts");
-  // Spans are made and measured, and go nowhere.
+  // Spans are made and measured, but not exported.
   instrument({
     tracerProvider: new BasicTracerProvider({ sampler: new AlwaysOnSampler() }),
     meterProvider: new MeterProvider(),

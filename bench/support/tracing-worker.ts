@@ -2,7 +2,7 @@ import { pathToFileURL } from "node:url";
 import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE } from "./load-script.ts";
 import { type Listening, listen } from "./tracing-listeners.ts";
 
-/** What the worker measures, printed as one line of JSON: CPU of this process, user and system. */
+/** The result of the worker, printed as one line of JSON: the CPU time of this process, user and system. */
 export interface TracingResult {
   readonly cpuMicroseconds: number;
 }

@@ -1,33 +1,33 @@
 import { parseArgs } from "node:util";
 import { InvalidArgumentError } from "../errors.ts";
 
-/** An option of a command, for `parseArgs` and for people. */
+/** An option of a command, for `parseArgs` and for the help text. */
 export interface Option {
   readonly type: "string" | "boolean";
   readonly short?: string;
   readonly multiple?: boolean;
-  /** What stands for its value in texts, as `FILE`. */
+  /** The placeholder for the option's value in the help text, such as `FILE`. */
   readonly value?: string;
   readonly says: string;
 }
 
 export type Options = Readonly<Record<string, Option>>;
 
-/** `--json`, which every command has that shows something. */
+/** `--json`, an option of every command that shows something. */
 export const JSON_OPTION = { json: { type: "boolean", says: "as JSON, in one line" } } as const satisfies Options;
 
-/** Keeps what begins with a dash and is no option (-1, -0.5, -inf) from being taken for one. */
+/** Words that begin with a dash and are no options: -1, -0.5, -inf. They are marked to hide them from `parseArgs`. */
 const NUMBER = /^-(\d|\.\d|inf\b)/i;
 const MARK = "\0";
 
-/** What `parseArgs` makes of options. Named, since declarations cannot name all that it is made of. */
+/** The result of `parseArgs`. The type has a name because declaration files cannot spell out all of its parts. */
 type Parsed<O extends Options> = ReturnType<
   typeof parseArgs<{ readonly args: string[]; readonly options: O; readonly allowPositionals: true }>
 >;
 
 /**
- * Reads options, wherever they stand, and what is none; behind `--` nothing is an option.
- * @throws {InvalidArgumentError} naming what is accepted.
+ * Reads a command line into options and other words. Options may be anywhere; behind `--` no word is an option.
+ * @throws {InvalidArgumentError} when the options are not valid; the message names the accepted options.
  */
 export function readArguments<const O extends Options>(
   options: O,
@@ -47,16 +47,16 @@ export function readArguments<const O extends Options>(
   }
 }
 
-/** What a number may be. */
+/** The bounds of a number, and its default. */
 interface Bounds {
   readonly fallback: number;
   readonly least: number;
   readonly most: number;
-  /** 1.5 as well. */
+  /** Whether fractions such as 1.5 are accepted. */
   readonly fractions?: boolean;
 }
 
-/** A number of an option, or its fallback. */
+/** The number that is the value of an option, or the default. */
 export function numberOf(
   name: string,
   text: string | undefined,
@@ -71,7 +71,7 @@ export function numberOf(
   );
 }
 
-/** A line for each option, for `--help`. */
+/** The options for `--help`, one line each. */
 export function optionLines(options: Options): string[] {
   const rows = Object.entries(options).map(([name, option]) => [
     `${nameOf(name, option)}${option.value === undefined ? "" : ` ${option.value}`}`,
@@ -81,20 +81,20 @@ export function optionLines(options: Options): string[] {
   return rows.map(([left = "", right = ""]) => `  ${left.padEnd(width)}  ${right}`);
 }
 
-/** As it is typed: redis-cli's letter where it has one. */
+/** The option as a user types it, with the letter that redis-cli uses for it, if there is one. */
 function nameOf(name: string, { short }: Option): string {
   return short === undefined ? `--${name}` : `-${short}, --${name}`;
 }
 
-/** `KEY... , ARG...`, as redis-cli has it: keys, a comma as a word of its own, arguments. */
+/** Reads `KEY... , ARG...` as redis-cli does: keys, a comma as a separate word, arguments. */
 export function keysAndArguments(words: readonly string[]): { keys: string[]; args: string[] } {
   const comma = words.indexOf(",");
   if (comma === -1) return { keys: [...words], args: [] };
   return { keys: words.slice(0, comma), args: words.slice(comma + 1) };
 }
 
-/** @throws {InvalidArgumentError} when there are words, for a command that takes options only. */
+/** @throws {InvalidArgumentError} when a command that only has options is given a word. */
 export function refuseWords(command: string, [first]: readonly string[]): void {
   if (first === undefined) return;
-  throw new InvalidArgumentError(`${command} takes options only, and no ${JSON.stringify(first)}.`);
+  throw new InvalidArgumentError(`${command} is given the word ${JSON.stringify(first)}; accepted are only options.`);
 }

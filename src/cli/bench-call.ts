@@ -1,7 +1,10 @@
 import type { Cluster } from "../cluster.ts";
 import { defineScript, type Script } from "../scripts/script.ts";
 
-/** A call of a script in both ways. What they return makes the n-th call, and rejects when its reply is wrong. */
+/**
+ * A script call in two ways. Each method returns a function that makes the n-th call; its promise rejects when the
+ * reply is wrong.
+ */
 export interface BenchCall {
   readonly script: Script;
   evalsha(cluster: Cluster): (number: number) => Promise<void>;
@@ -11,7 +14,7 @@ export interface BenchCall {
 const KEYS = 1000;
 const PLACEHOLDER = "__rand_int__";
 
-/** Of a common size, and reading only. */
+/** A script of a common size that only reads. */
 const QUOTA = `-- How much of a quota is left in this window, and how long the window lasts.
 local limit = tonumber(ARGV[2])
 local used = tonumber(redis.call('get', KEYS[1]) or '0')
@@ -30,13 +33,13 @@ end
 return { tonumber(ARGV[1]), left, wait }
 `;
 
-/** The command's own script, over keys of many slots that nobody has. */
+/** The call of the command's own script, with keys of many slots. The keys do not exist. */
 export function quotaCall(): BenchCall {
   const script = defineScript({ name: "quota", source: QUOTA, numberOfKeys: 1 });
   const keyOf = (number: number) => `slotwire:bench:${number % KEYS}`;
   const check = (reply: unknown, number: number) => {
     if (Array.isArray(reply) && reply[0] === number && reply[1] === 100) return;
-    throw new Error(`Call ${number} was answered by ${JSON.stringify(reply)}; right is [${number},100,0].`);
+    throw new Error(`Call ${number} was answered by ${JSON.stringify(reply)}; the right answer is [${number},100,0].`);
   };
   return {
     script,
@@ -47,7 +50,7 @@ export function quotaCall(): BenchCall {
   };
 }
 
-/** A script from a file. */
+/** The call of a script from a file. */
 export function givenCall(
   file: string,
   { keys, args }: { readonly keys: readonly string[]; readonly args: readonly string[] },

@@ -11,24 +11,24 @@ import type { Terminal } from "./terminal.ts";
 
 const OPTIONS = {
   ...CONNECTION,
-  seconds: { type: "string", value: "N", says: "for EVALSHA and for EVAL each; 2 if not said" },
-  "in-flight": { type: "string", value: "N", says: "calls that are under way at a time; 64 if not said" },
-  eval: { type: "string", value: "FILE", says: "the Lua file to run, with KEY... , ARG... behind the options" },
+  seconds: { type: "string", value: "N", says: "seconds for EVALSHA, and as many for EVAL; default 2" },
+  "in-flight": { type: "string", value: "N", says: "the number of calls in flight at a time; default 64" },
+  eval: { type: "string", value: "FILE", says: "the Lua file to run; KEY... , ARG... follow the options" },
   ...JSON_OPTION,
 } as const satisfies Options;
 
 const WARM_UP_SECONDS = 0.2;
 
-/** `slotwire bench`: the same script by EVALSHA and by EVAL. */
+/** `slotwire bench`: runs the same script by EVALSHA and by EVAL. */
 export const bench: Command = {
   usage: "[-h HOST] [-p PORT] ... [--seconds N] [--in-flight N] [--eval FILE KEY... , ARG...] [--json]",
   summary: "a short comparison of EVALSHA with EVAL: calls a second, latencies, bytes on the wire",
   options: OPTIONS,
   notes: [
-    "Without -h, -p and -u a local cluster is started for it, and is gone afterwards.",
-    "Its own script reads and writes nothing, so that a benchmark leaves nothing behind. Whatever --eval runs, it runs many",
-    "times; __rand_int__ in keys and arguments is another number in each call. Replies are counted: its own script's are",
-    "compared with what they must be, those of --eval must not be errors. Bytes are counted before TLS.",
+    "Without -h, -p and -u the benchmark runs on a local cluster, which is started for it and removed afterwards.",
+    "The benchmark's own script only reads, so it leaves nothing behind. A script of --eval runs many times; __rand_int__ in",
+    "keys and arguments stands for another number in each call. All replies are counted. A reply to the benchmark's own script",
+    "must have the right value; a reply to the script of --eval must not be an error. Bytes are counted before TLS.",
   ].join("\n"),
   async run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
@@ -60,7 +60,7 @@ async function onLocalCluster<T>(what: (options: ConnectOptions) => Promise<T>, 
   }
 }
 
-/** In turns, so that whatever else the machine does meets both. */
+/** Measures EVALSHA and EVAL in turns, so that other load on the machine slows both. */
 async function compareIn(
   { cluster }: Session,
   call: BenchCall,

@@ -8,9 +8,13 @@ import { COMMANDS } from "./shell-commands.ts";
 import type { Terminal } from "./terminal.ts";
 
 const OPTIONS = {
-  primaries: { type: "string", value: "N", says: "3 if not said" },
-  replicas: { type: "string", value: "N", says: "of each primary; 1 if not said" },
-  server: { type: "string", value: "PATH", says: "a redis-server or valkey-server; found or fetched if not said" },
+  primaries: { type: "string", value: "N", says: "the number of primaries; default 3" },
+  replicas: { type: "string", value: "N", says: "the number of replicas of each primary; default 1" },
+  server: {
+    type: "string",
+    value: "PATH",
+    says: "a redis-server or valkey-server; by default one is found or fetched",
+  },
   ...JSON_OPTION,
 } as const satisfies Options;
 
@@ -18,12 +22,12 @@ const PROMPT = "slotwire> ";
 const FOREVER_MS = 2 ** 30;
 const UNDER_WAY_MS = 5000;
 
-/** `slotwire cluster`: a local cluster, and commands to disturb it. */
+/** `slotwire cluster`: runs a local cluster, with commands that disturb it. */
 export const cluster: Command = {
   usage: "[--primaries N] [--replicas N] [--server PATH] [--json]",
-  summary: "a local cluster of real servers until Ctrl-C, which leaves nothing of it behind",
+  summary: "a local cluster of real servers, which Ctrl-C ends and removes",
   options: OPTIONS,
-  notes: `While it runs, it reads commands from standard input, a line each:\n${COMMANDS.map(({ usage, summary }) => `  ${usage.padEnd(28)}${summary}`).join("\n")}`,
+  notes: `While the cluster runs, commands are read from standard input, one per line:\n${COMMANDS.map(({ usage, summary }) => `  ${usage.padEnd(28)}${summary}`).join("\n")}`,
   async run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
     refuseWords("cluster", words);
@@ -38,7 +42,7 @@ export const cluster: Command = {
       tls: false,
     });
     try {
-      // Knows what it is told by nodes and no more, so that one can see its map grow old.
+      // Without background refreshes, the user can see how the client's slot map becomes outdated.
       const session = await Session.open({ ...local.connectOptions, topologyRefreshInterval: 0 });
       terminal.progress("");
       try {
@@ -53,7 +57,7 @@ export const cluster: Command = {
   },
 };
 
-/** Carries out one line after the other, until `quit`, a signal, or the end of a terminal's input. */
+/** Performs one line after the other, until `quit`, a signal, or the end of a terminal's input. */
 function serve(shell: Shell, terminal: Terminal): Promise<void> {
   const isTerminal = process.stdin.isTTY === true;
   const input = createInterface({
@@ -62,7 +66,7 @@ function serve(shell: Shell, terminal: Terminal): Promise<void> {
     ...(isTerminal && { output: process.stdout, completer: (line: string) => [shell.completions(line), line] }),
   });
   return new Promise<void>((resolve) => {
-    // Neither servers nor handlers of signals keep a process alive.
+    // Neither the servers nor the signal handlers keep this process alive.
     const alive = setInterval(() => {}, FOREVER_MS);
     let work = Promise.resolve();
     let ended = false;
@@ -75,7 +79,7 @@ function serve(shell: Shell, terminal: Terminal): Promise<void> {
       input.close();
       process.stdin.destroy();
       if (isTerminal) terminal.write("\n");
-      // What is under way may be starting a server, which must not be left behind.
+      // The command that is under way may be starting a server, and that server must not be left behind.
       const timer = setTimeout(resolve, UNDER_WAY_MS);
       void work.finally(() => {
         clearTimeout(timer);
@@ -96,9 +100,9 @@ function serve(shell: Shell, terminal: Terminal): Promise<void> {
     input.on("line", (line) => {
       work = work.then(() => perform(line));
     });
-    // Whoever pipes lines into it may have no more to say, and still want the cluster.
+    // When a pipe closes, no more commands come, but the cluster is still wanted.
     input.on("close", () => isTerminal && end());
-    // Last: whoever has read it may send signals.
+    // The greeting comes last, because its reader may send a signal at once.
     terminal.write(shell.greeting());
     if (isTerminal) input.prompt();
   });

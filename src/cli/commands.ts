@@ -15,7 +15,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
   Object.entries({ slot, topology, scripts, explain, bench, cluster, types }),
 );
 
-/** Does what the words of a command line say; the result is what goes to standard output. */
+/** Performs a command line. The result is written to standard output. */
 export function perform([first, ...args]: readonly string[], terminal: Terminal): string | Promise<string> {
   if (first === "--help") return help();
   if (first === "--version") return `${version()}\n`;
@@ -37,7 +37,7 @@ function helpOf(name: string, { usage, summary, options, notes }: Command): stri
 
 function help(): string {
   const commands = [...COMMANDS].map(([name, { usage, summary }]) => `  ${name} ${usage}\n      ${summary}\n`).join("");
-  return `Usage: slotwire COMMAND ...\n\nCommands:\n${commands}\nOptions:\n  --help     this text, or a command's\n  --version  the version of slotwire\n`;
+  return `Usage: slotwire COMMAND ...\n\nCommands:\n${commands}\nOptions:\n  --help     this text, or the help of a command\n  --version  the version of slotwire\n`;
 }
 
 function version(): string {

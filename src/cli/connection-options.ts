@@ -4,10 +4,16 @@ import type { ConnectOptions } from "../options.ts";
 import { parseAddress } from "../protocol/node-address.ts";
 import type { Options, readArguments } from "./arguments.ts";
 
-/** Where the cluster is and who asks, by redis-cli's names. */
+/** The options that say where the cluster is and how to log in, with the names that redis-cli uses. */
 export const CONNECTION = {
-  host: { type: "string", short: "h", multiple: true, value: "HOST", says: "any node; 127.0.0.1 if not said" },
-  port: { type: "string", short: "p", multiple: true, value: "PORT", says: "of that node; 6379 if not said" },
+  host: {
+    type: "string",
+    short: "h",
+    multiple: true,
+    value: "HOST",
+    says: "any node of the cluster; default 127.0.0.1",
+  },
+  port: { type: "string", short: "p", multiple: true, value: "PORT", says: "the node's port; default 6379" },
   uri: {
     type: "string",
     short: "u",
@@ -15,13 +21,18 @@ export const CONNECTION = {
     value: "URI",
     says: "redis://user:password@host:port, or rediss://",
   },
-  pass: { type: "string", short: "a", value: "PASSWORD", says: "in place of REDISCLI_AUTH in the environment" },
-  user: { type: "string", value: "NAME", says: "whom the password is of" },
+  pass: {
+    type: "string",
+    short: "a",
+    value: "PASSWORD",
+    says: "the password; default: the environment's REDISCLI_AUTH",
+  },
+  user: { type: "string", value: "NAME", says: "the ACL user to log in as" },
   tls: { type: "boolean", says: "connect by TLS" },
-  cacert: { type: "string", value: "FILE", says: "PEM of who vouches for the servers" },
-  cert: { type: "string", value: "FILE", says: "PEM of a certificate of one's own, with --key" },
-  key: { type: "string", value: "FILE", says: "PEM of its private key" },
-  sni: { type: "string", value: "HOST", says: "the name that the servers' certificates are to have" },
+  cacert: { type: "string", value: "FILE", says: "PEM file of the authority that signs the servers' certificates" },
+  cert: { type: "string", value: "FILE", says: "PEM file of a client certificate; needs --key" },
+  key: { type: "string", value: "FILE", says: "PEM file of the client certificate's private key" },
+  sni: { type: "string", value: "HOST", says: "the name that the servers' certificates must have" },
   insecure: { type: "boolean", says: "do not verify the servers' certificates" },
 } as const satisfies Options;
 
@@ -30,12 +41,15 @@ type Values = ReturnType<typeof readArguments<typeof CONNECTION>>["values"];
 const DEFAULT_HOST = "127.0.0.1";
 const DEFAULT_PORT = "6379";
 
-/** Whether the command line says where to connect. */
+/** Whether the command line names a node to connect to. */
 export function namesCluster({ host, port, uri }: Values): boolean {
   return host !== undefined || port !== undefined || uri !== undefined;
 }
 
-/** The options of `connect` that a command line means. The n-th port is of the n-th host, and the last is of all others. */
+/**
+ * The options of `connect` for a command line. The n-th port belongs to the n-th host. The last port also belongs to
+ * all further hosts, and the last host to all further ports.
+ */
 export function connectionOf(values: Values, environment: NodeJS.ProcessEnv): ConnectOptions {
   const { user } = values;
   const uris = (values.uri ?? []).map(withColon);
@@ -58,7 +72,7 @@ function seedOf(host: string, port: string) {
   const seed = parseAddress(`${host.includes(":") ? `[${host}]` : host}:${port}`);
   if (seed !== undefined && seed.host !== "") return seed;
   throw new InvalidArgumentError(
-    `-h ${JSON.stringify(host)} -p ${JSON.stringify(port)} is no address; accepted are a host or IP address, and a port from 1 to 65535.`,
+    `-h ${JSON.stringify(host)} -p ${JSON.stringify(port)} is not an address; accepted are a host name or IP address, and a port from 1 to 65535.`,
   );
 }
 
@@ -76,7 +90,7 @@ function tlsOf(
   const [first] = Object.keys(settings);
   if (tls || uris.some((uri) => uri.startsWith("rediss:"))) return { tls: first === undefined ? true : settings };
   if (first === undefined) return {};
-  throw new InvalidArgumentError("--cacert, --cert, --key, --sni and --insecure go with --tls or a rediss:// URI.");
+  throw new InvalidArgumentError("--cacert, --cert, --key, --sni and --insecure need --tls or a rediss:// URI.");
 }
 
 function contentOf(option: string, file: string): string {
@@ -88,7 +102,7 @@ function contentOf(option: string, file: string): string {
   }
 }
 
-/** In redis-cli's URIs what stands alone in front of the @ is the password. */
+/** Adds the colon in front of the password. In a URI of redis-cli, a single word in front of the @ is the password. */
 function withColon(uri: string): string {
   return uri.replace(/^(rediss?:\/\/)([^:@/]+)@/, "$1:$2@");
 }

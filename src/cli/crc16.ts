@@ -1,7 +1,8 @@
 const POLYNOMIAL = 0x1021;
 
 /**
- * CRC16 as clusters use it (XMODEM): modulo 16384 it is the slot. Bit by bit, for people; `slotOf` is for calls.
+ * The CRC16 that clusters use (XMODEM). Modulo 16384 it is the slot. This one computes bit by bit and is only for
+ * display; calls use `slotOf`.
  * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
  */
 export function crc16(text: string): number {

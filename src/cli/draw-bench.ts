@@ -5,7 +5,7 @@ import type { Paint } from "./terminal.ts";
 const COLUMNS = ["", "calls/s", "p50 ms", "p99 ms", "sent", "received"];
 const WIDTHS = [7, 11, 9, 9, 8, 10];
 
-/** The comparison as lines; bytes are those of one call. */
+/** The comparison as lines. Bytes are per call. */
 export function drawBench(result: BenchResult, paint: Paint): string[] {
   const { primaries, inFlight, seconds, script, replies, evalsha } = result;
   const where = primaries === 1 ? "1 primary" : `${primaries} primaries`;

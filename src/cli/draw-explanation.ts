@@ -6,18 +6,21 @@ import type { Paint } from "./terminal.ts";
 const LABEL = 10;
 const TIME = 9;
 
-/** A call as lines of at most `width` columns: its slot, who owns that and knows the script, every hop, and its end. */
+/**
+ * A call as lines of at most `width` columns: its slot, the slot's owner, the nodes that know the script, every hop,
+ * and the end of the call.
+ */
 export function drawExplanation(explanation: Explanation, width: number, paint: Paint): string[] {
   const lines = [...subjectOf(explanation, paint), "", ...hopsOf(explanation, paint), ...endOf(explanation)];
   return lines.map((line) => cut(line, width).trimEnd());
 }
 
-/** Where a call goes that no slot leads to one node. */
+/** The texts for a call that does not go to the owner of one slot. */
 const PLACES = {
-  slots: ["slots", "several: it goes in parts, each to its slot's owner"],
-  primaries: ["no slot", "it is for all primaries"],
-  all: ["no slot", "it is for all nodes"],
-  one: ["no key", "any primary may serve it"],
+  slots: ["slots", "several: the call is sent in parts, each to the owner of its slot"],
+  primaries: ["no slot", "the call goes to all primaries"],
+  all: ["no slot", "the call goes to all nodes"],
+  one: ["no key", "any primary can serve the call"],
 } as const satisfies Record<string, readonly [label: string, text: string]>;
 
 function subjectOf(explanation: Explanation, paint: Paint): string[] {
@@ -42,7 +45,7 @@ function subjectOf(explanation: Explanation, paint: Paint): string[] {
   return lines;
 }
 
-/** Stands below a key: a caret under each character that is hashed. */
+/** The line below a key: a caret under each character that is hashed. */
 function markOf(key: string, tag: string | null): string {
   const before = tag === null ? "" : key.slice(0, key.indexOf("{") + 1);
   return " ".repeat(columnsOf(printable(before))) + "^".repeat(columnsOf(printable(tag ?? key)));
@@ -65,18 +68,18 @@ function hopsOf({ hops, reply, error, total, spread }: Explanation, paint: Paint
       const text = answer.kind === "LOST" ? "the connection was lost" : printable(answer.text);
       return [sent, `${timeOf(answer.at)}  ${hop.attempt} ← ${paint.alarm(text)}`];
     }
-    // Those of a command for many nodes end together.
+    // The hops of a command for many nodes end together, so only the last one shows the end.
     if (index < hops.length - 1) return [sent];
     return [sent, `${timeOf(total)}  ${hop.attempt} ← ${end}`];
   });
 }
 
-/** SCRIPT LOAD: what the client itself loads is no call. */
+/** True for SCRIPT LOAD: the client's own loads are not calls, so no hop is recorded. */
 function isWithoutHops({ hops, spread }: Pick<Explanation, "hops" | "spread">): boolean {
   return hops.length === 0 && spread !== null;
 }
 
-/** What one write holds, in its order. */
+/** The commands of one write, in their order. */
 function sentBy({ asking, command, bytes, loadBytes }: Hop): string {
   const load = loadBytes > 0 ? `SCRIPT LOAD (${loadBytes} bytes), ` : "";
   return `${load}${asking ? "ASKING, " : ""}${command} (${bytes} bytes)`;
@@ -96,7 +99,7 @@ function timeOf(milliseconds: number): string {
   return `${milliseconds.toFixed(2).padStart(TIME - 3)} ms`;
 }
 
-/** A reply on one line: strings in quotes, as in JSON. */
+/** A reply on one line. Strings are in quotes, as in JSON. */
 function shown(reply: unknown): string {
   if (typeof reply === "string") return JSON.stringify(reply).replace(/[\x7f-\x9f]/g, printable);
   if (Array.isArray(reply)) return `[${reply.map(shown).join(", ")}]`;

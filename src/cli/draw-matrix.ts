@@ -1,18 +1,18 @@
 import { columnsOf, cut, printable } from "./draw-text.ts";
 import type { Paint } from "./terminal.ts";
 
-/** Who knows which scripts. */
+/** Which node knows which script. */
 export interface Matrix {
   readonly scripts: readonly { readonly name: string; readonly sha: string }[];
   readonly nodes: readonly {
     readonly address: string;
     readonly role: "primary" | "replica";
-    /** Lined up with `scripts`; a text says why the node did not answer. */
+    /** One entry per element of `scripts`. A text instead says why the node did not answer. */
     readonly knows: readonly boolean[] | string;
   }[];
 }
 
-/** How many scripts each node has; a text says why it did not answer. */
+/** The number of scripts that each node has. A text instead says why the node did not answer. */
 export type Counts = readonly (Pick<Matrix["nodes"][number], "address" | "role"> & {
   readonly scripts: number | string;
 })[];
@@ -23,8 +23,9 @@ const NO_ANSWER = "?";
 const GAP = 2;
 
 /**
- * Nodes by scripts, as lines of at most `width` columns: scripts by their names where these fit, else by numbers, and in
- * several blocks where these do not fit either. A list of the scripts comes last.
+ * A table of nodes and scripts, as lines of at most `width` columns. The scripts are headed by their names if these
+ * fit, otherwise by numbers. If the numbers do not fit either, there are several blocks. A list of the scripts comes
+ * last.
  */
 export function drawMatrix({ scripts, nodes }: Matrix, width: number, paint: Paint): string[] {
   const names = nodes.map(indented);
@@ -54,7 +55,7 @@ export function drawMatrix({ scripts, nodes }: Matrix, width: number, paint: Pai
   return lines.map((line) => line.trimEnd());
 }
 
-/** Nodes with how many scripts they have, as lines of at most `width` columns. */
+/** The nodes with their numbers of scripts, as lines of at most `width` columns. */
 export function drawCounts(counts: Counts, width: number): string[] {
   const names = counts.map(indented);
   const left = Math.max(0, ...names.map((name) => name.length));
@@ -63,13 +64,13 @@ export function drawCounts(counts: Counts, width: number): string[] {
     const said = typeof scripts === "number" ? count : `no answer: ${printable(scripts)}`;
     return cut(`${(names[row] ?? "").padEnd(left)}  ${said}`, width);
   });
-  return [...lines, "", cut("Name files, folders or SHA-1s to see which node has which.", width)];
+  return [...lines, "", cut("Name files, folders or SHA-1s to see which node has which script.", width)];
 }
 
 const indented = ({ address, role }: Matrix["nodes"][number] | Counts[number]) =>
   `${role === "replica" ? "  " : ""}${address}`;
 
-/** What a label means, and how many nodes know it. */
+/** For each label: the script that it stands for, and the number of nodes that know the script. */
 function legendOf(scripts: Matrix["scripts"], labels: readonly string[], nodes: Matrix["nodes"]): string[] {
   const rows = scripts.map(({ name, sha }, index) => {
     const known = nodes.filter(({ knows }) => knows[index] === true).length;
@@ -87,7 +88,7 @@ function labelsOf(names: readonly string[], width: number): readonly string[] {
   return fits ? names : names.map((_, index) => String(index + 1));
 }
 
-/** The columns of each block. */
+/** Distributes the labels to blocks: for each block, the indexes of its labels. */
 function blocksOf(labels: readonly string[], width: number): number[][] {
   const blocks: number[][] = [];
   let room = 0;

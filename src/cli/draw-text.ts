@@ -2,12 +2,12 @@ import { stripVTControlCharacters } from "node:util";
 
 const ESCAPE = "\x1b";
 
-/** Columns that a line takes; escapes of colours take none. */
+/** The number of columns of a line. Colour escapes take no columns. */
 export function columnsOf(line: string): number {
   return [...stripVTControlCharacters(line)].length;
 }
 
-/** The line in at most `width` columns; what is cut ends with an ellipsis, and colours that were on go off. */
+/** Cuts a line to at most `width` columns. A cut line ends with an ellipsis; the escapes that end colours are kept. */
 export function cut(line: string, width: number): string {
   if (columnsOf(line) <= width) return line;
   let out = "";
@@ -22,7 +22,7 @@ export function cut(line: string, width: number): string {
   return out;
 }
 
-/** What stands in a key or reply, without what could move the cursor of a terminal. */
+/** The text of a key or a reply, with every character escaped that could move a terminal's cursor. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) => {
     const code = character.codePointAt(0) ?? 0;

@@ -3,7 +3,7 @@ import type { Topology, TopologyNode } from "../topology/topology.ts";
 import { cut } from "./draw-text.ts";
 import type { Paint } from "./terminal.ts";
 
-/** Slots `start` to `end`, both included. */
+/** A range of slots; `start` and `end` belong to the range. */
 export interface Span {
   readonly start: number;
   readonly end: number;
@@ -12,10 +12,10 @@ export interface Span {
 const NOBODY = "nobody";
 const LEAST_BAR = 24;
 const INDENT = 2;
-/** Columns of the number of slots, with what is around it. */
+/** The columns of the number of slots, including the spaces around it. */
 const COUNT = 8;
 
-/** Ranges of slots that nobody owns. */
+/** The ranges of slots without an owner. */
 export function unownedOf({ ranges }: Topology): Span[] {
   const gaps: Span[] = [];
   let next = 0;
@@ -27,7 +27,7 @@ export function unownedOf({ ranges }: Topology): Span[] {
   return gaps;
 }
 
-/** The slots that a node owns. */
+/** The ranges of slots that a node owns. */
 export function spansOf({ ranges }: Topology, node: TopologyNode): Span[] {
   return ranges.filter(({ primary }) => primary === node).map(({ start, end }) => ({ start, end }));
 }
@@ -36,7 +36,7 @@ export function countOf(spans: readonly Span[]): number {
   return spans.reduce((sum, { start, end }) => sum + end - start + 1, 0);
 }
 
-/** In the order of their first slots; those without any last. */
+/** The primaries in the order of their first slots. Primaries without slots come last. */
 function primariesOf(topology: Topology): TopologyNode[] {
   const firstOf = (node: TopologyNode) => spansOf(topology, node)[0]?.start ?? SLOT_COUNT;
   const primaries = topology.nodes.filter(({ role }) => role === "primary");
@@ -44,9 +44,9 @@ function primariesOf(topology: Topology): TopologyNode[] {
 }
 
 /**
- * A topology as lines of at most `width` columns: for each primary how many slots it has, a bar that shows where they
- * are, its ranges, and its replicas.
- * @param cause  Why a node cannot be reached from here; undefined for one that can.
+ * A topology as lines of at most `width` columns. Each primary is shown with its number of slots, a bar that shows
+ * where these slots are, its ranges, and its replicas.
+ * @param cause  Gives the reason why a node cannot be reached from here; undefined for a node that can be reached.
  */
 export function drawTopology(
   topology: Topology,
@@ -57,7 +57,7 @@ export function drawTopology(
   const primaries = primariesOf(topology);
   const unowned = unownedOf(topology);
   const longest = Math.max(NOBODY.length, ...topology.nodes.map(({ address }) => address.length + INDENT));
-  // Long names leave bars no room beside them.
+  // Beside long names there is no room for bars, so the bars go below the names.
   const isStacked = width - longest - COUNT - 2 < LEAST_BAR;
   const left = isStacked ? INDENT : longest + COUNT;
   const margin = " ".repeat(left);
@@ -110,7 +110,10 @@ function headline(
   return `${count(primaries.length, "primary", "primaries")}, ${count(replicas, "replica", "replicas")}; ${owned}`;
 }
 
-/** `cells` columns for all slots: full where all slots of the column are among `spans`, never empty where one is. */
+/**
+ * A bar of `cells` columns that stands for all slots. A column is full if all of its slots are in `spans`, and never
+ * empty if one of them is.
+ */
 export function barOf(spans: readonly Span[], cells: number): string {
   return Array.from({ length: cells }, (_, cell) => {
     const from = (cell * SLOT_COUNT) / cells;
@@ -124,7 +127,7 @@ export function barOf(spans: readonly Span[], cells: number): string {
   }).join("");
 }
 
-/** `0-5460, 12182, ...` as far as it fits. */
+/** The spans as text, such as `0-5460, 12182`, cut to what fits. */
 function listOf(spans: readonly Span[], width: number): string {
   if (spans.length === 0) return "no slots";
   const texts = spans.map(({ start, end }) => (start === end ? String(start) : `${start}-${end}`));

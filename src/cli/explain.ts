@@ -13,22 +13,23 @@ const CALL = {
   from: {
     type: "string",
     value: "HOST:PORT",
-    says: "take this node for the slot's owner, as one with an old slot map",
+    says: "begin at this node, as a client with an outdated slot map does",
   },
-  preloaded: { type: "boolean", says: "take the script for known everywhere, as one that loaded it before" },
+  preloaded: { type: "boolean", says: "send the SHA-1 alone, as a client does that has loaded the script before" },
   ...JSON_OPTION,
 } as const satisfies Options;
 const OPTIONS = { ...CONNECTION, ...CALL } as const;
 
-/** `slotwire explain`: one call with all that happens to it. */
+/** `slotwire explain`: makes one call and shows everything that happens to it. */
 export const explain: Command = {
   usage: "--eval FILE KEY... , ARG... | COMMAND ARG...",
-  summary: "one call, which is really made: its slot, who owns that and knows the script, and every hop with its time",
+  summary:
+    "one call, which is really made: its slot, its owner, the nodes that know the script, and every hop with its time",
   options: OPTIONS,
   notes: [
-    "Before the call the nodes are asked by SCRIPT EXISTS, which loads nothing. Then the call is made by a client that meets",
-    "the script for the first time: it loads it in the same write. With --preloaded it sends the SHA-1 alone, so that a node",
-    "which does not know the script says NOSCRIPT; with --from a node that is not the owner says MOVED.",
+    "Before the call, SCRIPT EXISTS asks the nodes whether they know the script; it loads nothing. The client then calls the",
+    "script for the first time, so it loads the script in the same write. With --preloaded the client sends only the SHA-1,",
+    "so a node without the script answers NOSCRIPT. With --from it begins at another node, which answers MOVED.",
   ].join("\n"),
   run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
@@ -43,7 +44,7 @@ export const explain: Command = {
   },
 };
 
-/** The same in a session that is open already: its client knows what it has learned. */
+/** Performs `explain` in an open session, whose client remembers what it has learned from earlier calls. */
 export async function explainIn(
   session: Session,
   args: readonly string[],
@@ -56,9 +57,9 @@ export async function explainIn(
 
 type Values = ReturnType<typeof readArguments<typeof CALL>>["values"];
 
-/** What the command line says: read before anything is connected to. */
+/** The call that the command line asks for. It is read before the client connects. */
 interface Call {
-  /** Undefined for a plain command: a server has to be asked for its keys. */
+  /** Undefined for a plain command, because a server has to be asked for the command's keys. */
   readonly asked: Asked | undefined;
   readonly words: readonly string[];
   readonly belief: Belief;
@@ -71,14 +72,13 @@ function callOf(values: Values, words: readonly string[]): Call {
     return { asked: { script, command: undefined, ...keysAndArguments(words) }, words, belief };
   }
   if (words.length === 0) {
-    throw new InvalidArgumentError("explain takes --eval FILE KEY... , ARG..., or a COMMAND with its arguments.");
+    throw new InvalidArgumentError("explain needs --eval FILE KEY... , ARG..., or a COMMAND with its arguments.");
   }
-  if (belief.preloaded)
-    throw new InvalidArgumentError("--preloaded goes with --eval: a plain command needs no script.");
+  if (belief.preloaded) throw new InvalidArgumentError("--preloaded needs --eval: a plain command has no script.");
   return { asked: undefined, words, belief };
 }
 
-/** The explanation, and how the call failed if it did. */
+/** The explanation, and the call's error, or null if it succeeded. */
 async function showCall(
   session: Session,
   call: Call,
@@ -92,12 +92,13 @@ async function showCall(
   return { text: `${lines.join("\n")}\n`, error: explanation.error };
 }
 
-/** The address that --from means: a port alone will do where it is of one node only. */
+/** The address that --from names. A port alone is enough if only one node has it. */
 function beginningOf({ cluster }: Session, asked: Asked, { from }: Belief): string | undefined {
   if (from === undefined) return undefined;
   if (spreadOfCall(asked) !== null)
-    throw new InvalidArgumentError("--from is for one slot: this call has no one owner.");
-  if (asked.keys.length === 0) throw new InvalidArgumentError("--from needs a key: without one any primary is right.");
+    throw new InvalidArgumentError("--from needs a call for one slot: this call goes to several nodes.");
+  if (asked.keys.length === 0)
+    throw new InvalidArgumentError("--from needs a call with a key: any primary can serve a call without one.");
   const addresses = cluster.topology.nodes.map(({ address }) => address);
   const [found, ...more] = addresses.filter((address) => address === from || address.endsWith(`:${from}`));
   if (found !== undefined && more.length === 0) return found;

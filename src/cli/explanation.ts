@@ -7,26 +7,28 @@ import { crc16 } from "./crc16.ts";
 import { type Hop, HopRecorder } from "./hop-recorder.ts";
 import type { Session } from "./session.ts";
 
-/** A call that is to be explained. */
+/** The call to explain. */
 export interface Asked {
   /** Undefined for a plain command. */
   readonly script: Script | undefined;
-  /** Of a plain command. */
+  /** The name of a plain command; undefined for a script. */
   readonly command: string | undefined;
   readonly keys: readonly string[];
-  /** Of a plain command all that follows its name, keys included. */
+  /** A script's arguments. For a plain command: all words behind its name, including the keys. */
   readonly args: readonly string[];
 }
 
-/** What a client believes beforehand. */
+/** The client's beliefs before the call. */
 export interface Belief {
-  /** The address that it takes for the slot's owner. */
+  /** The address that the client takes for the slot's owner. */
   readonly from: string | undefined;
-  /** It takes the script for known everywhere, and does not bring it along. */
+  /** Whether the client believes that every node knows the script, and therefore sends no load. */
   readonly preloaded: boolean;
 }
 
-/** A call and what became of it, fit for JSON. Times are milliseconds from its beginning. */
+/**
+ * A call and everything that happened to it, in a form that JSON can hold. Times are milliseconds since the call began.
+ */
 export interface Explanation {
   readonly command: string;
   readonly script: { readonly name: string; readonly sha: string; readonly bytes: number } | null;
@@ -36,26 +38,29 @@ export interface Explanation {
     readonly tag: string | null;
     readonly crc16: number;
   }[];
-  /** Null without keys, and for keys of several slots. */
+  /** The slot of the keys. Null for a call without keys, or with keys of several slots. */
   readonly slot: number | null;
-  /** `slots`: in parts, one for each slot; `primaries`, `all`: to each of these nodes; null: to one node. */
+  /**
+   * `slots`: the call is sent in parts, one for each slot. `primaries`, `all`: to all of these nodes. Null: to one
+   * node.
+   */
   readonly spread: "slots" | "primaries" | "all" | null;
-  /** As the client's map had it before the call. */
+  /** The slot's owner in the client's slot map before the call. */
   readonly owner: string | null;
   readonly replicas: readonly string[];
-  /** Which of these nodes knew the script before the call; null: no answer. */
+  /** Whether each node knew the script before the call, by address. Null if the node did not answer. */
   readonly known: Readonly<Record<string, boolean | null>>;
   readonly hops: readonly Hop[];
   readonly reply: unknown;
   readonly error: string | null;
   readonly total: number;
-  /** As the client's map has it after the call. */
+  /** The slot's owner in the client's slot map after the call. */
   readonly ownerAfter: string | null;
 }
 
 const NO_KEYS = /no key arguments/;
 
-/** Reads a plain command. A server is asked which of its words are keys, and runs nothing for it. */
+/** Reads a plain command. COMMAND GETKEYS asks a server which words are keys; the server does not run the command. */
 export async function askedCommand(session: Session, words: readonly string[]): Promise<Asked> {
   const [command = "", ...args] = words;
   if (args.length === 0) return { script: undefined, command, keys: [], args };
@@ -67,14 +72,14 @@ export async function askedCommand(session: Session, words: readonly string[]): 
   return { script: undefined, command, keys: (keys as Reply[]).map(String), args };
 }
 
-/** Whether the call goes to more than one place, as far as our own tables tell. */
+/** Whether the call goes to more than one place, according to slotwire's own tables. */
 export function spreadOfCall({ command, args }: Asked): Explanation["spread"] {
   if (command === undefined) return null;
   const lower = command.toLowerCase();
   return spreadOf(lower, args)?.nodes ?? (divide(lower, args) === undefined ? null : "slots");
 }
 
-/** Makes the call, and tells all of it. Who knows the script is asked beforehand, in a way that loads nothing. */
+/** Makes the call and records it. Before the call, SCRIPT EXISTS asks who knows the script; it loads nothing. */
 export async function explainCall(session: Session, asked: Asked, belief: Belief): Promise<Explanation> {
   const { cluster, client } = session;
   const { script, command, keys, args } = asked;
@@ -109,7 +114,7 @@ export async function explainCall(session: Session, asked: Asked, belief: Belief
       return { key, slot: slotOf(key), tag: tag ?? null, crc16: crc16(tag ?? key) };
     }),
     slot,
-    // What a server said of a command that our tables do not list is known by now.
+    // By now the client has learned from a server about a command that its own tables do not list.
     spread: spread ?? client.commands.get((command ?? "").toLowerCase(), args)?.spread?.nodes ?? null,
     owner: owner?.address ?? null,
     replicas: replicas.map(({ address }) => address),
@@ -122,7 +127,10 @@ export async function explainCall(session: Session, asked: Asked, belief: Belief
   };
 }
 
-/** Whether the nodes that the call may meet know its script: the slot's, and the one to begin with; all without a key. */
+/**
+ * Whether the nodes that the call may reach know its script. These are the nodes of the slot and the node of --from;
+ * all primaries for a call without keys.
+ */
 async function whoKnows(
   session: Session,
   script: Script | undefined,

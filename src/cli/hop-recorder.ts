@@ -7,38 +7,38 @@ import {
   redirectionChannel,
 } from "../telemetry/channels.ts";
 
-/** One attempt of a call. Times are milliseconds from the call's beginning. */
+/** One attempt of a call. Times are milliseconds since the call began. */
 export interface Hop {
-  /** From 1. */
+  /** The number of the attempt, from 1. */
   readonly attempt: number;
-  /** The node, as announced. */
+  /** The node's address, as announced. */
   readonly address: string;
   readonly at: number;
-  /** As sent. */
+  /** The command's name, as sent. */
   readonly command: string;
   readonly asking: boolean;
-  /** Of the command, with its ASKING. */
+  /** The bytes of the command, including its ASKING. */
   readonly bytes: number;
-  /** Of the SCRIPT LOAD in front; 0 for none. */
+  /** The bytes of the SCRIPT LOAD in front of the command; 0 without one. */
   readonly loadBytes: number;
-  /** Null for the last attempt: the call's own end answers it. */
+  /** The refusal of this attempt. Null for the last attempt, whose answer ends the call. */
   answer: Refusal | null;
 }
 
-/** Why there is another attempt. */
+/** The reason why another attempt follows. */
 export interface Refusal {
   readonly at: number;
-  /** `MOVED`, `ASK`, `NOSCRIPT`, ...; `LOST` when the connection went. */
+  /** `MOVED`, `ASK`, `NOSCRIPT` and so on, or `LOST` when the connection was lost. */
   readonly kind: string;
   readonly to: string | null;
   readonly text: string;
 }
 
-/** Hears the diagnostics channels while one call of `client` is under way. */
+/** Listens to the diagnostics channels while one call of `client` is under way. */
 export class HopRecorder {
   readonly hops: Hop[] = [];
   readonly #client: ClientInfo;
-  /** The call of each hop: a command for many nodes is many calls. */
+  /** The call of each hop. A command for many nodes is many calls. */
   readonly #calls: CommandContext[] = [];
   readonly #startedAt = performance.now();
 
@@ -48,7 +48,7 @@ export class HopRecorder {
     redirectionChannel.subscribe(this.#onRefusal);
   }
 
-  /** Milliseconds since this was made. */
+  /** Milliseconds since this recorder was made. */
   get elapsed(): number {
     return performance.now() - this.#startedAt;
   }

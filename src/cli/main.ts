@@ -2,7 +2,7 @@
 import { perform } from "./commands.ts";
 import { processTerminal } from "./terminal.ts";
 
-// Who reads only the first lines, as `head` does, is no failure.
+// A reader that closes the pipe after the first lines, such as `head`, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => error.code === "EPIPE" || fail(error));
 try {
   process.stdout.write(await perform(process.argv.slice(2), processTerminal));
@@ -10,7 +10,9 @@ try {
   fail(error);
 }
 
-/** One line, whatever was thrown. The status is set, not exited with, so that what was written is flushed. */
+/**
+ * Reports an error as one line. Only the exit status is set, without an exit, so that pending output is still flushed.
+ */
 function fail(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
   processTerminal.progress("");

@@ -1,27 +1,27 @@
-/** What calls cost, as `measure` found. */
+/** The measured cost of calls. */
 export interface Figures {
   readonly calls: number;
   readonly callsPerSecond: number;
-  /** Milliseconds from a call to its reply. */
+  /** The median time from a call to its reply, in milliseconds. */
   readonly p50: number;
   readonly p99: number;
   readonly bytesSentPerCall: number;
   readonly bytesReceivedPerCall: number;
 }
 
-/** What was measured, fit for JSON. */
+/** The result of the benchmark, in a form that JSON can hold. */
 export interface BenchResult {
   readonly primaries: number;
   readonly inFlight: number;
   readonly seconds: number;
   readonly script: { readonly name: string; readonly bytes: number };
-  /** Replies that came and were looked at, those of the warm-up included. */
+  /** The number of replies that arrived and were checked, including those of the warm-up. */
   readonly replies: number;
   readonly evalsha: Figures;
   readonly eval: Figures;
 }
 
-/** One run: how long each call took, in milliseconds, and all together. */
+/** One run: the duration of each call in milliseconds, and the duration and bytes of the whole run. */
 export interface Run {
   readonly latencies: readonly number[];
   readonly seconds: number;
@@ -29,15 +29,15 @@ export interface Run {
   readonly bytesReceived: number;
 }
 
-/** Bytes so far, as `metrics().counters` has them. */
+/** The bytes up to now, from `metrics().counters`. */
 export interface Bytes {
   readonly bytesWritten: number;
   readonly bytesRead: number;
 }
 
 /**
- * Keeps `inFlight` calls under way for `seconds`, and waits for the last. `call` makes the n-th, and rejects when its reply is wrong:
- * so does the run, when the other calls have ended.
+ * Keeps `inFlight` calls in flight for `seconds`, and waits for the last one. `call` makes the n-th call and rejects
+ * when the reply is wrong. The run then rejects too, after the other calls have ended.
  */
 export async function measure(
   call: (number: number) => Promise<void>,
@@ -75,7 +75,7 @@ export async function measure(
   };
 }
 
-/** Several runs as one. */
+/** The figures of several runs together. */
 export function figuresOf(runs: readonly Run[]): Figures {
   const latencies = Float64Array.from(runs.flatMap((run) => run.latencies)).sort();
   const sum = (of: (run: Run) => number) => runs.reduce((total, run) => total + of(run), 0);

@@ -12,17 +12,17 @@ import { inSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 
 const CHOICE = {
-  eval: { type: "string", multiple: true, value: "FILE", says: "a Lua file" },
-  recursive: { type: "boolean", says: "sub-folders too" },
+  eval: { type: "string", multiple: true, value: "FILE", says: "a Lua file to ask about" },
+  recursive: { type: "boolean", says: "also read the sub-folders of a FOLDER" },
   load: { type: "boolean", says: "load the scripts on every node first" },
   ...JSON_OPTION,
 } as const satisfies Options;
 const OPTIONS = { ...CONNECTION, ...CHOICE } as const;
 
-/** What the command is asked about. */
+/** The scripts that the command line names. */
 interface Wanted {
   readonly handles: readonly Script[];
-  /** Known by nothing but their SHA-1. */
+  /** The SHA-1s of scripts whose source is not given. */
   readonly shas: readonly string[];
 }
 
@@ -32,7 +32,7 @@ export const scripts: Command = {
   summary: "which node knows which script, replicas included",
   options: OPTIONS,
   notes:
-    "Each node is asked by SCRIPT EXISTS, which loads nothing: only --load changes what is there.\nWithout a script: how many each node has, for servers do not tell which.\nReplicas are asked for themselves, since scripts are not replicated: one that lacks a script lacks it after its promotion.",
+    "Each node is asked by SCRIPT EXISTS, which loads nothing. Only --load changes what a node has.\nWithout a script, the number of scripts on each node is shown, because servers do not list their scripts.\nReplicas are asked too, because scripts are not replicated: a replica without a script still lacks it after a promotion.",
   run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
     const options = connectionOf(values, process.env);
@@ -40,7 +40,7 @@ export const scripts: Command = {
   },
 };
 
-/** The same at a cluster that is known. */
+/** Performs `scripts` on a given cluster. */
 export function scriptsOf(
   options: ConnectOptions,
   args: readonly string[],
@@ -55,7 +55,9 @@ type Values = Partial<ReturnType<typeof readArguments<typeof CHOICE>>["values"]>
 
 function wantedOf({ eval: files = [], recursive = false, load }: Values, words: readonly string[]): Wanted {
   if (load && words.some(isSha)) {
-    throw new InvalidArgumentError("--load cannot load what only a SHA-1 is known of; accepted are files and folders.");
+    throw new InvalidArgumentError(
+      "--load cannot load a SHA-1, because its source is not known; accepted are files and folders.",
+    );
   }
   const shas = words.filter(isSha).map((sha) => sha.toLowerCase());
   const folders = words.filter((word) => !isSha(word));
@@ -64,7 +66,7 @@ function wantedOf({ eval: files = [], recursive = false, load }: Values, words: 
     ...folders.flatMap((place) => (isFile(place) ? [defineScript({ file: place })] : inFolder(place, recursive))),
   ];
   if (load && handles.length === 0) {
-    throw new InvalidArgumentError("--load loads what is named; accepted are --eval FILE and a FOLDER of Lua files.");
+    throw new InvalidArgumentError("--load needs scripts to load; accepted are --eval FILE and a FOLDER of Lua files.");
   }
   return { handles, shas };
 }
@@ -132,7 +134,7 @@ async function countsOf(session: Session): Promise<Counts> {
   );
 }
 
-/** Each primary with its replicas behind it. */
+/** The nodes in the order of the primaries, each primary followed by its replicas. */
 function inOrder(nodes: readonly TopologyNode[]): TopologyNode[] {
   const primaries = nodes.filter(({ role }) => role === "primary");
   const withReplicas = primaries.flatMap((primary) => [

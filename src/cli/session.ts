@@ -6,7 +6,7 @@ import type { TopologyNode } from "../topology/topology.ts";
 
 const PATIENCE_MS = 2000;
 
-/** A connected cluster of which single nodes can be asked, too. */
+/** A connected cluster whose single nodes can be asked as well. */
 export class Session {
   readonly cluster: Cluster;
   readonly client: Client;
@@ -20,7 +20,10 @@ export class Session {
     return new Session(await connect(options));
   }
 
-  /** Sends a command to one node, as announced, whoever owns what. A node without a connection rejects at once. */
+  /**
+   * Sends a command to the node at the announced `address`, without routing. Rejects at once when there is no
+   * connection to the node.
+   */
   async ask(address: string, ...command: readonly Argument[]): Promise<Reply> {
     const pool = this.client.nodes.find((node) => node.address === address)?.pool;
     const connection = pool?.lanes.find(({ ready }) => ready)?.connection;
@@ -29,8 +32,8 @@ export class Session {
   }
 
   /**
-   * Which of the scripts each node knows, by its own word, in the order of `shas`; an error for a node that did not
-   * answer. SCRIPT EXISTS loads nothing.
+   * Asks each node by SCRIPT EXISTS, which loads nothing, which of the scripts it knows. The answers are in the order
+   * of `shas`. A node that did not answer has an error instead.
    */
   async whoKnows(nodes: readonly TopologyNode[], shas: readonly string[]): Promise<Map<string, boolean[] | Error>> {
     const answers = nodes.map(async ({ address }): Promise<[string, boolean[] | Error]> => {
@@ -40,11 +43,11 @@ export class Session {
     return new Map(await Promise.all(answers));
   }
 
-  /** How many scripts a node has, by its own word. */
+  /** Asks a node for the number of its scripts. */
   async countScripts(address: string): Promise<number> {
     const memory = String(await this.ask(address, "INFO", "memory"));
     const count = /^number_of_cached_scripts:(\d+)\r?$/m.exec(memory)?.[1];
-    if (count === undefined) throw new Error(`${address} does not tell how many scripts it has`);
+    if (count === undefined) throw new Error(`${address} does not say how many scripts it has`);
     return Number(count);
   }
 
@@ -53,7 +56,7 @@ export class Session {
   }
 }
 
-/** Connects, does `what`, and leaves no connection behind. */
+/** Connects, runs `what`, and closes all connections. */
 export async function inSession<T>(options: ConnectOptions, what: (session: Session) => Promise<T>): Promise<T> {
   const session = await Session.open(options);
   try {
@@ -63,7 +66,7 @@ export async function inSession<T>(options: ConnectOptions, what: (session: Sess
   }
 }
 
-/** A node that says nothing holds nobody up. */
+/** Rejects after a while without an answer, so that a silent node does not block the command. */
 async function withinPatience<T>(answer: Promise<T>, address: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const silence = new Promise<never>((_, reject) => {

@@ -9,29 +9,29 @@ import { slot } from "./slot.ts";
 import type { Terminal } from "./terminal.ts";
 import { showTopology } from "./topology.ts";
 
-/** What the shell's commands have to work with. */
+/** Everything that the shell's commands work with. */
 export interface Place {
   readonly local: LocalCluster;
-  /** Of one client that lives as long as the cluster. */
+  /** The session of one client that lives as long as the cluster. */
   readonly session: Session;
   readonly json: boolean;
   readonly terminal: Terminal;
 }
 
-/** A line that can be typed while the cluster runs. */
+/** A command that the user can type while the cluster runs. */
 export interface ShellCommand {
   readonly usage: string;
   readonly summary: string;
-  /** What is printed, or what was done. */
+  /** Performs the command. Returns the text to print, or a statement of what was done. */
   run(place: Place, words: readonly string[]): Promise<string | Done>;
 }
 
-/** What was done: printed as it is, or as JSON. */
+/** A statement of what was done. It is printed as text or as JSON. */
 interface Done {
   readonly done: string;
 }
 
-/** What one can type while the cluster runs. */
+/** The commands that the user can type while the cluster runs. */
 export const COMMANDS: readonly ShellCommand[] = [
   {
     usage: "topology",
@@ -40,7 +40,7 @@ export const COMMANDS: readonly ShellCommand[] = [
   },
   {
     usage: "explain ...",
-    summary: "as `slotwire explain`, by one client that lives as long as the cluster and remembers",
+    summary: "as `slotwire explain`, with a client that lives as long as the cluster and remembers",
     run: ({ session, json, terminal }, words) => explainIn(session, words, json, terminal),
   },
   {
@@ -65,7 +65,7 @@ export const COMMANDS: readonly ShellCommand[] = [
   },
   {
     usage: "migrate SLOT NODE",
-    summary: "begin to move a slot and stop half-way: what is not there yet is ASK; `move` ends it",
+    summary: "begin to move a slot and stop half-way: missing keys are answered by ASK; `move` ends it",
     async run({ local }, [slot, node]) {
       const { from, to } = await beginMove(local, slotNumber(slot), nodeOf(local, node));
       return { done: `slot ${slot} is on its way from ${from} to ${to}` };
@@ -90,7 +90,7 @@ export const COMMANDS: readonly ShellCommand[] = [
   },
   {
     usage: "add",
-    summary: "start one more node and join it, without slots",
+    summary: "start one more node without slots, which joins the cluster",
     run: async ({ local }) => ({ done: `${await local.addNode()} has joined` }),
   },
   {
@@ -113,7 +113,7 @@ export const COMMANDS: readonly ShellCommand[] = [
   },
   {
     usage: "resume NODE",
-    summary: "thaw it",
+    summary: "let a frozen node run again",
     async run({ local }, [node]) {
       const address = nodeOf(local, node);
       local.resume(address);
@@ -124,7 +124,7 @@ export const COMMANDS: readonly ShellCommand[] = [
   { usage: "quit", summary: "end the cluster", run: async () => "" },
 ];
 
-/** Its first word. */
+/** The command's name: the first word of its usage. */
 export const nameOf = ({ usage }: ShellCommand) => usage.split(" ", 1)[0] as string;
 
 function helpLines(): string[] {
@@ -146,7 +146,7 @@ function nodeOf({ nodes }: LocalCluster, text: string | undefined): string {
   throw new InvalidArgumentError(`${what}; accepted are ${nodes.join(", ")}, and their ports alone.`);
 }
 
-/** The first half of what resharding tools do. */
+/** Marks the slot as migrating and importing, which is the first half of what resharding tools do. */
 async function beginMove(local: LocalCluster, slot: number, to: string): Promise<{ from: string; to: string }> {
   const ranges = (await local.command(to, "CLUSTER", "SLOTS")) as [number, number, [string, number]][];
   const owner = ranges.find(([start, end]) => start <= slot && slot <= end)?.[2];

@@ -6,7 +6,7 @@ import { COMMANDS, nameOf, type Place } from "./shell-commands.ts";
 import type { Terminal } from "./terminal.ts";
 import { wordsOf } from "./words.ts";
 
-/** Lines typed at a cluster, and what they do to it. */
+/** Performs the lines that a user types while a local cluster runs. */
 export class Shell {
   readonly #place: Place;
   #ended = false;
@@ -20,7 +20,7 @@ export class Shell {
     return this.#ended;
   }
 
-  /** Where the cluster is and how to get there. */
+  /** The text that says where the cluster is and how to connect to it. */
   greeting(): string {
     const { local, json } = this.#place;
     const { nodes, version, pids } = local;
@@ -40,7 +40,7 @@ export class Shell {
     return COMMANDS.map(nameOf).filter((name) => name.startsWith(line));
   }
 
-  /** Carries out a line; what went wrong is told as text, too. */
+  /** Performs a line and returns the text to print. A failure is returned as text, too. */
   async perform(line: string): Promise<string> {
     const { json } = this.#place;
     try {

@@ -3,14 +3,14 @@ import { hashTagOf, slotOf } from "../protocol/hash-slot.ts";
 import { JSON_OPTION, readArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 
-/** `slotwire slot`: which slot each key is in. */
+/** `slotwire slot`: shows the slot of each key. */
 export const slot: Command = {
   usage: "KEY... [--json]",
-  summary: "the hash slot of each key, and the hash tag it comes from",
+  summary: "the hash slot of each key, and the key's hash tag if it has one",
   options: JSON_OPTION,
   run(args) {
     const { values, words } = readArguments(JSON_OPTION, args);
-    if (words.length === 0) throw new InvalidArgumentError("slot takes at least one KEY.");
+    if (words.length === 0) throw new InvalidArgumentError("slot needs at least one KEY.");
     const found = words.map((key) => ({ key, slot: slotOf(key), tag: hashTagOf(key) ?? null }));
     if (values.json) return `${JSON.stringify(found)}\n`;
     return found

@@ -1,18 +1,20 @@
-/** How drawings stress something. Without colours all three change nothing. */
+/** The ways in which drawings emphasise text. Without colours all three leave the text unchanged. */
 export interface Paint {
   strong(text: string): string;
   faint(text: string): string;
   alarm(text: string): string;
 }
 
-/** Where a command shows what it does. */
+/** The terminal on which a command shows its output and its progress. */
 export interface Terminal {
-  /** Columns of standard output. */
+  /** The number of columns of standard output. */
   readonly width: number;
   readonly paint: Paint;
-  /** Writes to standard output now, ahead of the command's result. */
+  /** Writes to standard output now, before the command's result. */
   write(text: string): void;
-  /** Says on standard error what is going on, in place of what it said before; nothing where that is no terminal. */
+  /**
+   * Shows the progress on standard error, in place of the previous text. Does nothing if standard error is no terminal.
+   */
   progress(text: string): void;
 }
 
@@ -25,15 +27,15 @@ const unchanged = (text: string) => text;
 export const COLOURS: Paint = { strong: escaped(1, 22), faint: escaped(2, 22), alarm: escaped(31, 39) };
 export const PLAIN: Paint = { strong: unchanged, faint: unchanged, alarm: unchanged };
 
-/** Colours are for terminals, and for people who did not say that they want none. @see https://no-color.org */
+/** Colours are used only on a terminal, and only if the user has not turned them off. @see https://no-color.org */
 export function paintFor(isTerminal: boolean, environment: NodeJS.ProcessEnv): Paint {
   return isTerminal && !environment.NO_COLOR && environment.TERM !== "dumb" ? COLOURS : PLAIN;
 }
 
-/** Whether progress is on the screen. */
+/** Whether a progress text is on the screen. */
 let saysSomething = false;
 
-/** That of this process. */
+/** The terminal of this process. */
 export const processTerminal: Terminal = {
   get width() {
     return Math.max(LEAST_WIDTH, process.stdout.columns ?? WIDTH_WITHOUT_TERMINAL);

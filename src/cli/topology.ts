@@ -9,13 +9,13 @@ import type { Terminal } from "./terminal.ts";
 
 const OPTIONS = { ...CONNECTION, ...JSON_OPTION } as const;
 
-/** `slotwire topology`: who owns which slot. */
+/** `slotwire topology`: shows which node owns which slots. */
 export const topology: Command = {
   usage: "[-h HOST] [-p PORT] [-u URI] ... [--json]",
   summary: "the slot ranges as bars, with their nodes and replicas, as one node of the cluster sees them",
   options: OPTIONS,
   notes:
-    "A full cell of a bar: all of its slots; a shaded one: some.\nNodes that cannot be reached from here are said to be so, whatever the cluster thinks of them.",
+    "In a bar, a full cell means that the node owns all of the cell's slots; a shaded cell means that it owns some of them.\nNodes that cannot be reached from here are marked, whatever health the cluster reports for them.",
   run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
     refuseWords("topology", words);
@@ -33,7 +33,7 @@ export function showTopology(options: ConnectOptions, json: boolean, terminal: T
   });
 }
 
-/** Why nodes cannot be reached, by address. */
+/** For each node that cannot be reached, by address: the reason. */
 function causesIn({ client }: Session): ReadonlyMap<string, string> {
   const down = client.nodes.filter(({ pool }) => !pool.ready);
   return new Map(down.map(({ address, pool }) => [address, pool.cause?.message ?? "no answer yet"]));

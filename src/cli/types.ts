@@ -7,11 +7,11 @@ import { type Options, readArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 
 const OPTIONS = {
-  recursive: { type: "boolean", says: "sub-folders too" },
-  out: { type: "string", value: "FILE", says: "write it there" },
+  recursive: { type: "boolean", says: "also read sub-folders" },
+  out: { type: "string", value: "FILE", says: "write the module to this file, and not to standard output" },
 } as const satisfies Options;
 
-/** `slotwire types`: a module with a typed handle for each Lua file. */
+/** `slotwire types`: writes a module with a typed handle for each Lua file. */
 export const types: Command = {
   usage: "FOLDER [--recursive] [--out FILE]",
   summary: "a TypeScript module with a typed handle for each Lua file",
@@ -19,7 +19,7 @@ export const types: Command = {
   run(args) {
     const { values, words } = readArguments(OPTIONS, args);
     const [folder, ...more] = words;
-    if (folder === undefined || more.length > 0) throw new InvalidArgumentError("types takes one FOLDER.");
+    if (folder === undefined || more.length > 0) throw new InvalidArgumentError("types needs exactly one FOLDER.");
     const text = writeTypes(folder, { recursive: values.recursive === true });
     if (values.out === undefined) return text;
     writeFileSync(values.out, text);
@@ -28,8 +28,8 @@ export const types: Command = {
 };
 
 /**
- * The text of a TypeScript module with a handle for each script of `folder`, its source inside: at run time no file is
- * read. The same files always give the same text.
+ * The text of a TypeScript module with a handle for each script of `folder`. The module contains the sources, so no
+ * file is read at run time. The same files always give the same text.
  */
 export function writeTypes(folder: string, options?: LoadScriptsOptions): string {
   const files = loadScriptFiles(folder, options);
@@ -39,7 +39,7 @@ export function writeTypes(folder: string, options?: LoadScriptsOptions): string
     const other = byIdentifier.get(identifier);
     if (other !== undefined) {
       throw new InvalidArgumentError(
-        `${other.file} and ${file.file} would both be "${identifier}"; accepted is one script an identifier.`,
+        `${other.file} and ${file.file} would both be named "${identifier}"; accepted is one script for each identifier.`,
       );
     }
     byIdentifier.set(identifier, file);
@@ -72,7 +72,8 @@ function listOf(names: readonly string[]): string {
   return `[${names.map((name) => JSON.stringify(name)).join(", ")}]`;
 }
 
-// The compiler takes these on trust, except the two that Lua cannot return as such: see ReturnWord.
+// A cast is enough for these types. Lua cannot return a boolean or a fraction as such, so these two need a conversion:
+// see ReturnWord.
 const CASTS = { integer: "number", string: "string", buffer: "Buffer", null: "null", array: "Reply[]" } as const;
 
 function parseOf({ type, orNull }: ScriptReturns): string | undefined {
@@ -84,10 +85,10 @@ function parseOf({ type, orNull }: ScriptReturns): string | undefined {
   return `parse: (reply) => reply as ${CASTS[type]}${orNull ? " | null" : ""}`;
 }
 
-/** A template literal, so that a change of one Lua line is a change of one line here. */
+/** The source as a template literal, so that a change of one Lua line changes one line of the module. */
 function literalOf(source: string): string {
   const escaped = source.replace(/[\\`]|\$\{/g, "\\$&");
-  // A literal's own line ends are read as "\n", whatever they are.
+  // JavaScript reads every line end in a template literal as "\n", so all other line ends are escaped.
   const visible = escaped.replace(/\p{Cc}/gu, (code) =>
     code === "\n" || code === "\t" ? code : `\\x${code.charCodeAt(0).toString(16).padStart(2, "0")}`,
   );
@@ -100,14 +101,16 @@ function docOf(description: string | undefined): string {
   return `/**\n${lines.map((line) => ` * ${line}`.trimEnd()).join("\n")}\n */\n`;
 }
 
-// Words that no constant of a module can be called, and what the module itself imports or uses.
+// Words that cannot name a constant of a module, and names that the module itself imports or uses.
 const TAKEN = new Set(
   `arguments await break case catch class const continue debugger default defineScript delete do else enum eval export
   extends false finally for function if implements import in instanceof interface let new null package private protected
   public return static super switch this throw true try typeof undefined var void while with yield`.split(/\s+/),
 );
 
-/** `rate-limit` is `rateLimit`; `delete`, which is taken, is `deleteScript`; `2pc` is `script2pc`. */
+/**
+ * The name of a script's constant: `rateLimit` for `rate-limit`, `deleteScript` for `delete`, `script2pc` for `2pc`.
+ */
 function identifierOf(name: string): string {
   const [first = "", ...rest] = name.split(/[^\p{ID_Continue}$]+|_+/u).filter((word) => word !== "");
   const words = [first.slice(0, 1).toLowerCase() + first.slice(1), ...rest.map(capitalized)].join("");

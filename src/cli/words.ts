@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "../errors.ts";
 
-/** The words of a line, as a shell would have them: 'so', "so", and \ in front of one character outside of '...'. */
+/** Splits a line into words as a shell does, with '...', "...", and \ in front of one character outside of '...'. */
 export function wordsOf(line: string): string[] {
   const words: string[] = [];
   let word: string | undefined;

@@ -1,22 +1,22 @@
 import { binaryOf, bulk } from "../protocol/encode.ts";
 import type { Argument } from "../protocol/reply.ts";
 
-/** How long a command may keep its connection waiting, and where it says so. */
+/** How long a command may block its connection, and which argument says so. */
 export interface BlockingTime {
-  /** 0 for ever; NaN where the server will refuse what is said. */
+  /** The blocking time in milliseconds: 0 without a limit, NaN when the server will refuse the argument. */
   readonly ms: number;
-  /** The index of the argument. */
+  /** The index of the argument that states the time. */
   readonly at: number;
   readonly unitMs: 1 | 1000;
 }
 
-/** Where the seconds stand. */
+/** The commands that state their blocking time in seconds, each with the argument that does. */
 const SECONDS: ReadonlyMap<string, "first" | "last"> = new Map([
   ...["blpop", "brpop", "blmove", "brpoplpush", "bzpopmin", "bzpopmax"].map((name): [string, "last"] => [name, "last"]),
   ...["blmpop", "bzmpop"].map((name): [string, "first"] => [name, "first"]),
 ]);
 
-/** Undefined for a command that does not block. `args` are text. */
+/** The blocking time of a command; undefined when the command does not block. `args` are the arguments as text. */
 export function blockingTimeOf(lower: string, args: readonly string[]): BlockingTime | undefined {
   const position = SECONDS.get(lower);
   if (position !== undefined) return timeAt(args, position === "first" ? 0 : args.length - 1, 1000);
@@ -29,7 +29,7 @@ function timeAt(args: readonly string[], at: number, unitMs: 1 | 1000): Blocking
   return { ms: Number.isFinite(ms) && ms >= 0 ? ms : Number.NaN, at, unitMs };
 }
 
-/** Options of XREAD and XREADGROUP, with the values that each takes: groups and consumers may have any name. */
+/** The options of XREAD and XREADGROUP, each with its number of values. A value can look like an option's name. */
 const VALUES: ReadonlyMap<string, number> = new Map([
   ["GROUP", 2],
   ["COUNT", 1],
@@ -41,22 +41,22 @@ function blockOptionIn(args: readonly string[]): number | undefined {
   for (let at = 0; at < args.length; at++) {
     const option = (args[at] as string).toUpperCase();
     if (option === "BLOCK") return at;
-    // Behind it a stream may have any name.
+    // Behind STREAMS come the streams, whose names can look like options.
     if (option === "STREAMS") return undefined;
     at += VALUES.get(option) ?? 0;
   }
   return undefined;
 }
 
-/** Longer, a timer cannot be set. */
+/** The longest delay that a Node timer can have. */
 const LONGEST_MS = 2 ** 31 - 1;
 
-/** A refusal this long after an attempt began did not come at once: the server had it waiting. */
+/** A refusal that comes this long after the attempt shows that the server had let the command block. */
 const HELD_MS = 1000;
 
-/** The frames of a command that blocks: one that is sent again blocks for what is left of its time. */
+/** The frames of a blocking command. When the command is sent again, it blocks for the rest of its time. */
 export class BlockingFrame {
-  /** Nothing but an event ends it. */
+  /** Whether the command blocks without a time limit. */
   readonly isEndless: boolean;
   readonly #ms: number;
   readonly #unitMs: number;
@@ -76,26 +76,27 @@ export class BlockingFrame {
     this.#whole = this.#before + (bulks[at + 1] ?? "") + this.#behind;
   }
 
-  /** What to send at `now`, in milliseconds; the first time it is asked for, the blocking begins. */
+  /** The frame to send at `now`, in milliseconds. The blocking time begins with the first call of this method. */
   frameAt(now: number): string {
     const startedAt = this.#startedAt;
     this.#startedAt ??= now;
     this.#sentAt = now;
-    // Not for ever, and not what the server is to refuse.
+    // A command without a time limit, and one that the server will refuse, is sent unchanged.
     if (startedAt === undefined || !(this.#ms > 0)) return this.#whole;
     const left = Math.max(1, Math.ceil(this.#ms - (now - startedAt)));
     return this.#before + bulk(String(left / this.#unitMs)) + this.#behind;
   }
 
-  /** Whether the attempt whose frame was asked for last had found its place, if it ended at `now`. */
+  /** Whether the last attempt, which ended at `now`, had been blocking on the server. */
   wasHeld(now: number): boolean {
     return now - this.#sentAt >= HELD_MS;
   }
 }
 
 /**
- * The deadline of a call that blocks, 0 for none: what it blocks for comes on top of what any call may take.
- * @param timeoutMs  What any call may take, 0 for no limit.
+ * The time limit of a blocking call in milliseconds: its blocking time plus the time that any call may take. 0 for
+ * none.
+ * @param timeoutMs  The time that any call may take, in milliseconds; 0 for no limit.
  */
 export function deadlineOf({ ms }: BlockingTime, timeoutMs: number): number {
   if (timeoutMs === 0 || ms === 0 || ms + timeoutMs > LONGEST_MS) return 0;

@@ -5,17 +5,20 @@ import type { Argument } from "../protocol/reply.ts";
 
 const LISTED: ReadonlySet<string> = new Set(list);
 
-/** Whether the library's table has the command; of any other one, the server is asked. */
+/** Whether the library's table has the command. For any other command the server is asked. */
 export function isListed(lower: string): boolean {
   return LISTED.has(lower);
 }
 
-/** Where the keys of a listed command are among its arguments: what `COMMAND GETKEYS` says, less one. */
+/**
+ * The positions of a listed command's keys among its arguments, counted from 0. `COMMAND GETKEYS` finds the same keys,
+ * but counts the command's name as position 0.
+ */
 export function keyPositionsOf(lower: string, args: readonly Argument[]): readonly number[] {
   const find = CORRECTED.get(lower);
   if (find !== undefined) return find(args);
   const [first] = args;
-  // The library looks at the number of arguments, and for a subcommand at the first.
+  // The library reads only the number of arguments and, for subcommands, the first argument.
   if (!(first instanceof Uint8Array)) return getKeyIndexes(lower, args as (string | number)[]);
   return getKeyIndexes(lower, [textOf(first), ...(args.slice(1) as string[])]);
 }
@@ -23,8 +26,9 @@ export function keyPositionsOf(lower: string, args: readonly Argument[]): readon
 type Finder = (args: readonly Argument[]) => readonly number[];
 
 /**
- * Commands that the library reads otherwise than the servers do. It takes patterns of SORT for keys, takes all of several
- * STOREs, finds words where values stand, and believes any number of keys and builds a list of that length.
+ * Commands that the library reads differently from the servers. The library takes the patterns of SORT for keys, uses
+ * every STORE where servers use the last one, and mistakes values for option names. It also trusts any number of keys
+ * and builds a list of that length.
  */
 const CORRECTED: ReadonlyMap<string, Finder> = new Map<string, Finder>([
   ["sort", (args) => [0, ...lastTarget(args, 1, { limit: 2, get: 1, by: 1 }, ["store"])]],
@@ -42,7 +46,7 @@ const CORRECTED: ReadonlyMap<string, Finder> = new Map<string, Finder>([
   counted("msetex", 0, { step: 2 }),
 ]);
 
-/** The number of keys is the argument at `at`; the keys follow, each `step` arguments on. */
+/** A command whose argument at `at` is the number of keys. The keys follow; `step` is the distance between two keys. */
 function counted(
   name: string,
   at: number,
@@ -56,7 +60,7 @@ function counted(
       const most = Math.floor((args.length - at - 1) / step);
       if (!/^\d{1,9}$/.test(text) || Number(text) > most) {
         throw new InvalidArgumentError(
-          `${name.toUpperCase()}: argument ${at + 1} is to be the number of keys, a whole number from 0 to ${most} here.`,
+          `${name.toUpperCase()}: argument ${at + 1} must be the number of keys; accepted is a whole number from 0 to ${most}.`,
         );
       }
       const positions = [...before];
@@ -66,7 +70,10 @@ function counted(
   ];
 }
 
-/** What follows the last of `words`, from `start` on; options in `skipped` have so many values, which are no words. */
+/**
+ * The position behind the last of `words`, searched from `start` on. `skipped` names the options that have values, with
+ * the number of values; these are not compared with `words`.
+ */
 function lastTarget(
   args: readonly Argument[],
   start: number,
@@ -94,10 +101,10 @@ function keysOfMigrate(args: readonly Argument[]): readonly number[] {
   return [2];
 }
 
-/** The values that options of XREAD and XREADGROUP take. */
+/** The options of XREAD and XREADGROUP, each with its number of values. */
 const READ_OPTIONS: Readonly<Record<string, number>> = { block: 1, count: 1, group: 2, claim: 1 };
 
-/** The first half of what follows STREAMS. */
+/** The keys of XREAD and XREADGROUP: the first half of the arguments behind STREAMS. */
 function keysOfRead(args: readonly Argument[]): readonly number[] {
   for (let at = 0; at < args.length; at++) {
     const word = textOf(args[at]).toLowerCase();
@@ -110,7 +117,7 @@ function keysOfRead(args: readonly Argument[]): readonly number[] {
   return [];
 }
 
-/** An argument as text; bytes one character each. */
+/** An argument as text. Each byte of a Buffer or Uint8Array becomes one character. */
 export function textOf(arg: Argument | undefined): string {
   return arg instanceof Uint8Array ? bufferOf(arg).toString("latin1") : String(arg);
 }

@@ -5,14 +5,17 @@ import type { Join, Spread } from "./spread.ts";
 /** A command as a server describes it. */
 export interface ServerCommand {
   readonly readOnly: boolean;
-  /** The policies that it publishes, when they are ones that we can follow. */
+  /**
+   * The request and response policies that the server publishes. Undefined when there are none that slotwire can
+   * follow.
+   */
   readonly spread: Spread | undefined;
-  /** Undefined: only the server can say which arguments are keys. */
+  /** Where the keys are. Undefined when only the server can say which arguments are keys. */
   readonly keySpecs: readonly KeySpec[] | undefined;
   readonly subcommands: ReadonlyMap<string, ServerCommand>;
 }
 
-/** Where to begin, and what is a key from there on. Positions count the command's name. */
+/** Where to begin, and which arguments from there on are keys. Positions count the command's name as 0. */
 interface KeySpec {
   readonly begin: { readonly index: number } | { readonly keyword: string; readonly from: number };
   readonly find:
@@ -23,7 +26,8 @@ interface KeySpec {
 const NO_SUBCOMMANDS: ReadonlyMap<string, ServerCommand> = new Map();
 
 /**
- * The reply to COMMAND, by lower-case name. What is no description of a command is left out.
+ * Parses the reply to COMMAND into descriptions by lower-case name. Entries that do not describe a command are left
+ * out.
  * @see https://redis.io/docs/latest/commands/command/
  */
 export function parseCommands(reply: Reply): ReadonlyMap<string, ServerCommand> {
@@ -31,14 +35,14 @@ export function parseCommands(reply: Reply): ReadonlyMap<string, ServerCommand> 
   for (const entry of Array.isArray(reply) ? reply : []) {
     if (!Array.isArray(entry) || typeof entry[0] !== "string") continue;
     const name = entry[0].toLowerCase();
-    // A subcommand comes as "container|subcommand".
+    // The server names a subcommand "container|subcommand".
     commands.set(name.slice(name.indexOf("|") + 1), parseCommand(entry));
   }
   return commands;
 }
 
 function parseCommand(entry: readonly Reply[]): ServerCommand {
-  // Tips, specifications of keys and subcommands: Redis 7.0 on.
+  // Tips, key specifications and subcommands exist since Redis 7.0.
   const [, , flags, first, last, step, , tips, specs, subcommands] = entry;
   const isMovable = wordsOf(flags).includes("movablekeys");
   let keySpecs: readonly KeySpec[] | undefined;
@@ -62,7 +66,7 @@ function rangeSpecs(first: number, last: number, step: number): readonly KeySpec
   return [{ begin: { index: first }, find }];
 }
 
-/** Undefined when one of them is not to be understood, or says that it does not find every key. */
+/** The key specifications. Undefined when one is not understood, or is marked as not finding every key. */
 function parseKeySpecs(specs: readonly Reply[]): readonly KeySpec[] | undefined {
   const parsed = specs.map((reply): KeySpec | undefined => {
     const spec = fieldsOf(reply);
@@ -98,20 +102,25 @@ function fieldsOf(reply: Reply | undefined): ReadonlyMap<string, Reply> {
   return fields;
 }
 
-/** The command that is meant: a subcommand, where the first argument names one. */
+/** The description of the subcommand that the first argument names, or of the command itself if it names none. */
 export function resolved(command: ServerCommand, args: readonly Argument[]): ServerCommand {
   if (command.subcommands.size === 0) return command;
   return command.subcommands.get(textOf(args[0]).toLowerCase()) ?? command;
 }
 
-/** Where the keys are among the arguments, as the server's specifications say; undefined when it has to be asked. */
+/**
+ * The positions of the keys among the arguments, by the server's key specifications. Undefined when the server has to
+ * be asked for each call.
+ */
 export function specifiedKeys({ keySpecs }: ServerCommand, args: readonly Argument[]): readonly number[] | undefined {
   if (keySpecs === undefined) return undefined;
   const found = keySpecs.flatMap((spec) => keysBySpec(spec, args));
   return [...new Set(found)].sort((a, b) => a - b);
 }
 
-/** What a specification finds; nothing where the arguments do not fit it, which the server will say. */
+/**
+ * The positions that one specification finds. Empty when the arguments do not fit it; the server then refuses the call.
+ */
 function keysBySpec({ begin, find }: KeySpec, args: readonly Argument[]): number[] {
   const words = args.length + 1;
   let first = "index" in begin ? begin.index : behindKeyword(begin, args);
@@ -130,7 +139,10 @@ function keysBySpec({ begin, find }: KeySpec, args: readonly Argument[]): number
   return positions;
 }
 
-/** The position behind a word that is searched from the front, or from the end where `from` is negative; 0 without. */
+/**
+ * The position behind `keyword`, or 0 if the arguments do not contain it. The search begins at position `from`; a
+ * negative `from` searches from the end.
+ */
 function behindKeyword(
   { keyword, from }: { readonly keyword: string; readonly from: number },
   args: readonly Argument[],
@@ -153,7 +165,10 @@ const JOINS: ReadonlyMap<string | undefined, Join> = new Map<string | undefined,
   ["agg_logical_or", "any"],
 ]);
 
-/** What the tips of a command come to: undefined when it is for one node, or when how to join replies is left open. */
+/**
+ * The spread that a command's tips describe. Undefined when the command is for one node, or when the tips do not say
+ * how to join the replies.
+ */
 export function spreadOfTips(tips: readonly string[]): Spread | undefined {
   const policy = (name: string) => tips.find((tip) => tip.startsWith(`${name}:`))?.slice(name.length + 1);
   const request = policy("request_policy");
@@ -162,15 +177,15 @@ export function spreadOfTips(tips: readonly string[]): Spread | undefined {
   return { nodes: request === "all_nodes" ? "all" : "primaries", join };
 }
 
-/** What one client has learned of the commands that its table does not list. */
+/** What one client has learned from the server about commands that the table does not list. */
 export class LearnedCommands {
   known: ReadonlyMap<string, ServerCommand> = new Map();
-  /** The question that is under way. */
+  /** The COMMAND query that is under way. */
   asking: Promise<void> | undefined;
-  /** Not before then is it asked again, in the clock's milliseconds. */
+  /** The server is not asked again before this time, in the clock's milliseconds. */
   nextAt = Number.NEGATIVE_INFINITY;
 
-  /** The command that is meant, if the server has described it. */
+  /** The description of the command or subcommand, if the server has given one. */
   get(lower: string, args: readonly Argument[]): ServerCommand | undefined {
     const command = this.known.get(lower);
     return command && resolved(command, args);

@@ -3,10 +3,10 @@ import { slotOf } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { textOf } from "./keys.ts";
 
-/** How the replies of several nodes, or for several slots, become one. */
+/** How the replies of several nodes, or of several parts of a command, are joined into one reply. */
 export type Join = "first" | "some" | "sum" | "least" | "most" | "every" | "any" | "concatenated";
 
-/** A command that is for many nodes: which ones, and what becomes of their replies. */
+/** For a command that is sent to many nodes: the nodes, and how their replies are joined. */
 export interface Spread {
   readonly nodes: "all" | "primaries";
   readonly join: Join;
@@ -16,9 +16,9 @@ const all = (join: Join): Spread => ({ nodes: "all", join });
 const primaries = (join: Join): Spread => ({ nodes: "primaries", join });
 
 /**
- * The request and response policies that servers publish as command tips, for the commands of the table that have some:
- * by command, or by subcommand. Left to one node are those whose replies nobody says how to join, and PING and RANDOMKEY,
- * which any node can answer.
+ * The request and response policies that servers publish as command tips, by command or by subcommand. A command that
+ * is not in this map goes to one node. Among these are commands for whose replies no policy exists, and PING and
+ * RANDOMKEY, because any node can answer them.
  * @see https://redis.io/docs/latest/develop/reference/command-tips/
  */
 const SPREADS: ReadonlyMap<string, Spread | ReadonlyMap<string, Spread>> = new Map<
@@ -68,7 +68,7 @@ const SPREADS: ReadonlyMap<string, Spread | ReadonlyMap<string, Spread>> = new M
   [
     "script",
     new Map([
-      // The servers say primaries; but replicas serve scripts that read, and SCRIPT LOAD is for all nodes.
+      // The servers' policy says primaries. But replicas run scripts that only read, so these commands go to all nodes.
       ["exists", all("every")],
       ["flush", all("first")],
       ["kill", primaries("some")],
@@ -87,13 +87,15 @@ const SPREADS: ReadonlyMap<string, Spread | ReadonlyMap<string, Spread>> = new M
   ["waitaof", primaries("least")],
 ]);
 
-/** The policy of a command for many nodes; undefined for one that is for one node. */
+/** The policy of a command that goes to many nodes. Undefined for a command that goes to one node. */
 export function spreadOf(lower: string, args: readonly Argument[]): Spread | undefined {
   const entry = SPREADS.get(lower);
   return entry instanceof Map ? entry.get(textOf(args[0]).toLowerCase()) : (entry as Spread | undefined);
 }
 
-/** Commands over many keys that may be sent in parts: arguments a key, and what becomes of the parts' replies. */
+/**
+ * Commands that may be sent in parts, with their number of arguments per key, and how the parts' replies are joined.
+ */
 const DIVISIBLE: ReadonlyMap<string, { readonly step: number; readonly join: "first" | "sum" | "by-key" }> = new Map([
   ["mget", { step: 1, join: "by-key" }],
   ["mset", { step: 2, join: "first" }],
@@ -103,16 +105,21 @@ const DIVISIBLE: ReadonlyMap<string, { readonly step: number; readonly join: "fi
   ["touch", { step: 1, join: "sum" }],
 ]);
 
-/** One command in parts, each for one slot. */
+/** A command that is divided into parts, one for each slot. */
 export interface Division {
   readonly parts: readonly (readonly Argument[])[];
-  /** One reply, or the error of the whole, out of what became of the parts, in their order. */
+  /**
+   * Joins the results of the parts, given in the order of the parts. Throws the error of the whole command if it
+   * failed.
+   */
   join(results: readonly PromiseSettledResult<Reply>[]): Reply;
 }
 
 /**
- * Divides the arguments of a command by slot; undefined when it is indivisible, or need not be.
- * @throws {InvalidArgumentError} for a key without a value; that of one slot alone the server refuses.
+ * Divides the arguments of a command by slot. Undefined when the command cannot be divided, or when all keys are in one
+ * slot.
+ * @throws {InvalidArgumentError} when the last key has no value. If all keys are in one slot, the server refuses the
+ *   call.
  */
 export function divide(lower: string, args: readonly Argument[]): Division | undefined {
   const rule = DIVISIBLE.get(lower);
@@ -128,7 +135,7 @@ export function divide(lower: string, args: readonly Argument[]): Division | und
   if (bySlot.size < 2) return undefined;
   if (args.length % rule.step !== 0) {
     throw new InvalidArgumentError(
-      `${lower.toUpperCase()}: the last key has no value; accepted are keys and values in turn.`,
+      `${lower.toUpperCase()}: the last key has no value; accepted are pairs of a key and a value.`,
     );
   }
   const parts = [...bySlot.values()];
@@ -149,11 +156,11 @@ export function divide(lower: string, args: readonly Argument[]): Division | und
   };
 }
 
-/** One reply out of many. Replies of a kind that the join does not know are taken as the first. */
+/** Joins many replies into one. If the join does not fit the type of the replies, the result is the first reply. */
 export function joinReplies(join: Join, replies: readonly Reply[]): Reply {
   const [first = null] = replies;
   if (join === "concatenated") return replies.every(Array.isArray) ? replies.flat(1) : first;
-  // Where each node answers for several things, they are joined one by one.
+  // If each node answers with a list, the lists are joined element by element.
   if (Array.isArray(first) && replies.every((reply) => Array.isArray(reply) && reply.length === first.length)) {
     if (join === "first" || join === "some") return first;
     return first.map((_, index) =>
@@ -178,8 +185,8 @@ const FOLDS: ReadonlyMap<Join, (a: number, b: number) => number> = new Map<Join,
 ]);
 
 /**
- * The replies of many nodes, or to many parts, or the error that the whole command rejects with: the first that any had,
- * for `some` only when every one had one. The outcome is that of the whole.
+ * The replies of all nodes or parts. Throws when the whole command failed, which is when any of them failed; with
+ * `some`, only when all of them failed. The error is the first one, with the outcome of the whole command.
  */
 export function repliesOf(join: Join, results: readonly PromiseSettledResult<Reply>[]): readonly Reply[] {
   const replies = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
@@ -192,7 +199,7 @@ export function repliesOf(join: Join, results: readonly PromiseSettledResult<Rep
   throw outcomes.includes("unknown") ? withOutcome(first, "unknown") : first;
 }
 
-/** `repliesOf`, joined. */
+/** Joins the replies that `repliesOf` returns. */
 export function joinResults(join: Join, results: readonly PromiseSettledResult<Reply>[]): Reply {
   return joinReplies(join, repliesOf(join, results));
 }

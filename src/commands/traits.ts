@@ -9,7 +9,10 @@ import { type LearnedCommands, specifiedKeys } from "./server-commands.ts";
 
 const STATE = "it changes the state of a connection that others share";
 
-/** Commands that change what a connection is, or answer never, late or more than once: on a shared one they would harm others. */
+/**
+ * Commands that are refused with a reason. They change the state of a connection, or answer never, late or more than
+ * once. On a shared connection they would harm other calls.
+ */
 const REFUSED: ReadonlyMap<string, string> = new Map([
   ...["subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "monitor"].map(
     (name): [string, string] => [name, "it turns a connection into a stream of messages"],
@@ -20,23 +23,26 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
   ]),
   ...["wait", "waitaof"].map((name): [string, string] => [
     name,
-    "it waits for the writes of its own connection, and would delay others there",
+    "it waits for the writes of its own connection, and would delay other calls on it",
   ]),
   ...["auth", "hello", "reset", "quit", "select", "asking", "readonly", "readwrite", "sync", "psync"].map(
     (name): [string, string] => [name, STATE],
   ),
-  // Some of what replicas say has no answer: every later one would go to the wrong caller.
+  // The server does not answer some forms of REPLCONF. Every later answer would then go to the wrong caller.
   ["replconf", STATE],
 ]);
 
-/** Subcommands of that kind. Behind SCRIPT DEBUG a server runs nothing by EVALSHA; CLIENT CAPA changes its redirections. */
+/**
+ * Subcommands that are refused for the same reasons. Behind SCRIPT DEBUG a server runs nothing by EVALSHA. CLIENT CAPA
+ * changes the server's redirections.
+ */
 const REFUSED_SUBCOMMANDS: ReadonlyMap<string, RegExp> = new Map([
   ["client", /^(caching|capa|import-source|no-evict|no-touch|reply|tracking)$/i],
   ["cluster", /^syncslots$/i],
   ["script", /^debug$/i],
 ]);
 
-/** Subcommands that the server flags `readonly`: their containers are not flagged. */
+/** Subcommands that the server flags `readonly` although their container command has no such flag. */
 const READING_SUBCOMMANDS: ReadonlyMap<string, RegExp> = new Map([
   ["memory", /^usage$/i],
   ["object", /^(encoding|freq|idletime|refcount)$/i],
@@ -50,24 +56,24 @@ export interface CommandTraits {
   readonly keys: readonly Argument[];
   /** The slot that the command names in place of keys. */
   readonly slot: number | undefined;
-  /** The server flags it `readonly`: it may run twice. */
+  /** Whether the server flags the command `readonly`. Such a command may run twice. */
   readonly readOnly: boolean;
-  /** Runs Lua or a function. */
+  /** Whether the command runs a script or a function. */
   readonly runsCode: boolean;
-  /** The server may keep its connection waiting. */
+  /** Set when the command may block its connection. */
   readonly blocking: BlockingTime | undefined;
 }
 
 /**
- * What is known of a command, by the table or by what was learned of the server. The first argument of one that nobody
- * knows counts as its key.
- * @throws {InvalidArgumentError} for a command that cannot share a connection.
+ * The traits of a command, from the table or from what the server has said. The first argument of an unknown command
+ * counts as its key.
+ * @throws {InvalidArgumentError} when the name is not valid, or when the command cannot share a connection.
  */
 export function traitsOf(name: string, args: readonly Argument[], learned?: LearnedCommands): CommandTraits {
   if (typeof name !== "string" || !/^[\w.|-]+$/.test(name)) {
     const shown = typeof name === "string" ? JSON.stringify(name) : kindOf(name);
     throw new InvalidArgumentError(
-      `A command's name is ${shown}; accepted is one word, with what follows it as arguments: command("CONFIG", "GET", "save").`,
+      `A command's name is ${shown}; accepted is one word; pass further words as arguments: command("CONFIG", "GET", "save").`,
     );
   }
   const lower = name.toLowerCase();

@@ -1,34 +1,37 @@
-/** Where a line of a script came from. */
+/** The file and line from which a line of a script came. */
 export interface LineOrigin {
-  /** The file it stands in, an included one perhaps; undefined for a script that came from none. */
+  /**
+   * The file that contains the line: the script's own file or an included one. Undefined for a script without a file.
+   */
   readonly file: string | undefined;
-  /** Its number in that file, or in the source; from 1. */
+  /** The line's number in that file, or in the source if there is no file; counted from 1. */
   readonly line: number;
-  /** Without its end. */
+  /** The line's text, without its line end. */
   readonly text: string;
 }
 
-/** Where a line came from that came from a file. */
+/** The origin of a line that came from a file. */
 export interface FileLine extends LineOrigin {
   readonly file: string;
 }
 
-/** One line of Lua as it stands in its file. */
+/** One line of a Lua file. */
 export interface LuaLine {
   readonly text: string;
-  /** What ends it; empty for a last line without. */
+  /** The line's end, such as `\n`; empty when the last line has none. */
   readonly ending: string;
-  /** It begins outside strings and comments that span lines. */
+  /** Whether the line begins outside of any string or comment that spans lines. */
   readonly startsInCode: boolean;
 }
 
-// Lua counts a pair of either order as one line end, so that the numbers here are those of its error messages.
+// Lua counts "\r\n" and "\n\r" as one line end. The same is done here, so that line numbers match Lua's error messages.
 const LINE = /([^\r\n]*)(\r\n|\n\r|\n|\r|$)/y;
-// What can hide code, leftmost first: a long comment, a comment, a long string, a string, the start of one that goes on.
+// Everything that can hide code: a long comment, a comment, a long string, a string, the start of a string that goes on
+// in the next line.
 const OPENING =
   /--\[(?<comment>=*)\[|--.*|\[(?<long>=*)\[|(?<quote>["'])(?:\\.|(?!\k<quote>)[^\\])*(?<end>\k<quote>)?/g;
 
-/** The lines of `source`. Joined with their endings they are `source` again. */
+/** Splits `source` into lines. The lines joined with their endings give `source` again. */
 export function linesOf(source: string): LuaLine[] {
   const lines: LuaLine[] = [];
   let closing = "";
@@ -41,7 +44,7 @@ export function linesOf(source: string): LuaLine[] {
   return lines;
 }
 
-/** What would close the string or comment that is open at the end of a line; empty when none is. */
+/** The text that closes the string or comment left open at the end of a line; empty when none is open. */
 function closingAfter(text: string, closing: string): string {
   let start = 0;
   if (closing.length > 1) {
@@ -63,7 +66,8 @@ function closingAfter(text: string, closing: string): string {
       if (close === -1) return bracket;
       OPENING.lastIndex = close + bracket.length;
     } else if (quote !== undefined && end === undefined) {
-      // Only a backslash takes a short string to the next line. Anything else is an error, which the server words best.
+      // A short string goes on in the next line only behind a backslash. Otherwise it is a syntax error; the server has
+      // the best message for it.
       return text.endsWith("\\") ? quote : "";
     }
   }

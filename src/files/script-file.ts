@@ -6,23 +6,25 @@ import { type FileLine, type LuaLine, linesOf } from "./lua-lines.ts";
 import { parseReturns, RETURNS_ACCEPTED, type ScriptReturns } from "./script-returns.ts";
 import { readShebang } from "./shebang.ts";
 
-/** A script as read from its file. What the file does not say is absent. */
+/** A script read from its file. A property is absent when the file does not state it. */
 export interface ScriptFile {
-  /** The path it was read from, as given. */
+  /** The script's path, as the caller gave it. */
   readonly file: string;
-  /** The file's name without `.lua` and without `-2`, the number of keys. */
+  /** The file's name without `.lua`, and without a number of keys such as `-2`. */
   readonly name: string;
-  /** What is sent. Without includes, the file as it is. */
+  /** The source that is sent. A file without includes is sent unchanged. */
   readonly source: string;
-  /** The comment at the top, without `@` lines. */
+  /** The comment at the top of the file, without its `@` lines. */
   readonly description?: string;
   readonly numberOfKeys?: number;
   readonly keys?: readonly string[];
   readonly args?: readonly string[];
   readonly returns?: ScriptReturns;
-  /** Where the file says what it says of its keys or arguments: `lock.lua:3`, or `lock-2.lua` for a number in its name. */
+  /** The place that states the keys or arguments: `lock.lua:3`, or `lock-2.lua` for the number in the file's name. */
   placeOf(word: "keys" | "args"): string;
-  /** Where line `line` of `source` came from; Lua counts from 1, as in `user_script:7:`. Nothing for a line it has not. */
+  /**
+   * The origin of line `line` of `source`, counted from 1 as in Lua's `user_script:7:`. Undefined for a missing line.
+   */
   origin(line: number): FileLine | undefined;
 }
 
@@ -30,21 +32,22 @@ const COMMENT = /^\s*--+\s*@(keys|args|returns|include)\b(.*)$/;
 const NAME = /^[\p{L}_][\p{L}\p{N}_-]*$/u;
 
 /**
- * Reads a script. Its name is the file's: `acquire.lua`, or `acquire-2.lua` for one with two keys. More is said in
- * comments, each on a line of its own (inside a string or a `--[[ ]]` comment they are text):
+ * Reads a script from a file. The script is named after the file: `acquire.lua`, or `acquire-2.lua` for a script with
+ * two keys. Comments can state more. Each must be on a line of its own; inside a string or a `--[[ ]]` comment it is
+ * plain text:
  *
  * ```lua
- * -- @keys lock owner        the names of the keys; "..." at the end for any number, nothing for none
- * -- @args ttl               likewise of the arguments
- * -- @returns integer        see ReturnWord
- * -- @include "./shared.lua" the file's text in place of this line; relative to this file, ".lua" may be left out
+ * -- @keys lock owner        names the keys; "..." at the end allows any number of keys, an empty list means none
+ * -- @args ttl               names the arguments in the same way
+ * -- @returns integer        the type of the result, see ReturnWord
+ * -- @include "./shared.lua" is replaced by that file's text; the path is relative to this file, ".lua" is optional
  * ```
  *
- * Each file is included once, where it is met first; a file in a circle is refused. `#!lua flags=...` may only be the
- * first line of the script itself.
+ * Each file is included only once, at its first `@include`. Files that include each other in a circle are refused. A
+ * line `#!lua flags=...` may only be the first line of the script's own file.
  *
- * @param place  A relative path is relative to the working directory.
- * @throws {InvalidArgumentError} naming file and line.
+ * @param place  A path or a `file:` URL. A relative path is relative to the working directory.
+ * @throws {InvalidArgumentError} when the file cannot be read or is not valid; the message names file and line.
  */
 export function readScriptFile(place: string | URL): ScriptFile {
   const path = pathOf(place);
@@ -63,8 +66,11 @@ export function readScriptFile(place: string | URL): ScriptFile {
   const numberOfKeys = count === undefined ? keys?.length : Number(count);
   const keysSaid = said.get("keys");
   if (keysSaid !== undefined && keys?.length !== numberOfKeys) {
-    const named = keys === undefined ? "any number of keys" : `${keys.length} of the keys`;
-    throw wrong(keysSaid.place, `@keys names ${named}, the file's name says ${numberOfKeys}; accepted is one number`);
+    const named = keys === undefined ? "any number of keys" : `${keys.length} keys`;
+    throw wrong(
+      keysSaid.place,
+      `@keys names ${named}, but the file's name says ${numberOfKeys}; accepted is one number`,
+    );
   }
   const description = descriptionOf(text);
   return Object.freeze({
@@ -87,7 +93,9 @@ export function readScriptFile(place: string | URL): ScriptFile {
   });
 }
 
-/** A script's lines with those of its includes in place, and what its own comments say. */
+/**
+ * The script's lines, with each include replaced by the lines of its file, and the statements of the script's comments.
+ */
 function assemble(main: string, mainText: string) {
   const lines: (FileLine & { readonly ending: string })[] = [];
   const said: Said = new Map();
@@ -95,7 +103,7 @@ function assemble(main: string, mainText: string) {
   add(mainText, [main]);
   return { lines, said };
 
-  /** `trail` leads from the script to the file that `text` is of. */
+  /** Adds the lines of `text`. `trail` lists the files from the script to the file that contains `text`. */
   function add(text: string, trail: readonly string[]): void {
     const file = trail.at(-1) as string;
     const isMain = trail.length === 1;
@@ -107,7 +115,7 @@ function assemble(main: string, mainText: string) {
         include(rest, place, trail);
         continue;
       }
-      // What an included file says of keys is about itself: it may be a script, too.
+      // An included file can itself be a script. Its @keys and @args are then about that script, not about this one.
       if (word !== "" && isMain) note(said, word, rest, place);
       lines.push({ file, line: index + 1, text: line.text, ending: line.ending });
     }
@@ -127,18 +135,19 @@ function assemble(main: string, mainText: string) {
     if (seen.has(resolve(file))) return;
     seen.add(resolve(file));
     add(readLua(file, { place, target }), [...trail, file]);
-    // What follows the include must not join the file's last line.
+    // The line behind the include must not be joined to the included file's last line.
     const last = lines.at(-1);
     if (last?.ending === "") lines[lines.length - 1] = { ...last, ending: "\n" };
   }
 }
 
-/** What the comments of a script say, by their word. */
+/** The statements of a script's comments, by their `@` word. */
 type Said = Map<string, { readonly text: string; readonly place: Place }>;
 
 function note(said: Said, word: string, text: string, place: Place): void {
   const earlier = said.get(word);
-  if (earlier !== undefined) throw wrong(place, `@${word} again; line ${earlier.place[1]} has the one accepted`);
+  if (earlier !== undefined)
+    throw wrong(place, `@${word} is repeated; accepted is one, and line ${earlier.place[1]} has it`);
   said.set(word, { text: text.trim(), place });
 }
 
@@ -153,7 +162,8 @@ function namesOf(said: Said, word: "keys" | "args"): readonly string[] | undefin
       const accepted = 'names of letters, digits, "_" and "-" with spaces between them, and "..." at the end';
       throw wrong(found.place, `@${word} has ${JSON.stringify(name)}; accepted are ${accepted}`);
     }
-    if (names.indexOf(name) !== index) throw wrong(found.place, `@${word} has "${name}" twice; accepted is once`);
+    if (names.indexOf(name) !== index)
+      throw wrong(found.place, `@${word} has "${name}" twice; accepted is each name once`);
   }
   return isOpen ? undefined : Object.freeze(names);
 }
@@ -171,7 +181,10 @@ function returnsOf(said: Said): ScriptReturns | undefined {
 function checkShebang(line: LuaLine, place: Place, isMain: boolean): void {
   if (!line.startsInCode || !line.text.startsWith("#!")) return;
   if (!isMain || place[1] !== 1) {
-    throw wrong(place, "#! is only accepted in the first line of the script itself, not of what it includes");
+    throw wrong(
+      place,
+      "#! is only accepted in the first line of the script's own file, not in a file that it includes",
+    );
   }
   if (!/^#!lua(?:\s|$)/.test(line.text)) {
     throw wrong(place, `the first line is ${JSON.stringify(line.text)}; accepted is "#!lua", "#!lua flags=..."`);
@@ -186,14 +199,14 @@ function checkFlags(source: string, name: string, file: string): void {
   }
 }
 
-/** The first comment, when nothing but a `#!` line stands before it. */
+/** The comment at the top of a file. Only a `#!` line may be in front of it. */
 function descriptionOf(text: string): string {
   const comment = /(\s*)(?:--\[(=*)\[([\s\S]*?)\]\2\]|--(?!\[=*\[)([^\r\n]*))/y;
   comment.lastIndex = /^#!.*/.exec(text)?.[0].length ?? 0;
   const found: string[] = [];
   for (let part = comment.exec(text); part !== null; part = comment.exec(text)) {
     const [, gap = "", , block, line = ""] = part;
-    // An empty line ends it, unless only "@" lines stand above.
+    // An empty line ends the description, unless there are only "@" lines above it.
     if (/\n\s*\n/.test(gap) && found.length > 0) break;
     if (block !== undefined) found.push(...unindented(block));
     else if (!COMMENT.test(`--${line}`)) found.push(line.replace(/^-* ?/, "").trimEnd());

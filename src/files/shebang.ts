@@ -1,8 +1,8 @@
 import { InvalidArgumentError } from "../errors.ts";
 
 /**
- * The flags of a script that begins with `#!lua`, none for one that does not.
- * @throws {InvalidArgumentError} for `no-cluster`, with which no cluster runs the script.
+ * The flags of a script that begins with `#!lua`. Any other script has none.
+ * @throws {InvalidArgumentError} for the flag `no-cluster`, because no cluster runs such a script.
  * @see https://redis.io/docs/latest/develop/programmability/lua-api/#script_flags
  */
 export function readShebang(source: string, name: string): readonly string[] {

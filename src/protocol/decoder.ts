@@ -9,26 +9,26 @@ const LETTER_K = 0x4b;
 const CR = 0x0d;
 const LF = 0x0a;
 
-/** Where decoded replies go, one call for each, in the order of arrival. */
+/** Receives the decoded replies: one method call for each reply, in the order of arrival. */
 export interface ReplySink {
-  /** Whether the next reply's strings are wanted as Buffers. */
+  /** Whether the next reply's strings must be decoded as Buffers. */
   nextWantsBuffers(): boolean;
   onReply(reply: Reply): void;
-  /** An error reply: its text, untouched. */
+  /** Receives an error reply's text, unchanged. */
   onErrorReply(text: string): void;
-  /** A reply that is valid, but nested too deep to be decoded. */
+  /** Called for a reply that is valid but nested too deep to be decoded. */
   onUndecodable(why: string): void;
 }
 
 /**
- * Bytes to replies, by redis-parser, which is given whole and valid replies only. So it never keeps a reference into
- * `chunk`, never waits in the middle of a reply, and fails on nothing but replies too large for memory.
+ * Turns bytes into replies with redis-parser. The parser is given only complete, valid replies. Therefore it never
+ * keeps a reference into `chunk`, never waits in the middle of a reply, and fails only on replies too large for memory.
  */
 export class ReplyDecoder {
   readonly #sink: ReplySink;
   readonly #framer = new ReplyFramer();
   readonly #parser: RedisParser;
-  /** Copies of the pieces of a reply that has not ended yet. */
+  /** Copies of the pieces of a reply whose end has not arrived. */
   #held: Buffer[] = [];
   #wantsBuffers = false;
 
@@ -40,7 +40,7 @@ export class ReplyDecoder {
         sink.onErrorReply(error.message);
         this.#prepareNext();
       },
-      // Not with the parser's own error: that carries everything it had in its buffer.
+      // The parser's own error is not passed on, because it carries everything in the parser's buffer.
       returnFatalError: () => {
         throw new ProtocolError("The server sent a reply that cannot be decoded.");
       },
@@ -49,14 +49,14 @@ export class ReplyDecoder {
 
   /**
    * Decodes all replies that end in `chunk`.
-   * @throws {ProtocolError} The stream is broken: no later byte of it may be used.
+   * @throws {ProtocolError} when the stream is broken. No later byte of the stream may be used.
    */
   push(chunk: Buffer): void {
     const framer = this.#framer;
     let start = framer.isBetweenReplies ? this.#takeOks(chunk) : 0;
     while (start < chunk.length) {
       const broken = this.#scan(chunk, start);
-      // Replies that ended before a broken one are as good as any.
+      // Replies that end in front of the broken one are still valid.
       const decodedEnd = this.#decodeWhole(chunk, start, framer.firstEnd, framer.lastEnd);
       if (broken !== undefined) throw broken;
       if (framer.tooDeepEnd === -1) {
@@ -72,8 +72,8 @@ export class ReplyDecoder {
   }
 
   /**
-   * The answer of most that write, `+OK`, is known by its five bytes, and spared framing and
-   * parsing. Takes those at the beginning of `chunk`; gives back where they end.
+   * Delivers the `+OK` replies at the beginning of `chunk`; returns the index behind them. Most writing commands answer
+   * `+OK`, so these five bytes are compared directly, which saves framing and parsing.
    */
   #takeOks(chunk: Buffer): number {
     let at = 0;
@@ -100,7 +100,7 @@ export class ReplyDecoder {
     }
   }
 
-  /** Decodes up to `lastEnd`; gives back where it stopped. */
+  /** Decodes up to `lastEnd`; returns the index at which it stopped. */
   #decodeWhole(chunk: Buffer, start: number, firstEnd: number, lastEnd: number): number {
     if (lastEnd === -1) return start;
     let from = start;
@@ -121,7 +121,8 @@ export class ReplyDecoder {
       this.#parser.execute(whole);
     } catch (error) {
       if (error instanceof ProtocolError) throw error;
-      // Out of stack, or a string longer than V8 can hold. The cause could quote the reply, so it is left out.
+      // The stack overflowed, or a string is longer than V8 allows. The cause is left out because it could quote the
+      // reply.
       throw new ProtocolError(`A reply could not be decoded (${error instanceof Error ? error.name : typeof error}).`);
     }
   }
@@ -141,13 +142,14 @@ export class ReplyDecoder {
     this.#parser.setReturnBuffers(wantsBuffers);
   }
 
-  /** What redis-parser cannot give: exact big integers, Buffers that own their bytes, our own error class. */
+  /** Puts in what redis-parser cannot produce: exact big integers, Buffers that own their bytes, and `ReplyError`s. */
   #mend(reply: Reply): Reply {
     if (Array.isArray(reply)) {
       for (let index = 0; index < reply.length; index++) reply[index] = this.#mend(reply[index] as Reply);
       return reply;
     }
-    // A double is past 2^53 exactly where the integer sent was, so the n-th such number is the n-th one noted.
+    // A double is past 2^53 exactly when the integer that was sent is. So the n-th such double is the n-th noted
+    // integer.
     if (typeof reply === "number" && !Number.isSafeInteger(reply)) return this.#framer.bigIntegers.shift() as bigint;
     if (Buffer.isBuffer(reply)) return Buffer.from(reply);
     if (reply instanceof Error) return new ReplyError(reply.message);

@@ -2,14 +2,15 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { Argument } from "./reply.ts";
 
 /*
- * Frames are "binary strings": one character a byte, written to the socket as latin1. Joining them is cheap,
- * a whole tick's frames become one write, `length` is the number of bytes, and arbitrary bytes pass untouched.
+ * A frame is a "binary string": each character is one byte, and the socket writes the string as latin1. Joining binary
+ * strings is cheap, so all frames of one tick become one write. `length` is the number of bytes. Any byte value passes
+ * unchanged.
  */
 
 const SHORT = 64;
 const BULK_HEADS = Array.from({ length: 1024 }, (_, length) => `$${length}\r\n`);
 
-/** The same behind another bulk string, which it ends. */
+/** `BULK_HEADS`, each with the line end of the preceding bulk string in front. */
 const NEXT_BULK_HEADS = BULK_HEADS.map((head) => `\r\n${head}`);
 
 /** One bulk string: `$<length>\r\n<bytes>\r\n`. The value must have passed `binaryOf`. */
@@ -17,22 +18,23 @@ export function bulk(binary: string): string {
   return `${bulkHead(binary.length)}${binary}\r\n`;
 }
 
-/** What stands in front of a bulk string's bytes. */
+/** The header in front of a bulk string's bytes: `$<length>\r\n`. */
 export function bulkHead(length: number): string {
   return BULK_HEADS[length] ?? `$${length}\r\n`;
 }
 
 /**
- * `frame`, which ends in a bulk string's bytes, with one more behind it. Joined from the left, in as few pieces as can be:
- * to V8 a joined string is a tree, which is kept while the call is in flight and walked when it is written.
+ * Appends one bulk string to `frame`, which ends with a bulk string's bytes. The strings are joined from the left and
+ * in as few pieces as possible, because V8 keeps a joined string as a tree: the tree stays in memory while the call is
+ * in flight, and V8 walks it when the frame is written.
  */
 export function withNextBulk(frame: string, binary: string): string {
   return frame + (NEXT_BULK_HEADS[binary.length] ?? `\r\n$${binary.length}\r\n`) + binary;
 }
 
 /**
- * The same binary string in one piece. Joined strings are trees to V8, walked at each write: worth undoing once for
- * what is sent often.
+ * The same binary string in one piece. V8 keeps a joined string as a tree and walks the tree at each write. For a
+ * string that is sent often, flattening it once is cheaper.
  */
 export function inOnePiece(binary: string): string {
   return Buffer.from(binary, "latin1").toString("latin1");
@@ -76,7 +78,7 @@ export function asArgumentError(error: unknown): unknown {
 
 /**
  * The bytes of a key or an argument as a binary string.
- * @throws {InvalidArgumentError} naming `what` and `index` for anything that is not an `Argument`.
+ * @throws {InvalidArgumentError} when `value` is not an `Argument`; the message names `what` and `index`.
  */
 export function binaryOf(value: Argument | undefined, what: string, index: number): string {
   if (typeof value === "string") return isAscii(value) ? value : Buffer.from(value, "utf8").toString("latin1");
@@ -88,7 +90,7 @@ export function binaryOf(value: Argument | undefined, what: string, index: numbe
   );
 }
 
-/** For messages: what a value is, never what it holds. */
+/** Describes a value's type for an error message. The value itself never appears. */
 export function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (typeof value === "number") return Number.isNaN(value) ? "NaN" : "a number";
@@ -96,14 +98,14 @@ export function kindOf(value: unknown): string {
   return value === undefined ? "undefined" : `of type ${typeof value}`;
 }
 
-/** A view of the same bytes. */
+/** A Buffer over the same memory; nothing is copied. */
 export function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function isAscii(text: string): boolean {
   const { length } = text;
-  // A call into C++ pays for itself only on longer text.
+  // A call into C++ is only worth its cost for longer text.
   if (length > SHORT) return Buffer.byteLength(text) === length;
   for (let index = 0; index < length; index++) if (text.charCodeAt(index) > 0x7f) return false;
   return true;

@@ -1,6 +1,7 @@
 /**
- * What an error reply proves. Everything but `other` proves that the command did not run, and is recognised by the
- * exact wording of a known server: scripts can return any error they like, so a prefix proves nothing.
+ * What an error reply proves. Each kind is recognised by the exact wording of a known server, because a script can
+ * return any error text and a prefix therefore proves nothing. Every kind except `other` and `readonly-within` proves
+ * that the command did not run; `declined` proves it only for a command that runs no code.
  */
 export type Refusal =
   | { readonly kind: "moved"; readonly slot: number; readonly host: string; readonly port: number }
@@ -15,25 +16,31 @@ export type RefusalKind =
   | "masterdown"
   | "busy"
   | "readonly"
-  /** The same from the middle of code that has run until then: proves nothing, and is news of the topology. */
+  /**
+   * READONLY from the middle of a script or function that has already run in part. It does not prove that nothing ran,
+   * but it shows that the topology has changed.
+   */
   | "readonly-within"
-  /** It waited, and its node became a replica meanwhile. */
+  /** The command was blocked when its node became a replica. */
   | "unblocked"
   | "noperm"
-  /** FCALL of what the server does not have. */
+  /** FCALL named a function that the server does not have. */
   | "no-function"
-  /** The server is older than functions. */
+  /** The server is too old for functions. */
   | "no-functions"
-  /** The server is older than EVALSHA_RO and EVAL_RO. */
+  /** The server is too old for EVALSHA_RO and EVAL_RO. */
   | "no-read-only-variant"
-  /** A check before execution said no. Only to be believed of a command that runs no code: a script can say the same. */
+  /**
+   * A check before execution failed. This is only reliable for a command that runs no code, because a script can return
+   * the same text.
+   */
   | "declined"
   | "other";
 
 const PRODUCTS = ["Redis", "Valkey"];
 const READ_ONLY_REPLICA = "READONLY You can't write against a read only replica.";
 
-/** The whole texts, by server. Redis 6.0, 7.0, 8.0 and Valkey 8.0, 8.1, 9 were looked at. */
+/** Complete error texts, taken from Redis 6.0, 7.0 and 8.0 and Valkey 8.0, 8.1 and 9. */
 const WORDINGS: ReadonlyMap<string, RefusalKind> = new Map<string, RefusalKind>([
   ["NOSCRIPT No matching script. Please use EVAL.", "noscript"], // Redis
   ["NOSCRIPT No matching script.", "noscript"], // Valkey
@@ -60,23 +67,26 @@ const WORDINGS: ReadonlyMap<string, RefusalKind> = new Map<string, RefusalKind>(
 ]);
 
 const REDIRECTION = /^(MOVED|ASK) (0|[1-9]\d{0,4}) (\S*):([1-9]\d{0,4})$/;
-// As Redis 7, Valkey and then Redis 6 go on behind the words. Nothing is sent again for it, so a beginning is enough.
+// The first pattern is the wording of Redis 7 and Valkey, the second that of Redis 6. Only the beginning of the text is
+// compared; that is enough, because this kind never causes a call to be sent again.
 const READ_ONLY_WITHIN =
   /^READONLY You can't write against a read only replica\. script: |^ERR Error running script \(call to f_[0-9a-f]*\): @user_script:\d+: @user_script: \d+: -READONLY /;
-// Whole texts again, of Redis 6, 7 and then Redis 8 and Valkey: inside a script the same words go on with the script's SHA-1.
+// Complete texts: Redis 6 and 7 first, then Redis 8 and Valkey. From inside a script the same text continues with the
+// script's SHA-1 and therefore does not match.
 const NO_PERMISSION = [
   /^NOPERM (this user|User \S+) has no permissions to run the '[^']*' command( or its subcommand)?$/,
   /^NOPERM (this user has no permissions to access one of the keys used as arguments|No permissions to access a key)$/,
   /^NOPERM User \S+ has no permissions to access the '.*' key$/s,
 ];
-// What servers say to a plain command without having run it. It is not sent again for that, so a beginning is enough.
+// Errors with which a server refuses a plain command before it runs. The beginning of the text is enough, because this
+// kind never causes a command to be sent again.
 const DECLINED =
   /^(OOM|MISCONF|NOREPLICAS|NOAUTH) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^ERR This instance has cluster support disabled$|^EXECABORT Transaction discarded because of previous errors\.$/;
 const NO_READ_ONLY_VARIANT = /^ERR unknown command [`']EVAL(SHA)?_RO[`']/;
 const NO_FUNCTIONS = /^ERR unknown command [`']FCALL(_RO)?[`']/;
 const EXEC_ABORT = "EXECABORT Transaction discarded because of: ";
 
-/** Reads an error reply. `text` is as the server sent it, without the leading `-`. */
+/** Classifies an error reply. `text` is the server's text without the leading `-`. */
 export function parseErrorReply(text: string): Refusal {
   const known = WORDINGS.get(text);
   if (known !== undefined) return { kind: known };
@@ -87,7 +97,8 @@ export function parseErrorReply(text: string): Refusal {
       return { kind: word === "MOVED" ? "moved" : "ask", slot: Number(slot), host, port: Number(port) };
     }
   }
-  // A transaction that was discarded whole, because a command in it was refused: the inner refusal is what counts.
+  // The server discarded the whole transaction because it refused one of the commands. That refusal is the one to
+  // classify.
   const inner = text.startsWith(EXEC_ABORT) ? text.slice(EXEC_ABORT.length) : undefined;
   if (inner !== undefined && !inner.startsWith(EXEC_ABORT)) return parseErrorReply(inner);
   if (READ_ONLY_WITHIN.test(text)) return { kind: "readonly-within" };
@@ -97,7 +108,7 @@ export function parseErrorReply(text: string): Refusal {
   return { kind: DECLINED.test(text) ? "declined" : "other" };
 }
 
-/** Not logged in, or not with these credentials. */
+/** Whether the error means that the login is missing or that the credentials are wrong. */
 export function isAuthFailure(text: string): boolean {
   return (
     /^(NOAUTH|WRONGPASS) /.test(text) ||
@@ -107,10 +118,10 @@ export function isAuthFailure(text: string): boolean {
   );
 }
 
-/** The server is there, but has no cluster mode. */
+/** The error text of a server that runs without cluster mode. */
 export const CLUSTER_DISABLED = "ERR This instance has cluster support disabled";
 
-/** The server does not know the command or subcommand (an older one). */
+/** Whether the server, usually an older one, does not know the command or the subcommand. */
 export function isUnknownCommand(text: string): boolean {
   return /^ERR (unknown (sub)?command|Unknown subcommand)/i.test(text);
 }

@@ -3,22 +3,24 @@ import { CrossSlotError, InvalidArgumentError } from "../errors.ts";
 import { bufferOf, kindOf } from "./encode.ts";
 import type { Argument } from "./reply.ts";
 
-/** Slots of a cluster. @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/ */
+/** The number of slots in a cluster. @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/ */
 export const SLOT_COUNT = 16384;
 
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 
-// The library reads any list of bytes. One that is reused spares an allocation a key; keys longer than this are rare.
+// The library accepts any array of bytes. Reused arrays save one allocation per key. Longer keys are rare and get a
+// Buffer.
 const SCRATCH = Array.from({ length: 129 }, (_, length) => new Uint8Array(length));
 const slotOfBytes = clusterKeySlot as unknown as (bytes: Uint8Array) => number;
 
 /**
- * The slot of a key: CRC16 of its hash tag, or of all its bytes when it has none, modulo 16384.
- * Equal to the server's `CLUSTER KEYSLOT` for every key. Strings count as UTF-8, Buffers as their bytes.
+ * The hash slot of a key: the CRC16 of its hash tag, or of the whole key if it has no hash tag, modulo 16384. The
+ * result equals the server's `CLUSTER KEYSLOT` for every key. A string is hashed as UTF-8, a Buffer or Uint8Array byte
+ * by byte, and a number or bigint as its decimal text.
  *
- * @returns 0 to 16383.
- * @throws {InvalidArgumentError} for anything that cannot be a key.
+ * @returns A slot from 0 to 16383.
+ * @throws {InvalidArgumentError} when `key` is not a string, Buffer, Uint8Array, number (except NaN) or bigint.
  * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
  */
 export function slotOf(key: Argument): number {
@@ -43,8 +45,8 @@ export function slotOf(key: Argument): number {
 }
 
 /**
- * The one slot of all `keys`.
- * @throws {CrossSlotError} when they are in several.
+ * The slot that all `keys` share. There must be at least one key.
+ * @throws {CrossSlotError} when the keys are in more than one slot.
  */
 export function slotOfKeys(keys: readonly Argument[]): number {
   const slot = slotOf(keys[0] as Argument);
@@ -54,7 +56,7 @@ export function slotOfKeys(keys: readonly Argument[]): number {
   return slot;
 }
 
-/** The part of a key that is hashed when it is not all of it: what stands in its first braces, if anything does. */
+/** The hash tag of a key: the text inside its first pair of braces. Undefined when that text is empty or missing. */
 export function hashTagOf(key: string): string | undefined {
   const open = key.indexOf("{");
   const close = open === -1 ? -1 : key.indexOf("}", open + 1);
@@ -62,9 +64,9 @@ export function hashTagOf(key: string): string | undefined {
 }
 
 /*
- * The library looks on past an empty tag, the server does not: in "{}ab}" it hashes "ab}"'s tag where the server
- * hashes all. It never sees a tag where there is no "{". CRC16 with a zero start is linear over XOR, so the hash of
- * all bytes is the hash with every "{" changed by one bit, XORed with the hash of those bits alone.
+ * Behind an empty tag the library searches on, but the server does not: in "{}ab}" the library finds a tag, where the
+ * server hashes all bytes. The library finds no tag in bytes without "{". CRC16 with a zero start is linear over XOR:
+ * the hash of all bytes is the hash of the bytes with one bit of every "{" flipped, XORed with the hash of those bits.
  */
 function slotOfEncoded(bytes: Uint8Array): number {
   const open = bytes.indexOf(OPEN);

@@ -1,21 +1,21 @@
 import { isIPv6 } from "node:net";
 
-/** Where a node listens, as the cluster announces it. */
+/** The host and port of a node. */
 export interface NodeAddress {
-  /** A name or an address, IPv6 without brackets. */
+  /** A host name or an IP address; IPv6 without brackets. */
   readonly host: string;
-  /** 1 to 65535. */
+  /** The TCP port, 1 to 65535. */
   readonly port: number;
 }
 
-/** `host:port`, with brackets around an IPv6 address. The key by which nodes are compared. */
+/** The address as `host:port`, with brackets around an IPv6 address. Nodes are compared by this text. */
 export function formatAddress({ host, port }: NodeAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /**
- * Reads `host:port`, `[v6]:port` or, as servers write it, `v6:port`. The host may be empty. Undefined when it is none of
- * these.
+ * Parses `host:port`, `[v6]:port`, or `v6:port` as servers write it. The host may be empty. Undefined for any other
+ * text.
  */
 export function parseAddress(text: string): NodeAddress | undefined {
   const colon = text.lastIndexOf(":");
@@ -26,7 +26,10 @@ export function parseAddress(text: string): NodeAddress | undefined {
   return { host, port: Number(port) };
 }
 
-/** A node that does not know its own name announces null, an empty string or `?`: it means the host that answered. */
+/**
+ * Whether a server announced no usable host: null, an empty string or `?`. A node that does not know its own name does
+ * so; the host of the node that answered is used instead.
+ */
 export function isUnknownHost(host: string | null | undefined): boolean {
   return host === null || host === undefined || host === "" || host === "?";
 }

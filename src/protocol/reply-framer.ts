@@ -1,28 +1,29 @@
 import { ProtocolError } from "../errors.ts";
 
 /*
- * Finds where replies end, and refuses what is no RESP2, before redis-parser sees a byte. The parser takes much on
- * trust (any length, any line end, any depth), so it is only ever given whole, valid replies.
+ * Finds the end of each reply, and refuses bytes that are not RESP2, before redis-parser sees them. The parser checks
+ * little: it accepts any length, any line end and any depth. So it is only ever given complete, valid replies.
  *
  *   chunk:   ...tail of r7 \r\n | r8 | r9 | head of r10
  *                           firstEnd   lastEnd
  *
- * The state between two chunks is a stack of arrays with the elements each still lacks, and a place in one element.
+ * Between two chunks the framer keeps two things: a stack of the open arrays, each with the number of its missing
+ * elements, and its place inside the current element.
  */
 
-/** The longest bulk string a server sends by default (`proto-max-bulk-len`), and about the longest string V8 holds. */
+/** The default `proto-max-bulk-len` of servers. It is also about the longest string that V8 can hold. */
 const MAX_BULK_BYTES = 512 * 1024 * 1024;
-/** Elements declared and not yet received, over all open arrays. */
+/** The most elements that the open arrays may have declared and not yet received, all arrays together. */
 const MAX_MISSING_ELEMENTS = 2 ** 26;
-/** Lua stops converting a table near 8,000 levels, so a deeper reply comes from no server. */
+/** Servers stop converting a Lua table near 8,000 levels, so no server sends a deeper reply. */
 const MAX_DEPTH = 8192;
-/** redis-parser descends by recursion, as does whoever prints a reply: deeper replies are measured but not decoded. */
+/** redis-parser and printing functions recurse into a reply. So a deeper reply is measured, but not decoded. */
 export const MAX_DECODED_DEPTH = 1000;
-/** A longer status or error line is no reply of a server. */
+/** No server sends a longer status or error line. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
-/** Integers are signed and of 64 bits. */
+/** RESP integers are signed 64-bit numbers. */
 const MAX_INTEGER = 2n ** 63n;
-/** Digits that always fit 2^53. */
+/** Any integer of this many digits is below 2^53. */
 const SAFE_DIGITS = 15;
 
 const CR = 13;
@@ -36,41 +37,43 @@ const INTEGER = 58; // :
 const BULK = 36; // $
 const ARRAY = 42; // *
 
-/** What the next byte belongs to. */
+/** The part of an element to which the next byte belongs. */
 type Place = "type" | "text" | "number" | "line-feed" | "body" | "body-cr" | "body-lf";
 
 export class ReplyFramer {
-  /** Of the chunk scanned last: one past the end of the first whole reply, -1 when none ended in it. */
+  /** In the last scanned chunk: the index behind the first reply that ends in it, or -1 if no reply ends in it. */
   firstEnd = -1;
-  /** Of the chunk scanned last: one past the end of the last whole reply, -1 when none ended in it. */
+  /** In the last scanned chunk: the index behind the last reply that ends in it, or -1 if no reply ends in it. */
   lastEnd = -1;
-  /** One past the end of a reply that is too deep to decode, when the scan stopped there. */
+  /** The index behind a reply that is too deep to decode, if the scan stopped there; otherwise -1. */
   tooDeepEnd = -1;
-  /** Integers past 2^53, exact and in the order of arrival, for the decoder to take out. */
+  /** The exact integers past 2^53, in the order of arrival. The decoder removes them. */
   readonly bigIntegers: bigint[] = [];
-  /** An error stood inside an array since this was last cleared. */
+  /** Whether an array has contained an error since this flag was last cleared. */
   sawNestedError = false;
 
   #place: Place = "type";
   #type = 0;
-  /** Elements each open array still lacks, outermost first. */
+  /** The number of missing elements of each open array, outermost first. */
   readonly #missing: number[] = [];
   #missingTotal = 0;
   #deepest = 0;
-  /** Of a number: value, digits, sign and text so far. Of a text: bytes so far. Of a body: bytes to come. */
+  // In a number: the value, digits, sign and text read so far. In a line of text, #value counts the bytes read so far.
+  // In the body of a bulk string, #value counts the bytes that are still missing.
   #value = 0;
   #digits = 0;
   #negative = false;
   #numberText = "";
 
-  /** Every byte so far belongs to a reply that has ended. */
+  /** Whether every scanned byte belongs to a complete reply. */
   get isBetweenReplies(): boolean {
     return this.#place === "type" && this.#missing.length === 0;
   }
 
   /**
-   * Scans `chunk` from `start`. Stops early after a reply that is too deep (`tooDeepEnd` is set): scan again from there.
-   * @throws {ProtocolError} at the first byte that no valid reply can have.
+   * Scans `chunk` from `start`. Stops early behind a reply that is too deep and sets `tooDeepEnd`; the caller then
+   * scans again from there.
+   * @throws {ProtocolError} at the first byte that is not valid at its place.
    */
   scan(chunk: Buffer, start: number): void {
     this.firstEnd = -1;
@@ -153,7 +156,7 @@ export class ReplyFramer {
       if (++this.#digits > 19) throw malformed("a number of more than 19 digits");
       this.#value = this.#value * 10 + (byte - ZERO);
       if (this.#type === INTEGER) {
-        // The text is only needed, and only kept, where a double could lose digits.
+        // The text is kept only for numbers whose digits a double could lose.
         if (this.#digits === SAFE_DIGITS) this.#numberText = String(this.#value);
         else if (this.#digits > SAFE_DIGITS) this.#numberText += String.fromCharCode(byte);
       }
@@ -162,7 +165,7 @@ export class ReplyFramer {
     }
   }
 
-  /** After the line feed of a line. True when a whole reply ended with it. */
+  /** Handles the end of a line. True when a reply ends with it. */
   #endLine(): boolean {
     if (this.#type === BULK) return this.#endLength(MAX_BULK_BYTES, "bulk string");
     if (this.#type === ARRAY) return this.#endLength(MAX_MISSING_ELEMENTS, "array");
@@ -196,7 +199,7 @@ export class ReplyFramer {
     return false;
   }
 
-  /** One element is whole; with it, perhaps, the arrays around it. True when a whole reply ended. */
+  /** Handles the end of an element, and of the arrays that end with it. True when a reply ends with it. */
   #endElement(): boolean {
     this.#place = "type";
     const missing = this.#missing;
@@ -209,7 +212,7 @@ export class ReplyFramer {
     return true;
   }
 
-  /** True when the scan has to stop here. */
+  /** Notes the end of a reply. True when the scan must stop because the reply is too deep. */
   #endReply(at: number): boolean {
     const tooDeep = this.#deepest > MAX_DECODED_DEPTH;
     this.#deepest = 0;

@@ -1,11 +1,11 @@
-/** A first-in-first-out queue in a circular array that grows by doubling. */
+/** A first-in-first-out queue: a circular array that doubles when it is full. */
 export class Ring<T extends object> {
   #slots: (T | undefined)[];
   #mask: number;
   #head = 0;
   #size = 0;
 
-  /** @param capacity  A power of two. */
+  /** @param capacity  The initial capacity, a power of two. */
   constructor(capacity = 16) {
     this.#slots = new Array(capacity).fill(undefined);
     this.#mask = capacity - 1;
@@ -34,7 +34,7 @@ export class Ring<T extends object> {
     return item;
   }
 
-  /** Empties the queue; its items, oldest first. */
+  /** Empties the queue and returns its items, oldest first. */
   takeAll(): T[] {
     const items: T[] = [];
     for (let item = this.shift(); item !== undefined; item = this.shift()) items.push(item);

@@ -16,12 +16,12 @@ import {
   traced,
 } from "./channels.ts";
 
-/** Nobody has to wait for the garbage collector to say that a call is over. */
+/** The resource is destroyed when its call ends, and not when the garbage collector finds it. */
 const MANUAL = { requireManualDestroy: true };
 
 const ASKING_BYTES = encodeCommand(["ASKING"]).length;
 
-/** What a trace reads of a call. */
+/** The properties of a call that a trace reads. */
 export interface TracedCall {
   readonly kind: TracedKind;
   readonly frame: string;
@@ -29,16 +29,19 @@ export interface TracedCall {
   readonly asking: boolean;
 }
 
-/** What a trace reads of the kind of a call. */
+/** The properties that a trace reads of a call's kind. */
 export interface TracedKind {
   readonly script: { readonly name: string } | undefined;
   readonly registered: ScriptInfo | undefined;
 }
 
-/** Tells the diagnostics channels of one call: its beginning, each attempt, each refusal that is not its end, its end. */
+/**
+ * Publishes one call on the diagnostics channels: its beginning, each attempt, each refusal after which the call is
+ * sent again, and its end.
+ */
 export class CallTrace {
   readonly context: CommandContext;
-  /** Where stores are as they were bound when the call began. */
+  /** Holds the values of the bound stores as they were when the call began. */
   readonly #beginning: AsyncResource | undefined;
   #loadBytes = 0;
 
@@ -58,7 +61,7 @@ export class CallTrace {
     commandChannel.end.publish(context);
   }
 
-  /** A load of `bytes` goes in front of the next attempt. */
+  /** Notes that a load of `bytes` bytes is written in front of the next attempt. */
   onLoad(bytes: number): void {
     this.#loadBytes = bytes;
   }
@@ -84,7 +87,10 @@ export class CallTrace {
     });
   }
 
-  /** The node at `address` refused the call with `text`, and the call is sent again. `to` is where MOVED and ASK lead. */
+  /**
+   * Notes that the node at `address` refused the call with `text`, and that the call is sent again. MOVED and ASK set
+   * `to`.
+   */
   onRetry(call: TracedCall, address: string, kind: string, to: string | undefined, text: string, row: string): void {
     if (!redirectionChannel.hasSubscribers) return;
     const { context } = this;
@@ -114,18 +120,18 @@ function publishEnd(context: CommandContext): void {
   commandChannel.asyncEnd.publish(context);
 }
 
-/** The script of a call, as messages name it. */
+/** The script of a call, in the form that messages use. */
 export function scriptOf({ script, registered }: TracedKind): ScriptInfo | undefined {
   if (registered === undefined) return undefined;
   return { name: script?.name ?? registered.name, sha: registered.sha };
 }
 
-/** Servers quote what follows the name of a command that they do not know. */
+/** Removes arguments from an error text. A server quotes them when it does not know a command. */
 function withoutArguments(text: string): string {
   return text.replace(/, with args beginning with: .*/s, "");
 }
 
-/** Tells of a batch while it is carried out. `send` is given its context, while somebody listens. */
+/** Runs `send` and publishes the batch on its channel. `send` gets the batch's context if anybody listens. */
 export function tracedBatch<T>(
   client: ClientInfo,
   operation: "batch" | "transaction",

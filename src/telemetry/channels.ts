@@ -2,206 +2,215 @@ import { type Channel, channel, type TracingChannel, tracingChannel } from "node
 import { DeadlineError, ReplyError } from "../errors.ts";
 
 /*
- * What slotwire tells whoever listens on `node:diagnostics_channel`. Nobody listening costs a few comparisons a call.
+ * The channels of `node:diagnostics_channel` on which slotwire publishes. Without listeners they cost a few comparisons
+ * per call.
  *
  *   slotwire:batch     start ------------------------------------------------------------> asyncEnd
- *   slotwire:command     start -----------------------------------------------> (error) -> asyncEnd     one a call
- *   slotwire:attempt       published                      published                                     one a hop
+ *   slotwire:command     start -----------------------------------------------> (error) -> asyncEnd     one per call
+ *   slotwire:attempt       published                      published                                     one per attempt
  *   slotwire:redirection              published, or script-missing
  *
- * Messages hold names, addresses and numbers: no key, argument, reply or source. Errors are as told at `CommandContext`.
+ * Messages contain names, addresses and numbers, but no key, argument, reply or source. `CommandContext` says what
+ * errors contain.
  */
 
-/** The names of the channels. Those of tracing channels are what `tracingChannel(name)` takes. */
+/** The names of the channels. For a tracing channel, it is the name that `tracingChannel(name)` takes. */
 export const CHANNELS = Object.freeze({
   /**
-   * Tracing: a call from `run`, `command`, a batch or a transaction, until it settles. A command that goes in parts, or to
-   * many nodes, is one for each part or node; what a scan, a WAIT or an unlisted command asks servers is told, too. What
-   * goes over the connection of a watching transaction is not: its end is told by `batch`.
+   * Tracing: a call of `run`, `command`, a batch or a transaction, until it settles. A command that is sent in parts or
+   * to many nodes is one call for each part or node. The queries that a scan, a WAIT or an unlisted command sends are
+   * calls too. Commands on the connection of a watching transaction are not published here; `batch` publishes its end.
    */
   command: "slotwire:command",
-  /** Tracing: `exec` of a batch or transaction. */
+  /** Tracing: the `exec` of a batch or a transaction. */
   batch: "slotwire:batch",
-  /** Tracing: one connection's TCP, TLS and handshake. */
+  /** Tracing: the opening of one connection: TCP, TLS and handshake. */
   connect: "slotwire:connect",
-  /** A call was handed to a connection; written at the end of the tick, or when there is a connection. */
+  /** A call was handed to a connection. It is written at the end of the tick, or when the connection is open. */
   attempt: "slotwire:attempt",
-  /** A node refused a call, which is sent again. */
+  /** A node refused a call, and the call is sent again. */
   redirection: "slotwire:redirection",
-  /** A node did not have a script, which is loaded and the call sent again. */
+  /** A node did not have a script. The script is loaded, and the call is sent again. */
   scriptMissing: "slotwire:script-missing",
-  /** A connection was given the scripts that the node lacked, before its first call. */
+  /** Before the first call on a connection, the scripts that the node lacked were loaded over it. */
   preload: "slotwire:preload",
   /** The topology changed. */
   topology: "slotwire:topology",
 });
 
-/** The client that a message is about: one object for each `connect`. */
+/** The client that a message is about. Each `connect` makes one such object. */
 export interface ClientInfo {
-  /** Addresses given to `connect`, without credentials. */
+  /** The addresses in `nodes` of `connect`, as `host:port`, without credentials. */
   readonly seeds: readonly string[];
-  /** `connectionName`. */
+  /** The option `connectionName`. */
   readonly name: string | undefined;
 }
 
 /** A script in a message. */
 export interface ScriptInfo {
-  /** As defined. */
+  /** The name from the script's definition. */
   readonly name: string;
-  /** SHA-1 of the source; of a function: of its library. */
+  /** The SHA-1 of the script's source, or of the library's source for a function. */
   readonly sha: string;
 }
 
 /**
- * The context of `slotwire:command`. `error` is the error that the caller gets; in place of a `ReplyError` one with the
- * first word of the server's text only, since servers and scripts quote arguments. There is no `result`.
+ * The context of the tracing channel `slotwire:command`. `error` is the error that the caller gets. But a `ReplyError`
+ * is replaced by one that has only the first word of the server's text, because servers and scripts quote arguments.
+ * There is no `result`.
  */
 export interface CommandContext {
-  /** Whose it is. */
+  /** The client that the message is about. */
   readonly client: ClientInfo;
-  /** The name of the command as it is sent: `EVALSHA`, `FCALL`, `GET`; `MULTI` for a whole transaction. */
+  /** The command's name as it is sent, such as `EVALSHA`, `FCALL` or `GET`. A whole transaction is `MULTI`. */
   readonly command: string;
-  /** Of a script or function that is run. */
+  /** The script or function that the call runs; undefined for any other command. */
   readonly script: ScriptInfo | undefined;
-  /** 0 to 16383, or -1 without keys. */
+  /** The slot of the call, 0 to 16383; -1 for a call without keys. */
   readonly slot: number;
-  /** The batch or transaction that the call is of. */
+  /** The batch or transaction that contains the call. */
   readonly batch: BatchContext | undefined;
-  /** How often it has been handed to a connection. */
+  /** How often the call has been handed to a connection. */
   attempts: number;
-  /** The node of the last attempt, as announced. */
+  /** The address of the node of the last attempt, as announced. */
   address: string | undefined;
-  /** When it failed, at `error` and `asyncEnd`. */
+  /** The error of a call that failed; present in `error` and `asyncEnd`. */
   error?: Error;
 }
 
-/** The context of `slotwire:batch`. `error` as in `CommandContext`; errors of single calls are no error of a batch. */
+/**
+ * The context of the tracing channel `slotwire:batch`. `error` is as in `CommandContext`. The error of a single call is
+ * not an error of the batch.
+ */
 export interface BatchContext {
-  /** Whose it is. */
+  /** The client that the message is about. */
   readonly client: ClientInfo;
-  /** What was executed. */
+  /** Whether a batch or a transaction is executed. */
   readonly operation: "batch" | "transaction";
-  /** Calls in it, those in parts by their parts; without those for many nodes, which are told on their own. */
+  /**
+   * The number of calls in it. A call that is sent in parts counts once for each part. A call for many nodes does not
+   * count; it has its own messages.
+   */
   readonly size: number;
-  /** The names of their commands, each once. */
+  /** The names of the calls' commands, each name once. */
   readonly commands: readonly string[];
-  /** Their script, when all are calls of one. */
+  /** The script, if all calls run the same one. */
   readonly script: ScriptInfo | undefined;
-  /** Of a transaction. */
+  /** The slot of a transaction, 0 to 16383; undefined for a batch. */
   readonly slot: number | undefined;
-  /** When it failed as a whole. */
+  /** The error of a batch or transaction that failed as a whole. */
   error?: Error;
 }
 
-/** The context of `slotwire:connect`. */
+/** The context of the tracing channel `slotwire:connect`. */
 export interface ConnectContext {
-  /** Whose it is. */
+  /** The client that the message is about. */
   readonly client: ClientInfo;
-  /** The node as announced. */
+  /** The address of the node as `host:port`, as announced. */
   readonly address: string;
-  /** Where the connection goes, after `natMap`. */
+  /** The address to which the connection is opened, after `natMap`. */
   readonly endpoint: {
-    /** A name or an address. */
+    /** A host name or an IP address. */
     readonly host: string;
-    /** 1 to 65535. */
+    /** The TCP port, 1 to 65535. */
     readonly port: number;
   };
-  /** 1 for the first try, or the first after a connection that was usable. */
+  /** The number of the try, from 1. A connection that was usable resets it. */
   readonly attempt: number;
-  /** For reads from a replica only. */
+  /** Whether the connection is only for reads from a replica. */
   readonly readOnly: boolean;
-  /** Why it could not be opened. */
+  /** The reason why the connection could not be opened. */
   error?: Error;
 }
 
-/** What `slotwire:attempt` publishes. */
+/** The message of the channel `slotwire:attempt`. */
 export interface AttemptMessage {
   /** The context of the call in `slotwire:command`. */
   readonly call: CommandContext;
-  /** From 1. */
+  /** The number of the attempt, from 1. */
   readonly attempt: number;
-  /** The node as announced. */
+  /** The address of the node as `host:port`, as announced. */
   readonly address: string;
-  /** 0 to 16383, or -1 without keys. */
+  /** The slot of the call, 0 to 16383; -1 for a call without keys. */
   readonly slot: number;
-  /** As sent by this attempt: `EVAL` where a node lets nobody load scripts. */
+  /** The command's name as this attempt sends it. It is `EVAL` when the node lets no one load scripts. */
   readonly command: string;
-  /** Of a script or function that is run. */
+  /** The script or function that the call runs; undefined for any other command. */
   readonly script: ScriptInfo | undefined;
-  /** Behind an ASKING. */
+  /** Whether an ASKING is in front of the command. */
   readonly asking: boolean;
-  /** Behind a SCRIPT LOAD, or FUNCTION LOAD. */
+  /** Whether a SCRIPT LOAD or FUNCTION LOAD is in front of the command. */
   readonly loads: boolean;
-  /** Of the command, with its ASKING. */
+  /** The bytes of the command, including its ASKING. */
   readonly bytes: number;
-  /** Of the load in front. */
+  /** The bytes of the load in front of the command; 0 without a load. */
   readonly loadBytes: number;
 }
 
-/** What `slotwire:redirection` publishes. */
+/** The message of the channel `slotwire:redirection`. */
 export interface RedirectionMessage {
   /** The context of the call in `slotwire:command`. */
   readonly call: CommandContext;
-  /** The attempt that was refused. */
+  /** The number of the attempt that was refused, from 1. */
   readonly attempt: number;
-  /** The node that refused it, as announced. */
+  /** The node that refused the call, as announced. */
   readonly address: string;
-  /** 0 to 16383, or -1 without keys. */
+  /** The slot of the call, 0 to 16383; -1 for a call without keys. */
   readonly slot: number;
-  /** `MOVED`, `ASK`, `NOSCRIPT`, `TRYAGAIN`, `CLUSTERDOWN`, ...; `LOST` when the connection went. */
+  /** `MOVED`, `ASK`, `NOSCRIPT`, `TRYAGAIN`, `CLUSTERDOWN` and so on, or `LOST` when the connection was lost. */
   readonly kind: string;
-  /** The name of the decision's row: `moved-known`, `noscript-load`, ...; they are listed in src/README.md. */
+  /** The name of the row of the decision: `moved-known`, `noscript-load` and so on. src/README.md lists the rows. */
   readonly row: string;
-  /** Where MOVED and ASK lead. */
+  /** The address that a MOVED or ASK names. */
   readonly to: string | undefined;
-  /** The server's words, which are one of those that slotwire knows; empty for `LOST`. */
+  /** The server's text, which is one of the texts that slotwire knows; empty for `LOST`. */
   readonly text: string;
 }
 
-/** What `slotwire:script-missing` publishes. */
+/** The message of the channel `slotwire:script-missing`. */
 export interface ScriptMissingMessage {
-  /** Whose it is. */
+  /** The client that the message is about. */
   readonly client: ClientInfo;
-  /** The context of the call that found out in `slotwire:command`, if one did. */
+  /** The context, in `slotwire:command`, of the call that found the script missing; undefined if no call found it. */
   readonly call: CommandContext | undefined;
-  /** The attempt that found out. */
+  /** The number of the attempt that found the script missing, from 1. */
   readonly attempt: number | undefined;
-  /** The node as announced. */
+  /** The address of the node as `host:port`, as announced. */
   readonly address: string;
-  /** What the node did not have. */
+  /** The script or library that the node did not have. */
   readonly script: ScriptInfo;
 }
 
-/** What `slotwire:preload` publishes. */
+/** The message of the channel `slotwire:preload`. */
 export interface PreloadMessage {
-  /** Whose it is. */
+  /** The client that the message is about. */
   readonly client: ClientInfo;
-  /** The node as announced. */
+  /** The address of the node as `host:port`, as announced. */
   readonly address: string;
-  /** Scripts and libraries that the node is believed to hold now. */
+  /** The number of scripts and libraries that the node is now believed to hold. */
   readonly loaded: number;
-  /** Those that it should hold and does not. */
+  /** The number of scripts and libraries that the node should hold but does not. */
   readonly failed: number;
 }
 
-/** What `slotwire:topology` publishes. Addresses as announced. */
+/** The message of the channel `slotwire:topology`. All addresses are as announced. */
 export interface TopologyMessage {
-  /** Whose it is. */
+  /** The client that the message is about. */
   readonly client: ClientInfo;
-  /** All that there are now. */
+  /** All nodes of the new topology. */
   readonly nodes: readonly {
-    /** As announced. */
+    /** The node's address as `host:port`. */
     readonly address: string;
-    /** A primary may own no slot. */
+    /** The node's role. A primary does not need to own a slot. */
     readonly role: "primary" | "replica";
   }[];
-  /** Nodes that were not there before. */
+  /** The addresses of nodes that are new. */
   readonly added: readonly string[];
-  /** Nodes that are there no more. */
+  /** The addresses of nodes that are gone. */
   readonly removed: readonly string[];
-  /** Replicas that are primaries now. */
+  /** The addresses of nodes that were replicas and are primaries now. */
   readonly promoted: readonly string[];
-  /** How many slots have another owner, or none, now. */
+  /** The number of slots whose owner changed; losing the owner and getting a first one count too. */
   readonly movedSlots: number;
 }
 
@@ -219,7 +228,10 @@ export const scriptMissingChannel = point<ScriptMissingMessage>(CHANNELS.scriptM
 export const preloadChannel = point<PreloadMessage>(CHANNELS.preload);
 export const topologyChannel = point<TopologyMessage>(CHANNELS.topology);
 
-/** Whether anybody listens. Tracing channels of the first Nodes 20 do not say so themselves. */
+/**
+ * Whether a tracing channel has subscribers. The first versions of Node 20 have no `hasSubscribers` on tracing
+ * channels.
+ */
 export function isHeard({ start, end, asyncStart, asyncEnd, error }: Listened): boolean {
   return (
     start.hasSubscribers ||
@@ -230,12 +242,15 @@ export function isHeard({ start, end, asyncStart, asyncEnd, error }: Listened): 
   );
 }
 
-/** Whether anybody wants to know about single calls. Asked once a call, when it is made. */
+/** Whether any channel about single calls has subscribers. Checked once per call, when the call is made. */
 export function areCallsHeard(): boolean {
   return isHeard(commandChannel) || attemptChannel.hasSubscribers || redirectionChannel.hasSubscribers;
 }
 
-/** Publishes the course of `what`, as `tracePromise` does, but without its result: that is what an application stores. */
+/**
+ * Publishes the course of `what` as `tracePromise` does, but without the result, because the result can contain data of
+ * the application.
+ */
 export function traced<T, C extends { error?: Error }>(
   { start, end, asyncStart, asyncEnd, error }: Tracing<C>,
   context: C,
@@ -263,7 +278,7 @@ export function traced<T, C extends { error?: Error }>(
   });
 }
 
-/** The error itself, unless it holds words of a server or script, which can quote arguments and source. */
+/** The error as it may be published: without the text of a server or script, which can quote arguments and source. */
 export function presentable(error: Error): Error {
   if (error instanceof DeadlineError) return new DeadlineError(error.timeoutMs, error.outcome);
   if (!(error instanceof ReplyError)) return error;

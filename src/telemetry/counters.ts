@@ -1,13 +1,13 @@
 import type { ClientInfo } from "./channels.ts";
 
-/** Sums since `connect`. Each is one addition where it happens; none is ever taken back. */
+/** Sums since `connect`. They only grow. */
 export class Counters {
   calls = 0;
   replies = 0;
-  /** By code. */
+  /** The number of errors, by the error's code. */
   readonly errors: Record<string, number> = {};
   readonly redirections = { MOVED: 0, ASK: 0 };
-  /** By the first word of what the node said. */
+  /** The number of retries, by the first word of the node's answer. */
   readonly retries: Record<string, number> = {};
   /** By the name of the decision's row. */
   readonly decisions: Record<string, number> = {};
@@ -31,23 +31,23 @@ export function countIn(counts: Record<string, number>, name: string): void {
 const BOUNDS_MS: readonly number[] = Object.freeze([
   0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
 ]);
-/** Names of commands come from the application, and could be without end. */
+/** The application chooses the names of commands, so their number has to be bounded here. */
 const MOST_SERIES = 1000;
 const OTHERS = "other";
 
-/** How long the calls of one command, and script, took. */
+/** A histogram of the durations of all calls with the same command and script. */
 export interface DurationHistogram {
-  /** As it is sent. */
+  /** The command's name as it is sent. */
   readonly command: string;
-  /** The script's name. */
+  /** The script's name; null for a command that runs no script. */
   readonly script: string | null;
-  /** Upper ends of the buckets in milliseconds, ascending; each belongs to its bucket. */
+  /** The upper bounds of the buckets in milliseconds, ascending. A bound belongs to its bucket. */
   readonly bounds: readonly number[];
-  /** Calls in each bucket; one element more than `bounds` has, for what took longer. */
+  /** The number of calls in each bucket. One more element than `bounds` counts the calls past the last bound. */
   readonly counts: readonly number[];
-  /** Calls in all. */
+  /** The number of all calls. */
   readonly count: number;
-  /** Milliseconds in all. */
+  /** The durations of all calls added up, in milliseconds. */
   readonly sum: number;
 }
 
@@ -58,7 +58,7 @@ interface Series {
   sum: number;
 }
 
-/** Histograms by command and script. */
+/** One histogram for each pair of command and script. */
 export class Durations {
   readonly #series = new Map<string, Series>();
 
@@ -81,7 +81,7 @@ export class Durations {
     return series;
   }
 
-  /** A copy of each. */
+  /** A copy of each histogram. */
   get histograms(): DurationHistogram[] {
     return [...this.#series.values()].map(({ command, script, counts, sum }) => ({
       command,
@@ -94,11 +94,11 @@ export class Durations {
   }
 }
 
-/** What one client tells of itself: who it is, and its figures. */
+/** One client's identity and its metrics. */
 export class Telemetry {
   readonly client: ClientInfo;
   readonly counters = new Counters();
-  /** Only where they were asked for: they cost two readings of the clock a call. */
+  /** Undefined unless the option `durations` is on, because measuring costs two clock readings per call. */
   readonly durations: Durations | undefined;
 
   constructor(client: ClientInfo, measuresDurations: boolean) {

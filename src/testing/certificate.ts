@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 
-/** PEM texts. The certificate vouches for itself: it is the authority, too. */
+/** A private key and its certificate, as PEM texts. The certificate is self-signed, so it is its own authority. */
 export interface Certificate {
   readonly key: string;
   readonly cert: string;
@@ -15,15 +15,16 @@ const OID = {
 };
 
 /**
- * A new certificate for 127.0.0.1 and localhost, from yesterday until tomorrow. It is written out here as X.509 (RFC 5280),
- * because Node can sign and read one but not make one, and not every machine has the openssl program.
+ * Makes a certificate for 127.0.0.1 and localhost that is valid from yesterday until tomorrow. The X.509 structure (RFC
+ * 5280) is written out here, because Node can sign and read certificates but not make them, and because not every
+ * machine has the openssl program.
  */
 export function selfSignedCertificate(now = Date.now()): Certificate {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const algorithm = sequence(oid(OID.ecdsaWithSha256));
   const name = sequence(der(0x31, sequence(oid(OID.commonName), der(0x0c, Buffer.from("slotwire test")))));
   const isAuthority = sequence(der(0x01, Buffer.from([0xff])));
-  // In a general name, 2 is a DNS name and 7 an address.
+  // In a general name, tag 2 is a DNS name and tag 7 an IP address.
   const names = sequence(der(0x82, Buffer.from("localhost")), der(0x87, Buffer.from([127, 0, 0, 1])));
   const content = sequence(
     der(0xa0, integer(Buffer.from([2]))),
@@ -43,7 +44,7 @@ export function selfSignedCertificate(now = Date.now()): Certificate {
   };
 }
 
-/** Tag, length, content. */
+/** An element in DER: tag, length, content. */
 function der(tag: number, ...content: readonly Buffer[]): Buffer {
   const body = Buffer.concat(content);
   const size = body.length;
@@ -59,7 +60,7 @@ function oid(hex: string): Buffer {
   return der(0x06, Buffer.from(hex, "hex"));
 }
 
-/** Its first bit must be 0: what follows is not negative. */
+/** A positive integer in DER. The first bit of `bytes` must be 0, because a 1 would make the number negative. */
 function integer(bytes: Buffer): Buffer {
   return der(0x02, bytes);
 }
@@ -68,7 +69,7 @@ function extension(id: string, value: Buffer): Buffer {
   return sequence(oid(id), der(0x04, value));
 }
 
-/** `YYYYMMDDHHMMSSZ`, without the century: UTCTime, right until 2049. */
+/** A UTCTime: `YYYYMMDDHHMMSSZ` without the century, which is correct until 2049. */
 function time(milliseconds: number): Buffer {
   const text = new Date(milliseconds).toISOString().replace(/[-:T]|\.\d+/g, "");
   return der(0x17, Buffer.from(text.slice(2)));

@@ -5,7 +5,9 @@ import type { ServerProcess } from "./server-process.ts";
 const SETTLE_TIMEOUT_MS = 30_000;
 const POLL_MS = 25;
 
-/** Gives slots to the first `primaries` servers, joins all, and makes the others their replicas in turn. */
+/**
+ * Forms a cluster: the first `primaries` servers share the slots, and the other servers become their replicas in turn.
+ */
 export async function form(servers: readonly ServerProcess[], primaries: number): Promise<void> {
   const [first, ...others] = servers as [ServerProcess, ...ServerProcess[]];
   await Promise.all(
@@ -36,7 +38,7 @@ export async function replicate(replica: ServerProcess, primaryId: string): Prom
   );
 }
 
-/** Every server knows every other, agrees on the slots, and finds the cluster well. */
+/** Resolves when all servers know each other, agree on the slots, and report the cluster's state as ok. */
 export async function settled(servers: readonly ServerProcess[]): Promise<void> {
   await until(async () => {
     const views = await Promise.all(

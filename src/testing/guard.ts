@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 
 /**
- * A process that outlives us by a moment: when this process ends, in whatever way, it ends the processes that it was told of
- * and removes the folders.
+ * A helper process that outlives this process by a moment. When this process ends, in whatever way, the guard kills the
+ * processes that it was told to watch, and removes the folders.
  */
 export class Guard {
   readonly #folders: readonly string[];
@@ -12,8 +12,8 @@ export class Guard {
 
   constructor(...folders: readonly string[]) {
     this.#folders = folders;
-    // Reads lines of process ids, of which the last counts, until our end of the pipe closes. Ctrl-C reaches it as well and
-    // must not end it early.
+    // The script reads lines of process ids until our end of the pipe closes; the last line counts. Ctrl-C reaches the
+    // script too, so it ignores the signal in order not to end early.
     const script = `trap '' INT TERM HUP; pids=; while read -r line; do pids=$line; done; kill -9 $pids 2>/dev/null; rm -rf "$@"`;
     this.#process = spawn("/bin/sh", ["-c", script, "slotwire-guard", ...folders], {
       stdio: ["pipe", "ignore", "ignore"],
@@ -25,7 +25,7 @@ export class Guard {
     (this.#process.stdin as unknown as { unref(): void }).unref();
   }
 
-  /** Ends `child` too, unless that has ended by itself: by then its id may be another's. */
+  /** Makes the guard kill `child`, until `child` has ended by itself; its id may then belong to another process. */
   watch(child: ChildProcess): void {
     const { pid } = child;
     if (pid === undefined) return;
@@ -37,7 +37,7 @@ export class Guard {
     });
   }
 
-  /** Ends what is left, and itself. */
+  /** Kills the processes that still run, removes the folders, and ends the guard. */
   async release(): Promise<void> {
     const ended = new Promise<void>((resolve) => {
       if (this.#process.exitCode !== null) resolve();

@@ -2,27 +2,27 @@ import type { Reply } from "../protocol/reply.ts";
 import { idOf, isPrimary, settled, sleep, until } from "./form-cluster.ts";
 import type { ServerProcess } from "./server-process.ts";
 
-/** What `moveSlots` takes. */
+/** The options of `moveSlots`. */
 export interface MoveSlots {
-  /** 0 to 16383 each, of any owners. */
+  /** The slots to move, 0 to 16383 each. They may have different owners. */
   readonly slots: readonly number[];
-  /** Address of the primary that gets them. */
+  /** The address (`host:port`) of the primary that gets the slots. */
   readonly to: string;
   /**
-   * Milliseconds to wait after each key.
+   * Milliseconds to wait after each key that is moved.
    * @default 0
    */
   readonly pause?: number | undefined;
   /**
-   * All slots of a node in one step, by CLUSTER MIGRATESLOTS: Valkey 9 on.
+   * Whether to move all slots of a node in one step, by CLUSTER MIGRATESLOTS. Needs Valkey 9 or newer.
    * @default false
    */
   readonly atomic?: boolean | undefined;
 }
 
 /**
- * Resolves when the replicas of `owner` know that it has `slots`. They hear of it by gossip, and one that is promoted
- * before claims only what it knows: the other slots stay with the dead primary.
+ * Resolves when the replicas of `owner` know that `owner` has `slots`. Replicas learn this by gossip. A replica that is
+ * promoted earlier claims only the slots that it knows of; the other slots stay with the dead primary.
  */
 export async function knownToReplicas(
   slots: readonly number[],
@@ -43,7 +43,7 @@ export async function knownToReplicas(
   }
 }
 
-/** The way resharding tools do it: clients meet ASK and TRYAGAIN meanwhile. */
+/** Moves a slot key by key, as resharding tools do. While it moves, clients get ASK and TRYAGAIN. */
 export async function moveKeyByKey(
   slot: number,
   source: ServerProcess,
@@ -60,14 +60,14 @@ export async function moveKeyByKey(
     await source.command("MIGRATE", target.host, target.port, keys[0] as string, 0, 5000);
     if (pauseMs > 0) await sleep(pauseMs);
   }
-  // The new owner first: it would otherwise refuse what the old one sends to it.
+  // The new owner is told first. Otherwise it would refuse the calls that the old owner redirects to it.
   const others = all.filter((server) => server !== target && server !== source);
   for (const server of [target, source, ...others]) {
     if (await isPrimary(server)) await server.command("CLUSTER", "SETSLOT", slot, "NODE", targetId);
   }
 }
 
-/** The servers copy the slots and hand them over at once: clients meet nothing but MOVED. */
+/** Moves slots in one step: the servers copy them and then hand them over at once. Clients only get MOVED. */
 export async function moveInOneStep(
   slots: readonly number[],
   source: ServerProcess,

@@ -12,11 +12,11 @@ const run = promisify(execFile);
 /** A server program that runs on this machine. */
 export interface ServerBinary {
   readonly path: string;
-  /** Folders with libraries that it needs and the system does not have. */
+  /** Folders of libraries that the server needs and the system does not have. */
   readonly libraryPath: string;
-  /** First line of its `--version`. */
+  /** The first line that the server prints for `--version`. */
   readonly version: string;
-  /** Where it was found, for people. */
+  /** Where the server was found, for messages. */
   readonly source: "SLOTWIRE_SERVER" | "option" | "PATH" | "cache" | "packages";
 }
 
@@ -24,10 +24,11 @@ const NAMES = ["redis-server", "valkey-server"];
 const LOCK_RETRY_MS = 200;
 
 /**
- * Finds a server: `wanted` (a path, or a name on the PATH), `SLOTWIRE_SERVER`, the PATH, the cache folder, and last the distribution's packages, which
- * are unpacked into the cache folder without being installed.
+ * Finds a server program. It is searched in this order: `wanted` (a path, or a name on the PATH), `SLOTWIRE_SERVER`,
+ * the PATH, the cache folder, and last the distribution's packages, which are unpacked into the cache folder and not
+ * installed.
  *
- * @throws {Error} saying what to do, when there is none.
+ * @throws {Error} when there is no server program; the message says what to do.
  */
 export async function findServer(wanted?: string): Promise<ServerBinary> {
   if (wanted !== undefined) return mustRun(wanted, "option");
@@ -42,14 +43,14 @@ export async function findServer(wanted?: string): Promise<ServerBinary> {
   return (await fromCache("cache")) ?? (await fetchServer());
 }
 
-/** The folder that keeps a fetched server: `SLOTWIRE_CACHE`, or `slotwire` in the user's cache folder. */
+/** The folder for a fetched server: `SLOTWIRE_CACHE`, or `slotwire` in the user's cache folder. */
 export function cacheFolder(): string {
   const own = process.env.SLOTWIRE_CACHE;
   if (own) return resolve(own);
   return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "slotwire");
 }
 
-/** A name without a folder is one on the PATH, as in a shell. */
+/** Looks for `wanted` and throws if it is not found. As in a shell, a name without a folder is searched on the PATH. */
 async function mustRun(wanted: string, source: ServerBinary["source"]): Promise<ServerBinary> {
   const paths = wanted.includes(sep) ? [wanted] : foldersOfPath().map((folder) => join(folder, wanted));
   for (const path of paths) {
@@ -68,7 +69,7 @@ async function tryRun(
   libraryPath: string,
   source: ServerBinary["source"],
 ): Promise<ServerBinary | undefined> {
-  // Servers are started in folders of their own.
+  // The path must be absolute, because each server is started in a folder of its own.
   const path = resolve(name);
   try {
     await access(path, constants.X_OK);
@@ -80,7 +81,7 @@ async function tryRun(
   }
 }
 
-/** The environment in which a server finds its libraries. */
+/** The environment with which a server finds its libraries. */
 export function environmentFor(libraryPath: string): NodeJS.ProcessEnv {
   return libraryPath === "" ? process.env : { ...process.env, LD_LIBRARY_PATH: libraryPath };
 }
@@ -96,7 +97,7 @@ async function fromCache(source: "cache" | "packages"): Promise<ServerBinary | u
   return undefined;
 }
 
-/** `lib` and `usr/lib`, and the folders by architecture in them. */
+/** The library folders below `root`: `lib`, `usr/lib`, and the folder of the architecture in each. */
 export async function libraryFolders(root: string): Promise<string[]> {
   const folders: string[] = [];
   for (const base of [join(root, "usr", "lib"), join(root, "lib")]) {
@@ -109,7 +110,7 @@ export async function libraryFolders(root: string): Promise<string[]> {
   return folders;
 }
 
-/** Several test files may come here at once: one fetches, the others wait for it. */
+/** Fetches a server. If several test files need one at the same time, one of them fetches it and the others wait. */
 async function fetchServer(): Promise<ServerBinary> {
   if (!hasPackages()) throw new Error(whatToDo());
   await mkdir(cacheFolder(), { recursive: true });
@@ -135,7 +136,7 @@ async function fetchServer(): Promise<ServerBinary> {
   }
 }
 
-/** A folder named after its owner's process: a lock whose owner is gone is nobody's. */
+/** Takes the lock: a folder with a file named after the owner's process. A lock whose owner is gone is removed. */
 async function takeLock(lock: string): Promise<boolean> {
   try {
     await mkdir(lock);

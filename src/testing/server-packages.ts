@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { Guard } from "./guard.ts";
 
-/** Long enough for a slow mirror. */
+/** The time limit for fetching packages, long enough for a slow mirror. */
 export const FETCH_TIMEOUT_MS = 180_000;
 const APT_GET = "/usr/bin/apt-get";
 const DPKG_DEB = "/usr/bin/dpkg-deb";
@@ -14,19 +14,20 @@ const SETTINGS = { timeout: FETCH_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 };
 
 type Run = (program: string, args: readonly string[]) => Promise<unknown>;
 
-/** Whether this machine has what fetches and unpacks packages. */
+/** Whether this machine has the programs that fetch and unpack packages. */
 export function hasPackages(): boolean {
   return existsSync(APT_GET) && existsSync(DPKG_DEB);
 }
 
 /**
- * Unpacks packages into `target`, with those they depend on, and installs nothing. Lists and caches are of our own, so
- * that neither root nor an up-to-date system is needed.
+ * Unpacks packages and their dependencies into `target`, and installs nothing. Package lists and caches are kept in a
+ * separate folder, so neither root nor an up-to-date system is needed.
  *
- * @param target    A folder that is replaced. Work is done beside it.
- * @param packages  Alternatives, best first, each with what goes with it.
- * @param suites    Suites of Debian to take them from, the first preferred; then all libraries are unpacked, libc too.
- *                  Default: the machine's own sources, and only libraries that it does not have.
+ * @param target    The folder to replace. The work is done in a new folder beside it.
+ * @param packages  Alternatives, best first. Each alternative is a list of packages that belong together.
+ * @param suites    The Debian suites to take the packages from, the first one preferred. All libraries are then
+ *   unpacked,
+ *                  including libc. Default: the machine's own sources, and only the libraries that the machine lacks.
  */
 export async function unpackPackages(
   target: string,
@@ -36,7 +37,7 @@ export async function unpackPackages(
   const work = await mkdtemp(`${target}-`);
   const guard = new Guard(work);
   const run: Run = (program, args) => {
-    // apt-get has temporary files of its own.
+    // apt-get makes temporary files, which must be removed with the folder.
     const running = promisify(execFile)(program, args, { ...SETTINGS, env: { ...process.env, TMPDIR: work } });
     guard.watch(running.child);
     return running;
@@ -55,7 +56,7 @@ export async function unpackPackages(
       "Acquire::https::Timeout=20",
       ...(suites === undefined ? distributionSources() : await suiteSources(work, suites)),
     ].flatMap((option) => ["-o", option]);
-    // One source that does not answer is no reason to give up: what is missing shows when the packages are asked for.
+    // A source may not answer. The download below shows whether the packages can be had without it.
     const updated = await run(APT_GET, [...options, "update", "-qq"]).catch((error: unknown) => error);
     const preferred = suites === undefined ? [] : ["-t", suites[0] as string];
     await download(run, [...options, ...preferred], packages).catch((error: unknown) => {
@@ -74,7 +75,7 @@ export async function unpackPackages(
   }
 }
 
-/** What apt-get says went wrong; it may have succeeded all the same. */
+/** The errors that apt-get reported. It may have succeeded in spite of them. */
 function complaintsIn(process: unknown): string[] {
   const { stderr = "" } = process as { stderr?: string };
   const lines = stderr.split("\n").filter((line) => /^E: |^W: Failed to fetch/.test(line));
@@ -95,7 +96,9 @@ async function download(run: Run, options: readonly string[], packages: readonly
   throw failure;
 }
 
-/** Only the distribution's own sources, where they stand in a file of their own: others may be slow or closed. */
+/**
+ * Limits apt-get to the distribution's own sources, if these have a separate file. Other sources may be slow or closed.
+ */
 function distributionSources(): string[] {
   const own = sourcesFile();
   return own ? [`Dir::Etc::sourcelist=${own}`, "Dir::Etc::sourceparts=-"] : [];
@@ -107,7 +110,10 @@ function sourcesFile(): string | undefined {
     .find((path) => existsSync(path));
 }
 
-/** Other suites from the machine's mirror, and a system on which nothing is installed, so that nothing is left out. */
+/**
+ * Makes apt-get use other suites from the machine's mirror, and believe that nothing is installed, so that it leaves
+ * out no dependency.
+ */
 async function suiteSources(work: string, suites: readonly string[]): Promise<string[]> {
   if (!existsSync(KEYRING)) throw new Error(`${KEYRING} is not there, which proves Debian's packages`);
   const own = sourcesFile();

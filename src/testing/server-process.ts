@@ -12,14 +12,14 @@ import { Guard } from "./guard.ts";
 import { environmentFor, type ServerBinary } from "./server-binary.ts";
 
 const HOST = "127.0.0.1";
-/** A cluster node's second port, for the other nodes. */
+/** The distance between a cluster node's port and its bus port, which the other nodes use. */
 const BUS_OFFSET = 10_000;
 const LOG_FILE = "server.log";
 const START_TIMEOUT_MS = 10_000;
-/** Other programs take ports as well, and between our look and the server's start there is a moment. */
+/** Another program can take a port between the check that it is free and the start of the server. */
 const MOST_PORTS_TRIED = 10;
 
-/** The servers of one cluster, and their folder. Neither outlives this process, however it ends. */
+/** The servers of one cluster, and their folder. When this process ends, in whatever way, both are removed. */
 export class ServerHerd {
   readonly folder = mkdtempSync(join(tmpdir(), "slotwire-"));
   readonly #guard = new Guard(this.folder);
@@ -33,11 +33,11 @@ export class ServerHerd {
   }
 }
 
-/** What the servers of one cluster have in common. */
+/** The settings that the servers of one cluster share. */
 export interface ServerSettings {
   readonly binary: ServerBinary;
   readonly args: readonly string[];
-  /** Present for TLS, to clients and among the servers. */
+  /** Present for TLS, both to clients and between the servers. */
   readonly certificate: Certificate | undefined;
 }
 
@@ -67,7 +67,7 @@ export class ServerProcess {
     });
   }
 
-  /** @param nextPort  Gives a port to try, another one at each call. */
+  /** @param nextPort  Returns a port to try, a different one at each call. */
   static async start(
     herd: ServerHerd,
     settings: ServerSettings,
@@ -97,7 +97,8 @@ export class ServerProcess {
       cwd: folder,
       env: environmentFor(binary.libraryPath),
       stdio: ["ignore", out, out],
-      // A group of its own: Ctrl-C on the terminal is for us, and we end the servers when we are done.
+      // The server gets a process group of its own, so that Ctrl-C reaches only this process, which then ends the
+      // server.
       detached: true,
     });
     closeSync(out);
@@ -117,7 +118,7 @@ export class ServerProcess {
     return this.#alive;
   }
 
-  /** One command on a connection of its own. */
+  /** Sends one command on a new connection. */
   async command(...args: readonly Argument[]): Promise<Reply> {
     const connection = await this.#connect();
     try {
@@ -133,7 +134,7 @@ export class ServerProcess {
 
   async kill(): Promise<void> {
     if (!this.#alive) return;
-    // Until now it did not keep us alive; its end is worth waiting for.
+    // Until now the server did not keep this process alive. From here on this process waits for the server's end.
     this.#child.ref();
     process.kill(this.pid, "SIGKILL");
     await this.#exited;
@@ -168,7 +169,10 @@ export class ServerProcess {
     }
   }
 
-  /** Whether who answers works in our folder: where ours could not bind its port, somebody else's server may answer. */
+  /**
+   * Whether the server that answers works in our folder. If our server could not bind its port, another server may
+   * answer there.
+   */
   async #isOurs(): Promise<boolean> {
     const [, folder] = (await this.command("CONFIG", "GET", "dir")) as string[];
     return folder?.endsWith(join(basename(dirname(this.#folder)), basename(this.#folder))) === true;
@@ -183,7 +187,7 @@ export class ServerProcess {
   }
 }
 
-/** TLS in place of the plain port. Clients need no certificate of their own. */
+/** The arguments for TLS in place of the plain port. Clients need no certificate. */
 async function tlsArguments(folder: string, port: number, { key, cert }: Certificate): Promise<string[]> {
   const [keyFile, certFile] = [join(folder, "tls.key"), join(folder, "tls.crt")];
   await Promise.all([writeFile(keyFile, key, { mode: 0o600 }), writeFile(certFile, cert)]);
@@ -194,10 +198,12 @@ async function tlsArguments(folder: string, port: number, { key, cert }: Certifi
   ];
 }
 
-/** Given out by this process: servers that start side by side must not choose the same. */
+/** The ports that this process has given out. Servers that start at the same time must not get the same port. */
 const given = new Set<number>();
 
-/** A port that is free together with its bus port. Both are below those that systems give to clients. */
+/**
+ * A port that is free, and whose bus port is free. Both are below the range that systems use for outgoing connections.
+ */
 async function freePort(): Promise<number> {
   for (;;) {
     const port = 11_000 + Math.floor(Math.random() * 11_700);

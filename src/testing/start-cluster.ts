@@ -6,53 +6,54 @@ import { knownToReplicas, type MoveSlots, moveInOneStep, moveKeyByKey } from "./
 import { findServer } from "./server-binary.ts";
 import { ServerHerd, ServerProcess } from "./server-process.ts";
 
-/** What `startCluster` takes. */
+/** The options of `startCluster`. */
 export interface ClusterOptions {
   /**
-   * Nodes that share the slots evenly; a cluster needs 3 to survive the loss of one.
+   * The number of primaries, which share the slots evenly. A cluster needs at least 3 to survive the loss of one.
    * @default 3
    */
   readonly primaries?: number | undefined;
   /**
-   * Copies of each.
+   * The number of replicas of each primary.
    * @default 0
    */
   readonly replicasPerPrimary?: number | undefined;
   /**
-   * Path of a server program.
-   * @default `SLOTWIRE_SERVER`, or one on the PATH, or one in the cache folder, or one fetched into that
+   * The path of a server program, or its name on the PATH.
+   * @default `SLOTWIRE_SERVER`, or a server on the PATH, or one in the cache folder, or one that is fetched into that
+   *   folder
    */
   readonly server?: string | undefined;
   /**
-   * More arguments for every server, such as `["--cluster-node-timeout", "5000"]`.
+   * Additional arguments for every server, such as `["--cluster-node-timeout", "5000"]`.
    * @default []
    */
   readonly args?: readonly string[] | undefined;
   /**
-   * TLS in place of plain TCP, with a certificate made for this cluster: see `connectOptions`.
+   * Whether the servers use TLS in place of plain TCP, with a certificate made for this cluster. See `connectOptions`.
    * @default false, or true when `SLOTWIRE_TLS` is 1
    */
   readonly tls?: boolean | undefined;
 }
 
-/** Where a cluster is, as options of `connect`. */
+/** The options of `connect` with which a client reaches a local cluster. */
 export interface ConnectTo {
-  /** `host:port` of each server that runs. */
+  /** The address of each running server, as `host:port`. */
   readonly nodes: readonly string[];
-  /** False without TLS; otherwise who vouches for the servers. */
+  /** False without TLS. Otherwise the authority that signed the servers' certificate. */
   readonly tls:
     | false
     | {
-        /** The certificate, in PEM. */
+        /** The authority's certificate, as PEM text. */
         readonly ca: string;
       };
 }
 
 /**
- * Starts a real cluster on free loopback ports, for tests and for looking at one. The servers end with `stop()`, and
- * with this process, however that ends. Takes about two seconds.
+ * Starts a cluster of real servers on free loopback ports, for tests and for trying things out. The start takes about
+ * two seconds. The servers end with `stop()`, and also when this process ends, in whatever way.
  *
- * @throws {Error} No server program was found, or it did not start; the message says what was tried.
+ * @throws {Error} when no server program was found, or when a server did not start; the message says what was tried.
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<LocalCluster> {
   const { primaries = 3, replicasPerPrimary = 0, server, args = [], tls = process.env.SLOTWIRE_TLS === "1" } = options;
@@ -73,7 +74,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<LocalC
 
 /** A cluster of real servers on this machine. */
 export class LocalCluster {
-  /** The server program's version line. */
+  /** The first line that the server program prints for `--version`. */
   readonly version: string;
   readonly #herd: ServerHerd;
   readonly #servers: ServerProcess[];
@@ -97,27 +98,27 @@ export class LocalCluster {
     this.#authority = authority;
   }
 
-  /** Addresses of all servers that run, for `connect`. */
+  /** The addresses of all running servers as `host:port`, for the option `nodes` of `connect`. */
   get nodes(): string[] {
     return this.#alive.map(({ address }) => address);
   }
 
-  /** For `connect`, with TLS or without: `connect({ ...cluster.connectOptions, scripts })`. */
+  /** The options for `connect`, with TLS or without: `connect({ ...cluster.connectOptions, scripts })`. */
   get connectOptions(): ConnectTo {
     return { nodes: this.nodes, tls: this.#authority !== undefined && { ca: this.#authority } };
   }
 
-  /** Process ids by address, of servers that run. */
+  /** The process ids of all running servers, by address. */
   get pids(): ReadonlyMap<string, number> {
     return new Map(this.#alive.map(({ address, pid }) => [address, pid]));
   }
 
-  /** One command to one server, on a connection of its own, with no routing. */
+  /** Sends one command to the server at `address`, on a new connection and without routing. Resolves to the reply. */
   command(address: string, ...args: readonly Argument[]): Promise<Reply> {
     return this.#server(address).command(...args);
   }
 
-  /** Starts one more server and joins it, without slots. Resolves to its address when all know it. */
+  /** Starts one more server, without slots, and joins it. Resolves to its address when all servers know the new one. */
   async addNode(): Promise<string> {
     const server = await this.#start();
     const [first] = this.#awake;
@@ -127,14 +128,16 @@ export class LocalCluster {
     return server.address;
   }
 
-  /** Makes `address`, an empty node, a replica of `primary`. Resolves when it is in step. */
+  /**
+   * Makes the empty node at `address` a replica of `primary`. Resolves when the replica is in step with its primary.
+   */
   async replicate(address: string, primary: string): Promise<void> {
     await replicate(this.#server(address), await idOf(this.#server(primary)));
   }
 
   /**
-   * Moves slots to a primary, live: key by key, the way resharding tools do, or in one step where the servers can.
-   * Resolves when the replicas of that primary know, too.
+   * Moves slots to a primary while clients use them: key by key, as resharding tools do, or in one step with `atomic`.
+   * Resolves when the replicas of that primary know of the move, too.
    */
   async moveSlots({ slots, to, pause = 0, atomic = false }: MoveSlots): Promise<void> {
     const target = this.#server(to);
@@ -156,24 +159,24 @@ export class LocalCluster {
     await knownToReplicas(slots, target, this.#awake);
   }
 
-  /** Ends a server with SIGKILL. */
+  /** Ends the server at `address` with SIGKILL. */
   async kill(address: string): Promise<void> {
     await this.#server(address).kill();
   }
 
-  /** Freezes a server with SIGSTOP. */
+  /** Freezes the server at `address` with SIGSTOP. */
   pause(address: string): void {
     this.#server(address).signal("SIGSTOP");
     this.#paused.add(address);
   }
 
-  /** Thaws a frozen server. */
+  /** Lets a frozen server run again, with SIGCONT. */
   resume(address: string): void {
     this.#server(address).signal("SIGCONT");
     this.#paused.delete(address);
   }
 
-  /** Promotes a replica with CLUSTER FAILOVER. Resolves when it is a primary and its old primary a replica. */
+  /** Promotes a replica with CLUSTER FAILOVER. Resolves when it is a primary and its old primary is a replica. */
   async failover(replicaAddress: string): Promise<void> {
     const replica = this.#server(replicaAddress);
     await replica.command("CLUSTER", "FAILOVER");
@@ -181,12 +184,12 @@ export class LocalCluster {
     await settled(this.#awake);
   }
 
-  /** SCRIPT FLUSH on every server that is not paused. */
+  /** Sends SCRIPT FLUSH to every server that is not paused. */
   async flushScripts(): Promise<void> {
     await Promise.all(this.#awake.map((server) => server.command("SCRIPT", "FLUSH")));
   }
 
-  /** Ends all servers and removes their files. */
+  /** Ends all servers and removes their files. Further calls return the same promise. */
   stop(): Promise<void> {
     this.#stopped ??= (async () => {
       await Promise.all(this.#servers.map((server) => server.kill()));
@@ -195,7 +198,7 @@ export class LocalCluster {
     return this.#stopped;
   }
 
-  /** `stop`, for `await using`. */
+  /** Calls `stop`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
@@ -204,7 +207,7 @@ export class LocalCluster {
     return this.#servers.filter((server) => server.alive);
   }
 
-  /** Who answers. */
+  /** The running servers that are not paused. */
   get #awake(): ServerProcess[] {
     return this.#alive.filter(({ address }) => !this.#paused.has(address));
   }
@@ -220,7 +223,7 @@ export class LocalCluster {
     const ranges = (await (first as ServerProcess).command("CLUSTER", "SLOTS")) as [number, number, [string, number]][];
     const range = ranges.find(([start, end]) => slot >= start && slot <= end);
     if (range === undefined) throw new Error(`Nobody owns slot ${slot}.`);
-    // By the port alone: with other `args` it announces a name, or no host at all.
+    // Only the port is compared, because with some `args` a server announces a name, or no host at all.
     const owner = this.#alive.find(({ port }) => port === range[2][1]);
     if (owner === undefined) throw new Error(`The owner of slot ${slot} does not run.`);
     return owner;

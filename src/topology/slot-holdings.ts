@@ -1,21 +1,21 @@
 import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { Topology, TopologyNode } from "./topology.ts";
 
-/** What one node says of its own slots, at one moment. */
+/** One node's own account of its slots, at one moment. */
 export interface SlotHoldings {
   readonly id: string;
-  /** Changes whenever it gets a slot that another node had. */
+  /** The node's config epoch. It changes whenever the node gets a slot that another node had. */
   readonly epoch: string;
-  /** 1 for each slot that is its own. */
+  /** One entry per slot: 1 if the node owns the slot. */
   readonly owned: Uint8Array;
-  /** Of its own slots those whose keys are on their way to another node, by its id. */
+  /** The node's own slots that are migrating, each with the id of the node that is to get the slot. */
   readonly leaving: ReadonlyMap<number, string>;
-  /** Slots of others whose keys come to it. */
+  /** Slots of other nodes that the node is importing. */
   readonly arriving: ReadonlySet<number>;
 }
 
 /**
- * The reply to CLUSTER NODES, as far as it is on the node that gave it; undefined when that is no such reply.
+ * Reads the line about the answering node from a reply to CLUSTER NODES. Undefined when the reply has no such line.
  *
  *   <id> <ip:port@cport> myself,master <primary> <ping> <pong> <epoch> <link> 0-99 200 [300->-<id>] [400-<-<id>]
  */
@@ -37,7 +37,7 @@ export function parseHoldings(text: string): SlotHoldings | undefined {
   return { id, epoch, owned, leaving, arriving };
 }
 
-/** The same as far as a topology knows, for a node that does not say. */
+/** A node's holdings as far as the topology knows them, for a node that gives no account itself. */
 export function holdingsOf(topology: Topology, { id, address }: TopologyNode): SlotHoldings {
   const owned = new Uint8Array(SLOT_COUNT);
   for (const { start, end, primary } of topology.ranges) if (primary.address === address) owned.fill(1, start, end + 1);

@@ -1,14 +1,14 @@
 import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { Topology } from "./topology.ts";
 
-/** What changed from one topology to the next. Addresses as announced. */
+/** The changes from one topology to the next. All addresses are as announced. */
 export interface TopologyDifference {
   readonly nodes: readonly { readonly address: string; readonly role: "primary" | "replica" }[];
   readonly added: readonly string[];
   readonly removed: readonly string[];
-  /** Replicas that are primaries now. */
+  /** Nodes that were replicas and are primaries now. */
   readonly promoted: readonly string[];
-  /** How many slots have another owner, or none, now. */
+  /** The number of slots whose owner changed; losing the owner and getting a first one count too. */
   readonly movedSlots: number;
 }
 

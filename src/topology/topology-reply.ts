@@ -5,8 +5,8 @@ import type { Reply } from "../protocol/reply.ts";
 import type { TopologyDescription } from "./topology.ts";
 
 /*
- * What servers answer to CLUSTER SHARDS (7.0 on) and CLUSTER NODES, as a description. Replies are not trusted: what
- * makes no sense is a ProtocolError, a node that cannot be reached by its entry is left out.
+ * Turns the replies to CLUSTER SHARDS (since 7.0) and CLUSTER NODES into a description. Replies are not trusted: a
+ * reply that makes no sense throws a ProtocolError, and a node whose entry has no usable address is left out.
  */
 
 type Node = TopologyDescription["nodes"][number];
@@ -14,7 +14,7 @@ type Slots = TopologyDescription["slots"][number];
 
 /**
  * Reads a reply to CLUSTER SHARDS.
- * @param answeredBy  Whom a missing or unknown host means.
+ * @param answeredBy  The node that answered. Its host is used where the reply has no host or an unknown one.
  * @see https://redis.io/docs/latest/commands/cluster-shards/
  */
 export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: boolean): TopologyDescription {
@@ -24,7 +24,7 @@ export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: b
     const fields = fieldsOf(shard);
     const entries = list(fields.get("nodes"), "nodes").map(fieldsOf);
     const bounds = list(fields.get("slots"), "slots").map((bound) => slotNumber(bound));
-    if (bounds.length % 2 !== 0) throw nonsense("an odd number of slot bounds");
+    if (bounds.length % 2 !== 0) throw nonsense("the number of slot bounds is odd");
     const primaryEntry = entries.find((entry) => entry.get("role") === "master" && entry.get("health") !== "fail");
     const primary = primaryEntry ?? entries.find((entry) => entry.get("role") === "master");
     const primaryAddress = primary && addressOf(primary, answeredBy, tls);
@@ -36,7 +36,7 @@ export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: b
       if (entry === primary) {
         for (let index = 0; index < bounds.length; index += 2) {
           const [start, end] = [bounds[index] as number, bounds[index + 1] as number];
-          if (start > end) throw nonsense(`slots ${start} to ${end}`);
+          if (start > end) throw nonsense(`the slots ${start} to ${end} are no range`);
           slots.push({ owner: nodes.length, start, end });
         }
       }
@@ -53,8 +53,9 @@ export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: b
 }
 
 /**
- * Whether a reply to CLUSTER SHARDS has a shard with two living primaries. From Redis 7.2 on it has during a failover, and
- * shows the slots of whichever it lists first: none, while that is the old primary.
+ * Whether a reply to CLUSTER SHARDS has a shard with two living primaries. Since Redis 7.2 this happens during a
+ * failover. The shard then shows the slots of the primary that it lists first: none at all, while that is the old
+ * primary.
  */
 export function hasRivalPrimaries(reply: Reply): boolean {
   return list(reply, "CLUSTER SHARDS").some((shard) => {
@@ -63,7 +64,7 @@ export function hasRivalPrimaries(reply: Reply): boolean {
   });
 }
 
-/** Roles and slots as CLUSTER NODES has them; nodes, their addresses and health as CLUSTER SHARDS has them. */
+/** Combines two descriptions: roles and slots from CLUSTER NODES; nodes, addresses and health from CLUSTER SHARDS. */
 export function withRolesOf(byNodes: TopologyDescription, byShards: TopologyDescription): TopologyDescription {
   const told = new Map(byNodes.nodes.map((node) => [node.id, node]));
   const ids = new Map(byNodes.nodes.map((node) => [formatAddress(node), node.id]));
@@ -83,13 +84,14 @@ export function withRolesOf(byNodes: TopologyDescription, byShards: TopologyDesc
  * @see https://redis.io/docs/latest/commands/cluster-nodes/
  */
 export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress): TopologyDescription {
-  if (typeof reply !== "string") throw nonsense("CLUSTER NODES that is no text");
+  if (typeof reply !== "string") throw nonsense("CLUSTER NODES is not text");
   const entries = reply
     .split("\n")
     .filter((line) => line.trim() !== "")
     .map((line) => {
       const [id, at, flags, primaryId, , , , , ...ranges] = line.trim().split(" ");
-      if (id === undefined || at === undefined || flags === undefined) throw nonsense("a CLUSTER NODES line too short");
+      if (id === undefined || at === undefined || flags === undefined)
+        throw nonsense("a line of CLUSTER NODES is too short");
       return { id, address: nodesAddress(at, answeredBy), flags: flags.split(","), primaryId, ranges };
     })
     .filter(({ address, flags }) => address && !flags.includes("noaddr") && !flags.includes("handshake"));
@@ -97,11 +99,12 @@ export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress): Topolo
   const slots: Slots[] = [];
   const nodes = entries.map(({ id, address, flags, primaryId, ranges }, owner): Node => {
     const isPrimary = flags.includes("master");
-    // [slot->-id] and [slot-<-id] are slots on the move: still of the node that lists them without brackets.
+    // [slot->-id] and [slot-<-id] mark slots that are moving. The node that lists a slot without brackets still owns
+    // it.
     for (const range of isPrimary ? ranges.filter((text) => !text.startsWith("[")) : []) {
       const [first = "", last = first, ...rest] = range.split("-");
       const [start, end] = [slotNumber(first), slotNumber(last)];
-      if (start > end || rest.length > 0) throw nonsense(`slots ${range}`);
+      if (start > end || rest.length > 0) throw nonsense(`the slots ${range} are no range`);
       slots.push({ owner, start, end });
     }
     return {
@@ -115,7 +118,7 @@ export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress): Topolo
   return checked({ nodes, slots });
 }
 
-/** A server without cluster mode owns every slot. */
+/** The description of a single server without cluster mode, which owns every slot. */
 export function singleNode(answeredBy: NodeAddress): TopologyDescription {
   const node: Node = { id: "", ...answeredBy, role: "primary", primary: undefined, health: "online" };
   return { nodes: [node], slots: [{ owner: 0, start: 0, end: SLOT_COUNT - 1 }] };
@@ -124,7 +127,7 @@ export function singleNode(answeredBy: NodeAddress): TopologyDescription {
 function addressOf(entry: Map<string, Reply>, answeredBy: NodeAddress, tls: boolean): NodeAddress | undefined {
   const port = Number((tls ? entry.get("tls-port") : entry.get("port")) ?? entry.get("port") ?? entry.get("tls-port"));
   if (!Number.isInteger(port) || port < 1 || port > 65535) return undefined;
-  // `endpoint` is what the server wants clients to use; null or "?" there: the host that answered.
+  // `endpoint` is the host that clients are to use. Null or "?" stands for the host that answered.
   const endpoint = entry.get("endpoint") as string | null | undefined;
   return { host: isUnknownHost(endpoint) ? answeredBy.host : String(endpoint), port };
 }
@@ -136,8 +139,8 @@ function nodesAddress(text: string, answeredBy: NodeAddress): NodeAddress | unde
 
 function checked(description: TopologyDescription): TopologyDescription {
   const { nodes } = description;
-  if (nodes.length === 0) throw nonsense("a topology without nodes");
-  // Two entries for one address: a node that came back under a new id. The living one counts.
+  if (nodes.length === 0) throw nonsense("it has no nodes");
+  // Two entries can have one address, after a node came back under a new id. The entry that has not failed counts.
   const byAddress = new Map<string, number>();
   const keep = nodes.map((node, index) => {
     const address = formatAddress(node);
@@ -164,18 +167,18 @@ function fieldsOf(reply: Reply): Map<string, Reply> {
 }
 
 function list(reply: Reply | undefined, what: string): Reply[] {
-  if (!Array.isArray(reply)) throw nonsense(`${what} that is no array`);
+  if (!Array.isArray(reply)) throw nonsense(`${what} is not an array`);
   return reply;
 }
 
 function slotNumber(value: Reply): number {
   const slot = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
   if (typeof slot !== "number" || !Number.isInteger(slot) || slot < 0 || slot >= SLOT_COUNT) {
-    throw nonsense("a slot out of range");
+    throw nonsense("a slot is out of range");
   }
   return slot;
 }
 
 function nonsense(what: string): ProtocolError {
-  return new ProtocolError(`The cluster's description cannot be used: ${what}.`);
+  return new ProtocolError(`The server's description of the cluster cannot be used: ${what}.`);
 }

@@ -7,52 +7,54 @@ import type { Reply } from "../protocol/reply.ts";
 import { Topology, type TopologyDescription } from "./topology.ts";
 import { hasRivalPrimaries, parseClusterNodes, parseClusterShards, singleNode, withRolesOf } from "./topology-reply.ts";
 
-/** Someone who can be asked for the topology. */
+/** A node that can be asked for the topology. */
 export interface Informant {
   readonly address: string;
-  /** Who is meant when the answer names no host. */
+  /** The address that is meant when the answer names no host. */
   readonly answersAs: NodeAddress;
   /**
-   * A connection that is open, or will be. One that is opened for this question only is given to `onTemporary` at once,
-   * to be closed when the question is answered.
+   * A connection that is open, or is being opened. A connection that is opened only for this query is also handed to
+   * `onTemporary` at once, and the inquiry closes it when the query is answered.
    */
   connect(onTemporary: (connection: Connection) => void): Promise<Connection>;
 }
 
-/** After this silence the next informant is asked as well. */
+/** When an informant has been silent for this long, the next one is asked as well. */
 const HEDGE_MS = 200;
-/** A MOVED has patched its slot already, so the rest can wait for a burst to end. */
+/**
+ * The refresh after a MOVED waits this long, so that a burst of them causes one refresh. The MOVED has patched its
+ * slot.
+ */
 const DEBOUNCE_MS = 100;
-/** Between refreshes that only confirm what MOVED said. */
+/** The least time between two refreshes that only confirm a MOVED. */
 const SETTLED_SPACING_MS = 1000;
-/** After roles have changed, nodes need a moment to agree on who replicates whom. */
+/** The delay of a confirming refresh after a change of roles: nodes need this time to agree on who replicates whom. */
 const CONFIRM_MS = 2000;
-/** Between refreshes while calls wait for the cluster to mend; a cluster that has been broken for long is asked less. */
+/** The least time between two refreshes while calls wait for the cluster to recover. */
 const URGENT_SPACING_MS = 100;
+/** The same for a cluster that has been broken for longer than `BROKEN_AFTER_MS`. */
 const BROKEN_SPACING_MS = 1000;
 const BROKEN_AFTER_MS = 15_000;
 
-/** What a tracker needs from its owner. */
+/** Settings and callbacks that the tracker's owner provides. */
 export interface TrackerOptions {
   readonly environment: Environment;
   readonly tls: boolean;
-  /** Milliseconds between background refreshes, 0 for none. */
+  /** Milliseconds between two background refreshes; 0 turns them off. */
   readonly intervalMs: number;
-  /** How long one informant may stay silent. */
+  /** Milliseconds that one informant may take to answer. */
   readonly answerTimeoutMs: number;
-  /** Who may be asked, best first. */
+  /** The nodes that may be asked, best first. */
   informants(): readonly Informant[];
-  /** Whether calls wait for the cluster to mend, so that it has to be asked again soon. */
+  /** Whether calls wait for the cluster to recover, so that another refresh is needed soon. */
   unsettled(): boolean;
-  /** Called with every topology that differs from the one before it. */
+  /** Called with every topology that differs from the previous one. */
   onChange(current: Topology, previous: Topology, how: "patched" | "refreshed"): void;
-  /** Called after every refresh, whether anything has changed or not. */
+  /** Called after every refresh, with or without a change. */
   onRefreshed(): void;
 }
 
-/**
- * Holds the current topology and finds out when it changes. One query at a time, however many ask for it.
- */
+/** Holds the current topology and finds out when it changes. At most one query runs at a time; all callers share it. */
 export class TopologyTracker {
   readonly #options: TrackerOptions;
   #current: Topology;
@@ -61,7 +63,7 @@ export class TopologyTracker {
   #interval: Timer | undefined;
   #inquiry: Inquiry | undefined;
   #lastStart = Number.NEGATIVE_INFINITY;
-  /** When nothing was known to be broken last. */
+  /** The last time at which the cluster was not known to be broken. */
   #settledAt: number;
   #closed = false;
 
@@ -76,7 +78,10 @@ export class TopologyTracker {
     return this.#current;
   }
 
-  /** One slot is elsewhere: takes effect at once, and is confirmed soon. Old news, from who was asked before, is neither. */
+  /**
+   * Notes that a slot has another owner. The change takes effect at once, and a refresh soon confirms it. Nothing
+   * happens if the topology says the same already.
+   */
   slotMoved(slot: number, address: string): void {
     const patched = this.#current.withSlotMoved(slot, address);
     if (patched === this.#current) return;
@@ -85,8 +90,8 @@ export class TopologyTracker {
   }
 
   /**
-   * Asks for a refresh without waiting for it. `urgent` while calls wait for the cluster to mend, `settled` after a MOVED
-   * that has taken effect already, `confirm` when nodes may not agree yet.
+   * Schedules a refresh and does not wait for it. `urgent`: calls wait for the cluster to recover. `settled`: a MOVED
+   * has already taken effect. `confirm`: the nodes may not agree yet.
    */
   refreshSoon(why: "settled" | "confirm" | "urgent"): void {
     if (this.#closed) return;
@@ -108,7 +113,7 @@ export class TopologyTracker {
     this.#scheduled = { timer, at };
   }
 
-  /** Refreshes now, or joins the query that is under way. Rejects when nobody could be asked. */
+  /** Refreshes now, or joins the query that is under way. Rejects when no node could be asked. */
   refresh(): Promise<void> {
     if (this.#closed) return Promise.resolve();
     this.#running ??= this.#query().finally(() => {
@@ -119,7 +124,7 @@ export class TopologyTracker {
     return this.#running;
   }
 
-  /** Refreshes now, and once more when `found` is not true then and the query had begun before this call. */
+  /** Refreshes now. Refreshes once more if `found` is still false and the first query had begun before this call. */
   async refreshUntil(found: () => boolean): Promise<void> {
     const joined = this.#running !== undefined;
     await this.refresh();
@@ -138,7 +143,7 @@ export class TopologyTracker {
     const inquiry = new Inquiry(this.#options);
     this.#inquiry = inquiry;
     const description = await inquiry.ask(this.#options.informants());
-    // A node that was removed or reset knows of no slots. Nobody is better served by its view than by the present one.
+    // A node that was removed or reset knows of no slots. The present topology is better than its view.
     if (this.#closed || (description.slots.length === 0 && this.#current.ranges.length > 0)) return;
     this.#publish(Topology.from(description), "refreshed");
     this.#options.onRefreshed();
@@ -167,22 +172,25 @@ export class TopologyTracker {
   }
 }
 
-/** Whether a node that stayed has another role. */
+/** Whether a node that is in both topologies has changed its role. */
 function rolesDiffer(current: Topology, previous: Topology): boolean {
   const roles = new Map(previous.nodes.map(({ address, role }) => [address, role]));
   return current.nodes.some(({ address, role }) => (roles.get(address) ?? role) !== role);
 }
 
-/** What an inquiry needs to know. */
+/** The options of a tracker that an inquiry needs. */
 export type InquiryOptions = Pick<TrackerOptions, "environment" | "tls" | "answerTimeoutMs">;
 
-/** One question for the topology. */
+/** One query for the topology, which may ask several nodes. */
 export class Inquiry {
   readonly #options: InquiryOptions;
   readonly #temporary = new Set<Connection>();
   readonly #causes = new Map<string, unknown>();
   #answer: TopologyDescription | undefined;
-  /** Valid, but without a single slot: a node that is new, was removed or reset says so. For when nobody knows more. */
+  /**
+   * A valid answer without a single slot. A new, removed or reset node gives it. It is used only when no other node
+   * gives a better one.
+   */
   #emptyAnswer: TopologyDescription | undefined;
   #closed = false;
 
@@ -191,8 +199,9 @@ export class Inquiry {
   }
 
   /**
-   * Asks one informant after the other, the next one early when one is silent; the first usable answer counts.
-   * @throws {UnavailableError} with the cause of each, when none had one.
+   * Asks one informant after the other, and asks the next one early when an informant is silent. The first usable
+   * answer counts.
+   * @throws {UnavailableError} when no informant gave a usable answer. It has the cause for each informant.
    */
   async ask(informants: readonly Informant[]): Promise<TopologyDescription> {
     const { clock } = this.#options.environment;
@@ -203,7 +212,7 @@ export class Inquiry {
         asked.push(one);
         let patience: Timer | undefined;
         const silence = new Promise<void>((resolve) => {
-          // An answer that waits to be read, because we were busy, is no silence.
+          // An answer may already have arrived while this process was busy. So the sockets are read first.
           patience = clock.setTimer(() => clock.afterReads(resolve), HEDGE_MS);
         });
         await Promise.race([one, silence]);
@@ -211,7 +220,7 @@ export class Inquiry {
         if (this.#answer) return this.#answer;
         if (this.#closed) break;
       }
-      // All have been asked and some are silent still: the first that speaks up.
+      // All informants have been asked, and some are still silent. Wait for the first answer.
       await new Promise<void>((resolve) => {
         for (const one of asked) void one.then(() => this.#answer && resolve());
         void Promise.all(asked).then(() => resolve());
@@ -224,7 +233,7 @@ export class Inquiry {
     }
   }
 
-  /** Ends what was opened for this question. */
+  /** Closes the connections that were opened for this query. */
   close(): void {
     this.#closed = true;
     for (const connection of this.#temporary) connection.close(new Error("no longer needed"));

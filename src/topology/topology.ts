@@ -1,37 +1,37 @@
 import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import { formatAddress } from "../protocol/node-address.ts";
 
-/** A node as the cluster announces it. */
+/** A node of the cluster, as the cluster announces it. */
 export interface TopologyNode {
-  /** The node's id in the cluster; empty without cluster mode. */
+  /** The node's id in the cluster. Empty for a single server without cluster mode. */
   readonly id: string;
-  /** `host:port`, before `natMap`. */
+  /** The announced address as `host:port`, before `natMap`. */
   readonly address: string;
-  /** A name or an address, IPv6 without brackets. */
+  /** A host name or an IP address; IPv6 without brackets. */
   readonly host: string;
-  /** 1 to 65535. */
+  /** The TCP port, 1 to 65535. */
   readonly port: number;
-  /** A primary may own no slot. */
+  /** The node's role. A primary does not need to own a slot. */
   readonly role: "primary" | "replica";
-  /** Of a replica: the address of its primary, when the cluster says which. */
+  /** The address of a replica's primary, if the cluster names it. Undefined for a primary. */
   readonly primary: string | undefined;
-  /** As the cluster sees it. `loading` nodes answer, but not to everything. */
+  /** The node's health as the cluster sees it. A `loading` node answers only some commands. */
   readonly health: "online" | "loading" | "fail";
 }
 
-/** Slots `start` to `end`, both included, of one primary. */
+/** A range of slots that one primary owns; `start` and `end` belong to the range. */
 export interface SlotRange {
   /** The first slot, from 0. */
   readonly start: number;
   /** The last slot, up to 16383. */
   readonly end: number;
-  /** Who owns them. */
+  /** The node that owns these slots. */
   readonly primary: TopologyNode;
-  /** Its replicas; none is possible. */
+  /** The primary's replicas; can be empty. */
   readonly replicas: readonly TopologyNode[];
 }
 
-/** What a topology query yields: nodes, and slot ranges as pairs [start, end] by the index of their owner. */
+/** The result of a topology query: the nodes, and the slot ranges, each with the index of its owner in `nodes`. */
 export interface TopologyDescription {
   readonly nodes: readonly Omit<TopologyNode, "address">[];
   readonly slots: readonly { readonly owner: number; readonly start: number; readonly end: number }[];
@@ -40,13 +40,13 @@ export interface TopologyDescription {
 const NONE: readonly TopologyNode[] = Object.freeze([]);
 
 /**
- * Who owns which slot, at one moment. Never altered: what is learned later makes a new one, so whoever holds one
- * keeps a consistent view.
+ * A snapshot of the cluster: its nodes, and the owner of each slot. A snapshot is never changed. A change makes a new
+ * snapshot, so code that holds one keeps a consistent view.
  *
- *   owners: Uint16Array(16384), 1 + index into nodes, 0 for nobody
+ *   owners: Uint16Array(16384), one entry per slot: 1 + the owner's index in nodes, or 0 without an owner
  */
 export class Topology {
-  /** All nodes, those without slots included. */
+  /** All nodes, including nodes without slots, sorted by address. */
   readonly nodes: readonly TopologyNode[];
   readonly #owners: Uint16Array;
   readonly #replicas: ReadonlyMap<string, readonly TopologyNode[]>;
@@ -69,7 +69,7 @@ export class Topology {
   /** @internal */
   static from(description: TopologyDescription): Topology {
     const named = description.nodes.map((node) => Object.freeze({ ...node, address: formatAddress(node) }));
-    // Servers list nodes in an order of their own. Sorted, two views of one state are equal.
+    // Each server lists the nodes in its own order. After sorting, two views of the same state are equal.
     const nodes = named.toSorted((a, b) => (a.address < b.address ? -1 : 1));
     const owners = new Uint16Array(SLOT_COUNT);
     for (const { owner, start, end } of description.slots) {
@@ -78,38 +78,41 @@ export class Topology {
     return new Topology(Object.freeze(nodes), owners);
   }
 
-  /** The node that owns `slot` (0 to 16383), or undefined when nobody does. */
+  /** The primary that owns `slot` (0 to 16383). Undefined when the slot has no owner. */
   primaryOf(slot: number): TopologyNode | undefined {
     return this.nodes[this.ownerIndexOf(slot)];
   }
 
-  /** The replicas of the node that owns `slot`. */
+  /** The replicas of the primary that owns `slot` (0 to 16383). Empty when there are none. */
   replicasOf(slot: number): readonly TopologyNode[] {
     const primary = this.primaryOf(slot);
     return (primary && this.#replicas.get(primary.address)) ?? NONE;
   }
 
-  /** Maximal ranges of slots with one owner, in ascending order. Slots without an owner are in none. */
+  /** The slot ranges in ascending order, each as long as possible. A slot without an owner is in no range. */
   get ranges(): readonly SlotRange[] {
     return rangesOf(this);
   }
 
-  /** The index in `nodes` of the owner of `slot`, -1 when nobody owns it. */
+  /** The index in `nodes` of the node that owns `slot`; -1 when the slot has no owner. */
   ownerIndexOf(slot: number): number {
     return (this.#owners[slot] ?? 0) - 1;
   }
 
-  /** The same with one slot elsewhere. `address` must be that of a node of this topology. */
+  /**
+   * A topology in which the node at `address` owns `slot`, and everything else is the same.
+   * @throws {RangeError} when `address` is not the address of a node of this topology.
+   */
   withSlotMoved(slot: number, address: string): Topology {
     const owner = this.nodes.findIndex((node) => node.address === address);
-    if (owner === -1) throw new RangeError(`${address} is no node of this topology`);
+    if (owner === -1) throw new RangeError(`${address} is not a node of this topology`);
     if (this.ownerIndexOf(slot) === owner) return this;
     const owners = this.#owners.slice();
     owners[slot] = owner + 1;
     return new Topology(this.nodes, owners);
   }
 
-  /** Whether nodes, roles and owners are the same. */
+  /** Whether both topologies have the same nodes, roles and slot owners. */
   equals(other: Topology): boolean {
     return (
       (this.nodes === other.nodes || JSON.stringify(this.nodes) === JSON.stringify(other.nodes)) &&

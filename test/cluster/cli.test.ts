@@ -226,7 +226,7 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
     assert.deepEqual([sizes.spread, sizes.slot, addresses(sizes.hops)], ["primaries", null, primaries.sort()]);
     assert.deepEqual([loaded.spread, loaded.command, loaded.error], ["all", "SCRIPT", null]);
     assert.deepEqual(await holders("return 'explained'"), cluster.nodes);
-    assert.match(refused.err, /^slotwire: --from is for one slot: this call has no one owner\.\n$/);
+    assert.match(refused.err, /^slotwire: --from needs a call for one slot: this call goes to several nodes\.\n$/);
   });
 
   it("explain fails with what the script raised, after having shown it", async () => {
@@ -253,7 +253,7 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
     await cluster.command(nodesFor(key).owner, "SET", key, "1");
     const { status, out, err } = await slotwire([...quick, ...where]);
     assert.deepEqual([status, out], [1, ""]);
-    assert.equal(err, "slotwire: Call 5 was answered by [5,99,0]; right is [5,100,0].\n");
+    assert.equal(err, "slotwire: Call 5 was answered by [5,99,0]; the right answer is [5,100,0].\n");
   });
 
   it("bench runs a script of one's own, and every call of it", async () => {

@@ -21,7 +21,10 @@ const here = (text: string, { nodes }: LocalCluster) =>
   text
     .replace(/\b127\.0\.0\.1:700(\d)/g, (_, at) => nodes[at] as string)
     .replace(/(?<= -p )700(\d)\b/g, (_, at) => (nodes[at] as string).split(":")[1] as string);
-const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> };
+const { name: packageName, scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+  name: string;
+  scripts: Record<string, string>;
+};
 
 /** A file for a block of code, of so many results: what it is given on the line of its fence, so that lines are the page's. */
 function fileOf({ language, name, line, given, code }: Block & { readonly name: string }, folder: string) {
@@ -105,7 +108,7 @@ describe("the blocks of the README and of the pages beside the sources", () => {
     }
   });
 
-  /** An npm command is one that exists; one of slotwire's runs, with the folder of the Lua blocks. */
+  /** An npm command is one that exists, or installs slotwire; one of slotwire's runs, with the folder of the Lua blocks. */
   async function runs(command: string): Promise<void> {
     const [program, name = "", ...args] = command.split(/ +/).map((word) => word.replace(/^'(.*)'$/, "$1"));
     if (program === "npx") {
@@ -114,6 +117,8 @@ describe("the blocks of the README and of the pages beside the sources", () => {
       const tsx = join(root, "node_modules", "tsx", "dist", "loader.mjs");
       mkdirSync(join(folder, "src"), { recursive: true });
       await run(folder, process.execPath, "--import", tsx, main, ...args);
+    } else if (program === "npm" && name === "install") {
+      assert.deepEqual(args, [packageName]);
     } else {
       assert.equal(program, "npm", command);
       const script = name === "run" ? args[0] : name;

@@ -38,13 +38,24 @@ const CODES: Readonly<Record<slotwire.ErrorCode, true>> = {
 };
 
 describe("the README", () => {
-  it("begins with the two commands", () => {
-    assert.match(readme, /^# slotwire\n\n```sh\nnpm ci && npm start .*\nnpm ci && npm test .*\n```\n/);
+  it("says on its first screen how to install slotwire, and then gives the two commands for a clone", () => {
+    const firstScreen = readme.split("\n").slice(0, 30).join("\n");
+    assert.match(firstScreen, /^# slotwire\n\nslotwire is [\s\S]*\n## Install\n\n```sh\nnpm install slotwire\n```\n/);
+    const sections = [...readme.matchAll(/^## (.*)$/gm)].map(([, title]) => title);
+    assert.deepEqual(sections.slice(0, 4), ["Install", "Ten lines", "Try it from a clone", "Recipes"]);
+    assert.match(readme, /\n## Try it from a clone\n\n```sh\nnpm ci && npm start .*\nnpm ci && npm test .*\n```\n/);
+  });
+
+  it("explains the words of the protocol, and links to the specification", () => {
+    const words = rowsOf("Glossary").map(([cell]) => cell);
+    for (const word of ["slot", "hash tag", "MOVED", "ASK", "TRYAGAIN", "NOSCRIPT"])
+      assert.ok(words.includes(word), word);
+    assert.ok(readme.includes("(https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/)"));
   });
 
   it("names a test that exists for each thing that slotwire does", () => {
     const rows = rowsOf("What it does that others do not").filter(
-      ([first = ""]) => !/^(---|slotwire$|it does$)/.test(first),
+      ([first = ""]) => !/^(---|slotwire$|behaviour$)/.test(first),
     );
     assert.ok(rows.length > 15);
     for (const cells of rows) {

@@ -64,11 +64,11 @@ describe("what errors say", () => {
     const tag = 'A common hash tag, as in "{user:1}:a" and "{user:1}:b", puts keys in one slot.';
     assert.equal(
       await messageOf(client.run(script, ["from:7", "to:9"])),
-      `CROSSSLOT not-executed: Keys of one call must be in one slot, these are not: "from:7" (slot 13072), "to:9" (slot 13050). ${tag}`,
+      `CROSSSLOT not-executed: Keys of one call must be in one slot; these are not: "from:7" (slot 13072), "to:9" (slot 13050). ${tag}`,
     );
     assert.equal(
       await messageOf(client.command("SINTER", "a", "{a}b", "b")),
-      `CROSSSLOT not-executed: Keys of one call must be in one slot, these are not: "a" (slot 15495), "{a}b" (slot 15495), "b" (slot 3300). ${tag}`,
+      `CROSSSLOT not-executed: Keys of one call must be in one slot; these are not: "a" (slot 15495), "{a}b" (slot 15495), "b" (slot 3300). ${tag}`,
     );
   });
 

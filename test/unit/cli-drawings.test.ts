@@ -335,13 +335,13 @@ Slot map: slot 10778 is at 10.0.0.1:7004, no longer at 10.0.0.1:7001.
     const keyless = { ...plain, command: "PING", keys: [], slot: null, owner: null, ownerAfter: null, replicas: [] };
     assert.deepEqual(drawExplanation(keyless, 80, PLAIN).slice(0, 3), [
       "command   PING",
-      "no key    any primary may serve it",
+      "no key    any primary can serve the call",
       "",
     ]);
     for (const [spread, line] of [
-      ["primaries", "no slot   it is for all primaries"],
-      ["all", "no slot   it is for all nodes"],
-      ["slots", "slots     several: it goes in parts, each to its slot's owner"],
+      ["primaries", "no slot   the call goes to all primaries"],
+      ["all", "no slot   the call goes to all nodes"],
+      ["slots", "slots     several: the call is sent in parts, each to the owner of its slot"],
     ] as const) {
       assert.equal(drawExplanation({ ...keyless, spread }, 80, PLAIN)[1], line);
     }

@@ -162,7 +162,7 @@ describe("slotwire types", { concurrency: true }, () => {
     const found = [...text.matchAll(/export const (\S+) = /g)].map(([, identifier]) => identifier).sort();
     assert.deepEqual(found, ["aBC", "classScript", "defineScriptScript", "rateLimit", "script2pc", "upper", "ünder"]);
     const twice = scriptFolder({ "a-b.lua": "return 1", "a_b.lua": "return 1" });
-    assert.throws(() => writeTypes(twice), { message: /a-b\.lua and .*a_b\.lua would both be "aB"/ });
+    assert.throws(() => writeTypes(twice), { message: /a-b\.lua and .*a_b\.lua would both be named "aB"/ });
   });
 
   it("goes into sub-folders with --recursive", () => {
@@ -221,16 +221,19 @@ describe("slotwire", { concurrency: true }, () => {
   it("names what is accepted, before anything is connected to or started", async () => {
     const wrong: [string[], RegExp][] = [
       [["topology", "-p"], /Option '-p, --port <value>' argument missing; accepted are -h, --host, -p, /],
-      [["topology", "-p", "none"], /-h "127\.0\.0\.1" -p "none" is no address; accepted are/],
+      [["topology", "-p", "none"], /-h "127\.0\.0\.1" -p "none" is not an address; accepted are/],
       [["topology", "--cacert", "a.pem", "--tls"], /--cacert a\.pem cannot be read \(ENOENT\)/],
-      [["topology", "--insecure"], /--insecure go with --tls or a rediss:\/\/ URI/],
-      [["topology", "-u", "redis://:geheim@127.0.0.1:99999"], /nodes\[0\] is no valid redis:\/\/ or rediss:\/\/ URL/],
-      [["topology", "7000"], /topology takes options only, and no "7000"/],
-      [["scripts", "--load"], /--load loads what is named; accepted are --eval FILE and a FOLDER of Lua files/],
-      [["scripts", "--load", "0".repeat(40)], /--load cannot load what only a SHA-1 is known of/],
+      [["topology", "--insecure"], /--insecure need --tls or a rediss:\/\/ URI/],
+      [
+        ["topology", "-u", "redis://:geheim@127.0.0.1:99999"],
+        /nodes\[0\] is not a valid redis:\/\/ or rediss:\/\/ URL/,
+      ],
+      [["topology", "7000"], /topology is given the word "7000"; accepted are only options/],
+      [["scripts", "--load"], /--load needs scripts to load; accepted are --eval FILE and a FOLDER of Lua files/],
+      [["scripts", "--load", "0".repeat(40)], /--load cannot load a SHA-1, because its source is not known/],
       [["scripts", "no/such"], /no\/such: there is no such folder/],
-      [["explain"], /explain takes --eval FILE KEY\.\.\. , ARG\.\.\., or a COMMAND/],
-      [["explain", "--preloaded", "GET", "a"], /--preloaded goes with --eval/],
+      [["explain"], /explain needs --eval FILE KEY\.\.\. , ARG\.\.\., or a COMMAND/],
+      [["explain", "--preloaded", "GET", "a"], /--preloaded needs --eval/],
       [["bench", "--seconds", "0"], /--seconds is "0"; accepted is a number from 0\.1 to 3600/],
       [["bench", "--in-flight", "1.5"], /--in-flight is "1\.5"; accepted is a whole number from 1 to 10000/],
       [["cluster", "--primaries", "0"], /--primaries is "0"; accepted is a whole number from 1 to 100/],
@@ -246,11 +249,14 @@ describe("slotwire", { concurrency: true }, () => {
   });
 
   it("asks for what a command needs", () => {
-    assert.throws(() => slot.run([], terminal), { code: "INVALID_ARGUMENT", message: "slot takes at least one KEY." });
-    assert.throws(() => types.run([], terminal), { code: "INVALID_ARGUMENT", message: "types takes one FOLDER." });
+    assert.throws(() => slot.run([], terminal), { code: "INVALID_ARGUMENT", message: "slot needs at least one KEY." });
+    assert.throws(() => types.run([], terminal), {
+      code: "INVALID_ARGUMENT",
+      message: "types needs exactly one FOLDER.",
+    });
     assert.throws(() => types.run(["a", "b"], terminal), {
       code: "INVALID_ARGUMENT",
-      message: "types takes one FOLDER.",
+      message: "types needs exactly one FOLDER.",
     });
     assert.throws(() => types.run(["no/such"], terminal), {
       code: "INVALID_ARGUMENT",

@@ -180,7 +180,7 @@ describe("readScriptFile refuses, naming file and line:", () => {
       { "acquire-2.lua": "-- @keys a b ..." },
       /^acquire-2\.lua:1: @keys names any number .* 2/,
     ],
-    ["a second @keys", { "a.lua": "-- @keys a\n\n-- @keys a" }, /^a\.lua:3: @keys again; line 1 has/],
+    ["a second @keys", { "a.lua": "-- @keys a\n\n-- @keys a" }, /^a\.lua:3: @keys is repeated; .* line 1/],
     ["a name twice", { "a.lua": "-- @args a b a" }, /^a\.lua:1: @args has "a" twice/],
     ["commas", { "a.lua": "-- @keys a, b" }, /^a\.lua:1: @keys has "a,"; accepted are names of letters/],
     ["... before the end", { "a.lua": "-- @args ... a" }, /^a\.lua:1: @args has "\.\.\."; accepted .* at the end/],

@@ -66,7 +66,7 @@ describe("the keys of a command", () => {
     for (const count of ["2", "100", "4294967295", "-1", "1.5", "k"]) {
       assert.throws(() => traits(`EVAL x ${count} k`), {
         code: "INVALID_ARGUMENT",
-        message: "EVAL: argument 2 is to be the number of keys, a whole number from 0 to 1 here.",
+        message: "EVAL: argument 2 must be the number of keys; accepted is a whole number from 0 to 1.",
       });
     }
     assert.throws(() => traits("ZUNION 1000000000 k"), { code: "INVALID_ARGUMENT" });

@@ -3,16 +3,16 @@ import { ReplyError, SlotwireError } from "../../errors.ts";
 import type { BatchContext, ClientInfo, CommandContext } from "../channels.ts";
 
 /*
- * The stable semantic conventions for database clients, with what they say for Redis.
+ * Attributes by the stable semantic conventions for database clients, including the rules for Redis.
  * @see https://opentelemetry.io/docs/specs/semconv/db/redis/
  */
 
-/** Known when a call begins. A cluster has one database, number 0. */
+/** The attributes that are known when a call begins. A cluster has only database 0. */
 export function commandAttributes({ client, command, script }: CommandContext): Attributes {
   return { ...serverAttributes(client), "db.operation.name": command, ...procedure(script?.name) };
 }
 
-/** As above for a batch. One of a single call counts as that call. */
+/** The attributes that are known when a batch begins. A batch of a single call is named like that call. */
 export function batchAttributes({ client, operation, size, commands, script }: BatchContext): Attributes {
   const [only] = commands.length === 1 ? commands : [];
   const word = operation === "batch" ? "PIPELINE" : "MULTI";
@@ -25,21 +25,21 @@ export function batchAttributes({ client, operation, size, commands, script }: B
   };
 }
 
-/** `EVALSHA take`, `GET`. */
+/** The span's name, such as `EVALSHA take` or `GET`. */
 export function spanName(attributes: Attributes): string {
   const procedureName = attributes["db.stored_procedure.name"];
   const operation = String(attributes["db.operation.name"]);
   return procedureName === undefined ? operation : `${operation} ${procedureName}`;
 }
 
-/** The node that was asked last. */
+/** The attributes of the node that was asked last. */
 export function peerAttributes(address: string | undefined): Attributes {
   if (address === undefined) return {};
   const [host, port] = parted(address);
   return { "network.peer.address": host, "network.peer.port": port };
 }
 
-/** `error.type` is the first word of the server's error, or the code of slotwire's. */
+/** `error.type` is the first word of a server's error, or the code of another error of slotwire. */
 export function errorAttributes(error: Error): Attributes {
   if (error instanceof ReplyError) return { "db.response.status_code": error.reply, "error.type": error.reply };
   return { "error.type": error instanceof SlotwireError ? error.code : error.name };
@@ -51,7 +51,7 @@ function procedure(name: string | undefined): Attributes {
 
 const servers = new WeakMap<ClientInfo, Attributes>();
 
-/** The seeds, as `connect` was given them: `a,b` with their port when they share one, `a:7000,b:7001` when not. */
+/** The seeds of `connect`. If they share a port: `a,b`, and the port as `server.port`. Otherwise: `a:7000,b:7001`. */
 function serverAttributes(client: ClientInfo): Attributes {
   let attributes = servers.get(client);
   if (attributes === undefined) {

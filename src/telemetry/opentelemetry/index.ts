@@ -18,40 +18,42 @@ import {
 } from "../channels.ts";
 import { batchAttributes, commandAttributes, errorAttributes, peerAttributes, spanName } from "./attributes.ts";
 
-/** Where spans and measurements go. */
+/** The options of `instrument`: the providers that receive spans and measurements. */
 export interface InstrumentOptions {
   /**
-   * Makes the spans.
-   * @default the global one
+   * The provider whose tracer makes the spans.
+   * @default the global tracer provider
    */
   readonly tracerProvider?: TracerProvider;
   /**
-   * Makes the histogram.
-   * @default the global one, as it is when `instrument` is called
+   * The provider whose meter makes the histogram.
+   * @default the global meter provider at the time of the call of `instrument`
    */
   readonly meterProvider?: MeterProvider;
 }
 
-/** An operation under way. */
+/** A call or a batch that is under way. */
 interface Operation {
   readonly span: Span;
   readonly startedAt: number;
   readonly attributes: Attributes;
-  /** Of a batch: its calls that failed. */
+  /** The number of failed calls of a batch. */
   failed: number;
 }
 
 const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
 
 /**
- * Makes a CLIENT span of every call of every client in the process, one of every batch or transaction, and records how
- * long they took in the histogram `db.client.operation.duration`. A span ends when the call has its answer, with all its
- * redirections and replays, each of which is an event `slotwire.redirection` of the span. No key, argument or reply is
- * in them.
+ * Makes a span of kind CLIENT for every call of every client in this process, and one for every batch or transaction.
+ * Records their durations, in seconds, in the histogram `db.client.operation.duration`.
  *
- * Call it after the SDK was started.
+ * A span ends when its call has its final answer. Each redirection or replay on the way is an event
+ * `slotwire.redirection` of the span. Calls of a batch have no spans of their own. Spans and measurements contain no
+ * key, argument or reply.
  *
- * @returns  Undoes it; what is under way is not ended any more.
+ * Call this function after the SDK was started.
+ *
+ * @returns  A function that ends the instrumentation. Spans that are open at that moment are never ended.
  * @see https://opentelemetry.io/docs/specs/semconv/db/redis/
  */
 export function instrument(options: InstrumentOptions = {}): () => void {
@@ -81,7 +83,7 @@ export function instrument(options: InstrumentOptions = {}): () => void {
     duration.record((performance.now() - startedAt) / 1000, { ...attributes, ...atEnd, ...failure });
   };
 
-  // Calls of a batch are part of its span.
+  // A call of a batch has no span of its own, because it is part of the batch's span.
   const onCommandStart = (context: CommandContext) => {
     if (context.batch === undefined) begin(context, commandAttributes(context));
   };
