@@ -1,4 +1,5 @@
 import type { Division } from "../commands/spread.ts";
+import { traitsOf } from "../commands/traits.ts";
 import { InvalidArgumentError, type SlotwireError } from "../errors.ts";
 import { encodeCommand, kindOf } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
@@ -205,6 +206,7 @@ export class Batch<R extends readonly unknown[] = []> {
 
   /** A command that is more than one call is checked now, and sent with the others. */
   #addSteps(name: string, given: readonly Argument[], plan: StepsPlan, settle: (result: unknown) => void): void {
+    traitsOf(name, given, this.#host.client.commands);
     encodeCommand([name, ...given]);
     // An EVALSHA that is added behind a SCRIPT LOAD may be sent before it: it brings what it needs.
     if (plan.kind === "load-script") this.#host.client.scripts.remember(plan.script);

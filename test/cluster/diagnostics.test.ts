@@ -73,7 +73,16 @@ describe("diagnostics channels of a real cluster", () => {
     const [redirection] = ear.all("redirection");
     assert.deepEqual(
       { ...redirection, call: undefined },
-      { call: undefined, attempt: 1, address: from, slot, kind: "MOVED", to, text: `MOVED ${slot} ${to}` },
+      {
+        call: undefined,
+        attempt: 1,
+        address: from,
+        slot,
+        kind: "MOVED",
+        row: "moved-known",
+        to,
+        text: `MOVED ${slot} ${to}`,
+      },
     );
     const address = await cluster.addNode();
     await client.refreshTopology();

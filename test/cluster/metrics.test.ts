@@ -48,6 +48,7 @@ describe("metrics", () => {
       errors: {},
       redirections: { MOVED: 0, ASK: 0 },
       retries: {},
+      decisions: {},
       scriptMisses: 0,
       scriptLoadFailures: 0,
       connectionFailures: 0,
