@@ -1,5 +1,5 @@
 import type { Connection } from "../connection/connection.ts";
-import type { Loan } from "../connection/own-connections.ts";
+import type { Loan } from "../connection/loan.ts";
 import type { Place, Request } from "../connection/request.ts";
 import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from "../errors.ts";
 import { encodeCommand } from "../protocol/encode.ts";
@@ -157,7 +157,7 @@ export class WatchSession {
       );
       if (this.#ended || this.#connection.closed)
         request.onLost(new ConnectionLostError(this.#node.address, "not-executed"));
-      else this.#connection.carry(request);
+      else this.#loan.carry(request);
     });
   }
 

@@ -172,7 +172,7 @@ export class WatchingRun<R extends readonly unknown[]> {
   ): Promise<{ readonly result: Executed<R> | null } | { readonly failure: unknown }> {
     let session: WatchSession | undefined;
     try {
-      const loan = await node.pool.own.lend((connection) => {
+      const loan = await node.pool.dedicated.lend((connection) => {
         this.#connection = connection;
       });
       session = new WatchSession(loan, node, this.#slot, asking);

@@ -23,7 +23,7 @@ export class Session {
   /** Sends a command to one node, as announced, whoever owns what. A node without a connection rejects at once. */
   async ask(address: string, ...command: readonly Argument[]): Promise<Reply> {
     const pool = this.client.nodes.find((node) => node.address === address)?.pool;
-    const connection = pool?.lanes.find(({ ready }) => ready)?.connection;
+    const connection = pool?.lanes.find(({ ready }) => ready)?.useConnection();
     if (connection === undefined) throw pool?.cause ?? new Error(`${address} is not connected`);
     return withinPatience(connection.exchange(command)[0] as Promise<Reply>, address);
   }

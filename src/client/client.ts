@@ -1,5 +1,5 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
-import { CredentialsError, type Login } from "../connection/connection.ts";
+import { CredentialsError, type Login } from "../connection/handshake.ts";
 import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
 import type { Environment, Timer } from "../environment.ts";
 import { AuthError, ClosedError, InvalidArgumentError, ReplyError, UnavailableError } from "../errors.ts";
@@ -318,8 +318,8 @@ export class Client {
     const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
     const lanes = this.#directory.nodes.flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
     for (const lane of lanes) if (lane.cause instanceof AuthError) lane.connectNow();
-    for (const { pool } of this.#directory.nodes) pool.own.renew();
-    const connections = lanes.flatMap(({ connection }) => connection ?? []);
+    for (const { pool } of this.#directory.nodes) pool.dedicated.renew();
+    const connections = lanes.flatMap((lane) => lane.useConnection() ?? []);
     const causes = new Map<string, unknown>();
     await Promise.all(
       connections.map(async (connection) => {
@@ -498,7 +498,7 @@ export class Client {
   async #farewell(node: ClusterNode): Promise<void> {
     this.#leaving.add(node);
     for (const { lanes } of node.pools) for (const lane of lanes) this.dispatcher.resend(lane.takeQueued());
-    this.dispatcher.resend(node.pool.own.takeWaitingWhere(() => true));
+    this.dispatcher.resend(node.pool.dedicated.takeWaitingWhere(() => true));
     const open = node.pools.filter((pool) => pool.ready);
     if (open.length > 0) await this.#within(FAREWELL_MS, Promise.all(open.map((pool) => pool.drain())));
     for (const pool of node.pools) pool.close(new Error("the node left the cluster"));
@@ -531,7 +531,7 @@ export class Client {
         address,
         answersAs: { host: info.host, port: info.port },
         connect: async () => {
-          const connection = pool.lanes.find((lane) => lane.connection)?.connection;
+          const connection = pool.lanes.find((lane) => lane.useConnection() !== undefined)?.useConnection();
           if (connection === undefined) throw pool.cause ?? new Error("the connection was lost");
           return connection;
         },

@@ -1,7 +1,8 @@
 import type { Environment, Timer } from "../environment.ts";
 import { ReplyError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
-import { Connection, type ConnectionSettings } from "./connection.ts";
+import type { Connection, ConnectionSettings } from "./connection.ts";
+import { openConnection } from "./open-connection.ts";
 
 /** Between looks, while replies are awaited. */
 const LOOK_MS = 250;
@@ -141,7 +142,7 @@ export class Watchdog {
     };
     const limit = clock.setTimer(() => clock.afterReads(silent), this.#atLeast(PROBE_MS));
     try {
-      const probe = await Connection.open(settings, (created) => {
+      const probe = await openConnection(settings, (created) => {
         this.#probe = created;
       });
       await probe.exchange(QUESTION)[0];

@@ -110,7 +110,7 @@ export class Dispatcher implements CallOwner {
       return;
     }
     const pool = poolFor(call, node);
-    const full = (call.kind.blocking === undefined ? pool : pool.own).refusalOf(call.frame.length);
+    const full = (call.kind.blocking === undefined ? pool : pool.dedicated).refusalOf(call.frame.length);
     if (full !== undefined) call.reject(full);
     else this.#place(call, node, pool);
   }
@@ -141,7 +141,7 @@ export class Dispatcher implements CallOwner {
     const pool = poolFor(call, node);
     if (call.kind.blocking !== undefined) {
       // What it waits for may never come: nobody is to wait behind it.
-      const full = pool.own.refusalOf(call.frame.length);
+      const full = pool.dedicated.refusalOf(call.frame.length);
       if (full !== undefined) call.reject(full);
       else this.#place(call, node, pool);
       return true;
@@ -214,7 +214,7 @@ export class Dispatcher implements CallOwner {
     call.pool = pool;
     if (call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
     call.extras?.observer?.onAttempt(call, node.address);
-    pool.own.push(call);
+    pool.dedicated.push(call);
   }
 
   /** A call that is put off and sent to the same node again does not bring its script every time. */
@@ -237,19 +237,19 @@ export class Dispatcher implements CallOwner {
       this.resend(waitsForNobody ? lane.takeQueuedWhere((queued) => this.#freeToGo(queued)) : lane.takeQueued());
     }
     for (const { pool } of this.#directory.nodes) {
-      this.resend(pool.own.takeWaitingWhere((request) => this.#isForAnother(request)));
+      this.resend(pool.dedicated.takeWaitingWhere((request) => this.#isForAnother(request)));
       this.#leaveBehind(pool);
     }
   }
 
   /** A node that is well tells the calls it blocks that their slot has moved. One that does not is not waited for. */
-  #leaveBehind({ own, address }: NodePool): void {
-    const left = own.carried.filter((request) => this.#isForAnother(request));
+  #leaveBehind({ dedicated, address }: NodePool): void {
+    const left = dedicated.carried.filter((request) => this.#isForAnother(request));
     if (left.length === 0) return;
     const lose = () => {
       const cause = new ConnectionLostError(address, "unknown", new Error("it does not own the slot any more"));
       const still = left.filter((request) => this.#isForAnother(request));
-      own.lose(still, cause);
+      dedicated.lose(still, cause);
     };
     this.#clock.setTimer(lose, LEFT_BEHIND_MS, true);
   }
@@ -574,14 +574,14 @@ export class Dispatcher implements CallOwner {
     const { pool } = call;
     this.#parked.set(call, pool);
     if (call.kind.blocking === undefined) pool?.hold(call.frame.length);
-    else pool?.own.hold();
+    else pool?.dedicated.hold();
   }
 
   #unpark(call: Call): void {
     if (!this.#parked.has(call)) return;
     const pool = this.#parked.get(call);
     if (call.kind.blocking === undefined) pool?.release(call.frame.length);
-    else pool?.own.release();
+    else pool?.dedicated.release();
     this.#parked.delete(call);
   }
 

@@ -60,35 +60,6 @@ describe("requests that are given up while they are queued", () => {
     assert.deepEqual([lane().pending, lane().pendingBytes], [0, 0]);
   });
 
-  it("are not taken, and the others keep their order", () => {
-    const calls = queued(300);
-    giveUp(calls.filter((_, index) => index % 3 !== 0));
-    const kept = calls.filter((_, index) => index % 3 === 0);
-    assert.deepEqual(lane().takeQueued(), kept);
-    assert.equal(lane().pending, 0);
-  });
-
-  it("count nothing when they come to the front", () => {
-    const calls = queued(20, "x");
-    giveUp(calls.slice(5, 15));
-    const written: unknown[] = [];
-    for (let next = lane().shift(); next !== undefined; next = lane().shift())
-      if (next.place !== "settled") written.push(next);
-    assert.deepEqual(written, [...calls.slice(0, 5), ...calls.slice(15)]);
-    assert.deepEqual([lane().pending, lane().pendingBytes], [0, 0]);
-    giveUp(calls);
-    assert.deepEqual([lane().pending, lane().pendingBytes], [0, 0]);
-  });
-
-  it("are let go, however many there are", () => {
-    const [first] = queued(1);
-    for (let round = 0; round < 300; round++) giveUp(queued(900, `${round}${"x".repeat(100)}`));
-    let left = 0;
-    for (let next = lane().shift(); next !== undefined; next = lane().shift()) left++;
-    assert.ok(left <= 130, `${left} are still in the queue`);
-    assert.equal(first?.settled, false);
-  });
-
   it("cost a refusal nothing: 100,000 of them beside 1,000 queued calls", () => {
     queued(1000);
     const start = performance.now();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { Connection, type ConnectionSettings } from "../../src/connection/connection.ts";
+import type { Connection, ConnectionSettings } from "../../src/connection/connection.ts";
+import { openConnection } from "../../src/connection/open-connection.ts";
 import { Watchdog } from "../../src/connection/watchdog.ts";
 import { FakeWire, type Server } from "../support/fake-wire.ts";
 
@@ -30,7 +31,7 @@ describe("a watchdog", () => {
       readOnly: false,
       credentials: () => undefined,
     };
-    const opening = Connection.open(settings);
+    const opening = openConnection(settings);
     await wire.pass(2 * wire.delayMs);
     connection = await opening;
     seen = [];
