@@ -3,6 +3,7 @@ import { beforeEach, describe, it } from "node:test";
 import { DedicatedConnections } from "../../src/connection/dedicated-connections.ts";
 import type { Place, Request } from "../../src/connection/request.ts";
 import { AuthError } from "../../src/errors.ts";
+import { settingsOn } from "../support/connection-settings.ts";
 import { FakeWire } from "../support/fake-wire.ts";
 
 /** Keeps what became of it. */
@@ -68,18 +69,7 @@ describe("dedicated connections", () => {
     // Whatever else is asked is kept waiting.
     wire.server = (written) => (written.endsWith(PING) ? "+PONG\r\n" : undefined);
     credentials = () => undefined;
-    dedicated = new DedicatedConnections(
-      {
-        address: "127.0.0.1:7000",
-        endpoint: { host: "127.0.0.1", port: 7000 },
-        environment: wire.environment,
-        connectTimeoutMs: 2000,
-        connectionName: undefined,
-        readOnly: false,
-        credentials: () => credentials(),
-      },
-      1000,
-    );
+    dedicated = new DedicatedConnections(settingsOn(wire, { credentials: () => credentials() }), 1000);
   });
 
   function pushed(count: number): Asked[] {
@@ -262,17 +252,26 @@ describe("dedicated connections", () => {
     assert.equal(dedicated.pending, 999);
   });
 
-  it("drain when the last request that is carried has ended", async () => {
+  it("tell everybody who waits for it when the last request that is carried has ended", async () => {
     const [first] = pushed(1);
     await wire.pass(5);
-    let drained = false;
-    const done = dedicated.drain().then(() => {
-      drained = true;
-    });
+    let drained = 0;
+    const waiting = [dedicated.drain(), dedicated.drain()].map((done) => done.then(() => drained++));
     await wire.pass(5);
-    assert.equal(drained, false);
+    assert.equal(drained, 0);
     first?.giveUp();
-    await done;
+    await Promise.all(waiting);
+  });
+
+  it("carry one request each, also after bytes that are no whole reply yet", async () => {
+    pushed(1);
+    await wire.pass(5);
+    wire.opened[0]?.receive(":1\r\n");
+    wire.opened[0]?.receive(":");
+    assert.equal(dedicated.states.ready, 1);
+    pushed(2);
+    await wire.pass(5);
+    assert.equal(wire.opened.length, 2);
   });
 
   it("lose everything when they are closed, and what comes later", async () => {
