@@ -95,7 +95,7 @@ export class Client {
     this.environment = environment;
     this.telemetry = telemetry;
     this.#seeds = seeds;
-    for (const item of options.scripts) this.#register(item);
+    for (const item of options.scripts) this.#keep(item);
     this.#directory = new NodeDirectory({
       open: (info) => this.#openNode(info),
       onRemoved: (node) => void this.#farewell(node),
@@ -217,8 +217,12 @@ export class Client {
     return isLibrary(item) ? this.#registry.registerLibrary(item) : this.#registry.register(item);
   }
 
+  #keep(item: Script | Library): RegisteredScript | RegisteredLibrary {
+    return isLibrary(item) ? this.#registry.registerLibrary(item) : this.#registry.keep(item);
+  }
+
   async preload(items: readonly (Script | Library)[]): Promise<PreloadReport> {
-    const registered = items.map((item) => this.#register(item));
+    const registered = items.map((item) => this.#keep(item));
     for (const { scripts } of this.#directory.nodes) for (const each of registered) scripts.redeliver(each);
     await Promise.all(
       this.#directory.nodes.map((node) => this.#within(this.options.connectTimeout, ensure(node, registered))),
