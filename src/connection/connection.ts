@@ -270,7 +270,7 @@ export class Connection implements ReplySink {
 
   #answered(): Request {
     const request = this.inFlight.shift();
-    if (request === undefined) throw new ProtocolError("The server sent a reply that nobody waits for.");
+    if (request === undefined) throw new ProtocolError("The server sent a reply that no request waits for.");
     if (this.#own > 0 && request.isOwn) this.#own--;
     return request;
   }

@@ -128,7 +128,7 @@ export class Watchdog {
     }
     if (this.#isQuiet() && finding === "silent" && !this.#silent) {
       this.#silent = true;
-      this.#events.onSilent(new Error(`no answer for ${this.#quietMs} ms, on a second connection neither`));
+      this.#events.onSilent(new Error(`no answer for ${this.#quietMs} ms, nor on a second connection`));
     }
     if (this.#state === "watching") this.#lookLater();
   }

@@ -27,7 +27,10 @@ export class LoadRequest implements Request {
   onReply(reply: Reply): void {
     const isLoaded = reply === this.#script.loadReply;
     this.#end(isLoaded ? "held" : "lost");
-    if (!isLoaded) throw new ProtocolError("A load was answered by something else than what was loaded.");
+    if (!isLoaded)
+      throw new ProtocolError(
+        "The server answered a load with another SHA-1, or another name, than that of the source.",
+      );
   }
 
   onErrorReply(text: string): void {

@@ -2,7 +2,7 @@ import { bulk, encodeCommand, inOnePiece } from "../protocol/encode.ts";
 import type { Library } from "./library.ts";
 import type { Loadable } from "./loadable.ts";
 
-/** A library of functions that this client sends, with its frames encoded once. */
+/** A library of functions that this client sends, with its frames encoded once. It stays registered. */
 export class RegisteredLibrary implements Loadable {
   readonly kind = "library";
   readonly isRegistered = true;

@@ -125,7 +125,7 @@ describe("a watchdog", () => {
     wire.server = undefined;
     const start = call();
     await wire.pass(3000);
-    assert.deepEqual(seen, ["silent: no answer for 900 ms, on a second connection neither"]);
+    assert.deepEqual(seen, ["silent: no answer for 900 ms, nor on a second connection"]);
     assert.ok(seenAt - start <= 1200, `after ${seenAt - start} ms`);
     reply();
     await wire.pass(1000);
