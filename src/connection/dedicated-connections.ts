@@ -5,7 +5,8 @@ import { Carrier } from "./carrier.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { Loan } from "./loan.ts";
 import { Opener } from "./opener.ts";
-import type { Backlog, Request } from "./request.ts";
+import type { Request } from "./request.ts";
+import { RequestQueue } from "./request-queue.ts";
 import { isRefusal } from "./retry-policy.ts";
 
 /** The most requests (waiting, carried or held) and loans together. A server takes 10,000 clients by default. */
@@ -25,11 +26,11 @@ const noted = () => {};
  *   connection: opening --> idle --> busy --reply--> idle --10 s--> closed
  *                            '--> lent --given back--^
  */
-export class DedicatedConnections implements Backlog {
+export class DedicatedConnections {
   readonly #settings: ConnectionSettings;
   readonly #maxWaitingBytes: number;
   readonly #opener: Opener;
-  readonly #waiting: Request[] = [];
+  readonly #waiting = new RequestQueue();
   /** The last one is taken first, so that surplus connections stay idle until they are closed. */
   readonly #idle: Carrier[] = [];
   readonly #busy = new Set<Carrier>();
@@ -41,7 +42,7 @@ export class DedicatedConnections implements Backlog {
   #held = 0;
   /** Counts `renew`: connections of an earlier generation serve no further request. */
   #generation = 0;
-  /** Ends the wait after a failure. Set only while requests wait. */
+  /** Ends the wait after a failure, for the requests that wait. */
   #retry: Timer | undefined;
   #ended: Error | undefined;
   /** Callers of `drain`. */
@@ -55,11 +56,11 @@ export class DedicatedConnections implements Backlog {
 
   /** Requests that wait for a connection, have one, or are held; and loans. */
   get pending(): number {
-    return this.#waiting.length + this.#busy.size + this.#held + this.#lent;
+    return this.#waiting.size + this.#busy.size + this.#held + this.#lent;
   }
 
   get waitingBytes(): number {
-    return this.#waiting.reduce((sum, { frame }) => sum + frame.length, 0);
+    return this.#waiting.bytes;
   }
 
   /** The requests that are carried. */
@@ -100,8 +101,6 @@ export class DedicatedConnections implements Backlog {
       request.onLost(cause);
       return;
     }
-    request.backlog = this;
-    request.place = "queued";
     this.#waiting.push(request);
     this.#serve();
   }
@@ -139,24 +138,9 @@ export class DedicatedConnections implements Backlog {
     });
   }
 
-  giveUp(request: Request): void {
-    this.takeWaitingWhere((each) => each === request);
-  }
-
   /** Takes the requests that were not written and that `isTaken` picks. */
   takeWaitingWhere(isTaken: (request: Request) => boolean): Request[] {
-    const waiting = this.#waiting.splice(0);
-    const taken: Request[] = [];
-    for (const request of waiting) {
-      if (isTaken(request)) taken.push(request);
-      else this.#waiting.push(request);
-    }
-    for (const request of taken) {
-      request.backlog = undefined;
-      if (request.place === "queued") request.place = "parked";
-    }
-    if (this.#waiting.length === 0) this.#stopRetrying();
-    return taken;
+    return this.#waiting.takeWhere(() => isTaken);
   }
 
   /** The requests of `given` that are still carried are lost. */
@@ -183,41 +167,37 @@ export class DedicatedConnections implements Backlog {
   close(cause: Error): void {
     if (this.#ended !== undefined) return;
     this.#ended = cause;
-    this.#stopRetrying();
+    this.#retry?.cancel();
     this.#opener.close(cause);
     for (const { connection } of [...this.#idle, ...this.#busy]) connection.close(cause);
-    for (const request of this.takeWaitingWhere(() => true)) request.onLost(cause);
+    for (const request of this.#waiting.takeAll()) request.onLost(cause);
   }
 
   /** Gives waiting requests the idle connections, and opens connections for the others. */
   #serve(): void {
     if (this.#ended !== undefined) return;
-    while (this.#waiting.length > 0) {
-      const carrier = this.#idle.pop();
-      if (carrier === undefined) break;
+    for (let carrier = this.#idle.at(-1); carrier !== undefined; carrier = this.#idle.at(-1)) {
+      const request = this.#waiting.next();
+      if (request === undefined) return;
+      this.#idle.pop();
       this.#wake(carrier);
       this.#busy.add(carrier);
-      carrier.carry(this.#waiting.shift() as Request);
+      carrier.carry(request);
     }
     const { restMs, isFailing } = this.#opener;
     if (restMs > 0) this.#serveAfter(restMs);
     else {
-      const wanted = isFailing ? Math.min(1, this.#waiting.length) : this.#waiting.length;
+      const wanted = isFailing ? Math.min(1, this.#waiting.size) : this.#waiting.size;
       while (this.#opening < wanted) void this.#open();
     }
   }
 
   #serveAfter(restMs: number): void {
-    if (this.#waiting.length === 0 || this.#retry !== undefined) return;
+    if (this.#waiting.size === 0 || this.#retry !== undefined) return;
     this.#retry = this.#settings.environment.clock.setTimer(() => {
       this.#retry = undefined;
       this.#serve();
     }, restMs);
-  }
-
-  #stopRetrying(): void {
-    this.#retry?.cancel();
-    this.#retry = undefined;
   }
 
   async #open(): Promise<void> {
@@ -237,7 +217,7 @@ export class DedicatedConnections implements Backlog {
   }
 
   #notOpened(cause: Error): void {
-    if (isRefusal(cause)) for (const request of this.takeWaitingWhere(() => true)) request.onLost(cause);
+    if (isRefusal(cause)) for (const request of this.#waiting.takeAll()) request.onLost(cause);
     this.#serve();
   }
 

@@ -26,16 +26,14 @@ export class RequestQueue implements Backlog {
   }
 
   push(request: Request): void {
-    if (CHECKS_INVARIANTS) this.#mayEnter(request);
+    if (CHECKS_INVARIANTS) {
+      const { place } = request;
+      invariant(place === "new" || place === "parked", `a request that is ${place} does not enter a queue`);
+    }
     this.#ring.push(request);
     request.backlog = this;
     request.place = "queued";
     this.#bytes += request.frame.length;
-  }
-
-  #mayEnter({ backlog, place }: Request): void {
-    invariant(backlog === undefined, "a request waits in one queue at a time");
-    invariant(place !== "in-flight" && place !== "settled", `a request that is ${place} is not queued`);
   }
 
   /** Takes the request at the front. One that was given up is settled, and the connection leaves it out. */
@@ -44,6 +42,13 @@ export class RequestQueue implements Backlog {
     if (request === undefined) return undefined;
     if (request.backlog === undefined) this.#givenUp--;
     else this.#leaves(request);
+    return request;
+  }
+
+  /** Takes the first request that was not given up. */
+  next(): Request | undefined {
+    let request = this.shift();
+    while (request !== undefined && request.place === "settled") request = this.shift();
     return request;
   }
 

@@ -97,7 +97,10 @@ describe("dedicated connections", () => {
 
   it("are not used again behind a refusal: what was held is refused in front of the end of the connection", async () => {
     const request = new Asked();
-    request.onErrorReply = () => dedicated.push(request);
+    request.onErrorReply = () => {
+      request.place = "parked";
+      dedicated.push(request);
+    };
     dedicated.push(request);
     await wire.pass(5);
     wire.opened[0]?.receive("-UNBLOCKED force unblock from blocking operation\r\n");
