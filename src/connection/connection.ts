@@ -8,7 +8,7 @@ import { Counters, type Telemetry } from "../telemetry/counters.ts";
 import type { Handshake, HandshakeTerms, Login } from "./handshake.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
 
-/** What every connection to one node has in common. */
+/** The settings that all connections to one node share. */
 export interface ConnectionSettings extends HandshakeTerms {
   readonly endpoint: Endpoint;
   readonly environment: Environment;
@@ -24,7 +24,7 @@ export interface ConnectionSettings extends HandshakeTerms {
   readonly telemetry?: Telemetry;
 }
 
-/** Whom a connection tells of its changes. A connection has one owner at a time. */
+/** The owner of a connection. The connection tells it of its changes, and nobody else: it has one owner at a time. */
 export interface ConnectionOwner {
   /** The socket is gone or given up. Called once. */
   readonly onClosed: (cause: Error) => void;
@@ -32,11 +32,11 @@ export interface ConnectionOwner {
   readonly onIdle?: () => void;
   /** The socket was full, and can take more. */
   readonly onWritable?: () => void;
-  /** Takes what the server sends unasked. Without one, such bytes end the connection with PROTOCOL. */
+  /** Takes replies that the server sends unasked. Without a receiver, such a reply ends the connection with PROTOCOL. */
   readonly receiver?: Receiver;
 }
 
-/** Takes what a server sends without having been asked, such as the messages of a subscribed channel. */
+/** Takes replies that a server sends unasked, such as the messages of a subscribed channel. */
 export interface Receiver {
   /** Whether the strings of all replies on this connection are wanted as Buffers. */
   readonly wantsBuffers: boolean;

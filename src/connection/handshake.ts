@@ -20,7 +20,7 @@ export async function askForLogin(provider: () => Promise<Login> | Login | undef
   }
 }
 
-/** What a handshake needs to know of its connection. */
+/** The terms of a handshake: the node, and the wishes of the client. */
 export interface HandshakeTerms {
   /** The node as announced, for messages. */
   readonly address: string;

@@ -16,7 +16,7 @@ const MANY_IN_FLIGHT = 8;
 /** How often `drain` looks. */
 const DRAIN_LOOK_MS = 5;
 
-/** What a lane tells its pool. */
+/** A lane's news for its pool, and the preparation of its connections. */
 export interface LaneEvents {
   /** Prepares a fresh connection (scripts) before requests may use it. */
   prepare(connection: Connection): Promise<void>;
@@ -56,7 +56,7 @@ export class Lane {
   #retry: Timer | undefined;
   /** Failures since the lane was ready, or was told to connect now: they set the backoff. */
   #failures = 0;
-  /** Tries since the lane was ready, for those who listen to the channel. */
+  /** Tries since the lane was ready, for listeners on the channel. */
   #tries = 0;
   #wasReady = false;
   #flushScheduled = false;

@@ -2,7 +2,7 @@ import { commandNameOf } from "../protocol/command-name.ts";
 import type { Connection } from "./connection.ts";
 import type { Request } from "./request.ts";
 
-/** What a loan tells its lender. */
+/** A loan's news for its lender. */
 export interface LoanEvents {
   /** The loan has ended, in whatever way. */
   onEnded(): void;
@@ -42,8 +42,8 @@ export class Loan {
 
   /**
    * Ends the loan. The next request gets the connection as it is, so the connection is closed if replies are still awaited
-   * on it, or if it still watches keys. The borrower closes it when the loan cannot see what is left behind: a MULTI that
-   * was refused, an EXEC that ended in an error.
+   * on it, or if it still watches keys. A loan does not read replies: after a MULTI that was refused, or an EXEC that ended
+   * in an error, keys may still be watched, and the borrower must close the connection.
    */
   giveBack(): void {
     if (this.#hasEnded) return;

@@ -11,7 +11,7 @@ export interface PoolLimits {
   readonly maxPendingBytes: number;
 }
 
-/** What a pool tells its owner. */
+/** A pool's news for its owner, and the preparation of its connections. */
 export interface PoolEvents {
   /** Prepares a fresh connection (scripts) before requests may use it. */
   prepare(connection: Connection): Promise<void>;

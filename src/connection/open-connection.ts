@@ -9,7 +9,7 @@ export type OnCreated = (connection: Connection) => void;
 
 /**
  * Opens a connection and completes its handshake, within `connectTimeoutMs`.
- * @param attempt  Counts the tries since the last success, for those who listen to the channel.
+ * @param attempt  Counts the tries since the last success, for listeners on the channel.
  * @throws {AuthError} The credentials were refused, or are needed.
  * @throws {Error}     The socket's own error, a timeout, or a `ReplyError` of a server that is not ready (LOADING, BUSY).
  */

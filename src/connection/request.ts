@@ -29,7 +29,7 @@ export interface Request {
   readonly isOwn?: true;
   /** The commands that the frame holds in front of its last one. Each is answered before it. */
   readonly ahead?: readonly Request[] | undefined;
-  /** Written by the queue that the request enters, by the connection that writes it, and by whoever takes it back. */
+  /** Written by the queue that the request enters, by the connection that writes it, and by the code that takes it back. */
   place: Place;
   /** The queue that the request waits in. The request tells it when it is settled before it was written. */
   backlog?: Backlog | undefined;
@@ -69,7 +69,7 @@ export class ControlRequest implements Request {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // A reply that nobody waits for must not end the process. Whoever waits sees the failure all the same.
+    // A failure that nobody waits for must not end the process. Code that waits for the reply sees it all the same.
     this.reply.catch(() => {});
   }
 

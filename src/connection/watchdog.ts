@@ -18,7 +18,7 @@ const GRACE_MS = 30;
  */
 const QUESTION = ["EVALSHA", "0".repeat(40), 0];
 
-/** What a watchdog tells its lane. */
+/** A watchdog's news for its lane. */
 export interface WatchdogEvents {
   /** The node answers a second connection, but not this one: this connection is half-open. */
   onHalfOpen(cause: Error): void;

@@ -1,6 +1,6 @@
 import type { Script } from "./script.ts";
 
-/** What nodes are given so that calls find it there: a script, or a library of functions. */
+/** A script or a library of functions, which nodes are given so that calls find it there. */
 export interface Loadable {
   readonly kind: "script" | "library";
   /**
@@ -9,7 +9,7 @@ export interface Loadable {
    */
   readonly isRegistered: boolean;
   /**
-   * Its place in arrays of what nodes hold, from 1. A place that an evicted script has left may become another script's;
+   * Its place, from 1, in the arrays of beliefs about nodes. A place that an evicted script has left may become another script's;
    * a script that is not registered has the place 0, in which nothing is ever kept.
    */
   readonly index: number;

@@ -7,7 +7,7 @@ import type { Loadable } from "./loadable.ts";
 export type Finding = "same" | "other" | "none";
 
 /**
- * Asks a node what it has of `wanted`, in one write. An item without a finding is one that the user may not ask about; the
+ * Asks a node which of `wanted` it has, in one write. An item without a finding is one that the user may not ask about; the
  * user may still be allowed to load it.
  * @throws The connection was lost.
  */

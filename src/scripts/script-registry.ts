@@ -26,10 +26,10 @@ export interface ScriptHolder {
  */
 export class ScriptRegistry {
   readonly #kept = new Map<string, RegisteredScript>();
-  /** Those registered least recently first. */
+  /** In the order of their last registration. */
   readonly #passing = new Map<string, RegisteredScript>();
   readonly #libraries = new Map<string, RegisteredLibrary>();
-  /** All of them, in the order of their registration. */
+  /** Scripts and libraries, in the order of their first registration. */
   readonly #all = new Set<Loadable>();
   readonly #dialect: Dialect = { readOnlyVariants: true, readOnlyVariantsSeen: false };
   /** Held weakly, because a node that leaves the cluster takes its beliefs along without a word. */
