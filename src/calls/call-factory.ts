@@ -71,7 +71,9 @@ export class CallFactory {
     }
     checkCounts(script, keys, args);
     const slot = keys.length === 0 ? -1 : keys.length === 1 ? slotOf(keys[0] as Argument) : slotOfKeys(keys);
-    const kind = known ?? this.#kindOfChecked(script, slot, keys, args);
+    // A script that was not preloaded can have been forgotten meanwhile, with older ones of its kind.
+    const isKnown = known?.registered?.isRegistered === true;
+    const kind = isKnown ? known : this.#kindOfChecked(script, slot, keys, args);
     const frame = frameOf(kind.registered as RegisteredScript | RegisteredLibrary, script, keys, args);
     return new Call(kind, frame, slot, timeoutMs, resolve, reject);
   }

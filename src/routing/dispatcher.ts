@@ -116,7 +116,7 @@ export class Dispatcher implements CallOwner {
       return;
     }
     const pool = poolFor(call, node);
-    const full = (call.kind.blocking === undefined ? pool : pool.own).refusalOf(call.frame.length);
+    const full = (call.kind.blocking === undefined ? pool : pool.dedicated).refusalOf(call.frame.length);
     if (full !== undefined) call.reject(full);
     else this.#attempt(call, node, pool);
   }
@@ -144,7 +144,7 @@ export class Dispatcher implements CallOwner {
       call.frame = blocking.frameAt(this.#clock.now());
       this.#limitPatience(call);
       call.extras?.observer?.onAttempt(call, node.address);
-      pool.own.push(call);
+      pool.dedicated.push(call);
       return;
     }
     const lane = pool.laneOf(call.slot);

@@ -72,7 +72,7 @@ describe("a connection that falls silent while calls wait", () => {
     await assert.rejects(held, {
       code: "UNAVAILABLE",
       outcome: "not-executed",
-      message: /on a second connection neither/,
+      message: /nor on a second connection/,
     });
     assert.equal(node.count("EVALSHA"), received);
     // Another node's calls are none the wiser.

@@ -31,7 +31,7 @@ export const BUGS: readonly Bug[] = [
   bug(
     "ASKING goes in front of SCRIPT LOAD, which spends it",
     /without ASKING/,
-    ["scripts/loaded-scripts.ts", "  readonly asking = false;", "  readonly asking = true;"],
+    ["scripts/load-request.ts", "  readonly asking = false;", "  readonly asking = true;"],
     [
       "routing/dispatcher.ts",
       "    call.asking = step.asking;",
@@ -90,8 +90,8 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug("every call that met a NOSCRIPT brings a load of its own", /times, \d+ of them needlessly/, [
     "scripts/loaded-scripts.ts",
-    '    const state = this.#states[script.index];\n    switch (state?.kind) {\n      case "loading":\n        if (state.lane !== lane)',
-    '    const state = this.#states[script.index];\n    if (lane.ready) return { kind: "load" };\n    switch (state?.kind) {\n      case "loading":\n        if (state.lane !== lane)',
+    "return remedyOf({ state: this.stateOf(script),",
+    'if (lane.ready) return { kind: "load" };\n    return remedyOf({ state: this.stateOf(script),',
   ]),
   bug("what was never written is sent again in the reverse order", /was written before call/, [
     "routing/dispatcher.ts",
