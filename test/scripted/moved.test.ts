@@ -71,9 +71,13 @@ describe("MOVED", () => {
       [8192, 16383, 1],
     ];
     cluster.node(0).always("EVALSHA", (args) => moved(slotOf(args[3] as string), fresh));
+    const start = performance.now();
     const calls = Array.from({ length: 200 }, (_, slot) => client.run(setScript, [keyForSlot(slot)], ["v"]));
     assert.deepEqual(new Set(await Promise.all(calls)), new Set(["OK"]));
-    assert.equal(refreshes(client) - before, 1);
+    // While calls wait for the new node's connection, the client asks every 100 ms, which only a slow machine comes to.
+    const most = 1 + Math.floor((performance.now() - start) / 100);
+    const asked = refreshes(client) - before;
+    assert.ok(asked >= 1 && asked <= most, `${asked} refreshes`);
     assert.equal(fresh.count("EVALSHA"), 200);
     const order = fresh.received.map(({ args }) => args[0]);
     assert.ok(order.indexOf("EVALSHA") > order.indexOf("SCRIPT"), "preloaded before it got traffic");
