@@ -9,7 +9,9 @@ import { Guard } from "./guard.ts";
 export const FETCH_TIMEOUT_MS = 180_000;
 const APT_GET = "/usr/bin/apt-get";
 const DPKG_DEB = "/usr/bin/dpkg-deb";
+const STATUS = "/var/lib/dpkg/status";
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const SERVER_PACKAGE = /^(redis|valkey)(-|$)/;
 const SETTINGS = { timeout: FETCH_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 };
 
 type Run = (program: string, args: readonly string[]) => Promise<unknown>;
@@ -26,7 +28,7 @@ export function hasPackages(): boolean {
  * @param target    A folder that is replaced. Work is done beside it.
  * @param packages  Alternatives, best first, each with what goes with it.
  * @param suites    Suites of Debian to take them from, the first preferred; then all libraries are unpacked, libc too.
- *                  Default: the machine's own sources, and only libraries that it does not have.
+ *                  Default: the machine's own sources, all of the server, and only libraries that the machine does not have.
  */
 export async function unpackPackages(
   target: string,
@@ -53,7 +55,7 @@ export async function unpackPackages(
       "Acquire::Languages=none",
       "Acquire::http::Timeout=20",
       "Acquire::https::Timeout=20",
-      ...(suites === undefined ? distributionSources() : await suiteSources(work, suites)),
+      ...(suites === undefined ? await ownSources(work) : await suiteSources(work, suites)),
     ].flatMap((option) => ["-o", option]);
     // One source that does not answer is no reason to give up: what is missing shows when the packages are asked for.
     const updated = await run(APT_GET, [...options, "update", "-qq"]).catch((error: unknown) => error);
@@ -95,10 +97,39 @@ async function download(run: Run, options: readonly string[], packages: readonly
   throw failure;
 }
 
-/** Only the distribution's own sources, where they stand in a file of their own: others may be slow or closed. */
-function distributionSources(): string[] {
+/**
+ * Only the distribution's own sources, where they stand in a file of their own: others may be slow or closed. A system on
+ * which no part of a server is installed, so that no part is left out.
+ */
+async function ownSources(work: string): Promise<string[]> {
   const own = sourcesFile();
-  return own ? [`Dir::Etc::sourcelist=${own}`, "Dir::Etc::sourceparts=-"] : [];
+  const status = join(work, "status");
+  await writeFile(status, withoutServers(await readFile(STATUS, "utf8").catch(() => "")));
+  const sources = own ? [`Dir::Etc::sourcelist=${own}`, "Dir::Etc::sourceparts=-"] : [];
+  return [...sources, `Dir::State::status=${status}`];
+}
+
+/**
+ * dpkg's list of installed packages, without those that servers consist of and those that depend on them. apt-get downloads
+ * only what is not installed, and a server's program can be in a package that a machine has without the server: Debian's
+ * `redis-server` is a link to a program of `redis-tools`, which brings redis-cli.
+ */
+export function withoutServers(status: string): string {
+  let left = status.split(/\n\n+/).filter((entry) => entry.trim() !== "");
+  const gone = new Set<string>();
+  for (let before = -1; before !== left.length; ) {
+    before = left.length;
+    left = left.filter((entry) => {
+      const name = /^Package: (\S+)/m.exec(entry)?.[1] ?? "";
+      const needed = [...entry.matchAll(/^(?:Pre-)?Depends: (.*)$/gm)].flatMap(([, list = ""]) =>
+        list.split(/[,|]/).map((each) => each.trim().split(/[ :(]/)[0] as string),
+      );
+      const stays = !SERVER_PACKAGE.test(name) && !needed.some((each) => gone.has(each));
+      if (!stays) gone.add(name);
+      return stays;
+    });
+  }
+  return left.map((entry) => `${entry}\n\n`).join("");
 }
 
 function sourcesFile(): string | undefined {
