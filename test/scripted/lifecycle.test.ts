@@ -95,6 +95,15 @@ describe("connect", () => {
     assert.equal(client.topology.nodes.length, 2);
   });
 
+  it("keeps what it knows while no node knows of any slot", async () => {
+    const client = await cluster.connect();
+    const known = client.topology;
+    cluster.ranges = [];
+    await client.refreshTopology();
+    assert.deepEqual(client.topology.ranges, known.ranges);
+    assert.equal(await client.command("GET", key), "OK");
+  });
+
   it("refuses a natMap that does not work before it opens anything", async () => {
     const before = cluster.nodes.map((node) => node.connections);
     const broken = () => {

@@ -162,6 +162,16 @@ describe("MOVED", () => {
     });
   }
 
+  it("a call that is queued follows its slot, and is never written to the node that had it", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    const [key, node, other] = [keyForSlot(0), cluster.node(0), cluster.node(1)];
+    const queued = [1, 2].map((value) => client.run(setScript, [key], [value]));
+    Cluster.clientOf(client).believe({ slot: 0, owner: other.address });
+    assert.deepEqual(await Promise.all(queued), ["OK", "OK"]);
+    assert.equal(node.count("EVALSHA"), 0);
+    assert.deepEqual(other.got("EVALSHA"), [`EVALSHA ${key} 1`, `EVALSHA ${key} 2`]);
+  });
+
   it("a call queued behind one of a batch stays behind it when their slot turns out to be elsewhere", async () => {
     const client = await cluster.connect({ scripts: [setScript] });
     const [key, node, other] = [keyForSlot(0), cluster.node(0), cluster.node(1)];

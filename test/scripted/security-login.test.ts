@@ -43,6 +43,19 @@ describe("logging in", () => {
     assert.equal(await client.run(setScript, [key], [1]), "OK");
   });
 
+  it("that a seed refused is not tried again there with every question for the topology", async () => {
+    const seed = cluster.node(3);
+    const client = await cluster.connect({ nodes: [seed.address], password: "old" });
+    for (const node of cluster.nodes) node.always("AUTH", () => WRONG);
+    for (const node of cluster.nodes) node.dropConnections();
+    seed.received.length = 0;
+    const start = performance.now();
+    for (let time = 0; time < 10; time++) await assert.rejects(client.refreshTopology());
+    // It is left alone for two seconds, which only a slow machine comes to.
+    const most = 1 + Math.floor((performance.now() - start) / 2000);
+    assert.ok(seed.count("AUTH") >= 1 && seed.count("AUTH") <= most, `${seed.count("AUTH")} tries`);
+  });
+
   for (const kind of ["MOVED", "ASK"] as const) {
     it(`${kind} to an address outside the cluster gets no connection, and so no password`, async () => {
       const client = await cluster.connect({ password: "p", scripts: [setScript], commandTimeout: 400 });
