@@ -27,7 +27,7 @@ class Driven {
 
   constructor(temporary: string, ...args: string[]) {
     const env = { ...process.env, TMPDIR: temporary };
-    const child = spawn(process.execPath, [...CLI, "cluster", ...args], { cwd: ROOT, env });
+    const child = spawn(process.execPath, [CLI, "cluster", ...args], { cwd: ROOT, env });
     this.child = child;
     started.push(child);
     this.exited = new Promise((resolve) => child.once("exit", (code, signal) => resolve([code, signal])));

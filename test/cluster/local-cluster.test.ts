@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
 import { startCluster } from "../../src/testing/index.ts";
 import { findServer } from "../../src/testing/server-binary.ts";
-import { ROOT } from "../support/slotwire-cli.ts";
+import { ROOT } from "../support/built-package.ts";
 
 describe("finding a server", () => {
   let folder: string;

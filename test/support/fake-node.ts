@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 
-/** Raw bytes of a reply, or what to do instead of one. */
+/** Raw bytes of a reply, at once or when the promise resolves, or what to do instead of one. */
 export type Answer = string | "hang" | "disconnect";
+type LaterAnswer = Answer | Promise<string>;
 
 export const ok = "+OK\r\n";
 export const error = (text: string): Answer => `-${text}\r\n`;
@@ -29,12 +30,15 @@ export class FakeNode {
   readonly scripts = new Set<string>();
   /** Answer to CLUSTER SHARDS; set by the cluster. */
   shards: () => Answer = () => error("ERR This instance has cluster support disabled");
+  /** How many bytes the node takes at a time from a connection, and what happens whenever it took so many: more may wait. */
+  bytesPerRead = Number.POSITIVE_INFINITY;
+  onFullRead: () => void = () => {};
   connections = 0;
   readonly port: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #expected: { readonly command: string; readonly answer: Answer }[] = [];
-  readonly #always = new Map<string, (args: readonly string[]) => Answer>();
+  readonly #expected: { readonly command: string; readonly answer: LaterAnswer }[] = [];
+  readonly #always = new Map<string, (args: readonly string[]) => LaterAnswer>();
   #write = 0;
 
   private constructor(server: Server) {
@@ -57,12 +61,12 @@ export class FakeNode {
   }
 
   /** Scripts the answer to the next `command` that nothing was scripted for yet, `times` times over. */
-  expect(command: string, answer: Answer, times = 1): void {
+  expect(command: string, answer: LaterAnswer, times = 1): void {
     for (let time = 0; time < times; time++) this.#expected.push({ command, answer });
   }
 
   /** The answer to `command` whenever nothing else was scripted. */
-  always(command: string, answer: (args: readonly string[]) => Answer): void {
+  always(command: string, answer: (args: readonly string[]) => LaterAnswer): void {
     this.#always.set(command, answer);
   }
 
@@ -106,11 +110,10 @@ export class FakeNode {
     socket.on("error", () => {});
     let pending = Buffer.alloc(0);
     let hanging = false;
-    socket.on("data", (chunk: Buffer) => {
-      pending = Buffer.concat([pending, chunk]);
-      const write = ++this.#write;
+    let waiting = false;
+    const take = (write: number) => {
       let replies = "";
-      for (let parsed = parseCommand(pending); parsed !== undefined; parsed = parseCommand(pending)) {
+      for (let parsed = waiting ? undefined : parseCommand(pending); parsed; parsed = parseCommand(pending)) {
         pending = pending.subarray(parsed.end);
         this.received.push({ args: parsed.args, write, connection });
         if (hanging) continue;
@@ -119,17 +122,35 @@ export class FakeNode {
           socket.end(replies, "latin1");
           return;
         }
+        if (answer instanceof Promise) {
+          waiting = true;
+          void answer.then((text) => {
+            waiting = false;
+            if (socket.writable) socket.write(text, "latin1");
+            take(write);
+          });
+          break;
+        }
         if (answer === "hang") hanging = true;
         else replies += answer;
       }
       if (replies !== "") socket.write(replies, "latin1");
+    };
+    socket.on("data", (chunk: Buffer) => {
+      const write = ++this.#write;
+      for (let at = 0; at < chunk.length; at += this.bytesPerRead) {
+        const part = chunk.subarray(at, at + this.bytesPerRead);
+        pending = Buffer.concat([pending, part]);
+        take(write);
+        if (part.length === this.bytesPerRead) this.onFullRead();
+      }
     });
   }
 
-  #answer(args: readonly string[]): Answer {
+  #answer(args: readonly string[]): LaterAnswer {
     const name = nameOf(args);
     const next = this.#expected.findIndex(({ command }) => command === name);
-    if (next !== -1) return (this.#expected.splice(next, 1)[0] as { answer: Answer }).answer;
+    if (next !== -1) return (this.#expected.splice(next, 1)[0] as { answer: LaterAnswer }).answer;
     const always = this.#always.get(name);
     if (always) return always(args);
     switch (name) {
