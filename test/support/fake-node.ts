@@ -31,8 +31,11 @@ export class FakeNode {
   shards: () => Answer = () => error("ERR This instance has cluster support disabled");
   connections = 0;
   readonly port: number;
+  /** Commands at which the node falls silent, connection by connection, until `goOn`. */
+  readonly silentAt = new Set<string>();
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #lines = new Map<Socket, Line>();
   readonly #expected: { readonly command: string; readonly answer: Answer }[] = [];
   readonly #always = new Map<string, (args: readonly string[]) => Answer>();
   #write = 0;
@@ -84,6 +87,16 @@ export class FakeNode {
     return this.#sockets.size;
   }
 
+  /** On how many connections the node is silent because of `command`. */
+  silentOn(command: string): number {
+    return [...this.#lines.values()].filter(({ held: [first] }) => first && nameOf(first) === command).length;
+  }
+
+  /** Each silent connection gets the answer that is due, and those to what came behind it, up to the next silence. */
+  goOn(): void {
+    for (const [socket, line] of this.#lines) this.#answerHeld(socket, line, line.held.length > 0);
+  }
+
   /** Ends every connection, as a server that dies. */
   dropConnections(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -101,29 +114,47 @@ export class FakeNode {
 
   #serve(socket: Socket): void {
     const connection = ++this.connections;
+    const line: Line = { held: [], hangs: false };
     this.#sockets.add(socket);
-    socket.on("close", () => this.#sockets.delete(socket));
+    this.#lines.set(socket, line);
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      this.#lines.delete(socket);
+    });
     socket.on("error", () => {});
     let pending = Buffer.alloc(0);
-    let hanging = false;
     socket.on("data", (chunk: Buffer) => {
       pending = Buffer.concat([pending, chunk]);
       const write = ++this.#write;
-      let replies = "";
+      const wasSilent = line.held.length > 0;
       for (let parsed = parseCommand(pending); parsed !== undefined; parsed = parseCommand(pending)) {
         pending = pending.subarray(parsed.end);
         this.received.push({ args: parsed.args, write, connection });
-        if (hanging) continue;
-        const answer = this.#answer(parsed.args);
-        if (answer === "disconnect") {
-          socket.end(replies, "latin1");
-          return;
-        }
-        if (answer === "hang") hanging = true;
-        else replies += answer;
+        line.held.push(parsed.args);
       }
-      if (replies !== "") socket.write(replies, "latin1");
+      if (!wasSilent) this.#answerHeld(socket, line, false);
     });
+  }
+
+  /** @param passes  The first one is answered, whatever it is. */
+  #answerHeld(socket: Socket, line: Line, passes: boolean): void {
+    let replies = "";
+    let isPassing = passes;
+    for (let [args] = line.held; args !== undefined && !line.hangs; [args] = line.held) {
+      if (!isPassing && this.silentAt.has(nameOf(args))) break;
+      isPassing = false;
+      line.held.shift();
+      const answer = this.#answer(args);
+      if (answer === "disconnect") {
+        line.held.length = 0;
+        socket.end(replies, "latin1");
+        return;
+      }
+      if (answer === "hang") line.hangs = true;
+      else replies += answer;
+    }
+    if (line.hangs) line.held.length = 0;
+    if (replies !== "") socket.write(replies, "latin1");
   }
 
   #answer(args: readonly string[]): Answer {
@@ -152,6 +183,14 @@ export class FakeNode {
         return ok;
     }
   }
+}
+
+/** One connection, seen from the node. */
+interface Line {
+  /** Commands that were received and not answered, oldest first. */
+  readonly held: string[][];
+  /** Nothing on it is answered any more. */
+  hangs: boolean;
 }
 
 /** `SCRIPT LOAD`, `CLUSTER SHARDS`, `EVALSHA`: containers with their subcommand. */
