@@ -39,7 +39,7 @@ export function carryOut(
 async function runLearned(operation: Operation, host: Host, name: string, given: readonly Argument[]): Promise<Reply> {
   const { client, factory, view } = host;
   const args = copied(given);
-  const keys = await operation.wait(learn(client, name, args));
+  const keys = await learn(operation, client, name, args);
   const plan = planOfLearned(name.toLowerCase(), args, client.commands);
   if (plan.kind === "nodes") return runOnNodes(operation, host, plan.spread, name, args);
   return new Promise((resolve, reject) => {
