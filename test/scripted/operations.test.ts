@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { describe, it } from "node:test";
-import { SlotwireError } from "../../src/index.ts";
+import type { SlotwireError } from "../../src/index.ts";
 import { OPERATIONS, type OperationRow, prepareFor } from "../support/operations.ts";
 import { A_FEW_TURNS, failuresOf, Stage, type Watched, watched } from "../support/stage.ts";
 import { turns } from "../support/stepped-clock.ts";
@@ -14,7 +14,7 @@ import { turns } from "../support/stepped-clock.ts";
 
 const LIMIT_MS = 300;
 /** Between two steps. The next step has what is left. */
-const STEP_MS = 80;
+const STEP_MS = 40;
 const MANY = 30;
 
 /** One cell of the table. */
@@ -48,10 +48,17 @@ async function staged(
 async function started({ row, stage, step }: Cell, view = stage.client, stepMs = 0): Promise<Watched> {
   const operation = watched(row.start(view, stage));
   for (const [index, each] of row.steps.slice(0, step + 1).entries()) {
-    if (index > 0) stage.goOn();
-    await Promise.race([stage.reach(each), operation.promise.then(() => {}, () => {})]);
+    // A pause ends by itself.
+    if (index > 0 && row.steps[index - 1]?.at !== "pause") stage.goOn();
+    await Promise.race([
+      stage.reach(each),
+      operation.promise.then(
+        () => {},
+        () => {},
+      ),
+    ]);
     assert.equal(operation.isSettled, false, `it is not settled before step ${index + 1}`);
-    if (index < step) await stage.clock.pass(stepMs);
+    if (index < step && each.at !== "pause") await stage.clock.pass(stepMs);
   }
   return operation;
 }
@@ -112,6 +119,22 @@ const COLUMNS: Readonly<Record<string, (cell: Cell) => Promise<void>>> = {
     const error = await verifyEnded(cell, operation, "ABORTED");
     assert.equal(error.cause, reason);
     assert.equal(getEventListeners(controller.signal, "abort").length, 0);
+    await stage.verifyNothingIsLeft();
+  },
+
+  "signal: no step is begun any more": async (cell) => {
+    const { stage, row } = cell;
+    const controller = new AbortController();
+    const operation = await started(cell, stage.client.with({ signal: controller.signal }));
+    controller.abort();
+    await verifyEnded(cell, operation, "ABORTED");
+    const commands = row.steps.map(({ at }) => at);
+    const before = stage.count(commands);
+    stage.goOnForEver();
+    await stage.traffic();
+    await stage.clock.pass(STEP_MS);
+    await stage.traffic();
+    if (!row.isShared) assert.equal(stage.count(commands), before, "nothing more was sent");
     await stage.verifyNothingIsLeft();
   },
 

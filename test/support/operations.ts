@@ -28,6 +28,8 @@ export interface OperationRow {
    * @default "whole"
    */
   readonly limit?: "whole" | "each-step" | "on-top" | "own";
+  /** What it has begun serves others as well, and goes on without it. */
+  readonly isShared?: boolean;
   /** It may wait for ever: closing ends it. */
   readonly isEndless?: boolean;
 }
@@ -177,7 +179,7 @@ const OF_MANY_NODES: readonly OperationRow[] = [
   {
     name: "WAIT",
     start: (view) => view.command("WAIT", 1, 1000),
-    steps: [ran("INFO", 2), ran("INFO", 2)],
+    steps: [ran("INFO", 2), ran("pause"), ran("INFO", 2)],
     result: 1,
     prepare: replicate,
     limit: "on-top",
@@ -185,7 +187,7 @@ const OF_MANY_NODES: readonly OperationRow[] = [
   {
     name: "WAIT without a limit",
     start: (view) => view.command("WAIT", 1, 0),
-    steps: [ran("INFO", 2), ran("INFO", 2)],
+    steps: [ran("INFO", 2), ran("pause"), ran("INFO", 2)],
     result: 1,
     prepare: replicate,
     limit: "own",
@@ -196,6 +198,7 @@ const OF_MANY_NODES: readonly OperationRow[] = [
     start: async (view) => (await view.preload(setScript)).map(({ loaded }) => loaded.length),
     steps: [ran("SCRIPT EXISTS", 2), ran("SCRIPT LOAD", 2)],
     result: [1, 1],
+    isShared: true,
     limit: "own",
   },
   {
@@ -203,6 +206,7 @@ const OF_MANY_NODES: readonly OperationRow[] = [
     start: (view) => view.refreshTopology(),
     steps: [didNot("CLUSTER SHARDS"), didNot("SCRIPT EXISTS", 2)],
     result: undefined,
+    isShared: true,
     options: scripted,
     limit: "own",
   },
@@ -222,7 +226,7 @@ const OF_MANY_NODES: readonly OperationRow[] = [
   {
     name: "step of a scan",
     start: (view) => view.scan().next(),
-    steps: [didNot("INFO"), didNot("CLUSTER NODES"), ran("SCAN")],
+    steps: [ran("INFO"), ran("CLUSTER NODES"), ran("SCAN")],
     result: { done: false, value: here },
     limit: "each-step",
   },
@@ -346,7 +350,7 @@ const TRANSACTIONS: readonly OperationRow[] = [
         await tx.command("MGET", here, `{${here}}`);
         return tx.multi().command("SET", here, 1);
       }),
-    steps: ["WATCH", "MGET", "EXISTS", "WATCH", "MGET"].map((at) => didNot(at)).concat(ran("EXEC")),
+    steps: ["WATCH", "MGET", "pause", "EXISTS", "WATCH", "MGET"].map((at) => didNot(at)).concat(ran("EXEC")),
     result: ["OK"],
     disturb: (cluster) => {
       let refused = false;

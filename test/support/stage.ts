@@ -12,7 +12,7 @@ const MOST_LOOKS = 5000;
 
 /** A step of an operation: where it can be kept waiting. */
 export interface Step {
-  /** The command that nodes do not answer, or the gate that is closed. */
+  /** The command that nodes do not answer, or the gate that is closed, or `"pause"` for a pause that slotwire makes. */
   readonly at: string;
   /**
    * On how many connections that happens together.
@@ -84,7 +84,9 @@ export class Stage {
 
   async reach({ at, on = 1 }: Step): Promise<void> {
     const waiting = () =>
-      (this.#gates.get(at)?.size ?? 0) + this.cluster.nodes.reduce((sum, node) => sum + node.silentOn(at), 0);
+      at === "pause"
+        ? Number(this.clock.isDueWithin(LONGEST_PAUSE_MS))
+        : (this.#gates.get(at)?.size ?? 0) + this.cluster.nodes.reduce((sum, node) => sum + node.silentOn(at), 0);
     await this.until(() => waiting() >= on, `${at} is reached`);
   }
 
@@ -96,6 +98,11 @@ export class Stage {
       else await turns(1);
       if (!holds() && this.clock.isDueWithin(LONGEST_PAUSE_MS)) await this.clock.pass(1);
     }
+  }
+
+  /** How often these commands have arrived. */
+  count(commands: Iterable<string>): number {
+    return [...new Set(commands)].reduce((sum, command) => sum + this.#sum((node) => node.count(command)), 0);
   }
 
   /** How many commands arrived, and on how many connections; all that was written before is counted. */

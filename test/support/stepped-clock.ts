@@ -19,10 +19,13 @@ export class SteppedClock extends FakeClock {
     return [...this.pending].some(({ at, background }) => !background && at <= this.time + milliseconds);
   }
 
-  /** Each millisecond with the turns of the event loop that belong to it. */
+  /** From one timer to the next, each with the turns of the event loop that it causes. */
   async pass(milliseconds: number): Promise<void> {
-    for (let step = 0; step < milliseconds; step++) {
-      this.advance(1);
+    // What was begun just now has the present time.
+    await turns(1);
+    for (const end = this.time + milliseconds; this.time < end; ) {
+      const next = Math.min(end, ...[...this.pending].map(({ at }) => at).filter((at) => at > this.time));
+      this.advance(next - this.time);
       await turns(3);
     }
   }
