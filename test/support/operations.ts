@@ -61,7 +61,7 @@ function always(cluster: FakeCluster, answers: Readonly<Record<string, (node: Fa
 }
 
 /** Answers of a server that has all that the operations ask for. */
-function answerAll(cluster: FakeCluster): void {
+export function answerAll(cluster: FakeCluster): void {
   always(cluster, {
     GET: () => bulk("v"),
     MGET: () => array(bulk("v")),
@@ -80,7 +80,7 @@ function answerAll(cluster: FakeCluster): void {
 }
 
 /** INFO of a primary with one replica, which has caught up when it is looked at for the second time. */
-function replicate(cluster: FakeCluster): void {
+export function replicate(cluster: FakeCluster): void {
   always(cluster, {
     INFO: (node) =>
       bulk(
