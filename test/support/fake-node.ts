@@ -38,7 +38,7 @@ export class FakeNode {
   readonly #lines = new Map<Socket, Line>();
   readonly #expected: { readonly command: string; readonly answer: Answer }[] = [];
   readonly #always = new Map<string, (args: readonly string[]) => Answer>();
-  #write = 0;
+  #writes = 0;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -94,7 +94,11 @@ export class FakeNode {
 
   /** Each silent connection gets the answer that is due, and those to what came behind it, up to the next silence. */
   goOn(): void {
-    for (const [socket, line] of this.#lines) this.#answerHeld(socket, line, line.held.length > 0);
+    for (const [socket, line] of this.#lines) {
+      if (line.held.length > 0) this.#answerFirst(line);
+      while (line.held[0] !== undefined && !this.#isSilentAt(line.held[0])) this.#answerFirst(line);
+      this.#write(socket, line);
+    }
   }
 
   /** Ends every connection, as a server that dies. */
@@ -114,7 +118,7 @@ export class FakeNode {
 
   #serve(socket: Socket): void {
     const connection = ++this.connections;
-    const line: Line = { held: [], hangs: false };
+    const line: Line = { held: [], replies: "", hangs: false, ended: false };
     this.#sockets.add(socket);
     this.#lines.set(socket, line);
     socket.on("close", () => {
@@ -125,36 +129,35 @@ export class FakeNode {
     let pending = Buffer.alloc(0);
     socket.on("data", (chunk: Buffer) => {
       pending = Buffer.concat([pending, chunk]);
-      const write = ++this.#write;
-      const wasSilent = line.held.length > 0;
-      for (let parsed = parseCommand(pending); parsed !== undefined; parsed = parseCommand(pending)) {
+      const write = ++this.#writes;
+      for (let parsed = parseCommand(pending); parsed !== undefined && !line.ended; parsed = parseCommand(pending)) {
         pending = pending.subarray(parsed.end);
         this.received.push({ args: parsed.args, write, connection });
+        if (line.hangs) continue;
         line.held.push(parsed.args);
+        if (line.held.length === 1 && !this.#isSilentAt(parsed.args)) this.#answerFirst(line);
       }
-      if (!wasSilent) this.#answerHeld(socket, line, false);
+      this.#write(socket, line);
     });
   }
 
-  /** @param passes  The first one is answered, whatever it is. */
-  #answerHeld(socket: Socket, line: Line, passes: boolean): void {
-    let replies = "";
-    let isPassing = passes;
-    for (let [args] = line.held; args !== undefined && !line.hangs; [args] = line.held) {
-      if (!isPassing && this.silentAt.has(nameOf(args))) break;
-      isPassing = false;
-      line.held.shift();
-      const answer = this.#answer(args);
-      if (answer === "disconnect") {
-        line.held.length = 0;
-        socket.end(replies, "latin1");
-        return;
-      }
-      if (answer === "hang") line.hangs = true;
-      else replies += answer;
-    }
-    if (line.hangs) line.held.length = 0;
-    if (replies !== "") socket.write(replies, "latin1");
+  #isSilentAt(args: readonly string[]): boolean {
+    return this.silentAt.has(nameOf(args));
+  }
+
+  #answerFirst(line: Line): void {
+    const answer = this.#answer(line.held.shift() as string[]);
+    if (answer === "disconnect") line.ended = true;
+    else if (answer === "hang") line.hangs = true;
+    else line.replies += answer;
+    if (line.ended || line.hangs) line.held.length = 0;
+  }
+
+  #write(socket: Socket, line: Line): void {
+    const { replies } = line;
+    line.replies = "";
+    if (line.ended) socket.end(replies, "latin1");
+    else if (replies !== "") socket.write(replies, "latin1");
   }
 
   #answer(args: readonly string[]): Answer {
@@ -189,8 +192,12 @@ export class FakeNode {
 interface Line {
   /** Commands that were received and not answered, oldest first. */
   readonly held: string[][];
+  /** Answers that are not written yet. */
+  replies: string;
   /** Nothing on it is answered any more. */
   hangs: boolean;
+  /** It is closed behind the last answer, and nothing on it is read any more. */
+  ended: boolean;
 }
 
 /** `SCRIPT LOAD`, `CLUSTER SHARDS`, `EVALSHA`: containers with their subcommand. */
