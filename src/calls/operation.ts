@@ -54,6 +54,7 @@ export class Operation implements Expiring, Abortable, Underway {
   readonly #questions = new WeakSet<Call>();
   #forgetAt = MANY_STEPS;
   readonly #waiting = new Set<(error: SlotwireError) => void>();
+  readonly #whenEnded: (() => void)[] = [];
   #ended: SlotwireError | "done" | undefined;
 
   private constructor(client: Client, { timeoutMs, elapsedMs = 0, signal, isEndless = false }: OperationLimits) {
@@ -151,6 +152,11 @@ export class Operation implements Expiring, Abortable, Underway {
     if (this.timeoutMs > 0) this.#client.deadlines.add(this, this.timeoutMs);
   }
 
+  /** Calls `listener` when the operation has ended, in success or not. */
+  onEnd(listener: () => void): void {
+    this.#whenEnded.push(listener);
+  }
+
   /** It is done: nothing of it is under way any more that anyone waits for. */
   end(): void {
     if (this.#ended === undefined) this.#finish("done");
@@ -214,6 +220,7 @@ export class Operation implements Expiring, Abortable, Underway {
     this.list?.remove(this);
     this.#stopListening?.();
     this.#untrack();
+    for (const listener of this.#whenEnded) listener();
   }
 
   #refuseWhenEnded(): void {
