@@ -4,21 +4,25 @@ import type { Argument, Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { CallFactory } from "./call-factory.ts";
 
-/** How long one node may take to describe its commands, before another one is asked. */
+/** Milliseconds that one node may take to answer, before another node is asked. */
 const ANSWER_MS = 1000;
+/** So many nodes are asked at most, one after the other. */
 const MOST_ASKED = 3;
-/** For a command that the servers did not have either, they are asked again; sooner when nobody answered. */
+/**
+ * After this time, the servers are asked again for a command that they did not have. Sooner, when no server answered.
+ */
 const ASK_AGAIN_MS = 60_000;
 const ASK_AGAIN_UNANSWERED_MS = 5000;
 
-/** Arguments that are sent later: what the caller changes meanwhile does not change them. */
+/** A copy of arguments that are sent later, so that the caller may change the originals. */
 export function copied(args: readonly Argument[]): Argument[] {
   return args.map((arg) => (arg instanceof Uint8Array ? Buffer.from(arg) : arg));
 }
 
 /**
- * Asks the servers for their commands, once for all callers, and for the keys of this very command where only a server
- * can find them. Resolves to those keys when a server has answered, or none does.
+ * Asks a server for its commands, once for all callers. If only a server can find the keys of the command, asks for
+ * these keys too, and resolves to them. Resolves to undefined if the description of the command suffices, or if no
+ * server answers.
  */
 export async function learn(
   client: Client,
@@ -46,7 +50,7 @@ async function askForCommands(client: Client): Promise<void> {
   commands.nextAt = client.environment.clock.now() + rest;
 }
 
-/** Undefined where the server cannot tell: when it gets the command, it will say what is wrong with the arguments. */
+/** Undefined where no server can tell the keys. The server that gets the command then says what is wrong with it. */
 async function askForKeys(
   client: Client,
   name: string,
@@ -56,7 +60,7 @@ async function askForKeys(
   return Array.isArray(reply) ? reply.filter((key) => Buffer.isBuffer(key)) : undefined;
 }
 
-/** Undefined when no node answers, or the answer is an error. */
+/** Undefined when no node answers, or all answers are errors. */
 async function askAnyNode(
   client: Client,
   [name = "", ...args]: readonly [string, ...Argument[]],
