@@ -32,8 +32,8 @@ import type { Topology } from "./topology/topology.ts";
 
 const NO_ARGUMENTS: readonly Argument[] = [];
 
-// One function for all calls takes the promise's end: a closure for each would cost more than the promise. The other end
-// is left to the garbage collector: a call in flight is 72 bytes smaller for it.
+// One function takes the `resolve` of every promise, because a closure for each call would cost more than the promise.
+// `reject` is not kept, which makes a call in flight 72 bytes smaller.
 let resolveNext: (value: never) => void;
 const capture = (resolve: (value: never) => void) => {
   resolveNext = resolve;
@@ -41,18 +41,19 @@ const capture = (resolve: (value: never) => void) => {
 
 /**
  * Connects to a cluster, or to a single server without cluster mode. Resolves when the topology is known and every
- * script in `scripts` is on every node that could be reached; what failed is in `scripts()`.
+ * script in `scripts` is on every node that could be reached. `cluster.scripts()` tells which script failed on which
+ * node. A node that is silent is waited for during `connectTimeout`.
  *
  * @throws {InvalidArgumentError} An option is wrong.
  * @throws {AuthError}            The credentials were refused.
- * @throws {UnavailableError}     No seed answered; a cause for each.
+ * @throws {UnavailableError}     No seed answered; a cause for each seed.
  * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
  */
 export function connect(options: ConnectOptions): Promise<Cluster> {
   return connectIn(nodeEnvironment, options);
 }
 
-/** @internal `connect` with sockets, clock and chance of one's own. */
+/** @internal `connect` with the given sockets, clock and random numbers. */
 export async function connectIn(environment: Environment, options: ConnectOptions): Promise<Cluster> {
   const resolved = resolveOptions(options);
   const client = await Client.connect(resolved, environment);
@@ -60,7 +61,7 @@ export async function connectIn(environment: Environment, options: ConnectOption
   return new Cluster(client, { timeoutMs: commandTimeout, signal: undefined, replies: undefined, readFrom });
 }
 
-/** A connected cluster. Made by `connect`; `with` makes views of the same one. */
+/** A connected cluster, made by `connect`. `with` makes views of the same cluster, which share its connections. */
 export class Cluster {
   readonly #client: Client;
   readonly #view: ViewSettings;
@@ -81,14 +82,18 @@ export class Cluster {
   }
 
   /**
-   * Runs a script by its SHA-1 on the node that owns `keys`; without keys on any primary. One round trip; one more if
-   * the node forgot the script. A script that was not preloaded is loaded in the same write, and stays registered.
+   * Runs a script by its SHA-1 on the node that owns `keys`; without keys, on any primary. The call takes one round
+   * trip, and one more if the node forgot the script. A script that was not preloaded is loaded in the same write and
+   * stays registered; of the scripts that were not preloaded, the last 1,000 do.
    *
-   * @param keys  All in one hash slot.
-   * @param rest  The arguments, sent as bulk strings, numbers as decimal text; behind them `CallOptions`.
-   * @returns     The script's reply, through its `parse` if it has one: string, number, null, or arrays of these.
-   * @throws {CrossSlotError}       Keys in different slots; nothing was sent.
-   * @throws {InvalidArgumentError} A wrong number of keys, or a value that cannot be sent; nothing was sent.
+   * @param keys  The keys, all in one hash slot.
+   * @param rest  An array of the arguments, sent as bulk strings, numbers as decimal text; then `CallOptions`.
+   * @returns     The script's reply, or the result of its `parse`. A reply is a string, a number (past 2^53 a
+   * `bigint`),
+   *              null, or an array of these.
+   * @throws {CrossSlotError}       The keys are in different slots; nothing was sent.
+   * @throws {InvalidArgumentError} A wrong number of keys, a value that cannot be sent, or more than 512 MiB in all;
+   *                                nothing was sent.
    * @throws {ReplyError}           The script, or the server, answered with an error.
    * @throws {SlotwireError}        Any other failure; `outcome` says whether the script may have run.
    * @see https://redis.io/docs/latest/commands/evalsha/
@@ -116,25 +121,37 @@ export class Cluster {
   }
 
   /**
-   * Sends any other command to the node that owns its keys; without keys to any primary. Commands that are for many
-   * nodes (`SCRIPT`, `FUNCTION LOAD`, `FLUSHALL`, `DBSIZE`, `KEYS`, ...) go to all nodes or all primaries, and MGET, MSET,
-   * DEL, UNLINK, EXISTS and TOUCH over several slots go in parts, not atomically; the replies come as one. When a part
-   * fails, the whole is rejected with its error once all have ended, and `outcome` is `executed` if any part ran.
-   * Where the keys of a command are that no table lists (a module's, or a newer server's), a server is asked: the first
-   * such call waits for the answer, and may be written behind calls that were made after it.
-   * A command that the server flags `readonly` is sent again when a connection is lost, any other is not.
+   * Sends any other command to the node that owns its keys; without keys, to any primary.
    *
-   * A command that blocks (`BLPOP`, `BZPOPMIN`, `XREAD` with `BLOCK`, ...) has a connection of its own for as long, and
-   * delays nobody: at most 1,000 a node, past that `QUEUE_FULL`. Its deadline is its blocking time on top of
-   * `commandTimeout`, and none if it blocks for ever; a `timeout` of the view is for the whole all the same. Its abort or
-   * deadline ends that connection, so that nothing is popped for it from then on; what was popped just before is lost,
-   * and `outcome` is `unknown`. `WAIT` is for what was written, and answered, before; it keeps nobody waiting either.
+   * Commands for many nodes (`SCRIPT`, `FUNCTION LOAD`, `FLUSHALL`, `DBSIZE`, `KEYS` and so on) go to all nodes or to
+   * all primaries. MGET, MSET, DEL, UNLINK, EXISTS and TOUCH over several slots go in parts, not atomically. The
+   * replies are joined into one. When a part fails, the whole call is rejected with the error of that part, after all
+   * parts have ended; `outcome` is `executed` if any part ran.
    *
-   * @throws {InvalidArgumentError} Also for commands that change what a connection is (`SUBSCRIBE`, `MULTI`, `SELECT`, ...).
-   * @throws {CrossSlotError}       Keys in different slots, of a command that cannot be sent in parts; nothing was sent.
+   * If no table lists the command, because it belongs to a module or to a newer server, a server is asked where its
+   * keys are. The first such call waits for the answer, and may be written after calls that were made later. CLUSTER
+   * COUNTKEYSINSLOT and GETKEYSINSLOT go to the owner of the slot that they name. SCAN is refused: use `scan`.
+   *
+   * When a connection is lost, a command that was written is sent again only if the server flags it `readonly`.
+   *
+   * A command that blocks (`BLPOP`, `BZPOPMIN`, `XREAD` with `BLOCK` and so on) has a connection of its own meanwhile,
+   * so it delays no other call. A node takes at most 1,000 of them, then `QUEUE_FULL`. The deadline of such a command
+   * is its blocking time plus `commandTimeout`; if it blocks for ever, it has none. A `timeout` of the view limits the
+   * whole call. An abort or a deadline closes the connection, so that the server pops nothing for the call from then
+   * on. An element that was popped just before is lost, and `outcome` is `unknown`.
+   *
+   * `WAIT` counts the replicas that have all calls that were answered before. It delays no other call.
+   *
+   * @param name  One word, in either case; further words are arguments: `command("CONFIG", "GET", "save")`.
+   * @param args  Sent as bulk strings, numbers as decimal text.
+   * @returns The reply in the shape of RESP2: for `HGETALL`, an array of fields and values in turn.
+   * @throws {InvalidArgumentError} A value that cannot be sent, more than 512 MiB in all, or a command that would
+   *                                change a shared connection (`SUBSCRIBE`, `MULTI`, `SELECT` and so on); nothing was
+   *                                sent.
+   * @throws {CrossSlotError}       The keys are in different slots, and the command cannot be sent in parts; nothing
+   *                                was sent.
    * @throws {ReplyError}           The server answered with an error.
    * @throws {SlotwireError}        Any other failure; `outcome` says whether the command may have run.
-   * @returns The reply, as RESP2 has it: `HGETALL` gives an array of fields and values in turn.
    * @see https://redis.io/docs/latest/commands/
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
@@ -150,16 +167,18 @@ export class Cluster {
   }
 
   /**
-   * The keys of all primaries, step by step by SCAN: `for await (const key of cluster.scan({ match: "user:*" }))`.
+   * Iterates over the keys of all primaries by SCAN: `for await (const key of cluster.scan({ match: "user:*" }))`.
    *
-   * A key that exists from the first step to the last comes at least once, also when its slot moves meanwhile, or its
-   * primary fails over: what moved is scanned where it is by then. Like those of SCAN itself, keys may come more than
-   * once, and in any order; keys that come or go meanwhile may be among them or not. Always asks primaries.
-   * The view's `replies: "buffer"` gives Buffers (which is right for keys that are no text), its `timeout` and `signal` are
-   * for each step. Nothing is left behind when the loop is ended early.
+   * A key that exists from the first step to the last comes at least once, even if its slot moves or its primary fails
+   * over meanwhile, because slots that moved are scanned again on their new node. As with SCAN itself, a key may come
+   * more than once, and the order is arbitrary. A key that is added or removed meanwhile may come or not. Only
+   * primaries are asked.
    *
-   * @throws {InvalidArgumentError} An option is wrong; at once, and nothing was sent.
-   * @throws {UnavailableError}     While iterating: a slot has no owner, or never comes to rest.
+   * With `replies: "buffer"` in the view, keys are Buffers, as is right for keys that are not text. The view's
+   * `timeout` and `signal` hold for each step. A loop may be ended early; nothing is under way then.
+   *
+   * @throws {InvalidArgumentError} An option is wrong. Thrown at once; nothing was sent.
+   * @throws {UnavailableError}     While iterating: a slot has no owner, or does not stop moving.
    * @throws {SlotwireError}        While iterating: a step failed.
    * @see https://redis.io/docs/latest/commands/scan/
    */
@@ -168,9 +187,12 @@ export class Cluster {
     return new Scan(this.#client, this.#view, scanArguments(options)).keys() as AsyncGenerator<K, void, undefined>;
   }
 
-  /** Sends calls together; resolves to their results, in their order: a reply, or the error of that call as a value. */
+  /**
+   * Sends calls together. Resolves to an array in the order of the calls: a reply, or the error of that call as a
+   * value. The calls of each key run in call order.
+   */
   batch<const C extends readonly ScriptCall[]>(calls: C): Promise<BatchResults<C>>;
-  /** Collects calls of any slots, to be sent together by `exec`: one write a node. Nothing is sent before. */
+  /** Collects calls of any slots. `exec` sends them together, in one write for each node. Nothing is sent before. */
   batch(options?: BatchOptions): Batch;
   batch(calls?: readonly ScriptCall[] | BatchOptions): Batch | Promise<unknown> {
     const isList = Array.isArray(calls);
@@ -185,17 +207,19 @@ export class Cluster {
   }
 
   /**
-   * Collects calls on the slot of `key`, to be executed as one transaction by `exec`. Nothing is sent before.
+   * Collects calls on the slot of `key`. `exec` executes them as one transaction. Nothing is sent before.
    * @see https://redis.io/docs/latest/develop/using-commands/transactions/
    */
   transaction(key: Argument): Transaction;
   /**
-   * Watches keys of the slot of `key`, then calls `body` with a connection that reads, and executes what it returns: the
-   * replies, or `null` when a watched key changed meanwhile. When the slot moved before anything was written, it starts
-   * over, and `body` is called again. The view's `timeout` is for the whole. It has a connection of its own: at most 1,000 a
-   * node, commands that block included, past that `QUEUE_FULL`.
+   * Watches keys of the slot of `key`, calls `body`, which reads on the same connection, and executes the transaction
+   * that `body` returns. Resolves to the replies, or to `null` when a watched key has changed meanwhile. If the slot
+   * moved before anything was written, the whole starts over, and `body` is called again. The view's `timeout` limits
+   * the whole. The transaction has a connection of its own: a node takes at most 1,000 of these, commands that block
+   * included, then `QUEUE_FULL`.
    *
-   * @throws {SlotwireError} `outcome` says whether the transaction may have run. What `body` throws is thrown as it is.
+   * @throws {SlotwireError} `outcome` says whether the transaction may have run. An error that `body` throws is thrown
+   *   unchanged.
    * @see https://redis.io/docs/latest/develop/using-commands/transactions/#optimistic-locking-using-check-and-set
    */
   transaction<R extends readonly unknown[]>(
@@ -224,7 +248,10 @@ export class Cluster {
     }
   }
 
-  /** A view of the same cluster with other defaults for its calls. Closing a view closes the cluster. */
+  /**
+   * A view of the same cluster with other defaults for its calls. Closing a view closes the cluster.
+   * @throws {InvalidArgumentError} An option is wrong.
+   */
   with(options: ViewOptions): Cluster {
     const view = viewOf(options, this.#view);
     if (view.readFrom !== "primary") this.#client.openReaders();
@@ -232,11 +259,14 @@ export class Cluster {
   }
 
   /**
-   * Registers scripts and loads them on every node; libraries on every primary. One sick node never delays or fails the
-   * others; one that is silent is waited for during `connectTimeout`.
+   * Registers scripts and libraries for good. Loads scripts on every node, and libraries on every primary. A node that
+   * fails does not affect the others. A node that is silent is waited for during `connectTimeout`. A `timeout` and a
+   * `signal` of the view hold for the whole.
    *
-   * @returns What became of these scripts on each known node. A node that failed rejects nothing.
-   * @throws {InvalidArgumentError} for what is neither a script nor a library; nothing was sent.
+   * @returns An entry for each known node, with the scripts that it holds and the scripts that failed. The call is not
+   *          rejected when a node fails.
+   * @throws {InvalidArgumentError} A value is neither a script nor a library; nothing was sent.
+   * @throws {SlotwireError}        The deadline passed, the signal was aborted, or the client was closed.
    * @see https://redis.io/docs/latest/commands/script-load/
    * @see https://redis.io/docs/latest/commands/function-load/
    */
@@ -249,34 +279,36 @@ export class Cluster {
       }
     }
     return Operation.run(this.#client, ownLimitsOf(this.#view), (operation) => {
-      // Loads are on their way from now on.
+      // From now on, loads are on their way.
       operation.outcome = "unknown";
       return this.#client.scripts.preload(scripts);
     });
   }
 
-  /** For each known node, which of the scripts it is believed to hold, and which failed and why. */
+  /** For each known node, the scripts that it is believed to hold, and the scripts that failed, with their causes. */
   scripts(): PreloadReport {
     return this.#client.scripts.report();
   }
 
   /**
-   * Figures of this client and all its views, counted since `connect`: plain data, a copy at each call.
-   * How long calls take is measured only where `connect` was given `durations: true`.
+   * The counters of this client and all its views since `connect`, and the state of each node. The result is plain
+   * data, a new copy at each call. The durations of calls are measured only if `connect` was given `durations: true`.
    */
   metrics(): Metrics {
     return this.#client.metrics();
   }
 
-  /** The current snapshot. Never altered, only replaced. */
+  /** The current snapshot of the topology. A snapshot never changes; a new one replaces it. */
   get topology(): Topology {
     return this.#client.topology;
   }
 
   /**
-   * Asks the cluster for its topology now. Resolves when new nodes are connected and preloaded.
+   * Asks the cluster for its topology now. Resolves when new nodes are connected and preloaded. A node that is silent
+   * is waited for during `connectTimeout`. A `timeout` and a `signal` of the view hold for the whole.
    *
-   * @throws {UnavailableError} No node answered; a cause for each.
+   * @throws {UnavailableError} No node answered; a cause for each node.
+   * @throws {SlotwireError}    The deadline passed, the signal was aborted, or the client was closed.
    * @see https://redis.io/docs/latest/commands/cluster-shards/
    */
   async refreshTopology(): Promise<void> {
@@ -284,9 +316,13 @@ export class Cluster {
   }
 
   /**
-   * Asks for the credentials again and renews the open connections with them. Provider and nodes have `connectTimeout` each.
-   * @throws {AuthError}        A node refused them.
-   * @throws {UnavailableError} The provider gave none, or a node did not confirm; a cause for each node.
+   * Asks for the credentials again and logs in with them on every open connection. The provider and each node have
+   * `connectTimeout`. A `timeout` and a `signal` of the view hold for the whole.
+   *
+   * @throws {InvalidArgumentError} There are no credentials.
+   * @throws {AuthError}            A node refused the credentials.
+   * @throws {UnavailableError}     The provider failed, or a node did not confirm; a cause for each node.
+   * @throws {SlotwireError}        The deadline passed, the signal was aborted, or the client was closed.
    * @see https://redis.io/docs/latest/commands/auth/
    */
   async reauthenticate(): Promise<void> {
@@ -297,8 +333,9 @@ export class Cluster {
   }
 
   /**
-   * Calls `listener` at every `event`; returns the function that removes it. Listeners that throw harm nobody.
-   * @throws {InvalidArgumentError} There is no such event, or the listener is no function.
+   * Calls `listener` at every `event`. Returns the function that removes the listener. A listener that throws harms
+   * nobody.
+   * @throws {InvalidArgumentError} There is no such event, or the listener is not a function.
    */
   on<E extends ClusterEvent>(event: E, listener: Listener<E>): () => void {
     if (!EVENT_NAMES.includes(event)) {
@@ -312,9 +349,11 @@ export class Cluster {
   }
 
   /**
-   * Refuses new calls, lets those in flight finish, and closes.
-   * @param options  `timeout`: milliseconds after which calls that are still in flight are rejected. Default: their own
-   *                 deadlines; calls that block for ever are rejected at once.
+   * Refuses new calls, waits for the calls and operations under way, and closes.
+   * @param options  `timeout`: milliseconds after which calls that are still under way are rejected with `CLOSED`.
+   *                 Default: no limit but the calls' own deadlines. Then calls that block without a limit and have no
+   *                 deadline are rejected at once.
+   * @throws {InvalidArgumentError} An option is wrong.
    */
   async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
     checkOptions("close", options, ["timeout"]);
@@ -328,12 +367,14 @@ export class Cluster {
     this.#client.destroy();
   }
 
-  /** `close`, for `await using`. */
+  /** Closes as `close()` does, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** Before anything is encoded or registered: whether a call may be made at all. Its signal, if it has one. */
+  /**
+   * Checks whether a call may be made at all, before it is encoded or registered. Returns its signal, if it has one.
+   */
   #check(options: CallOptions | undefined): AbortSignal | undefined {
     this.#client.refuseWhenClosed();
     if (options !== undefined) checkOptions("run", options, ["timeout", "signal"]);
@@ -345,7 +386,7 @@ export class Cluster {
     return signal;
   }
 
-  /** Nothing is sent before every part has been checked. */
+  /** Sends a command in parts. Every part is checked before one is sent. */
   async #sendParts(name: string, { parts, join }: Division, signal: AbortSignal | undefined): Promise<Reply> {
     const sent = parts.map((args) => {
       const reply = new Promise<Reply>(capture);

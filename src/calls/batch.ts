@@ -17,10 +17,10 @@ export type BatchResults<C extends readonly ScriptCall[]> = {
   -readonly [I in keyof C]: C[I] extends ScriptCall<infer T> ? T | SlotwireError : never;
 };
 
-/** What `exec` resolves to: a tuple when the calls were chained, an array when they were added one by one. */
+/** The result of `exec`: a tuple when the calls were chained, an array when they were added one by one. */
 export type Executed<R extends readonly unknown[]> = R extends readonly [] ? unknown[] : R;
 
-/** What `batch` takes. */
+/** The options of `batch`. */
 export interface BatchOptions {
   /**
    * The calls of each key run in call order. `false` promises no order among the calls, and no call waits for another.
@@ -30,8 +30,8 @@ export interface BatchOptions {
 }
 
 /**
- * The options that `batch` was given.
- * @throws {InvalidArgumentError} naming what is wrong.
+ * Checks the options of `batch`.
+ * @throws {InvalidArgumentError} naming the option or the value that is wrong.
  */
 export function batchOptions(options: unknown): BatchOptions {
   if (options === undefined) return {};
@@ -51,7 +51,7 @@ export function batchOptions(options: unknown): BatchOptions {
   return { ordered };
 }
 
-/** A command of a batch of which a server has to be asked first. */
+/** A command of a batch that no table lists: a server has to be asked about it before it is sent. */
 interface Unlearned {
   /** The command's place among the results. */
   readonly index: number;
@@ -61,16 +61,16 @@ interface Unlearned {
 
 /**
  * Collects calls of any slots, then sends each node its part in one write. A call is checked and encoded when it is
- * added, so what it was given may be changed afterwards.
+ * added, so the caller may change its keys and arguments afterwards.
  */
 export class Batch<R extends readonly unknown[] = []> {
   readonly #host: Host;
   readonly #ordered: boolean;
-  /** In call order. Undefined: a command of which a server has to be asked first has no call yet. */
+  /** In call order. Undefined in the place of a command that a server has to be asked about: it has no call yet. */
   readonly #calls: (Call | undefined)[] = [];
-  /** Commands of which a server has to be asked first, by their place in `#calls`. */
+  /** The commands that a server has to be asked about, by their place in `#calls`. */
   readonly #toLearn = new Map<number, Unlearned>();
-  /** Commands of several steps or nodes. */
+  /** Each starts a command of several steps or nodes. */
   readonly #toCarryOut: ((part: PartOf) => void)[] = [];
   #results: unknown[] = [];
   #unsettled = 0;
@@ -107,8 +107,9 @@ export class Batch<R extends readonly unknown[] = []> {
   }
 
   /**
-   * Adds any other command. One over several slots, or for many nodes, goes in parts as with `cluster.command`.
-   * One that blocks has a connection of its own: no call waits behind it, and it keeps no order with calls of its keys.
+   * Adds any other command. A command over several slots, or for many nodes, goes in parts as with `cluster.command`. A
+   * command that blocks has a connection of its own: no call waits behind it, and it keeps no order with calls of its
+   * keys.
    * @throws {InvalidArgumentError | CrossSlotError} The call is wrong; it is not added.
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Batch<[...R, T | SlotwireError]> {
@@ -124,10 +125,11 @@ export class Batch<R extends readonly unknown[] = []> {
   }
 
   /**
-   * Sends all calls, within the bounds on what may be pending. Resolves when each has its answer, to an array in the
-   * order of the calls: a reply, or the error of that call as a value. The calls of each key run in call order.
+   * Sends all calls. A call that finds no room for its node waits for room. Resolves when each call has its answer, to
+   * an array in the order of the calls: a reply, or the error of that call as a value. The calls of each key run in
+   * call order, unless `ordered` is false.
    *
-   * @throws {InvalidArgumentError} A second time.
+   * @throws {InvalidArgumentError} The batch has been executed before.
    * @throws {ClosedError}          The client is closed.
    */
   async exec(): Promise<Executed<R>> {
@@ -143,7 +145,7 @@ export class Batch<R extends readonly unknown[] = []> {
     return this.#results as Executed<R>;
   }
 
-  /** All calls wait until the servers have been asked, so that those of each key keep their order. */
+  /** All calls wait until the servers have been asked, so that the calls of each key keep their order. */
   async #learnAndSend(settled: Promise<void>): Promise<void> {
     const { client, view } = this.#host;
     const { clock } = client.environment;
@@ -152,7 +154,7 @@ export class Batch<R extends readonly unknown[] = []> {
       await Operation.run(client, limitsOf(view), async (operation) => {
         const learning = [...this.#toLearn].map(([place, command]) => this.#learn(operation, place, command));
         await operation.wait(Promise.all(learning));
-        // Within the operation: a client that is closing waits for the calls from here on.
+        // Within the operation, so that a client that is closing waits for the operation or for the calls at all times.
         void this.#send(settled, Math.round(clock.now() - startedAt));
       });
     } catch (error) {
@@ -178,7 +180,7 @@ export class Batch<R extends readonly unknown[] = []> {
     }
   }
 
-  /** @param elapsedMs  How much of the calls' time has passed. */
+  /** @param elapsedMs  Milliseconds of the calls' time that have passed. */
   #send(settled: Promise<void>, elapsedMs: number): Promise<void> {
     const { client, view } = this.#host;
     const calls = this.#calls.filter((call) => call !== undefined);
@@ -204,11 +206,12 @@ export class Batch<R extends readonly unknown[] = []> {
     });
   }
 
-  /** A command that is more than one call is checked now, and sent with the others. */
+  /** Checks a command of several steps now. It is sent with the other calls. */
   #addSteps(name: string, given: readonly Argument[], plan: StepsPlan, settle: (result: unknown) => void): void {
     traitsOf(name, given, this.#host.client.commands);
     encodeCommand([name, ...given]);
-    // An EVALSHA that is added behind a SCRIPT LOAD may be sent before it: it brings what it needs.
+    // An EVALSHA that is added after a SCRIPT LOAD may be sent before it. It brings the script along, if that is
+    // registered.
     if (plan.kind === "load-script") this.#host.client.scripts.remember(plan.script);
     const args = copied(given);
     if (plan.kind !== "to-learn") this.#carryOutLater(name, args, plan, settle);
@@ -222,7 +225,7 @@ export class Batch<R extends readonly unknown[] = []> {
     this.#toCarryOut.push((part) => void carryOut(this.#host, plan, name, args, part).then(settle, settle));
   }
 
-  /** For the call that is added next: what it settles with. */
+  /** Returns the function that takes the result of the call that is added next. */
   #settleNext(): (result: unknown) => void {
     const index = this.#results.length;
     return (result) => this.#settle(index, result);
@@ -253,7 +256,7 @@ function resultOf(join: () => Reply): unknown {
 
 /**
  * Adds calls made by `script.call`.
- * @throws {InvalidArgumentError} naming the element that is none.
+ * @throws {InvalidArgumentError} naming the element that is no call.
  */
 export function addCalls(batch: Batch, calls: readonly ScriptCall[]): void {
   if (!Array.isArray(calls)) {

@@ -23,14 +23,14 @@ import type { RegisteredScript } from "../scripts/script-registry.ts";
 import { isUnlearned, type Plan, planOf } from "./plan.ts";
 import type { ViewSettings } from "./view.ts";
 
-/** The ends of the promise, or whatever else, that gets a call's answer. */
+/** Takes the result of a call. */
 export type Resolve = (value: never) => void;
-/** Undefined: the call is rejected by resolving its promise with one that is rejected. */
+/** Takes the error of a call. Undefined: `Resolve` gets a promise that is rejected with the error. */
 export type Reject = ((error: Error) => void) | undefined;
 
 /**
- * Checks and encodes calls, for one view. Whatever is wrong with a call is thrown here, before anything of it is
- * registered or sent.
+ * Checks and encodes calls, for one view. The error of a call that is wrong is thrown here, before its script is
+ * registered and before anything is sent.
  */
 export class CallFactory {
   readonly #client: Client;
@@ -43,7 +43,7 @@ export class CallFactory {
     this.#view = view;
   }
 
-  /** Where a command goes. @throws {InvalidArgumentError} */
+  /** Where a command goes. @throws {InvalidArgumentError} As `planOf` of plan.ts. */
   planOf(name: string, args: readonly Argument[]): Plan {
     return planOf(name, args, this.#client.commands, this.#mayAsk);
   }
@@ -53,7 +53,7 @@ export class CallFactory {
     return isUnlearned(String(name).toLowerCase(), args, this.#client.commands, this.#mayAsk);
   }
 
-  /** The servers were not asked a short while ago. */
+  /** Whether the servers may be asked for their commands: the last question was not a short while ago. */
   readonly #mayAsk = (): boolean => this.#client.environment.clock.now() >= this.#client.commands.nextAt;
 
   /** A call of a script. */
@@ -71,14 +71,16 @@ export class CallFactory {
     }
     checkCounts(script, keys, args);
     const slot = keys.length === 0 ? -1 : keys.length === 1 ? slotOf(keys[0] as Argument) : slotOfKeys(keys);
-    // A script that was not preloaded can have been forgotten meanwhile, with older ones of its kind.
+    // A script that was not preloaded can have left the registry since its last call.
     const isKnown = known?.registered?.isRegistered === true;
     const kind = isKnown ? known : this.#kindOfChecked(script, slot, keys, args);
     const frame = frameOf(kind.registered as RegisteredScript | RegisteredLibrary, script, keys, args);
     return new Call(kind, frame, slot, timeoutMs, resolve, reject);
   }
 
-  /** For a script that this view meets for the first time: nothing is registered before its first call has been checked. */
+  /**
+   * For a script that this view meets for the first time. Its first call is checked before the script is registered.
+   */
   #kindOfChecked(script: Script, slot: number, keys: readonly Argument[], args: readonly Argument[]): CallKind {
     withinLimit(() => {
       let frame = "";
@@ -89,7 +91,7 @@ export class CallFactory {
     return this.#kindOf(script, slot);
   }
 
-  /** A call of any other command. `keys` are given where they are known better than by its name. */
+  /** A call of any other command. `keys` are given where a server has said which arguments are keys. */
   command(
     name: string,
     args: readonly Argument[],
@@ -110,7 +112,7 @@ export class CallFactory {
     }
     const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.scripts.wantedScript(textOf(args[0])) : undefined;
     if (registered === undefined) return new Call(kind, frame, slot, timeoutMs, resolve, reject);
-    // Encoded as `run` encodes it, so that it can be replayed in the same ways.
+    // Encoded as `run` encodes a call, so that this call can be replayed in the same ways.
     const { length } = traits.keys;
     const bySha = withinLimit(() => {
       const rest = args.slice(2).map((value, index) => bulk(binaryOf(value, "argument", index + 2)));
@@ -119,14 +121,14 @@ export class CallFactory {
     return new Call({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
   }
 
-  /** A command that only the owner of the keys may serve, whatever the view says. */
+  /** A command that only the owner of the keys may serve, whatever `readFrom` of the view says. */
   onPrimary(name: string, args: readonly Argument[], timeoutMs: number, resolve: Resolve, reject: Reject): Call {
     const traits = traitsOf(name, args, this.#client.commands);
     const kind: CallKind = { ...this.#commandKind(traits, undefined), readFrom: "primary" };
     return new Call(kind, encodeCommand([name, ...args]), slotOfKeys(traits.keys), timeoutMs, resolve, reject);
   }
 
-  /** A command for one node, whoever owns what. */
+  /** A command for one node, whichever slots the node owns. */
   commandFor(
     target: ClusterNode,
     name: string,
@@ -139,7 +141,7 @@ export class CallFactory {
     return new Call(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
   }
 
-  /** A command for one node that may keep its connection waiting for `time`: it gets one of its own. */
+  /** A command for one node that may block its connection for `time`. It gets a connection of its own. */
   blockingFor(
     target: ClusterNode,
     name: string,
@@ -190,7 +192,7 @@ export class CallFactory {
   }
 }
 
-/** `EVALSHA sha number-of-keys key ... arg ...`, or FCALL. */
+/** `EVALSHA sha number-of-keys key ... arg ...`, or the same of FCALL. */
 function frameOf(
   item: RegisteredScript | RegisteredLibrary,
   script: Script,

@@ -28,20 +28,23 @@ export async function runOnNodes(
   return joinResults(spread.join, results);
 }
 
-/** Of replicas those that can be reached; of primaries all, so that one that cannot be is not passed over in silence. */
+/**
+ * The nodes that a command is sent to. A replica counts only if it can be reached. A primary that cannot be reached
+ * counts unless the cluster calls it failed, so that the caller hears that it did not answer.
+ */
 function nodesFor(nodes: readonly ClusterNode[], spread: Spread): ClusterNode[] {
   return nodes.filter(({ info, pool }) =>
     info.role === "primary" ? info.health !== "fail" || pool.ready : spread.nodes === "all" && pool.ready,
   );
 }
 
-/** Loads a script on every node, and remembers it like a script that is run. */
+/** Loads a script on every node. The script is registered like one that is run. */
 export async function loadEverywhere(
   operation: Operation,
   { client, view }: Host,
   script: ScriptSource,
 ): Promise<Reply> {
-  // Loads are on their way from now on.
+  // From now on, loads are on their way.
   operation.outcome = "unknown";
   const loads = await operation.wait(client.scripts.loadEverywhere(script));
   const refused = loads.find(({ cause }) => cause instanceof ReplyError);

@@ -6,42 +6,46 @@ import type { Call } from "../routing/call.ts";
 import type { DeadlineList, Expiring } from "../routing/deadlines.ts";
 import type { Abortable } from "../routing/signals.ts";
 
-/** What holds for one asked-for thing. */
+/** The limits of one operation. */
 export interface OperationLimits {
-  /** Milliseconds for the whole, 0 for no limit. */
+  /** Milliseconds for the whole operation; 0 for no limit. */
   readonly timeoutMs: number;
+  /** Aborts the operation. */
   readonly signal: AbortSignal | undefined;
-  /** Milliseconds of `timeoutMs` that have passed before. */
+  /**
+   * Milliseconds of `timeoutMs` that passed before the operation begins.
+   * @default 0
+   */
   readonly elapsedMs?: number;
-  /** It is a part of an operation that is under way, so that a client that is closing takes it. */
+  /** The operation is a part of something that is under way, so a client that is closing accepts it. */
   readonly isPart?: boolean;
-  /** Without a deadline it may wait for ever: closing ends it instead of waiting. */
+  /** The operation may wait for ever if it has no deadline, so closing ends it instead of waiting for it. */
   readonly isEndless?: boolean;
 }
 
-/** From so many steps on, settled ones are forgotten now and then. */
+/** From so many steps on, settled steps are forgotten now and then. */
 const MANY_STEPS = 64;
 
 /**
- * One thing that a user asked for, in all its steps. Its deadline, its signal and the closing of its client hold for the
- * whole of it, whatever step is under way. A call that is sent by itself needs no operation, because it has a deadline and
- * a signal of its own.
+ * One thing that a user asked for, in all its steps. The deadline, the signal and the closing of the client hold for
+ * the whole operation, whatever step is under way. A call that is sent by itself needs no operation, because the call
+ * has a deadline and a signal of its own.
  *
- *   begun --step--> a call, a pause or somebody else's promise --> next step ... --> ended with a result
+ *   begun --step--> a call, a pause or another promise --> next step ... --> ended with a result
  *             '--- deadline | signal | end of the client: the steps under way are rejected ---> ended with an error
  *
  * Invariant: an operation that has ended begins no step.
  */
 export class Operation implements Expiring, Abortable, Underway {
-  /** Milliseconds for the whole, 0 for no limit. */
+  /** Milliseconds for the whole operation; 0 for no limit. */
   readonly timeoutMs: number;
   readonly isEndless: boolean;
-  /** Whether the server may have run it, where no call under way says it better. */
+  /** Whether the servers ran the operation. A call that is under way knows better, and then its outcome counts. */
   outcome: Outcome = "not-executed";
-  /** Why it was refused last: the cause of the error when its time is up. */
+  /** The last refusal of a step. It becomes the cause of the error when the time is up. */
   lastRefusal: unknown;
 
-  // What the list of deadlines keeps here.
+  // These fields belong to the list of deadlines.
   expiresAt = 0;
   list: DeadlineList | undefined = undefined;
   earlier: Expiring | undefined = undefined;
@@ -68,7 +72,7 @@ export class Operation implements Expiring, Abortable, Underway {
 
   /**
    * @throws {ClosedError}  The client takes no new calls.
-   * @throws {AbortedError} The signal is aborted already.
+   * @throws {AbortedError} The signal is already aborted.
    */
   static begin(client: Client, limits: OperationLimits): Operation {
     if (limits.isPart !== true) client.refuseWhenClosed();
@@ -76,7 +80,7 @@ export class Operation implements Expiring, Abortable, Underway {
     return new Operation(client, limits);
   }
 
-  /** Carries out `body`. Settles with it, or with the end of the operation, whichever comes first. */
+  /** Carries out `body`. Settles as `body` does, or when the operation ends, whichever comes first. */
   static async run<T>(client: Client, limits: OperationLimits, body: (operation: Operation) => Promise<T>): Promise<T> {
     const operation = Operation.begin(client, limits);
     try {
@@ -86,40 +90,40 @@ export class Operation implements Expiring, Abortable, Underway {
     }
   }
 
-  /** Why it ended before it was done. */
+  /** Why the operation ended early; undefined while it is under way, and after it is done. */
   get error(): SlotwireError | undefined {
     return this.#ended === "done" ? undefined : this.#ended;
   }
 
-  /** Milliseconds until its deadline: infinite without one, and at least 1. */
+  /** Milliseconds until the deadline, at least 1; infinite without a deadline. */
   get leftMs(): number {
     if (this.timeoutMs === 0) return Number.POSITIVE_INFINITY;
     return Math.max(1, this.expiresAt - this.#client.environment.clock.now());
   }
 
   /**
-   * Sends a call as a step. The call has the operation's deadline and signal in place of its own. It is rejected at once
-   * when its node has no room for it.
+   * Sends a call as a step. The operation's deadline and signal hold for the call in place of its own. The call is
+   * rejected at once when its node has no room.
    */
   send(call: Call): void {
     if (this.#begins(call)) this.#client.door.send(call, undefined);
   }
 
-  /** The same, but the call waits until its node has room for it. */
+  /** Sends a call as a step. The call waits until its node has room. */
   sendWhenRoom(call: Call): void {
     if (this.#begins(call)) this.#client.door.sendTogether([call], undefined);
   }
 
   /**
-   * The same for a question of slotwire's own. Whether it ran says nothing of the operation's outcome, and its errors are
-   * not those that the user is told when the operation ends.
+   * Sends a question of slotwire's own as a step; the question waits until its node has room. Whether the question ran
+   * does not count for the outcome of the operation, and the user is not told its error when the operation ends.
    */
   ask(call: Call): void {
     this.#questions.add(call);
     this.sendWhenRoom(call);
   }
 
-  /** The step of a promise that somebody else settles. Rejects when the operation ends before. */
+  /** Waits for a promise as a step. Rejects when the operation ends before the promise is settled. */
   async wait<T>(promise: Promise<T>): Promise<T> {
     this.#refuseWhenEnded();
     let giveUp: (error: SlotwireError) => void = () => {};
@@ -134,7 +138,7 @@ export class Operation implements Expiring, Abortable, Underway {
     }
   }
 
-  /** The step of letting some time pass. */
+  /** Lets `ms` milliseconds pass as a step. Rejects when the operation ends before. */
   async pause(ms: number): Promise<void> {
     let cancel = () => {};
     const passed = new Promise<void>((resolve) => {
@@ -144,7 +148,7 @@ export class Operation implements Expiring, Abortable, Underway {
     await this.wait(passed).finally(() => cancel());
   }
 
-  /** What is asked for is one step of something longer, and each step has the whole time. */
+  /** Begins the time anew, for something of several steps in which each step has the whole time. */
   renew(): void {
     this.#refuseWhenEnded();
     this.#steps = [];
@@ -157,7 +161,7 @@ export class Operation implements Expiring, Abortable, Underway {
     this.#whenEnded.push(listener);
   }
 
-  /** It is done: nothing of it is under way any more that anyone waits for. */
+  /** The operation is done: nobody waits for a step of it any more. */
   end(): void {
     if (this.#ended === undefined) this.#finish("done");
   }
@@ -185,7 +189,7 @@ export class Operation implements Expiring, Abortable, Underway {
 
   #begins(call: Call): boolean {
     invariant(call.place === "new", "a step is a call that was not sent before");
-    // Where the operation may take for ever, each of its calls has the time of any call.
+    // If the operation has no deadline, each of its calls keeps its own.
     call.withExtras.isStep = this.timeoutMs > 0;
     if (this.#ended !== undefined) {
       call.reject(this.#endedWith());
@@ -199,7 +203,7 @@ export class Operation implements Expiring, Abortable, Underway {
     return true;
   }
 
-  /** Calls under way know best what became of them: what waits for their answers is told by them, and first. */
+  /** Ends the calls under way first, because each tells its own outcome to the code that waits for it. */
   #endWith(endCall: (call: Call) => void, errorOf: (outcome: Outcome) => SlotwireError): void {
     if (this.#ended !== undefined) return;
     const underWay = this.#steps.filter(({ settled }) => !settled);

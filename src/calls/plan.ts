@@ -10,28 +10,28 @@ import type { ScriptSource } from "../scripts/script-registry.ts";
 
 /** Where a command goes. */
 export type Plan =
-  /** To one node: the owner of its keys, or any node without keys. */
+  /** To one node: the owner of its keys, or any primary for a command without keys. */
   | { readonly kind: "one" }
   /** In parts, each to the owner of its slot. */
   | { readonly kind: "parts"; readonly division: Division }
   /** To all nodes, or all primaries. */
   | { readonly kind: "nodes"; readonly spread: Spread }
-  /** To every owner of slots, whose replicas are waited for. */
+  /** WAIT: every owner of slots is asked how far its replicas are. */
   | { readonly kind: "wait-for-replicas" }
-  /** To all nodes, like a script that is preloaded. */
+  /** SCRIPT LOAD: to all nodes, like a script that is preloaded. */
   | { readonly kind: "load-script"; readonly script: ScriptSource }
-  /** A server has to be asked first: the tables do not know the command, and nothing has been learned of it. */
+  /** A server has to be asked first, because no table lists the command and no server has described it yet. */
   | { readonly kind: "to-learn" };
 
 const ONE = { kind: "one" } as const;
 
 /**
- * Where a command goes, as far as is known: by the tables, or by what a server has said. Pure, and the only place that
- * decides it, for single commands and for those of a batch.
+ * Where a command goes, by the tables, or by a server's description of the command. Pure. No other code decides this,
+ * neither for single commands nor for the commands of a batch.
  *
- * @param mayAsk  The servers may be asked for their commands; otherwise a command that nobody knows goes by its first
- *   argument.
- * @throws {InvalidArgumentError} for a command that cannot be sent this way.
+ * @param mayAsk  Whether the servers may be asked for their commands. If not, the first argument of a command that
+ *   nobody knows counts as its key.
+ * @throws {InvalidArgumentError} for a command that cannot be sent by `command`.
  */
 export function planOf(name: string, args: readonly Argument[], learned: LearnedCommands, mayAsk: () => boolean): Plan {
   const lower = String(name).toLowerCase();
@@ -48,7 +48,7 @@ export function planOf(name: string, args: readonly Argument[], learned: Learned
 }
 
 const SCAN_REFUSED =
-  "SCAN cannot be sent by command(): its cursor is one node's, and each call may go to another node. Accepted is scan(), which reads all nodes: for await (const key of cluster.scan({ match })).";
+  "SCAN cannot be sent by command(), because a cursor belongs to one node and each call may go to another node. Accepted is scan(), which reads all nodes: for await (const key of cluster.scan({ match })).";
 
 function planOfUnlisted(
   name: string,
@@ -57,12 +57,12 @@ function planOfUnlisted(
   learned: LearnedCommands,
   mayAsk: () => boolean,
 ): Plan {
-  // Whether the command may be sent at all is found out before a server is asked.
+  // Refuses a command that may not be sent at all, before a server is asked about it.
   traitsOf(name, args, learned);
   return isUnlearned(lower, args, learned, mayAsk) ? { kind: "to-learn" } : planOfLearned(lower, args, learned);
 }
 
-/** Where a command goes that the tables do not list, when the servers have been asked. */
+/** Where a command goes that no table lists, after the servers have been asked. */
 export function planOfLearned(
   lower: string,
   args: readonly Argument[],
@@ -84,7 +84,7 @@ export function isUnlearned(
   return command === undefined ? mayAsk() : specifiedKeys(command, args) === undefined;
 }
 
-/** The script that `SCRIPT LOAD source` brings; undefined for other subcommands, and for a source that is no text. */
+/** The script of `SCRIPT LOAD source`; undefined for other subcommands, and for a source that is not UTF-8. */
 function scriptToLoad(args: readonly Argument[]): ScriptSource | undefined {
   if (args.length !== 2 || textOf(args[0]).toLowerCase() !== "load") return undefined;
   const source = sourceOf(args[1]);

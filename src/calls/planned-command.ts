@@ -7,13 +7,13 @@ import { type Plan, planOfLearned } from "./plan.ts";
 import { copied, learn } from "./unlisted-commands.ts";
 import { limitsOfWait, waitForReplicas } from "./wait-for-replicas.ts";
 
-/** A plan that takes several steps, or several nodes. */
+/** A plan of several steps, or for several nodes. */
 export type StepsPlan = Exclude<Plan, { readonly kind: "one" } | { readonly kind: "parts" }>;
 
-/** What a command of several steps is a part of, if it was not asked for by itself. */
+/** The limits that a command has from the batch that it is a part of. */
 export type PartOf = Pick<OperationLimits, "elapsedMs" | "isPart">;
 
-/** Carries out a command that is more than one call, as one operation. */
+/** Carries out a command of several steps as one operation. */
 export function carryOut(
   host: Host,
   plan: StepsPlan,
@@ -36,7 +36,7 @@ export function carryOut(
   });
 }
 
-/** A server is asked where the keys of the command are; then the command is sent. */
+/** Asks a server where the keys of the command are, then sends the command. */
 async function runLearned(operation: Operation, host: Host, name: string, given: readonly Argument[]): Promise<Reply> {
   const { client, factory, view } = host;
   const args = copied(given);

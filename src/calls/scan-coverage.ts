@@ -2,21 +2,22 @@ import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { SlotHoldings } from "../topology/slot-holdings.ts";
 
 /**
- * Which slots have been scanned. A key that exists all the time is somewhere in its slot at every moment, so a slot is
- * done in one of two ways:
+ * Which slots have been scanned. A key that exists all the time is on some node of its slot at every moment. So a slot
+ * is done in one of two ways:
  *
  *   open --- whole on one node at every step of a pass over it ------------------------------------> done
  *   open --- on its way from A to B at the end of a pass over A --> half --- a later pass over B ---> done
  *
- * In the second, a key that A's pass missed had left before its end, and B's pass began behind that.
+ * In the second way, a key that the pass over A missed had left A before that pass ended, and the pass over B began
+ * after that.
  */
 export class ScanCoverage {
   /** Slots that are not done. */
   readonly open = new Set<number>(Array.from({ length: SLOT_COUNT }, (_, slot) => slot));
-  /** Of these the half done ones, by the id of the node that a pass is needed over. */
+  /** The half done slots among the open ones, each with the id of the node that needs a pass. */
   readonly #half = new Map<number, string>();
 
-  /** The id of the node that has to be scanned next for a half done slot. */
+  /** The id of the node that has to be scanned next for a half done slot; undefined for other slots. */
   targetOf(slot: number): string | undefined {
     return this.#half.get(slot);
   }
@@ -38,12 +39,12 @@ export class ScanCoverage {
     return new ScanPass(holdings, whole, second);
   }
 
-  /** The node that a half done slot was to go on with is none any more. */
+  /** The node that had to be scanned next for a half done slot is no primary of the cluster any more. */
   reopen(slot: number): void {
     this.#half.delete(slot);
   }
 
-  /** A pass over a node has come to its end. */
+  /** A pass over a node is complete. */
   complete({ whole, second, leaving }: ScanPass): void {
     for (const slot of [...whole, ...second]) {
       const target = leaving.get(slot);
@@ -55,13 +56,17 @@ export class ScanCoverage {
   }
 }
 
-/** One pass over one node: the slots whose keys it is certain to find. There are fewer of them as slots move away. */
+/**
+ * One pass over one node, with the slots whose keys the pass is certain to find. Slots that move away leave the pass.
+ */
 export class ScanPass {
-  /** Owned at every step so far. */
+  /** The slots that the node has owned at every step so far. */
   readonly whole: Set<number>;
-  /** Scanned already where they came from; owned or arriving at every step so far. */
+  /**
+   * The slots that were scanned on the node that they came from, and were owned or arriving here at every step so far.
+   */
   readonly second: Set<number>;
-  /** Slots of either kind that are on their way to another node, by its id. */
+  /** The slots of either kind that are on their way to another node, each with that node's id. */
   readonly leaving = new Map<number, string>();
   #epoch: string;
 
@@ -81,15 +86,15 @@ export class ScanPass {
   }
 
   /**
-   * Takes notice of what the node has now. False: it has got slots since the last time, and any slot can have been away
-   * in between; what was scanned in between is to be scanned once more.
+   * Takes notice of the slots that the node has now. Returns false if the node has got slots since the last look. Then
+   * any slot can have been away in between, so the steps since the last look must be taken again.
    */
   observe({ epoch, owned, leaving, arriving }: SlotHoldings): boolean {
     for (const slot of [...this.whole, ...this.second]) {
       const isHere = owned[slot] === 1 || (arriving.has(slot) && this.second.has(slot));
       const before = this.leaving.get(slot);
       const target = leaving.get(slot);
-      // One that was on its way and is not any more may have left keys behind there.
+      // A slot that was on its way and is not any more may have left keys on the other node.
       if (isHere && (before === undefined || before === target)) {
         if (target !== undefined) this.leaving.set(slot, target);
         continue;

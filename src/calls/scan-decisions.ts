@@ -1,6 +1,6 @@
-/** Passes in a row after which no more slots were done: slots do not come to rest. */
+/** After so many passes in a row that finished no slot, slots do not come to rest. */
 const MOST_FRUITLESS = 30;
-/** How often it is looked again who owns a slot that nobody owns. */
+/** How often a scan looks again for the owner of a slot that nobody owns. */
 const MOST_LOOKUPS = 5;
 const LONGEST_PAUSE_MS = 1000;
 
@@ -9,19 +9,22 @@ const LONGEST_PAUSE_MS = 1000;
  *
  * | the pass | next |
  * | --- | --- |
- * | did slots | the next pass, at once |
- * | did none, or no node could be scanned | the next pass, after a refresh and a pause |
- * | was the 31st in a row that did none | give up |
+ * | finished slots | the next pass, at once |
+ * | finished none, or no node could be scanned | the next pass, after a refresh and a pause |
+ * | was the 31st in a row that finished none | give up |
  * | was the 6th in a row without a node to scan | give up |
  *
- * @param fruitless  How many passes in a row did no slots, with this one.
+ * @param fruitless  The number of passes in a row that finished no slot, including this one.
  */
 export function decideAfterPass(fruitless: number, hadNode: boolean): "go-on" | "settle" | "give-up" {
   if (fruitless === 0) return "go-on";
   return fruitless > (hadNode ? MOST_FRUITLESS : MOST_LOOKUPS) ? "give-up" : "settle";
 }
 
-/** @param chance  In [0, 1): pauses are jittered by up to a half. */
+/**
+ * Milliseconds of the pause after passes that finished no slot: doubling from 20 to 1,000. Half of the pause is random.
+ * @param chance  In [0, 1).
+ */
 export function pauseMs(fruitless: number, chance: number): number {
   return Math.min(LONGEST_PAUSE_MS, 10 * 2 ** fruitless) * (0.5 + chance / 2);
 }
@@ -31,7 +34,7 @@ const MOST_REPEATS = 3;
 
 /**
  * What follows when a question about a node failed (CLUSTER NODES, INFO). Pure. The servers do not flag these commands
- * `readonly`, but they change nothing, so that they may run twice.
+ * `readonly`, but the commands change nothing, so they may run twice.
  *
  * | the failure | next |
  * | --- | --- |

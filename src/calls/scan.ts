@@ -21,15 +21,15 @@ import { ScanCoverage, type ScanPass } from "./scan-coverage.ts";
 import { decideAfterPass, decideAfterQuestion, pauseMs } from "./scan-decisions.ts";
 import type { ViewSettings } from "./view.ts";
 
-/** What `scan` takes. */
+/** The options of `scan`. */
 export interface ScanOptions {
   /**
-   * A glob pattern, as of KEYS: `"user:*"`. Matched by the servers.
+   * A glob pattern, as KEYS takes it: `"user:*"`. The servers match it.
    * @default all keys
    */
   readonly match?: string | Buffer | Uint8Array | undefined;
   /**
-   * About how many keys a server looks at for one step.
+   * About how many keys a server looks at in one step, 1 to 2,147,483,647.
    * @default 100
    */
   readonly count?: number | undefined;
@@ -40,8 +40,9 @@ export interface ScanOptions {
   readonly type?: string | undefined;
 }
 
-/** How often a node is asked for its slots during a pass, while nothing moves. While something does, with every step. */
+/** Milliseconds between two looks at a node's slots during a pass. While slots move, each step has a look behind it. */
 const OBSERVE_MS = 50;
+/** So many steps in a row have a look behind them after a node got slots. */
 const CALM_STEPS = 20;
 const DEFAULT_COUNT = 100;
 
@@ -71,14 +72,15 @@ export function scanArguments(options: ScanOptions): Argument[] {
   return args;
 }
 
-/** Answers of a node that serves slots no more are of no use to anyone. */
+/** In place of the answer of a node that serves no slots any more. */
 const ABANDONED = Symbol("abandoned");
 
 /**
- * Scans all slots of a cluster, one node after the other, and again what moved meanwhile: see `ScanCoverage`.
+ * Scans all slots of a cluster, one node after the other. Slots that moved meanwhile are scanned again: see
+ * `ScanCoverage`.
  *
- * Each request for the next key is an operation, which is renewed with every step: with every SCAN and the questions that
- * go with it. Between requests nothing is under way.
+ * Each request for the next key is an operation. The operation is renewed with every step, which is a SCAN with the
+ * questions that go with it. Between two requests nothing is under way.
  */
 export class Scan {
   readonly #client: Client;
@@ -91,7 +93,7 @@ export class Scan {
   constructor(client: Client, view: ViewSettings, args: readonly Argument[]) {
     this.#client = client;
     this.#view = view;
-    // A key's slot is that of its bytes, which need not be text.
+    // A key's slot is computed from its bytes, which need not be text.
     this.#factory = new CallFactory(client, { ...view, replies: "buffer" });
     this.#args = args;
   }
@@ -119,20 +121,20 @@ export class Scan {
     }
   }
 
-  /** A step begins: the first one of a request, or one more. */
+  /** Begins a step: the first one of a request, or one more. */
   #step(): Operation {
     if (this.#operation === undefined) this.#operation = Operation.begin(this.#client, limitsOf(this.#view));
     else this.#operation.renew();
     return this.#operation;
   }
 
-  /** A request for the next key is answered. */
+  /** Ends the operation, because the request for the next key is answered. */
   #answered(): void {
     this.#operation?.end();
     this.#operation = undefined;
   }
 
-  /** The owner of an open slot; where only half done ones are left, the node that one of them goes to. */
+  /** The owner of an open slot. If only half done slots are left, the node that one of these has to be scanned on. */
   #nextNode(): ClusterNode | undefined {
     const { nodes, dispatcher } = this.#client;
     let half: number | undefined;
@@ -182,7 +184,7 @@ export class Scan {
         yield key;
       }
       if (cursor !== "0") continue;
-      // Another process has its keys in another order: a cursor of this one meant nothing there.
+      // Another process has its keys in another order, so a cursor of this process meant nothing there.
       if ((await this.#runIdOf(node)) === runId) this.#coverage.complete(pass);
       return;
     }
@@ -193,23 +195,23 @@ export class Scan {
     for (const key of keys) if (pass.has(slotOf(key))) yield areBuffers ? key : key.toString();
   }
 
-  /** What the node has, by its own account; undefined when it serves no slots any more. */
+  /** The slots of the node by its own account; undefined when the node serves no slots any more. */
   async #holdingsOf(node: ClusterNode): Promise<SlotHoldings | undefined> {
     const { topology } = this.#client;
-    // Without cluster mode.
+    // A server without cluster mode has every slot.
     if (node.info.id === "") return holdingsOf(topology, node.info);
     const reply = await this.#mayAsk(node, "CLUSTER", ["NODES"]);
     if (reply === ABANDONED) return undefined;
     return parseHoldings(String(reply)) ?? holdingsOf(this.#client.topology, node.info);
   }
 
-  /** Tells one process at an address from another. */
+  /** The id of the server process. It tells one process at an address from another. */
   async #runIdOf(node: ClusterNode): Promise<string | undefined> {
     const reply = await this.#mayAsk(node, "INFO", ["server"]);
     return reply === ABANDONED ? undefined : /^run_id:(\w+)/m.exec(String(reply))?.[1];
   }
 
-  /** Null where we are not allowed to ask. */
+  /** The answer to a question about a node; null where the user may not ask it. */
   async #mayAsk(node: ClusterNode, name: string, args: readonly Argument[]): Promise<Reply | typeof ABANDONED> {
     for (let repeats = 0; ; repeats++) {
       try {
@@ -223,7 +225,7 @@ export class Scan {
     }
   }
 
-  /** Asks one node, as long as it serves slots. */
+  /** Asks one node. Resolves to `ABANDONED` when the node serves no slots any more. */
   async #ask(node: ClusterNode, name: string, args: readonly Argument[]): Promise<Reply | typeof ABANDONED> {
     const operation = this.#operation ?? this.#step();
     let stopListening = () => {};
@@ -243,7 +245,7 @@ export class Scan {
     }
   }
 
-  /** A primary that is down is one as long as its slots are nobody else's. */
+  /** Whether a node serves slots. A primary that is down counts as long as no other node owns its slots. */
   #serves(node: ClusterNode): boolean {
     const { nodes, topology } = this.#client;
     const { role, health, address } = node.info;
@@ -251,7 +253,7 @@ export class Scan {
     return health !== "fail" || topology.ranges.some(({ primary }) => primary.address === address);
   }
 
-  /** Slots are moving, or we do not know where they are. */
+  /** Waits, because slots are moving, or because the client does not know where they are. */
   async #settle(fruitless: number): Promise<void> {
     const operation = this.#step();
     await operation.wait(this.#client.refresh().catch(() => {}));

@@ -11,12 +11,12 @@ import type { BatchContext } from "../telemetry/channels.ts";
 import type { Executed } from "./batch.ts";
 import type { Host } from "./host.ts";
 
-/** Who sends a transaction, if not the dispatcher: a connection that watches keys. */
+/** Sends a transaction on a connection that watches keys, in place of the dispatcher. */
 export type Executor = (frame: TransactionFrame) => Promise<unknown[] | null>;
 
 /**
  * Collects calls on the slot of one key, then sends MULTI, the calls and EXEC in one write. Each distinct script is
- * loaded inside the MULTI, so that none can be missing while its neighbours commit.
+ * loaded inside the MULTI, so that no script can be missing while the other calls commit.
  */
 export class Transaction<R extends readonly unknown[] = [], Watched extends null = never> {
   readonly #host: Host;
@@ -58,7 +58,7 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
    * @throws {CrossSlotError}       A key in another slot than the transaction's.
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Transaction<[...R, T | SlotwireError], Watched> {
-    // Keys that are not known are the server's to check: it refuses the whole transaction.
+    // Keys that only a server can find are checked by the server: it refuses the whole transaction.
     const { client, factory } = this.#host;
     const keys = factory.isUnlearned(name, args) ? [] : traitsOf(name, args, client.commands).keys;
     this.#add(keys, () => factory.command(name, args, 0, nobody, nobody));
@@ -66,11 +66,13 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
   }
 
   /**
-   * Executes it. Resolves to an array in the order of the calls: a reply, or the error of that call as a value; the
-   * calls beside it ran all the same. Of a transaction that watches keys: `null` when one of them had changed.
+   * Executes the transaction. Resolves to an array in the order of the calls: a reply, or the error of that call as a
+   * value. When one call fails, the other calls have run all the same. A transaction that watches keys resolves to
+   * `null` when one of these keys has changed.
    *
-   * @throws {ReplyError}    The server refused the transaction, or a call in it: nothing of it ran.
-   * @throws {SlotwireError} Any other failure; `outcome` says whether it may have run. It is never sent again then.
+   * @throws {ReplyError}    The server refused the transaction, or a call in it. No call ran.
+   * @throws {SlotwireError} Any other failure; `outcome` says whether the transaction may have run. A transaction that
+   *   may have run is never sent again.
    * @see https://redis.io/docs/latest/develop/using-commands/transactions/
    */
   async exec(): Promise<Executed<R> | Watched> {
@@ -105,7 +107,10 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
     return new TransactionFrame(this.#parts, owner?.scripts.deniesLoads === true);
   }
 
-  /** What the node lacks goes in the same write. A connection that is not there yet is given every library first. */
+  /**
+   * Puts libraries that the node lacks in front, in the same write. A connection that is not open yet is given every
+   * library before its first call.
+   */
   #loadAhead(libraries: readonly RegisteredLibrary[], slot: number): void {
     const owner = this.#host.client.dispatcher.ownerOf(slot);
     const lane = owner?.pool.laneOf(slot);
@@ -127,5 +132,5 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
   }
 }
 
-/** Parts of a transaction are never sent by themselves, so nobody waits for them. */
+/** The calls of a transaction are never sent by themselves, so nobody waits for their replies. */
 const nobody = () => {};

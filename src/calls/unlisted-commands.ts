@@ -7,14 +7,17 @@ import type { ClusterNode } from "../routing/cluster-node.ts";
 import { CallFactory } from "./call-factory.ts";
 import type { Operation } from "./operation.ts";
 
-/** How long one node may take to describe its commands, before another one is asked. */
+/** Milliseconds that one node may take to answer, before another node is asked. */
 const ANSWER_MS = 1000;
+/** So many nodes are asked at most, one after the other. */
 const MOST_ASKED = 3;
-/** For a command that the servers did not have either, they are asked again; sooner when nobody answered. */
+/**
+ * After this time, the servers are asked again for a command that they did not have. Sooner, when no server answered.
+ */
 const ASK_AGAIN_MS = 60_000;
 const ASK_AGAIN_UNANSWERED_MS = 5000;
 
-/** Arguments that are sent later: what the caller changes meanwhile does not change them. */
+/** A copy of arguments that are sent later, so that the caller may change the originals. */
 export function copied(args: readonly Argument[]): Argument[] {
   return args.map((arg) => (arg instanceof Uint8Array ? Buffer.from(arg) : arg));
 }
@@ -23,8 +26,9 @@ export function copied(args: readonly Argument[]): Argument[] {
 const underWay = new WeakMap<Client, Question>();
 
 /**
- * Asks the servers for their commands, once for all callers, and for the keys of this very command where only a server
- * can find them. Resolves to those keys when a server has answered, or none does.
+ * Asks a server for its commands, once for all callers. If only a server can find the keys of the command, asks for
+ * these keys too, and resolves to them. Resolves to undefined if the description of the command suffices, or if no
+ * server answers.
  */
 export async function learn(
   operation: Operation,
@@ -58,7 +62,7 @@ function noteCommands({ commands, environment }: Client, reply: Reply | undefine
   commands.nextAt = environment.clock.now() + (known.size > 0 ? ASK_AGAIN_MS : ASK_AGAIN_UNANSWERED_MS);
 }
 
-/** Undefined where the server cannot tell: when it gets the command, it will say what is wrong with the arguments. */
+/** Undefined where no server can tell the keys. The server that gets the command then says what is wrong with it. */
 async function askForKeys(
   operation: Operation,
   client: Client,

@@ -6,39 +6,41 @@ import type { ReadFrom } from "../routing/call.ts";
 /** Defaults for calls, or for one call. */
 export interface CallOptions {
   /**
-   * The call's whole life in milliseconds, 0 for none, in place of `commandTimeout`.
-   * @default that of the view, and `commandTimeout` without one
+   * The time limit of the whole call in milliseconds, in place of `commandTimeout`; 0 for no limit.
+   * @default the `timeout` of the view, or else `commandTimeout`
    */
   readonly timeout?: number | undefined;
   /**
-   * Rejects the call with `ABORTED` when it is aborted.
-   * @default that of the view, and none without one
+   * Rejects the call with `ABORTED` when the signal is aborted.
+   * @default the `signal` of the view, or else no signal
    */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What `with` takes. */
+/** The options of `with`. */
 export interface ViewOptions extends CallOptions {
   /**
-   * Strings of replies as UTF-8 text or as Buffers, in place of what the script says.
-   * @default what the script says, and text for commands
+   * Strings of replies as UTF-8 text or as Buffers, in place of the script's own `replies`.
+   * @default the script's own `replies`, and text for commands
    */
   readonly replies?: "string" | "buffer" | undefined;
   /**
    * Where read-only scripts and commands may run.
-   * @default that of the view, or of `connect`
+   * @default the `readFrom` of the view, or else of `connect`
    */
   readonly readFrom?: ReadFrom | undefined;
 }
 
-/** What a view decides for its calls. */
+/** The settings of a view, for all its calls. */
 export interface ViewSettings {
-  /** A call's whole life in milliseconds, 0 for none. */
+  /** The time limit of a whole call in milliseconds; 0 for no limit. */
   readonly timeoutMs: number;
-  /** `timeoutMs` was asked for by `with`: it is also for calls that block, and for whatever else has no deadline. */
+  /**
+   * `timeoutMs` comes from `with`. Then it also limits calls that block, and operations that have no limit otherwise.
+   */
   readonly hasOwnTimeout?: boolean;
   readonly signal: AbortSignal | undefined;
-  /** Undefined: what the script says. */
+  /** Undefined: the script's own `replies`. */
   readonly replies: "string" | "buffer" | undefined;
   readonly readFrom: ReadFrom;
 }
@@ -63,12 +65,12 @@ export function viewOf(options: ViewOptions, base: ViewSettings): ViewSettings {
   };
 }
 
-/** @throws {InvalidArgumentError} for what is no number of milliseconds. */
+/** @throws {InvalidArgumentError} when `timeout` is no number of milliseconds. */
 export function checkTimeout(timeout: number): number {
   return wholeNumber("timeout", timeout, { fallback: 0, least: 0, most: 2 ** 31 - 1 });
 }
 
-/** @throws {InvalidArgumentError} for what is no object, and for options that are not accepted. */
+/** @throws {InvalidArgumentError} when `options` is no object, or has an option that is not accepted. */
 export function checkOptions(where: string, options: unknown, accepted: readonly string[]): void {
   const list = accepted.join(", ");
   if (typeof options !== "object" || options === null) {
@@ -81,7 +83,7 @@ export function checkOptions(where: string, options: unknown, accepted: readonly
   }
 }
 
-/** @throws {InvalidArgumentError} for what is no AbortSignal. */
+/** @throws {InvalidArgumentError} when `signal` is neither an AbortSignal nor undefined. */
 export function checkSignal(signal: unknown): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new InvalidArgumentError(`signal is ${kindOf(signal)}; accepted is an AbortSignal.`);

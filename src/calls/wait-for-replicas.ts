@@ -5,18 +5,20 @@ import type { Host } from "./host.ts";
 import type { Operation, OperationLimits } from "./operation.ts";
 import type { ViewSettings } from "./view.ts";
 
-/** More replicas than there are: the server asks each how far it is, and goes on waiting for a millisecond. */
+/** A WAIT for more replicas than there are: the server asks each replica how far it is, and then waits for 1 ms. */
 const NUDGE = { args: [1_000_000_000, 1], time: { ms: 1, at: 1, unitMs: 1 } } as const;
-/** A replica that did not hear the first question is asked again after so many looks. */
+/** After so many looks the replicas are asked again, because one may not have heard the first question. */
 const LOOKS_PER_NUDGE = 8;
 const MOST_BETWEEN_LOOKS_MS = 20;
 
 /**
- * `WAIT replicas milliseconds`: how many replicas every owner of slots has, at least, that hold what this client wrote.
+ * `WAIT replicas milliseconds`. Resolves to the number of replicas that hold everything that this client wrote to their
+ * primary. Of several owners of slots, the smallest number counts.
  *
- * A server's own WAIT counts for the connection that it comes by: on one that wrote nothing it says how many replicas
- * there are, and on one that others share it keeps them waiting. So each primary is asked, behind what was written
- * before, how far it is, and then how far its replicas are, until enough of them are as far.
+ * A server's own WAIT is about the connection that it comes by. On a connection that wrote nothing, it returns the
+ * number of replicas. On a shared connection, it keeps the other calls waiting. So each primary is asked for its own
+ * offset, behind the calls that were written before, and then for the offsets of its replicas, until enough of them are
+ * as far.
  */
 export async function waitForReplicas(operation: Operation, host: Host, args: readonly Argument[]): Promise<number> {
   const { nodes, topology, environment } = host.client;
@@ -30,8 +32,8 @@ export async function waitForReplicas(operation: Operation, host: Host, args: re
 }
 
 /**
- * The time that WAIT may take: what it waits for comes on top of what any call may take, and a WAIT without a limit may
- * take for ever. A timeout that was given to `with` is for the whole.
+ * The time that WAIT may take. Its own limit comes on top of the time that any call may take. A WAIT without a limit
+ * may take for ever. A timeout that was given to `with` is for the whole WAIT.
  */
 export function limitsOfWait(view: ViewSettings, args: readonly Argument[]): OperationLimits {
   const { timeoutMs, hasOwnTimeout, signal } = view;
@@ -42,7 +44,7 @@ export function limitsOfWait(view: ViewSettings, args: readonly Argument[]): Ope
   return { timeoutMs: timeoutMs === 0 || wholeMs > LONGEST_MS ? 0 : wholeMs, signal };
 }
 
-/** Longer, a timer cannot be set. */
+/** The longest delay of a timer. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 /** @throws {InvalidArgumentError} for anything but two whole numbers. */
@@ -54,7 +56,9 @@ function argumentsOf(args: readonly Argument[]): { readonly replicas: number; re
   return { replicas, limitMs };
 }
 
-/** Replicas of `owner` that are as far as it is now, once they are enough or time is up. */
+/**
+ * The number of replicas that are as far as `owner` is now. Resolves once there are enough of them, or when time is up.
+ */
 async function countOf(
   operation: Operation,
   host: Host,
@@ -76,7 +80,10 @@ async function countOf(
   }
 }
 
-/** Its replicas follow another node by now: nobody knows what they have of its writes. A server says the same. */
+/**
+ * The error for a primary that became a replica. Its replicas follow another node by now, so nobody knows which of its
+ * writes they have. A server's own WAIT ends with the same error.
+ */
 function demoted({ address }: ClusterNode): UnavailableError {
   return new UnavailableError(`${address} became a replica while its replicas were waited for`, new Map(), "unknown");
 }
@@ -97,7 +104,7 @@ function isCount(value: number | undefined): value is number {
   return Number.isInteger(value) && (value as number) >= 0;
 }
 
-/** How many of a primary's replicas say that they have all up to `offset`. */
+/** The number of a primary's replicas that have everything up to `offset`, by their last report. */
 function replicasAt(offset: number, info: string): number {
   const replicas = info.match(/^slave\d+:.*\bstate=online\b.*$/gm) ?? [];
   return replicas.filter((line) => Number(/\boffset=(\d+)/.exec(line)?.[1]) >= offset).length;

@@ -1,23 +1,23 @@
-/** What a watching session has done so far. */
+/** What a watching session has sent so far, and what was refused. */
 export interface SessionState {
-  /** Commands that may have written, less those that were proven not to have run. */
+  /** The number of commands that may have written. A command that was proven not to have run does not count. */
   readonly writes: number;
   /** The transaction was handed to the socket. */
   readonly execSent: boolean;
   /** A command in front of the transaction was refused in a way that passes: MOVED, ASK, TRYAGAIN, LOADING, ... */
   readonly commandRefused: boolean;
-  /** The transaction itself was refused so. */
+  /** The transaction itself was refused in such a way. */
   readonly execRefused: boolean;
 }
 
 /**
- * Whether a session that failed can start over where the slot is by now: only if nothing that it sent can have written.
- * Pure.
+ * Whether a session that failed can start over on the node that serves the slot by now: only if no command of the
+ * session can have written. Pure.
  *
  * | the session | starts over |
  * | --- | --- |
  * | sent a command that may have written | no |
- * | sent its transaction | if that was refused: the function may have lived with an earlier refusal |
+ * | sent its transaction | if that was refused: an earlier refusal can have been caught by the function |
  * | sent no transaction | if a command was refused, or the connection was lost |
  */
 export function canStartOver(state: SessionState, wasLost: boolean): boolean {
@@ -33,7 +33,7 @@ const MAX_STARTS = 32;
  *
  * | the attempt | next |
  * | --- | --- |
- * | got no connection, for want of credentials or of room | reject |
+ * | got no connection, because the credentials were refused or too much is waiting | reject |
  * | got no connection for another reason | start over |
  * | had a session that cannot start over | reject |
  * | had a session that can start over | start over, 32 times at most |
@@ -42,7 +42,7 @@ export function decideAfterAttempt(attempt: {
   readonly starts: number;
   /** Undefined without a session. */
   readonly sessionCanStartOver: boolean | undefined;
-  /** There will be no connection the next time either. */
+  /** The next attempt would get no connection either. */
   readonly isFinal: boolean;
 }): "start-over" | "reject" {
   const { starts, sessionCanStartOver, isFinal } = attempt;
@@ -50,11 +50,11 @@ export function decideAfterAttempt(attempt: {
   return (sessionCanStartOver ?? !isFinal) ? "start-over" : "reject";
 }
 
-/** How often a script is loaded again for one call. Another client's flush in between is rare. */
+/** So many times a script is loaded for one call. That another client flushes in between is rare. */
 const MAX_LOADS = 32;
 
 /**
- * What follows when a script that was loaded in the same write failed in a session. Pure.
+ * What follows when the call of a script failed in a session. The script was loaded in the same write. Pure.
  *
  * | the call's error | its load | next |
  * | --- | --- | --- |

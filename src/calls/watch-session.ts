@@ -21,24 +21,27 @@ function isRefusal(error: unknown, kind: RefusalKind): boolean {
   return error instanceof ReplyError && parseErrorReply(error.reply).kind === kind;
 }
 
-/** What a session works with. */
+/** The objects that a session works with. */
 export interface SessionParts {
   readonly door: Door;
   readonly loan: Loan;
   readonly node: ClusterNode;
   readonly slot: number;
-  /** The slot is on its way to the node: every command goes behind an ASKING. */
+  /** The slot is on its way to the node, so every command has an ASKING in front of it. */
   readonly asking: boolean;
-  /** The transaction is handed to the socket now. */
+  /** Called when the transaction is handed to the socket. */
   onExecSent(): void;
 }
 
-/** Commands on one connection that they share with no others: WATCH, reads, and a transaction at the end. */
+/**
+ * Sends the commands of one watching transaction on a connection of its own: WATCH, reads, and MULTI to EXEC at the
+ * end.
+ */
 export class WatchSession {
   readonly #parts: SessionParts;
   readonly #connection: Connection;
   #ended = false;
-  /** EXEC was answered: nothing is watched any more. */
+  /** EXEC was answered, so the server watches nothing any more. */
   #isClean = false;
   #execSent = false;
   #writes = 0;
@@ -63,7 +66,7 @@ export class WatchSession {
     await this.#send(encodeCommand(["WATCH", ...keys]), false);
   }
 
-  /** Sends a command at once. What a script or function needs is brought along. */
+  /** Sends a command at once. A script or library that the command needs is loaded with it. */
   command(frame: string, kind: CallKind): Promise<Reply> {
     const { registered } = kind;
     if (registered === undefined) return this.#call(frame, kind);
@@ -72,7 +75,7 @@ export class WatchSession {
       : this.#runFunction(frame, kind, registered);
   }
 
-  /** Behind its load in the same write, or by EVAL where loads are forbidden. */
+  /** Sends the call behind a load of its script in the same write, or by EVAL where loads are forbidden. */
   async #runScript(frame: string, kind: CallKind, script: RegisteredScript): Promise<Reply> {
     const { scripts } = this.#parts.node;
     const plain = script.plainFrame(frame);
@@ -109,7 +112,7 @@ export class WatchSession {
     }
   }
 
-  /** Through the connection that is shared: there is nobody to be kept out of. */
+  /** Loads a library through a shared connection, because a load is no part of the session. */
   async #load(library: RegisteredLibrary, script?: FailingScript): Promise<void> {
     const { scripts, pool } = this.#parts.node;
     const state = scripts.stateOf(library);
@@ -121,7 +124,7 @@ export class WatchSession {
 
   #call(frame: string, kind: CallKind): Promise<Reply> {
     const reply = this.#send(frame, kind.wantsBuffers, kind);
-    // Whatever becomes of it: it may have run.
+    // The command may have run, unless its error proves the opposite.
     if (!kind.mayRepeat) {
       this.#writes++;
       reply.catch((error: unknown) => {
@@ -131,7 +134,7 @@ export class WatchSession {
     return reply;
   }
 
-  /** MULTI to EXEC in one write. */
+  /** Sends MULTI to EXEC in one write. */
   async execute(frame: TransactionFrame): Promise<unknown[] | null> {
     for (const library of frame.libraries) await this.#load(library);
     this.#execSent = !this.#ended && !this.#connection.closed;
@@ -145,7 +148,7 @@ export class WatchSession {
     }
   }
 
-  /** The connection serves others from now on, if it can. */
+  /** Gives the connection back for other requests if it is clean, and closes it otherwise. */
   end(): void {
     this.#ended = true;
     const isFree = this.#isClean && !this.#parts.asking && this.#connection.inFlight.size === 0;

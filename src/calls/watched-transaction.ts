@@ -17,7 +17,7 @@ import { WatchSession } from "./watch-session.ts";
 
 const RETRY = { firstMs: 4, mostMs: 100 };
 
-/** What a watching transaction's function gets: reads on the connection that watches the keys. */
+/** The argument of a watching transaction's function. It sends commands on the connection that watches the keys. */
 export class Watching {
   readonly #host: Host;
   readonly #key: Argument;
@@ -30,14 +30,14 @@ export class Watching {
     this.#session = session;
   }
 
-  /** Sends a command at once. One that writes is not part of the transaction: it takes effect by itself. */
+  /** Sends a command at once. A command that writes is not part of the transaction: it takes effect by itself. */
   async command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
-    // Keys that are not known are the server's to check.
+    // Keys that only a server can find are checked by the server.
     const keys = this.#host.factory.isUnlearned(name, args) ? [this.#key] : undefined;
     return this.#send(this.#host.factory.command(name, args, 0, nobody, nobody, keys));
   }
 
-  /** Runs a script at once, loaded in the same write. What it writes is not part of the transaction. */
+  /** Runs a script at once, loaded in the same write. The script's own writes are not part of the transaction. */
   async run<N extends number, T, A extends number>(
     script: Script<N, T, A>,
     keys: Values<N>,
@@ -47,7 +47,10 @@ export class Watching {
     return this.#send(this.#host.factory.run(script, keys, args, 0, nobody, nobody));
   }
 
-  /** Begins what is to be executed if no watched key has changed. Return it from the function, as it is. */
+  /**
+   * Begins the transaction that is executed if no watched key has changed. Return it from the function, without calling
+   * `exec`.
+   */
   multi(): Transaction<[], null> {
     return new Transaction(this.#host, this.#key, (frame) => this.#session.execute(frame));
   }
@@ -60,12 +63,13 @@ export class Watching {
   }
 }
 
-/** The function of a watching transaction. It runs again when the slot moved before anything was written. */
+/** The function of a watching transaction. It is called again when the slot moved before anything was written. */
 export type WatchingBody<R extends readonly unknown[]> = (tx: Watching) => Promise<Transaction<R, null>>;
 
 /**
- * Watches `keys`, calls `body`, and executes what it returns: the replies, or null when a watched key had changed.
- * Ends with its deadline, its signal or the client, whatever `body` is doing.
+ * Watches `keys`, calls `body`, and executes the transaction that `body` returns. Resolves to the replies, or to null
+ * when a watched key has changed. The deadline, the signal and the end of the client end the whole, whatever `body` is
+ * doing.
  */
 export async function runWatching<R extends readonly unknown[]>(
   host: Host,
@@ -89,15 +93,15 @@ export async function runWatching<R extends readonly unknown[]>(
   }
 }
 
-/** Where a session begins. */
+/** The node on which a session begins. */
 interface Place {
   readonly node: ClusterNode;
   readonly asking: boolean;
 }
 
 /**
- * WATCH, the function, then MULTI to EXEC, on a connection of its own. A session of which nothing can have run starts over
- * where the slot is by then.
+ * WATCH, the user's function, then MULTI to EXEC, on a connection of its own. A session that can have written nothing
+ * starts over on the node that serves the slot by then.
  *
  *   owner --> open, WATCH --> body --> MULTI ... EXEC --> done
  *     ^           '---- refused, or lost before EXEC ---'
@@ -133,7 +137,7 @@ class WatchingRun<R extends readonly unknown[]> {
     }
   }
 
-  /** One session, to its result; or to why it has to start over. */
+  /** One session. Resolves to its result, or to the failure after which a new session has to begin. */
   async #attempt(
     { node, asking }: Place,
     starts: number,
@@ -187,7 +191,7 @@ class WatchingRun<R extends readonly unknown[]> {
     return (built as Transaction<R, null>).exec();
   }
 
-  /** A read finds out, through every redirection and wait, who serves the keys now. */
+  /** Finds the node that serves the keys now, by a read that follows every redirection. */
   #locate(): Promise<Place> {
     const { factory, view } = this.#host;
     return new Promise((resolve, reject) => {
@@ -199,5 +203,5 @@ class WatchingRun<R extends readonly unknown[]> {
   }
 }
 
-/** Its calls are sent by the session, not by themselves, so nobody waits for them. */
+/** The session sends the frames of these calls itself, so nobody waits for the calls. */
 const nobody = () => {};

@@ -26,8 +26,8 @@ import { askedSparingly, seedInformant } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
 
 /**
- * One connected client: connections at the bottom, scripts and topology on them, the dispatcher on top. It wires them
- * together, and begins and ends them. `Cluster` is its public face; views share one client.
+ * One connected client. It wires its parts together, begins them and ends them: connections at the bottom, scripts and
+ * topology above them, the dispatcher and the door on top. `Cluster` is its public face; all views share one client.
  */
 export class Client {
   readonly options: ResolvedOptions;
@@ -70,7 +70,7 @@ export class Client {
       onUp: ({ address }) => this.emitter.emit("nodeUp", { address }),
       onDown: ({ address }, cause, isNews) => {
         if (isNews) this.emitter.emit("nodeDown", { address, cause });
-        // Of credentials that were refused no other node can say more.
+        // After refused credentials, another node's topology would not help.
         if (!(cause instanceof AuthError)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
       },
       resend: (requests) => this.dispatcher.resend(requests),
@@ -131,7 +131,7 @@ export class Client {
       throw causes.find((cause) => cause instanceof AuthError) ?? error;
     });
     const topology = Topology.from(description);
-    // Before anything is opened: a natMap that does not work is the user's to mend.
+    // A natMap that throws is the user's to mend, so the error comes before any connection is opened.
     for (const { address } of topology.nodes) options.natMap(address);
     const client = new Client(options, environment, telemetry, seeds, topology);
     await client.#prepared();
@@ -152,15 +152,15 @@ export class Client {
 
   /** Calls `listener` after every change of the topology; returns the function that removes it. */
   onTopology(listener: () => void): () => void {
-    // A registration of its own, so that one function added twice is removed once.
+    // Each registration is a function of its own. So a listener that was added twice can be removed once.
     const registered = () => listener();
     this.#onTopology.add(registered);
     return () => this.#onTopology.delete(registered);
   }
 
   /**
-   * @internal Believes what a client believes whose news are old: that `slot` is `owner`'s, or that every node holds
-   * `script`. One can then watch how the client finds out.
+   * @internal Makes the client believe what it would believe if its news were old: that `slot` is `owner`'s, or that
+   * every node holds `script`. One can then watch how the client finds out.
    */
   believe({ slot, owner, script }: { readonly slot: number; readonly owner?: string; readonly script?: Script }): void {
     if (owner !== undefined) this.#tracker.slotMoved(slot, owner);
@@ -169,12 +169,12 @@ export class Client {
     for (const { scripts } of this.#directory.nodes) scripts.loadByEval(undefined, registered)("held");
   }
 
-  /** Opens the replicas' connections for reads, for a view that will use them. */
+  /** Opens the replicas' connections for reads, because a view will use them. */
   openReaders(): void {
     for (const node of this.#directory.nodes) if (node.info.role === "replica") node.openReaders();
   }
 
-  /** Resolves when the topology is fresh, and nodes that are new in it are connected and prepared. */
+  /** Asks for the topology. Resolves when nodes that are new in it are connected and prepared. */
   async refresh(): Promise<void> {
     await this.#tracker.refresh().catch((error: unknown) => {
       throw this.#lifetime.isClosed ? new ClosedError() : error;
@@ -188,19 +188,22 @@ export class Client {
     return reauthenticate(this.environment, this.options, () => this.#directory.nodes, steps);
   }
 
-  // Its life.
+  // The client's life.
 
   /** @throws {ClosedError} No call is accepted any more. */
   refuseWhenClosed(): void {
     this.#lifetime.refuseWhenClosed();
   }
 
-  /** Closing waits for `item` until the returned function says that it is over. */
+  /** Makes closing wait for `item` until the returned function is called. */
   track(item: Underway): () => void {
     return this.#lifetime.track(item);
   }
 
-  /** @param timeoutMs  How long to wait for what is under way; undefined: as long as its own deadlines allow. */
+  /**
+   * Refuses new calls, waits for calls and operations under way, and ends.
+   * @param timeoutMs  Milliseconds to wait. Undefined: as long as the deadlines of calls and operations allow.
+   */
   async close(timeoutMs: number | undefined): Promise<void> {
     this.#lifetime.beginClosing();
     if (timeoutMs === undefined) {
@@ -235,13 +238,13 @@ export class Client {
     this.emitter.emit("topology", { current, previous });
   }
 
-  /** Every node has been connected to, or could not be, or is silent. */
+  /** Resolves when every node is connected and prepared, or could not be, or has been silent for `connectTimeout`. */
   #prepared(): Promise<void> {
     const tries = this.#directory.nodes.flatMap(({ pools }) => pools.map((pool) => pool.firstTry));
     return settledWithin(this.environment.clock, this.options.connectTimeout, Promise.all(tries));
   }
 
-  /** Who may be asked for the topology: connected nodes in a random order, and the seeds when those do not answer. */
+  /** The nodes that may be asked for the topology: connected nodes in a random order, then the seeds. */
   #informants(): Informant[] {
     const ready = this.#directory.nodes.filter(({ pool }) => pool.ready);
     const turn = Math.floor(this.environment.random() * ready.length);
@@ -261,7 +264,7 @@ export class Client {
     return [...nodes, ...this.#seeds];
   }
 
-  /** Whether nodes that own slots are down, and for another reason than the credentials. */
+  /** Whether a node that owns slots is down, for another reason than refused credentials. */
   #isUnsettled(): boolean {
     return this.#directory.ownersDown().some(({ pool }) => !(pool.cause instanceof AuthError));
   }

@@ -7,23 +7,26 @@ import type { Dispatcher } from "../routing/dispatcher.ts";
 import type { Signals } from "../routing/signals.ts";
 import type { BatchContext } from "../telemetry/channels.ts";
 
-/** How calls are sent together. */
+/** How a group of calls is sent. */
 export interface Together {
   /**
-   * Calls of a slot run in the order of the list. Without it, no call waits for another.
+   * Calls of a slot run in the order of the list. If false, no call waits for another.
    * @default true
    */
   readonly ordered?: boolean;
-  /** The batch or transaction that the calls are of, while somebody listens. */
+  /** The batch or transaction that contains the calls, while somebody listens. */
   readonly batch?: BatchContext | undefined;
   /**
-   * Milliseconds of the calls' deadlines that have passed before.
+   * Milliseconds of the calls' time that passed before they are sent.
    * @default 0
    */
   readonly elapsedMs?: number;
 }
 
-/** The one way out: every call of a user passes here, and nothing else sends calls. */
+/**
+ * The one way out of the client: every call of a user passes here, and no other code sends calls. The door starts the
+ * deadline, listens to the signal, and counts the call in.
+ */
 export class Door {
   readonly #dispatcher: Dispatcher;
   readonly #signals: Signals;
@@ -35,13 +38,13 @@ export class Door {
     this.#environment = environment;
   }
 
-  /** Sends one call. It is rejected when there is no room for it. `signal` aborts it, and must not be aborted yet. */
+  /** Sends one call. The call is rejected when its node has no room. `signal` must not be aborted yet. */
   send(call: Call, signal: AbortSignal | undefined): void {
     this.#pass(call, signal, undefined, 0);
     this.#dispatcher.send(call);
   }
 
-  /** Sends calls within the bounds: those that find no room wait for it. */
+  /** Sends calls. A call waits until its node has room. */
   sendTogether(calls: readonly Call[], signal: AbortSignal | undefined, together: Together = {}): void {
     const { ordered = true, batch, elapsedMs = 0 } = together;
     for (const call of calls) {
@@ -51,7 +54,7 @@ export class Door {
     feedAll(this.#dispatcher, this.#environment, calls, ordered);
   }
 
-  /** Sends a request of a session on the connection that the session has to itself. */
+  /** Sends a request of a session on the connection that was lent to the session. */
   sendOn(loan: Loan, request: Request): void {
     loan.carry(request);
   }

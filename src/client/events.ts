@@ -1,46 +1,48 @@
 import type { Topology } from "../topology/topology.ts";
 
-/** What each event carries. */
+/** The payload of each event. */
 export interface ClusterEvents {
   /** The topology changed: nodes, roles, or the owner of a slot. */
   topology: {
-    /** As it is now. */
+    /** The topology as it is now. */
     readonly current: Topology;
-    /** As it was before. */
+    /** The topology as it was before. */
     readonly previous: Topology;
   };
-  /** A node answered MOVED or ASK. Addresses as announced. */
+  /** A node answered a call with MOVED or ASK. Addresses are as announced. */
   redirection: {
-    /** MOVED: for good; ASK: for this call, while the slot moves. */
+    /** MOVED: the slot has another owner. ASK: the slot is moving, and only this call goes to the other node. */
     readonly kind: "MOVED" | "ASK";
-    /** 0 to 16383. */
+    /** The slot of the call, 0 to 16383. */
     readonly slot: number;
     /** The node that answered. */
     readonly from: string;
     /** The node that it named. */
     readonly to: string;
-    /** The script's name, when a script was run. */
+    /** The script's name; undefined when no script was run. */
     readonly script: string | undefined;
   };
-  /** A node answered NOSCRIPT; the script is loaded and the call sent again. */
+  /** A node did not have a script or function that a call was to run. The call is sent again with the script. */
   scriptMissing: {
-    /** The node, as announced. */
+    /** The node's address, as announced. */
     readonly address: string;
     /** The script's name. */
     readonly script: string;
-    /** Its SHA-1. */
+    /** The script's SHA-1; for a function, the SHA-1 of its library. */
     readonly sha: string;
   };
   /** A node is connected and has been given every script. */
   nodeUp: {
-    /** As announced. */
+    /** The node's address, as announced. */
     readonly address: string;
   };
-  /** A node has no connection any more. */
+  /**
+   * A node has no usable connection: the last one was lost, the first one could not be opened, or the node fell silent.
+   */
   nodeDown: {
-    /** As announced. */
+    /** The node's address, as announced. */
     readonly address: string;
-    /** Why the last one was lost, or could not be opened. */
+    /** Why the connection was lost, or could not be opened. */
     readonly cause: Error;
   };
 }
@@ -54,18 +56,18 @@ const EVENTS: Readonly<Record<ClusterEvent, true>> = {
   nodeUp: true,
   nodeDown: true,
 };
-/** What `on` knows. */
+/** The names of all events. */
 export const EVENT_NAMES: readonly string[] = Object.keys(EVENTS);
-/** What `on` takes. It is called at once, where the event happens; what it returns or throws changes nothing. */
+/** A listener of `on`. It is called at once when the event happens. Its result and its errors change nothing. */
 export type Listener<E extends ClusterEvent> = (payload: ClusterEvents[E]) => void;
 
-/** Calls listeners, whatever they do. */
+/** Calls users' listeners. A listener that throws or rejects causes a warning of the process, and harms nobody. */
 export class Emitter {
   readonly #listeners = new Map<ClusterEvent, Set<Listener<never>>>();
 
-  /** Returns the function that removes the listener. */
+  /** Adds a listener. Returns the function that removes it. */
   on<E extends ClusterEvent>(event: E, listener: Listener<E>): () => void {
-    // A registration of its own, so that one function added twice is removed once.
+    // Each registration is a function of its own. So a listener that was added twice can be removed once.
     const registered: Listener<E> = (payload) => listener(payload);
     const listeners = this.#listeners.get(event) ?? new Set();
     this.#listeners.set(event, listeners.add(registered as Listener<never>));

@@ -1,15 +1,15 @@
 import { ClosedError } from "../errors.ts";
 
-/** Something under way that closing waits for, and that the end of the client ends. */
+/** An operation under way. Closing the client waits for it, and the end of the client ends it. */
 export interface Underway {
-  /** It waits for an event that may never come, and has no deadline. */
+  /** The operation waits for an event that may never come, and has no deadline. */
   readonly isEndless: boolean;
-  /** The client has ended. */
+  /** Ends the operation, because the client has ended, or will not wait for it. */
   close(): void;
 }
 
 /**
- * Whether a client takes new calls, and what is under way on it.
+ * Whether a client takes new calls, and which operations are under way on it.
  *
  *   open --close()--> closing --nothing is under way any more, or its time is up--> closed
  *     '------------------------------------ destroy() ------------------------------^
@@ -32,7 +32,7 @@ export class Lifetime {
     if (this.#state !== "open") throw new ClosedError();
   }
 
-  /** Returns the function that says that `item` is over. */
+  /** Counts `item` as under way until the returned function is called. */
   track(item: Underway): () => void {
     this.#underway.add(item);
     return () => {
@@ -45,17 +45,17 @@ export class Lifetime {
     if (this.#state === "open") this.#state = "closing";
   }
 
-  /** Ends what waits for events that may never come. */
+  /** Ends the operations that wait for events that may never come. */
   endEndless(): void {
     for (const item of [...this.#underway]) if (item.isEndless) item.close();
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no operation is under way. */
   async over(): Promise<void> {
     while (this.#underway.size > 0) await new Promise<void>((resolve) => this.#whenOver.push(resolve));
   }
 
-  /** Ends everything that is under way. False when that has happened before. */
+  /** Ends every operation that is under way. Returns false if the client had ended before. */
   end(): boolean {
     if (this.#state === "closed") return false;
     this.#state = "closed";

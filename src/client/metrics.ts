@@ -2,79 +2,88 @@ import type { ErrorCode } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { DurationHistogram, Telemetry } from "../telemetry/counters.ts";
 
-/** Sums since `connect`: they only grow. */
+/** Sums since `connect`. They only grow. */
 export interface MetricCounters {
   /**
-   * Calls made by `run` and `command`, in batches (each one) and as transactions (one each), sent or not. A command that
-   * goes in parts, or to many nodes, counts once for each part or node, and a scan by its steps.
+   * The number of calls made, sent or not. Each call of a batch counts, and a transaction counts as one call. A command
+   * that goes in parts, or to many nodes, counts once for each part or node. Each step of a scan counts.
    */
   readonly calls: number;
-  /** Of these, those that a node answered with a reply; for a watching transaction, `null` as well. */
+  /** The number of calls that a node answered with a reply. For a watching transaction, `null` is a reply too. */
   readonly replies: number;
-  /** Of these, those that were rejected, or have an error as their result in a batch, by its code. */
+  /** The number of calls that ended with an error, by the error's code. */
   readonly errors: Readonly<Partial<Record<ErrorCode | "OTHER", number>>>;
-  /** Answers that sent a call to another node. */
+  /** The number of answers that sent a call to another node. */
   readonly redirections: {
-    /** The slot has another owner. */
+    /** Answers that the slot has another owner. */
     readonly MOVED: number;
-    /** The slot is on its way to another owner. */
+    /** Answers that the slot is moving to another owner. */
     readonly ASK: number;
   };
-  /** Attempts that were followed by another, by the first word of the answer: `MOVED`, `NOSCRIPT`, ...; `LOST` for none. */
+  /**
+   * The number of attempts that were followed by another attempt, by the first word of the answer: `MOVED`, `NOSCRIPT`
+   * and so on, or `LOST` when the connection was lost.
+   */
   readonly retries: Readonly<Record<string, number>>;
   /**
-   * How often each row of the decision was taken, by its name: `moved-known`, `noscript-load`, `lost`, ... The rows are
-   * listed in src/README.md; a call that is served at once takes none.
+   * How often each row of the decision on redirections and retries was taken, by the row's name: `moved-known`,
+   * `noscript-load`, `lost` and so on. src/README.md lists the rows. A call that is served at once takes no row.
    */
   readonly decisions: Readonly<Record<string, number>>;
-  /** NOSCRIPT, and functions that were not found. */
+  /** The number of answers that a script or function is missing. */
   readonly scriptMisses: number;
-  /** SCRIPT LOAD and FUNCTION LOAD that succeeded, one a node. */
+  /** The number of successful SCRIPT LOADs and FUNCTION LOADs, counted for each node. */
   readonly scriptLoads: number;
-  /** Those that were refused or lost. */
+  /** The number of SCRIPT LOADs and FUNCTION LOADs that failed. */
   readonly scriptLoadFailures: number;
-  /** Connections that logged in: those of calls, and short ones for topologies, checks and watching transactions. */
+  /** The number of connections opened: for calls, topology queries, checks of silence, and watching transactions. */
   readonly connectionsOpened: number;
-  /** Connections that could not be opened, or not log in. */
+  /** The number of connections that could not be opened, or could not log in. */
   readonly connectionFailures: number;
-  /** Connections of calls that took the place of one. */
+  /** The number of connections for calls that replaced another connection. */
   readonly reconnections: number;
-  /** Topologies that were asked for and received. */
+  /** The number of topologies received. */
   readonly topologyRefreshes: number;
-  /** Times that the topology was another than before. */
+  /** The number of times that the topology changed. */
   readonly topologyChanges: number;
-  /** Handed to sockets, before TLS. */
+  /** The bytes handed to sockets, before encryption. */
   readonly bytesWritten: number;
-  /** Taken from sockets, after TLS. */
+  /** The bytes received from sockets, after decryption. */
   readonly bytesRead: number;
 }
 
-/** One node, as it is now. */
+/** The state of one node. */
 export interface NodeMetrics {
-  /** As announced. */
+  /** The node's address, as announced. */
   readonly address: string;
-  /** As the current topology has it. */
+  /** The node's role in the current topology. */
   readonly role: "primary" | "replica";
-  /** Calls queued, in flight, or refused by this node and waiting for their next attempt. */
+  /** The number of calls that are queued, in flight, or refused by this node and waiting for their next attempt. */
   readonly pending: number;
-  /** Their bytes that the operating system has not taken. */
+  /** The bytes of these calls that the operating system has not taken. */
   readonly pendingBytes: number;
-  /** How many are in each state. `silent`: open, and the node answers nobody; `waiting`: before the next try. */
+  /**
+   * The number of connections in each state. `silent`: the connection is open, but the node answers nobody. `waiting`:
+   * the last try failed, and the next one comes later.
+   */
   readonly connections: Readonly<Record<ConnectionState, number>>;
 }
 
-/** What a connection of calls is doing: see `NodeMetrics`. */
+/** The state of a connection for calls: see `NodeMetrics`. */
 export type ConnectionState = "connecting" | "ready" | "silent" | "waiting" | "closed";
 
-/** What `metrics` returns: plain data, a copy, fit for JSON. */
+/** The result of `metrics`: plain data that can be serialised as JSON. Each result is a copy. */
 export interface Metrics {
   /** Sums since `connect`. */
   readonly counters: MetricCounters;
-  /** Calls that are not settled. */
+  /** The number of calls that are not settled. */
   readonly pending: number;
-  /** Every known node. */
+  /** All known nodes. */
   readonly nodes: readonly NodeMetrics[];
-  /** From `run` or `command` to the answer, errors included. Empty unless `connect` was given `durations: true`. */
+  /**
+   * Histograms of the time from making a call to its answer, errors included. Empty unless `connect` was given
+   * `durations: true`.
+   */
   readonly durations: readonly DurationHistogram[];
 }
 

@@ -12,16 +12,16 @@ import type { ScriptStore } from "./script-store.ts";
 import { settingsFor } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
 
-/** How long a node that left the topology may take to answer what it was sent. */
+/** Milliseconds that a node that left the topology may take to answer the requests that it was sent. */
 const FAREWELL_MS = 10_000;
 
-/** What a client is told of its nodes. */
+/** The news of its nodes for a client. */
 export interface NodeEvents {
   /** A node is connected, and has been given every script. */
   onUp(node: ClusterNode): void;
-  /** A node has no connection. `isNews` unless that was told before. */
+  /** A node has no usable connection. `isNews` is false if the client was told so before. */
   onDown(node: ClusterNode, cause: Error, isNews: boolean): void;
-  /** Requests that were not written to a node, and go elsewhere. */
+  /** Sends requests elsewhere that were not written to a node. */
   resend(requests: readonly Request[]): void;
   isClosed(): boolean;
 }
@@ -83,7 +83,10 @@ export class NodeOpener {
     return node;
   }
 
-  /** A node is gone from the topology: requests that it was not sent go elsewhere, the others may be answered. */
+  /**
+   * A node is gone from the topology. Requests that were not written to it go elsewhere; it may still answer the
+   * others.
+   */
   async farewell(node: ClusterNode): Promise<void> {
     this.#leaving.add(node);
     for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
@@ -97,12 +100,12 @@ export class NodeOpener {
     this.#leaving.delete(node);
   }
 
-  /** The client ends: nodes that left are not waited for. */
+  /** The client ends, so nodes that left are not waited for any more. */
   close(cause: Error): void {
     for (const { pools } of this.#leaving) for (const pool of pools) pool.close(cause);
   }
 
-  /** The connections of a replica that serve reads. News of the node are told by its other connections. */
+  /** Opens the connections of a replica that serve reads. The node's other connections tell the client of its state. */
   #openReaders({ info, scripts }: ClusterNode): NodePool {
     const pool: NodePool = this.#newPool(info, true, {
       prepare: (connection) => scripts.prepare(connection),
@@ -131,7 +134,8 @@ export class NodeOpener {
     try {
       return this.#options.natMap(info.address) ?? info;
     } catch (error) {
-      // It worked when the client connected. For a node that came later, the announced address is the best guess.
+      // The natMap worked when the client connected. For a node that came later, the announced address is the best
+      // guess.
       process.emitWarning(String(error instanceof Error ? error.message : typeof error), "SlotwireWarning");
       return info;
     }

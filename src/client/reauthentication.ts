@@ -14,8 +14,12 @@ export interface Steps {
 }
 
 /**
- * Logs in again on every open connection; connections that were refused try again at once. The provider and each node
- * have `connectTimeout`.
+ * Asks for the credentials and logs in again on every open connection. A connection that was refused is tried again at
+ * once. The provider and each node have `connectTimeout`.
+ *
+ * @throws {InvalidArgumentError} There are no credentials.
+ * @throws {AuthError}            A node refused the credentials.
+ * @throws {UnavailableError}     The provider failed, or a node did not confirm; a cause for each node.
  */
 export async function reauthenticate(
   { clock }: Environment,
@@ -54,14 +58,19 @@ export async function reauthenticate(
   if (causes.size > 0) throw new UnavailableError("The credentials were not renewed everywhere", causes);
 }
 
-/** Why a connection was not renewed; undefined for a lost connection, because the next one asks for the credentials itself. */
+/**
+ * Why a connection was not renewed; undefined for a connection that was lost, because the next connection asks for the
+ * credentials by itself.
+ */
 function causeOf(error: unknown): Error | undefined {
   if (!(error instanceof ReplyError)) return undefined;
-  // The words of such an answer quote what was sent.
+  // Such an answer quotes the arguments of AUTH, so its text is not shown.
   return isUnknownCommand(error.reply) ? new Error("it knows no AUTH") : error;
 }
 
-/** The provider is the application's: it can fail, and it can be silent. */
+/**
+ * The credentials of the provider, within `limitMs`. The provider is the application's, so it can fail or be silent.
+ */
 async function within(
   clock: Environment["clock"],
   limitMs: number,

@@ -3,12 +3,15 @@ import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { Loadable } from "../scripts/loadable.ts";
 import type { Topology } from "../topology/topology.ts";
 
-/** Refreshes can follow each other closely; the audits that go with them do not. */
+/** The least milliseconds between two audits at refreshes, because refreshes can follow each other closely. */
 const SPACING_MS = 1000;
-/** From the first script found missing to the question what else is. */
+/** Milliseconds from the first script found missing to the audit of all scripts. */
 const DELAY_MS = 50;
 
-/** Belief about scripts, and what nodes really have, drift apart where others flush, or load. An audit makes belief true again. */
+/**
+ * Other clients flush scripts and load scripts, so that the client's belief about a node becomes wrong. An audit asks
+ * the node and makes the belief true again.
+ */
 export class ScriptAudits {
   readonly #clock: Clock;
   readonly #nodes: () => readonly ClusterNode[];
@@ -24,7 +27,7 @@ export class ScriptAudits {
     this.#wanted = wanted;
   }
 
-  /** A node had forgotten a script: who flushed one node probably flushed all. Asks each what it has, once in a while. */
+  /** Audits all nodes soon, because a node had lost a script: whoever flushed one node probably flushed all. */
   soon(): void {
     if (this.#scheduled !== undefined || this.#closed) return;
     this.#scheduled = this.#clock.setTimer(
@@ -37,11 +40,12 @@ export class ScriptAudits {
     );
   }
 
-  /** One small question a node with every refresh. */
+  /** Audits all nodes at a refresh of the topology: one small question for each node, at most once a second. */
   atRefresh(): void {
     if (this.#clock.now() - this.#last >= SPACING_MS) void this.ofAll();
   }
 
+  /** Audits all nodes that are connected. */
   async ofAll(): Promise<void> {
     this.#last = this.#clock.now();
     await Promise.all(
@@ -51,7 +55,7 @@ export class ScriptAudits {
     );
   }
 
-  /** A promoted replica was given every script, but may have been flushed since. */
+  /** Audits promoted replicas: they were given every script, but may have been flushed since. */
   ofPromoted(current: Topology, previous: Topology): void {
     if (current.nodes === previous.nodes) return;
     const replicas = new Set(previous.nodes.filter(({ role }) => role === "replica").map(({ address }) => address));
@@ -61,13 +65,13 @@ export class ScriptAudits {
     }
   }
 
-  /** None is begun any more. */
+  /** No audit begins any more. */
   close(): void {
     this.#closed = true;
     this.#scheduled?.cancel();
   }
 
-  /** Joins the node's audit that is under way, if there is one. A node that is silent holds up no other's. */
+  /** Begins an audit of one node, or joins the one under way. A silent node delays no other node's audit. */
   #ofOne(node: ClusterNode): Promise<void> {
     let audit = this.#underWay.get(node);
     if (audit === undefined) {
@@ -78,7 +82,7 @@ export class ScriptAudits {
   }
 }
 
-/** Asks a node that is connected, or will be, which of `wanted` it has, and loads the others. */
+/** Waits for a node's first connection, asks the node which of `wanted` it has, and loads the others. */
 export async function ensure({ pool, scripts }: ClusterNode, wanted: readonly Loadable[]): Promise<void> {
   await pool.firstTry;
   const lane = pool.lanes.find((each) => each.ready);

@@ -12,28 +12,28 @@ import { settledWithin } from "./settled-within.ts";
 
 /** A script in a report. */
 export interface ScriptName {
-  /** As defined; need not be unique. */
+  /** The name from the script's definition. Names need not be unique. */
   readonly name: string;
-  /** SHA-1 of the source. */
+  /** The SHA-1 of the source. */
   readonly sha: string;
 }
 
-/** What became of scripts on one node. */
+/** The scripts on one node, as the client believes. */
 export interface NodeScripts {
-  /** As announced. */
+  /** The node's address, as announced. */
   readonly address: string;
-  /** As the current topology has it. */
+  /** The node's role in the current topology. */
   readonly role: "primary" | "replica";
-  /** Believed to be there. */
+  /** The scripts that the node is believed to hold. */
   readonly loaded: readonly ScriptName[];
-  /** Not there, and why. */
+  /** The scripts that the node does not hold, each with the reason. */
   readonly failed: readonly (ScriptName & {
-    /** What the node answered, or why it could not be asked. */
+    /** The node's answer, or why the node could not be asked. */
     readonly cause: Error;
   })[];
 }
 
-/** What `preload` reports: an entry for each known node. */
+/** The result of `preload` and `scripts`: an entry for each known node. */
 export type PreloadReport = readonly NodeScripts[];
 
 const NOT_THERE = { script: "not answered yet", library: "not answered yet, or not replicated yet" };
@@ -46,7 +46,7 @@ export class ScriptStore {
   readonly #client: ClientInfo;
   readonly #patienceMs: number;
 
-  /** @param patienceMs  How long a silent node is waited for. */
+  /** @param patienceMs  Milliseconds that a silent node is waited for. */
   constructor(nodes: () => readonly ClusterNode[], clock: Clock, client: ClientInfo, patienceMs: number) {
     this.#nodes = nodes;
     this.#clock = clock;
@@ -60,14 +60,14 @@ export class ScriptStore {
   }
 
   /**
-   * The entry of a script that is run. A script met for the first time is sent to every node in the background, except to
-   * `user`, which gets it in the same write as the call.
+   * The entry of a script that is run. A script met for the first time is sent to every node in the background, except
+   * to `user`, which gets it in the same write as the call.
    */
   registered(script: Script, user: ClusterNode | undefined): RegisteredScript | RegisteredLibrary {
     const library = libraryOfFunction(script);
     const known = library === undefined ? this.registry.get(script.sha) : this.registry.getLibrary(library.sha);
     if (known?.wanted) {
-      // One that is run is among the newest from now on.
+      // Registering a script again makes it the newest of those that were not preloaded.
       if (known.kind === "script") this.registry.register(script);
       return known;
     }
@@ -86,12 +86,13 @@ export class ScriptStore {
     this.registry.register(source);
   }
 
-  /** The entry of a script by its SHA-1, if it is one that nodes should hold. */
+  /** The entry of a script by its SHA-1, if nodes should hold the script. */
   wantedScript(sha: string): RegisteredScript | undefined {
     const registered = this.registry.get(sha.toLowerCase());
     return registered?.wanted ? registered : undefined;
   }
 
+  /** Registers scripts and libraries, and loads them on every node. A silent node is waited for during `patienceMs`. */
   async preload(items: readonly (Script | Library)[]): Promise<PreloadReport> {
     const registered = items.map((item) => this.keep(item));
     for (const { scripts } of this.#nodes()) for (const each of registered) scripts.redeliver(each);
@@ -102,7 +103,7 @@ export class ScriptStore {
     return report;
   }
 
-  /** Registers a script and loads it on every node that can be reached. What became of it, node by node. */
+  /** Registers a script and loads it on every node that can be reached. Resolves to the result of each node. */
   async loadEverywhere(
     source: ScriptSource,
   ): Promise<{ readonly address: string; readonly cause: Error | undefined }[]> {
@@ -119,7 +120,7 @@ export class ScriptStore {
     });
   }
 
-  /** The nodes were told to forget every script: no script is loaded again before it is run or preloaded. */
+  /** The nodes were told to forget every script, so a script is loaded again only after it is run or preloaded. */
   forgetScripts(): void {
     for (const item of this.registry.all) if (item.kind === "script") item.wanted = false;
     for (const { scripts } of this.#nodes()) scripts.forgetScripts();
@@ -129,7 +130,7 @@ export class ScriptStore {
     return this.#nodes().map((node) => reportOn(node, scripts));
   }
 
-  /** A connection of `node` was given the scripts that the node lacked. */
+  /** Publishes that a new connection of `node` was given the scripts that the node lacked. */
   tellPrepared(node: ClusterNode): void {
     if (preloadChannel.hasSubscribers) this.#tell(reportOn(node, this.registry.wanted));
   }

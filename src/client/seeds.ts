@@ -7,12 +7,15 @@ import { formatAddress, type NodeAddress } from "../protocol/node-address.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
 import type { Informant } from "../topology/topology-tracker.ts";
 
-/** From a failure of the credentials' provider to the next time that it is asked. */
+/** Milliseconds from a failure of the credentials' provider to the next time that the provider is asked. */
 const CREDENTIALS_REST_MS = 500;
-/** From a refusal of the credentials by a seed to the next time that it is asked. */
+/** Milliseconds from a refusal of the credentials by a seed to the next time that the seed is asked. */
 const REFUSED_REST_MS = 2000;
 
-/** A provider that failed is left alone for a while: every connection that is tried meanwhile fails for the same cause. */
+/**
+ * Wraps a provider of credentials. After a failure the provider is left alone for a while; every connection that is
+ * tried meanwhile fails for the same cause.
+ */
 export function askedSparingly(
   ask: ResolvedOptions["credentials"],
   { clock }: Environment,
@@ -29,7 +32,10 @@ export function askedSparingly(
   };
 }
 
-/** A seed, asked through a connection for that question only. One that refused the credentials is left in peace for a while. */
+/**
+ * A seed as an informant. Each question to it has a connection of its own. A seed that refused the credentials is left
+ * alone for a while.
+ */
 export function seedInformant(
   seed: NodeAddress,
   options: ResolvedOptions,
@@ -54,7 +60,7 @@ export function seedInformant(
   };
 }
 
-/** What connections to one node have in common. */
+/** The settings that all connections to one node share. */
 export function settingsFor(
   address: string,
   { host, port }: NodeAddress,

@@ -102,11 +102,11 @@ function unlistedTraits(lower: string, args: readonly Argument[], learned: Learn
   };
 }
 
-/** Only its owner can say what is in a slot: any other node answers 0, or nothing. */
+/** The slot that CLUSTER COUNTKEYSINSLOT or GETKEYSINSLOT names. Only the owner of a slot knows its keys. */
 function slotNamedBy([subcommand, slot]: readonly Argument[]): number | undefined {
   if (!/^(countkeysinslot|getkeysinslot)$/i.test(textOf(subcommand))) return undefined;
   const text = textOf(slot);
-  // What is no slot the server refuses.
+  // The server refuses any other text.
   return /^\d{1,5}$/.test(text) && Number(text) < SLOT_COUNT ? Number(text) : undefined;
 }
 

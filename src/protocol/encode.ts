@@ -56,7 +56,7 @@ export function encodeCommand(args: readonly Argument[]): string {
 }
 
 /**
- * What `encode` returns.
+ * Returns the result of `encode`.
  * @throws {InvalidArgumentError} in place of the engine's error for a string that is too long.
  */
 export function withinLimit<T>(encode: () => T): T {
@@ -67,7 +67,9 @@ export function withinLimit<T>(encode: () => T): T {
   }
 }
 
-/** Frames are strings, and V8 has a longest one: a call that does not fit is the caller's mistake. */
+/**
+ * V8 limits the length of strings, and frames are strings. So an error for a longer string becomes an argument error.
+ */
 export function asArgumentError(error: unknown): unknown {
   const code = (error as { code?: unknown } | undefined)?.code;
   if (!(error instanceof RangeError) && code !== "ERR_STRING_TOO_LONG") return error;

@@ -6,21 +6,24 @@ import type { Call, CallFeed } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 
-/** How many bytes of script a round trip is worth: above them, waiting for an answer is cheaper than sending the source. */
+/** For each call that a load covers, so many bytes of source are cheaper than a round trip. */
 const SOURCE_BYTES_PER_WAIT = 4096;
 /**
- * How many bytes of one write are safe from other clients. A server reads 16 KiB at a time, and another client's SCRIPT
- * FLUSH can run between two reads: a SCRIPT LOAD protects only calls that are read together with it.
+ * So many bytes of one write are safe from other clients. A server reads 16 KiB at a time, and another client's SCRIPT
+ * FLUSH can run between two reads. So a SCRIPT LOAD protects only calls that are read together with it.
  */
 const BYTES_READ_TOGETHER = 14 * 1024;
-/** Longer sources leave too little room. The calls behind them are read together with the last bytes of the source. */
+/**
+ * A longer source leaves too little room in the read that it begins in. The calls behind it are read together with the
+ * last bytes of the source.
+ */
 const LONG_SOURCE_BYTES = 6 * 1024;
-/** Before looking again whether a full node has room, when no answer of our own will tell. */
+/** Milliseconds to the next look at a full node, if no call of this feed is under way whose answer would make room. */
 const LOOK_AGAIN_MS = 5;
 
 /**
- * Sends calls that have been admitted; with `ordered`, those of each slot in their order. One node's bounds hold up no
- * other's calls.
+ * Sends calls that have been admitted; with `ordered`, the calls of each slot in their order. A node without room does
+ * not delay the calls of other nodes.
  */
 export function feedAll(
   dispatcher: Dispatcher,
@@ -39,15 +42,15 @@ export function feedAll(
 }
 
 /**
- * Feeds calls to the dispatcher as fast as the bounds allow, so that the calls of a slot run in their order. All calls of a
- * slot are in one feed.
+ * Feeds calls to the dispatcher as fast as the bounds allow, so that the calls of a slot run in their order. All calls
+ * of a slot are in one feed.
  *
  * Order is at stake where a call follows a script call of its slot: if the script is missing, the call behind it runs
- * first. Then either the script is loaded ahead in the same write, which covers the calls that the server reads together
- * with the load, or the calls behind wait for the script's final answer.
+ * first. The feed keeps the order in one of two ways. Either the script is loaded ahead in the same write; this covers
+ * the calls that the server reads together with the load. Or the calls behind it wait for the script's final answer.
  *
- * Behind a long source only calls of scripts are covered. If a flush comes between two reads of them, all of them are
- * refused and keep their order, whereas a plain command would run.
+ * Behind a long source, only calls of scripts are covered. If a flush comes between two reads of them, all later ones
+ * are refused and keep their order, whereas a plain command would run.
  *
  *   calls --in order--> offered to the dispatcher
  *            '-- behind a call that has to be answered first --> held back, by slot --answer--> offered
@@ -57,22 +60,28 @@ class BatchFeed implements CallFeed {
   readonly #environment: Environment;
   readonly #calls: readonly Call[];
   readonly #ordered: boolean;
-  /** Script calls that other calls of their slot come behind, and how many. */
+  /** The script calls that have other calls of their slot behind them, with the number of these. */
   readonly #followers = new Map<Call, number>();
-  /** Calls that have to be answered before others of their slot are sent. */
+  /** By slot, the call that has to be answered before further calls of the slot are sent. */
   readonly #awaited = new Map<number, Call>();
   readonly #heldBack = new Map<number, Ring<Call>>();
-  /** By slot, the last script call of the present write that went behind a load. */
+  /** By slot, the last script call of the present write that a load covers. */
   readonly #covered = new Map<number, Call>();
-  /** Slots whose covered call is behind a long source. */
+  /** The slots whose covered call is behind a long source, so that only script calls may follow it. */
   readonly #coveredForScripts = new Set<number>();
-  /** Scripts that go ahead in the present write. */
+  /** The scripts that are loaded ahead in the present write. */
   readonly #ahead = new Set<RegisteredScript>();
-  /** Bytes of the present write that the server still reads together with its beginning. */
+  /**
+   * The bytes that can still be added to the present write, so that the server reads them together with its beginning,
+   * or with the last bytes of a long source.
+   */
   #safeBytes = BYTES_READ_TOGETHER;
-  /** Slots with calls held back for nobody any more. */
+  /** The slots whose awaited call was answered: the calls that are held back may go. */
   #released: number[] = [];
-  /** What was sent to the owner of each slot and may have no answer yet, oldest first, once anything had to wait. */
+  /**
+   * By slot, the calls that were sent to its owner and may have no answer yet, oldest first. Kept from the first time
+   * that a call had to wait.
+   */
   #unanswered: Map<number, Ring<Call>> | undefined;
   #next = 0;
   #outstanding = 0;
@@ -167,17 +176,17 @@ class BatchFeed implements CallFeed {
     return waiting;
   }
 
-  /** A call sent before a wait that is on its way to another node by now, where this one would overtake it. */
+  /** The oldest call of the slot, if it is on its way to another node by now, where `call` would overtake it. */
   #movingBefore({ slot }: Call): Call | undefined {
     const sent = slot < 0 || !this.#ordered ? undefined : this.#unanswered?.get(slot);
     let oldest = sent?.peek();
     for (; oldest?.settled; oldest = sent?.peek()) sent?.shift();
     if (oldest === undefined) return undefined;
-    // Who moves, moves in order: the oldest comes last to where it goes.
+    // Calls that are sent to another node keep their order, so the oldest one tells for all.
     return oldest.history !== undefined || oldest.node !== this.#dispatcher.ownerOf(slot) ? oldest : undefined;
   }
 
-  /** The covered call of the slot, where this one is no call of a script and that cover is for scripts only. */
+  /** The covered call of the slot, if its cover is for script calls only and the given call runs no script. */
   #notCovering({ kind, slot }: Call): Call | undefined {
     if (!this.#coveredForScripts.has(slot) || kind.registered?.kind === "script") return undefined;
     const covered = this.#covered.get(slot);
@@ -210,7 +219,7 @@ class BatchFeed implements CallFeed {
     return true;
   }
 
-  /** How a load ahead covers the calls behind this one; undefined where there are none, or waiting is cheaper. */
+  /** How a load ahead covers the calls behind `call`; undefined where there are none, or where waiting is cheaper. */
   #coverFor(call: Call): { readonly safeBytes: number; readonly isLong: boolean } | undefined {
     const followers = this.#followers.get(call);
     const { registered } = call.kind;
@@ -227,13 +236,15 @@ class BatchFeed implements CallFeed {
     return safeBytes >= 0 && source <= covered * SOURCE_BYTES_PER_WAIT ? { safeBytes, isLong } : undefined;
   }
 
-  /** Other calls of its slot are held back until it is answered. Meanwhile the slot may move from under what was sent. */
+  /**
+   * Holds back further calls of the slot until `call` is answered. Meanwhile the slot of calls that were sent may move.
+   */
   #await(call: Call): void {
     this.#awaited.set(call.slot, call);
     this.#noteUnanswered();
   }
 
-  /** What comes next of their slots is out of the loads' reach. */
+  /** Makes the next calls of the covered slots wait, because they are out of the loads' reach. */
   #awaitCovered(): void {
     for (const [slot, call] of this.#covered) if (!call.settled && !this.#awaited.has(slot)) this.#await(call);
     this.#forgetCovered();
@@ -245,8 +256,9 @@ class BatchFeed implements CallFeed {
   }
 
   /**
-   * Where loading fails, the source goes with the call after a NOSCRIPT, which is too late for the calls behind it. So does
-   * a call by EVALSHA_RO go again by EVALSHA, where the servers are too old for it.
+   * Whether a load ahead protects the calls behind it. Where loading fails, the call is sent again with its source
+   * after a NOSCRIPT, which is too late for the calls behind it. The same holds for EVALSHA_RO on servers that are too
+   * old for it, because the call is sent again by EVALSHA.
    */
   #canLoad({ slot, frame }: Call, script: RegisteredScript): boolean {
     if (script.mayBeUnknown(frame)) return false;
@@ -257,7 +269,7 @@ class BatchFeed implements CallFeed {
     if (this.#unanswered !== undefined) return;
     this.#unanswered = new Map();
     for (const call of this.#calls.slice(0, this.#next)) {
-      // Not those that are held back: they would wait for themselves.
+      // A call that is held back is left out, because it would wait for itself.
       if (!call.settled && call.extras?.feed === this) this.#noteSent(this.#unanswered, call);
     }
   }
@@ -275,7 +287,7 @@ class BatchFeed implements CallFeed {
       const call = this.#calls[index] as Call;
       if (call.slot < 0) continue;
       const behind = followers.get(call.slot) ?? 0;
-      // Functions are not lost with a restart or a flush of scripts: their order is not at stake.
+      // A restart or a flush of scripts does not remove functions, so their order is not at stake.
       if (behind > 0 && call.kind.registered?.kind === "script") this.#followers.set(call, behind);
       followers.set(call.slot, behind + 1);
     }

@@ -16,7 +16,7 @@ import { type decideExpiry, outcomeOfCall } from "./next-step.ts";
 import type { Rejection } from "./next-step-rows.ts";
 import type { NodeDirectory } from "./node-directory.ts";
 
-/** Puts decisions into the errors that callers get. It decides nothing. */
+/** Makes the errors that callers get from what was decided. */
 export class CallErrors {
   readonly #directory: NodeDirectory;
   readonly #topology: () => Topology;
@@ -28,7 +28,10 @@ export class CallErrors {
     this.#maxRedirections = maxRedirections;
   }
 
-  /** @param cause  The server's words, or why the connection was lost. */
+  /**
+   * The error of a call that was rejected.
+   * @param cause  The server's error text, or why the connection was lost.
+   */
   rejected(call: Call, step: Rejection, cause: string | Error, remedy: Remedy | undefined): Error {
     const outcome = outcomeOfCall(step.outcome, call.inDoubt);
     const { script } = call.kind;
@@ -41,7 +44,10 @@ export class CallErrors {
     return cause instanceof ProtocolError ? new ProtocolError(cause.message, outcome) : cause;
   }
 
-  /** @param limitMs  How long the call was allowed to take. */
+  /**
+   * The error of a call whose time is up.
+   * @param limitMs  Milliseconds that the call was allowed to take.
+   */
   expired(call: Call, how: ReturnType<typeof decideExpiry>, limitMs: number): Error {
     const outcome = call.outcomeSoFar;
     if (how === "deadline-after-refusal") {
@@ -52,7 +58,7 @@ export class CallErrors {
     return this.#unavailable(call, `${call.node?.address} could not be reached within ${limitMs} ms`);
   }
 
-  /** The credentials were refused: the call was not sent, unless an earlier attempt was. */
+  /** The error when the credentials were refused: this attempt was not written, but an earlier one may have been. */
   unauthorized(call: Call, cause: AuthError): Error {
     return call.inDoubt ? new ConnectionLostError((call.node as ClusterNode).address, "unknown", cause) : cause;
   }

@@ -14,108 +14,114 @@ import type { ClusterNode } from "./cluster-node.ts";
 import type { DeadlineList, Expiring } from "./deadlines.ts";
 import { outcomeOfCall } from "./next-step.ts";
 
-/** Which nodes may serve what only reads. */
+/** Which nodes may serve read-only scripts and commands. */
 export type ReadFrom = "primary" | "replica" | "any";
 
-/** What calls of one kind have in common: one object for all runs of a script through a view, or for one command. */
+/**
+ * The properties that calls of one kind share: one object for all runs of a script through a view, or for one command.
+ */
 export interface CallKind {
   readonly owner: CallOwner;
   readonly wantsBuffers: boolean;
-  /** May be written again when nobody knows whether it ran. */
+  /** The call may be written again when nobody knows whether it ran. */
   readonly mayRepeat: boolean;
-  /** Runs Lua or a function. */
+  /** The call runs Lua or a function. */
   readonly runsCode: boolean;
-  /** More than `"primary"` only for what reads. */
+  /** Other than `"primary"` only for calls that read. */
   readonly readFrom: ReadFrom;
-  /** The only node that will do, for what is asked of a node and not of a slot. */
+  /** The only node that the call may go to, for a call that is about a node and not about a slot. */
   readonly target: ClusterNode | undefined;
-  /** The handle of a script or function that is run, and what has to be on the node for that. */
+  /** The handle of the script or function that the call runs. */
   readonly script: Script | undefined;
+  /** The script or library that has to be on the node. */
   readonly registered: RegisteredScript | RegisteredLibrary | undefined;
   /** Turns the reply into the result. */
   readonly parse: ((reply: Reply) => unknown) | undefined;
-  /** Present when the server may keep its connection waiting: it gets one of its own. */
+  /** Present when the call may block its connection: it gets a connection of its own. */
   readonly blocking: BlockingFrame | undefined;
   /** Present when the frame is a whole transaction. */
   readonly transaction: FramedTransaction | undefined;
 }
 
-/** MULTI, commands and EXEC in one frame, seen from the reply to EXEC. */
+/** MULTI, commands and EXEC in one frame. The call's reply is the reply to EXEC. */
 export interface FramedTransaction {
-  /** Takes the replies in front of EXEC's. */
+  /** The requests that take the replies in front of EXEC's. */
   readonly ahead: readonly Request[];
-  /** What an error in place of EXEC's reply means. */
+  /** The meaning of an error in place of EXEC's reply. */
   verdictOn(execError: string): Verdict;
-  /** Nothing ran, because SCRIPT LOAD is forbidden: the last verdict. */
+  /** By the last verdict, nothing ran because SCRIPT LOAD is forbidden. */
   readonly loadsDenied: boolean;
-  /** The same transaction with its scripts by EVAL, to be sent in place of the frame. */
+  /** Encodes the same transaction with its scripts by EVAL. Returns the new frame. */
   encodeWithoutLoads(): string;
 }
 
-/** What an error in place of EXEC's reply comes to. */
+/** The meaning of an error in place of EXEC's reply. */
 export interface Verdict {
-  /** The error reply that counts: an error in front of EXEC's may be why EXEC failed. */
+  /** The error reply that counts. An error in front of EXEC's can be the reason why EXEC failed. */
   readonly text: string;
-  /** What that error proves of the whole transaction. */
+  /** What that error proves about the whole transaction. */
   readonly refusal: Refusal;
-  /** Nothing of the transaction ran. */
+  /** It is proven that no call of the transaction ran. */
   readonly proven: boolean;
 }
 
-/** Who feeds calls to the dispatcher, and goes on when they settle. */
+/** Feeds calls to the dispatcher, and continues when they settle. */
 export interface CallFeed {
-  /** `replied` when the call ran and its reply has come. */
+  /** @param replied  The call ran, and its reply has come. */
   onCallSettled(call: Call, replied: boolean): void;
 }
 
-/** What has happened to a call that was not served at once. */
+/** The past of a call that was not served at once. */
 export interface History {
   redirections: number;
   retries: number;
   readonly hops: Hop[];
-  /** The server's last refusal. */
+  /** The text of the last refusal; empty if there was none. */
   refusal: string;
-  /** Refreshes made because nobody owned the slot. */
+  /** The number of refreshes that were made because no node could serve the call. */
   lookups: number;
-  /** An earlier attempt was written and lost: whatever comes now, the call may have run. */
+  /** An earlier attempt was written and lost. So the call may have run, whatever a later answer proves. */
   inDoubt: boolean;
   /** The last attempt was sent because a missing script was mended. */
   mended: boolean;
-  /** Nodes that could not serve this read. */
+  /** The replicas that could not serve this read. */
   avoid: Set<ClusterNode> | undefined;
-  /** The attempt brings the script's source by EVAL, and others count on it: to be told how that ended. */
+  /**
+   * Set when the attempt brings the script's source by EVAL. It is told how the load ended, because other calls wait
+   * for it.
+   */
   evalEnded: ((outcome: LoadOutcome) => void) | undefined;
 }
 
-/** What belongs to calls with a signal, of an operation or a batch, or that somebody listens to. */
+/** The fields of a call with a signal, of an operation or of a batch, and of a call that somebody listens to. */
 export interface Extras {
   /** Takes the call off its signal. */
   stopListening: (() => void) | undefined;
-  /** A step of an operation that has a deadline, which ends the call in time. */
+  /** The call is a step of an operation with a deadline, which ends the call in time. */
   isStep: boolean;
-  /** Another call of the slot has to run behind it: the script is loaded ahead in the same write. */
+  /** Another call of the slot has to run after this one, so the script is loaded ahead in the same write. */
   loadsAhead: boolean;
-  /** Where that was done last. */
+  /** The node on which the script was last loaded ahead for this call. */
   loadedOn: ClusterNode | undefined;
   feed: CallFeed | undefined;
   observer: CallTrace | undefined;
-  /** Where durations are measured. */
+  /** When the call was made, on the environment's clock. Set only if durations are measured. */
   startedAt: number;
 }
 
-/** Who decides what becomes of a call. */
+/** Hears what becomes of a call. */
 export interface CallOwner {
   onRefused(call: Call, text: string): void;
   onLost(call: Call, cause: Error): void;
   onExpired(call: Call): void;
-  /** `replied` when the call ran and its reply has come. */
+  /** @param replied  The call ran, and its reply has come. */
   onSettled(call: Call, replied: boolean): void;
-  /** The caller gets this error; `onSettled` has been called. */
+  /** The caller gets this error. `onSettled` was called before. */
   onRejected(error: Error): void;
 }
 
 /**
- * What a call resolves to.
+ * The result of a call, from its reply.
  * @throws {ReplyError} `parse` threw. The call has run.
  */
 export function resultOf({ parse, script }: CallKind, reply: Reply): unknown {
@@ -127,27 +133,27 @@ export function resultOf({ parse, script }: CallKind, reply: Reply): unknown {
 }
 
 /**
- * One call of a user, from `run` or `command` to its answer. It settles once; after that, replies to it are dropped.
- * Kept small and flat: there is one for each call in flight.
+ * One call of a user, from `run` or `command` to its answer. A call settles once; after that, replies to it are
+ * dropped. The class is small and flat, because there is one object for each call in flight.
  */
 export class Call implements Request, Expiring {
   readonly kind: CallKind;
   /** The encoded command, by SHA-1 for a script. */
   frame: string;
-  /** -1 without keys. */
+  /** 0 to 16383; -1 for a call without keys. */
   readonly slot: number;
-  /** The call's whole life in milliseconds, 0 for no limit. */
+  /** The time limit of the whole call in milliseconds; 0 for no limit. */
   readonly timeoutMs: number;
   place: Place = "new";
 
   backlog: Backlog | undefined = undefined;
-  /** The attempt under way goes behind an ASKING. */
+  /** The attempt under way has an ASKING in front of it. */
   asking = false;
   node: ClusterNode | undefined = undefined;
   pool: NodePool | undefined = undefined;
-  /** See `LoadedScripts`. */
+  /** The stamp of the attempt under way: see `ScriptState`. */
   stamp = 0;
-  /** Undefined until something goes other than straight. */
+  /** Undefined until an attempt is refused or lost, or finds no node. */
   history: History | undefined = undefined;
 
   expiresAt = 0;
@@ -155,7 +161,7 @@ export class Call implements Request, Expiring {
   earlier: Expiring | undefined = undefined;
   later: Expiring | undefined = undefined;
 
-  /** What most calls have not. */
+  /** Undefined for most calls. */
   extras: Extras | undefined = undefined;
 
   readonly #resolve: (value: never) => void;
@@ -198,7 +204,7 @@ export class Call implements Request, Expiring {
     return this.history?.inDoubt === true;
   }
 
-  /** The extras, made when they are first needed. */
+  /** The extras. They are made at the first access. */
   get withExtras(): Extras {
     this.extras ??= {
       stopListening: undefined,
@@ -212,7 +218,7 @@ export class Call implements Request, Expiring {
     return this.extras;
   }
 
-  /** Whether the server may have run the call, had it no further answer. */
+  /** The outcome of the call if no further answer comes. */
   get outcomeSoFar(): Outcome {
     return outcomeOfCall(this.place === "in-flight" ? "unknown" : "not-executed", this.inDoubt);
   }
@@ -275,7 +281,7 @@ export class Call implements Request, Expiring {
   }
 }
 
-/** The history of a call, begun when something goes other than straight. */
+/** The history of a call. It begins at the first access. */
 export function historyOf(call: Call): History {
   call.history ??= {
     redirections: 0,

@@ -2,10 +2,10 @@ import type { NodePool } from "../connection/node-pool.ts";
 import type { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 
-/** A node of the cluster as this client holds it: its connections, and which scripts it has. */
+/** A node of the cluster, with the client's connections to it and the client's belief about its scripts. */
 export class ClusterNode {
   readonly address: string;
-  /** As last announced. */
+  /** The node as last announced. */
   info: TopologyNode;
   readonly pool: NodePool;
   readonly scripts: LoadedScripts;
@@ -20,13 +20,13 @@ export class ClusterNode {
     this.#openReaders = openReaders;
   }
 
-  /** Of a replica: its connections that serve reads, opened when they are first asked for. A write must never go there. */
+  /** The connections of a replica that serve reads. They are opened at the first call. A write must never go there. */
   openReaders(): NodePool {
     this.#readers ??= this.#openReaders();
     return this.#readers;
   }
 
-  /** `pool`, and `readers` where they were opened. */
+  /** `pool`, and the connections for reads if they were opened. */
   get pools(): readonly NodePool[] {
     return this.#readers === undefined ? [this.pool] : [this.pool, this.#readers];
   }

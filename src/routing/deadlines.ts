@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../environment.ts";
 
-/** Something that expires unless it is removed first; a link of the list that it waits in. */
+/** Something that expires unless it is removed before. It is also a link of the list that it waits in. */
 export interface Expiring {
   expiresAt: number;
   list: DeadlineList | undefined;
@@ -10,8 +10,8 @@ export interface Expiring {
 }
 
 /*
- * Calls with one timeout expire in the order in which they were made, so a list a timeout is sorted by itself: adding
- * and removing cost a few pointers, and one timer watches the head.
+ * Calls with the same timeout expire in the order in which they were made. So one list for each timeout is always
+ * sorted: adding and removing change a few pointers, and one timer watches the head.
  *
  *   5000 ms: oldest <-> ... <-> newest        250 ms: oldest <-> ... <-> newest
  */
@@ -22,10 +22,10 @@ export class DeadlineList {
   #oldest: Expiring | undefined;
   #newest: Expiring | undefined;
   #timer: Timer | undefined;
-  /** The head is due, and sockets are read before it expires. No timer runs meanwhile. */
+  /** The head is due. Sockets are read before it expires, and no timer runs meanwhile. */
   #expiring = false;
 
-  /** @param onIdle  Called when a whole timeout has passed without anything in the list. */
+  /** @param onIdle  Called when the timer finds the list empty. */
   constructor(timeoutMs: number, clock: Clock, onIdle: () => void = () => {}) {
     this.timeoutMs = timeoutMs;
     this.#clock = clock;
@@ -34,7 +34,8 @@ export class DeadlineList {
 
   /** @param now  The clock's reading, or a slightly earlier one. */
   add(item: Expiring, now: number): void {
-    // Whole milliseconds: an integer is kept in place, a fraction would be one more object a call.
+    // Whole milliseconds, because an integer is stored in place, while a fraction would be one more object for each
+    // call.
     item.expiresAt = Math.ceil(now + this.timeoutMs);
     item.list = this;
     item.earlier = this.#newest;
@@ -45,8 +46,9 @@ export class DeadlineList {
   }
 
   /**
-   * Items that were added in one tick count from its end: `lateMs` is how long the tick took. They are the newest ones,
-   * with the deadline that `now` gave them.
+   * Moves the deadlines of the items that were added in the present tick, because deadlines count from the end of the
+   * tick. These items are the newest ones, with the deadline that `now` gave them.
+   * @param lateMs  Milliseconds that the tick took.
    */
   postpone(now: number, lateMs: number): void {
     const given = Math.ceil(now + this.timeoutMs);
@@ -66,7 +68,7 @@ export class DeadlineList {
     item.list = undefined;
   }
 
-  /** Nothing is in it, or about to be expired. */
+  /** Whether the list is empty, and no item is about to expire. */
   get isIdle(): boolean {
     return this.#oldest === undefined && !this.#expiring;
   }
@@ -77,7 +79,7 @@ export class DeadlineList {
   }
 
   #arm(delayMs: number): void {
-    // In the background: sockets and retry timers keep the process alive while there is something to wait for.
+    // In the background, because sockets and retry timers keep the process alive while there is something to wait for.
     this.#timer = this.#clock.setTimer(this.#due, Math.max(1, delayMs), true);
   }
 
@@ -108,7 +110,7 @@ export class DeadlineList {
   };
 }
 
-/** Lists that are kept whether they are in use or not: an idle one is let go when its timeout has passed. */
+/** With fewer lists than this, an idle list is removed only when its timeout has passed. */
 const MOST_LISTS = 64;
 
 /** The deadlines of all calls of a cluster. */
@@ -124,12 +126,12 @@ export class Deadlines {
     this.#clock = clock;
   }
 
-  /** @param timeoutMs  More than 0. */
+  /** @param timeoutMs  Milliseconds until the item expires, more than 0. */
   add(item: Expiring, timeoutMs: number): void {
     let list = this.#recent;
     if (list === undefined || list.timeoutMs !== timeoutMs) list = this.#listOf(timeoutMs);
     if (!this.#nowIsFresh) {
-      // One reading of the clock a tick is enough.
+      // The clock is read once in a tick.
       this.#nowIsFresh = true;
       this.#now = this.#clock.now();
       this.#clock.nextTick(this.#stale);
@@ -150,7 +152,7 @@ export class Deadlines {
   #listOf(timeoutMs: number): DeadlineList {
     let list = this.#lists.get(timeoutMs);
     if (list === undefined) {
-      // Timeouts can be computed, and then there are many: a list that is not used is let go.
+      // An application may compute its timeouts, and then there are many. So idle lists are removed.
       if (this.#lists.size >= this.#sweepAt) this.#sweep();
       list = new DeadlineList(timeoutMs, this.#clock, () => {
         this.#lists.delete(timeoutMs);
@@ -162,7 +164,7 @@ export class Deadlines {
     return list;
   }
 
-  /** Of many lists, those with long timeouts would stay idle for long. */
+  /** Removes idle lists at once, because a list with a long timeout would stay idle for long. */
   #sweep(): void {
     for (const [timeoutMs, list] of this.#lists) {
       if (!list.isIdle) continue;

@@ -21,15 +21,15 @@ import { Rerouting } from "./rerouting.ts";
 import { Retries } from "./retries.ts";
 import { loadInFront, tellEvalEnded } from "./script-mending.ts";
 
-/** How long a call without a deadline may be refused, or wait for a node, before it is given up. */
+/** Milliseconds that a call without a deadline may be refused, or wait for a node, before it is given up. */
 const PATIENCE_MS = 30_000;
 
-/** What a dispatcher works with. */
+/** The objects that a dispatcher works with. */
 export interface DispatcherParts {
   readonly environment: Environment;
   readonly directory: NodeDirectory;
   readonly deadlines: Deadlines;
-  /** Handed in as a function, because the tracker tells the dispatcher of changes in turn. */
+  /** A function, because the tracker is made after the dispatcher and tells the dispatcher of changes. */
   readonly tracker: () => TopologyTracker;
   readonly events: RoutingEvents;
   readonly telemetry: Telemetry;
@@ -37,8 +37,8 @@ export interface DispatcherParts {
 }
 
 /**
- * Sends calls, and hears what becomes of them. A call that is served at once passes `send` and `Call.onReply` and nothing
- * else; every other call goes through `Retries`, and no other loop sends calls again.
+ * Sends calls, and hears what becomes of them. A call that is served at once passes `send` and `Call.onReply` and
+ * nothing else; every other call goes through `Retries`, and no other loop sends calls again.
  *
  *   send -> lane ... reply --------------------------------------> settled
  *             ^      error reply, or connection lost
@@ -46,7 +46,7 @@ export interface DispatcherParts {
  *             '---- Retries: decideNextStep(...) -- reject ------> settled
  */
 export class Dispatcher implements CallOwner {
-  /** Feeds with calls that are admitted and not sent yet: they are told when the client closes. */
+  /** The feeds with calls that are admitted and not sent yet. They are told when the client closes. */
   readonly feeds = new Set<{ onClosed(): void }>();
   readonly #directory: NodeDirectory;
   readonly #clock: Clock;
@@ -56,7 +56,7 @@ export class Dispatcher implements CallOwner {
   readonly #retries: Retries;
   readonly #rerouting: Rerouting;
   readonly #errors: CallErrors;
-  /** Calls that block for ever, and have no deadline. */
+  /** Calls that block without a limit and have no deadline. */
   readonly #endless = new Set<Call>();
   #live = 0;
   readonly #whenIdle: (() => void)[] = [];
@@ -83,19 +83,19 @@ export class Dispatcher implements CallOwner {
     });
   }
 
-  /** Calls that are not settled. */
+  /** The number of calls that are not settled. */
   get live(): number {
     return this.#live;
   }
 
-  /** The owner of a slot, as far as is known. */
+  /** The owner of a slot in the current topology; undefined if it has none. */
   ownerOf(slot: number): ClusterNode | undefined {
     return this.#directory.ownerOf(slot);
   }
 
   /**
-   * Counts a call in and starts its deadline: from now on the call settles, sent or not.
-   * @param elapsedMs  How much of its time has passed before.
+   * Counts a call in and starts its deadline. From now on the call settles, whether it is sent or not.
+   * @param elapsedMs  Milliseconds of the call's time that have passed.
    */
   admit(call: Call, batch: BatchContext | undefined, elapsedMs: number): void {
     const { client, counters, durations } = this.#telemetry;
@@ -108,7 +108,7 @@ export class Dispatcher implements CallOwner {
     if (areCallsHeard()) call.withExtras.observer = new CallTrace(call, client, batch);
   }
 
-  /** First attempt of a call that has been admitted. A call whose node has no room is rejected. */
+  /** Makes the first attempt of a call that has been admitted. A call whose node has no room is rejected. */
   send(call: Call): void {
     const node = this.#placement.nodeFor(call);
     if (node === undefined) {
@@ -121,11 +121,13 @@ export class Dispatcher implements CallOwner {
     else this.#attempt(call, node, pool);
   }
 
-  /** First attempt of a call that has been admitted. False, and nothing is done, while its node has no room. */
+  /**
+   * Makes the first attempt of a call that has been admitted. Returns false, and does nothing, if its node has no room.
+   */
   offer(call: Call): boolean {
     const node = call.kind.blocking === undefined ? this.#placement.nodeFor(call) : undefined;
     if (node === undefined) {
-      // A call that blocks may wait for an event that never comes: no call is to wait behind it.
+      // A call that blocks may wait for an event that never comes, so no call of the feed may wait for it.
       this.send(call);
       return true;
     }
@@ -135,7 +137,7 @@ export class Dispatcher implements CallOwner {
     return true;
   }
 
-  /** Hands an attempt to a connection's queue, or, for a call that blocks, to a connection that it has to itself. */
+  /** Hands an attempt to a connection's queue; for a call that blocks, to the queue for a connection of its own. */
   #attempt(call: Call, node: ClusterNode, pool: NodePool): void {
     const { blocking } = call.kind;
     call.node = node;
@@ -154,22 +156,22 @@ export class Dispatcher implements CallOwner {
     lane.push(call);
   }
 
-  /** A call without a deadline is not tried, and does not wait for a node, for ever. */
+  /** Limits how long a call without a deadline is tried again, or waits for a node. */
   #limitPatience(call: Call): void {
     if (call.timeoutMs === 0 && call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
   }
 
-  /** The topology changed: calls that were not written follow their slots. */
+  /** The topology changed, so calls that were not written follow their slots. */
   reroute(): void {
     this.#rerouting.followSlots();
   }
 
-  /** The topology is fresh: calls that wait for their next attempt make it now. */
+  /** The topology is fresh, so calls that pause before their next attempt make it now. */
   retryWaiting(): void {
     this.#retries.parked.endPauses();
   }
 
-  /** Queues requests that were never written once more, in order. */
+  /** Queues requests again that were not written, in order. */
   resend(requests: readonly Request[]): void {
     for (const request of requests) {
       if (request instanceof Call) this.#retries.sendAgain(request);
@@ -183,19 +185,21 @@ export class Dispatcher implements CallOwner {
     if (this.#live > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
-  /** Ends calls that block for ever. */
+  /** Rejects the calls that block without a limit and have no deadline. */
   endEndless(): void {
     for (const call of [...this.#endless]) call.reject(this.#errors.closed(call));
   }
 
-  /** From now on a call that comes back is rejected; calls that are in no lane are rejected here. */
+  /**
+   * Ends the dispatcher: calls that are in no lane are rejected here, and calls that lanes give back are rejected then.
+   */
   close(): void {
     for (const feed of this.feeds) feed.onClosed();
     this.#retries.close();
     this.#deadlines.close();
   }
 
-  // What lanes and calls report.
+  // Reports of lanes and calls.
 
   onRejected(error: Error): void {
     countIn(this.#telemetry.counters.errors, error instanceof SlotwireError ? error.code : "OTHER");

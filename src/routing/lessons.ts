@@ -7,9 +7,9 @@ import type { Call } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { NextStep } from "./next-step-rows.ts";
 
-/** What the client is told of single calls. */
+/** The news of single calls for the client. */
 export interface RoutingEvents {
-  /** A node answered MOVED or ASK. Addresses as announced. */
+  /** A node answered MOVED or ASK. Addresses are as announced. */
   onRedirection(redirection: {
     readonly kind: "MOVED" | "ASK";
     readonly slot: number;
@@ -21,7 +21,7 @@ export interface RoutingEvents {
   onScriptMissing(missing: { readonly address: string; readonly script: string; readonly sha: string }): void;
 }
 
-/** Does what a decision teaches, and tells whoever listens. */
+/** Does what a decision teaches, and tells counters, channels and the client. */
 export class Lessons {
   readonly #tracker: () => TopologyTracker;
   readonly #events: RoutingEvents;
@@ -59,7 +59,11 @@ export class Lessons {
     }
   }
 
-  /** A refused or lost call is sent again. `answer` is the first word of the refusal, `text` all of it. */
+  /**
+   * Counts and publishes that a refused or lost call is sent again.
+   * @param answer  The first word of the refusal, or `LOST`.
+   * @param text    The whole refusal; empty for a lost call.
+   */
   noteRetry(call: Call, answer: string, { row }: NextStep, refusal: Refusal | undefined, text: string): void {
     countIn(this.#telemetry.counters.retries, answer);
     const node = call.node as ClusterNode;
@@ -94,7 +98,7 @@ export class Lessons {
   }
 }
 
-/** The node that a redirection of `node` names, as announced. */
+/** The address that a MOVED or ASK of `node` names, as announced; undefined for other refusals. */
 function namedBy(refusal: Refusal, { info }: ClusterNode): string | undefined {
   if (refusal.kind !== "moved" && refusal.kind !== "ask") return undefined;
   const host = isUnknownHost(refusal.host) ? info.host : refusal.host;

@@ -1,12 +1,12 @@
 import type { Outcome } from "../errors.ts";
 
-/** Where the next attempt goes. */
+/** The node of the next attempt. */
 export type Target =
   | { readonly kind: "same-node" }
   | { readonly kind: "owner" }
   | { readonly kind: "named"; readonly host: string; readonly port: number };
 
-/** What a failure teaches, whatever becomes of the call. */
+/** What a failure teaches the client, whatever becomes of the call. */
 export type Lesson =
   | "nothing"
   | "slot-moved"
@@ -21,7 +21,7 @@ export interface Retry {
   readonly kind: "retry";
   readonly row: RowName;
   readonly to: Target;
-  /** ASKING goes in front of the call, in the same write. */
+  /** An ASKING goes in front of the call, in the same write. */
   readonly asking: boolean;
   /** At once, after a pause, after the shared refresh, or after the load that is under way. */
   readonly when: "now" | "after-backoff" | "after-refresh" | "after-load";
@@ -33,7 +33,9 @@ export interface Retry {
 export interface Rejection {
   readonly kind: "reject";
   readonly row: RowName;
-  /** Which error: the server's words, the lost connection, the failed load, the trail of redirections, or UNAVAILABLE. */
+  /**
+   * Which error: the server's words, the lost connection, the failed load, the trail of redirections, or UNAVAILABLE.
+   */
   readonly why: "reply" | "lost" | "load" | "redirections" | "unavailable";
   readonly outcome: Outcome;
   readonly learned: Lesson;
@@ -43,7 +45,7 @@ export type NextStep = Retry | Rejection;
 
 type RetryRow = Pick<Retry, "kind" | "when" | "spends" | "learned"> & { readonly to: Retry["to"]["kind"] };
 type RejectRow = Pick<Rejection, "kind" | "why" | "outcome" | "learned">;
-/** What the decision says where `met` was met. */
+/** One row of the decision: what follows after `met`. */
 export type Row = (RetryRow | RejectRow) & { readonly met: string };
 
 const retry = (met: string, row: Partial<Omit<RetryRow, "kind">>): Row => ({

@@ -7,14 +7,16 @@ import { type NextStep, type Retry, ROWS, type RowName, type Target } from "./ne
 /** Why an attempt is over, or cannot begin, without a reply for the caller. */
 export type Failure =
   | { readonly kind: "refusal"; readonly refusal: Refusal }
-  /** The connection went; `written` if bytes of the call had been handed to it. */
+  /** The connection was lost. `written`: bytes of the call had been handed to its socket. */
   | { readonly kind: "lost"; readonly written: boolean }
-  /** A redirection named a node that was not listed, and the topology has been refreshed: is it listed now? */
+  /**
+   * A redirection named a node that was not listed. The topology has been refreshed. `listed`: it lists the node now.
+   */
   | { readonly kind: "looked-up"; readonly listed: boolean; readonly redirection: Retry }
-  /** No node is known that may serve the call; `refreshed` if the topology was asked for since this attempt began. */
+  /** No node is known that may serve the call. `refreshed`: the topology was asked for since this attempt began. */
   | { readonly kind: "no-node"; readonly lookups: number; readonly refreshed: boolean };
 
-/** What the decision depends on. */
+/** The facts that the decision depends on. */
 export interface Situation {
   /** The call's slot, -1 for a call without keys. */
   readonly slot: number;
@@ -22,7 +24,7 @@ export interface Situation {
   readonly isScript: boolean;
   /** The call runs a function of a library from the registry, by FCALL. */
   readonly isFunction: boolean;
-  /** The node that was asked is a replica, which may be behind its primary. */
+  /** The node that was asked is a replica, whose data may be behind its primary's. */
   readonly atReplica: boolean;
   /** The call runs Lua or a function, so that an error may come from the middle of it. */
   readonly runsCode: boolean;
@@ -30,26 +32,26 @@ export interface Situation {
   readonly mayRepeat: boolean;
   /** The node that was asked, as announced. */
   readonly node: { readonly host: string; readonly port: number };
-  /** MOVED and ASK so far, and how many are allowed. */
+  /** The number of MOVED and ASK so far, and the number that is allowed. */
   readonly redirections: number;
   readonly maxRedirections: number;
-  /** The attempt went behind an ASKING. */
+  /** The attempt had an ASKING in front of it. */
   readonly asking: boolean;
-  /** The nodes that answered this call before, with the present one. */
+  /** The nodes that answered this call so far, including the present one. */
   readonly asked: readonly string[];
-  /** For MOVED and ASK: the topology lists the node at an address. */
+  /** For MOVED and ASK: whether the topology lists a node at an address. */
   readonly isListed: (address: string) => boolean;
-  /** For a missing script: how the node's copy can be mended. */
+  /** For a missing script or function: how the node's copy can be mended. */
   readonly remedy: Remedy["kind"] | undefined;
   /** The call is a transaction that was discarded because SCRIPT LOAD is forbidden. */
   readonly loadsDenied: boolean;
 }
 
-/** How often a slot without an owner is looked up again. */
+/** So many refreshes look for the owner of a slot that has none. */
 const MAX_LOOKUPS = 3;
 
 /**
- * The whole policy on redirections and retries. Pure: it has no sockets, no clock and no chance.
+ * The whole policy on redirections and retries. Pure: no sockets, no clock and no random numbers.
  *
  * A call is sent again only if the reply proves that it did not run, if no byte of it was sent, or if it may run twice.
  */
@@ -78,26 +80,26 @@ function decideRefusal(refusal: Refusal, situation: Situation): NextStep {
     case "noscript":
       return isScript ? decideMissing("noscript", situation) : step("noscript-foreign");
     case "no-function":
-      // Any other call that is answered so runs code of its own.
+      // Any other call can run code of its own, and that code can have made up the answer.
       if (!isFunction) return step("function-foreign");
       return situation.atReplica ? step("function-at-replica") : decideMissing("function", situation);
     case "no-functions":
       return step("functions-unknown");
     case "tryagain":
     case "busy":
-      // An ASK led here: the owner would only say ASK once more.
+      // An ASK led here. The owner would only answer ASK again.
       return asking ? step(`${refusal.kind}-asking`, true) : step(refusal.kind);
     case "clusterdown":
     case "loading":
     case "masterdown":
       return step(refusal.kind);
     case "readonly":
-      // It can come from the middle of a script, and then the first half has run.
+      // READONLY can come from the middle of a script, whose first half has run then.
       return step(runsCode ? "readonly-in-code" : "readonly");
     case "readonly-within":
       return step("readonly-in-code");
     case "unblocked":
-      // A script cannot wait: it made this up.
+      // A script cannot block, so it made up this answer.
       return step(runsCode ? "unblocked-in-code" : "unblocked");
     case "noperm":
       return step("noperm");
@@ -112,20 +114,20 @@ function decideRefusal(refusal: Refusal, situation: Situation): NextStep {
 
 function decideRedirection(refusal: Extract<Refusal, { slot: number }>, situation: Situation): NextStep {
   const { node, asked } = situation;
-  // A redirection for another slot is none of this call: a script made it up.
+  // A redirection for another slot does not answer this call. A script made it up.
   if (refusal.slot !== situation.slot) return step(situation.runsCode ? "other" : "redirection-foreign");
   if (situation.redirections >= situation.maxRedirections) return step("redirections-spent");
-  // No host means the host that answered.
+  // An empty host means the host that answered.
   const host = isUnknownHost(refusal.host) ? node.host : refusal.host;
   const { port } = refusal;
   const to: Target = { kind: "named", host, port };
   const address = formatAddress(to);
   const isListed = situation.isListed(address);
   if (refusal.kind === "ask") return { ...follow(isListed ? "ask-known" : "ask-unlisted", { to, asking: true }) };
-  // The node names itself: its name leads elsewhere by now, because another process answered.
+  // The node names itself: another process answered, so the node's name leads elsewhere by now.
   if (host === node.host && port === node.port) return step("moved-to-itself");
   if (!isListed) return follow("moved-unlisted", { to, asking: false });
-  // Nodes that send a call round in a circle do not agree yet: they need time.
+  // Nodes that send a call round in a circle do not agree yet, so they get time.
   return follow(asked.includes(address) ? "moved-in-a-circle" : "moved-known", { to, asking: false });
 }
 
@@ -153,9 +155,9 @@ function follow(row: RowName, { to, asking }: Pick<Retry, "to" | "asking">): Ret
 const OWNER: Target = { kind: "owner" };
 const SAME_NODE: Target = { kind: "same-node" };
 
-/** What the end of a call's time depends on. */
+/** The facts that the end of a call's time depends on. */
 export interface Expiry {
-  /** The call has a deadline of its own; without one it is only given up while it is in no connection. */
+  /** The call has a deadline. A call without one is given up only while it is not in flight. */
   readonly hasDeadline: boolean;
   readonly isInFlight: boolean;
   /** The last answer was a refusal. */
@@ -181,7 +183,7 @@ export function decideExpiry(expiry: Expiry): "wait" | "deadline" | "deadline-af
 }
 
 /**
- * The outcome of a call, given that of its last attempt: once an attempt was written and lost, nothing that comes later
+ * The outcome of a call, from the outcome of its last attempt. Once an attempt was written and lost, no later answer
  * proves that the call did not run.
  */
 export function outcomeOfCall(lastAttempt: Outcome, inDoubt: boolean): Outcome {

@@ -1,10 +1,10 @@
 import type { Topology, TopologyNode } from "../topology/topology.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 
-/** How nodes come and go. */
+/** Opens nodes that are new, and hears of nodes that are gone. */
 export interface DirectoryEvents {
   open(info: TopologyNode): ClusterNode;
-  /** The node is in the topology no more. */
+  /** The node is not in the topology any more. */
   onRemoved(node: ClusterNode): void;
 }
 
@@ -12,10 +12,10 @@ export interface DirectoryEvents {
 export class NodeDirectory {
   readonly #events: DirectoryEvents;
   readonly #byAddress = new Map<string, ClusterNode>();
-  /** Lined up with `topology.nodes`. */
+  /** In the order of `topology.nodes`. */
   #nodes: readonly ClusterNode[] = [];
   #primaries: readonly ClusterNode[] = [];
-  /** The replicas of each of `#nodes`. */
+  /** The usable replicas of each node, in the order of `#nodes`. */
   #replicas: readonly (readonly ClusterNode[])[] = [];
   #topology: Topology | undefined;
   #turn = 0;
@@ -37,12 +37,12 @@ export class NodeDirectory {
     return topology === undefined ? undefined : this.#nodes[topology.ownerIndexOf(slot)];
   }
 
-  /** The replicas of the slot's owner that are not known to be out of order. */
+  /** The replicas of the slot's owner, except those that the topology calls failed. */
   replicasOf(slot: number): readonly ClusterNode[] {
     return this.#replicas[this.#topology?.ownerIndexOf(slot) ?? -1] ?? [];
   }
 
-  /** A primary, each in turn; one without a connection only when none has one. */
+  /** A primary, each in turn. A primary without a connection comes only when no primary has one. */
   anyPrimary(): ClusterNode | undefined {
     const primaries = this.#primaries;
     const first = this.#turn++;
@@ -53,7 +53,7 @@ export class NodeDirectory {
     return primaries[first % primaries.length];
   }
 
-  /** Nodes that own slots and have no connection. */
+  /** The nodes that own slots and have no usable connection. */
   ownersDown(): ClusterNode[] {
     const down = new Set(this.#nodes.filter((node) => !node.pool.ready));
     if (down.size === 0) return [];
@@ -61,7 +61,7 @@ export class NodeDirectory {
     return [...down].filter((node) => owners.has(node.address));
   }
 
-  /** Opens nodes that are new, lets go of those that are gone. */
+  /** Follows a new topology: opens nodes that are new, and removes nodes that are gone. */
   follow(topology: Topology): void {
     const gone = new Map(this.#byAddress);
     const nodes = topology.nodes.map((info) => {

@@ -5,10 +5,11 @@ import type { Call } from "./call.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
 /**
- * Calls that are in no lane, because they wait for a refresh, for a load or for their turn. Each counts in the bounds of
- * the node that it came from, so that a cluster that is down does not collect calls without end.
+ * The calls that are in no lane, because they wait for a refresh, for a load or for the end of a pause. Each call
+ * counts in the bounds of the node that it came from, so that a cluster that is down does not collect calls without
+ * end.
  *
- * Invariant: a call is in here exactly while its place is `parked` and nobody is handling it.
+ * Invariant: a call is in here exactly while its place is `parked` and no code is handling it.
  */
 export class ParkedCalls {
   readonly #pools = new Map<Call, NodePool | undefined>();
@@ -22,13 +23,13 @@ export class ParkedCalls {
     });
   }
 
-  /** The call waits for its next attempt: the longer, the more often it has waited. */
+  /** Lets a call pause before its next attempt: the more often it has paused, the longer. */
   pause(call: Call, timesBefore: number): void {
     this.#hold(call);
     this.#room.enter(call, Math.max(0, timesBefore));
   }
 
-  /** The call waits for `ready`, and then `next` goes on with it, unless the call was settled meanwhile. */
+  /** Lets a call wait for `ready`. Then `next` continues, unless the call was settled meanwhile. */
   waitFor(call: Call, ready: Promise<void>, next: () => void): void {
     this.#hold(call);
     void ready.then(() => {
@@ -37,12 +38,12 @@ export class ParkedCalls {
     });
   }
 
-  /** Something has changed: no call needs to pause any longer. */
+  /** Ends all pauses, because something has changed. */
   endPauses(): void {
     this.#room.releaseAll();
   }
 
-  /** A call that waits here, or has been settled meanwhile, waits no longer. */
+  /** Takes a call out, because its wait is over or the call is settled. Does nothing if the call does not wait here. */
   release(call: Call): void {
     if (!this.#pools.has(call)) return;
     const pool = this.#pools.get(call);

@@ -4,8 +4,9 @@ import type { ClusterNode } from "./cluster-node.ts";
 import type { NodeDirectory } from "./node-directory.ts";
 
 /**
- * The order in which nodes are tried for the reads of a slot: the node for try `turn`, which counts from 0, and undefined
- * after the last one. The owner serves when none of them can.
+ * The order in which nodes are tried for the reads of a slot. If no node of the order can serve, the owner does.
+ * @param turn  The number of the try, from 0.
+ * @returns     The node of that try; undefined after the last one.
  */
 export type ReaderOrder = (
   slot: number,
@@ -14,7 +15,7 @@ export type ReaderOrder = (
   replicas: readonly ClusterNode[],
 ) => ClusterNode | undefined;
 
-/** A slot is always read from the same node while that node can serve; different slots begin with different nodes. */
+/** A slot is read from the same node while that node can serve. Different slots begin with different nodes. */
 export const READER_ORDERS: Readonly<Record<Exclude<ReadFrom, "primary">, ReaderOrder>> = {
   replica: (slot, turn, _owner, replicas) =>
     turn < replicas.length ? replicas[(slot + turn) % replicas.length] : undefined,
@@ -25,7 +26,7 @@ export const READER_ORDERS: Readonly<Record<Exclude<ReadFrom, "primary">, Reader
   },
 };
 
-/** Decides which node is asked, and through which of its connections. It sends nothing. */
+/** Decides which node gets a call, and through which of its connections. It sends nothing. */
 export class Placement {
   readonly #directory: NodeDirectory;
   readonly #readerOrders: typeof READER_ORDERS;
@@ -35,7 +36,7 @@ export class Placement {
     this.#readerOrders = readerOrders;
   }
 
-  /** The node for the next attempt of a call, as far as is known. */
+  /** The node for the next attempt of a call; undefined if no node is known that may serve it. */
   nodeFor(call: Call): ClusterNode | undefined {
     const { readFrom, target } = call.kind;
     if (target !== undefined) return this.#directory.get(target.address);
@@ -44,8 +45,8 @@ export class Placement {
   }
 
   /**
-   * The node for a call that has been refused, and whether it has to go behind an ASKING: the node that an ASK named, while
-   * it can be reached, and otherwise the owner of the slot by now.
+   * The node for a call that is sent again. If an ASK led the call to a node that can still be reached, that node
+   * again, with ASKING; otherwise the node that `nodeFor` gives now.
    */
   nodeAgainFor(call: Call): { readonly node: ClusterNode | undefined; readonly asking: boolean } {
     const { asking, node } = call;
@@ -64,7 +65,7 @@ export class Placement {
     }
   }
 
-  /** Whether a call that waits for a node would be sent to another node by now. Reads and calls for one node stay. */
+  /** Whether a call that waits for a node would go to another node now. Reads and calls for one node always stay. */
   isForAnother(call: Call): boolean {
     const { kind, slot, node, asking } = call;
     if (asking || kind.target !== undefined || kind.readFrom !== "primary" || slot < 0) return false;
@@ -72,7 +73,7 @@ export class Placement {
   }
 }
 
-/** The connections of a node that a call goes through. Reads from a replica go through READONLY connections. */
+/** The connections of a node that a call uses. A read from a replica uses READONLY connections. */
 export function poolFor(call: Call, node: ClusterNode): NodePool {
   return call.kind.readFrom !== "primary" && node.info.role === "replica" ? node.openReaders() : node.pool;
 }

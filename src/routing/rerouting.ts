@@ -6,7 +6,7 @@ import { Call } from "./call.ts";
 import type { NodeDirectory } from "./node-directory.ts";
 import type { Placement } from "./placement.ts";
 
-/** A node has this long to tell a blocked call that its slot moved. Servers look every second or so. */
+/** Milliseconds that a node has to tell a blocked call that its slot moved. Servers check about once a second. */
 const LEFT_BEHIND_MS = 5000;
 
 /** Lets calls that were not written follow their slots when the topology changes. */
@@ -29,11 +29,11 @@ export class Rerouting {
   }
 
   /**
-   * The topology changed. Calls that wait for a connection go, in order, to whoever owns their slot now. So do calls that
-   * are queued on a connection, because later calls of their slot would be written before them otherwise.
+   * The topology changed. Calls that wait for a connection go, in order, to the present owner of their slot. So do
+   * calls that are queued on a connection, because otherwise later calls of their slot would be written before them.
    *
-   * Calls of a batch stay, because calls in front of them may have to hear of the move first. Then all other queued calls
-   * of their slot stay as well, because either would be written before the other otherwise.
+   * Calls of a batch stay, because calls in front of them may have to hear of the move first. Then all other queued
+   * calls of their slot stay as well, because otherwise they would be written before the calls of the batch.
    */
   followSlots(): void {
     const lanes = this.#directory.nodes.flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
@@ -47,7 +47,7 @@ export class Rerouting {
     }
   }
 
-  /** A frozen node does not tell the calls that it blocks that their slot has moved: they are not waited for. */
+  /** Gives up blocked calls whose slot has moved, because a frozen node does not tell them. */
   #giveUpLeftBehind({ dedicated, address }: NodePool): void {
     const left = dedicated.carried.filter((request) => this.#isForAnother(request));
     if (left.length === 0) return;
@@ -59,7 +59,7 @@ export class Rerouting {
     this.#clock.setTimer(lose, LEFT_BEHIND_MS, true);
   }
 
-  /** For one queue: whether a request of it goes to another node, and no request of its slot stays. */
+  /** For one queue, chooses the requests that go to another node and whose slot has no request that stays. */
   #freeToGo(queued: readonly Request[]): (request: Request) => boolean {
     const staying = new Set<number>();
     for (const request of queued) {

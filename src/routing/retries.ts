@@ -14,7 +14,7 @@ import { ParkedCalls } from "./parked-calls.ts";
 import { type Placement, poolFor } from "./placement.ts";
 import { doWithoutReadOnlyVariant, mend, remedyFor } from "./script-mending.ts";
 
-/** What retries work with. */
+/** The objects that `Retries` works with. */
 export interface RetriesParts {
   readonly environment: Environment;
   readonly directory: NodeDirectory;
@@ -25,12 +25,12 @@ export interface RetriesParts {
   readonly maxRedirections: number;
   /** Hands the next attempt of a call to a connection. */
   attempt(call: Call, node: ClusterNode, pool: NodePool): void;
-  /** Sees to it that a call without a deadline is not tried for ever. */
+  /** Limits how long a call without a deadline is tried again. */
   limitPatience(call: Call): void;
 }
 
 /**
- * The second attempt of a call and all after it: asks `decideNextStep` what follows a failure, and does it.
+ * The second attempt of a call and all later ones: asks `decideNextStep` what follows a failure, and carries it out.
  *
  *   failure -> decide -- retry: now ------------------------------> attempt
  *                 |         after a pause, a load or a refresh ---> parked --> attempt, or decide again
@@ -49,7 +49,7 @@ export class Retries {
     this.parked = new ParkedCalls(parts.environment, (call) => this.sendAgain(call));
   }
 
-  /** From now on a call that fails is rejected; parked calls are rejected here. */
+  /** Rejects parked calls. From now on, a call that fails is rejected too. */
   close(): void {
     this.#closed = true;
     for (const call of this.parked.all) call.reject(this.#parts.errors.closed(call));
@@ -60,15 +60,15 @@ export class Retries {
   }
 
   /**
-   * Carries out what is decided on a failure.
-   * @param cause  The server's words, or why the connection was lost.
+   * Decides what follows a failure, and carries it out.
+   * @param cause  The server's error text, or why the connection was lost.
    */
   decide(call: Call, failure: Failure, cause: string | Error): void {
     const { errors, lessons } = this.#parts;
     const history = historyOf(call);
     const node = call.node as ClusterNode;
     if (call.kind.blocking?.wasHeld(this.#clock.now())) forgetTroubles(call, history);
-    // A replica that could not serve this read, for whatever reason, is not asked again for it.
+    // A replica that could not serve this read does not get it again, whatever the reason.
     if (call.pool !== node.pool) {
       history.avoid ??= new Set();
       history.avoid.add(node);
@@ -88,7 +88,7 @@ export class Retries {
     }
   }
 
-  /** After a wait, or when a queue gave the call back. */
+  /** Makes the next attempt after a pause, or after a queue gave the call back. */
   sendAgain(call: Call): void {
     if (call.settled) return;
     const { node, asking } = this.#parts.placement.nodeAgainFor(call);
@@ -97,7 +97,7 @@ export class Retries {
     else this.#parts.attempt(call, node, asking ? node.pool : poolFor(call, node));
   }
 
-  /** No node is known that may serve the call. */
+  /** Goes on with a call when no node is known that may serve it. */
   withoutNode(call: Call, refreshed = false): void {
     const { errors, lessons, placement, tracker } = this.#parts;
     const history = historyOf(call);
@@ -158,7 +158,7 @@ export class Retries {
     else this.#parts.attempt(call, node, pool);
   }
 
-  /** To the node that a redirection named, once the cluster lists it as one of its own. */
+  /** Sends the call to the node that a redirection named, once the topology lists that node. */
   #follow(call: Call, step: Retry, address: string): void {
     const { directory, tracker } = this.#parts;
     const node = directory.get(address);
@@ -192,7 +192,7 @@ export class Retries {
 
 const NO_NODE = { host: "", port: 0 };
 
-/** A call can be blocked for days: its troubles before it found its place do not count for what comes after. */
+/** Forgets the redirections and retries of a call that the server blocked, because a call can be blocked for days. */
 function forgetTroubles(call: Call, history: History): void {
   history.redirections = 0;
   history.retries = 0;

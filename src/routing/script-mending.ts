@@ -18,7 +18,10 @@ export function loadInFront(call: Call, node: ClusterNode, lane: Lane): void {
   call.stamp = node.scripts.stamp;
 }
 
-/** A call of a batch whose script other calls count on. One that is sent to a node again does not bring it every time. */
+/**
+ * Whether the script goes in front of a call of a batch, because later calls depend on it. A call that is sent to the
+ * same node again does not bring the script again.
+ */
 function isLoadAhead({ extras, kind: { registered } }: Call, node: ClusterNode, lane: Lane): boolean {
   if (extras?.loadsAhead !== true || registered === undefined) return false;
   const isFirst = extras.loadedOn !== node;
@@ -32,7 +35,7 @@ function load({ kind: { registered }, extras }: Call, node: ClusterNode, lane: L
   extras?.observer?.onLoad(registered.loadFrame.length);
 }
 
-/** How the node's copy of a script can be mended that turned out to be missing. */
+/** How a script that the node lacks can be mended; undefined for a call that runs no registered script. */
 export function remedyFor(call: Call): Remedy | undefined {
   const { lane, node } = call;
   const { registered } = call.kind;
@@ -52,7 +55,7 @@ export function mend(call: Call, node: ClusterNode, remedy: Remedy): void {
   }
 }
 
-/** The servers are too old for EVALSHA_RO. */
+/** Encodes the call without EVALSHA_RO, because the servers are too old for it. */
 export function doWithoutReadOnlyVariant(call: Call): void {
   const { registered } = call.kind;
   if (registered?.kind !== "script") return;
@@ -60,7 +63,7 @@ export function doWithoutReadOnlyVariant(call: Call): void {
   call.frame = registered.plainFrame(call.frame);
 }
 
-/** A call that brought its source by EVAL was refused: other calls may count on the script. */
+/** Tells the calls that wait for a script how its EVAL ended, when that was refused. */
 export function tellEvalEnded(history: History, refusal: Refusal, text: string): void {
   const ended = history.evalEnded;
   if (ended === undefined) return;

@@ -1,4 +1,4 @@
-/** A call or an operation: whatever a signal can end. */
+/** A call or an operation, which a signal can end. */
 export interface Abortable {
   abort(reason: unknown): void;
 }
@@ -8,13 +8,13 @@ interface Listening {
   remove: () => void;
 }
 
-/** Calls and operations by the signal that aborts them: one listener a signal, however many of them share it. */
+/** Calls and operations by the signal that aborts them. A signal has one listener, however many of them share it. */
 export class Signals {
   readonly #bySignal = new WeakMap<AbortSignal, Listening>();
 
   /**
    * Aborts `item` when `signal` is aborted. `signal` must not be aborted yet.
-   * @returns the function that takes `item` off the signal; the listener goes with the last item.
+   * @returns The function that takes `item` off the signal. The listener is removed with the last item.
    */
   listen(signal: AbortSignal, item: Abortable): () => void {
     const listening = this.#bySignal.get(signal) ?? { waiting: new Set(), remove: () => {} };

@@ -30,14 +30,17 @@ export class TransactionFrame implements FramedTransaction {
   #ahead: readonly Request[] = [];
   /** The scripts that the frame loads, in the order of their loads. */
   #loaded: readonly Loadable[] = [];
-  /** What has to be on the node before: servers keep functions, and loading one again would disturb its other users. */
+  /**
+   * The libraries that have to be on the node before. They are no part of the frame, because servers keep functions,
+   * and loading a library again would disturb its other users.
+   */
   readonly libraries: readonly RegisteredLibrary[];
-  /** Of the libraries, those that turned out to be missing. */
+  /** The libraries that turned out to be missing. */
   readonly missing = new Set<RegisteredLibrary>();
-  /** Nothing ran, because SCRIPT LOAD is forbidden. */
+  /** By the last verdict, nothing ran because SCRIPT LOAD is forbidden. */
   loadsDenied = false;
 
-  /** @param deniesLoads  Where SCRIPT LOAD is forbidden, calls bring their source by EVAL. */
+  /** @param deniesLoads  SCRIPT LOAD is forbidden on the node, so calls bring their source by EVAL. */
   constructor(parts: readonly Call[], deniesLoads: boolean) {
     this.#parts = parts;
     this.#registered = new Set(parts.flatMap(({ kind: { registered } }) => registered ?? []));
@@ -71,7 +74,7 @@ export class TransactionFrame implements FramedTransaction {
     this.#ahead = [this.#multi, ...loads, ...new Array<Request>(this.#parts.length).fill(this.#queued)];
   }
 
-  /** The kind of the one call that carries the frame. It never runs twice, whatever is in it. */
+  /** The kind of the one call that carries the frame. It never runs twice, whatever its calls allow. */
   kindFor(owner: CallOwner): CallKind {
     return {
       owner,
@@ -83,20 +86,20 @@ export class TransactionFrame implements FramedTransaction {
       script: undefined,
       registered: undefined,
       parse: (reply) => this.resultOf(reply),
-      // Inside MULTI nothing blocks.
+      // Inside MULTI no command blocks.
       blocking: undefined,
       transaction: this,
     };
   }
 
-  /** The results of the calls, from EXEC's reply; null when a watched key had changed. */
+  /** The results of the calls, from EXEC's reply; null when a watched key has changed. */
   resultOf(reply: Reply): unknown[] | null {
     this.#forgetErrors();
     if (!Array.isArray(reply)) return null;
     return this.#parts.map((part, index) => {
       const { registered } = part.kind;
       const load = registered === undefined ? undefined : reply[this.#loaded.indexOf(registered)];
-      // A script that does not compile: what its load said, and not that it is missing.
+      // For a script that does not compile, the error of its load counts, and not that the script is missing.
       if (load instanceof ReplyError) return replyErrorOf(load.reply, "not-executed", part.kind.script);
       const result = partResult(part, reply[this.#loaded.length + index] as Reply, this.wantsBuffers);
       if (registered?.kind === "library" && isNoFunction(result)) this.missing.add(registered);
@@ -118,7 +121,7 @@ export class TransactionFrame implements FramedTransaction {
   }
 }
 
-/** A call as it stands in the frame: a script never by EVALSHA_RO. */
+/** The frame of a call inside the transaction. A script is never run by EVALSHA_RO. */
 function frameOf({ frame, kind: { registered } }: Call, deniesLoads: boolean): string {
   if (registered?.kind !== "script") return frame;
   const plain = registered.plainFrame(frame);
@@ -147,7 +150,7 @@ function textOf(reply: Reply): Reply {
   return Array.isArray(reply) ? reply.map(textOf) : reply;
 }
 
-/** Takes replies that matter only if they are errors; keeps the first of those. */
+/** Takes replies that matter only if they are errors. Keeps the first error. */
 class Absorber implements Request {
   readonly frame = "";
   readonly isOwn = true;

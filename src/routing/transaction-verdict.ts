@@ -1,14 +1,14 @@
 import { parseErrorReply, type Refusal } from "../protocol/error-reply.ts";
 import type { Verdict } from "./call.ts";
 
-/** The first error reply to each part of a transaction, if there was one. */
+/** The first error reply to each part of a transaction; undefined where there was none. */
 export interface TransactionErrors {
   readonly multi: string | undefined;
-  /** To a SCRIPT LOAD within it. */
+  /** The error of a SCRIPT LOAD inside the transaction. */
   readonly load: string | undefined;
-  /** To a call, in place of QUEUED. */
+  /** The error of a call, in place of QUEUED. */
   readonly queued: string | undefined;
-  /** In place of EXEC's reply. */
+  /** The error in place of EXEC's reply. */
   readonly exec: string;
 }
 
@@ -34,13 +34,13 @@ function refusalOfAll(text: string): Refusal {
   return refusal.kind === "other" || refusal.kind === "readonly-within" ? { kind: "declined" } : refusal;
 }
 
-/** Nothing ran, because the user may not load scripts. */
+/** Whether nothing ran because the user may not load scripts. */
 export function areLoadsDenied({ multi, load }: Omit<TransactionErrors, "exec">): boolean {
   return multi === undefined && load !== undefined && parseErrorReply(load).kind === "noperm";
 }
 
 /**
- * What a transaction proves of one of its calls by an error in its place among EXEC's replies: whether the call ran.
+ * Whether a call of a transaction ran that has an error in its place among EXEC's replies. Pure.
  * @param isOfLibrary  The call runs a function of a registered library.
  */
 export function didPartRun(reply: string, runsCode: boolean, isOfLibrary: boolean): boolean {

@@ -5,7 +5,8 @@ import type { Call } from "./call.ts";
 const RETRY: BackoffRange = { firstMs: 4, mostMs: 100 };
 
 /**
- * Calls that were refused and try again after a while: those of a slot leave together, in the order of their refusals.
+ * Calls that were refused and pause before the next attempt. The calls of a slot leave together, in the order of their
+ * refusals.
  */
 export class WaitingRoom {
   readonly #environment: Environment;
@@ -17,7 +18,7 @@ export class WaitingRoom {
     this.#leave = leave;
   }
 
-  /** @param attempt  How many times the call has waited before. */
+  /** @param attempt  The number of times that the call has waited before. */
   enter(call: Call, attempt: number): void {
     const waiting = this.#bySlot.get(call.slot);
     if (waiting) {
@@ -30,7 +31,7 @@ export class WaitingRoom {
     this.#bySlot.set(call.slot, { calls: [call], timer });
   }
 
-  /** Something has changed: nobody needs to wait any longer. */
+  /** Lets all calls leave, because something has changed. */
   releaseAll(): void {
     for (const slot of [...this.#bySlot.keys()]) this.#release(slot);
   }
