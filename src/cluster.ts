@@ -1,10 +1,19 @@
 import { addCalls, Batch, type BatchOptions, type BatchResults, batchOptions, type Executed } from "./calls/batch.ts";
-import { CallFactory, type ViewSettings } from "./calls/call-factory.ts";
+import { CallFactory } from "./calls/call-factory.ts";
 import { type Host, ownLimitsOf } from "./calls/host.ts";
 import { Operation } from "./calls/operation.ts";
 import { carryOut } from "./calls/planned-command.ts";
 import { Scan, type ScanOptions, scanArguments } from "./calls/scan.ts";
 import { Transaction } from "./calls/transaction.ts";
+import {
+  type CallOptions,
+  checkOptions,
+  checkSignal,
+  checkTimeout,
+  type ViewOptions,
+  type ViewSettings,
+  viewOf,
+} from "./calls/view.ts";
 import { runWatching, type WatchingBody } from "./calls/watched-transaction.ts";
 import { Client } from "./client/client.ts";
 import { type ClusterEvent, EVENT_NAMES, type Listener } from "./client/events.ts";
@@ -14,44 +23,14 @@ import type { Division } from "./commands/spread.ts";
 import { nodeEnvironment } from "./connection/node-environment.ts";
 import type { Environment } from "./environment.ts";
 import { AbortedError, InvalidArgumentError } from "./errors.ts";
-import { type ConnectOptions, readFrom, resolveOptions, wholeNumber } from "./options.ts";
+import { type ConnectOptions, resolveOptions } from "./options.ts";
 import { kindOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
-import type { ReadFrom } from "./routing/call.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
 import type { Topology } from "./topology/topology.ts";
 
-/** Defaults for calls, or for one call. */
-export interface CallOptions {
-  /**
-   * The call's whole life in milliseconds, 0 for none, in place of `commandTimeout`.
-   * @default that of the view, and `commandTimeout` without one
-   */
-  readonly timeout?: number | undefined;
-  /**
-   * Rejects the call with `ABORTED` when it is aborted.
-   * @default that of the view, and none without one
-   */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** What `with` takes. */
-export interface ViewOptions extends CallOptions {
-  /**
-   * Strings of replies as UTF-8 text or as Buffers, in place of what the script says.
-   * @default what the script says, and text for commands
-   */
-  readonly replies?: "string" | "buffer" | undefined;
-  /**
-   * Where read-only scripts and commands may run.
-   * @default that of the view, or of `connect`
-   */
-  readonly readFrom?: ReadFrom | undefined;
-}
-
 const NO_ARGUMENTS: readonly Argument[] = [];
-const TIMEOUT_BOUNDS = { least: 0, most: 2 ** 31 - 1 };
 
 // One function for all calls takes the promise's end: a closure for each would cost more than the promise. The other end
 // is left to the garbage collector: a call in flight is 72 bytes smaller for it.
@@ -247,19 +226,7 @@ export class Cluster {
 
   /** A view of the same cluster with other defaults for its calls. Closing a view closes the cluster. */
   with(options: ViewOptions): Cluster {
-    checkOptions("with", options, ["timeout", "signal", "replies", "readFrom"]);
-    const { timeout, signal, replies } = options;
-    if (replies !== undefined && replies !== "string" && replies !== "buffer") {
-      throw new InvalidArgumentError(`with: replies is ${kindOf(replies)}; accepted are "string" and "buffer".`);
-    }
-    checkSignal(signal);
-    const view: ViewSettings = {
-      timeoutMs: wholeNumber("timeout", timeout, { fallback: this.#view.timeoutMs, ...TIMEOUT_BOUNDS }),
-      hasOwnTimeout: timeout !== undefined || this.#view.hasOwnTimeout === true,
-      signal: signal ?? this.#view.signal,
-      replies: replies ?? this.#view.replies,
-      readFrom: readFrom("with", options.readFrom) ?? this.#view.readFrom,
-    };
+    const view = viewOf(options, this.#view);
     if (view.readFrom !== "primary") this.#client.openReaders();
     return new Cluster(this.#client, view);
   }
@@ -352,7 +319,7 @@ export class Cluster {
   async close(options: { readonly timeout?: number | undefined } = {}): Promise<void> {
     checkOptions("close", options, ["timeout"]);
     const { timeout } = options;
-    if (timeout !== undefined) wholeNumber("timeout", timeout, { fallback: 0, ...TIMEOUT_BOUNDS });
+    if (timeout !== undefined) checkTimeout(timeout);
     await this.#client.close(timeout);
   }
 
@@ -370,7 +337,7 @@ export class Cluster {
   #check(options: CallOptions | undefined): AbortSignal | undefined {
     this.#client.refuseWhenClosed();
     if (options !== undefined) checkOptions("run", options, ["timeout", "signal"]);
-    if (options?.timeout !== undefined) wholeNumber("timeout", options.timeout, { fallback: 0, ...TIMEOUT_BOUNDS });
+    if (options?.timeout !== undefined) checkTimeout(options.timeout);
     const signal = options?.signal ?? this.#view.signal;
     if (signal === undefined) return undefined;
     checkSignal(signal);
@@ -392,23 +359,5 @@ export class Cluster {
     const promise = new Promise<T>(capture as never);
     this.#client.door.send(this.#factory.command(name, args, this.#view.timeoutMs, resolveNext, undefined), signal);
     return promise;
-  }
-}
-
-function checkOptions(where: string, options: unknown, accepted: readonly string[]): void {
-  const list = accepted.join(", ");
-  if (typeof options !== "object" || options === null) {
-    throw new InvalidArgumentError(`${where}: the options are ${kindOf(options)}; accepted is an object with ${list}.`);
-  }
-  for (const option of Object.keys(options)) {
-    if (!accepted.includes(option)) {
-      throw new InvalidArgumentError(`${where}: there is no option "${option}"; accepted are ${list}.`);
-    }
-  }
-}
-
-function checkSignal(signal: unknown): void {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new InvalidArgumentError(`signal is ${kindOf(signal)}; accepted is an AbortSignal.`);
   }
 }

@@ -1,11 +1,12 @@
 export { Batch, type BatchOptions, type BatchResults, type Executed } from "./calls/batch.ts";
 export type { ScanOptions } from "./calls/scan.ts";
 export { Transaction } from "./calls/transaction.ts";
+export type { CallOptions, ViewOptions } from "./calls/view.ts";
 export type { Watching, WatchingBody } from "./calls/watched-transaction.ts";
 export type { ClusterEvent, ClusterEvents, Listener } from "./client/events.ts";
 export type { ConnectionState, MetricCounters, Metrics, NodeMetrics } from "./client/metrics.ts";
 export type { NodeScripts, PreloadReport, ScriptName } from "./client/script-store.ts";
-export { type CallOptions, Cluster, connect, type ViewOptions } from "./cluster.ts";
+export { Cluster, connect } from "./cluster.ts";
 export {
   AbortedError,
   AuthError,

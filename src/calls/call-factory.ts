@@ -15,24 +15,13 @@ import {
 } from "../protocol/encode.ts";
 import { slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument } from "../protocol/reply.ts";
-import { Call, type CallKind, type ReadFrom } from "../routing/call.ts";
+import { Call, type CallKind } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { checkCounts, isScript, type Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
 import { isUnlearned, type Plan, planOf } from "./plan.ts";
-
-/** What a view decides for its calls. */
-export interface ViewSettings {
-  /** A call's whole life in milliseconds, 0 for none. */
-  readonly timeoutMs: number;
-  /** `timeoutMs` was asked for by `with`: it is also for calls that block. */
-  readonly hasOwnTimeout?: boolean;
-  readonly signal: AbortSignal | undefined;
-  /** Undefined: what the script says. */
-  readonly replies: "string" | "buffer" | undefined;
-  readonly readFrom: ReadFrom;
-}
+import type { ViewSettings } from "./view.ts";
 
 /** The ends of the promise, or whatever else, that gets a call's answer. */
 export type Resolve = (value: never) => void;
@@ -82,7 +71,9 @@ export class CallFactory {
     }
     checkCounts(script, keys, args);
     const slot = keys.length === 0 ? -1 : keys.length === 1 ? slotOf(keys[0] as Argument) : slotOfKeys(keys);
-    const kind = known ?? this.#kindOfChecked(script, slot, keys, args);
+    // A script that was not preloaded can have been forgotten meanwhile, with older ones of its kind.
+    const isKnown = known?.registered?.isRegistered === true;
+    const kind = isKnown ? known : this.#kindOfChecked(script, slot, keys, args);
     const frame = frameOf(kind.registered as RegisteredScript | RegisteredLibrary, script, keys, args);
     return new Call(kind, frame, slot, timeoutMs, resolve, reject);
   }

@@ -1,6 +1,7 @@
 import type { Client } from "../client/client.ts";
-import type { CallFactory, ViewSettings } from "./call-factory.ts";
+import type { CallFactory } from "./call-factory.ts";
 import type { OperationLimits } from "./operation.ts";
+import type { ViewSettings } from "./view.ts";
 
 /** What everything that a user asks for works with: the client, and what the user's view of it decides. */
 export interface Host {

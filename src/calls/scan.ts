@@ -14,11 +14,12 @@ import { slotOf } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { holdingsOf, parseHoldings, type SlotHoldings } from "../topology/slot-holdings.ts";
-import { CallFactory, type ViewSettings } from "./call-factory.ts";
+import { CallFactory } from "./call-factory.ts";
 import { limitsOf } from "./host.ts";
 import { Operation } from "./operation.ts";
 import { ScanCoverage, type ScanPass } from "./scan-coverage.ts";
 import { decideAfterPass, decideAfterQuestion, pauseMs } from "./scan-decisions.ts";
+import type { ViewSettings } from "./view.ts";
 
 /** What `scan` takes. */
 export interface ScanOptions {

@@ -1,9 +1,9 @@
 import { InvalidArgumentError, UnavailableError } from "../errors.ts";
 import type { Argument } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
-import type { ViewSettings } from "./call-factory.ts";
 import type { Host } from "./host.ts";
 import type { Operation, OperationLimits } from "./operation.ts";
+import type { ViewSettings } from "./view.ts";
 
 /** More replicas than there are: the server asks each how far it is, and goes on waiting for a millisecond. */
 const NUDGE = { args: [1_000_000_000, 1], time: { ms: 1, at: 1, unitMs: 1 } } as const;

@@ -1,6 +1,6 @@
 import type { Door } from "../client/door.ts";
 import type { Connection } from "../connection/connection.ts";
-import type { Loan } from "../connection/own-connections.ts";
+import type { Loan } from "../connection/loan.ts";
 import type { Place, Request } from "../connection/request.ts";
 import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from "../errors.ts";
 import { encodeCommand } from "../protocol/encode.ts";
@@ -167,7 +167,7 @@ export class WatchSession {
       );
       if (this.#ended || this.#connection.closed)
         request.onLost(new ConnectionLostError(this.#parts.node.address, "not-executed"));
-      else this.#parts.door.sendOn(this.#connection, request);
+      else this.#parts.door.sendOn(this.#parts.loan, request);
     });
   }
 

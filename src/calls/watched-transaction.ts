@@ -144,7 +144,7 @@ class WatchingRun<R extends readonly unknown[]> {
     operation.outcome = "not-executed";
     try {
       const loan = await operation.wait(
-        node.pool.own.lend((connection) => {
+        node.pool.dedicated.lend((connection) => {
           opened = connection;
         }),
       );

@@ -26,7 +26,7 @@ export class Session {
    */
   async ask(address: string, ...command: readonly Argument[]): Promise<Reply> {
     const pool = this.client.nodes.find((node) => node.address === address)?.pool;
-    const connection = pool?.lanes.find(({ ready }) => ready)?.connection;
+    const connection = pool?.lanes.find(({ ready }) => ready)?.useConnection();
     if (connection === undefined) throw pool?.cause ?? new Error(`${address} is not connected`);
     return withinPatience(connection.exchange(command)[0] as Promise<Reply>, address);
   }

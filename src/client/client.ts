@@ -250,9 +250,11 @@ export class Client {
         address,
         answersAs: { host: info.host, port: info.port },
         connect: async () => {
-          const connection = pool.lanes.find((lane) => lane.connection)?.connection;
-          if (connection === undefined) throw pool.cause ?? new Error("the connection was lost");
-          return connection;
+          for (const lane of pool.lanes) {
+            const connection = lane.useConnection();
+            if (connection !== undefined) return connection;
+          }
+          throw pool.cause ?? new Error("the connection was lost");
         },
       }),
     );

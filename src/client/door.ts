@@ -1,4 +1,4 @@
-import type { Connection } from "../connection/connection.ts";
+import type { Loan } from "../connection/loan.ts";
 import type { Request } from "../connection/request.ts";
 import type { Environment } from "../environment.ts";
 import { feedAll } from "../routing/batch-feed.ts";
@@ -52,8 +52,8 @@ export class Door {
   }
 
   /** Sends a request of a session on the connection that the session has to itself. */
-  sendOn(connection: Connection, request: Request): void {
-    connection.carry(request);
+  sendOn(loan: Loan, request: Request): void {
+    loan.carry(request);
   }
 
   #pass(call: Call, signal: AbortSignal | undefined, batch: BatchContext | undefined, elapsedMs: number): void {

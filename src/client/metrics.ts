@@ -97,16 +97,16 @@ export function metricsOf({ counters, durations }: Telemetry, live: number, node
 
 function nodeMetrics({ address, info, pools }: ClusterNode): NodeMetrics {
   const connections = { connecting: 0, ready: 0, silent: 0, waiting: 0, closed: 0 };
-  for (const { lanes, own } of pools) {
+  for (const { lanes, dedicated } of pools) {
     for (const { state } of lanes) connections[state]++;
-    connections.connecting += own.states.connecting;
-    connections.ready += own.states.ready;
+    connections.connecting += dedicated.states.connecting;
+    connections.ready += dedicated.states.ready;
   }
   return {
     address,
     role: info.role,
-    pending: pools.reduce((sum, { pending, own }) => sum + pending + own.pending, 0),
-    pendingBytes: pools.reduce((sum, { pendingBytes, own }) => sum + pendingBytes + own.waitingBytes, 0),
+    pending: pools.reduce((sum, { pending, dedicated }) => sum + pending + dedicated.pending, 0),
+    pendingBytes: pools.reduce((sum, { pendingBytes, dedicated }) => sum + pendingBytes + dedicated.waitingBytes, 0),
     connections,
   };
 }

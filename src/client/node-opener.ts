@@ -87,7 +87,7 @@ export class NodeOpener {
   async farewell(node: ClusterNode): Promise<void> {
     this.#leaving.add(node);
     for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
-    this.#events.resend(node.pool.own.takeWaitingWhere(() => true));
+    this.#events.resend(node.pool.dedicated.takeWaitingWhere(() => true));
     const open = node.pools.filter((pool) => pool.ready);
     if (open.length > 0) {
       const drained = Promise.all(open.map((pool) => pool.drain()));

@@ -1,4 +1,4 @@
-import { CredentialsError, type Login } from "../connection/connection.ts";
+import { CredentialsError, type Login } from "../connection/handshake.ts";
 import type { Environment } from "../environment.ts";
 import { AuthError, InvalidArgumentError, ReplyError, UnavailableError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
@@ -29,10 +29,10 @@ export async function reauthenticate(
   const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
   const lanes = nodes().flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
   for (const lane of lanes) if (lane.cause instanceof AuthError) lane.connectNow();
-  for (const { pool } of nodes()) pool.own.renew();
+  for (const { pool } of nodes()) pool.dedicated.renew();
   const causes = new Map<string, unknown>();
   const renewals = lanes
-    .flatMap(({ connection }) => connection ?? [])
+    .flatMap((lane) => lane.useConnection() ?? [])
     .map((connection) => {
       const { address } = connection;
       causes.set(address, new Error(`no answer within ${connectTimeout} ms`));

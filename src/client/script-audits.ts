@@ -82,5 +82,6 @@ export class ScriptAudits {
 export async function ensure({ pool, scripts }: ClusterNode, wanted: readonly Loadable[]): Promise<void> {
   await pool.firstTry;
   const lane = pool.lanes.find((each) => each.ready);
-  if (lane?.connection) await scripts.ensure(lane.connection, wanted, lane).catch(() => {});
+  const connection = lane?.useConnection();
+  if (connection !== undefined) await scripts.ensure(connection, wanted, lane).catch(() => {});
 }

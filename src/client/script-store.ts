@@ -56,7 +56,7 @@ export class ScriptStore {
 
   /** Registers a script or library that every node is to hold. */
   keep(item: Script | Library): RegisteredScript | RegisteredLibrary {
-    return isLibrary(item) ? this.registry.registerLibrary(item) : this.registry.register(item);
+    return isLibrary(item) ? this.registry.registerLibrary(item) : this.registry.keep(item);
   }
 
   /**
@@ -66,7 +66,11 @@ export class ScriptStore {
   registered(script: Script, user: ClusterNode | undefined): RegisteredScript | RegisteredLibrary {
     const library = libraryOfFunction(script);
     const known = library === undefined ? this.registry.get(script.sha) : this.registry.getLibrary(library.sha);
-    if (known?.wanted) return known;
+    if (known?.wanted) {
+      // One that is run is among the newest from now on.
+      if (known.kind === "script") this.registry.register(script);
+      return known;
+    }
     const registered = library === undefined ? this.registry.register(script) : this.registry.registerLibrary(library);
     for (const { pool, scripts } of this.#nodes()) {
       const lane = pool.lanes[0];

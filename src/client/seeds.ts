@@ -1,4 +1,5 @@
-import { Connection, type ConnectionSettings } from "../connection/connection.ts";
+import type { ConnectionSettings } from "../connection/connection.ts";
+import { openConnection } from "../connection/open-connection.ts";
 import type { Environment } from "../environment.ts";
 import { AuthError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
@@ -44,7 +45,7 @@ export function seedInformant(
     connect: async (onTemporary) => {
       if (refused !== undefined && clock.now() < refused.until) throw refused.cause;
       try {
-        return await Connection.open(settingsFor(address, seed, options, environment, telemetry), onTemporary);
+        return await openConnection(settingsFor(address, seed, options, environment, telemetry), onTemporary);
       } catch (cause) {
         if (cause instanceof AuthError) refused = { cause, until: clock.now() + REFUSED_REST_MS };
         throw cause;

@@ -1,176 +1,161 @@
-import type { Endpoint, Environment, Timer, Transport } from "../environment.ts";
-import { AuthError, ConnectionLostError, ProtocolError, SlotwireError } from "../errors.ts";
+import type { Endpoint, Environment, Transport } from "../environment.ts";
+import { ConnectionLostError, ProtocolError, SlotwireError } from "../errors.ts";
+import { invariant } from "../invariant.ts";
 import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
-import { isAuthFailure, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
-import { type ConnectContext, connectChannel, isHeard, traced } from "../telemetry/channels.ts";
 import { Counters, type Telemetry } from "../telemetry/counters.ts";
-import { explained, NO_CONNECTION } from "./open-failure.ts";
+import type { Handshake, HandshakeTerms, Login } from "./handshake.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
 
-/** What a connection says to a server before anything else. */
-export interface Login {
-  readonly username?: string | undefined;
-  readonly password?: string | undefined;
-}
-
-/** What every connection to one node has in common. */
-export interface ConnectionSettings {
-  /** The node as announced, for messages. */
-  readonly address: string;
+/** The settings that all connections to one node share. */
+export interface ConnectionSettings extends HandshakeTerms {
   readonly endpoint: Endpoint;
   readonly environment: Environment;
   readonly connectTimeoutMs: number;
-  readonly connectionName: string | undefined;
-  /** READONLY: a replica serves reads on it. */
-  readonly readOnly: boolean;
   /** Asked at every new connection. */
   readonly credentials: () => Promise<Login> | Login | undefined;
-  /** Where the connection is counted, and on whose behalf it is told of. */
+  /**
+   * The commands in front of all others.
+   * @default greet
+   */
+  readonly handshake?: Handshake;
+  /** Where the connection is counted, and on whose behalf the channels tell of it. */
   readonly telemetry?: Telemetry;
 }
 
-/** The provider of credentials failed. Neither refused nor given: worth asking again, but not often. */
-export class CredentialsError extends Error {}
-
-async function credentialsFrom({ credentials }: ConnectionSettings): Promise<Login | undefined> {
-  try {
-    return await credentials();
-  } catch (cause) {
-    throw new CredentialsError("the provider of credentials failed", { cause });
-  }
+/** The owner of a connection. The connection tells it of its changes, and nobody else: it has one owner at a time. */
+export interface ConnectionOwner {
+  /** The socket is gone or given up. Called once. */
+  readonly onClosed: (cause: Error) => void;
+  /** No reply is awaited after the bytes that have just been read. */
+  readonly onIdle?: () => void;
+  /** The socket was full, and can take more. */
+  readonly onWritable?: () => void;
+  /** Takes replies that the server sends unasked. Without a receiver, such a reply ends the connection with PROTOCOL. */
+  readonly receiver?: Receiver;
 }
 
-/** Joining frames saves writes, and costs a copy: from this size on a frame is cheaper written by itself. */
+/** Takes replies that a server sends unasked, such as the messages of a subscribed channel. */
+export interface Receiver {
+  /** Whether the strings of all replies on this connection are wanted as Buffers. */
+  readonly wantsBuffers: boolean;
+  /** Takes `reply` and returns true if no request asked for it; returns false if it answers a request. */
+  takePushed(reply: Reply): boolean;
+}
+
+/** From this size on a frame is written by itself, because joining it would cost more than the write that it saves. */
 const LARGE_FRAME_BYTES = 4096;
-/** Bytes joined into one write before the socket is asked whether it can take more. */
+/** So many bytes are joined into one write before the socket is asked whether it can take more. */
 const MAX_WRITE_BYTES = 256 * 1024;
 
+const nothing = () => {};
+
+/** Stands in for a stream that has not been opened. */
+const NO_TRANSPORT: Transport = { write: () => false, pendingBytes: 0, destroy: nothing };
+
 /**
- * One socket's life, one way only: opening -> open -> closed. It writes requests, gives each its reply in order, and
- * fails the rest when it ends. It never reconnects: a lane replaces it.
+ * One socket's life, one way only: opening -> open -> closed. A connection writes requests, gives each its reply in order,
+ * and fails the rest when it ends. It never reconnects: a lane replaces it.
  */
 export class Connection implements ReplySink {
   readonly address: string;
-  /** Written, and not answered yet. */
+  /** The requests that are written and not answered yet, oldest first. */
   readonly inFlight = new Ring<Request>();
-  /** How often bytes have come. */
+  /** Resolves when the stream stands. The handshake comes after it. */
+  readonly opened: Promise<void>;
+  /** Rejects, with the cause, when the connection ends. */
+  readonly gone: Promise<never>;
+  /** Counts the reads from the socket. */
   received = 0;
-  /** Milliseconds that opening and logging in took: some round trips. */
+  /** Milliseconds that opening and the handshake took: some round trips. */
   openedInMs = 0;
-  /** Called once, when the socket is gone or given up. */
-  onClosed: (cause: Error) => void = () => {};
-  /** Called when a socket that was full can take more. */
-  onWritable: () => void = () => {};
-  /** Called when the last reply has come. */
-  onIdle: () => void = () => {};
 
-  readonly #transport: Transport;
+  #onClosed: (cause: Error) => void = nothing;
+  #onIdle: () => void = nothing;
+  #onWritable: () => void = nothing;
+  #receiver: Receiver | undefined;
+
+  #transport: Transport = NO_TRANSPORT;
   readonly #counters: Counters;
   readonly #decoder: ReplyDecoder;
-  readonly #opened: Promise<void>;
-  /** Rejects when the connection ends. */
-  readonly #gone: Promise<never>;
   #goneBecause!: (cause: Error) => void;
   #state: "opening" | "open" | "closed" = "opening";
   #wasOpen = false;
   #full = false;
-  /** Requests in flight that are nobody's calls. */
+  /** Slotwire's own requests among those in flight. */
   #own = 0;
   #cause: Error | undefined;
 
-  private constructor({ address, endpoint, environment, telemetry }: ConnectionSettings) {
+  /** Begins to open the stream. Never throws: a failure, at once or later, closes the connection. */
+  constructor({ address, endpoint, environment, telemetry }: ConnectionSettings) {
     this.address = address;
     this.#counters = telemetry?.counters ?? new Counters();
     this.#decoder = new ReplyDecoder(this);
     let opened!: () => void;
-    this.#opened = new Promise<void>((resolve) => {
+    this.opened = new Promise<void>((resolve) => {
       opened = resolve;
     });
-    this.#gone = new Promise((_, reject) => {
+    this.gone = new Promise((_, reject) => {
       this.#goneBecause = reject;
     });
-    this.#gone.catch(() => {});
-    this.#transport = environment.open(endpoint, {
-      onOpen: () => {
-        if (this.#state !== "opening") return;
-        this.#state = "open";
-        this.#wasOpen = true;
-        opened();
-      },
-      onData: (bytes) => this.#receive(bytes),
-      onDrain: () => {
-        this.#full = false;
-        this.onWritable();
-      },
-      onClose: (cause) => this.close(cause ?? new Error("the connection was closed")),
-    });
-  }
-
-  /**
-   * Opens a connection and logs in, within `connectTimeoutMs`. `onCreated` is given it before that, to close it early.
-   * @param attempt  Counts the tries of whoever needs the connection.
-   * @throws {AuthError} The credentials were refused, or are needed.
-   * @throws {Error}     The socket's own error, a timeout, or a `ReplyError` of a server that is not ready (LOADING, BUSY).
-   */
-  static open(
-    settings: ConnectionSettings,
-    onCreated?: (connection: Connection) => void,
-    attempt = 1,
-  ): Promise<Connection> {
-    const { telemetry, address, readOnly } = settings;
-    if (telemetry === undefined || !isHeard(connectChannel)) return Connection.#open(settings, onCreated);
-    const { host, port } = settings.endpoint;
-    const context: ConnectContext = { client: telemetry.client, address, endpoint: { host, port }, attempt, readOnly };
-    return traced(connectChannel, context, () => Connection.#open(settings, onCreated));
-  }
-
-  static async #open(settings: ConnectionSettings, onCreated?: (connection: Connection) => void): Promise<Connection> {
-    const connection = new Connection(settings);
-    onCreated?.(connection);
-    const { clock } = settings.environment;
-    const started = clock.now();
-    let awaited = "no credentials from their provider";
-    const timer: Timer = clock.setTimer(() => {
-      const what = connection.#state === "opening" ? NO_CONNECTION : awaited;
-      connection.close(new Error(`${what} within ${settings.connectTimeoutMs} ms`));
-    }, settings.connectTimeoutMs);
+    this.gone.catch(nothing);
     try {
-      const [, login] = await Promise.race([
-        Promise.all([connection.#opened, credentialsFrom(settings)]),
-        connection.#gone,
-      ]);
-      awaited = "no answer to the handshake";
-      await connection.#handshake(login, settings);
-      connection.openedInMs = clock.now() - started;
-      connection.#counters.connectionsOpened++;
-      return connection;
-    } catch (error) {
-      connection.close(error as Error);
-      connection.#counters.connectionFailures++;
-      const tls = settings.endpoint.tls !== undefined;
-      throw explained(connection.#cause as Error, { tls, wasOpen: connection.#wasOpen });
-    } finally {
-      timer.cancel();
+      this.#transport = environment.open(endpoint, {
+        onOpen: () => {
+          if (this.#state !== "opening") return;
+          this.#state = "open";
+          this.#wasOpen = true;
+          opened();
+        },
+        onData: (bytes) => this.#receive(bytes),
+        onDrain: () => {
+          this.#full = false;
+          this.#onWritable();
+        },
+        onClose: (cause) => this.close(cause ?? new Error("the connection was closed")),
+      });
+    } catch (cause) {
+      this.close(cause instanceof Error ? cause : new Error(`the stream could not be opened: ${String(cause)}`));
     }
+    // The stream may have failed while it was opened, when there was no transport to destroy yet.
+    if (this.closed) this.#transport.destroy();
+  }
+
+  /** From now on `owner` is told, and nobody else. */
+  handOver({ onClosed, onIdle = nothing, onWritable = nothing, receiver }: ConnectionOwner): void {
+    invariant(this.#state === "open", "only an open connection changes hands");
+    this.#onClosed = onClosed;
+    this.#onIdle = onIdle;
+    this.#onWritable = onWritable;
+    this.#receiver = receiver;
   }
 
   get closed(): boolean {
     return this.#state === "closed";
   }
 
-  /** Whether more may be written now. */
-  get writable(): boolean {
-    return this.#state === "open" && !this.#full;
+  /** Whether the stream stood, now or earlier. */
+  get wasOpen(): boolean {
+    return this.#wasOpen;
   }
 
-  /** Bytes handed to the socket that it has not passed on. */
+  /** Why the connection is closed. */
+  get cause(): Error | undefined {
+    return this.#cause;
+  }
+
+  /** Bytes handed to the socket that the operating system has not taken. */
   get pendingBytes(): number {
     return this.#transport.pendingBytes;
   }
 
-  /** Writes from the front of `queue` until it is empty or the socket is full; with `all`, also past that. */
+  /** The users' calls in flight. */
+  get callsInFlight(): number {
+    return this.inFlight.size - this.#own;
+  }
+
+  /** Writes from the front of `queue` until it is empty or the socket is full; with `all`, until it is empty. */
   writeFrom(queue: { shift(): Request | undefined }, all = false): void {
     const { inFlight } = this;
     let out = "";
@@ -207,13 +192,11 @@ export class Connection implements ReplySink {
 
   /** Writes one request, also when the socket is full. */
   carry(request: Request): void {
-    let next: Request | undefined = request;
-    const once = () => {
-      const present = next;
-      next = undefined;
-      return present;
-    };
-    this.writeFrom({ shift: once }, true);
+    invariant(this.#state === "open", "a request is carried by an open connection");
+    invariant(request.takePart === undefined || this.#receiver !== undefined, "several replies need a receiver");
+    const only = new Ring<Request>(1);
+    only.push(request);
+    this.writeFrom(only, true);
   }
 
   #write(bytes: string): boolean {
@@ -221,13 +204,9 @@ export class Connection implements ReplySink {
     return this.#transport.write(bytes);
   }
 
-  /** Calls in flight. */
-  get callsInFlight(): number {
-    return this.inFlight.size - this.#own;
-  }
-
-  /** Sends commands in one write; a promise for each reply. */
+  /** Sends commands of slotwire's own in one write. Returns a promise for each reply. */
   exchange(...commands: (readonly Argument[])[]): Promise<Reply>[] {
+    invariant(this.#state !== "opening", "nothing is asked before the stream stands");
     const queue = new Ring<Request>();
     const requests = commands.map((args) => new ControlRequest(args));
     for (const request of requests) queue.push(request);
@@ -247,27 +226,7 @@ export class Connection implements ReplySink {
     this.#own = 0;
     const error = cause instanceof SlotwireError ? cause : new ConnectionLostError(this.address, "unknown", cause);
     for (const request of lost) request.onLost(error);
-    this.onClosed(cause);
-  }
-
-  async #handshake(login: Login | undefined, { connectionName, readOnly }: ConnectionSettings): Promise<void> {
-    const commands: Argument[][] = [];
-    if (login?.password !== undefined) {
-      commands.push(login.username === undefined ? ["AUTH", login.password] : ["AUTH", login.username, login.password]);
-    }
-    if (connectionName !== undefined) commands.push(["CLIENT", "SETNAME", connectionName]);
-    // A server without cluster mode knows no READONLY, and needs none.
-    if (readOnly) commands.push(["READONLY"]);
-    // Any server answers PING; one that wants credentials, is loading or is busy says so instead.
-    commands.push(["PING"]);
-    for (const result of await Promise.allSettled(this.exchange(...commands))) {
-      if (result.status === "fulfilled") continue;
-      const text = (result.reason as { reply?: string }).reply;
-      if (text === undefined) throw result.reason;
-      if (isAuthFailure(text)) throw new AuthError(this.address, text);
-      const { kind } = parseErrorReply(text);
-      if (kind === "loading" || kind === "busy") throw result.reason;
-    }
+    this.#onClosed(cause);
   }
 
   #receive(bytes: Buffer): void {
@@ -276,20 +235,23 @@ export class Connection implements ReplySink {
     this.#counters.bytesRead += bytes.length;
     try {
       this.#decoder.push(bytes);
-      if (this.inFlight.size === 0) this.onIdle();
+      if (this.inFlight.size === 0) this.#onIdle();
     } catch (error) {
       this.close(error as Error);
     }
   }
 
-  // ReplySink. Replies come in the order of the requests; one that nobody waits for means that we are out of step.
+  // ReplySink. Replies come in the order of the requests. A reply that no request waits for means that the connection is
+  // out of step, unless the owner has a receiver for it.
 
   nextWantsBuffers(): boolean {
+    if (this.#receiver !== undefined) return this.#receiver.wantsBuffers;
     const next = this.inFlight.peek();
     return next !== undefined && next.wantsBuffers;
   }
 
   onReply(reply: Reply): void {
+    if (this.#receiver !== undefined && this.#isTaken(reply, this.#receiver)) return;
     this.#answered().onReply(reply);
   }
 
@@ -301,9 +263,14 @@ export class Connection implements ReplySink {
     this.#answered().onUndecodable(why);
   }
 
+  /** Whether `reply` was taken without ending the request at the front: sent unasked, or one of several replies. */
+  #isTaken(reply: Reply, receiver: Receiver): boolean {
+    return receiver.takePushed(reply) || this.inFlight.peek()?.takePart?.(reply) === true;
+  }
+
   #answered(): Request {
     const request = this.inFlight.shift();
-    if (request === undefined) throw new ProtocolError("The server sent a reply that nobody waits for.");
+    if (request === undefined) throw new ProtocolError("The server sent a reply that no request waits for.");
     if (this.#own > 0 && request.isOwn) this.#own--;
     return request;
   }

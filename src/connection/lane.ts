@@ -1,22 +1,22 @@
-import type { Environment, Timer } from "../environment.ts";
-import { AuthError } from "../errors.ts";
-import { Ring } from "../protocol/ring.ts";
-import { type BackoffRange, backoffMs } from "./backoff.ts";
-import { Connection, type ConnectionSettings, CredentialsError } from "./connection.ts";
-import type { Backlog, Request } from "./request.ts";
+import type { Timer } from "../environment.ts";
+import { invariant } from "../invariant.ts";
+import type { Connection, ConnectionSettings } from "./connection.ts";
+import { openPrepared } from "./open-connection.ts";
+import type { Request } from "./request.ts";
+import { RequestQueue } from "./request-queue.ts";
+import { RetiredConnections } from "./retired-connections.ts";
+import { isRefusal, retryDelayMs } from "./retry-policy.ts";
 import { Watchdog } from "./watchdog.ts";
 
-const RECONNECT: BackoffRange = { firstMs: 20, mostMs: 500 };
-/** Wrong credentials do not get right by asking often. */
-const RECONNECT_AFTER_REFUSAL: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
-/** Requests whose callers have an answer already are taken out of the queue when they are more than these, and its half. */
-const MOST_GIVEN_UP = 64;
-/** With so many in flight, what is queued meanwhile is written together when the other sockets have been read, too. */
+/**
+ * From so many requests in flight on, the lane flushes in `afterReads`: every readable socket is read first, and the
+ * follow-up calls of all of them share one write.
+ */
 const MANY_IN_FLIGHT = 8;
-/** How long a replaced connection may take for its last replies. */
-const RETIREMENT_MS = 10_000;
+/** How often `drain` looks. */
+const DRAIN_LOOK_MS = 5;
 
-/** What a lane tells its pool. */
+/** A lane's news for its pool, and the preparation of its connections. */
 export interface LaneEvents {
   /** Prepares a fresh connection (scripts) before requests may use it. */
   prepare(connection: Connection): Promise<void>;
@@ -26,49 +26,47 @@ export interface LaneEvents {
 }
 
 /**
- * One pipelined stream of requests to one node. Connections come and go beneath it; what has not been written stays
- * queued here, in order.
+ * One pipelined stream of requests to one node. Connections come and go beneath the lane. Requests that have not been
+ * written stay in its queue, in order.
  *
  *   connecting --open, prepared--> ready --lost--> waiting --backoff--> connecting ...      any --close--> closed
  *                                  |  ^
- *                    node is silent'--'speaks again: what is queued is held meanwhile, and can be taken elsewhere
+ *               node falls silent -'  '- node speaks again; in between, nothing is written, and the pool's owner may take
+ *                                        the queue elsewhere
  *
- * A node that is silent here is so on its other lanes, whether those have noticed or not: the pool tells them.
+ * A node that is silent on one lane is silent on all of them, so the pool mutes the other lanes as well.
  */
-export class Lane implements Backlog {
+export class Lane {
   readonly #settings: ConnectionSettings;
-  readonly #environment: Environment;
   readonly #events: LaneEvents;
-  readonly #queue = new Ring<Request>();
-  /** Of the queue, those that were given up; they are in no other figure. */
-  #givenUp = 0;
-  #queuedBytes = 0;
+  readonly #queue = new RequestQueue();
+  readonly #retired: RetiredConnections;
   #state: "connecting" | "ready" | "waiting" | "closed" = "connecting";
-  /** Defined exactly while `ready`. */
+  /** Defined exactly while the lane is `ready`. */
   #connection: Connection | undefined;
   /** Watches `#connection`. */
   #watchdog: Watchdog | undefined;
-  /** Found out here: the node answers nobody. */
+  /** This lane's watchdog has found that the node answers nobody. */
   #silent = false;
-  /** The node answers nobody, as this lane or another one of it found out: nothing is written to it. */
+  /** This lane or another one of the pool has found that the node answers nobody: nothing is written. */
   #muted = false;
-  /** Being opened or prepared. */
+  /** The connection that is being opened or prepared. */
   #upcoming: Connection | undefined;
-  /** Replaced, and open until their last replies have come. */
-  readonly #retired = new Set<Connection>();
+  /** Set while the lane is `waiting`. */
   #retry: Timer | undefined;
-  #attempt = 0;
-  #wasReady = false;
-  /** To connect, since there was a connection. */
+  /** Failures since the lane was ready, or was told to connect now: they set the backoff. */
+  #failures = 0;
+  /** Tries since the lane was ready, for listeners on the channel. */
   #tries = 0;
+  #wasReady = false;
   #flushScheduled = false;
-  /** Why there is no connection, while there is none. */
+  /** Why the lane cannot write, while it cannot. */
   cause: Error | undefined;
 
   constructor(settings: ConnectionSettings, events: LaneEvents) {
     this.#settings = settings;
-    this.#environment = settings.environment;
     this.#events = events;
+    this.#retired = new RetiredConnections(settings.environment.clock);
     void this.#connect();
   }
 
@@ -76,19 +74,12 @@ export class Lane implements Backlog {
     return this.#connection !== undefined && !this.#muted;
   }
 
-  /** This lane's connection has found out that the node answers nobody. */
+  /** Whether this lane's connection has found that the node answers nobody. */
   get foundSilence(): boolean {
     return this.#silent;
   }
 
-  /** Holds back what is queued while the node answers nobody. */
-  mute(muted: boolean): void {
-    if (this.#muted === muted) return;
-    this.#muted = muted;
-    if (!muted) this.#scheduleFlush();
-  }
-
-  /** The node may answer nobody: what is queued can be taken elsewhere, if there is an elsewhere. */
+  /** Whether the node may answer nobody: queued requests should go elsewhere, if there is an elsewhere. */
   get inDoubt(): boolean {
     return this.#watchdog !== undefined && this.#watchdog.inDoubt;
   }
@@ -99,112 +90,82 @@ export class Lane implements Backlog {
 
   /** Calls queued or in flight, and loads queued in front of them. */
   get pending(): number {
-    return this.#queue.size - this.#givenUp + (this.#connection === undefined ? 0 : this.#connection.callsInFlight);
+    return this.#queue.size + (this.#connection === undefined ? 0 : this.#connection.callsInFlight);
   }
 
   /** Bytes queued, or written and not yet taken by the operating system. */
   get pendingBytes(): number {
-    return this.#queuedBytes + (this.#connection === undefined ? 0 : this.#connection.pendingBytes);
+    return this.#queue.bytes + (this.#connection === undefined ? 0 : this.#connection.pendingBytes);
   }
 
   /**
-   * Queues a request; all that is queued in one tick is written together at its end. On a connection with much in flight
-   * it is that of the turn: with many nodes, the replies of one socket let their callers write a little to each other one.
+   * Queues a request. All requests that are queued in one tick share one write at its end. From 8 requests in flight on,
+   * all that are queued in one turn of the event loop do: with many nodes, the replies of one socket let their callers
+   * write a little to each other node.
    */
   push(request: Request): void {
     if (this.#connection === undefined && this.cause !== undefined) {
-      if (this.#state === "closed" || this.cause instanceof AuthError) {
+      if (this.#state === "closed" || isRefusal(this.cause)) {
         request.onLost(this.cause);
         return;
       }
     }
     this.#queue.push(request);
-    request.backlog = this;
-    request.place = "queued";
-    this.#queuedBytes += request.frame.length;
     if (!this.#flushScheduled && this.#connection !== undefined && !this.#muted) this.#scheduleFlush();
   }
 
-  /** The next request to write; the queue as `Connection.writeFrom` sees it. */
-  shift(): Request | undefined {
-    const request = this.#queue.shift();
-    if (request === undefined) return undefined;
-    if (request.backlog === undefined) this.#givenUp--;
-    else this.#leaves(request);
-    return request;
-  }
-
-  /** Takes what is queued, except requests whose callers have an answer already. */
+  /** Takes the queued requests, except those that were given up. */
   takeQueued(): Request[] {
-    const requests = this.#queue.takeAll().filter(({ backlog }) => backlog !== undefined);
-    this.#givenUp = 0;
-    for (const request of requests) {
-      this.#leaves(request);
-      request.place = "parked";
-    }
-    return requests;
+    return this.#queue.takeAll();
   }
 
-  /** Takes of what is queued what `choose` chooses of it, and leaves the others in their order. */
+  /** Takes the queued requests that `choose` picks when it has seen them all. The others keep their order. */
   takeQueuedWhere(choose: (queued: readonly Request[]) => (request: Request) => boolean): Request[] {
-    if (this.#queue.size === 0) return [];
-    const taken: Request[] = [];
-    const queued = this.takeQueued();
-    const isTaken = choose(queued);
-    for (const request of queued) {
-      if (isTaken(request)) taken.push(request);
-      else this.push(request);
-    }
-    return taken;
+    return this.#queue.takeWhere(choose);
   }
 
-  giveUp(request: Request): void {
-    this.#leaves(request);
-    this.#givenUp++;
-    if (this.#givenUp <= MOST_GIVEN_UP || this.#givenUp * 2 <= this.#queue.size) return;
-    for (const each of this.#queue.takeAll()) if (each.backlog !== undefined) this.#queue.push(each);
-    this.#givenUp = 0;
-  }
-
-  #leaves(request: Request): void {
-    request.backlog = undefined;
-    this.#queuedBytes -= request.frame.length;
-  }
-
-  /** The connection in use, for commands of slotwire's own. Their replies are awaited as those of calls are. */
-  get connection(): Connection | undefined {
+  /**
+   * Hands out the connection in use, for commands of slotwire's own that are written at once. Their replies are watched
+   * for as those of calls are.
+   */
+  useConnection(): Connection | undefined {
     this.#watchdog?.watch();
     return this.#connection;
   }
 
-  /** Uses a fresh connection from now on; the present one ends with its last reply. */
+  /** Writes nothing, while `muted`, because the node answers nobody. */
+  mute(muted: boolean): void {
+    if (this.#muted === muted) return;
+    this.#muted = muted;
+    if (!muted) this.#scheduleFlush();
+  }
+
+  /** Uses a fresh connection from now on. The present one ends with its last reply. */
   replaceConnection(): void {
     const old = this.#connection;
     if (old === undefined) return;
     this.#letGo();
-    this.#state = "connecting";
-    this.#retire(old);
+    this.#retired.add(old);
     void this.#connect();
   }
 
-  /** Does not wait any longer for the next attempt to connect. */
+  /** Makes the next try to connect now, if the lane waits for it. */
   connectNow(): void {
     if (this.#state !== "waiting") return;
     this.#retry?.cancel();
-    this.#attempt = 0;
-    this.#state = "connecting";
+    this.#failures = 0;
     void this.#connect();
   }
 
-  /** Takes no new requests; what is in flight may end. Resolves when it has. */
+  /** Resolves when nothing is queued or in flight. The lane takes requests meanwhile. */
   async drain(): Promise<void> {
-    const { clock } = this.#environment;
+    const { clock } = this.#settings.environment;
     while (this.pending > 0 || this.#retired.size > 0) {
-      await new Promise<void>((resolve) => clock.setTimer(resolve, 5));
+      await new Promise<void>((resolve) => clock.setTimer(resolve, DRAIN_LOOK_MS));
     }
   }
 
-  /** Ends now; what is queued or in flight is lost. */
+  /** Ends now. Requests that are queued or in flight are lost. */
   close(cause: Error): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
@@ -214,38 +175,39 @@ export class Lane implements Backlog {
     this.cause = cause;
     connection?.close(cause);
     this.#upcoming?.close(cause);
-    for (const retired of this.#retired) retired.close(cause);
-    for (const request of this.takeQueued()) request.onLost(cause);
+    this.#retired.close(cause);
+    for (const request of this.#queue.takeAll()) request.onLost(cause);
   }
 
   async #connect(): Promise<void> {
-    let connection: Connection | undefined;
+    invariant(this.#connection === undefined, "a lane has one connection at a time");
+    this.#retry = undefined;
+    this.#state = "connecting";
+    const onCreated = (created: Connection) => {
+      this.#upcoming = created;
+    };
+    let connection: Connection;
     try {
-      const early = (created: Connection) => {
-        this.#upcoming = created;
-      };
-      connection = await Connection.open(this.#settings, early, ++this.#tries);
-      if (this.#isClosed()) throw this.cause;
-      await this.#prepare(connection);
+      connection = await openPrepared(this.#settings, (fresh) => this.#events.prepare(fresh), onCreated, ++this.#tries);
+      // It may have closed since, because this goes on in a later job.
+      if (connection.closed) throw new Error("the connection was lost before it was used");
     } catch (error) {
-      connection?.close(error as Error);
+      this.#upcoming = undefined;
       this.#failed(error as Error);
       return;
     }
-    if (this.#isClosed()) {
-      connection.close(this.cause as Error);
-      return;
-    }
-    if (connection.closed) {
-      this.#failed(new Error("the connection was lost while it was prepared"));
-      return;
-    }
+    this.#adopt(connection);
+  }
+
+  #adopt(connection: Connection): void {
+    invariant(this.#state === "connecting", "closing a lane closes the connection that it is opening");
     this.#state = "ready";
-    if (this.#wasReady && this.#settings.telemetry) this.#settings.telemetry.counters.reconnections++;
+    this.#upcoming = undefined;
+    const { telemetry } = this.#settings;
+    if (this.#wasReady && telemetry !== undefined) telemetry.counters.reconnections++;
     this.#wasReady = true;
     this.#tries = 0;
-    this.#upcoming = undefined;
-    this.#attempt = 0;
+    this.#failures = 0;
     this.cause = undefined;
     this.#connection = connection;
     this.#watchdog = new Watchdog(connection, this.#settings, {
@@ -253,34 +215,19 @@ export class Lane implements Backlog {
       onSilent: (why) => this.#fallSilent(why),
       onSpeaking: () => this.#speakAgain(),
     });
-    connection.onClosed = (cause) => this.#lost(cause);
-    connection.onWritable = () => this.#scheduleFlush();
+    connection.handOver({ onClosed: (cause) => this.#lost(cause), onWritable: () => this.#scheduleFlush() });
     this.#events.onUp();
     this.#scheduleFlush();
   }
 
-  async #prepare(connection: Connection): Promise<void> {
-    const { clock } = this.#environment;
-    const limitMs = this.#settings.connectTimeoutMs;
-    const timer = clock.setTimer(
-      () => connection.close(new Error(`no answer while scripts were loaded, within ${limitMs} ms`)),
-      limitMs,
-    );
-    const lost = new Promise<never>((_, reject) => {
-      connection.onClosed = reject;
-    });
-    try {
-      await Promise.race([this.#events.prepare(connection), lost]);
-    } finally {
-      timer.cancel();
-    }
-  }
-
   #lost(cause: Error): void {
+    // A lane that closes lets go of its connection first.
+    if (this.#connection === undefined) return;
     this.#letGo();
     this.#failed(cause);
   }
 
+  /** The connection is the lane's no longer. */
   #letGo(): void {
     this.#connection = undefined;
     this.#watchdog?.end();
@@ -288,11 +235,22 @@ export class Lane implements Backlog {
     this.#silent = false;
   }
 
+  #failed(cause: Error): void {
+    if (this.#state === "closed") return;
+    invariant(this.#connection === undefined, "a lane that waits has no connection");
+    this.#state = "waiting";
+    this.cause = cause;
+    const { clock, random } = this.#settings.environment;
+    this.#retry = clock.setTimer(() => void this.#connect(), retryDelayMs(cause, this.#failures++, random()));
+    if (isRefusal(cause)) for (const request of this.#queue.takeAll()) request.onLost(cause);
+    this.#events.onDown(cause);
+  }
+
   #fallSilent(cause: Error): void {
     this.#silent = true;
     this.#muted = true;
     this.cause = cause;
-    // What only reads has other nodes to go to, and may be sent again.
+    // Reads may be sent again, and have other nodes to go to. So the lane of a replica gives its connection up.
     if (this.#settings.readOnly) this.#connection?.close(cause);
     else this.#events.onDown(cause);
   }
@@ -303,43 +261,10 @@ export class Lane implements Backlog {
     this.#events.onUp();
   }
 
-  #failed(cause: Error): void {
-    if (this.#state === "closed") return;
-    this.#state = "waiting";
-    this.cause = cause;
-    const refused = cause instanceof AuthError;
-    const range = refused || cause instanceof CredentialsError ? RECONNECT_AFTER_REFUSAL : RECONNECT;
-    const waitMs = backoffMs(this.#attempt++, range, this.#environment.random());
-    this.#retry = this.#environment.clock.setTimer(() => {
-      this.#state = "connecting";
-      void this.#connect();
-    }, waitMs);
-    if (refused) for (const request of this.takeQueued()) request.onLost(cause);
-    this.#events.onDown(cause);
-  }
-
-  #retire(connection: Connection): void {
-    const close = () => connection.close(new Error("replaced"));
-    // What it still waits for may never come.
-    const limit = this.#environment.clock.setTimer(close, RETIREMENT_MS, true);
-    this.#retired.add(connection);
-    connection.onWritable = () => {};
-    connection.onClosed = () => {
-      limit.cancel();
-      this.#retired.delete(connection);
-    };
-    connection.onIdle = close;
-    if (connection.inFlight.size === 0) close();
-  }
-
-  #isClosed(): boolean {
-    return this.#state === "closed";
-  }
-
   #scheduleFlush(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    const { clock } = this.#environment;
+    const { clock } = this.#settings.environment;
     const connection = this.#connection;
     if (connection !== undefined && connection.inFlight.size >= MANY_IN_FLIGHT) clock.afterReads(this.#flush);
     else clock.nextTick(this.#flush);
@@ -349,7 +274,7 @@ export class Lane implements Backlog {
     this.#flushScheduled = false;
     const connection = this.#connection;
     if (connection === undefined || this.#muted) return;
-    connection.writeFrom(this);
+    connection.writeFrom(this.#queue);
     if (connection.inFlight.size > 0) this.#watchdog?.watch();
   };
 }

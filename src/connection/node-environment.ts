@@ -4,7 +4,7 @@ import type { Clock, Endpoint, Environment, Timer, Transport, TransportHandlers 
 import { ENDED } from "./open-failure.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
-/** Handed to the socket before it says that it is full. With Node's 16 KiB one tick's calls would be too much. */
+/** A socket takes so many bytes before it says that it is full. Node's 16 KiB are less than the calls of one tick. */
 const WRITE_BUFFER_BYTES = 1024 * 1024;
 const KEEP_ALIVE_MS = 15_000;
 
@@ -30,7 +30,7 @@ class SocketTransport implements Transport {
   readonly #socket: Socket;
 
   constructor({ host, port, tls }: Endpoint, handlers: TransportHandlers) {
-    // One read buffer a socket, used again for every read: nobody may keep a reference into it.
+    // A socket uses one buffer for every read, so nobody may keep a reference into it.
     const buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
     const onread = {
       buffer,
@@ -48,7 +48,7 @@ class SocketTransport implements Transport {
       keepAliveInitialDelay: KEEP_ALIVE_MS,
       writableHighWaterMark: WRITE_BUFFER_BYTES,
     };
-    // A server name must not be an address. @see https://www.rfc-editor.org/rfc/rfc6066#section-3
+    // TLS allows a name as the server's name, and no address. @see https://www.rfc-editor.org/rfc/rfc6066#section-3
     const serverName = isIP(host) === 0 ? { servername: host } : {};
     const socket = tls ? connectTls({ ...serverName, ...tls, ...common }) : connectTcp(common);
     let failure: Error | undefined;

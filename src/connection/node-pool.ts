@@ -1,7 +1,8 @@
 import { QueueFullError } from "../errors.ts";
+import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
+import { DedicatedConnections } from "./dedicated-connections.ts";
 import { Lane } from "./lane.ts";
-import { OwnConnections } from "./own-connections.ts";
 
 /** How much may wait for one node. */
 export interface PoolLimits {
@@ -10,21 +11,24 @@ export interface PoolLimits {
   readonly maxPendingBytes: number;
 }
 
-/** What a pool tells its owner. */
+/** A pool's news for its owner, and the preparation of its connections. */
 export interface PoolEvents {
+  /** Prepares a fresh connection (scripts) before requests may use it. */
   prepare(connection: Connection): Promise<void>;
+  /** The pool became ready. */
   onUp(): void;
+  /** A lane lost its connection, or could not get one, and no other lane is ready. */
   onDown(cause: Error): void;
 }
 
-/** The lanes to one node, with bounds on what may wait in them. */
+/** The connections to one node, with bounds on what may wait for them. */
 export class NodePool {
   readonly address: string;
   readonly lanes: readonly Lane[];
   /** Resolves when every lane got its first connection, or failed to for the first time. */
   readonly firstTry: Promise<void>;
   /** For requests that would keep others waiting, and for sessions. The bounds on lanes do not count them. */
-  readonly own: OwnConnections;
+  readonly dedicated: DedicatedConnections;
   readonly #limits: PoolLimits;
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
   #heldCalls = 0;
@@ -33,7 +37,7 @@ export class NodePool {
   constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
     this.address = settings.address;
     this.#limits = limits;
-    this.own = new OwnConnections(settings, limits.maxPendingBytes);
+    this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {
@@ -65,17 +69,17 @@ export class NodePool {
     this.firstTry = Promise.all(tries).then(() => {});
   }
 
-  /** Whether a connection is open and prepared. */
+  /** Whether a lane can write. */
   get ready(): boolean {
     return this.lanes.some((lane) => lane.ready);
   }
 
-  /** Why no connection is open, while none is. */
+  /** Why no lane can write, while none can. */
   get cause(): Error | undefined {
     return this.ready ? undefined : this.lanes.find((lane) => lane.cause !== undefined)?.cause;
   }
 
-  /** Whether the connection for a slot is open, or may be soon: it has not failed yet. */
+  /** Whether the lane of a slot can write, or may soon because it has not failed yet. */
   isPromisingFor(slot: number): boolean {
     const lane = this.laneOf(slot);
     return lane.ready || lane.cause === undefined;
@@ -106,7 +110,7 @@ export class NodePool {
     );
   }
 
-  /** A call of this node waits in no lane; it counts all the same, until it is released. */
+  /** A call of this node waits in no lane. It counts until it is released. */
   hold(bytes: number): void {
     this.#heldCalls++;
     this.#heldBytes += bytes;
@@ -115,20 +119,24 @@ export class NodePool {
   release(bytes: number): void {
     this.#heldCalls--;
     this.#heldBytes -= bytes;
+    invariant(this.#heldCalls >= 0 && this.#heldBytes >= 0, "only a call that is held is released");
   }
 
+  /** Every request from now on goes through a fresh connection. */
   replaceConnections(): void {
     for (const lane of this.lanes) lane.replaceConnection();
-    this.own.renew();
+    this.dedicated.renew();
   }
 
+  /** Resolves when nothing is queued or in flight. */
   async drain(): Promise<void> {
-    await Promise.all([this.own.drain(), ...this.lanes.map((lane) => lane.drain())]);
+    await Promise.all([this.dedicated.drain(), ...this.lanes.map((lane) => lane.drain())]);
   }
 
+  /** Ends now. Requests that are queued or in flight are lost. */
   close(cause: Error): void {
     for (const lane of this.lanes) lane.close(cause);
-    this.own.close(cause);
+    this.dedicated.close(cause);
   }
 
   /** Calls queued, in flight, or held. */
@@ -138,14 +146,14 @@ export class NodePool {
     return pending;
   }
 
-  /** Of them, bytes that the operating system has not taken. */
+  /** The bytes of these calls that the operating system has not taken. */
   get pendingBytes(): number {
     let bytes = this.#heldBytes;
     for (const lane of this.lanes) bytes += lane.pendingBytes;
     return bytes;
   }
 
-  /** What one connection found out is so for the whole node; the others would write to it until they have, too. */
+  /** A node that is silent on one lane is silent on all: the other lanes stop writing before they notice it themselves. */
   #shareSilence(): void {
     const isSilent = this.lanes.some((lane) => lane.foundSilence);
     for (const lane of this.lanes) lane.mute(isSilent);

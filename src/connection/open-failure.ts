@@ -1,10 +1,10 @@
 import { ProtocolError, SlotwireError } from "../errors.ts";
 
-/** What is known of a connection that could not be opened. */
+/** How far a connection came that could not be opened. */
 export interface OpenCircumstances {
-  /** TLS was wanted. */
+  /** Whether TLS was wanted. */
   readonly tls: boolean;
-  /** TCP, and TLS if wanted, stood; the server's first answers did not come. */
+  /** Whether TCP stood, and TLS where it was wanted: then the handshake failed. */
   readonly wasOpen: boolean;
 }
 
@@ -16,14 +16,14 @@ const NO_AUTHORITY = [
   "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
 ];
 const NO_TLS_HERE = "this port speaks no TLS; to go without, leave out `tls` and use redis://";
-/** How a TLS server's alert looks to one who expects a reply. */
+/** The decoder's word for a TLS alert: a server that expects TLS answers plain bytes with one. */
 const TLS_ALERT = "byte 21 ";
 const NOT_REDIS = "is this the port of a Redis or Valkey server?";
 const TLS_HERE = "if this port expects TLS, set `tls` or use rediss://";
 
 /**
- * Why a connection could not be opened, with what to do about it where the failure shows that: what sockets and OpenSSL
- * say by themselves rarely does.
+ * The failure to open a connection, with advice where the failure shows a remedy, because the texts of sockets and of
+ * OpenSSL rarely name one.
  */
 export function explained(failure: Error, circumstances: OpenCircumstances): Error {
   if (failure instanceof ProtocolError) return new ProtocolError(withAdvice(failure, circumstances), failure.outcome);
@@ -40,7 +40,7 @@ function withAdvice(failure: Error, { tls, wasOpen }: OpenCircumstances): string
   if (failure instanceof ProtocolError) return `${message}; ${message.includes(TLS_ALERT) ? TLS_HERE : NOT_REDIS}`;
   const wasEnded = code === "ECONNRESET" || code === "EPIPE" || message === ENDED;
   if (!tls) return wasOpen && wasEnded ? `${message}; ${TLS_HERE}` : failure.message;
-  // OpenSSL's own texts hold addresses in memory and lines of its source. They stay in the cause.
+  // OpenSSL's texts hold memory addresses and lines of its source, so they stay in the cause.
   if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code)) return NO_TLS_HERE;
   if (/ALERT_CERTIFICATE_REQUIRED|ALERT_HANDSHAKE_FAILURE/.test(code)) {
     return `the server wants a certificate of the client (${code}); \`tls.cert\` and \`tls.key\` are for that`;
@@ -52,7 +52,7 @@ function withAdvice(failure: Error, { tls, wasOpen }: OpenCircumstances): string
   return wasEnded ? `the connection ended before TLS was agreed on; is this a port for TLS?` : failure.message;
 }
 
-/** How the failure begins when time was up before the connection stood. */
+/** The beginning of the failure when time was up before the stream stood. */
 export const NO_CONNECTION = "no connection";
-/** How a connection ends that the server closed in good order. */
+/** The failure of a connection that the server closed in good order. */
 export const ENDED = "the server closed the connection";

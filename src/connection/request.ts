@@ -7,7 +7,7 @@ import type { Argument, Reply } from "../protocol/reply.ts";
  *
  *   new ---> queued --write--> in-flight --reply--> settled
  *   parked ---^  |                |
- *     ^----------'----------------' refused, lost, or taken back: it waits for its next attempt
+ *     ^----------'----------------' refused, lost, or taken back: the request waits for its next attempt
  *
  * Any place leads to `settled`, and none out of it: a deadline, a signal or the end of the client settles a request
  * wherever it is.
@@ -15,24 +15,30 @@ import type { Argument, Reply } from "../protocol/reply.ts";
 export type Place = "new" | "queued" | "in-flight" | "parked" | "settled";
 
 /**
- * A command as a connection sees it. Exactly one of the four `on...` methods ends each time it is carried. A request that
- * is settled in a queue is left out of the write; one that is settled in flight stays in its ring, and its reply is
- * dropped.
+ * A command as a connection sees it. Exactly one of the four `on...` methods ends each attempt. A request that is settled
+ * in a queue is left out of the write. A request that is settled in flight stays in its ring, and its reply is dropped.
  */
 export interface Request {
   /** The encoded command, as a binary string. */
   readonly frame: string;
+  /** Whether the strings of the reply are wanted as Buffers. */
   readonly wantsBuffers: boolean;
-  /** Sent right behind an ASKING of its own, in the same write. */
+  /** Whether the connection writes an ASKING directly in front of the command. */
   readonly asking: boolean;
-  /** Nobody's call: it takes none's place while it is in flight. */
+  /** Set on slotwire's own requests: the bound on calls does not count them while they are in flight. */
   readonly isOwn?: true;
-  /** What the frame has in front of its last command: each is answered before it. */
+  /** The commands that the frame holds in front of its last one. Each is answered before it. */
   readonly ahead?: readonly Request[] | undefined;
-  /** Set by the queue that the request enters, by the connection that writes it, and by whoever takes it back. */
+  /** Written by the queue that the request enters, by the connection that writes it, and by the code that takes it back. */
   place: Place;
-  /** What it waits in to be written: to be told when its caller has an answer before that. */
+  /** The queue that the request waits in. The request tells it when it is settled before it was written. */
   backlog?: Backlog | undefined;
+  /**
+   * Only for commands that are answered several times, such as SUBSCRIBE with one reply a channel. Takes a reply in front
+   * of the last one and returns true; returns false for the last one, which comes by `onReply`. The connection asks this
+   * only where its owner has a receiver, because the other connections are spared the look.
+   */
+  takePart?(reply: Reply): boolean;
   onReply(reply: Reply): void;
   onErrorReply(text: string): void;
   onUndecodable(why: string): void;
@@ -42,7 +48,7 @@ export interface Request {
 
 /** A queue of requests that are not written yet. */
 export interface Backlog {
-  /** The request will not be written any more: it counts no longer. */
+  /** The request will not be written any more: the queue counts it no longer. */
   giveUp(request: Request): void;
 }
 
@@ -63,7 +69,7 @@ export class ControlRequest implements Request {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // Whoever waits for the reply sees the failure; nobody waiting is no reason to end the process.
+    // A failure that nobody waits for must not end the process. Code that waits for the reply sees it all the same.
     this.reply.catch(() => {});
   }
 
@@ -88,7 +94,7 @@ export class ControlRequest implements Request {
 
 const ignore = () => {};
 
-/** The ASKING in front of a redirected command. Were it refused, the command behind it says so itself. */
+/** The ASKING in front of a redirected command. A server that refuses it refuses the command behind it as well. */
 export const ASKING: Request = {
   frame: encodeCommand(["ASKING"]),
   isOwn: true,

@@ -1,41 +1,42 @@
 import type { Environment, Timer } from "../environment.ts";
 import { ReplyError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
-import { Connection, type ConnectionSettings } from "./connection.ts";
+import type { Connection, ConnectionSettings } from "./connection.ts";
+import { openConnection } from "./open-connection.ts";
 
-/** Between looks, while replies are awaited. */
+/** The time between two looks, while replies are awaited. */
 const LOOK_MS = 250;
-/** Silence after which a connection is doubted, at least; on a slow way twice what opening it took. */
+/** The shortest silence after which a connection is doubted. On a slow network it is twice the time that opening took. */
 const SILENCE_MS = 500;
-/** How long a second connection may take to be answered before the node counts as silent, likewise. */
+/** The least time that a probe may take before the node counts as silent. On a slow network it is longer likewise. */
 const PROBE_MS = 400;
-/** What was on its way before the answer to the probe has arrived by then. */
+/** Bytes that the node sent before it answered the probe have arrived by then. */
 const GRACE_MS = 30;
 /**
- * Asked behind the handshake: a script that no server has. A server whose writes are paused (CLIENT PAUSE, a failover on
- * command) answers PING, and keeps this waiting like the calls in doubt.
+ * The probe's question: a script that no server has. A server whose writes are paused (CLIENT PAUSE, a failover on command)
+ * answers PING, so PING would prove too little: it keeps this question waiting as it keeps the calls in doubt.
  */
 const QUESTION = ["EVALSHA", "0".repeat(40), 0];
 
-/** What a watchdog finds out. */
+/** A watchdog's news for its lane. */
 export interface WatchdogEvents {
-  /** The node answers others, but not this connection: it is half-open. */
+  /** The node answers a second connection, but not this one: this connection is half-open. */
   onHalfOpen(cause: Error): void;
-  /** The node answers nobody: it is frozen, or runs a script; or the way to it is broken. */
+  /** The node answers nobody: it is frozen, it runs a script, or the network to it is broken. */
   onSilent(cause: Error): void;
   /** The connection that was silent has spoken. */
   onSpeaking(): void;
 }
 
 /**
- * Watches a connection while replies are awaited on it. As long as bytes come it does nothing; after half a second of
- * silence it asks the node through a second connection.
+ * Watches a connection while replies are awaited on it. While bytes come the watchdog does nothing. After half a second of
+ * silence it asks the node through a second connection, the probe.
  *
  *   idle --request written--> watching --silence--> probing --answers, refuses--> half-open
  *    ^---- nothing awaited ------'  ^                  |  '--BUSY--> watching (a script runs)
  *                                   '--- bytes came ---'  '--silence--> silent --bytes came--> watching
  *
- * A healthy cluster sees nothing of it.
+ * A healthy cluster never gets a probe.
  */
 export class Watchdog {
   readonly #environment: Environment;
@@ -45,8 +46,11 @@ export class Watchdog {
   #state: "idle" | "watching" | "ended" = "idle";
   #timer: Timer | undefined;
   #probe: Connection | undefined;
+  /** `connection.received` at the last look. */
   #seen = -1;
+  /** When it changed last, as far as looks have noticed. */
   #quietSince = 0;
+  /** The lane was told that the node answers nobody. */
   #silent = false;
 
   constructor(connection: Connection, settings: ConnectionSettings, events: WatchdogEvents) {
@@ -56,7 +60,7 @@ export class Watchdog {
     this.#events = events;
   }
 
-  /** Replies are awaited from now on. Cheap when it watches already. */
+  /** Replies are awaited from now on. Costs one comparison when the watchdog watches already. */
   watch(): void {
     if (this.#state !== "idle") return;
     this.#state = "watching";
@@ -65,7 +69,7 @@ export class Watchdog {
     this.#lookLater();
   }
 
-  /** Nothing has come for long, and why is not known yet. */
+  /** Whether nothing has come for long, for a reason that is not known yet. */
   get inDoubt(): boolean {
     return this.#state === "watching" && this.#connection.received === this.#seen && this.#isQuiet();
   }
@@ -82,7 +86,7 @@ export class Watchdog {
 
   #look(): void {
     if (!this.#isAwaiting()) return;
-    // Where the event loop was busy for long, bytes may be there and not read yet.
+    // After the event loop was busy for long, bytes may have arrived that are not read yet.
     if (this.#isQuiet()) this.#environment.clock.afterReads(() => this.#doubt());
     else this.#lookLater();
   }
@@ -93,7 +97,7 @@ export class Watchdog {
     else this.#lookLater();
   }
 
-  /** Notes what has come since the last time. False when there is nothing to watch any more. */
+  /** Notes the bytes that have come since the last look. Returns whether replies are still awaited. */
   #isAwaiting(): boolean {
     if (this.#state === "ended") return false;
     const { received, inFlight } = this.#connection;
@@ -124,15 +128,15 @@ export class Watchdog {
     }
     if (this.#isQuiet() && finding === "silent" && !this.#silent) {
       this.#silent = true;
-      this.#events.onSilent(new Error(`no answer for ${this.#quietMs} ms, on a second connection neither`));
+      this.#events.onSilent(new Error(`no answer for ${this.#quietMs} ms, nor on a second connection`));
     }
     if (this.#state === "watching") this.#lookLater();
   }
 
-  /** What a second connection meets. */
+  /** The node's reaction to a second connection. */
   async #find(): Promise<"answers" | "busy" | "silent"> {
     const { clock } = this.#environment;
-    // The limit is ours, so that a timeout can be told from a refusal.
+    // The watchdog sets its own limit, because it must tell a timeout from a refusal.
     const settings = { ...this.#settings, connectTimeoutMs: 2 ** 31 - 1 };
     let found: "answers" | "busy" | "silent" | undefined;
     const silent = () => {
@@ -141,13 +145,13 @@ export class Watchdog {
     };
     const limit = clock.setTimer(() => clock.afterReads(silent), this.#atLeast(PROBE_MS));
     try {
-      const probe = await Connection.open(settings, (created) => {
+      const probe = await openConnection(settings, (created) => {
         this.#probe = created;
       });
       await probe.exchange(QUESTION)[0];
       found ??= "answers";
     } catch (error) {
-      // Refused, or answered by something else than PONG: whoever is there now is not behind our connection.
+      // A refusal, or another answer than PONG: the process that answers now is not the one behind our connection.
       found ??= error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy" ? "busy" : "answers";
     } finally {
       limit.cancel();
@@ -158,7 +162,7 @@ export class Watchdog {
     return found;
   }
 
-  /** On a slow way everything takes longer. */
+  /** On a slow network every limit is longer. */
   #atLeast(limitMs: number): number {
     return Math.max(limitMs, 2 * this.#connection.openedInMs);
   }

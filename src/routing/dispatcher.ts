@@ -5,24 +5,21 @@ import { AuthError, ClosedError, ReplyError, SlotwireError } from "../errors.ts"
 import { invariant } from "../invariant.ts";
 import { commandNameOf } from "../protocol/command-name.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
-import { formatAddress } from "../protocol/node-address.ts";
-import type { Remedy } from "../scripts/loaded-scripts.ts";
 import { CallTrace } from "../telemetry/call-trace.ts";
 import { areCallsHeard, type BatchContext } from "../telemetry/channels.ts";
 import { countIn, type Telemetry } from "../telemetry/counters.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
-import { Call, type CallOwner, type History, historyOf } from "./call.ts";
+import { Call, type CallOwner, historyOf } from "./call.ts";
 import { CallErrors } from "./call-errors.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Lessons, type RoutingEvents } from "./lessons.ts";
-import { decideExpiry, decideNextStep, type Failure, type Situation } from "./next-step.ts";
-import type { NextStep, Retry } from "./next-step-rows.ts";
+import { decideExpiry } from "./next-step.ts";
 import type { NodeDirectory } from "./node-directory.ts";
-import { ParkedCalls } from "./parked-calls.ts";
 import { Placement, poolFor } from "./placement.ts";
 import { Rerouting } from "./rerouting.ts";
-import { doWithoutReadOnlyVariant, loadInFront, mend, remedyFor, tellEvalEnded } from "./script-mending.ts";
+import { Retries } from "./retries.ts";
+import { loadInFront, tellEvalEnded } from "./script-mending.ts";
 
 /** How long a call without a deadline may be refused, or wait for a node, before it is given up. */
 const PATIENCE_MS = 30_000;
@@ -40,48 +37,50 @@ export interface DispatcherParts {
 }
 
 /**
- * Sends calls, and sends them again: no other loop does. A call that is served at once passes `send` and `Call.onReply`
- * and nothing else; `decideNextStep` says what becomes of every other call.
+ * Sends calls, and hears what becomes of them. A call that is served at once passes `send` and `Call.onReply` and nothing
+ * else; every other call goes through `Retries`, and no other loop sends calls again.
  *
- *   send -> lane ... reply ----------------------------------------------> settled
+ *   send -> lane ... reply --------------------------------------> settled
  *             ^      error reply, or connection lost
  *             |             v
- *             '--- perform(decideNextStep(...)) -- reject ---------------> settled
+ *             '---- Retries: decideNextStep(...) -- reject ------> settled
  */
 export class Dispatcher implements CallOwner {
   /** Feeds with calls that are admitted and not sent yet: they are told when the client closes. */
   readonly feeds = new Set<{ onClosed(): void }>();
   readonly #directory: NodeDirectory;
-  readonly #tracker: () => TopologyTracker;
   readonly #clock: Clock;
   readonly #telemetry: Telemetry;
-  readonly #maxRedirections: number;
   readonly #deadlines: Deadlines;
   readonly #placement: Placement;
-  readonly #parked: ParkedCalls;
+  readonly #retries: Retries;
   readonly #rerouting: Rerouting;
-  readonly #lessons: Lessons;
   readonly #errors: CallErrors;
   /** Calls that block for ever, and have no deadline. */
   readonly #endless = new Set<Call>();
-  readonly #isListed = (address: string) => this.#directory.get(address) !== undefined;
   #live = 0;
-  #closed = false;
   readonly #whenIdle: (() => void)[] = [];
 
   constructor(parts: DispatcherParts) {
     const { environment, directory, tracker, telemetry, maxRedirections } = parts;
     this.#directory = directory;
-    this.#tracker = tracker;
     this.#clock = environment.clock;
     this.#telemetry = telemetry;
-    this.#maxRedirections = maxRedirections;
     this.#deadlines = parts.deadlines;
     this.#placement = new Placement(directory);
-    this.#parked = new ParkedCalls(environment, (call) => this.#sendAgain(call));
     this.#rerouting = new Rerouting(directory, this.#placement, this.#clock, (requests) => this.resend(requests));
-    this.#lessons = new Lessons(tracker, parts.events, telemetry);
     this.#errors = new CallErrors(directory, () => tracker().current, maxRedirections);
+    this.#retries = new Retries({
+      environment,
+      directory,
+      tracker,
+      maxRedirections,
+      placement: this.#placement,
+      lessons: new Lessons(tracker, parts.events, telemetry),
+      errors: this.#errors,
+      attempt: (call, node, pool) => this.#attempt(call, node, pool),
+      limitPatience: (call) => this.#limitPatience(call),
+    });
   }
 
   /** Calls that are not settled. */
@@ -113,11 +112,11 @@ export class Dispatcher implements CallOwner {
   send(call: Call): void {
     const node = this.#placement.nodeFor(call);
     if (node === undefined) {
-      this.#withoutNode(call, false);
+      this.#retries.withoutNode(call);
       return;
     }
     const pool = poolFor(call, node);
-    const full = (call.kind.blocking === undefined ? pool : pool.own).refusalOf(call.frame.length);
+    const full = (call.kind.blocking === undefined ? pool : pool.dedicated).refusalOf(call.frame.length);
     if (full !== undefined) call.reject(full);
     else this.#attempt(call, node, pool);
   }
@@ -145,7 +144,7 @@ export class Dispatcher implements CallOwner {
       call.frame = blocking.frameAt(this.#clock.now());
       this.#limitPatience(call);
       call.extras?.observer?.onAttempt(call, node.address);
-      pool.own.push(call);
+      pool.dedicated.push(call);
       return;
     }
     const lane = pool.laneOf(call.slot);
@@ -167,13 +166,13 @@ export class Dispatcher implements CallOwner {
 
   /** The topology is fresh: calls that wait for their next attempt make it now. */
   retryWaiting(): void {
-    this.#parked.endPauses();
+    this.#retries.parked.endPauses();
   }
 
   /** Queues requests that were never written once more, in order. */
   resend(requests: readonly Request[]): void {
     for (const request of requests) {
-      if (request instanceof Call) this.#sendAgain(request);
+      if (request instanceof Call) this.#retries.sendAgain(request);
       // Only calls are sent again. A new connection is prepared with the scripts of the loads that were queued here.
       else request.onLost(new Error("the connection was lost before this was written"));
     }
@@ -191,9 +190,8 @@ export class Dispatcher implements CallOwner {
 
   /** From now on a call that comes back is rejected; calls that are in no lane are rejected here. */
   close(): void {
-    this.#closed = true;
     for (const feed of this.feeds) feed.onClosed();
-    for (const call of this.#parked.all) call.reject(this.#errors.closed(call));
+    this.#retries.close();
     this.#deadlines.close();
   }
 
@@ -211,7 +209,7 @@ export class Dispatcher implements CallOwner {
       durations.add(commandNameOf(call.frame), call.kind.script?.name ?? null, took);
     }
     if (call.history !== undefined) {
-      this.#parked.release(call);
+      this.#retries.parked.release(call);
       call.history.evalEnded?.(replied ? "held" : "lost");
     }
     if (call.kind.blocking?.isEndless) this.#endless.delete(call);
@@ -234,11 +232,11 @@ export class Dispatcher implements CallOwner {
     history.hops.push({ address: (call.node as ClusterNode).address, answer: firstWordOf(text) });
     call.place = "parked";
     tellEvalEnded(history, refusal, text);
-    this.#decide(call, { kind: "refusal", refusal }, text);
+    this.#retries.decide(call, { kind: "refusal", refusal }, text);
   }
 
   onLost(call: Call, cause: Error): void {
-    if (this.#closed || cause instanceof ClosedError) call.reject(this.#errors.closed(call));
+    if (this.#retries.isClosed || cause instanceof ClosedError) call.reject(this.#errors.closed(call));
     else if (cause instanceof AuthError) call.reject(this.#errors.unauthorized(call, cause));
     else {
       const written = call.place === "in-flight";
@@ -246,7 +244,7 @@ export class Dispatcher implements CallOwner {
       const history = historyOf(call);
       history.inDoubt ||= written;
       history.hops.push({ address: (call.node as ClusterNode).address, answer: "LOST" });
-      this.#decide(call, { kind: "lost", written }, cause);
+      this.#retries.decide(call, { kind: "lost", written }, cause);
     }
   }
 
@@ -260,143 +258,7 @@ export class Dispatcher implements CallOwner {
     });
     if (how !== "wait") call.reject(this.#errors.expired(call, how, timeoutMs || PATIENCE_MS));
   }
-
-  // The second attempt and all after it.
-
-  /** @param cause  The server's words, or why the connection was lost. */
-  #decide(call: Call, failure: Failure, cause: string | Error): void {
-    const history = historyOf(call);
-    const node = call.node as ClusterNode;
-    if (call.kind.blocking?.wasHeld(this.#clock.now())) this.#forgetTroubles(call, history);
-    // A replica that could not serve this read, for whatever reason, is not asked again for it.
-    if (call.pool !== node.pool) {
-      history.avoid ??= new Set();
-      history.avoid.add(node);
-    }
-    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
-    const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
-    const remedy = isMissing ? remedyFor(call) : undefined;
-    const step = decideNextStep(failure, this.#situationOf(call, remedy));
-    this.#lessons.learn(step, call, refusal);
-    // A listener may have closed the client.
-    if (this.#closed) call.reject(this.#errors.closed(call));
-    else if (step.kind === "reject") call.reject(this.#errors.rejected(call, step, cause, remedy));
-    else {
-      const text = typeof cause === "string" ? cause : "";
-      this.#lessons.noteRetry(call, history.hops.at(-1)?.answer ?? "", step, refusal, text);
-      this.#retry(call, step, remedy);
-    }
-  }
-
-  #situationOf(call: Call, remedy: Remedy | undefined): Situation {
-    const { kind, slot, asking, pool, node } = call;
-    const history = historyOf(call);
-    return {
-      slot,
-      isScript: kind.registered?.kind === "script",
-      isFunction: kind.registered?.kind === "library",
-      atReplica: pool !== node?.pool,
-      runsCode: kind.runsCode,
-      mayRepeat: kind.mayRepeat,
-      node: node?.info ?? NO_NODE,
-      redirections: history.redirections,
-      maxRedirections: this.#maxRedirections,
-      asking,
-      asked: history.hops.map(({ address }) => address),
-      isListed: this.#isListed,
-      remedy: remedy?.kind,
-      loadsDenied: kind.transaction?.loadsDenied === true,
-    };
-  }
-
-  /** A call can be blocked for days: its troubles before it found its place do not count for what comes after. */
-  #forgetTroubles(call: Call, history: History): void {
-    history.redirections = 0;
-    history.retries = 0;
-    history.hops.splice(0, history.hops.length - 1);
-    if (call.timeoutMs === 0) call.list?.remove(call);
-  }
-
-  #retry(call: Call, step: Retry, remedy: Remedy | undefined): void {
-    const history = historyOf(call);
-    const node = call.node as ClusterNode;
-    const pool = call.pool as NodePool;
-    if (step.spends === "redirection") history.redirections++;
-    else if (step.spends === "retry") history.retries++;
-    this.#limitPatience(call);
-    call.asking = step.asking;
-    history.mended = remedy !== undefined;
-    if (remedy !== undefined) mend(call, node, remedy);
-    if (step.learned === "no-read-only-variant") doWithoutReadOnlyVariant(call);
-    if (step.learned === "loads-denied") call.frame = call.kind.transaction?.encodeWithoutLoads() ?? call.frame;
-    if (step.when === "after-load" && remedy?.kind === "wait") {
-      this.#parked.waitFor(call, remedy.done, () => this.#attempt(call, node, pool));
-    } else if (step.to.kind === "named") this.#follow(call, step, formatAddress(step.to));
-    else if (step.when === "after-backoff") this.#parked.pause(call, history.retries - 1);
-    else this.#attempt(call, node, pool);
-  }
-
-  /** To the node that a redirection named, once the cluster lists it as one of its own. */
-  #follow(call: Call, step: Retry, address: string): void {
-    const node = this.#directory.get(address);
-    if (step.when === "after-refresh" || node === undefined) {
-      const refreshed = this.#tracker()
-        .refreshUntil(() => this.#isListed(address))
-        .catch(() => {});
-      this.#parked.waitFor(call, refreshed, () => this.#followListed(call, step, address));
-      return;
-    }
-    if (step.learned === "slot-moved") this.#tracker().slotMoved(call.slot, address);
-    if (step.when === "now") this.#attempt(call, node, node.pool);
-    else this.#parked.pause(call, historyOf(call).redirections - 1);
-  }
-
-  #followListed(call: Call, redirection: Retry, address: string): void {
-    const node = this.#directory.get(address);
-    const failure: Failure = { kind: "looked-up", listed: node !== undefined, redirection };
-    const step = decideNextStep(failure, this.#situationOf(call, undefined));
-    countIn(this.#telemetry.counters.decisions, step.row);
-    call.asking = step.kind === "retry" && step.asking;
-    if (node === undefined) {
-      this.#parked.pause(call, historyOf(call).redirections - 1);
-      return;
-    }
-    if (redirection.learned === "slot-moved") this.#tracker().slotMoved(call.slot, address);
-    this.#attempt(call, node, node.pool);
-  }
-
-  /** After a wait, or when a queue gave the call back. */
-  #sendAgain(call: Call): void {
-    if (call.settled) return;
-    const { node, asking } = this.#placement.nodeAgainFor(call);
-    call.asking = asking;
-    if (node === undefined) this.#withoutNode(call, false);
-    else this.#attempt(call, node, asking ? node.pool : poolFor(call, node));
-  }
-
-  /** No node is known that may serve the call. */
-  #withoutNode(call: Call, refreshed: boolean): void {
-    const history = historyOf(call);
-    const { lookups } = history;
-    const step: NextStep = decideNextStep({ kind: "no-node", lookups, refreshed }, this.#situationOf(call, undefined));
-    countIn(this.#telemetry.counters.decisions, step.row);
-    if (step.kind === "reject") call.reject(this.#errors.rejected(call, step, "", undefined));
-    else if (step.when === "after-backoff") this.#parked.pause(call, history.lookups + 1);
-    else {
-      history.lookups++;
-      const refreshing = this.#tracker()
-        .refresh()
-        .catch(() => {});
-      this.#parked.waitFor(call, refreshing, () => {
-        if (this.#placement.nodeFor(call)) this.#sendAgain(call);
-        else this.#withoutNode(call, true);
-      });
-    }
-  }
 }
-
-const NO_NODE = { host: "", port: 0 };
-
 function firstWordOf(text: string): string {
   return text.split(" ", 1)[0] ?? text;
 }

@@ -33,11 +33,16 @@ export class Lessons {
     this.#telemetry = telemetry;
   }
 
-  learn({ learned, row }: NextStep, call: Call, refusal: Refusal | undefined): void {
+  /** Counts a step that teaches nothing. */
+  count({ row }: NextStep): void {
     countIn(this.#telemetry.counters.decisions, row);
+  }
+
+  learn(step: NextStep, call: Call, refusal: Refusal | undefined): void {
+    this.count(step);
     const node = call.node as ClusterNode;
     if (refusal?.kind === "moved" || refusal?.kind === "ask") this.#tellRedirection(call, node, refusal);
-    switch (learned) {
+    switch (step.learned) {
       case "topology-stale":
         this.#tracker().refreshSoon("urgent");
         break;

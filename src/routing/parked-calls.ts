@@ -47,7 +47,7 @@ export class ParkedCalls {
     if (!this.#pools.has(call)) return;
     const pool = this.#pools.get(call);
     if (call.kind.blocking === undefined) pool?.release(call.frame.length);
-    else pool?.own.release();
+    else pool?.dedicated.release();
     this.#pools.delete(call);
   }
 
@@ -62,6 +62,6 @@ export class ParkedCalls {
     call.place = "parked";
     this.#pools.set(call, pool);
     if (call.kind.blocking === undefined) pool?.hold(call.frame.length);
-    else pool?.own.hold();
+    else pool?.dedicated.hold();
   }
 }

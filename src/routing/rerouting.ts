@@ -42,19 +42,19 @@ export class Rerouting {
       this.#resend(isWriting ? lane.takeQueuedWhere((queued) => this.#freeToGo(queued)) : lane.takeQueued());
     }
     for (const { pool } of this.#directory.nodes) {
-      this.#resend(pool.own.takeWaitingWhere((request) => this.#isForAnother(request)));
+      this.#resend(pool.dedicated.takeWaitingWhere((request) => this.#isForAnother(request)));
       this.#giveUpLeftBehind(pool);
     }
   }
 
   /** A frozen node does not tell the calls that it blocks that their slot has moved: they are not waited for. */
-  #giveUpLeftBehind({ own, address }: NodePool): void {
-    const left = own.carried.filter((request) => this.#isForAnother(request));
+  #giveUpLeftBehind({ dedicated, address }: NodePool): void {
+    const left = dedicated.carried.filter((request) => this.#isForAnother(request));
     if (left.length === 0) return;
     const lose = () => {
       const cause = new ConnectionLostError(address, "unknown", new Error("it does not own the slot any more"));
       const still = left.filter((request) => this.#isForAnother(request));
-      own.lose(still, cause);
+      dedicated.lose(still, cause);
     };
     this.#clock.setTimer(lose, LEFT_BEHIND_MS, true);
   }

@@ -4,7 +4,7 @@ import { kindOf } from "../protocol/encode.ts";
 import { type Script, type ScriptOf, scriptOf } from "./script.ts";
 import type { ScriptOptions } from "./script-definition.ts";
 
-/** What `defineLibrary` takes. */
+/** The argument of `defineLibrary`. */
 export interface LibraryDefinition {
   /** Lua that begins with `#!lua name=...` and registers functions. */
   readonly source: string;
@@ -14,19 +14,22 @@ export interface LibraryDefinition {
 
 /** A library of functions that has been defined. Frozen. */
 export interface Library<D extends LibraryDefinition = LibraryDefinition> {
-  /** From the first line of the source. */
+  /** The name in the first line of the source. */
   readonly name: string;
-  /** As it is loaded, from `#!lua` on. */
+  /** The Lua that is loaded, from `#!lua` on. */
   readonly source: string;
   /** SHA-1 of the source. */
   readonly sha: string;
-  /** A handle for each function, for `run`, batches and transactions: run by FCALL, or by FCALL_RO when it only reads. */
+  /**
+   * A handle for each function, for `run`, batches and transactions. A function is run by FCALL, or by FCALL_RO if it only
+   * reads.
+   */
   readonly functions: {
     readonly [F in keyof D["functions"]]: ScriptOf<
       D["functions"][F] & {
-        /** The function's. */
+        /** The function's name. */
         name: string;
-        /** The library's. */
+        /** The library's source. */
         source: string;
       }
     >;
@@ -83,7 +86,7 @@ export function isLibrary(value: unknown): value is Library {
   return typeof value === "object" && value !== null && libraries.has(value);
 }
 
-/** The library of a function's handle; undefined for a script. */
+/** The library of a function's handle. Undefined for a script. */
 export function libraryOfFunction(handle: Script): Library | undefined {
   return libraryOf.get(handle);
 }

@@ -7,29 +7,29 @@ import { kindOf } from "../protocol/encode.ts";
 import { type Script, scriptOf } from "./script.ts";
 import type { FileResult } from "./script-definition.ts";
 
-/** What `loadScripts` takes. */
+/** The options of `loadScripts`. */
 export interface LoadScriptsOptions<Name extends string = string> {
   /**
-   * Sub-folders too.
+   * Whether the scripts in sub-folders are read as well.
    * @default false
    */
   readonly recursive?: boolean | undefined;
   /**
-   * The scripts that are wanted, by name, and no others: it is an error if one is not there, and the compiler knows that
-   * they are.
-   * @default all that are there
+   * The names of the scripts to read. Others are not read, a missing one is an error, and the compiler knows the names of
+   * the result.
+   * @default all scripts of the folder
    */
   readonly names?: readonly Name[] | undefined;
 }
 
 /**
- * Reads every script of a folder, once, at once: `const { acquire, release } = loadScripts("lua")`. The result is frozen;
- * `Object.values` of it is what `connect` takes as `scripts`. What only others include is no script: files and
- * sub-folders whose name begins with `_`, and sub-folders called `includes`. Names that begin with a dot are left alone.
+ * Reads every script of a folder, once and synchronously: `const { acquire, release } = loadScripts("lua")`. The result is
+ * frozen, and `connect` takes `Object.values` of it as `scripts`. Files that are there to be included are no scripts: files
+ * and sub-folders whose name begins with `_`, and sub-folders called `includes`. Names that begin with a dot are ignored.
  *
  * @param folder  A path or `file:` URL; a relative path is relative to the working directory.
- * @throws {InvalidArgumentError} for a folder without scripts, a missing script, two of one name, and whatever a file has
- *   wrong, naming it and the line.
+ * @throws {InvalidArgumentError} for a folder without scripts, a missing script, two scripts of one name, and any fault of
+ *   a file, with its name and line.
  */
 export function loadScripts<const Name extends string = string>(
   folder: string | URL,
@@ -40,7 +40,7 @@ export function loadScripts<const Name extends string = string>(
   return Object.freeze(scripts) as Record<Name, Script<number, FileResult>>;
 }
 
-/** The scripts of a folder as they are in their files, in the order of `names`, or sorted by path. As `loadScripts`. */
+/** Reads the files of a folder as `loadScripts` does. They come in the order of `names`, or sorted by path. */
 export function loadScriptFiles(place: string | URL, options: LoadScriptsOptions = {}): ScriptFile[] {
   checkOptions(options);
   const folder = pathOf(place);
@@ -65,7 +65,7 @@ export function loadScriptFiles(place: string | URL, options: LoadScriptsOptions
   const missing = options.names?.find((name) => !byName.has(name));
   if (missing !== undefined) {
     const there = [...byName.keys()].join(", ");
-    throw new InvalidArgumentError(`${folder}: no script is called "${missing}"; those there are ${there}.`);
+    throw new InvalidArgumentError(`${folder}: no script is called "${missing}"; its scripts are ${there}.`);
   }
   return options.names?.map((name) => byName.get(name) as ScriptFile) ?? [...byName.values()];
 }
@@ -88,7 +88,7 @@ function checkOptions(options: LoadScriptsOptions): void {
   }
 }
 
-/** Paths of scripts from `folder` on, with "/" everywhere, so that their order is the same on every system. */
+/** The paths of scripts, relative to `folder`. They have "/" on every system, so that their order is the same. */
 function pathsIn(folder: string, recursive: boolean): string[] {
   return entriesOf(folder).flatMap((entry) => {
     if (/^[._]/.test(entry.name)) return [];

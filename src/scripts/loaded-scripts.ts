@@ -1,77 +1,49 @@
 import type { Connection } from "../connection/connection.ts";
 import type { Lane } from "../connection/lane.ts";
-import type { Backlog, Place, Request } from "../connection/request.ts";
-import { ConnectionLostError, ProtocolError, ReplyError } from "../errors.ts";
-import type { Reply } from "../protocol/reply.ts";
+import type { Request } from "../connection/request.ts";
+import { ConnectionLostError, type ReplyError } from "../errors.ts";
+import { CHECKS_INVARIANTS, invariant } from "../invariant.ts";
 import { Ring } from "../protocol/ring.ts";
+import { LoadRequest } from "./load-request.ts";
 import type { Loadable } from "./loadable.ts";
-import { replyErrorOf } from "./script-error.ts";
-import type { ScriptRegistry } from "./script-registry.ts";
+import { type Remedy, remedyOf } from "./remedy.ts";
+import { askWhatIsHeld, type Finding } from "./script-questions.ts";
+import type { ScriptHolder, ScriptRegistry } from "./script-registry.ts";
+import { heldSince, isDenied, type Loading, type LoadOutcome, type ScriptState } from "./script-state.ts";
+
+export type { Remedy } from "./remedy.ts";
+export type { LoadOutcome } from "./script-state.ts";
 
 /**
- * What is believed of one script on one node.
- *
- *   (absent) --load queued--> loading --its SHA-1 comes back--> held
- *                                '------ an error comes back --> failed      connection lost while loading --> (absent)
- *
- * Stamps order loads and calls. A call queued before the newest load says nothing about the script now when it answers
- * NOSCRIPT: on the load's lane that is a lower stamp than `queued`, on any other a lower one than `effective`.
+ * How often a fresh connection is prepared for scripts that were registered meanwhile. An application that defines a script
+ * for each call would keep it from its calls for ever; a script that comes later is loaded with its call.
  */
-export type ScriptState =
-  | {
-      readonly kind: "loading";
-      readonly lane: Lane | undefined;
-      readonly queued: number;
-      readonly done: Promise<void>;
-      /** Why the load before this one failed, if it did: until this one ends, nobody knows better. */
-      readonly earlier: ReplyError | undefined;
-      /** The load, unless a call brings the source itself. */
-      request: Request | undefined;
-    }
-  | { readonly kind: "held"; readonly lane: Lane | undefined; readonly queued: number; readonly effective: number }
-  /** `final`: neither SCRIPT LOAD nor EVAL is allowed. */
-  | { readonly kind: "failed"; readonly cause: ReplyError; readonly final: boolean };
+const MOST_ROUNDS = 4;
 
-type Held = Extract<ScriptState, { kind: "held" }>;
-type Loading = Extract<ScriptState, { kind: "loading" }>;
+/** A load that has begun, and its end. */
+interface Begun {
+  readonly state: Loading;
+  readonly finish: (outcome: LoadOutcome) => void;
+}
 
-/** How a load ended. */
-export type LoadOutcome =
-  | "held"
-  /** Nobody knows; as if it had never been tried. */
-  | "lost"
-  | { readonly cause: ReplyError; readonly final: boolean };
-
-/** What to do about a NOSCRIPT. */
-export type Remedy =
-  /** The script is there by now: send the call again as it is. */
-  | { readonly kind: "replay" }
-  /** Another lane's load is under way: send the call again after it. */
-  | { readonly kind: "wait"; readonly done: Promise<void> }
-  /** Put a load in front of the call. */
-  | { readonly kind: "load" }
-  /** The node refuses SCRIPT LOAD: send the source with the call. */
-  | { readonly kind: "eval" }
-  /** The node cannot load it. */
-  | { readonly kind: "give-up"; readonly cause: ReplyError };
-
-const NO_FUNCTION = "ERR Function not found";
-
-/** Which of the registered scripts one node holds. */
-export class LoadedScripts {
-  /** By the script's index. */
-  readonly #states: (ScriptState | undefined)[] = [];
+/** The client's beliefs about the scripts and libraries on one node. */
+export class LoadedScripts implements ScriptHolder {
+  /** By the script's index. Nothing is kept at 0, the index of scripts that are not registered. */
+  readonly #states: (ScriptState | undefined)[] = [undefined];
+  /** Scripts that were evicted from the registry, for as long as a call holds them. */
+  #evicted = new WeakMap<Loadable, ScriptState>();
   readonly #registry: ScriptRegistry;
   readonly #isPrimary: () => boolean;
   readonly #onLoaded: (isHeld: boolean) => void;
-  /** Libraries that the node has had from us: what another client replaced since is left as it is. */
+  /** Libraries that this client has put on the node. One that another client replaced since is left as it is. */
   readonly #delivered = new Set<Loadable>();
   #deniesLoads = false;
+  /** The newest stamp. */
   #clock = 0;
   #preparing: Promise<void> | undefined;
 
   /**
-   * @param isPrimary  Libraries are loaded on primaries only; their replicas get them from there.
+   * @param isPrimary  Libraries are loaded on primaries only, because replicas get them from there.
    * @param onLoaded   Called when a load ended, in success or not.
    */
   constructor(
@@ -82,6 +54,7 @@ export class LoadedScripts {
     this.#registry = registry;
     this.#isPrimary = isPrimary;
     this.#onLoaded = onLoaded;
+    registry.follow(this);
   }
 
   /** The stamp of a call that is queued now. */
@@ -90,60 +63,80 @@ export class LoadedScripts {
   }
 
   stateOf(script: Loadable): ScriptState | undefined {
-    return this.#states[script.index];
+    return script.isRegistered ? this.#states[script.index] : this.#evicted.get(script);
   }
 
-  /** Why the node does not have it, if it said so and has not said otherwise since. */
+  #believe(script: Loadable, state: ScriptState | undefined): void {
+    if (script.isRegistered) {
+      if (CHECKS_INVARIANTS) invariant(script.index > 0, "a registered script has a place of its own");
+      this.#states[script.index] = state;
+    } else if (state === undefined) this.#evicted.delete(script);
+    else this.#evicted.set(script, state);
+  }
+
+  /** The last failure to load, if the node has not held the script since. */
   failureOf(script: Loadable): ReplyError | undefined {
-    const state = this.#states[script.index];
+    const state = this.stateOf(script);
     if (state?.kind === "failed") return state.cause;
     return state?.kind === "loading" ? state.earlier : undefined;
   }
 
-  /** Whether a call that is queued now should have a load in front of it. */
+  /** Whether a call that is queued now should have a load in front of it. Asked once a call. */
   needsLoad(script: Loadable): boolean {
-    return this.#states[script.index] === undefined && this.#mayLoad(script);
+    return this.#states[script.index] === undefined && this.#isLoadNeeded(script);
   }
 
-  /** Whether `lane` has no load of it waiting to be written: for a call that must find it, whatever happens before. */
+  #isLoadNeeded(script: Loadable): boolean {
+    return this.stateOf(script) === undefined && this.#mayLoad(script);
+  }
+
+  /** Whether no load of the script waits on `lane`: for a call that must find it, whatever happens before. */
   needsLoadAhead(script: Loadable, lane: Lane): boolean {
-    const state = this.#states[script.index];
+    const state = this.stateOf(script);
     return state?.kind !== "loading" || state.lane !== lane || state.request?.place !== "queued";
   }
 
-  /** Whether what is queued on `lane` now finds it, as far as is known, or is known not to. */
+  /** Whether a call that is queued on `lane` now finds the script, or is known not to find it. */
   isComing(script: Loadable, lane: Lane): boolean {
-    const state = this.#states[script.index];
+    const state = this.stateOf(script);
     return state !== undefined && (state.kind !== "loading" || state.lane === lane);
   }
 
-  /** Whether the node is known to refuse SCRIPT LOAD, also of a script that it holds: another's load, or an EVAL. */
+  /** Whether the node is known to refuse SCRIPT LOAD, be it of a script that it holds by another's load or by EVAL. */
   get deniesLoads(): boolean {
     return this.#deniesLoads;
   }
 
-  /** Somebody else's SCRIPT LOAD was refused. */
+  /** The node refused a SCRIPT LOAD that was not sent from here. */
   noteLoadsDenied(): void {
     this.#deniesLoads = true;
   }
 
   /** A library turned out to be missing: the next call brings it. */
   forget(library: Loadable): void {
-    if (this.#states[library.index]?.kind === "held") this.#states[library.index] = undefined;
+    if (this.stateOf(library)?.kind === "held") this.#believe(library, undefined);
   }
 
   /** Every script that the node held is gone. */
   forgetScripts(): void {
     this.#clock++;
-    for (const { kind, index } of this.#registry.all) if (kind === "script") this.#states[index] = undefined;
+    for (const script of this.#registry.all) if (script.kind === "script") this.#believe(script, undefined);
+    this.#evicted = new WeakMap();
   }
 
-  /** A library is to be brought up to date here, also where another client has replaced it. */
+  onEvicted(script: Loadable): void {
+    const state = this.#states[script.index];
+    if (state === undefined) return;
+    this.#states[script.index] = undefined;
+    this.#evicted.set(script, state);
+  }
+
+  /** The library is to be brought up to date here, even where another client has replaced it. */
   redeliver(library: Loadable): void {
     this.#delivered.delete(library);
   }
 
-  /** Queues SCRIPT LOAD on `lane`. What is queued behind it on the same lane finds the script. */
+  /** Queues a load on `lane`. A call that is queued behind it on the same lane finds the script. */
   loadOn(lane: Lane, script: Loadable): Promise<void> {
     const { request, done } = this.#load(script, lane);
     lane.push(request);
@@ -152,43 +145,23 @@ export class LoadedScripts {
 
   /** Loads on `lane`, or joins the loads that are under way. Resolves when none is. */
   async loadNow(lane: Lane, script: Loadable): Promise<void> {
-    if (this.#states[script.index]?.kind !== "loading") void this.loadOn(lane, script);
+    if (this.stateOf(script)?.kind !== "loading") void this.loadOn(lane, script);
     for (let state = this.stateOf(script); state?.kind === "loading"; state = this.stateOf(script)) await state.done;
   }
 
-  /** A call that brings the source itself is about to be queued on `lane`. The caller says how that ended. */
+  /** A call that brings the source itself is about to be queued on `lane`. The caller reports how that ended. */
   loadByEval(lane: Lane | undefined, script: Loadable): (outcome: LoadOutcome) => void {
     return this.#begin(script, lane).finish;
   }
 
-  /**
-   * A call answered NOSCRIPT. `stamp` is the call's; `again` says that it was mended before, so that this very attempt
-   * came behind a load.
-   */
-  remedyFor(script: Loadable, lane: Lane, stamp: number, again: boolean): Remedy {
-    const state = this.#states[script.index];
-    switch (state?.kind) {
-      case "loading":
-        if (state.lane !== lane) return { kind: "wait", done: state.done };
-        return { kind: stamp < state.queued ? "replay" : "load" };
-      case "held":
-        if (stamp < heldSince(state, lane)) return { kind: "replay" };
-        // A library that has just been loaded and lacks the function will lack it the next time, too.
-        if (again && script.kind === "library") return { kind: "give-up", cause: new ReplyError(NO_FUNCTION) };
-        return { kind: "load" };
-      case "failed":
-        if (state.final || script.kind === "library" || (again && !isDenied(state.cause))) {
-          return { kind: "give-up", cause: state.cause };
-        }
-        return { kind: isDenied(state.cause) ? "eval" : "load" };
-      default:
-        return { kind: "load" };
-    }
+  /** A call with `stamp` was answered NOSCRIPT. See `Miss`. */
+  remedyFor(script: Loadable, lane: Lane, stamp: number, wasMended: boolean): Remedy {
+    return remedyOf({ state: this.stateOf(script), kind: script.kind, lane, stamp, wasMended });
   }
 
   /**
-   * Makes belief true for every registered script on a fresh connection, and loads what is missing, in one write.
-   * Resolves when each is held or failed. Rejects when the connection goes. Lanes that come up together share one.
+   * Makes beliefs true for every registered script on a fresh connection, and loads missing ones, in one write. Resolves
+   * when each is held or failed. Rejects when the connection goes. Lanes that come up together share one preparation.
    */
   prepare(connection: Connection): Promise<void> {
     const shared = (this.#preparing ?? Promise.reject()).catch(() => this.#prepare(connection));
@@ -200,74 +173,52 @@ export class LoadedScripts {
   }
 
   async #prepare(connection: Connection): Promise<void> {
-    // Scripts that were registered meanwhile are prepared as well.
-    for (let first = 0; first < this.#registry.all.length; ) {
-      const scripts = this.#registry.all.slice(first);
-      first += scripts.length;
-      await this.ensure(
-        connection,
-        scripts.filter(({ wanted }) => wanted),
-      );
+    const prepared = new Set<Loadable>();
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const missing = this.#registry.wanted.filter((script) => !prepared.has(script));
+      if (missing.length === 0) return;
+      for (const script of missing) prepared.add(script);
+      await this.ensure(connection, missing);
     }
   }
 
-  /** Asks the node which of `wanted` it has, and loads the others, in one write. `lane` is whose connection it is. */
+  /**
+   * Asks the node which of `wanted` it has, and loads the others, in one write.
+   * @param lane  Whose connection it is. Undefined while no lane uses it yet.
+   */
   async ensure(connection: Connection, wanted: readonly Loadable[], lane?: Lane): Promise<void> {
     if (wanted.length === 0) return;
     const asked = this.#clock;
-    const answers = await this.#ask(connection, wanted);
+    const findings = await askWhatIsHeld(connection, wanted);
     const loads = new Ring<Request>();
-    const loaded: Promise<void>[] = [];
-    const joined: Promise<void>[] = [];
+    const ends: Promise<void>[] = [];
     for (const script of wanted) {
-      const state = this.#states[script.index];
-      const isThere = answers.get(script);
-      if (isThere) {
+      const state = this.stateOf(script);
+      const finding = findings.get(script);
+      if (this.#isThere(script, finding)) {
         if (state?.kind !== "loading") {
-          this.#states[script.index] = { kind: "held", lane, queued: this.#clock, effective: this.#clock };
+          this.#believe(script, { kind: "held", lane, queued: this.#clock, effective: this.#clock });
         }
       } else if (lane && state?.kind === "loading") {
-        joined.push(state.done);
-      } else if (state?.kind === "held" && (heldSince(state, lane) > asked || (lane && isThere === undefined))) {
-        // Loaded since the question was asked, or nobody knows better.
+        ends.push(state.done);
+      } else if (state?.kind === "held" && (heldSince(state, lane) > asked || (lane && finding === undefined))) {
+        // The script was loaded after the question was asked, or the node does not say: the belief stands.
       } else if (this.#mayLoad(script)) {
         const load = this.#load(script, lane);
         loads.push(load.request);
-        loaded.push(load.done);
+        ends.push(load.done);
       } else {
-        this.#states[script.index] = undefined;
+        this.#believe(script, undefined);
       }
     }
     connection.writeFrom(loads, true);
     if (connection.closed) throw new ConnectionLostError(connection.address, "unknown");
-    await Promise.all([...loaded, ...joined]);
+    await Promise.all(ends);
   }
 
-  /** Which of `wanted` the node has, by its own word. A user who may not ask, and hears nothing, may still be allowed to load. */
-  async #ask(connection: Connection, wanted: readonly Loadable[]): Promise<Map<Loadable, boolean>> {
-    const scripts = wanted.filter(({ kind }) => kind === "script");
-    const libraries = wanted.filter(({ kind }) => kind === "library");
-    const questions: string[][] = libraries.map(({ name }) => ["FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE"]);
-    if (scripts.length > 0) questions.unshift(["SCRIPT", "EXISTS", ...scripts.map(({ sha }) => sha)]);
-    const answers = await Promise.all(
-      connection.exchange(...questions).map((answer) =>
-        answer.catch((error: unknown) => {
-          if (error instanceof ReplyError) return undefined;
-          throw error;
-        }),
-      ),
-    );
-    const known = new Map<Loadable, boolean>();
-    const exists = scripts.length > 0 ? answers.shift() : undefined;
-    if (Array.isArray(exists)) for (const [index, script] of scripts.entries()) known.set(script, exists[index] === 1);
-    for (const [index, library] of libraries.entries()) {
-      const answer = answers[index];
-      if (answer === undefined) continue;
-      const code = libraryCode(answer);
-      if (code === library.source) this.#delivered.add(library);
-      known.set(library, code === library.source || (code !== undefined && this.#delivered.has(library)));
-    }
-    return known;
+  #isThere(item: Loadable, finding: Finding | undefined): boolean {
+    if (item.kind === "library" && finding === "same") this.#delivered.add(item);
+    return finding === "same" || (finding === "other" && this.#delivered.has(item));
   }
 
   #mayLoad({ kind }: Loadable): boolean {
@@ -275,99 +226,41 @@ export class LoadedScripts {
   }
 
   #load(script: Loadable, lane: Lane | undefined): { request: Request; done: Promise<void> } {
-    const { mine, finish, done } = this.#begin(script, lane);
-    mine.request = new LoadRequest(script, (outcome) => {
-      if (outcome === "held") this.#delivered.add(script);
-      if (script.kind === "script" && outcome !== "lost")
-        this.#deniesLoads = outcome !== "held" && isDenied(outcome.cause);
+    const { state, finish } = this.#begin(script, lane);
+    const request = new LoadRequest(script, (outcome) => {
+      if (script.kind === "script") this.#learnPermission(outcome);
+      else if (outcome === "held") this.#delivered.add(script);
       finish(outcome);
     });
-    return { request: mine.request, done };
+    state.request = request;
+    return { request, done: state.done };
   }
 
-  #begin(
-    script: Loadable,
-    lane: Lane | undefined,
-  ): { mine: { request: Request | undefined }; finish: (outcome: LoadOutcome) => void; done: Promise<void> } {
+  #learnPermission(outcome: LoadOutcome): void {
+    if (outcome !== "lost") this.#deniesLoads = outcome !== "held" && isDenied(outcome.cause);
+  }
+
+  #begin(script: Loadable, lane: Lane | undefined): Begun {
     let settled!: () => void;
     const done = new Promise<void>((resolve) => {
       settled = resolve;
     });
     const queued = ++this.#clock;
     const earlier = this.failureOf(script);
-    const request: Request | undefined = undefined;
-    const mine: Loading = { kind: "loading", lane, queued, done, earlier, request };
-    this.#states[script.index] = mine;
+    const state: Loading = { kind: "loading", lane, queued, done, earlier, request: undefined };
+    this.#believe(script, state);
     const finish = (outcome: LoadOutcome) => {
       if (outcome !== "lost") this.#onLoaded(outcome === "held");
-      // Unless a newer load has taken over.
-      if (this.#states[script.index] === mine) {
-        if (outcome === "lost") this.#states[script.index] = undefined;
-        else if (outcome === "held") {
-          this.#states[script.index] = { kind: "held", lane, queued, effective: ++this.#clock };
-        } else this.#states[script.index] = { kind: "failed", ...outcome };
-      }
+      // A newer load may have taken over: then its end counts.
+      if (this.stateOf(script) === state) this.#believe(script, this.#stateAfter(state, outcome));
       settled();
     };
-    return { mine, finish, done };
-  }
-}
-
-/** What `lane` was told before this stamp is old news. */
-function heldSince({ lane: loadedOn, queued, effective }: Held, lane: Lane | undefined): number {
-  return loadedOn === lane ? queued : effective;
-}
-
-/** Whether the node refuses to load for want of a permission, whatever the script. */
-export function isDenied(cause: ReplyError): boolean {
-  return cause.reply.startsWith("NOPERM ");
-}
-
-/** The source in an answer to FUNCTION LIST for one library; undefined when the node has none of that name. */
-function libraryCode(answer: Reply): Reply | undefined {
-  const [library] = Array.isArray(answer) ? answer : [];
-  if (!Array.isArray(library)) return undefined;
-  const at = library.indexOf("library_code");
-  return at === -1 ? undefined : library[at + 1];
-}
-
-class LoadRequest implements Request {
-  readonly frame: string;
-  readonly isOwn = true;
-  readonly wantsBuffers = false;
-  readonly asking = false;
-  place: Place = "new";
-  backlog: Backlog | undefined = undefined;
-  readonly #script: Loadable;
-  readonly #finish: (outcome: LoadOutcome) => void;
-
-  constructor(script: Loadable, finish: (outcome: LoadOutcome) => void) {
-    this.frame = script.loadFrame;
-    this.#script = script;
-    this.#finish = finish;
+    return { state, finish };
   }
 
-  onReply(reply: Reply): void {
-    this.place = "settled";
-    if (reply === this.#script.loadReply) {
-      this.#finish("held");
-      return;
-    }
-    this.#finish("lost");
-    throw new ProtocolError("A load was answered by something else than what was loaded.");
-  }
-
-  onErrorReply(text: string): void {
-    this.place = "settled";
-    this.#finish({ cause: replyErrorOf(text, "not-executed", this.#script), final: false });
-  }
-
-  onUndecodable(): void {
-    this.onLost();
-  }
-
-  onLost(): void {
-    this.place = "settled";
-    this.#finish("lost");
+  #stateAfter({ lane, queued }: Loading, outcome: LoadOutcome): ScriptState | undefined {
+    if (outcome === "lost") return undefined;
+    if (outcome === "held") return { kind: "held", lane, queued, effective: ++this.#clock };
+    return { kind: "failed", ...outcome };
   }
 }

@@ -2,9 +2,10 @@ import { bulk, encodeCommand, inOnePiece } from "../protocol/encode.ts";
 import type { Library } from "./library.ts";
 import type { Loadable } from "./loadable.ts";
 
-/** A library of functions that this client sends, with its frames encoded once. */
+/** A library of functions that this client sends, with its frames encoded once. It stays registered. */
 export class RegisteredLibrary implements Loadable {
   readonly kind = "library";
+  readonly isRegistered = true;
   readonly index: number;
   readonly name: string;
   readonly sha: string;
@@ -31,7 +32,10 @@ export class RegisteredLibrary implements Loadable {
     return this.name;
   }
 
-  /** `FCALL function number-of-keys`, with the array length that fits what comes behind it; FCALL_RO for what only reads. */
+  /**
+   * `FCALL function number-of-keys`, with the array length that fits `keys` keys and `args` arguments behind it. A function
+   * that only reads is called by FCALL_RO.
+   */
   head(called: string, keys: number, args: number, readOnly: boolean): string {
     const key = `${readOnly} ${keys} ${args} ${called}`;
     let head = this.#heads.get(key);

@@ -1,6 +1,6 @@
 import type { Reply } from "../protocol/reply.ts";
 
-/** What a definition can say of any script. With a file, it goes before what the file says of itself. */
+/** The options of any script. They take precedence over the comments in its file. */
 export interface ScriptOptions {
   /**
    * How many keys each call has. Without it and `keys` any number is accepted.
@@ -18,12 +18,12 @@ export interface ScriptOptions {
    */
   readonly args?: readonly string[];
   /**
-   * The script writes nothing: it is run by EVALSHA_RO and may be sent again. `#!lua flags=no-writes` says the same.
+   * Whether the script writes nothing: then it is run by EVALSHA_RO and may be sent again. `#!lua flags=no-writes` says the same.
    * @default what the flags say
    */
   readonly readOnly?: boolean;
   /**
-   * The script may run twice, the second time late: a call whose outcome is unknown is sent again.
+   * Whether the script may run twice, the second time late: then a call whose outcome is unknown is sent again.
    * @default false
    */
   readonly idempotent?: boolean;
@@ -41,12 +41,12 @@ export interface ScriptOptions {
 
 /** A script whose source is at hand. */
 export interface SourceDefinition extends ScriptOptions {
-  /** For people: errors, events and reports carry it. Need not be unique. */
+  /** The name for people: errors, events and reports carry it. It need not be unique. */
   readonly name: string;
   /** The Lua source. */
   readonly source: string;
   /**
-   * Not together with `source`.
+   * Excluded by `source`.
    * @default none
    */
   readonly file?: never;
@@ -55,25 +55,25 @@ export interface SourceDefinition extends ScriptOptions {
 /** A script in a file of its own, which is read once, at once. */
 export interface FileDefinition extends ScriptOptions {
   /**
-   * For people: errors, events and reports carry it. Need not be unique.
+   * The name for people: errors, events and reports carry it. It need not be unique.
    * @default the file's name without `.lua` and without a number of keys, as in `acquire-2.lua`
    */
   readonly name?: string;
   /**
    * The path or `file:` URL of a `.lua` file; a relative path is relative to the working directory. Comments in the file
-   * can say what the definition does not: `-- @keys lock owner`, `-- @args ttl`, `-- @returns integer`. The line
+   * can stand for options: `-- @keys lock owner`, `-- @args ttl`, `-- @returns integer`. The line
    * `-- @include "./shared.lua"` stands for the text of another file.
    */
   readonly file: string | URL;
   /**
-   * Not together with `file`.
+   * Excluded by `file`.
    * @default none: the file's text
    */
   readonly source?: never;
 }
 
-/** What `defineScript` takes. */
+/** The argument of `defineScript`. */
 export type ScriptDefinition = SourceDefinition | FileDefinition;
 
-/** What a script from a file gives, as far as the compiler knows: `-- @returns boolean` makes a boolean of it. */
+/** The result of a script from a file, as far as the compiler knows: `-- @returns boolean` makes it a boolean. */
 export type FileResult = Reply | boolean;

@@ -1,24 +1,24 @@
 import { type Outcome, ReplyError, type ScriptPlace } from "../errors.ts";
 import type { Script } from "./script.ts";
 
-/** What is needed of a script to say where it failed. */
+/** The parts of a script that are needed to say where it failed. */
 export interface FailingScript extends Pick<Script, "name" | "sha"> {
   readonly origin?: Script["origin"] | undefined;
 }
 
-/** Longer lines are cut: scripts that were packed into one line are not to be whole in an error. */
+/** Longer lines are cut, because an error must not hold a whole script that was packed into one line. */
 const MAX_LINE_LENGTH = 120;
 
-// How the servers name a line. Looked at: Redis 6.0, 7.0, 8.0 and Valkey 8.0, 8.1, 9. The words around it may be the
-// script's own; the SHA-1 shows that it is this script's line.
+// The wordings in which Redis 6.0, 7.0, 8.0 and Valkey 8.0, 8.1, 9 name a line. A script can return the words around the
+// line as an error of its own. So a SHA-1 in the text must be that of the script.
 const LINE_WORDINGS: readonly RegExp[] = [
-  // Redis 7 on, and Valkey; without the SHA-1 from Valkey 9 on.
+  // Redis from 7 on, and Valkey. Valkey leaves the SHA-1 out from 9 on.
   / script: (?:(?<sha>[0-9a-f]{40}), )?on @user_script:(?<line>\d+)\.$/,
   // Functions, from Redis 7 on.
   / script: (?:\S+, )?on @user_function:(?<line>\d+)\.$/,
-  // Redis 6. For globals the first place is in the server's own Lua.
+  // Redis 6. The error of an undefined global begins with a place in the server's own Lua.
   /^ERR Error running script \(call to f_(?<sha>[0-9a-f]{40})\): (?:@enable_strict_lua:\d+: |@)user_script:(?<line>\d+): /,
-  // At SCRIPT LOAD, and at EVAL.
+  // The answers to SCRIPT LOAD and EVAL of a source that does not compile, and to FUNCTION LOAD.
   /^ERR Error compiling script \(new function\): user_script:(?<line>\d+): /,
   /^ERR Error compiling function: user_function:(?<line>\d+): /,
 ];
@@ -36,7 +36,7 @@ function placeOf(reply: string, { name, sha, origin }: FailingScript): ScriptPla
     const groups = wording.exec(reply)?.groups;
     if (groups === undefined || (groups.sha ?? sha) !== sha) continue;
     const line = Number(groups.line);
-    // What was still open at the end is missed a line or two behind it.
+    // A block that is not closed is reported one or two lines behind the last line.
     const found = origin?.(line) ?? origin?.(line - 1) ?? origin?.(line - 2);
     if (found) return { script: name, file: found.file, line: found.line, sourceLine: shortened(found.text) };
   }

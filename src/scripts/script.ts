@@ -14,7 +14,7 @@ type Tuple<N extends number, T extends readonly Argument[] = readonly []> = T["l
   ? T
   : Tuple<N, readonly [...T, Argument]>;
 
-/** The arguments, and what follows them: they may only be left out where there may be none. */
+/** The arguments, and the parameters behind them. Arguments may be left out only where a call may have none. */
 export type WithArguments<A extends number, Rest extends readonly unknown[] = []> = number extends A
   ? [args?: readonly Argument[], ...rest: Partial<Rest>]
   : A extends 0
@@ -23,44 +23,50 @@ export type WithArguments<A extends number, Rest extends readonly unknown[] = []
 
 /** A call of a script as a value, for batches and transactions. */
 export interface ScriptCall<T = unknown> {
-  /** What is run. */
+  /** The script that the call runs. */
   readonly script: Script<number, T>;
-  /** A copy, frozen. */
+  /** A frozen copy. */
   readonly keys: readonly Argument[];
-  /** A copy, frozen. Not shown by what prints the call, for they may be secret. */
+  /** A frozen copy. Printing the call does not show it, because arguments may be secret. */
   readonly args: readonly Argument[];
 }
 
 /**
  * A script that has been defined. Frozen.
- * `N` is the number of keys, `A` that of arguments, both `number` when any will do; `T` is the type of the result.
+ * `N` is the number of keys and `A` that of arguments; each is `number` where any will do. `T` is the type of the result.
  */
 export interface Script<N extends number = number, T = unknown, A extends number = number> {
-  /** For people: errors, events and reports carry it. */
+  /** The name for people: errors, events and reports carry it. */
   readonly name: string;
-  /** The Lua that servers get, with what its file includes. */
+  /** The Lua that servers get. Included files are part of it. */
   readonly source: string;
-  /** SHA-1 of the source, 40 hexadecimal digits: what EVALSHA calls the script. */
+  /** SHA-1 of the source, 40 hexadecimal digits. EVALSHA calls the script by it. */
   readonly sha: string;
   /** How many keys each call has; undefined for any number. */
   readonly numberOfKeys: N | undefined;
-  /** The names of the keys, when they have any. */
+  /** The names of the keys, where they have any. */
   readonly keys: readonly string[] | undefined;
   /** How many arguments each call has; undefined for any number. */
   readonly numberOfArgs: A | undefined;
-  /** The names of the arguments, when they have any. */
+  /** The names of the arguments, where they have any. */
   readonly args: readonly string[] | undefined;
-  /** It writes nothing: run by EVALSHA_RO, on replicas too where `readFrom` says so, and sent again when in doubt. */
+  /**
+   * Whether the script writes nothing. Then it is run by EVALSHA_RO, on replicas as well where `readFrom` says so, and it is
+   * sent again when its outcome is unknown.
+   */
   readonly readOnly: boolean;
-  /** It may run twice, the second time late: sent again when in doubt. */
+  /** Whether the script may run twice, the second time late. Then it is sent again when its outcome is unknown. */
   readonly idempotent: boolean;
   /** Strings of the reply as UTF-8 text or as Buffers. */
   readonly replies: "string" | "buffer";
-  /** Turns the reply into the result; undefined: the reply is the result. */
+  /** Turns the reply into the result. Without it the reply is the result. */
   readonly parse: ((reply: Reply) => T) | undefined;
-  /** The file it was read from, as given. */
+  /** The file that the script was read from, as given. */
   readonly file: string | undefined;
-  /** Where line `line` of `source`, counted from 1 as in the servers' errors, came from; nothing for a line it has not. */
+  /**
+   * The place that a line of `source` came from. Lines are counted from 1, as in the servers' errors. Undefined for a line
+   * that `source` does not have.
+   */
   origin(line: number): LineOrigin | undefined;
   /**
    * A call of this script, for `batch([script.call(keys, args), ...])`.
@@ -153,7 +159,7 @@ export function scriptOf(definition: Partial<ScriptDefinition>, file?: ScriptFil
   return script;
 }
 
-/** How many keys and arguments there are, and their names. The file has to agree with the definition. */
+/** The numbers of keys and arguments, and their names. The file and the definition must agree. */
 function countsOf(definition: Partial<ScriptDefinition>, file: ScriptFile | undefined) {
   for (const option of ["keys", "args"] as const) {
     const names = definition[option];
@@ -223,7 +229,7 @@ function wrongCount(
   );
 }
 
-/** Its arguments can be secret: who shows a call, as text or as JSON, does not show them. */
+/** Text or JSON that is made of a call does not show its arguments, because they can be secret. */
 class BoundCall implements ScriptCall {
   readonly script: Script;
   readonly keys: readonly Argument[];

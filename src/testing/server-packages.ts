@@ -9,7 +9,9 @@ import { Guard } from "./guard.ts";
 export const FETCH_TIMEOUT_MS = 180_000;
 const APT_GET = "/usr/bin/apt-get";
 const DPKG_DEB = "/usr/bin/dpkg-deb";
+const STATUS = "/var/lib/dpkg/status";
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const SERVER_PACKAGE = /^(redis|valkey)(-|$)/;
 const SETTINGS = { timeout: FETCH_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 };
 
 type Run = (program: string, args: readonly string[]) => Promise<unknown>;
@@ -25,9 +27,9 @@ export function hasPackages(): boolean {
  *
  * @param target    The folder to replace. The work is done in a new folder beside it.
  * @param packages  Alternatives, best first. Each alternative is a list of packages that belong together.
- * @param suites    The Debian suites to take the packages from, the first one preferred. All libraries are then
- *   unpacked,
- *                  including libc. Default: the machine's own sources, and only the libraries that the machine lacks.
+ * @param suites    The Debian suites to take the packages from, the first one preferred. All libraries are then unpacked,
+ *                  including libc. Default: the machine's own sources, the whole server, and only the libraries that the
+ *                  machine lacks.
  */
 export async function unpackPackages(
   target: string,
@@ -54,7 +56,7 @@ export async function unpackPackages(
       "Acquire::Languages=none",
       "Acquire::http::Timeout=20",
       "Acquire::https::Timeout=20",
-      ...(suites === undefined ? distributionSources() : await suiteSources(work, suites)),
+      ...(suites === undefined ? await ownSources(work) : await suiteSources(work, suites)),
     ].flatMap((option) => ["-o", option]);
     // A source may not answer. The download below shows whether the packages can be had without it.
     const updated = await run(APT_GET, [...options, "update", "-qq"]).catch((error: unknown) => error);
@@ -97,11 +99,38 @@ async function download(run: Run, options: readonly string[], packages: readonly
 }
 
 /**
- * Limits apt-get to the distribution's own sources, if these have a separate file. Other sources may be slow or closed.
+ * Limits apt-get to the distribution's own sources, if these have a separate file, because other sources may be slow or
+ * closed. apt-get is told that no part of a server is installed, so that it leaves no part out.
  */
-function distributionSources(): string[] {
+async function ownSources(work: string): Promise<string[]> {
   const own = sourcesFile();
-  return own ? [`Dir::Etc::sourcelist=${own}`, "Dir::Etc::sourceparts=-"] : [];
+  const status = join(work, "status");
+  await writeFile(status, withoutServers(await readFile(STATUS, "utf8").catch(() => "")));
+  const sources = own ? [`Dir::Etc::sourcelist=${own}`, "Dir::Etc::sourceparts=-"] : [];
+  return [...sources, `Dir::State::status=${status}`];
+}
+
+/**
+ * dpkg's list of installed packages, without those that servers consist of and those that depend on them. apt-get downloads
+ * only what is not installed, and a server's program can be in a package that a machine has without the server: Debian's
+ * `redis-server` is a link to a program of `redis-tools`, which brings redis-cli.
+ */
+export function withoutServers(status: string): string {
+  let left = status.split(/\n\n+/).filter((entry) => entry.trim() !== "");
+  const gone = new Set<string>();
+  for (let before = -1; before !== left.length; ) {
+    before = left.length;
+    left = left.filter((entry) => {
+      const name = /^Package: (\S+)/m.exec(entry)?.[1] ?? "";
+      const needed = [...entry.matchAll(/^(?:Pre-)?Depends: (.*)$/gm)].flatMap(([, list = ""]) =>
+        list.split(/[,|]/).map((each) => each.trim().split(/[ :(]/)[0] as string),
+      );
+      const stays = !SERVER_PACKAGE.test(name) && !needed.some((each) => gone.has(each));
+      if (!stays) gone.add(name);
+      return stays;
+    });
+  }
+  return left.map((entry) => `${entry}\n\n`).join("");
 }
 
 function sourcesFile(): string | undefined {

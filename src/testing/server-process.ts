@@ -4,8 +4,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { Connection } from "../connection/connection.ts";
+import type { Connection } from "../connection/connection.ts";
 import { nodeEnvironment } from "../connection/node-environment.ts";
+import { openConnection } from "../connection/open-connection.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Certificate } from "./certificate.ts";
 import { Guard } from "./guard.ts";
@@ -141,7 +142,7 @@ export class ServerProcess {
   }
 
   #connect(): Promise<Connection> {
-    return Connection.open({
+    return openConnection({
       address: this.address,
       endpoint: { host: this.host, port: this.port, tls: this.#certificate && { ca: this.#certificate.cert } },
       environment: nodeEnvironment,

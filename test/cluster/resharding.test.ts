@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { after, before, beforeEach, describe, it } from "node:test";
 import { type Cluster, connect, defineScript, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { commandStats, counts, resetStats } from "../support/command-stats.ts";
@@ -12,11 +12,16 @@ describe("slots that move", () => {
   let client: Cluster;
   before(async () => {
     cluster = await startCluster({ primaries: 3 });
-    client = await connect({ ...cluster.connectOptions, scripts: [incrScript, setScript] });
   });
   after(async () => {
     client?.destroy();
     await cluster?.stop();
+  });
+  // A new client for each test: what it asks in the background after slots have moved would be counted in the next one. Node
+  // runs no afterEach for a test that skips itself.
+  beforeEach(async () => {
+    client?.destroy();
+    client = await connect({ ...cluster.connectOptions, scripts: [incrScript, setScript] });
   });
 
   it("are slots, or nothing moves", async () => {
@@ -147,13 +152,17 @@ describe("slots that move", () => {
     const slots = Array.from({ length: 20 }, (_, index) => 3000 + index);
     await cluster.moveSlots({ slots, to: address });
     await resetStats(cluster);
+    const start = performance.now();
     const calls = Array.from({ length: 500 }, (_, index) =>
       fresh.run(incrScript, [keyForSlot(slots[index % slots.length] as number, "fresh")]),
     );
     const replies = await Promise.all(calls);
     assert.equal(Math.max(...(replies as number[])), 25);
-    // By the client's own count: what it confirms a moment later may come before the servers have been asked.
-    assert.equal(fresh.metrics().counters.topologyRefreshes, 1);
+    // By the client's own count: what it confirms a moment later may come before the servers have been asked. While calls
+    // wait for the new node's connection, it asks every 100 ms, which only a slow machine comes to.
+    const refreshes = fresh.metrics().counters.topologyRefreshes;
+    const most = 1 + Math.floor((performance.now() - start) / 100);
+    assert.ok(refreshes >= 1 && refreshes <= most, `${refreshes} refreshes`);
     if (counts("failures", test, cluster)) assert.equal((await commandStats(cluster, address))("evalsha").failed, 0);
   });
 

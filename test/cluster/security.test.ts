@@ -5,6 +5,7 @@ import { type Cluster, connect, defineScript, type SlotwireError } from "../../s
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { seeded } from "../support/random-keys.ts";
 import { setScript } from "../support/scripts.ts";
+import { Stopwatch } from "../support/stopwatch.ts";
 
 const PASSWORD = "p4ssw0rd-of-the-cluster";
 const SECRET = "s3cret-value";
@@ -48,9 +49,9 @@ describe("with passwords and permissions", () => {
     );
 
   it("a wrong password rejects within a second, and no password is in the error", async () => {
-    const start = performance.now();
+    using watch = new Stopwatch();
     const error = await failing(connect({ ...options(), username: "app", password: `not ${PASSWORD}` }));
-    assert.ok(performance.now() - start < 1000);
+    assert.ok(watch.ms < 1000);
     assert.equal(error.code, "AUTH");
     assert.doesNotMatch(inspect(error, { depth: 9, showHidden: true }) + JSON.stringify(error), new RegExp(PASSWORD));
   });
@@ -93,9 +94,9 @@ describe("with passwords and permissions", () => {
       assert.equal(await client.run(setScript, ["a"], [1]), "OK");
     });
     await as("nothing", async (client) => {
-      const start = performance.now();
+      using watch = new Stopwatch();
       const error = await failing(client.run(setScript, ["a"], [1]));
-      assert.ok(performance.now() - start < 200);
+      assert.ok(watch.ms < 200);
       assert.match(error.message, /^NOPERM /);
       assert.equal(error.outcome, "not-executed");
       assert.equal(await client.command("SET", "a", 1), "OK");

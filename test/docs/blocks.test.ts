@@ -6,6 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { run } from "../support/package-run.ts";
+import { CLI } from "../support/slotwire-cli.ts";
 import { type Block, blocksOf, withChecks } from "./blocks.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -113,10 +114,8 @@ describe("the blocks of the README and of the pages beside the sources", () => {
     const [program, name = "", ...args] = command.split(/ +/).map((word) => word.replace(/^'(.*)'$/, "$1"));
     if (program === "npx") {
       assert.equal(name, "slotwire");
-      const main = join(root, "src", "cli", "main.ts");
-      const tsx = join(root, "node_modules", "tsx", "dist", "loader.mjs");
       mkdirSync(join(folder, "src"), { recursive: true });
-      await run(folder, process.execPath, "--import", tsx, main, ...args);
+      await run(folder, process.execPath, CLI, ...args);
     } else if (program === "npm" && name === "install") {
       assert.deepEqual(args, [packageName]);
     } else {

@@ -8,6 +8,7 @@ import { FakeCluster } from "../support/fake-cluster.ts";
 import { array, bulk, error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 import { setScript } from "../support/scripts.ts";
+import { Stopwatch } from "../support/stopwatch.ts";
 
 const key = keyForSlot(0);
 
@@ -68,11 +69,11 @@ describe("connect", () => {
     const silentPort = await silentServer(t, (change) => {
       open += change;
     });
-    const start = performance.now();
+    using watch = new Stopwatch();
     const client = await cluster.connect({
       nodes: [`127.0.0.1:1`, `127.0.0.1:${silentPort}`, cluster.node(0).address],
     });
-    assert.ok(performance.now() - start < 1000);
+    assert.ok(watch.ms < 1000);
     assert.equal(client.topology.nodes.length, 2);
     await until(() => open === 0);
   });
@@ -92,6 +93,15 @@ describe("connect", () => {
     for (let time = 0; time < 6; time++) await client.refreshTopology();
     assert.deepEqual(client.topology.ranges, known.ranges);
     assert.equal(client.topology.nodes.length, 2);
+  });
+
+  it("keeps what it knows while no node knows of any slot", async () => {
+    const client = await cluster.connect();
+    const known = client.topology;
+    cluster.ranges = [];
+    await client.refreshTopology();
+    assert.deepEqual(client.topology.ranges, known.ranges);
+    assert.equal(await client.command("GET", key), "OK");
   });
 
   it("refuses a natMap that does not work before it opens anything", async () => {
@@ -182,13 +192,13 @@ describe("connect", () => {
     for (const node of cluster.nodes) {
       node.always("AUTH", () => error("WRONGPASS invalid username-password pair or user is disabled."));
     }
-    const start = performance.now();
+    using watch = new Stopwatch();
     await assert.rejects(cluster.connect({ password: "s3cret" }), (thrown: unknown) => {
       assert.ok(thrown instanceof AuthError);
       assert.doesNotMatch(inspect(thrown, { depth: 9 }), /s3cret/);
       return true;
     });
-    assert.ok(performance.now() - start < 1000);
+    assert.ok(watch.ms < 1000);
     assert.equal(cluster.node(0).count("AUTH"), 1);
   });
 
@@ -214,9 +224,9 @@ describe("connect", () => {
 
   it("resolves although one node is silent, reports it, and serves the others", async () => {
     cluster.node(1).always("SCRIPT EXISTS", () => "hang");
-    const start = performance.now();
+    using watch = new Stopwatch();
     const client = await cluster.connect({ scripts: [setScript], connectTimeout: 300 });
-    assert.ok(performance.now() - start < 800);
+    assert.ok(watch.ms < 800);
     const [healthy, sick] = cluster.nodes.map((node) =>
       client.scripts().find(({ address }) => address === node.address),
     );
@@ -370,13 +380,13 @@ describe("a call", () => {
   it("past its deadline rejects; with({ timeout }) and run's own timeout say when", async () => {
     const client = await cluster.connect({ scripts: [setScript] });
     cluster.node(0).expect("EVALSHA", "hang");
-    const start = performance.now();
+    using watch = new Stopwatch();
     const short = client.run(setScript, [key], [1], { timeout: 60 });
     const longer = client.with({ timeout: 120 }).run(setScript, [key], [1]);
     await assert.rejects(short, { code: "DEADLINE", outcome: "unknown", timeoutMs: 60 });
-    assert.ok(performance.now() - start < 110);
+    assert.ok(watch.ms < 110);
     await assert.rejects(longer, { code: "DEADLINE", outcome: "unknown", timeoutMs: 120 });
-    assert.ok(performance.now() - start < 170);
+    assert.ok(watch.ms < 170);
   });
 
   it("gets the reply that has arrived although its deadline passed while the event loop was busy", async () => {

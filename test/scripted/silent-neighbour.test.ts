@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 import { idempotentScript, incrScript, setScript } from "../support/scripts.ts";
+import { Stopwatch } from "../support/stopwatch.ts";
 
 describe("a node that is silent", () => {
   let cluster: FakeCluster;
@@ -19,12 +20,9 @@ describe("a node that is silent", () => {
     for (let time = 0; time < 3; time++) {
       for (const node of [used, unused]) node.scripts.clear();
       await client.run(setScript, [keyForSlot(0)], [time]);
-      const deadline = Date.now() + 500;
+      using watch = new Stopwatch();
       while (unused.scripts.size < scripts.length || used.scripts.size < scripts.length) {
-        assert.ok(
-          Date.now() < deadline,
-          `flush ${time}: ${used.scripts.size} and ${unused.scripts.size} scripts are back`,
-        );
+        assert.ok(watch.ms < 500, `flush ${time}: ${used.scripts.size} and ${unused.scripts.size} scripts are back`);
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
     }

@@ -95,6 +95,24 @@ describe("a transaction that watches keys", () => {
     assert.deepEqual(await again, ["OK"]);
   });
 
+  it("that ended without an answer to EXEC leaves its connection to nobody, who would be watched along", async () => {
+    const client = await cluster.connect();
+    const node = cluster.node(0);
+    node.always("EXEC", () => array("+OK\r\n"));
+    node.always("BLPOP", () => array("+k\r\n", "+v\r\n"));
+    const refused = client.transaction(key, { watch: [key] }, async () => {
+      throw new Error("not now");
+    });
+    await assert.rejects(refused, /not now/);
+    const { connection } = node.received.find(({ args }) => args[0] === "WATCH") ?? {};
+    assert.ok(connection);
+    assert.deepEqual(await client.command("BLPOP", key, 1), ["k", "v"]);
+    const next = client.transaction(key, { watch: [key] }, async (tx) => tx.multi().command("SET", key, 1));
+    assert.deepEqual(await next, ["OK"]);
+    const onIt = node.received.filter((each) => each.connection === connection).map(({ args }) => args[0]);
+    assert.equal(onIt.lastIndexOf("WATCH"), onIt.length - 1, onIt.join());
+  });
+
   it("has ended for close and for the process when its caller has an answer, whatever its function waits for", async () => {
     const client = await cluster.connect();
     const forever = () => new Promise<never>(() => {});

@@ -11,6 +11,8 @@ export class FakeCluster {
   readonly nodes: readonly FakeNode[];
   /** Slot ranges by the index of their node; nodes without one are announced as empty primaries. */
   ranges: [start: number, end: number, owner: number][];
+  /** Announced nodes that replicate another one, by index. */
+  readonly primaryOf = new Map<number, number>();
   /** How many of `nodes` are announced. */
   announced: number;
   /** What nodes call the host of node `index`. */
@@ -58,12 +60,19 @@ export class FakeCluster {
   }
 
   #shards(): Answer {
-    const shards = this.nodes.slice(0, this.announced).map((node, index) => {
-      const slots = this.ranges.filter(([, , owner]) => owner === index).flatMap((range) => range.slice(0, 2));
-      const fields = ["id", `id${index}`, "endpoint", this.hostOf(index), "role", "master", "health", "online"];
-      const entry = array(...fields.map(bulk), bulk("port"), `:${node.port}\r\n`);
-      return array(bulk("slots"), array(...slots.map((slot) => `:${slot}\r\n`)), bulk("nodes"), array(entry));
-    });
-    return array(...shards);
+    const announced = Array.from({ length: this.announced }, (_, index) => index);
+    const shards = announced.filter((index) => !this.primaryOf.has(index));
+    return array(
+      ...shards.map((primary) => {
+        const slots = this.ranges.filter(([, , owner]) => owner === primary).flatMap((range) => range.slice(0, 2));
+        const replicas = announced.filter((index) => this.primaryOf.get(index) === primary);
+        const entries = [primary, ...replicas].map((index) => {
+          const role = index === primary ? "master" : "replica";
+          const fields = ["id", `id${index}`, "endpoint", this.hostOf(index), "role", role, "health", "online"];
+          return array(...fields.map(bulk), bulk("port"), `:${this.node(index).port}\r\n`);
+        });
+        return array(bulk("slots"), array(...slots.map((slot) => `:${slot}\r\n`)), bulk("nodes"), array(...entries));
+      }),
+    );
   }
 }

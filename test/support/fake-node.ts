@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 
-/** Raw bytes of a reply, or what to do instead of one. */
+/** Raw bytes of a reply, at once or when the promise resolves, or what to do instead of one. */
 export type Answer = string | "hang" | "disconnect";
+type LaterAnswer = Answer | Promise<string>;
 
 export const ok = "+OK\r\n";
 export const error = (text: string): Answer => `-${text}\r\n`;
@@ -29,6 +30,9 @@ export class FakeNode {
   readonly scripts = new Set<string>();
   /** Answer to CLUSTER SHARDS; set by the cluster. */
   shards: () => Answer = () => error("ERR This instance has cluster support disabled");
+  /** How many bytes the node takes at a time from a connection, and what happens whenever it took so many: more may wait. */
+  bytesPerRead = Number.POSITIVE_INFINITY;
+  onFullRead: () => void = () => {};
   connections = 0;
   readonly port: number;
   /** Commands at which the node falls silent, connection by connection, until `goOn`. */
@@ -36,8 +40,8 @@ export class FakeNode {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #lines = new Map<Socket, Line>();
-  readonly #expected: { readonly command: string; readonly answer: Answer }[] = [];
-  readonly #always = new Map<string, (args: readonly string[]) => Answer>();
+  readonly #expected: { readonly command: string; readonly answer: LaterAnswer }[] = [];
+  readonly #always = new Map<string, (args: readonly string[]) => LaterAnswer>();
   #writes = 0;
 
   private constructor(server: Server) {
@@ -60,12 +64,12 @@ export class FakeNode {
   }
 
   /** Scripts the answer to the next `command` that nothing was scripted for yet, `times` times over. */
-  expect(command: string, answer: Answer, times = 1): void {
+  expect(command: string, answer: LaterAnswer, times = 1): void {
     for (let time = 0; time < times; time++) this.#expected.push({ command, answer });
   }
 
   /** The answer to `command` whenever nothing else was scripted. */
-  always(command: string, answer: (args: readonly string[]) => Answer): void {
+  always(command: string, answer: (args: readonly string[]) => LaterAnswer): void {
     this.#always.set(command, answer);
   }
 
@@ -94,10 +98,9 @@ export class FakeNode {
 
   /** Each silent connection gets the answer that is due, and those to what came behind it, up to the next silence. */
   goOn(): void {
-    for (const [socket, line] of this.#lines) {
-      if (line.held.length > 0) this.#answerFirst(line);
-      while (line.held[0] !== undefined && !this.#isSilentAt(line.held[0])) this.#answerFirst(line);
-      this.#write(socket, line);
+    for (const line of this.#lines.values()) {
+      if (line.held.length > 0 && !line.waits) this.#answerFirst(line);
+      line.take();
     }
   }
 
@@ -118,7 +121,19 @@ export class FakeNode {
 
   #serve(socket: Socket): void {
     const connection = ++this.connections;
-    const line: Line = { held: [], replies: "", hangs: false, ended: false };
+    let write = 0;
+    let pending = Buffer.alloc(0);
+    const take = () => {
+      this.#answerHeld(line);
+      for (let parsed = parseCommand(pending); parsed && !line.waits && !line.ended; parsed = parseCommand(pending)) {
+        pending = pending.subarray(parsed.end);
+        this.received.push({ args: parsed.args, write, connection });
+        if (!line.hangs) line.held.push(parsed.args);
+        if (line.held.length === 1) this.#answerHeld(line);
+      }
+      writeReplies(socket, line);
+    };
+    const line: Line = { held: [], replies: "", waits: false, hangs: false, ended: false, take };
     this.#sockets.add(socket);
     this.#lines.set(socket, line);
     socket.on("close", () => {
@@ -126,44 +141,42 @@ export class FakeNode {
       this.#lines.delete(socket);
     });
     socket.on("error", () => {});
-    let pending = Buffer.alloc(0);
     socket.on("data", (chunk: Buffer) => {
-      pending = Buffer.concat([pending, chunk]);
-      const write = ++this.#writes;
-      for (let parsed = parseCommand(pending); parsed !== undefined && !line.ended; parsed = parseCommand(pending)) {
-        pending = pending.subarray(parsed.end);
-        this.received.push({ args: parsed.args, write, connection });
-        if (line.hangs) continue;
-        line.held.push(parsed.args);
-        if (line.held.length === 1 && !this.#isSilentAt(parsed.args)) this.#answerFirst(line);
+      write = ++this.#writes;
+      for (let at = 0; at < chunk.length; at += this.bytesPerRead) {
+        const part = chunk.subarray(at, at + this.bytesPerRead);
+        pending = Buffer.concat([pending, part]);
+        take();
+        if (part.length === this.bytesPerRead) this.onFullRead();
       }
-      this.#write(socket, line);
     });
   }
 
-  #isSilentAt(args: readonly string[]): boolean {
-    return this.silentAt.has(nameOf(args));
+  #answerHeld(line: Line): void {
+    for (let [first] = line.held; first && !line.waits && !this.silentAt.has(nameOf(first)); [first] = line.held) {
+      this.#answerFirst(line);
+    }
   }
 
   #answerFirst(line: Line): void {
     const answer = this.#answer(line.held.shift() as string[]);
-    if (answer === "disconnect") line.ended = true;
+    if (answer instanceof Promise) {
+      line.waits = true;
+      void answer.then((text) => {
+        line.waits = false;
+        line.replies += text;
+        line.take();
+      });
+    } else if (answer === "disconnect") line.ended = true;
     else if (answer === "hang") line.hangs = true;
     else line.replies += answer;
     if (line.ended || line.hangs) line.held.length = 0;
   }
 
-  #write(socket: Socket, line: Line): void {
-    const { replies } = line;
-    line.replies = "";
-    if (line.ended) socket.end(replies, "latin1");
-    else if (replies !== "") socket.write(replies, "latin1");
-  }
-
-  #answer(args: readonly string[]): Answer {
+  #answer(args: readonly string[]): LaterAnswer {
     const name = nameOf(args);
     const next = this.#expected.findIndex(({ command }) => command === name);
-    if (next !== -1) return (this.#expected.splice(next, 1)[0] as { answer: Answer }).answer;
+    if (next !== -1) return (this.#expected.splice(next, 1)[0] as { answer: LaterAnswer }).answer;
     const always = this.#always.get(name);
     if (always) return always(args);
     switch (name) {
@@ -194,10 +207,21 @@ interface Line {
   readonly held: string[][];
   /** Answers that are not written yet. */
   replies: string;
+  /** An answer comes later, and nothing is read before it. */
+  waits: boolean;
   /** Nothing on it is answered any more. */
   hangs: boolean;
   /** It is closed behind the last answer, and nothing on it is read any more. */
   ended: boolean;
+  /** Answers what can be answered by now. */
+  readonly take: () => void;
+}
+
+function writeReplies(socket: Socket, line: Line): void {
+  const { replies } = line;
+  line.replies = "";
+  if (line.ended) socket.end(replies, "latin1");
+  else if (replies !== "" && socket.writable) socket.write(replies, "latin1");
 }
 
 /** `SCRIPT LOAD`, `CLUSTER SHARDS`, `EVALSHA`: containers with their subcommand. */

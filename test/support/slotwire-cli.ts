@@ -1,12 +1,12 @@
 import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { LocalCluster } from "../../src/testing/index.ts";
+import { builtPackage, ROOT } from "./built-package.ts";
 
-export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-/** Behind `process.execPath`: the command as it is in the sources. */
-export const CLI = ["--import", "tsx", "src/cli/main.ts"];
+export { ROOT };
+/** The argument of `process.execPath` that runs `slotwire`, as the package brings it. */
+export const CLI = join(builtPackage(), "dist", "cli", "main.js");
 
 /** How a process ended. */
 export interface Outcome {
@@ -19,7 +19,7 @@ export interface Outcome {
 export function slotwire(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
   const env = { ...process.env, ...environment };
   return new Promise((resolve) => {
-    execFile(process.execPath, [...CLI, ...args], { cwd: ROOT, env }, (error, out, err) => {
+    execFile(process.execPath, [CLI, ...args], { cwd: ROOT, env }, (error, out, err) => {
       resolve({ status: error === null ? 0 : error.code, out, err });
     });
   });

@@ -10,6 +10,7 @@ import { PLAIN, type Terminal } from "../../src/cli/terminal.ts";
 import { types, writeTypes } from "../../src/cli/types.ts";
 import { loadScripts, type Script, slotOf } from "../../src/index.ts";
 import { scriptFolder } from "../support/script-folder.ts";
+import { CLI } from "../support/slotwire-cli.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -29,7 +30,7 @@ function node(...args: string[]): Promise<Outcome> {
 
 const terminal: Terminal = { width: 80, paint: PLAIN, write: () => {}, progress: () => {} };
 
-const slotwire = (...args: string[]) => node("--import", "tsx", "src/cli/main.ts", ...args);
+const slotwire = (...args: string[]) => node(CLI, ...args);
 
 const scripts = {
   "acquire.lua": [

@@ -1,23 +1,16 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import type { ConnectionSettings } from "../../src/connection/connection.ts";
+import type { Lane } from "../../src/connection/lane.ts";
 import { NodePool } from "../../src/connection/node-pool.ts";
 import { Call } from "../../src/routing/call.ts";
 import { idleCall } from "../support/calls.ts";
+import { settingsOn } from "../support/connection-settings.ts";
 import { FakeWire } from "../support/fake-wire.ts";
 
-function poolOn(wire: FakeWire): NodePool {
-  const settings: ConnectionSettings = {
-    address: "127.0.0.1:7000",
-    endpoint: { host: "127.0.0.1", port: 7000 },
-    environment: wire.environment,
-    connectTimeoutMs: 2000,
-    connectionName: undefined,
-    readOnly: false,
-    credentials: () => undefined,
-  };
+function poolOn(wire: FakeWire, changes: Partial<ConnectionSettings> = {}): NodePool {
   const limits = { connections: 1, maxPending: 1000, maxPendingBytes: 10_000 };
-  return new NodePool(settings, limits, { prepare: async () => {}, onUp() {}, onDown() {} });
+  return new NodePool(settingsOn(wire, changes), limits, { prepare: async () => {}, onUp() {}, onDown() {} });
 }
 
 describe("requests that are given up while they are queued", () => {
@@ -58,35 +51,6 @@ describe("requests that are given up while they are queued", () => {
     assert.equal(pool.hasRoomFor(101), false);
     giveUp(calls);
     assert.deepEqual([lane().pending, lane().pendingBytes], [0, 0]);
-  });
-
-  it("are not taken, and the others keep their order", () => {
-    const calls = queued(300);
-    giveUp(calls.filter((_, index) => index % 3 !== 0));
-    const kept = calls.filter((_, index) => index % 3 === 0);
-    assert.deepEqual(lane().takeQueued(), kept);
-    assert.equal(lane().pending, 0);
-  });
-
-  it("count nothing when they come to the front", () => {
-    const calls = queued(20, "x");
-    giveUp(calls.slice(5, 15));
-    const written: unknown[] = [];
-    for (let next = lane().shift(); next !== undefined; next = lane().shift())
-      if (next.place !== "settled") written.push(next);
-    assert.deepEqual(written, [...calls.slice(0, 5), ...calls.slice(15)]);
-    assert.deepEqual([lane().pending, lane().pendingBytes], [0, 0]);
-    giveUp(calls);
-    assert.deepEqual([lane().pending, lane().pendingBytes], [0, 0]);
-  });
-
-  it("are let go, however many there are", () => {
-    const [first] = queued(1);
-    for (let round = 0; round < 300; round++) giveUp(queued(900, `${round}${"x".repeat(100)}`));
-    let left = 0;
-    for (let next = lane().shift(); next !== undefined; next = lane().shift()) left++;
-    assert.ok(left <= 130, `${left} are still in the queue`);
-    assert.equal(first?.settled, false);
   });
 
   it("cost a refusal nothing: 100,000 of them beside 1,000 queued calls", () => {
@@ -155,3 +119,67 @@ describe("what is queued on an open connection", () => {
     assert.deepEqual(writes, ["01234567", "ab"]);
   });
 });
+
+describe("a lane", () => {
+  let wire: FakeWire;
+  let pool: NodePool;
+  const lane = () => pool.laneOf(0);
+  beforeEach(() => {
+    wire = new FakeWire();
+    wire.server = (written) => (written.includes("PING") ? "+PONG\r\n" : undefined);
+  });
+  afterEach(() => pool.close(new Error("done")));
+
+  it("starts its watchdog when it hands its connection out, and not when it is looked at", async () => {
+    pool = poolOn(wire);
+    await wire.pass(10);
+    assert.deepEqual([lane().ready, lane().state, lane().inDoubt, lane().pending], [true, "ready", false, 0]);
+    assert.equal(wire.clock.pending.size, 0);
+    void lane().useConnection()?.exchange(["CLUSTER", "SHARDS"]);
+    assert.equal(wire.clock.pending.size, 1);
+  });
+
+  it("tells everybody who waits for it when nothing is queued or in flight", async () => {
+    pool = poolOn(wire);
+    await wire.pass(10);
+    push(lane());
+    wire.clock.advance(0);
+    let drained = 0;
+    const waiting = [lane().drain(), lane().drain()].map((done) => done.then(() => drained++));
+    await wire.pass(20);
+    assert.equal(drained, 0);
+    wire.opened[0]?.receive("+OK\r\n");
+    await Promise.all([...waiting, wire.pass(20)]);
+  });
+
+  it("waits between its tries where creating a stream throws at once", async () => {
+    let tries = 0;
+    const open = () => {
+      tries++;
+      throw new Error("no tunnel");
+    };
+    pool = poolOn(wire, { environment: { ...wire.environment, open } });
+    await wire.pass(5);
+    assert.deepEqual([tries, lane().state, lane().cause?.message], [1, "waiting", "no tunnel"]);
+    await wire.pass(1000);
+    assert.ok(tries > 2 && tries < 10, `${tries} tries in a second`);
+  });
+
+  it("closes a replaced connection behind its last reply, and writes on a fresh one meanwhile", async () => {
+    pool = poolOn(wire);
+    await wire.pass(10);
+    push(lane());
+    wire.clock.advance(0);
+    lane().replaceConnection();
+    await wire.pass(10);
+    assert.deepEqual([wire.opened.length, wire.opened[0]?.closed, lane().ready], [2, false, true]);
+    wire.opened[0]?.receive("+OK\r\n");
+    assert.deepEqual([wire.opened[0]?.closed, lane().ready], [true, true]);
+  });
+});
+
+function push(lane: Lane): void {
+  const { kind } = idleCall(0);
+  const ignore = () => {};
+  lane.push(new Call(kind, "*1\r\n$4\r\nWAIT\r\n", 0, 0, ignore, ignore));
+}

@@ -37,7 +37,7 @@ describe("loadScripts", () => {
     assert.equal(scripts.acquire.name, "acquire");
     assert.throws(() => loadScripts(folder, { names: ["acquire", "relaese"] }), {
       code: "INVALID_ARGUMENT",
-      message: `${folder}: no script is called "relaese"; those there are acquire, release, toString.`,
+      message: `${folder}: no script is called "relaese"; its scripts are acquire, release, toString.`,
     });
   });
 

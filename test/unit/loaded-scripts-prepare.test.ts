@@ -142,6 +142,20 @@ describe("preparing a fresh connection", () => {
     assert.equal(states().at(-1), "held");
   });
 
+  it("ends where a script is registered again and again: such a script is loaded with its call", async () => {
+    let count = 0;
+    const connection = new StandInConnection(async (shas) => {
+      count++;
+      registry.register(defineScript({ name: `late ${count}`, source: `return 'late ${count}'` }));
+      return shas.map(() => 1);
+    });
+    await scripts.prepare(connection.asConnection);
+    assert.ok(count > 1 && count < 10, `asked ${count} times`);
+    assert.deepEqual(states().slice(0, 4), ["held", "held", "held", "held"]);
+    const [last] = registry.all.slice(-1);
+    assert.ok(last !== undefined && scripts.needsLoad(last));
+  });
+
   it("is done once for lanes that come up together, and anew for one that comes later", async () => {
     const [first, second, later] = [holding(one, two, three), holding(one, two, three), holding(one, two, three)];
     await Promise.all([scripts.prepare(first.asConnection), scripts.prepare(second.asConnection)]);

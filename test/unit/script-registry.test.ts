@@ -17,12 +17,12 @@ describe("ScriptRegistry", () => {
     assert.deepEqual(registry.all, [first]);
   });
 
-  it("numbers its entries from 0 in the order of registration, and finds them by SHA-1", () => {
+  it("numbers its entries from 1 in the order of registration, and finds them by SHA-1", () => {
     const registry = new ScriptRegistry();
     const added = ["a", "b", "c"].map((name) => registry.register(defineScript({ name, source: `return '${name}'` })));
     assert.deepEqual(
       added.map(({ index }) => index),
-      [0, 1, 2],
+      [1, 2, 3],
     );
     for (const each of added) assert.equal(registry.get(each.sha), each);
     assert.equal(registry.get(script.sha), undefined);

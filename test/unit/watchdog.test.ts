@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { Connection, type ConnectionSettings } from "../../src/connection/connection.ts";
+import type { Connection, ConnectionSettings } from "../../src/connection/connection.ts";
+import { openConnection } from "../../src/connection/open-connection.ts";
 import { Watchdog } from "../../src/connection/watchdog.ts";
 import { FakeWire, type Server } from "../support/fake-wire.ts";
 
@@ -30,7 +31,7 @@ describe("a watchdog", () => {
       readOnly: false,
       credentials: () => undefined,
     };
-    const opening = Connection.open(settings);
+    const opening = openConnection(settings);
     await wire.pass(2 * wire.delayMs);
     connection = await opening;
     seen = [];
@@ -124,7 +125,7 @@ describe("a watchdog", () => {
     wire.server = undefined;
     const start = call();
     await wire.pass(3000);
-    assert.deepEqual(seen, ["silent: no answer for 900 ms, on a second connection neither"]);
+    assert.deepEqual(seen, ["silent: no answer for 900 ms, nor on a second connection"]);
     assert.ok(seenAt - start <= 1200, `after ${seenAt - start} ms`);
     reply();
     await wire.pass(1000);

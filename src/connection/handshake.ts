@@ -1,0 +1,68 @@
+import { AuthError } from "../errors.ts";
+import { isAuthFailure, parseErrorReply } from "../protocol/error-reply.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+
+/** The name and password that a connection logs in with. */
+export interface Login {
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+}
+
+/** The credentials' provider failed. The server has refused nothing, so another try may work; but not at once. */
+export class CredentialsError extends Error {}
+
+/** @throws {CredentialsError} The provider threw. */
+export async function askForLogin(provider: () => Promise<Login> | Login | undefined): Promise<Login | undefined> {
+  try {
+    return await provider();
+  } catch (cause) {
+    throw new CredentialsError("the provider of credentials failed", { cause });
+  }
+}
+
+/** The terms of a handshake: the node, and the wishes of the client. */
+export interface HandshakeTerms {
+  /** The node as announced, for messages. */
+  readonly address: string;
+  readonly connectionName: string | undefined;
+  /** Whether a replica is to serve reads on the connection (READONLY). */
+  readonly readOnly: boolean;
+}
+
+/** Sends commands in one write, and returns a promise for each reply. */
+export type Exchange = (...commands: (readonly Argument[])[]) => Promise<Reply>[];
+
+/**
+ * The commands of a connection in front of all others. The connection is usable when the promise resolves, and closed
+ * when it rejects.
+ */
+export type Handshake = (exchange: Exchange, login: Login | undefined, terms: HandshakeTerms) => Promise<void>;
+
+/**
+ * Logs in, names the connection, and makes sure that a Redis or Valkey server answers that can serve requests.
+ * @throws {AuthError}  The credentials were refused, or are needed.
+ * @throws {ReplyError} The server is loading its data, or busy with a script.
+ */
+export async function greet(exchange: Exchange, login: Login | undefined, terms: HandshakeTerms): Promise<void> {
+  for (const result of await Promise.allSettled(exchange(...greetingOf(login, terms)))) {
+    if (result.status === "fulfilled") continue;
+    const text = (result.reason as { reply?: string }).reply;
+    if (text === undefined) throw result.reason;
+    if (isAuthFailure(text)) throw new AuthError(terms.address, text);
+    const { kind } = parseErrorReply(text);
+    if (kind === "loading" || kind === "busy") throw result.reason;
+  }
+}
+
+function greetingOf(login: Login | undefined, { connectionName, readOnly }: HandshakeTerms): Argument[][] {
+  const commands: Argument[][] = [];
+  if (login?.password !== undefined) {
+    commands.push(login.username === undefined ? ["AUTH", login.password] : ["AUTH", login.username, login.password]);
+  }
+  if (connectionName !== undefined) commands.push(["CLIENT", "SETNAME", connectionName]);
+  // A server without cluster mode refuses READONLY, and needs none.
+  if (readOnly) commands.push(["READONLY"]);
+  // Any server answers PING. One that wants credentials, is loading or is busy answers it with an error that says so.
+  commands.push(["PING"]);
+  return commands;
+}

@@ -1,0 +1,75 @@
+import type { Timer } from "../environment.ts";
+import { type ConnectContext, connectChannel, isHeard, traced } from "../telemetry/channels.ts";
+import { Connection, type ConnectionSettings } from "./connection.ts";
+import { askForLogin, greet } from "./handshake.ts";
+import { explained, NO_CONNECTION } from "./open-failure.ts";
+
+/** Gets a connection before it is open, so that it can be closed early. */
+export type OnCreated = (connection: Connection) => void;
+
+/**
+ * Opens a connection and completes its handshake, within `connectTimeoutMs`.
+ * @param attempt  Counts the tries since the last success, for listeners on the channel.
+ * @throws {AuthError} The credentials were refused, or are needed.
+ * @throws {Error}     The socket's own error, a timeout, or a `ReplyError` of a server that is not ready (LOADING, BUSY).
+ */
+export function openConnection(settings: ConnectionSettings, onCreated?: OnCreated, attempt = 1): Promise<Connection> {
+  const { telemetry, address, readOnly } = settings;
+  if (telemetry === undefined || !isHeard(connectChannel)) return open(settings, onCreated);
+  const { host, port } = settings.endpoint;
+  const context: ConnectContext = { client: telemetry.client, address, endpoint: { host, port }, attempt, readOnly };
+  return traced(connectChannel, context, () => open(settings, onCreated));
+}
+
+async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promise<Connection> {
+  const { connectTimeoutMs, credentials, endpoint, environment, handshake = greet, telemetry } = settings;
+  const { clock } = environment;
+  const started = clock.now();
+  const connection = new Connection(settings);
+  onCreated?.(connection);
+  let missing = "no credentials from their provider";
+  const timer: Timer = clock.setTimer(() => {
+    connection.close(new Error(`${connection.wasOpen ? missing : NO_CONNECTION} within ${connectTimeoutMs} ms`));
+  }, connectTimeoutMs);
+  try {
+    const ready = Promise.all([connection.opened, askForLogin(credentials)]);
+    const [, login] = await Promise.race([ready, connection.gone]);
+    missing = "no answer to the handshake";
+    await handshake((...commands) => connection.exchange(...commands), login, settings);
+    connection.openedInMs = clock.now() - started;
+    if (telemetry !== undefined) telemetry.counters.connectionsOpened++;
+    return connection;
+  } catch (error) {
+    connection.close(error as Error);
+    if (telemetry !== undefined) telemetry.counters.connectionFailures++;
+    throw explained(connection.cause as Error, { tls: endpoint.tls !== undefined, wasOpen: connection.wasOpen });
+  } finally {
+    timer.cancel();
+  }
+}
+
+/**
+ * Opens a connection and has it prepared, for which the node has `connectTimeoutMs` once more.
+ * @throws As `openConnection`, and whatever `prepare` throws.
+ */
+export async function openPrepared(
+  settings: ConnectionSettings,
+  prepare: (connection: Connection) => Promise<void>,
+  onCreated: OnCreated,
+  attempt: number,
+): Promise<Connection> {
+  const connection = await openConnection(settings, onCreated, attempt);
+  const { connectTimeoutMs, environment } = settings;
+  const tooLate = new Error(`no answer while scripts were loaded, within ${connectTimeoutMs} ms`);
+  const timer = environment.clock.setTimer(() => connection.close(tooLate), connectTimeoutMs);
+  try {
+    await Promise.race([prepare(connection), connection.gone]);
+    if (connection.closed) throw new Error("the connection was lost while it was prepared");
+    return connection;
+  } catch (error) {
+    connection.close(error as Error);
+    throw error;
+  } finally {
+    timer.cancel();
+  }
+}

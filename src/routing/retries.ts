@@ -1,0 +1,201 @@
+import type { NodePool } from "../connection/node-pool.ts";
+import type { Clock, Environment } from "../environment.ts";
+import { formatAddress } from "../protocol/node-address.ts";
+import type { Remedy } from "../scripts/loaded-scripts.ts";
+import type { TopologyTracker } from "../topology/topology-tracker.ts";
+import { type Call, type History, historyOf } from "./call.ts";
+import type { CallErrors } from "./call-errors.ts";
+import type { ClusterNode } from "./cluster-node.ts";
+import type { Lessons } from "./lessons.ts";
+import { decideNextStep, type Failure, type Situation } from "./next-step.ts";
+import type { Retry } from "./next-step-rows.ts";
+import type { NodeDirectory } from "./node-directory.ts";
+import { ParkedCalls } from "./parked-calls.ts";
+import { type Placement, poolFor } from "./placement.ts";
+import { doWithoutReadOnlyVariant, mend, remedyFor } from "./script-mending.ts";
+
+/** What retries work with. */
+export interface RetriesParts {
+  readonly environment: Environment;
+  readonly directory: NodeDirectory;
+  readonly placement: Placement;
+  readonly tracker: () => TopologyTracker;
+  readonly lessons: Lessons;
+  readonly errors: CallErrors;
+  readonly maxRedirections: number;
+  /** Hands the next attempt of a call to a connection. */
+  attempt(call: Call, node: ClusterNode, pool: NodePool): void;
+  /** Sees to it that a call without a deadline is not tried for ever. */
+  limitPatience(call: Call): void;
+}
+
+/**
+ * The second attempt of a call and all after it: asks `decideNextStep` what follows a failure, and does it.
+ *
+ *   failure -> decide -- retry: now ------------------------------> attempt
+ *                 |         after a pause, a load or a refresh ---> parked --> attempt, or decide again
+ *                 '-- reject -------------------------------------> settled
+ */
+export class Retries {
+  readonly parked: ParkedCalls;
+  readonly #parts: RetriesParts;
+  readonly #clock: Clock;
+  readonly #isListed = (address: string) => this.#parts.directory.get(address) !== undefined;
+  #closed = false;
+
+  constructor(parts: RetriesParts) {
+    this.#parts = parts;
+    this.#clock = parts.environment.clock;
+    this.parked = new ParkedCalls(parts.environment, (call) => this.sendAgain(call));
+  }
+
+  /** From now on a call that fails is rejected; parked calls are rejected here. */
+  close(): void {
+    this.#closed = true;
+    for (const call of this.parked.all) call.reject(this.#parts.errors.closed(call));
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Carries out what is decided on a failure.
+   * @param cause  The server's words, or why the connection was lost.
+   */
+  decide(call: Call, failure: Failure, cause: string | Error): void {
+    const { errors, lessons } = this.#parts;
+    const history = historyOf(call);
+    const node = call.node as ClusterNode;
+    if (call.kind.blocking?.wasHeld(this.#clock.now())) forgetTroubles(call, history);
+    // A replica that could not serve this read, for whatever reason, is not asked again for it.
+    if (call.pool !== node.pool) {
+      history.avoid ??= new Set();
+      history.avoid.add(node);
+    }
+    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
+    const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
+    const remedy = isMissing ? remedyFor(call) : undefined;
+    const step = decideNextStep(failure, this.#situationOf(call, remedy));
+    lessons.learn(step, call, refusal);
+    // A listener may have closed the client.
+    if (this.#closed) call.reject(errors.closed(call));
+    else if (step.kind === "reject") call.reject(errors.rejected(call, step, cause, remedy));
+    else {
+      const text = typeof cause === "string" ? cause : "";
+      lessons.noteRetry(call, history.hops.at(-1)?.answer ?? "", step, refusal, text);
+      this.#retry(call, step, remedy);
+    }
+  }
+
+  /** After a wait, or when a queue gave the call back. */
+  sendAgain(call: Call): void {
+    if (call.settled) return;
+    const { node, asking } = this.#parts.placement.nodeAgainFor(call);
+    call.asking = asking;
+    if (node === undefined) this.withoutNode(call);
+    else this.#parts.attempt(call, node, asking ? node.pool : poolFor(call, node));
+  }
+
+  /** No node is known that may serve the call. */
+  withoutNode(call: Call, refreshed = false): void {
+    const { errors, lessons, placement, tracker } = this.#parts;
+    const history = historyOf(call);
+    const { lookups } = history;
+    const step = decideNextStep({ kind: "no-node", lookups, refreshed }, this.#situationOf(call, undefined));
+    lessons.count(step);
+    if (step.kind === "reject") call.reject(errors.rejected(call, step, "", undefined));
+    else if (step.when === "after-backoff") this.parked.pause(call, history.lookups + 1);
+    else {
+      history.lookups++;
+      const refreshing = tracker()
+        .refresh()
+        .catch(() => {});
+      this.parked.waitFor(call, refreshing, () => {
+        if (placement.nodeFor(call)) this.sendAgain(call);
+        else this.withoutNode(call, true);
+      });
+    }
+  }
+
+  #situationOf(call: Call, remedy: Remedy | undefined): Situation {
+    const { kind, slot, asking, pool, node } = call;
+    const history = historyOf(call);
+    return {
+      slot,
+      isScript: kind.registered?.kind === "script",
+      isFunction: kind.registered?.kind === "library",
+      atReplica: pool !== node?.pool,
+      runsCode: kind.runsCode,
+      mayRepeat: kind.mayRepeat,
+      node: node?.info ?? NO_NODE,
+      redirections: history.redirections,
+      maxRedirections: this.#parts.maxRedirections,
+      asking,
+      asked: history.hops.map(({ address }) => address),
+      isListed: this.#isListed,
+      remedy: remedy?.kind,
+      loadsDenied: kind.transaction?.loadsDenied === true,
+    };
+  }
+
+  #retry(call: Call, step: Retry, remedy: Remedy | undefined): void {
+    const history = historyOf(call);
+    const node = call.node as ClusterNode;
+    const pool = call.pool as NodePool;
+    if (step.spends === "redirection") history.redirections++;
+    else if (step.spends === "retry") history.retries++;
+    this.#parts.limitPatience(call);
+    call.asking = step.asking;
+    history.mended = remedy !== undefined;
+    if (remedy !== undefined) mend(call, node, remedy);
+    if (step.learned === "no-read-only-variant") doWithoutReadOnlyVariant(call);
+    if (step.learned === "loads-denied") call.frame = call.kind.transaction?.encodeWithoutLoads() ?? call.frame;
+    if (step.when === "after-load" && remedy?.kind === "wait") {
+      this.parked.waitFor(call, remedy.done, () => this.#parts.attempt(call, node, pool));
+    } else if (step.to.kind === "named") this.#follow(call, step, formatAddress(step.to));
+    else if (step.when === "after-backoff") this.parked.pause(call, history.retries - 1);
+    else this.#parts.attempt(call, node, pool);
+  }
+
+  /** To the node that a redirection named, once the cluster lists it as one of its own. */
+  #follow(call: Call, step: Retry, address: string): void {
+    const { directory, tracker } = this.#parts;
+    const node = directory.get(address);
+    if (step.when === "after-refresh" || node === undefined) {
+      const refreshed = tracker()
+        .refreshUntil(() => this.#isListed(address))
+        .catch(() => {});
+      this.parked.waitFor(call, refreshed, () => this.#followLookedUp(call, step, address));
+      return;
+    }
+    if (step.learned === "slot-moved") tracker().slotMoved(call.slot, address);
+    if (step.when === "now") this.#parts.attempt(call, node, node.pool);
+    else this.parked.pause(call, historyOf(call).redirections - 1);
+  }
+
+  #followLookedUp(call: Call, redirection: Retry, address: string): void {
+    const { attempt, directory, lessons, tracker } = this.#parts;
+    const node = directory.get(address);
+    const failure: Failure = { kind: "looked-up", listed: node !== undefined, redirection };
+    const step = decideNextStep(failure, this.#situationOf(call, undefined));
+    lessons.count(step);
+    call.asking = step.kind === "retry" && step.asking;
+    if (node === undefined) {
+      this.parked.pause(call, historyOf(call).redirections - 1);
+      return;
+    }
+    if (redirection.learned === "slot-moved") tracker().slotMoved(call.slot, address);
+    attempt(call, node, node.pool);
+  }
+}
+
+const NO_NODE = { host: "", port: 0 };
+
+/** A call can be blocked for days: its troubles before it found its place do not count for what comes after. */
+function forgetTroubles(call: Call, history: History): void {
+  history.redirections = 0;
+  history.retries = 0;
+  history.hops.splice(0, history.hops.length - 1);
+  if (call.timeoutMs === 0) call.list?.remove(call);
+}

@@ -1,0 +1,59 @@
+import type { Lane } from "../connection/lane.ts";
+import type { Request } from "../connection/request.ts";
+import type { ReplyError } from "../errors.ts";
+
+/**
+ * The client's belief about one script on one node.
+ *
+ *   (absent) --load queued--> loading --its SHA-1 comes back--> held
+ *                                '------ an error comes back --> failed      connection lost while loading --> (absent)
+ *
+ * Stamps order loads and calls. A call that was queued before the newest load and is answered NOSCRIPT says nothing about
+ * the script now. On the load's lane such a call has a lower stamp than `queued`, on any other lane a lower one than
+ * `effective`.
+ */
+export type ScriptState = Loading | Held | Failed;
+
+export interface Loading {
+  readonly kind: "loading";
+  /** The lane that the load was queued on. Undefined while a connection is prepared that no lane uses yet. */
+  readonly lane: Lane | undefined;
+  readonly queued: number;
+  /** Resolves when the load has ended, in success or not. */
+  readonly done: Promise<void>;
+  /** Why the load before this one failed, if it did. It stays the last news until this load ends. */
+  readonly earlier: ReplyError | undefined;
+  /** The load, unless a call brings the source itself. */
+  request: Request | undefined;
+}
+
+export interface Held {
+  readonly kind: "held";
+  readonly lane: Lane | undefined;
+  readonly queued: number;
+  readonly effective: number;
+}
+
+export interface Failed {
+  readonly kind: "failed";
+  readonly cause: ReplyError;
+  /** Neither SCRIPT LOAD nor EVAL is allowed. */
+  readonly final: boolean;
+}
+
+/** How a load ended. */
+export type LoadOutcome =
+  | "held"
+  /** The node may or may not have it: the belief is as if the load had never been tried. */
+  | "lost"
+  | { readonly cause: ReplyError; readonly final: boolean };
+
+/** From this stamp on, calls on `lane` were queued when the node held the script. */
+export function heldSince({ lane: loadedOn, queued, effective }: Held, lane: Lane | undefined): number {
+  return loadedOn === lane ? queued : effective;
+}
+
+/** Whether the user lacks the permission to load, whatever the script. */
+export function isDenied(cause: ReplyError): boolean {
+  return cause.reply.startsWith("NOPERM ");
+}
