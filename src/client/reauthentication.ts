@@ -58,7 +58,7 @@ export async function reauthenticate(
 function causeOf(error: unknown): Error | undefined {
   if (!(error instanceof ReplyError)) return undefined;
   // Such an answer quotes the arguments of AUTH, so its text is not shown.
-  return isUnknownCommand(error.reply) ? new Error("it knows no AUTH") : error;
+  return isUnknownCommand(error.reply) ? new Error("the server does not know AUTH") : error;
 }
 
 /**
