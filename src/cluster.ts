@@ -328,7 +328,7 @@ export class Cluster {
   async reauthenticate(): Promise<void> {
     await Operation.run(this.#client, ownLimitsOf(this.#view), (operation) => {
       operation.outcome = "unknown";
-      return this.#client.reauthenticate();
+      return this.#client.reauthenticate(operation);
     });
   }
 

@@ -1,4 +1,7 @@
-import { existsSync, readdirSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { run } from "node:test";
 import { spec, tap } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
@@ -24,9 +27,30 @@ const files = folders.flatMap((folder) => {
 if (files.length === 0) throw new Error("Which folders? For example: unit scripted cluster");
 
 builtPackage();
+endFilesWithRun();
 const results = run({ files, concurrency: CONCURRENCY, timeout: TIMEOUT_MS });
 results.on("test:fail", () => {
   process.exitCode = 1;
 });
 if (process.stdout.isTTY) results.compose(new spec()).pipe(process.stdout);
 else results.compose(tap).pipe(process.stdout);
+
+/**
+ * A file's process that hangs hears no signal, and would outlive a run that is interrupted. Each notes itself in a folder
+ * (`ends-with-run.mjs`); this shell outlives the run by a moment and ends those that are left. Their servers end with them.
+ */
+function endFilesWithRun(): void {
+  const folder = mkdtempSync(join(tmpdir(), "slotwire-run-"));
+  const end = 'case "$(ps -o args= -p $pid)" in *"$2"*) kill -9 $pid;; esac';
+  const script = `trap '' INT TERM HUP; cat; for note in "$1"/*; do pid=\${note##*/}; ${end}; done; rm -rf "$1"`;
+  const tests = fileURLToPath(new URL(".", import.meta.url));
+  const shell = spawn("/bin/sh", ["-c", script, "slotwire-run", folder, tests], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  shell.unref();
+  (shell.stdin as unknown as { unref(): void }).unref();
+  process.env.SLOTWIRE_TEST_RUN = folder;
+  // Options of this process are those of the files' processes.
+  process.execArgv.push("--import", new URL("support/ends-with-run.mjs", import.meta.url).href);
+}

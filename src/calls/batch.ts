@@ -152,7 +152,7 @@ export class Batch<R extends readonly unknown[] = []> {
     const startedAt = clock.now();
     try {
       await Operation.run(client, limitsOf(view), async (operation) => {
-        const learning = [...this.#toLearn].map(([place, command]) => this.#learn(place, command));
+        const learning = [...this.#toLearn].map(([place, command]) => this.#learn(operation, place, command));
         await operation.wait(Promise.all(learning));
         // Within the operation, so that a client that is closing waits for the operation or for the calls at all times.
         void this.#send(settled, Math.round(clock.now() - startedAt));
@@ -165,10 +165,10 @@ export class Batch<R extends readonly unknown[] = []> {
     await settled;
   }
 
-  async #learn(place: number, { index, name, args }: Unlearned): Promise<void> {
+  async #learn(operation: Operation, place: number, { index, name, args }: Unlearned): Promise<void> {
     const { client, factory, view } = this.#host;
     const settle = (result: unknown) => this.#settle(index, result);
-    const keys = await learn(client, name, args);
+    const keys = await learn(operation, client, name, args);
     const plan = planOfLearned(name.toLowerCase(), args, client.commands);
     if (plan.kind !== "one") this.#carryOutLater(name, args, plan, settle);
     else {

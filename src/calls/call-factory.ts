@@ -82,8 +82,12 @@ export class CallFactory {
    * For a script that this view meets for the first time. Its first call is checked before the script is registered.
    */
   #kindOfChecked(script: Script, slot: number, keys: readonly Argument[], args: readonly Argument[]): CallKind {
-    for (const [index, key] of keys.entries()) binaryOf(key, "key", index);
-    for (const [index, arg] of args.entries()) binaryOf(arg, "argument", index);
+    withinLimit(() => {
+      let frame = "";
+      for (const [index, key] of keys.entries()) frame += bulk(binaryOf(key, "key", index));
+      for (const [index, arg] of args.entries()) frame += bulk(binaryOf(arg, "argument", index));
+      return frame;
+    });
     return this.#kindOf(script, slot);
   }
 

@@ -58,6 +58,7 @@ export class Operation implements Expiring, Abortable, Underway {
   readonly #questions = new WeakSet<Call>();
   #forgetAt = MANY_STEPS;
   readonly #waiting = new Set<(error: SlotwireError) => void>();
+  readonly #whenEnded: (() => void)[] = [];
   #ended: SlotwireError | "done" | undefined;
 
   private constructor(client: Client, { timeoutMs, elapsedMs = 0, signal, isEndless = false }: OperationLimits) {
@@ -155,6 +156,11 @@ export class Operation implements Expiring, Abortable, Underway {
     if (this.timeoutMs > 0) this.#client.deadlines.add(this, this.timeoutMs);
   }
 
+  /** Calls `listener` when the operation has ended, in success or not. */
+  onEnd(listener: () => void): void {
+    this.#whenEnded.push(listener);
+  }
+
   /** The operation is done: nobody waits for a step of it any more. */
   end(): void {
     if (this.#ended === undefined) this.#finish("done");
@@ -218,6 +224,7 @@ export class Operation implements Expiring, Abortable, Underway {
     this.list?.remove(this);
     this.#stopListening?.();
     this.#untrack();
+    for (const listener of this.#whenEnded) listener();
   }
 
   #refuseWhenEnded(): void {

@@ -1,3 +1,4 @@
+import { encodeCommand } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { type Host, limitsOf } from "./host.ts";
 import { loadEverywhere, runOnNodes } from "./node-commands.ts";
@@ -39,7 +40,9 @@ export function carryOut(
 async function runLearned(operation: Operation, host: Host, name: string, given: readonly Argument[]): Promise<Reply> {
   const { client, factory, view } = host;
   const args = copied(given);
-  const keys = await operation.wait(learn(client, name, args));
+  // What is wrong with the command is told before a server is asked about it.
+  encodeCommand([name, ...args]);
+  const keys = await learn(operation, client, name, args);
   const plan = planOfLearned(name.toLowerCase(), args, client.commands);
   if (plan.kind === "nodes") return runOnNodes(operation, host, plan.spread, name, args);
   return new Promise((resolve, reject) => {

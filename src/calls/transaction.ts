@@ -77,7 +77,8 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
    */
   async exec(): Promise<Executed<R> | Watched> {
     this.#refuseWhenExecuted();
-    this.#host.client.refuseWhenClosed();
+    // A transaction that watches keys is under way already: a client that is closing lets it end.
+    if (this.#executor === undefined) this.#host.client.refuseWhenClosed();
     this.#executed = true;
     if (this.#executor === undefined && this.#parts.length === 0) return [] as unknown as Executed<R>;
     const slot = slotOfKeys([this.#key]);

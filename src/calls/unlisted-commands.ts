@@ -1,8 +1,11 @@
 import type { Client } from "../client/client.ts";
 import { parseCommands, specifiedKeys } from "../commands/server-commands.ts";
+import { ClosedError } from "../errors.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import type { Call } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { CallFactory } from "./call-factory.ts";
+import type { Operation } from "./operation.ts";
 
 /** Milliseconds that one node may take to answer, before another node is asked. */
 const ANSWER_MS = 1000;
@@ -19,72 +22,131 @@ export function copied(args: readonly Argument[]): Argument[] {
   return args.map((arg) => (arg instanceof Uint8Array ? Buffer.from(arg) : arg));
 }
 
+/** The COMMAND questions that are under way. */
+const underWay = new WeakMap<Client, Question>();
+
 /**
  * Asks a server for its commands, once for all callers. If only a server can find the keys of the command, asks for
  * these keys too, and resolves to them. Resolves to undefined if the description of the command suffices, or if no
  * server answers.
  */
 export async function learn(
+  operation: Operation,
   client: Client,
   name: string,
   args: readonly Argument[],
 ): Promise<readonly Argument[] | undefined> {
   const { commands } = client;
   const lower = name.toLowerCase();
-  if (commands.get(lower, args) === undefined) {
-    commands.asking ??= askForCommands(client).finally(() => {
-      commands.asking = undefined;
-    });
-    await commands.asking;
-  }
+  if (commands.get(lower, args) === undefined) await learnCommands(operation, client);
   const command = commands.get(lower, args);
-  return command && specifiedKeys(command, args) === undefined ? askForKeys(client, name, args) : undefined;
+  return command && specifiedKeys(command, args) === undefined ? askForKeys(operation, client, name, args) : undefined;
 }
 
-async function askForCommands(client: Client): Promise<void> {
-  const reply = await askAnyNode(client, ["COMMAND"], "string");
-  const { commands } = client;
+/** Callers that come while the servers are asked wait for the same answer. */
+async function learnCommands(operation: Operation, client: Client): Promise<void> {
+  let question = underWay.get(client);
+  if (question === undefined) {
+    question = new Question(client, ["COMMAND"], "string", (reply) => {
+      underWay.delete(client);
+      if (reply !== "given-up") noteCommands(client, reply);
+    });
+    underWay.set(client, question);
+  }
+  await question.waitFor(operation);
+}
+
+function noteCommands({ commands, environment }: Client, reply: Reply | undefined): void {
   const known = parseCommands(reply ?? null);
   if (known.size > 0) commands.known = known;
-  const rest = known.size > 0 ? ASK_AGAIN_MS : ASK_AGAIN_UNANSWERED_MS;
-  commands.nextAt = client.environment.clock.now() + rest;
+  commands.nextAt = environment.clock.now() + (known.size > 0 ? ASK_AGAIN_MS : ASK_AGAIN_UNANSWERED_MS);
 }
 
 /** Undefined where no server can tell the keys. The server that gets the command then says what is wrong with it. */
 async function askForKeys(
+  operation: Operation,
   client: Client,
   name: string,
   args: readonly Argument[],
 ): Promise<readonly Argument[] | undefined> {
-  const reply = await askAnyNode(client, ["COMMAND", "GETKEYS", name, ...args], "buffer");
+  const question = new Question(client, ["COMMAND", "GETKEYS", name, ...args], "buffer", () => {});
+  const reply = await question.waitFor(operation);
   return Array.isArray(reply) ? reply.filter((key) => Buffer.isBuffer(key)) : undefined;
 }
 
-/** Undefined when no node answers, or all answers are errors. */
-async function askAnyNode(
-  client: Client,
-  [name = "", ...args]: readonly [string, ...Argument[]],
-  replies: "string" | "buffer",
-): Promise<Reply | undefined> {
-  const ready = client.nodes.filter(({ pool }) => pool.ready);
-  const turn = Math.floor(client.environment.random() * ready.length);
-  const view = { timeoutMs: ANSWER_MS, hasOwnTimeout: true, signal: undefined, replies, readFrom: "primary" } as const;
-  const factory = new CallFactory(client, view);
-  for (const node of [...ready.slice(turn), ...ready.slice(0, turn)].slice(0, MOST_ASKED)) {
-    const reply = await askNode(client, factory, node, name, args).catch(() => undefined);
-    if (reply !== undefined) return reply;
-  }
-  return undefined;
-}
+/**
+ * A question of slotwire's own to one node after the other, for all operations that wait for its answer. It is given up
+ * with the last of them: nothing is under way that nobody waits for.
+ */
+class Question {
+  readonly #client: Client;
+  readonly #command: readonly [string, ...Argument[]];
+  readonly #onEnd: (reply: Reply | undefined | "given-up") => void;
+  readonly #factory: CallFactory;
+  readonly #answer: Promise<Reply | undefined>;
+  #waiting = 0;
+  #isOver = false;
+  /** The node that is asked now has this one. */
+  #call: Call | undefined;
 
-function askNode(
-  client: Client,
-  factory: CallFactory,
-  node: ClusterNode,
-  name: string,
-  args: readonly Argument[],
-): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    client.door.sendTogether([factory.commandFor(node, name, args, ANSWER_MS, resolve, reject)], undefined);
-  });
+  constructor(
+    client: Client,
+    command: readonly [string, ...Argument[]],
+    replies: "string" | "buffer",
+    onEnd: (reply: Reply | undefined | "given-up") => void,
+  ) {
+    this.#client = client;
+    this.#command = command;
+    this.#onEnd = onEnd;
+    const view = {
+      timeoutMs: ANSWER_MS,
+      hasOwnTimeout: true,
+      signal: undefined,
+      replies,
+      readFrom: "primary",
+    } as const;
+    this.#factory = new CallFactory(client, view);
+    this.#answer = this.#askInTurn();
+  }
+
+  /** Undefined when no node answers, or the answer is an error. */
+  waitFor(operation: Operation): Promise<Reply | undefined> {
+    this.#waiting++;
+    operation.onEnd(() => {
+      if (--this.#waiting === 0) this.#giveUp();
+    });
+    return operation.wait(this.#answer);
+  }
+
+  async #askInTurn(): Promise<Reply | undefined> {
+    const { nodes, environment } = this.#client;
+    const ready = nodes.filter(({ pool }) => pool.ready);
+    const turn = Math.floor(environment.random() * ready.length);
+    let reply: Reply | undefined;
+    for (const node of [...ready.slice(turn), ...ready.slice(0, turn)].slice(0, MOST_ASKED)) {
+      reply = await this.#ask(node).catch(() => undefined);
+      if (reply !== undefined || this.#isOver) break;
+    }
+    this.#end(reply);
+    return reply;
+  }
+
+  #ask(node: ClusterNode): Promise<Reply> {
+    const [name, ...args] = this.#command;
+    return new Promise((resolve, reject) => {
+      this.#call = this.#factory.commandFor(node, name, args, ANSWER_MS, resolve, reject);
+      this.#client.door.sendTogether([this.#call], undefined);
+    });
+  }
+
+  #giveUp(): void {
+    this.#end("given-up");
+    this.#call?.reject(new ClosedError());
+  }
+
+  #end(reply: Reply | undefined | "given-up"): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#onEnd(reply);
+  }
 }

@@ -88,10 +88,9 @@ function demoted({ address }: ClusterNode): UnavailableError {
   return new UnavailableError(`${address} became a replica while its replicas were waited for`, new Map(), "unknown");
 }
 
-async function infoOf(operation: Operation, { factory, view }: Host, owner: ClusterNode): Promise<string> {
-  const timeoutMs = operation.timeoutMs || view.timeoutMs;
+async function infoOf(operation: Operation, { factory }: Host, owner: ClusterNode): Promise<string> {
   const reply = await new Promise<unknown>((resolve, reject) => {
-    operation.ask(factory.commandFor(owner, "INFO", ["replication"], timeoutMs, resolve, reject));
+    operation.ask(factory.commandFor(owner, "INFO", ["replication"], operation.timeoutMs, resolve, reject));
   });
   return String(reply);
 }

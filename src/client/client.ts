@@ -19,7 +19,7 @@ import { Emitter } from "./events.ts";
 import { Lifetime, type Underway } from "./lifetime.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { NodeOpener } from "./node-opener.ts";
-import { reauthenticate } from "./reauthentication.ts";
+import { reauthenticate, type Steps } from "./reauthentication.ts";
 import { ScriptAudits } from "./script-audits.ts";
 import { ScriptStore } from "./script-store.ts";
 import { askedSparingly, seedInformant } from "./seeds.ts";
@@ -184,8 +184,8 @@ export class Client {
   }
 
   /** Asks for the credentials and logs in again on every open connection. */
-  reauthenticate(): Promise<void> {
-    return reauthenticate(this.environment, this.options, () => this.#directory.nodes);
+  reauthenticate(steps: Steps): Promise<void> {
+    return reauthenticate(this.environment, this.options, () => this.#directory.nodes, steps);
   }
 
   // The client's life.

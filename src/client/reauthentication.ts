@@ -7,6 +7,12 @@ import type { Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { settledWithin } from "./settled-within.ts";
 
+/** What the renewal is carried out for: it ends with that, whatever step it is at. */
+export interface Steps {
+  wait<T>(promise: Promise<T>): Promise<T>;
+  onEnd(listener: () => void): void;
+}
+
 /**
  * Asks for the credentials and logs in again on every open connection. A connection that was refused is tried again at
  * once. The provider and each node have `connectTimeout`.
@@ -19,8 +25,9 @@ export async function reauthenticate(
   { clock }: Environment,
   { connectTimeout, credentials }: ResolvedOptions,
   nodes: () => readonly ClusterNode[],
+  steps: Steps,
 ): Promise<void> {
-  const login = await within(clock, connectTimeout, credentials, nodes());
+  const login = await steps.wait(within(clock, connectTimeout, credentials, nodes(), steps));
   const { username, password } = login ?? {};
   if (password === undefined) throw new InvalidArgumentError("reauthenticate: there are no credentials to use.");
   const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
@@ -69,10 +76,12 @@ async function within(
   limitMs: number,
   credentials: ResolvedOptions["credentials"],
   nodes: readonly ClusterNode[],
+  steps: Steps,
 ): Promise<Login | undefined> {
   try {
     return await new Promise<Login | undefined>((resolve, reject) => {
       const timer = clock.setTimer(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
+      steps.onEnd(() => timer.cancel());
       const answered = new Promise<Login | undefined>((settle) => settle(credentials()));
       answered.finally(() => timer.cancel()).then(resolve, reject);
     });

@@ -180,8 +180,6 @@ export function spreadOfTips(tips: readonly string[]): Spread | undefined {
 /** What one client has learned from the server about commands that the table does not list. */
 export class LearnedCommands {
   known: ReadonlyMap<string, ServerCommand> = new Map();
-  /** The COMMAND query that is under way. */
-  asking: Promise<void> | undefined;
   /** The server is not asked again before this time, in the clock's milliseconds. */
   nextAt = Number.NEGATIVE_INFINITY;
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
 import { slotOf } from "../../src/index.ts";
+import { Guard } from "../../src/testing/guard.ts";
 import { scriptFolder } from "../support/script-folder.ts";
 import { CLI, ROOT } from "../support/slotwire-cli.ts";
 
@@ -15,8 +16,9 @@ interface Explained {
   readonly hops: { readonly loadBytes: number; readonly asking: boolean; readonly answer: { kind: string } | null }[];
 }
 
-const started: ChildProcess[] = [];
-after(() => started.map((child) => child.kill("SIGKILL")));
+/** `slotwire cluster` outlives its input: when this process is ended from outside, the guard ends what it started. */
+const guard = new Guard();
+after(() => guard.release());
 
 /** `slotwire cluster --json`, asked by lines, with a folder of its own for temporary files. */
 class Driven {
@@ -29,7 +31,7 @@ class Driven {
     const env = { ...process.env, TMPDIR: temporary };
     const child = spawn(process.execPath, [CLI, "cluster", ...args], { cwd: ROOT, env });
     this.child = child;
-    started.push(child);
+    guard.watch(child);
     this.exited = new Promise((resolve) => child.once("exit", (code, signal) => resolve([code, signal])));
     child.stderr.on("data", (text) => {
       this.err += text;

@@ -125,6 +125,16 @@ describe("commands over many slots and nodes", () => {
       );
     });
 
+    it("but what asks for one slot goes to its owner", async () => {
+      await setAll();
+      for (const key of KEYS) {
+        const slot = slotOf(key);
+        assert.equal(await client.command("CLUSTER", "COUNTKEYSINSLOT", slot), 1);
+        const batch = client.batch().command("CLUSTER", "GETKEYSINSLOT", slot, 10);
+        assert.deepEqual(await batch.command("CLUSTER", "COUNTKEYSINSLOT", slot).exec(), [[key], 1]);
+      }
+    });
+
     it("but not WAIT, which is for writes that were answered before", () => {
       for (const calls of [client.batch(), client.transaction("w")]) {
         assert.throws(() => calls.command("WAIT", 1, 0), { code: "INVALID_ARGUMENT" });

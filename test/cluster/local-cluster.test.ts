@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
+import { Guard } from "../../src/testing/guard.ts";
 import { startCluster } from "../../src/testing/index.ts";
 import { findServer } from "../../src/testing/server-binary.ts";
 import { ROOT } from "../support/built-package.ts";
@@ -70,14 +71,12 @@ it("slots are moved between servers that announce names", async (test) => {
 
 describe("what a process that ends leaves behind: nothing", () => {
   let folder: string;
-  const started: ChildProcess[] = [];
+  let guard: Guard;
   before(() => {
     folder = mkdtempSync(join(tmpdir(), "slotwire-test-"));
+    guard = new Guard(folder);
   });
-  after(() => {
-    for (const child of started) child.kill("SIGKILL");
-    rmSync(folder, { recursive: true, force: true });
-  });
+  after(() => guard.release());
 
   it("a guard outlives it, ends what it watches, and removes folders", async () => {
     const [first, second] = [join(folder, "first"), join(folder, "second")];
@@ -92,7 +91,7 @@ describe("what a process that ends leaves behind: nothing", () => {
       ended.once("exit", () => console.log(watched.pid));
       setInterval(() => {}, 1000);`;
     const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program], { cwd: ROOT });
-    started.push(child);
+    guard.watch(child);
     const [pid] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
     child.kill("SIGKILL");
     await gone(() => existsSync(first) || existsSync(second) || isAlive(Number(pid)));
@@ -103,7 +102,7 @@ describe("what a process that ends leaves behind: nothing", () => {
     mkdirSync(temporary);
     const env = { ...process.env, TMPDIR: temporary };
     const npm = spawn("npm", ["start"], { cwd: ROOT, env, stdio: ["ignore", "pipe", "ignore"] });
-    started.push(npm);
+    guard.watch(npm);
     const servers = () => readdirSync(temporary).filter((name) => name.startsWith("slotwire-"));
     await gone(() => servers().length === 0);
     npm.kill("SIGINT");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { after, before, beforeEach, describe, it } from "node:test";
 import { type Cluster, connect, defineScript, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { commandStats, counts, resetStats } from "../support/command-stats.ts";
@@ -13,12 +13,16 @@ describe("slots that move", () => {
   before(async () => {
     cluster = await startCluster({ primaries: 3 });
   });
-  after(() => cluster?.stop());
-  // A new one for each test: what it asks in the background after slots have moved would be counted in the next one.
+  after(async () => {
+    client?.destroy();
+    await cluster?.stop();
+  });
+  // A new client for each test: what it asks in the background after slots have moved would be counted in the next one. Node
+  // runs no afterEach for a test that skips itself.
   beforeEach(async () => {
+    client?.destroy();
     client = await connect({ ...cluster.connectOptions, scripts: [incrScript, setScript] });
   });
-  afterEach(() => client.destroy());
 
   it("are slots, or nothing moves", async () => {
     const [to = ""] = cluster.nodes;

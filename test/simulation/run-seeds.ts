@@ -1,5 +1,9 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { Guard } from "../../src/testing/guard.ts";
+
+/** A seed that never ends ends with this process. */
+const guard = new Guard();
 
 /** What a process that tried seeds had to say. */
 export interface Tried {
@@ -31,6 +35,7 @@ export function runSeeds(first: number, count: number, { execArgv = [], env }: R
         output += text;
       });
     }
+    guard.watch(child);
     child.on("error", reject);
     child.on("close", (code) => resolve({ isKept: code === 0, output: output.trim() }));
   });

@@ -1,4 +1,7 @@
-import { type Cluster, type ConnectOptions, connect } from "../../src/index.ts";
+import { connectIn } from "../../src/cluster.ts";
+import { nodeEnvironment } from "../../src/connection/node-environment.ts";
+import type { Environment } from "../../src/environment.ts";
+import type { Cluster, ConnectOptions } from "../../src/index.ts";
 import { type Answer, array, bulk, FakeNode } from "./fake-node.ts";
 
 const SLOT_COUNT = 16384;
@@ -38,8 +41,9 @@ export class FakeCluster {
   }
 
   /** A client that is destroyed by `stop`. */
-  async connect(options: Partial<ConnectOptions> = {}): Promise<Cluster> {
-    const client = await connect({ nodes: [this.node(0).address], topologyRefreshInterval: 0, ...options });
+  async connect(options: Partial<ConnectOptions> = {}, environment: Environment = nodeEnvironment): Promise<Cluster> {
+    const all = { nodes: [this.node(0).address], topologyRefreshInterval: 0, ...options };
+    const client = await connectIn(environment, all);
     this.#clients.push(client);
     return client;
   }

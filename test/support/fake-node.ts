@@ -35,11 +35,14 @@ export class FakeNode {
   onFullRead: () => void = () => {};
   connections = 0;
   readonly port: number;
+  /** Commands at which the node falls silent, connection by connection, until `goOn`. */
+  readonly silentAt = new Set<string>();
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #lines = new Map<Socket, Line>();
   readonly #expected: { readonly command: string; readonly answer: LaterAnswer }[] = [];
   readonly #always = new Map<string, (args: readonly string[]) => LaterAnswer>();
-  #write = 0;
+  #writes = 0;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -88,6 +91,19 @@ export class FakeNode {
     return this.#sockets.size;
   }
 
+  /** On how many connections the node is silent because of `command`. */
+  silentOn(command: string): number {
+    return [...this.#lines.values()].filter(({ held: [first] }) => first && nameOf(first) === command).length;
+  }
+
+  /** Each silent connection gets the answer that is due, and those to what came behind it, up to the next silence. */
+  goOn(): void {
+    for (const [socket, line] of this.#lines) {
+      if (line.held.length > 0 && !line.waits) this.#answerFirst(socket, line);
+      this.#answerHeld(socket, line);
+    }
+  }
+
   /** Ends every connection, as a server that dies. */
   dropConnections(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -105,46 +121,63 @@ export class FakeNode {
 
   #serve(socket: Socket): void {
     const connection = ++this.connections;
+    const line: Line = { held: [], replies: "", waits: false, hangs: false, ended: false };
     this.#sockets.add(socket);
-    socket.on("close", () => this.#sockets.delete(socket));
+    this.#lines.set(socket, line);
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      this.#lines.delete(socket);
+    });
     socket.on("error", () => {});
     let pending = Buffer.alloc(0);
-    let hanging = false;
-    let waiting = false;
-    const take = (write: number) => {
-      let replies = "";
-      for (let parsed = waiting ? undefined : parseCommand(pending); parsed; parsed = parseCommand(pending)) {
-        pending = pending.subarray(parsed.end);
-        this.received.push({ args: parsed.args, write, connection });
-        if (hanging) continue;
-        const answer = this.#answer(parsed.args);
-        if (answer === "disconnect") {
-          socket.end(replies, "latin1");
-          return;
-        }
-        if (answer instanceof Promise) {
-          waiting = true;
-          void answer.then((text) => {
-            waiting = false;
-            if (socket.writable) socket.write(text, "latin1");
-            take(write);
-          });
-          break;
-        }
-        if (answer === "hang") hanging = true;
-        else replies += answer;
-      }
-      if (replies !== "") socket.write(replies, "latin1");
-    };
     socket.on("data", (chunk: Buffer) => {
-      const write = ++this.#write;
+      const write = ++this.#writes;
       for (let at = 0; at < chunk.length; at += this.bytesPerRead) {
         const part = chunk.subarray(at, at + this.bytesPerRead);
         pending = Buffer.concat([pending, part]);
-        take(write);
+        for (let parsed = parseCommand(pending); parsed !== undefined && !line.ended; parsed = parseCommand(pending)) {
+          pending = pending.subarray(parsed.end);
+          this.received.push({ args: parsed.args, write, connection });
+          if (line.hangs) continue;
+          line.held.push(parsed.args);
+          if (line.held.length === 1 && !line.waits && !this.#isSilentAt(parsed.args)) this.#answerFirst(socket, line);
+        }
         if (part.length === this.bytesPerRead) this.onFullRead();
       }
+      this.#write(socket, line);
     });
+  }
+
+  #isSilentAt(args: readonly string[]): boolean {
+    return this.silentAt.has(nameOf(args));
+  }
+
+  #answerFirst(socket: Socket, line: Line): void {
+    const answer = this.#answer(line.held.shift() as string[]);
+    if (answer instanceof Promise) {
+      line.waits = true;
+      void answer.then((text) => {
+        line.waits = false;
+        line.replies += text;
+        this.#answerHeld(socket, line);
+      });
+    } else if (answer === "disconnect") line.ended = true;
+    else if (answer === "hang") line.hangs = true;
+    else line.replies += answer;
+    if (line.ended || line.hangs) line.held.length = 0;
+  }
+
+  #answerHeld(socket: Socket, line: Line): void {
+    while (line.held[0] !== undefined && !line.waits && !this.#isSilentAt(line.held[0]))
+      this.#answerFirst(socket, line);
+    this.#write(socket, line);
+  }
+
+  #write(socket: Socket, line: Line): void {
+    const { replies } = line;
+    line.replies = "";
+    if (line.ended) socket.end(replies, "latin1");
+    else if (replies !== "" && socket.writable) socket.write(replies, "latin1");
   }
 
   #answer(args: readonly string[]): LaterAnswer {
@@ -173,6 +206,20 @@ export class FakeNode {
         return ok;
     }
   }
+}
+
+/** One connection, seen from the node. */
+interface Line {
+  /** Commands that were received and not answered, oldest first. */
+  readonly held: string[][];
+  /** Answers that are not written yet. */
+  replies: string;
+  /** The answer to a command comes later, and those behind it wait. */
+  waits: boolean;
+  /** Nothing on it is answered any more. */
+  hangs: boolean;
+  /** It is closed behind the last answer, and nothing on it is read any more. */
+  ended: boolean;
 }
 
 /** `SCRIPT LOAD`, `CLUSTER SHARDS`, `EVALSHA`: containers with their subcommand. */
