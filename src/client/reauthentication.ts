@@ -7,7 +7,7 @@ import type { Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { settledWithin } from "./settled-within.ts";
 
-/** What the renewal is carried out for: it ends with that, whatever step it is at. */
+/** The operation that the renewal is a part of. The renewal ends with the operation, at any step. */
 export interface Steps {
   wait<T>(promise: Promise<T>): Promise<T>;
   onEnd(listener: () => void): void;
