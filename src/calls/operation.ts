@@ -150,7 +150,7 @@ export class Operation implements Expiring, Abortable, Underway {
     if (this.timeoutMs > 0) this.#client.deadlines.add(this, this.timeoutMs);
   }
 
-  /** Calls `listener` when the operation has ended, in success or not. */
+  /** Calls `listener` when the operation ends, with a result or an error. */
   onEnd(listener: () => void): void {
     this.#whenEnded.push(listener);
   }

@@ -40,7 +40,7 @@ export function carryOut(
 async function runLearned(operation: Operation, host: Host, name: string, given: readonly Argument[]): Promise<Reply> {
   const { client, factory, view } = host;
   const args = copied(given);
-  // What is wrong with the command is told before a server is asked about it.
+  // Refuses a value that cannot be sent, before a server is asked about the command.
   encodeCommand([name, ...args]);
   const keys = await learn(operation, client, name, args);
   const plan = planOfLearned(name.toLowerCase(), args, client.commands);

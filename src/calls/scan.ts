@@ -273,7 +273,7 @@ export class Scan {
 function pageOf(reply: Reply): readonly [cursor: Buffer, keys: readonly Buffer[]] {
   const [cursor, keys] = Array.isArray(reply) ? reply : [];
   if (!Buffer.isBuffer(cursor) || !Array.isArray(keys) || !keys.every((key) => Buffer.isBuffer(key))) {
-    throw new ProtocolError("SCAN was answered by something else than a cursor and keys.", "executed");
+    throw new ProtocolError("SCAN was answered with something other than a cursor and keys.", "executed");
   }
   return [cursor, keys];
 }

@@ -22,7 +22,7 @@ export function copied(args: readonly Argument[]): Argument[] {
   return args.map((arg) => (arg instanceof Uint8Array ? Buffer.from(arg) : arg));
 }
 
-/** The COMMAND questions that are under way. */
+/** The COMMAND question of each client that is asking one. */
 const underWay = new WeakMap<Client, Question>();
 
 /**
@@ -43,7 +43,7 @@ export async function learn(
   return command && specifiedKeys(command, args) === undefined ? askForKeys(operation, client, name, args) : undefined;
 }
 
-/** Callers that come while the servers are asked wait for the same answer. */
+/** Asks for the commands of the servers. Callers that come while a server is asked wait for the same answer. */
 async function learnCommands(operation: Operation, client: Client): Promise<void> {
   let question = underWay.get(client);
   if (question === undefined) {
@@ -76,8 +76,8 @@ async function askForKeys(
 }
 
 /**
- * A question of slotwire's own to one node after the other, for all operations that wait for its answer. It is given up
- * with the last of them: nothing is under way that nobody waits for.
+ * A question of slotwire's own. It goes to one node after the other until one answers. Several operations can wait for
+ * the answer. When the last of them has ended, the question is given up, because nobody waits for the answer any more.
  */
 class Question {
   readonly #client: Client;
@@ -111,7 +111,7 @@ class Question {
     this.#answer = this.#askInTurn();
   }
 
-  /** Undefined when no node answers, or the answer is an error. */
+  /** Resolves to undefined when no node answers, or all answers are errors. */
   waitFor(operation: Operation): Promise<Reply | undefined> {
     this.#waiting++;
     operation.onEnd(() => {

@@ -26,7 +26,7 @@ export async function waitForReplicas(operation: Operation, host: Host, args: re
   const { replicas, limitMs } = argumentsOf(args);
   const addresses = new Set(topology.ranges.map(({ primary }) => primary.address));
   const owners = nodes.filter(({ address }) => addresses.has(address));
-  if (owners.length === 0) throw new UnavailableError("No node owns a slot, so that no replica can be waited for");
+  if (owners.length === 0) throw new UnavailableError("No node owns a slot, so no replica can be waited for");
   const endsAt = limitMs === 0 ? Number.POSITIVE_INFINITY : environment.clock.now() + limitMs;
   return Math.min(...(await Promise.all(owners.map((owner) => countOf(operation, host, owner, replicas, endsAt)))));
 }
@@ -51,7 +51,9 @@ const LONGEST_MS = 2 ** 31 - 1;
 function argumentsOf(args: readonly Argument[]): { readonly replicas: number; readonly limitMs: number } {
   const [replicas, limitMs] = args.map((arg) => Number(arg instanceof Uint8Array ? Buffer.from(arg).toString() : arg));
   if (args.length !== 2 || !isCount(replicas) || !isCount(limitMs)) {
-    throw new InvalidArgumentError("WAIT: accepted are a number of replicas, and milliseconds, 0 for no limit.");
+    throw new InvalidArgumentError(
+      "WAIT: accepted are a number of replicas and a number of milliseconds (0 for no limit).",
+    );
   }
   return { replicas, limitMs };
 }

@@ -185,7 +185,7 @@ class WatchingRun<R extends readonly unknown[]> {
     const built: unknown = await this.#body(new Watching(this.#host, this.#key, session));
     if (!(built instanceof Transaction)) {
       throw new InvalidArgumentError(
-        `transaction: the function gave ${kindOf(built)}; accepted is what tx.multi() and its calls give.`,
+        `transaction: the function returned ${kindOf(built)}; accepted is what tx.multi() and its calls return.`,
       );
     }
     return (built as Transaction<R, null>).exec();

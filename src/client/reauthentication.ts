@@ -7,7 +7,7 @@ import type { Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { settledWithin } from "./settled-within.ts";
 
-/** What the renewal is carried out for: it ends with that, whatever step it is at. */
+/** The operation that the renewal is a part of. The renewal ends with the operation, at any step. */
 export interface Steps {
   wait<T>(promise: Promise<T>): Promise<T>;
   onEnd(listener: () => void): void;
@@ -65,7 +65,7 @@ export async function reauthenticate(
 function causeOf(error: unknown): Error | undefined {
   if (!(error instanceof ReplyError)) return undefined;
   // Such an answer quotes the arguments of AUTH, so its text is not shown.
-  return isUnknownCommand(error.reply) ? new Error("it knows no AUTH") : error;
+  return isUnknownCommand(error.reply) ? new Error("the server does not know AUTH") : error;
 }
 
 /**
