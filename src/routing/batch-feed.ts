@@ -12,12 +12,14 @@ const SOURCE_BYTES_PER_WAIT = 4096;
  * So many bytes of one write are safe from other clients. A server reads 16 KiB at a time, and another client's SCRIPT
  * FLUSH can run between two reads. So a SCRIPT LOAD protects only calls that are read together with it.
  */
-const BYTES_READ_TOGETHER = 14 * 1024;
+const BYTES_READ_TOGETHER = 15 * 1024;
 /**
  * A longer source leaves too little room in the read that it begins in. The calls behind it are read together with the
- * last bytes of the source.
+ * last bytes of the source, or in the next read.
  */
 const LONG_SOURCE_BYTES = 6 * 1024;
+/** The same where all calls of the slot are calls of scripts, which are safe in the next read as well. */
+const LONG_SOURCE_FOR_SCRIPTS_BYTES = 1024;
 /** Milliseconds to the next look at a full node, if no call of this feed is under way whose answer would make room. */
 const LOOK_AGAIN_MS = 5;
 
@@ -39,6 +41,14 @@ export function feedAll(
     else together.push(call);
   }
   for (const together of byOwner.values()) new BatchFeed(dispatcher, environment, together, ordered).start();
+}
+
+/** How a load ahead covers the calls behind it. */
+interface Cover {
+  /** Bytes that it still covers, behind the call. */
+  readonly safeBytes: number;
+  /** The source is so long that calls behind it are read without what stands in front of it. */
+  readonly beginsReach: boolean;
 }
 
 /**
@@ -71,6 +81,10 @@ class BatchFeed implements CallFeed {
   readonly #coveredForScripts = new Set<number>();
   /** The scripts that are loaded ahead in the present write. */
   readonly #ahead = new Set<RegisteredScript>();
+  /** A long source is in the present write, so that calls behind it may be in the read after the source's last. */
+  #reachesScriptsOnly = false;
+  /** Slots with other calls than those of scripts. */
+  readonly #mixedSlots = new Set<number>();
   /**
    * The bytes that can still be added to the present write, so that the server reads them together with its beginning,
    * or with the last bytes of a long source.
@@ -119,6 +133,7 @@ class BatchFeed implements CallFeed {
     this.#scheduled = false;
     this.#safeBytes = BYTES_READ_TOGETHER;
     this.#ahead.clear();
+    this.#reachesScriptsOnly = false;
     const isThrough = this.#offerReleased() && this.#offerNext();
     if (isThrough) {
       this.#forgetCovered();
@@ -206,11 +221,7 @@ class BatchFeed implements CallFeed {
       return false;
     }
     if (cover === undefined) this.#safeBytes -= call.frame.length;
-    else {
-      this.#safeBytes = cover.safeBytes;
-      this.#ahead.add(call.kind.registered as RegisteredScript);
-      if (cover.isLong) this.#coveredForScripts.add(call.slot);
-    }
+    else this.#take(call, cover);
     if (call.settled) return true;
     if (cover !== undefined) this.#covered.set(call.slot, call);
     else if (this.#followers.has(call)) this.#await(call);
@@ -220,20 +231,32 @@ class BatchFeed implements CallFeed {
   }
 
   /** How a load ahead covers the calls behind `call`; undefined where there are none, or where waiting is cheaper. */
-  #coverFor(call: Call): { readonly safeBytes: number; readonly isLong: boolean } | undefined {
+  #coverFor(call: Call): Cover | undefined {
     const followers = this.#followers.get(call);
     const { registered } = call.kind;
     if (followers === undefined || registered?.kind !== "script" || !this.#canLoad(call, registered)) return undefined;
     const { length } = call.frame;
-    if (this.#ahead.has(registered)) {
-      const isLong = registered.loadFrame.length > LONG_SOURCE_BYTES;
-      return this.#safeBytes >= length ? { safeBytes: this.#safeBytes - length, isLong } : undefined;
-    }
-    const source = registered.loadFrame.length;
-    const isLong = source > LONG_SOURCE_BYTES;
-    const safeBytes = isLong ? BYTES_READ_TOGETHER - length : this.#safeBytes - source - length;
+    const source = this.#ahead.has(registered) ? 0 : registered.loadFrame.length;
+    const isLong = source > (this.#mixedSlots.has(call.slot) ? LONG_SOURCE_BYTES : LONG_SOURCE_FOR_SCRIPTS_BYTES);
+    const shared = this.#safeBytes - source - length;
+    // The first source of a write, and one that does not fit behind the others, begins a reach of its own.
+    const beginsReach = isLong && (this.#ahead.size === 0 || shared < 0);
+    const safeBytes = beginsReach ? BYTES_READ_TOGETHER - length : shared;
     const covered = Math.min(followers, Math.floor(Math.max(0, safeBytes) / length));
-    return safeBytes >= 0 && source <= covered * SOURCE_BYTES_PER_WAIT ? { safeBytes, isLong } : undefined;
+    if (safeBytes < 0 || source > covered * SOURCE_BYTES_PER_WAIT) return undefined;
+    return { safeBytes, beginsReach };
+  }
+
+  /** `call` goes behind its cover from now on. */
+  #take(call: Call, { safeBytes, beginsReach }: Cover): void {
+    if (beginsReach) {
+      this.#awaitCovered();
+      this.#ahead.clear();
+      this.#reachesScriptsOnly = true;
+    }
+    this.#safeBytes = safeBytes;
+    this.#ahead.add(call.kind.registered as RegisteredScript);
+    if (this.#reachesScriptsOnly) this.#coveredForScripts.add(call.slot);
   }
 
   /**
@@ -287,6 +310,7 @@ class BatchFeed implements CallFeed {
       const call = this.#calls[index] as Call;
       if (call.slot < 0) continue;
       const behind = followers.get(call.slot) ?? 0;
+      if (call.kind.registered?.kind !== "script") this.#mixedSlots.add(call.slot);
       // A restart or a flush of scripts does not remove functions, so their order is not at stake.
       if (behind > 0 && call.kind.registered?.kind === "script") this.#followers.set(call, behind);
       followers.set(call.slot, behind + 1);
