@@ -7,8 +7,8 @@ import { Scan, type ScanOptions, scanArguments } from "./calls/scan.ts";
 import { Transaction } from "./calls/transaction.ts";
 import {
   type CallOptions,
+  checkCallOptions,
   checkOptions,
-  checkSignal,
   checkTimeout,
   type ViewOptions,
   type ViewSettings,
@@ -377,12 +377,9 @@ export class Cluster {
    */
   #check(options: CallOptions | undefined): AbortSignal | undefined {
     this.#client.refuseWhenClosed();
-    if (options !== undefined) checkOptions("run", options, ["timeout", "signal"]);
-    if (options?.timeout !== undefined) checkTimeout(options.timeout);
+    if (options !== undefined) checkCallOptions(options);
     const signal = options?.signal ?? this.#view.signal;
-    if (signal === undefined) return undefined;
-    checkSignal(signal);
-    if (signal.aborted) throw new AbortedError("not-executed", signal.reason);
+    if (signal?.aborted) throw new AbortedError("not-executed", signal.reason);
     return signal;
   }
 

@@ -95,12 +95,6 @@ export class Operation implements Expiring, Abortable, Underway {
     return this.#ended === "done" ? undefined : this.#ended;
   }
 
-  /** Milliseconds until the deadline, at least 1; infinite without a deadline. */
-  get leftMs(): number {
-    if (this.timeoutMs === 0) return Number.POSITIVE_INFINITY;
-    return Math.max(1, this.expiresAt - this.#client.environment.clock.now());
-  }
-
   /**
    * Sends a call as a step. The operation's deadline and signal hold for the call in place of its own. The call is
    * rejected at once when its node has no room.

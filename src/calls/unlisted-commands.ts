@@ -51,7 +51,8 @@ async function learnCommands(operation: Operation, client: Client): Promise<void
       underWay.delete(client);
       if (reply !== "given-up") noteCommands(client, reply);
     });
-    underWay.set(client, question);
+    // Where no node is connected, the question is over already.
+    if (!question.isOver) underWay.set(client, question);
   }
   await question.waitFor(operation);
 }
@@ -85,7 +86,8 @@ class Question {
   readonly #factory: CallFactory;
   readonly #answer: Promise<Reply | undefined>;
   #waiting = 0;
-  #isOver = false;
+  /** The question has an answer, or nobody waits for an answer any more. */
+  isOver = false;
   /** The call to the node that is being asked. */
   #call: Call | undefined;
 
@@ -125,7 +127,7 @@ class Question {
     let reply: Reply | undefined;
     for (const node of [...ready.slice(turn), ...ready.slice(0, turn)].slice(0, MOST_ASKED)) {
       reply = await this.#ask(node).catch(() => undefined);
-      if (reply !== undefined || this.#isOver) break;
+      if (reply !== undefined || this.isOver) break;
     }
     this.#end(reply);
     return reply;
@@ -145,8 +147,8 @@ class Question {
   }
 
   #end(reply: Reply | undefined | "given-up"): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
+    if (this.isOver) return;
+    this.isOver = true;
     this.#onEnd(reply);
   }
 }

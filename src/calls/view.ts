@@ -65,6 +65,13 @@ export function viewOf(options: ViewOptions, base: ViewSettings): ViewSettings {
   };
 }
 
+/** @throws {InvalidArgumentError} for options of one call that are not accepted. */
+export function checkCallOptions(options: CallOptions): void {
+  checkOptions("run", options, ["timeout", "signal"]);
+  if (options.timeout !== undefined) checkTimeout(options.timeout);
+  checkSignal(options.signal);
+}
+
 /** @throws {InvalidArgumentError} when `timeout` is no number of milliseconds. */
 export function checkTimeout(timeout: number): number {
   return wholeNumber("timeout", timeout, { fallback: 0, least: 0, most: 2 ** 31 - 1 });

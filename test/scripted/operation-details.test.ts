@@ -162,6 +162,19 @@ describe("an operation", () => {
     assert.equal(commands, before[0] + 2 + 2);
   });
 
+  it("asks about an unlisted command again when it could ask nobody the first time", async () => {
+    const client = await set();
+    let down = 0;
+    client.on("nodeDown", () => void down++);
+    for (const each of stage.cluster.nodes) each.dropConnections();
+    await stage.until(() => down === 2, "both nodes are down");
+    const first = watched(client.command("M.SIZE"));
+    await stage.until(() => first.isSettled, "it is answered when a node is back");
+    assert.equal(await first.promise, 3, "nobody has said that it is for all nodes");
+    await stage.clock.pass(6000);
+    assert.equal(await client.command("M.SIZE"), 6);
+  });
+
   it("notes an answer of one word in full", async () => {
     const client = Cluster.clientOf(await set());
     node(0).expect("GET", error("NOWORD"));

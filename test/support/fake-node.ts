@@ -98,9 +98,9 @@ export class FakeNode {
 
   /** Each silent connection gets the answer that is due, and those to what came behind it, up to the next silence. */
   goOn(): void {
-    for (const [socket, line] of this.#lines) {
-      if (line.held.length > 0 && !line.waits) this.#answerFirst(socket, line);
-      this.#answerHeld(socket, line);
+    for (const line of this.#lines.values()) {
+      if (line.held.length > 0 && !line.waits) this.#answerFirst(line);
+      line.take();
     }
   }
 
@@ -121,7 +121,19 @@ export class FakeNode {
 
   #serve(socket: Socket): void {
     const connection = ++this.connections;
-    const line: Line = { held: [], replies: "", waits: false, hangs: false, ended: false };
+    let write = 0;
+    let pending = Buffer.alloc(0);
+    const take = () => {
+      this.#answerHeld(line);
+      for (let parsed = parseCommand(pending); parsed && !line.waits && !line.ended; parsed = parseCommand(pending)) {
+        pending = pending.subarray(parsed.end);
+        this.received.push({ args: parsed.args, write, connection });
+        if (!line.hangs) line.held.push(parsed.args);
+        if (line.held.length === 1) this.#answerHeld(line);
+      }
+      writeReplies(socket, line);
+    };
+    const line: Line = { held: [], replies: "", waits: false, hangs: false, ended: false, take };
     this.#sockets.add(socket);
     this.#lines.set(socket, line);
     socket.on("close", () => {
@@ -129,55 +141,36 @@ export class FakeNode {
       this.#lines.delete(socket);
     });
     socket.on("error", () => {});
-    let pending = Buffer.alloc(0);
     socket.on("data", (chunk: Buffer) => {
-      const write = ++this.#writes;
+      write = ++this.#writes;
       for (let at = 0; at < chunk.length; at += this.bytesPerRead) {
         const part = chunk.subarray(at, at + this.bytesPerRead);
         pending = Buffer.concat([pending, part]);
-        for (let parsed = parseCommand(pending); parsed !== undefined && !line.ended; parsed = parseCommand(pending)) {
-          pending = pending.subarray(parsed.end);
-          this.received.push({ args: parsed.args, write, connection });
-          if (line.hangs) continue;
-          line.held.push(parsed.args);
-          if (line.held.length === 1 && !line.waits && !this.#isSilentAt(parsed.args)) this.#answerFirst(socket, line);
-        }
+        take();
         if (part.length === this.bytesPerRead) this.onFullRead();
       }
-      this.#write(socket, line);
     });
   }
 
-  #isSilentAt(args: readonly string[]): boolean {
-    return this.silentAt.has(nameOf(args));
+  #answerHeld(line: Line): void {
+    for (let [first] = line.held; first && !line.waits && !this.silentAt.has(nameOf(first)); [first] = line.held) {
+      this.#answerFirst(line);
+    }
   }
 
-  #answerFirst(socket: Socket, line: Line): void {
+  #answerFirst(line: Line): void {
     const answer = this.#answer(line.held.shift() as string[]);
     if (answer instanceof Promise) {
       line.waits = true;
       void answer.then((text) => {
         line.waits = false;
         line.replies += text;
-        this.#answerHeld(socket, line);
+        line.take();
       });
     } else if (answer === "disconnect") line.ended = true;
     else if (answer === "hang") line.hangs = true;
     else line.replies += answer;
     if (line.ended || line.hangs) line.held.length = 0;
-  }
-
-  #answerHeld(socket: Socket, line: Line): void {
-    while (line.held[0] !== undefined && !line.waits && !this.#isSilentAt(line.held[0]))
-      this.#answerFirst(socket, line);
-    this.#write(socket, line);
-  }
-
-  #write(socket: Socket, line: Line): void {
-    const { replies } = line;
-    line.replies = "";
-    if (line.ended) socket.end(replies, "latin1");
-    else if (replies !== "" && socket.writable) socket.write(replies, "latin1");
   }
 
   #answer(args: readonly string[]): LaterAnswer {
@@ -214,12 +207,21 @@ interface Line {
   readonly held: string[][];
   /** Answers that are not written yet. */
   replies: string;
-  /** The answer to a command comes later, and those behind it wait. */
+  /** An answer comes later, and nothing is read before it. */
   waits: boolean;
   /** Nothing on it is answered any more. */
   hangs: boolean;
   /** It is closed behind the last answer, and nothing on it is read any more. */
   ended: boolean;
+  /** Answers what can be answered by now. */
+  readonly take: () => void;
+}
+
+function writeReplies(socket: Socket, line: Line): void {
+  const { replies } = line;
+  line.replies = "";
+  if (line.ended) socket.end(replies, "latin1");
+  else if (replies !== "" && socket.writable) socket.write(replies, "latin1");
 }
 
 /** `SCRIPT LOAD`, `CLUSTER SHARDS`, `EVALSHA`: containers with their subcommand. */

@@ -8,7 +8,7 @@ import { SteppedClock, turns } from "./stepped-clock.ts";
 export const A_FEW_TURNS = 12;
 /** A shorter pause of slotwire's own is awaited between two steps. */
 const LONGEST_PAUSE_MS = 100;
-const MOST_LOOKS = 5000;
+const MOST_LOOKS = 20_000;
 
 /** A step of an operation: where it can be kept waiting. */
 export interface Step {

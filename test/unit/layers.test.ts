@@ -55,6 +55,14 @@ describe("the layers of src", () => {
     assert.ok(atRoot.length <= 6, atRoot.join(" "));
   });
 
+  it("hold no file of more than 400 lines", () => {
+    const lengths = files.map((path) => [path, readFileSync(join(src, path), "utf8").split("\n").length - 1] as const);
+    assert.deepEqual(
+      lengths.filter(([, lines]) => lines > 400),
+      [],
+    );
+  });
+
   it("are seen to be broken by an import that points upwards", () => {
     const text = 'import { Dispatcher } from "../routing/dispatcher.ts";\n';
     assert.deepEqual(upwardImportsIn("connection/lane.ts", text), ["connection/lane.ts -> routing/dispatcher.ts"]);
