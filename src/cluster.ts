@@ -16,7 +16,7 @@ import {
 } from "./calls/view.ts";
 import { runWatching, type WatchingBody } from "./calls/watched-transaction.ts";
 import { Client } from "./client/client.ts";
-import { type ClusterEvent, EVENT_NAMES, type Listener } from "./client/events.ts";
+import { type ClusterEvent, checkListener, type Listener } from "./client/events.ts";
 import type { Metrics } from "./client/metrics.ts";
 import type { PreloadReport } from "./client/script-store.ts";
 import type { Division } from "./commands/spread.ts";
@@ -330,13 +330,7 @@ export class Cluster {
    * @throws {InvalidArgumentError} There is no such event, or the listener is not a function.
    */
   on<E extends ClusterEvent>(event: E, listener: Listener<E>): () => void {
-    if (!EVENT_NAMES.includes(event)) {
-      const given = typeof event === "string" ? JSON.stringify(event) : kindOf(event);
-      throw new InvalidArgumentError(`on: the event is ${given}; accepted are ${EVENT_NAMES.join(", ")}.`);
-    }
-    if (typeof listener !== "function") {
-      throw new InvalidArgumentError(`on: the listener is ${kindOf(listener)}; accepted is a function.`);
-    }
+    checkListener(event, listener);
     return this.#client.emitter.on(event, listener);
   }
 

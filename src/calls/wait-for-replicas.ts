@@ -51,7 +51,9 @@ const LONGEST_MS = 2 ** 31 - 1;
 function argumentsOf(args: readonly Argument[]): { readonly replicas: number; readonly limitMs: number } {
   const [replicas, limitMs] = args.map((arg) => Number(arg instanceof Uint8Array ? Buffer.from(arg).toString() : arg));
   if (args.length !== 2 || !isCount(replicas) || !isCount(limitMs)) {
-    throw new InvalidArgumentError("WAIT: accepted are a number of replicas and a number of milliseconds (0 for no limit).");
+    throw new InvalidArgumentError(
+      "WAIT: accepted are a number of replicas and a number of milliseconds (0 for no limit).",
+    );
   }
   return { replicas, limitMs };
 }

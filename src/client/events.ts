@@ -1,3 +1,5 @@
+import { InvalidArgumentError } from "../errors.ts";
+import { kindOf } from "../protocol/encode.ts";
 import type { Topology } from "../topology/topology.ts";
 
 /** The payload of each event. */
@@ -57,7 +59,7 @@ const EVENTS: Readonly<Record<ClusterEvent, true>> = {
   nodeDown: true,
 };
 /** The names of all events. */
-export const EVENT_NAMES: readonly string[] = Object.keys(EVENTS);
+const EVENT_NAMES: readonly string[] = Object.keys(EVENTS);
 /** A listener of `on`. It is called at once when the event happens. Its result and its errors change nothing. */
 export type Listener<E extends ClusterEvent> = (payload: ClusterEvents[E]) => void;
 
@@ -91,4 +93,18 @@ export class Emitter {
 function warn(event: ClusterEvent, thrown: unknown): void {
   const what = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : typeof thrown;
   process.emitWarning(`A listener for "${event}" threw (${what})`, "SlotwireWarning");
+}
+
+/**
+ * Checks the arguments of `on`.
+ * @throws {InvalidArgumentError} There is no such event, or the listener is not a function.
+ */
+export function checkListener(event: unknown, listener: unknown): void {
+  if (typeof event !== "string" || !EVENT_NAMES.includes(event)) {
+    const given = typeof event === "string" ? JSON.stringify(event) : kindOf(event);
+    throw new InvalidArgumentError(`on: the event is ${given}; accepted are ${EVENT_NAMES.join(", ")}.`);
+  }
+  if (typeof listener !== "function") {
+    throw new InvalidArgumentError(`on: the listener is ${kindOf(listener)}; accepted is a function.`);
+  }
 }
