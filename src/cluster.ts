@@ -92,8 +92,7 @@ export class Cluster {
    * `bigint`),
    *              null, or an array of these.
    * @throws {CrossSlotError}       The keys are in different slots; nothing was sent.
-   * @throws {InvalidArgumentError} A wrong number of keys, a value that cannot be sent, or more than 512 MiB in all;
-   *                                nothing was sent.
+   * @throws {InvalidArgumentError} Wrong number of keys, unsendable value, or over 512 MiB in all; nothing was sent.
    * @throws {ReplyError}           The script, or the server, answered with an error.
    * @throws {SlotwireError}        Any other failure; `outcome` says whether the script may have run.
    * @see https://redis.io/docs/latest/commands/evalsha/
@@ -131,7 +130,6 @@ export class Cluster {
    * If no table lists the command, because it belongs to a module or to a newer server, a server is asked where its
    * keys are. The first such call waits for the answer, and may be written after calls that were made later. CLUSTER
    * COUNTKEYSINSLOT and GETKEYSINSLOT go to the owner of the slot that they name. SCAN is refused: use `scan`.
-   *
    * When a connection is lost, a command that was written is sent again only if the server flags it `readonly`.
    *
    * A command that blocks (`BLPOP`, `BZPOPMIN`, `XREAD` with `BLOCK` and so on) has a connection of its own meanwhile,
@@ -139,17 +137,14 @@ export class Cluster {
    * is its blocking time plus `commandTimeout`; if it blocks for ever, it has none. A `timeout` of the view limits the
    * whole call. An abort or a deadline closes the connection, so that the server pops nothing for the call from then
    * on. An element that was popped just before is lost, and `outcome` is `unknown`.
-   *
    * `WAIT` counts the replicas that have all calls that were answered before. It delays no other call.
    *
    * @param name  One word, in either case; further words are arguments: `command("CONFIG", "GET", "save")`.
    * @param args  Sent as bulk strings, numbers as decimal text.
    * @returns The reply in the shape of RESP2: for `HGETALL`, an array of fields and values in turn.
-   * @throws {InvalidArgumentError} A value that cannot be sent, more than 512 MiB in all, or a command that would
-   *                                change a shared connection (`SUBSCRIBE`, `MULTI`, `SELECT` and so on); nothing was
-   *                                sent.
-   * @throws {CrossSlotError}       The keys are in different slots, and the command cannot be sent in parts; nothing
-   *                                was sent.
+   * @throws {InvalidArgumentError} An unsendable value, over 512 MiB in all, or a command that would change a shared
+   *                                connection (`SUBSCRIBE`, `MULTI`, `SELECT` and so on); nothing was sent.
+   * @throws {CrossSlotError}       Keys in different slots, of a command that has no parts; nothing was sent.
    * @throws {ReplyError}           The server answered with an error.
    * @throws {SlotwireError}        Any other failure; `outcome` says whether the command may have run.
    * @see https://redis.io/docs/latest/commands/
@@ -218,8 +213,7 @@ export class Cluster {
    * the whole. The transaction has a connection of its own: a node takes at most 1,000 of these, commands that block
    * included, then `QUEUE_FULL`.
    *
-   * @throws {SlotwireError} `outcome` says whether the transaction may have run. An error that `body` throws is thrown
-   *   unchanged.
+   * @throws {SlotwireError} `outcome` says whether the transaction may have run. Errors of `body` come unchanged.
    * @see https://redis.io/docs/latest/develop/using-commands/transactions/#optimistic-locking-using-check-and-set
    */
   transaction<R extends readonly unknown[]>(
@@ -263,8 +257,7 @@ export class Cluster {
    * fails does not affect the others. A node that is silent is waited for during `connectTimeout`. A `timeout` and a
    * `signal` of the view hold for the whole.
    *
-   * @returns An entry for each known node, with the scripts that it holds and the scripts that failed. The call is not
-   *          rejected when a node fails.
+   * @returns For each known node, the scripts that it holds and those that failed. A node that fails rejects nothing.
    * @throws {InvalidArgumentError} A value is neither a script nor a library; nothing was sent.
    * @throws {SlotwireError}        The deadline passed, the signal was aborted, or the client was closed.
    * @see https://redis.io/docs/latest/commands/script-load/
@@ -333,8 +326,7 @@ export class Cluster {
   }
 
   /**
-   * Calls `listener` at every `event`. Returns the function that removes the listener. A listener that throws harms
-   * nobody.
+   * Calls `listener` at every `event`. Returns the function that removes it. A listener that throws harms nobody.
    * @throws {InvalidArgumentError} There is no such event, or the listener is not a function.
    */
   on<E extends ClusterEvent>(event: E, listener: Listener<E>): () => void {
@@ -366,9 +358,7 @@ export class Cluster {
     await this.close();
   }
 
-  /**
-   * Checks whether a call may be made at all, before it is encoded or registered. Returns its signal, if it has one.
-   */
+  /** Checks whether a call may be made, before it is encoded or registered. Returns its signal, if it has one. */
   #check(options: CallOptions | undefined): AbortSignal | undefined {
     this.#client.refuseWhenClosed();
     if (options !== undefined) checkCallOptions(options);

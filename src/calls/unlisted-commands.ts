@@ -86,9 +86,9 @@ class Question {
   readonly #factory: CallFactory;
   readonly #answer: Promise<Reply | undefined>;
   #waiting = 0;
-  /** There is an answer, or nobody waits for it any more. */
+  /** The question has an answer, or nobody waits for an answer any more. */
   isOver = false;
-  /** The node that is asked now has this one. */
+  /** The call to the node that is being asked. */
   #call: Call | undefined;
 
   constructor(

@@ -96,7 +96,7 @@ function warn(event: ClusterEvent, thrown: unknown): void {
 }
 
 /**
- * Checks what `on` was given.
+ * Checks the arguments of `on`.
  * @throws {InvalidArgumentError} There is no such event, or the listener is not a function.
  */
 export function checkListener(event: unknown, listener: unknown): void {
