@@ -49,3 +49,39 @@ export function decideAfterQuestion(
   if (failure === "refused") return "none";
   return failure === "lost" && repeats < MOST_REPEATS ? "repeat" : "reject";
 }
+
+/**
+ * Decides what follows when a node did not answer a step or a question of a scan. Pure.
+ *
+ * | the failure | next |
+ * | --- | --- |
+ * | the user's signal, or the end of the client | reject |
+ * | any other, and the node still serves slots | reject |
+ * | any other, and the node serves none any more | abandon the pass: its slots are scanned where they are by then |
+ */
+export function decideAfterAsking(wasEnded: boolean, serves: boolean): "reject" | "abandon" {
+  return wasEnded || serves ? "reject" : "abandon";
+}
+
+/** After slots have come to a node, so many steps are each followed by a look at its slots. */
+const CALM_STEPS = 20;
+
+/**
+ * Decides what follows a look at the slots of a node. Pure.
+ *
+ * | since the look before | next |
+ * | --- | --- |
+ * | the node has got no slots | go on; one step less is to be followed by a look |
+ * | the node has got slots | take the steps since then again, and look after each of the next 20 |
+ *
+ * @param isSettled  The node has got no slots since the look before.
+ * @param careful    How many steps are still to be followed by a look.
+ */
+export function decideAfterLook(
+  isSettled: boolean,
+  careful: number,
+): { readonly takesAgain: boolean; readonly careful: number } {
+  return isSettled
+    ? { takesAgain: false, careful: Math.max(0, careful - 1) }
+    : { takesAgain: true, careful: CALM_STEPS };
+}

@@ -18,7 +18,7 @@ import { CallFactory } from "./call-factory.ts";
 import { limitsOf } from "./host.ts";
 import { Operation } from "./operation.ts";
 import { ScanCoverage, type ScanPass } from "./scan-coverage.ts";
-import { decideAfterPass, decideAfterQuestion, pauseMs } from "./scan-decisions.ts";
+import { decideAfterAsking, decideAfterLook, decideAfterPass, decideAfterQuestion, pauseMs } from "./scan-decisions.ts";
 import type { ViewSettings } from "./view.ts";
 
 /** The options of `scan`. */
@@ -42,8 +42,6 @@ export interface ScanOptions {
 
 /** Milliseconds between two looks at a node's slots during a pass. While slots move, each step has a look behind it. */
 const OBSERVE_MS = 50;
-/** So many steps in a row have a look behind them after a node got slots. */
-const CALM_STEPS = 20;
 const DEFAULT_COUNT = 100;
 
 /**
@@ -171,13 +169,13 @@ export class Scan {
         const holdings = await this.#holdingsOf(node);
         if (holdings === undefined) return;
         observedAt = clock.now();
-        if (!pass.observe(holdings)) {
+        const look = decideAfterLook(pass.observe(holdings), careful);
+        careful = look.careful;
+        if (look.takesAgain) {
           cursor = settledCursor;
-          careful = CALM_STEPS;
           continue;
         }
         settledCursor = cursor;
-        careful = Math.max(0, careful - 1);
       }
       for (const key of this.#wanted(keys, pass)) {
         this.#answered();
@@ -238,7 +236,8 @@ export class Scan {
         operation.sendWhenRoom(call);
       });
     } catch (error) {
-      if (error instanceof AbortedError || error instanceof ClosedError || this.#serves(node)) throw error;
+      const wasEnded = error instanceof AbortedError || error instanceof ClosedError;
+      if (decideAfterAsking(wasEnded, this.#serves(node)) === "reject") throw error;
       return ABANDONED;
     } finally {
       stopListening();

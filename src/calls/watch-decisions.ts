@@ -1,3 +1,6 @@
+import { AuthError, type Outcome, QueueFullError } from "../errors.ts";
+import type { NextStep } from "../routing/next-step-rows.ts";
+
 /** What a watching session has sent so far, and what was refused. */
 export interface SessionState {
   /** The number of commands that may have written. A command that was proven not to have run does not count. */
@@ -42,11 +45,11 @@ export function decideAfterAttempt(attempt: {
   readonly starts: number;
   /** Undefined without a session. */
   readonly sessionCanStartOver: boolean | undefined;
-  /** The next attempt would get no connection either. */
-  readonly isFinal: boolean;
+  readonly failure: unknown;
 }): "start-over" | "reject" {
-  const { starts, sessionCanStartOver, isFinal } = attempt;
+  const { starts, sessionCanStartOver, failure } = attempt;
   if (starts >= MAX_STARTS) return "reject";
+  const isFinal = failure instanceof AuthError || failure instanceof QueueFullError;
   return (sessionCanStartOver ?? !isFinal) ? "start-over" : "reject";
 }
 
@@ -71,4 +74,38 @@ export function decideAfterScript(failure: {
   if (!failure.isMissing || failure.loads >= MAX_LOADS) return "tell-call";
   if (failure.load === "denied") return "eval";
   return failure.load === "failed" ? "tell-load" : "load-again";
+}
+
+/** How often a library is loaded for one call, at most. */
+const MAX_LIBRARY_LOADS = 2;
+
+/**
+ * Decides what follows after a function of a registered library failed in a session. Pure.
+ *
+ * | the call's error | next |
+ * | --- | --- |
+ * | the function is missing, for the first time | load the library and send the call again |
+ * | the function is missing again: the library does not have it | tell the call's error |
+ * | any other | tell the call's error |
+ */
+export function decideAfterFunction(isMissing: boolean, loads: number): "load-again" | "tell-call" {
+  return isMissing && loads < MAX_LIBRARY_LOADS ? "load-again" : "tell-call";
+}
+
+/**
+ * Whether a call of a session ran that was answered with an error, given what the decision says of that error. Pure.
+ *
+ * | the call | ran |
+ * | --- | --- |
+ * | is a transaction, which is discarded whole | no |
+ * | runs a function of a registered library that the node does not have | no |
+ * | got an error that would be retried outside of a session | no |
+ * | any other | as the decision says |
+ */
+export function outcomeOfAnswer(
+  step: NextStep,
+  call: { readonly isTransaction: boolean; readonly isMissingFunction: boolean },
+): Outcome {
+  if (step.kind === "retry" || call.isTransaction || call.isMissingFunction) return "not-executed";
+  return step.outcome;
 }

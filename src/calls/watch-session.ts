@@ -13,7 +13,7 @@ import type { TransactionFrame } from "../routing/transaction-frame.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { type FailingScript, replyErrorOf } from "../scripts/script-error.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
-import { decideAfterScript, type SessionState } from "./watch-decisions.ts";
+import { decideAfterFunction, decideAfterScript, outcomeOfAnswer, type SessionState } from "./watch-decisions.ts";
 
 const nothing = () => undefined;
 
@@ -101,14 +101,14 @@ export class WatchSession {
   }
 
   async #runFunction(frame: string, kind: CallKind, library: RegisteredLibrary): Promise<Reply> {
-    await this.#load(library, kind.script);
-    try {
-      return await this.#call(frame, kind);
-    } catch (error) {
-      if (!isRefusal(error, "no-function")) throw error;
-      this.#parts.node.scripts.forget(library);
+    for (let loads = 1; ; loads++) {
       await this.#load(library, kind.script);
-      return this.#call(frame, kind);
+      try {
+        return await this.#call(frame, kind);
+      } catch (error) {
+        if (decideAfterFunction(isRefusal(error, "no-function"), loads) === "tell-call") throw error;
+        this.#parts.node.scripts.forget(library);
+      }
     }
   }
 
@@ -204,9 +204,11 @@ export class WatchSession {
     }
     // The next session brings its sources by EVAL.
     if (step.learned === "loads-denied") this.#parts.node.scripts.noteLoadsDenied();
-    const isMissing = kind?.registered?.kind === "library" && refusal.kind === "no-function";
-    const ran = step.kind === "reject" && step.outcome === "executed" && transaction === undefined && !isMissing;
-    return replyErrorOf(text, ran ? "executed" : "not-executed", kind?.script);
+    const outcome = outcomeOfAnswer(step, {
+      isTransaction: transaction !== undefined,
+      isMissingFunction: kind?.registered?.kind === "library" && refusal.kind === "no-function",
+    });
+    return replyErrorOf(text, outcome, kind?.script);
   }
 }
 

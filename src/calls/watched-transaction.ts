@@ -1,11 +1,12 @@
 import { backoffMs } from "../connection/backoff.ts";
 import type { Connection } from "../connection/connection.ts";
-import { AuthError, ConnectionLostError, InvalidArgumentError, QueueFullError, SlotwireError } from "../errors.ts";
+import { ConnectionLostError, InvalidArgumentError, SlotwireError } from "../errors.ts";
 import { kindOf } from "../protocol/encode.ts";
 import { slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { type Call, resultOf } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import { RETRY_PAUSES } from "../routing/waiting-room.ts";
 import type { Script, Values, WithArguments } from "../scripts/script.ts";
 import { countIn } from "../telemetry/counters.ts";
 import type { Executed } from "./batch.ts";
@@ -14,8 +15,6 @@ import { Operation } from "./operation.ts";
 import { Transaction } from "./transaction.ts";
 import { canStartOver, decideAfterAttempt } from "./watch-decisions.ts";
 import { WatchSession } from "./watch-session.ts";
-
-const RETRY = { firstMs: 4, mostMs: 100 };
 
 /** The argument of a watching transaction's function. It sends commands on the connection that watches the keys. */
 export class Watching {
@@ -132,7 +131,7 @@ class WatchingRun<R extends readonly unknown[]> {
       const outcome = await this.#attempt(place, starts);
       if ("result" in outcome) return outcome.result;
       this.#operation.lastRefusal = outcome.failure;
-      await this.#operation.pause(backoffMs(starts - 1, RETRY, client.environment.random()));
+      await this.#operation.pause(backoffMs(starts - 1, RETRY_PAUSES, client.environment.random()));
       place = await this.#locate();
     }
   }
@@ -172,7 +171,7 @@ class WatchingRun<R extends readonly unknown[]> {
       const next = decideAfterAttempt({
         starts,
         sessionCanStartOver: session && canStartOver(session.state, failure instanceof ConnectionLostError),
-        isFinal: failure instanceof AuthError || failure instanceof QueueFullError,
+        failure,
       });
       if (next === "reject") throw failure;
       return { failure };

@@ -181,7 +181,7 @@ export class Retries {
     const step = decideNextStep(failure, this.#situationOf(call, undefined));
     lessons.count(step);
     call.asking = step.kind === "retry" && step.asking;
-    if (node === undefined) {
+    if (node === undefined || step.kind === "reject" || step.when === "after-backoff") {
       this.parked.pause(call, historyOf(call).redirections - 1);
       return;
     }

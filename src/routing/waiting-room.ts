@@ -2,7 +2,8 @@ import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { Call } from "./call.ts";
 
-const RETRY: BackoffRange = { firstMs: 4, mostMs: 100 };
+/** Milliseconds from a refusal to the next attempt. */
+export const RETRY_PAUSES: BackoffRange = { firstMs: 4, mostMs: 100 };
 
 /**
  * Calls that were refused and pause before the next attempt. The calls of a slot leave together, in the order of their
@@ -26,7 +27,7 @@ export class WaitingRoom {
       return;
     }
     const environment = this.#environment;
-    const waitMs = backoffMs(attempt, RETRY, environment.random());
+    const waitMs = backoffMs(attempt, RETRY_PAUSES, environment.random());
     const timer = environment.clock.setTimer(() => this.#release(call.slot), waitMs);
     this.#bySlot.set(call.slot, { calls: [call], timer });
   }
