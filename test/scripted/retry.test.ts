@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { DeadlineError, ReplyError } from "../../src/index.ts";
+import { Ear } from "../support/channels.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
@@ -91,10 +92,15 @@ describe("refusals", () => {
   it("until the deadline, and then the call was not executed and says by which refusal", async () => {
     const client = await cluster.connect({ scripts: [setScript], commandTimeout: 200 });
     cluster.node(0).always("EVALSHA", () => error("CLUSTERDOWN The cluster is down"));
+    const ear = new Ear("attempt", "redirection");
     using watch = new Stopwatch();
     await assert.rejects(client.run(setScript, [key], [1]), (thrown: unknown) => {
+      ear.stop();
       assert.ok(thrown instanceof DeadlineError);
-      assert.equal(thrown.outcome, "not-executed");
+      const [attempts, refusals] = [ear.all("attempt").length, ear.all("redirection").length];
+      assert.ok(attempts - refusals <= 1, `${attempts} attempts, ${refusals} refusals`);
+      // On a slow machine an attempt may be under way when the deadline passes, and that one is in doubt.
+      assert.equal(thrown.outcome, attempts === refusals ? "not-executed" : "unknown");
       assert.ok(thrown.cause instanceof ReplyError);
       assert.match(thrown.cause.reply, /CLUSTERDOWN/);
       return true;
