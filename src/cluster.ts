@@ -187,7 +187,7 @@ export class Cluster {
    * value. The calls of each key run in call order.
    */
   batch<const C extends readonly ScriptCall[]>(calls: C): Promise<BatchResults<C>>;
-  /** Collects calls of any slots. `exec` sends them together, in one write for each node. Nothing is sent before. */
+  /** Collects calls of any slots. `exec` sends them together, in one write for each node. No call is sent before. */
   batch(options?: BatchOptions): Batch;
   batch(calls?: readonly ScriptCall[] | BatchOptions): Batch | Promise<unknown> {
     const isList = Array.isArray(calls);
@@ -202,7 +202,7 @@ export class Cluster {
   }
 
   /**
-   * Collects calls on the slot of `key`. `exec` executes them as one transaction. Nothing is sent before.
+   * Collects calls on the slot of `key`. `exec` executes them as one transaction. No call is sent before.
    * @see https://redis.io/docs/latest/develop/using-commands/transactions/
    */
   transaction(key: Argument): Transaction;
@@ -319,10 +319,7 @@ export class Cluster {
    * @see https://redis.io/docs/latest/commands/auth/
    */
   async reauthenticate(): Promise<void> {
-    await Operation.run(this.#client, ownLimitsOf(this.#view), (operation) => {
-      operation.outcome = "unknown";
-      return this.#client.reauthenticate(operation);
-    });
+    await Operation.run(this.#client, ownLimitsOf(this.#view), (operation) => this.#client.reauthenticate(operation));
   }
 
   /**

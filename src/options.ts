@@ -65,7 +65,7 @@ export interface ConnectOptions {
   readonly connectTimeout?: number | undefined;
   /**
    * Milliseconds that a call may take in all: waiting in the queue, in flight, redirections and retries. With 0 a call
-   * in flight has no time limit; a call that is refused, or that waits for a node, is given up after 30 seconds.
+   * in flight has no time limit; a call that is refused, or that waits for a node, is given up after 60 seconds.
    * @default 5000
    */
   readonly commandTimeout?: number | undefined;

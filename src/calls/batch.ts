@@ -208,6 +208,11 @@ export class Batch<R extends readonly unknown[] = []> {
 
   /** Checks a command of several steps now. It is sent with the other calls. */
   #addSteps(name: string, given: readonly Argument[], plan: StepsPlan, settle: (result: unknown) => void): void {
+    if (plan.kind === "wait-for-replicas") {
+      throw new InvalidArgumentError(
+        "WAIT cannot be part of a batch: it is for calls that were answered before it. Accepted is cluster.command() after exec().",
+      );
+    }
     traitsOf(name, given, this.#host.client.commands);
     encodeCommand([name, ...given]);
     // An EVALSHA that is added after a SCRIPT LOAD may be sent before it. It brings the script along, if that is

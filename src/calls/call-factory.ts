@@ -74,8 +74,9 @@ export class CallFactory {
     // A script that was not preloaded can have left the registry since its last call.
     const isKnown = known?.registered?.isRegistered === true;
     const kind = isKnown ? known : this.#kindOfChecked(script, slot, keys, args);
-    const frame = frameOf(kind.registered as RegisteredScript | RegisteredLibrary, script, keys, args);
-    return new Call(kind, frame, slot, timeoutMs, resolve, reject);
+    const registered = kind.registered as RegisteredScript | RegisteredLibrary;
+    if (registered.kind === "script") registered.wasUsed = true;
+    return new Call(kind, frameOf(registered, script, keys, args), slot, timeoutMs, resolve, reject);
   }
 
   /**

@@ -119,6 +119,8 @@ export class Operation implements Expiring, Abortable, Underway {
 
   /** Waits for a promise as a step. Rejects when the operation ends before the promise is settled. */
   async wait<T>(promise: Promise<T>): Promise<T> {
+    // The step may have ended the operation itself, and then nobody hears how it ended.
+    if (this.#ended !== undefined) promise.catch(ignore);
     this.#refuseWhenEnded();
     let giveUp: (error: SlotwireError) => void = () => {};
     const ended = new Promise<never>((_, reject) => {
@@ -229,3 +231,5 @@ export class Operation implements Expiring, Abortable, Underway {
     return this.error ?? new ClosedError();
   }
 }
+
+const ignore = () => {};

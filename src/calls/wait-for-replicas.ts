@@ -1,3 +1,4 @@
+import type { Client } from "../client/client.ts";
 import { InvalidArgumentError, UnavailableError } from "../errors.ts";
 import type { Argument } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -21,14 +22,33 @@ const MOST_BETWEEN_LOOKS_MS = 20;
  * as far.
  */
 export async function waitForReplicas(operation: Operation, host: Host, args: readonly Argument[]): Promise<number> {
-  const { nodes, topology, environment } = host.client;
+  const { client } = host;
   operation.outcome = "unknown";
   const { replicas, limitMs } = argumentsOf(args);
+  const endsAt = limitMs === 0 ? Number.POSITIVE_INFINITY : client.environment.clock.now() + limitMs;
+  for (let start = 1; ; start++) {
+    const owners = ownersOf(client);
+    const counts = await Promise.all(owners.map((owner) => countOf(operation, host, owner, replicas, endsAt)));
+    if (!counts.includes(NOT_BEGUN)) return Math.min(...counts);
+    // The topology is older than the last failover.
+    if (start === MOST_STARTS) throw new UnavailableError("No primary can be found whose replicas can be waited for");
+    await operation.wait(client.refresh().catch(() => {}));
+    await operation.pause(BETWEEN_STARTS_MS);
+  }
+}
+
+/** How often the waiting begins anew because an owner is a replica by then. */
+const MOST_STARTS = 20;
+const BETWEEN_STARTS_MS = 100;
+/** In place of a count: the owner was a replica before it was asked for the first time. */
+const NOT_BEGUN = -1;
+
+/** The nodes that own slots. */
+function ownersOf({ nodes, topology }: Client): readonly ClusterNode[] {
   const addresses = new Set(topology.ranges.map(({ primary }) => primary.address));
   const owners = nodes.filter(({ address }) => addresses.has(address));
   if (owners.length === 0) throw new UnavailableError("No node owns a slot, so no replica can be waited for");
-  const endsAt = limitMs === 0 ? Number.POSITIVE_INFINITY : environment.clock.now() + limitMs;
-  return Math.min(...(await Promise.all(owners.map((owner) => countOf(operation, host, owner, replicas, endsAt)))));
+  return owners;
 }
 
 /**
@@ -38,7 +58,7 @@ export async function waitForReplicas(operation: Operation, host: Host, args: re
 export function limitsOfWait(view: ViewSettings, args: readonly Argument[]): OperationLimits {
   const { timeoutMs, hasOwnTimeout, signal } = view;
   const { limitMs } = argumentsOf(args);
-  if (hasOwnTimeout) return { timeoutMs, signal };
+  if (hasOwnTimeout) return { timeoutMs, signal, isEndless: limitMs === 0 };
   if (limitMs === 0) return { timeoutMs: 0, signal, isEndless: true };
   const wholeMs = limitMs + timeoutMs;
   return { timeoutMs: timeoutMs === 0 || wholeMs > LONGEST_MS ? 0 : wholeMs, signal };
@@ -59,7 +79,8 @@ function argumentsOf(args: readonly Argument[]): { readonly replicas: number; re
 }
 
 /**
- * The number of replicas that are as far as `owner` is now. Resolves once there are enough of them, or when time is up.
+ * The number of replicas that are as far as `owner` is now. Resolves once there are enough of them, or when time is up;
+ * and to `NOT_BEGUN` at once if the owner is no primary.
  */
 async function countOf(
   operation: Operation,
@@ -71,9 +92,12 @@ async function countOf(
   const { clock } = host.client.environment;
   let written: number | undefined;
   for (let look = 0; ; look++) {
-    if (owner.info.role !== "primary") throw demoted(owner);
-    const info = await infoOf(operation, host, owner);
-    if (!/^role:master\b/m.test(info)) throw demoted(owner);
+    const isPrimary = owner.info.role === "primary";
+    const info = isPrimary ? await infoOf(operation, host, owner) : "";
+    if (!/^role:master\b/m.test(info)) {
+      if (written === undefined) return NOT_BEGUN;
+      throw demoted(owner);
+    }
     written ??= Number(/^master_repl_offset:(\d+)/m.exec(info)?.[1]);
     const count = replicasAt(written, info);
     if (count >= wanted || clock.now() >= endsAt) return count;

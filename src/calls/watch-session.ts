@@ -29,8 +29,8 @@ export interface SessionParts {
   readonly slot: number;
   /** The slot is on its way to the node, so every command has an ASKING in front of it. */
   readonly asking: boolean;
-  /** Called when the transaction is handed to the socket. */
-  onExecSent(): void;
+  /** Called when the transaction, or a command that may write, is handed to the socket. */
+  onMayRun(): void;
 }
 
 /**
@@ -127,6 +127,7 @@ export class WatchSession {
     // The command may have run, unless its error proves the opposite.
     if (!kind.mayRepeat) {
       this.#writes++;
+      if (!this.#ended && !this.#connection.closed) this.#parts.onMayRun();
       reply.catch((error: unknown) => {
         if (error instanceof SlotwireError && error.outcome === "not-executed") this.#writes--;
       });
@@ -138,7 +139,7 @@ export class WatchSession {
   async execute(frame: TransactionFrame): Promise<unknown[] | null> {
     for (const library of frame.libraries) await this.#load(library);
     this.#execSent = !this.#ended && !this.#connection.closed;
-    if (this.#execSent) this.#parts.onExecSent();
+    if (this.#execSent) this.#parts.onMayRun();
     try {
       const reply = await this.#send(frame.bytes, frame.wantsBuffers, undefined, frame);
       this.#isClean = true;

@@ -157,7 +157,7 @@ class WatchingRun<R extends readonly unknown[]> {
         node,
         slot: this.#slot,
         asking,
-        onExecSent: () => {
+        onMayRun: () => {
           operation.outcome = "unknown";
         },
       });

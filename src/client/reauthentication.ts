@@ -1,6 +1,6 @@
 import { CredentialsError, type Login } from "../connection/handshake.ts";
 import type { Environment } from "../environment.ts";
-import { AuthError, InvalidArgumentError, ReplyError, UnavailableError } from "../errors.ts";
+import { AuthError, InvalidArgumentError, type Outcome, ReplyError, UnavailableError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { isAuthFailure, isUnknownCommand } from "../protocol/error-reply.ts";
 import type { Reply } from "../protocol/reply.ts";
@@ -9,6 +9,8 @@ import { settledWithin } from "./settled-within.ts";
 
 /** The operation that the renewal is a part of. The renewal ends with the operation, at any step. */
 export interface Steps {
+  /** Whether a node may have been given the credentials. */
+  outcome: Outcome;
   wait<T>(promise: Promise<T>): Promise<T>;
   onEnd(listener: () => void): void;
 }
@@ -30,6 +32,7 @@ export async function reauthenticate(
   const login = await steps.wait(within(clock, connectTimeout, credentials, nodes(), steps));
   const { username, password } = login ?? {};
   if (password === undefined) throw new InvalidArgumentError("reauthenticate: there are no credentials to use.");
+  steps.outcome = "unknown";
   const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
   const lanes = nodes().flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
   for (const lane of lanes) if (lane.cause instanceof AuthError) lane.connectNow();

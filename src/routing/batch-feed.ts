@@ -1,3 +1,4 @@
+import { ASKING } from "../connection/request.ts";
 import type { Environment } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import { Ring } from "../protocol/ring.ts";
@@ -14,12 +15,10 @@ const SOURCE_BYTES_PER_WAIT = 4096;
  */
 const BYTES_READ_TOGETHER = 15 * 1024;
 /**
- * A longer source leaves too little room in the read that it begins in. The calls behind it are read together with the
- * last bytes of the source, or in the next read.
+ * From this length on, a source for the calls of one script alone begins a reach of its own: the calls behind it are read
+ * together with its last bytes, or in the next read.
  */
-const LONG_SOURCE_BYTES = 6 * 1024;
-/** The same where all calls of the slot are calls of scripts, which are safe in the next read as well. */
-const LONG_SOURCE_FOR_SCRIPTS_BYTES = 1024;
+const LONG_SOURCE_BYTES = 1024;
 /** Milliseconds to the next look at a full node, if no call of this feed is under way whose answer would make room. */
 const LOOK_AGAIN_MS = 5;
 
@@ -43,11 +42,18 @@ export function feedAll(
   for (const together of byOwner.values()) new BatchFeed(dispatcher, environment, together, ordered).start();
 }
 
+/** Calls of its slot that come behind a script call. */
+interface Followers {
+  readonly all: number;
+  /** Those directly behind it that run the same script. */
+  readonly ofSame: number;
+}
+
 /** How a load ahead covers the calls behind it. */
 interface Cover {
   /** Bytes that it still covers, behind the call. */
   readonly safeBytes: number;
-  /** The source is so long that calls behind it are read without what stands in front of it. */
+  /** The source is long, so that the calls behind it may be read later: they count from its end. */
   readonly beginsReach: boolean;
 }
 
@@ -59,8 +65,8 @@ interface Cover {
  * first. The feed keeps the order in one of two ways. Either the script is loaded ahead in the same write; this covers
  * the calls that the server reads together with the load. Or the calls behind it wait for the script's final answer.
  *
- * Behind a long source, only calls of scripts are covered. If a flush comes between two reads of them, all later ones
- * are refused and keep their order, whereas a plain command would run.
+ * Behind a long source, only calls of that script are covered. If a flush comes between two reads of them, all later ones
+ * are refused and keep their order, whereas a plain command, or a script that brings its own load, would run.
  *
  *   calls --in order--> offered to the dispatcher
  *            '-- behind a call that has to be answered first --> held back, by slot --answer--> offered
@@ -70,21 +76,19 @@ class BatchFeed implements CallFeed {
   readonly #environment: Environment;
   readonly #calls: readonly Call[];
   readonly #ordered: boolean;
-  /** The script calls that have other calls of their slot behind them, with the number of these. */
-  readonly #followers = new Map<Call, number>();
+  /** The script calls that have other calls of their slot behind them. */
+  readonly #followers = new Map<Call, Followers>();
   /** By slot, the call that has to be answered before further calls of the slot are sent. */
   readonly #awaited = new Map<number, Call>();
   readonly #heldBack = new Map<number, Ring<Call>>();
   /** By slot, the last script call of the present write that a load covers. */
   readonly #covered = new Map<number, Call>();
-  /** The slots whose covered call is behind a long source, so that only script calls may follow it. */
-  readonly #coveredForScripts = new Set<number>();
+  /** The slots whose covered call is behind a long source, so that only calls of its script may follow it. */
+  readonly #coveredForOneScript = new Set<number>();
   /** The scripts that are loaded ahead in the present write. */
   readonly #ahead = new Set<RegisteredScript>();
   /** A long source is in the present write, so that calls behind it may be in the read after the source's last. */
-  #reachesScriptsOnly = false;
-  /** Slots with other calls than those of scripts. */
-  readonly #mixedSlots = new Set<number>();
+  #reachesOneScript = false;
   /**
    * The bytes that can still be added to the present write, so that the server reads them together with its beginning,
    * or with the last bytes of a long source.
@@ -133,7 +137,7 @@ class BatchFeed implements CallFeed {
     this.#scheduled = false;
     this.#safeBytes = BYTES_READ_TOGETHER;
     this.#ahead.clear();
-    this.#reachesScriptsOnly = false;
+    this.#reachesOneScript = false;
     const isThrough = this.#offerReleased() && this.#offerNext();
     if (isThrough) {
       this.#forgetCovered();
@@ -156,7 +160,7 @@ class BatchFeed implements CallFeed {
       const slot = this.#released.at(-1) as number;
       const waiting = this.#heldBack.get(slot);
       for (let call = waiting?.peek(); call !== undefined && !this.#awaited.has(slot); call = waiting?.peek()) {
-        const first = this.#movingBefore(call) ?? this.#notCovering(call);
+        const first = this.#firstBefore(call);
         if (first !== undefined) this.#await(first);
         else if (this.#offer(call)) waiting?.shift();
         else return false;
@@ -183,12 +187,17 @@ class BatchFeed implements CallFeed {
 
   #startHoldingBack(call: Call): Ring<Call> | undefined {
     if (!this.#ordered) return undefined;
-    const awaited = this.#awaited.get(call.slot) ?? this.#movingBefore(call) ?? this.#notCovering(call);
+    const awaited = this.#awaited.get(call.slot) ?? this.#firstBefore(call);
     if (awaited === undefined) return undefined;
     this.#await(awaited);
     const waiting = new Ring<Call>();
     this.#heldBack.set(call.slot, waiting);
     return waiting;
+  }
+
+  /** A call that has to be answered before `call` is sent. */
+  #firstBefore(call: Call): Call | undefined {
+    return this.#movingBefore(call) ?? this.#notCovering(call);
   }
 
   /** The oldest call of the slot, if it is on its way to another node by now, where `call` would overtake it. */
@@ -201,11 +210,12 @@ class BatchFeed implements CallFeed {
     return oldest.history !== undefined || oldest.node !== this.#dispatcher.ownerOf(slot) ? oldest : undefined;
   }
 
-  /** The covered call of the slot, if its cover is for script calls only and the given call runs no script. */
+  /** The covered call of the slot, where its cover is for calls of its own script only, and `call` is another one. */
   #notCovering({ kind, slot }: Call): Call | undefined {
-    if (!this.#coveredForScripts.has(slot) || kind.registered?.kind === "script") return undefined;
+    if (!this.#coveredForOneScript.has(slot)) return undefined;
     const covered = this.#covered.get(slot);
-    return covered?.settled === false ? covered : undefined;
+    if (covered === undefined || covered.settled || covered.kind.registered === kind.registered) return undefined;
+    return covered;
   }
 
   #offer(call: Call): boolean {
@@ -220,7 +230,7 @@ class BatchFeed implements CallFeed {
       extras.feed = undefined;
       return false;
     }
-    if (cover === undefined) this.#safeBytes -= call.frame.length;
+    if (cover === undefined) this.#safeBytes -= sizeOf(call);
     else this.#take(call, cover);
     if (call.settled) return true;
     if (cover !== undefined) this.#covered.set(call.slot, call);
@@ -235,14 +245,13 @@ class BatchFeed implements CallFeed {
     const followers = this.#followers.get(call);
     const { registered } = call.kind;
     if (followers === undefined || registered?.kind !== "script" || !this.#canLoad(call, registered)) return undefined;
-    const { length } = call.frame;
+    const length = sizeOf(call);
     const source = this.#ahead.has(registered) ? 0 : registered.loadFrame.length;
-    const isLong = source > (this.#mixedSlots.has(call.slot) ? LONG_SOURCE_BYTES : LONG_SOURCE_FOR_SCRIPTS_BYTES);
-    const shared = this.#safeBytes - source - length;
-    // The first source of a write, and one that does not fit behind the others, begins a reach of its own.
-    const beginsReach = isLong && (this.#ahead.size === 0 || shared < 0);
-    const safeBytes = beginsReach ? BYTES_READ_TOGETHER - length : shared;
-    const covered = Math.min(followers, Math.floor(Math.max(0, safeBytes) / length));
+    const isForOneScript = followers.ofSame === followers.all;
+    const beginsReach = source > LONG_SOURCE_BYTES && isForOneScript;
+    if (source > SOURCE_BYTES_PER_WAIT && !isForOneScript) return undefined;
+    const safeBytes = beginsReach ? BYTES_READ_TOGETHER - length : this.#safeBytes - source - length;
+    const covered = Math.min(followers.all, Math.floor(Math.max(0, safeBytes) / length));
     if (safeBytes < 0 || source > covered * SOURCE_BYTES_PER_WAIT) return undefined;
     return { safeBytes, beginsReach };
   }
@@ -252,11 +261,11 @@ class BatchFeed implements CallFeed {
     if (beginsReach) {
       this.#awaitCovered();
       this.#ahead.clear();
-      this.#reachesScriptsOnly = true;
+      this.#reachesOneScript = true;
     }
     this.#safeBytes = safeBytes;
     this.#ahead.add(call.kind.registered as RegisteredScript);
-    if (this.#reachesScriptsOnly) this.#coveredForScripts.add(call.slot);
+    if (this.#reachesOneScript) this.#coveredForOneScript.add(call.slot);
   }
 
   /**
@@ -275,7 +284,7 @@ class BatchFeed implements CallFeed {
 
   #forgetCovered(): void {
     this.#covered.clear();
-    this.#coveredForScripts.clear();
+    this.#coveredForOneScript.clear();
   }
 
   /**
@@ -285,7 +294,7 @@ class BatchFeed implements CallFeed {
    */
   #canLoad({ slot, frame }: Call, script: RegisteredScript): boolean {
     if (script.mayBeUnknown(frame)) return false;
-    return this.#dispatcher.ownerOf(slot)?.scripts.stateOf(script)?.kind !== "failed";
+    return this.#dispatcher.ownerOf(slot)?.scripts.takesLoadOf(script) !== false;
   }
 
   #noteUnanswered(): void {
@@ -305,15 +314,22 @@ class BatchFeed implements CallFeed {
   }
 
   #findFollowers(): void {
-    const followers = new Map<number, number>();
+    const behind = new Map<number, Followers & { readonly first: Call }>();
     for (let index = this.#calls.length - 1; index >= 0; index--) {
       const call = this.#calls[index] as Call;
       if (call.slot < 0) continue;
-      const behind = followers.get(call.slot) ?? 0;
-      if (call.kind.registered?.kind !== "script") this.#mixedSlots.add(call.slot);
+      const { registered } = call.kind;
+      const next = behind.get(call.slot);
+      const isSame = registered !== undefined && next?.first.kind.registered === registered;
+      const followers = { all: next === undefined ? 0 : next.all + 1, ofSame: isSame ? next.ofSame + 1 : 0 };
       // A restart or a flush of scripts does not remove functions, so their order is not at stake.
-      if (behind > 0 && call.kind.registered?.kind === "script") this.#followers.set(call, behind);
-      followers.set(call.slot, behind + 1);
+      if (registered?.kind === "script" && next !== undefined) this.#followers.set(call, followers);
+      behind.set(call.slot, { ...followers, first: call });
     }
   }
+}
+
+/** Bytes that a call may take of a write: where its slot migrates, it goes behind an ASKING. */
+function sizeOf({ frame }: Call): number {
+  return frame.length + ASKING.frame.length;
 }

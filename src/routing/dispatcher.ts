@@ -22,7 +22,7 @@ import { Retries } from "./retries.ts";
 import { loadInFront, tellEvalEnded } from "./script-mending.ts";
 
 /** Milliseconds that a call without a deadline may be refused, or wait for a node, before it is given up. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 /** The objects that a dispatcher works with. */
 export interface DispatcherParts {
@@ -58,6 +58,8 @@ export class Dispatcher implements CallOwner {
   readonly #errors: CallErrors;
   /** Calls that block without a limit and have no deadline. */
   readonly #endless = new Set<Call>();
+  /** The client is closing, and does not wait for calls that block without a limit. */
+  #endsEndless = false;
   #live = 0;
   readonly #whenIdle: (() => void)[] = [];
 
@@ -106,6 +108,8 @@ export class Dispatcher implements CallOwner {
     } else if (call.kind.blocking?.isEndless) this.#endless.add(call);
     if (durations !== undefined) call.withExtras.startedAt = this.#clock.now();
     if (areCallsHeard()) call.withExtras.observer = new CallTrace(call, client, batch);
+    // A batch that had to ask a server first sends its calls while the client is closing.
+    if (this.#endsEndless && this.#endless.has(call)) call.reject(this.#errors.closed(call));
   }
 
   /** Makes the first attempt of a call that has been admitted. A call whose node has no room is rejected. */
@@ -187,6 +191,7 @@ export class Dispatcher implements CallOwner {
 
   /** Rejects the calls that block without a limit and have no deadline. */
   endEndless(): void {
+    this.#endsEndless = true;
     for (const call of [...this.#endless]) call.reject(this.#errors.closed(call));
   }
 

@@ -1,5 +1,6 @@
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Clock, Environment } from "../environment.ts";
+import { invariant } from "../invariant.ts";
 import { formatAddress } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
@@ -141,20 +142,29 @@ export class Retries {
 
   #retry(call: Call, step: Retry, remedy: Remedy | undefined): void {
     const history = historyOf(call);
-    const node = call.node as ClusterNode;
-    const pool = call.pool as NodePool;
     if (step.spends === "redirection") history.redirections++;
     else if (step.spends === "retry") history.retries++;
     this.#parts.limitPatience(call);
     call.asking = step.asking;
     history.mended = remedy !== undefined;
-    if (remedy !== undefined) mend(call, node, remedy);
-    if (step.learned === "no-read-only-variant") doWithoutReadOnlyVariant(call);
-    if (step.learned === "loads-denied") call.frame = call.kind.transaction?.encodeWithoutLoads() ?? call.frame;
+    const node = call.node as ClusterNode;
+    const pool = call.pool as NodePool;
+    try {
+      if (remedy !== undefined) mend(call, node, remedy);
+      if (step.learned === "no-read-only-variant") doWithoutReadOnlyVariant(call);
+      if (step.learned === "loads-denied") call.frame = call.kind.transaction?.encodeWithoutLoads() ?? call.frame;
+    } catch (error) {
+      // With the sources in it, the call is larger than a frame can be.
+      call.reject(error as Error);
+      return;
+    }
     if (step.when === "after-load" && remedy?.kind === "wait") {
       this.parked.waitFor(call, remedy.done, () => this.#parts.attempt(call, node, pool));
     } else if (step.to.kind === "named") this.#follow(call, step, formatAddress(step.to));
-    else if (step.when === "after-backoff") this.parked.pause(call, history.retries - 1);
+    else if (step.when === "after-backoff") {
+      invariant(step.asking === (step.to.kind === "same-node"), "after a pause, only an ASKING leads to the same node");
+      this.parked.pause(call, historyOf(call).retries - 1);
+    } else if (step.to.kind === "owner") this.sendAgain(call);
     else this.#parts.attempt(call, node, pool);
   }
 

@@ -38,6 +38,7 @@ export class LoadedScripts implements ScriptHolder {
   /** Libraries that this client has put on the node. One that another client replaced since is left as it is. */
   readonly #delivered = new Set<Loadable>();
   #deniesLoads = false;
+  #takesLoads = false;
   /** The newest stamp. */
   #clock = 0;
   #preparing: Promise<void> | undefined;
@@ -105,6 +106,13 @@ export class LoadedScripts implements ScriptHolder {
   /** Whether the node is known to refuse SCRIPT LOAD, be it of a script that it holds by another's load or by EVAL. */
   get deniesLoads(): boolean {
     return this.#deniesLoads;
+  }
+
+  /** Whether a load of `script` can be expected to succeed: the node has taken one, or holds the script anyway. */
+  takesLoadOf(script: Loadable): boolean {
+    const state = this.stateOf(script);
+    if (this.#deniesLoads || state?.kind === "failed") return false;
+    return this.#takesLoads || state?.kind === "held";
   }
 
   /** The node refused a SCRIPT LOAD that was not sent from here. */
@@ -237,6 +245,7 @@ export class LoadedScripts implements ScriptHolder {
   }
 
   #learnPermission(outcome: LoadOutcome): void {
+    if (outcome === "held") this.#takesLoads = true;
     if (outcome !== "lost") this.#deniesLoads = outcome !== "held" && isDenied(outcome.cause);
   }
 

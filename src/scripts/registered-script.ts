@@ -26,6 +26,8 @@ const BY_SHA = { EVALSHA: "EVAL", EVALSHA_RO: "EVAL_RO" } as const;
 export class RegisteredScript implements Loadable {
   readonly kind = "script";
   isRegistered = true;
+  /** The script was run since the registry last looked for one to forget. */
+  wasUsed = false;
   index: number;
   readonly name: string;
   readonly sha: string;

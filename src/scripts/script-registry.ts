@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "../errors.ts";
 import type { Library } from "./library.ts";
 import type { Loadable } from "./loadable.ts";
 import { RegisteredLibrary } from "./registered-library.ts";
@@ -91,11 +92,13 @@ export class ScriptRegistry {
     // A Map keeps the order in which its keys were added: deleting it first makes this script the newest.
     this.#passing.delete(script.sha);
     this.#passing.set(script.sha, registered);
+    registered.wasUsed = true;
     if (this.#passing.size > MOST_PASSING) this.#evictOldest();
     return registered;
   }
 
   #enter(script: ScriptSource): RegisteredScript {
+    refuseTooLarge(script);
     const registered = new RegisteredScript(this.#freeIndex(), script, this.#dialect);
     this.#all.add(registered);
     return registered;
@@ -107,13 +110,24 @@ export class ScriptRegistry {
 
   #evictOldest(): void {
     this.#warnOnce();
-    const [oldest] = this.#passing.values();
+    const oldest = this.#leastUsed();
     if (oldest === undefined) return;
     this.#passing.delete(oldest.sha);
     this.#all.delete(oldest);
     for (const holder of this.#holders) holder.deref()?.onEvicted(oldest);
     this.#vacant.push(oldest.index);
     oldest.unregister();
+  }
+
+  /** The oldest script that was not run since it was the oldest before. One that was run becomes the newest. */
+  #leastUsed(): RegisteredScript | undefined {
+    for (const script of this.#passing.values()) {
+      if (!script.wasUsed) return script;
+      script.wasUsed = false;
+      this.#passing.delete(script.sha);
+      this.#passing.set(script.sha, script);
+    }
+    return undefined;
   }
 
   #warnOnce(): void {
@@ -126,4 +140,14 @@ export class ScriptRegistry {
       "SlotwireWarning",
     );
   }
+}
+
+/** The longest string of V8, less the words around a source in its load. */
+const LONGEST_SOURCE_BYTES = 2 ** 29 - 24 - 64;
+
+/** A source that fits into no load would keep every connection from being prepared. */
+function refuseTooLarge({ name, source }: ScriptSource): void {
+  // A character has at most three bytes.
+  if (source.length * 3 < LONGEST_SOURCE_BYTES || Buffer.byteLength(source) < LONGEST_SOURCE_BYTES) return;
+  throw new InvalidArgumentError(`The source of script "${name}" is too large: it has to stay below 512 MiB.`);
 }

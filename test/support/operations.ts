@@ -213,7 +213,7 @@ const OF_MANY_NODES: readonly OperationRow[] = [
   {
     name: "reauthenticate",
     start: (view) => view.reauthenticate(),
-    steps: [ran("credentials"), ran("AUTH", 2)],
+    steps: [didNot("credentials"), ran("AUTH", 2)],
     result: undefined,
     options: (stage) => ({
       credentials: async () => {

@@ -29,7 +29,7 @@ const LAYERS = [
   "invariant.ts",
 ] as const;
 
-const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"));
+const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((path) => /\.[mc]?ts$/.test(path));
 
 describe("the layers of src", () => {
   it("have a place for every file", () => {
@@ -64,9 +64,28 @@ describe("the layers of src", () => {
   });
 
   it("are seen to be broken by an import that points upwards", () => {
-    const text = 'import { Dispatcher } from "../routing/dispatcher.ts";\n';
-    assert.deepEqual(upwardImportsIn("connection/lane.ts", text), ["connection/lane.ts -> routing/dispatcher.ts"]);
-    assert.deepEqual(upwardImportsIn("calls/batch.ts", text), []);
+    const target = "../routing/dispatcher.ts";
+    for (const text of [
+      `import { Dispatcher } from "${target}";`,
+      `import type { Dispatcher } from '${target}';`,
+      `export * from "${target}";`,
+      `import "${target}";`,
+      `const { Dispatcher } = await import(/* late */ \`${target}\`);`,
+      `let dispatcher: import("${target}").Dispatcher;`,
+      `new Worker(new URL("${target}", import.meta.url));`,
+    ]) {
+      assert.deepEqual(
+        upwardImportsIn("connection/lane.ts", text),
+        ["connection/lane.ts -> routing/dispatcher.ts"],
+        text,
+      );
+      assert.deepEqual(upwardImportsIn("calls/batch.ts", text), [], text);
+    }
+    assert.deepEqual(upwardImportsIn("connection/lane.ts", 'import { connect } from "slotwire";').length, 1);
+    assert.deepEqual(
+      upwardImportsIn("connection/lane.ts", "const require = createRequire(import.meta.url);").length,
+      1,
+    );
   });
 });
 
@@ -82,8 +101,13 @@ function upwardImportsOf(path: string): string[] {
 
 function upwardImportsIn(path: string, text: string): string[] {
   const own = layerOf(path) ?? 0;
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)].flatMap(([, to = ""]) => {
+  // The package by its own name, from the start of a statement on: `slotwire types` writes such an import as text.
+  const byName = /^\s*(?:import|export|const|let|var)\b[^\n]*["'`]slotwire(?:\/[\w-]+)?["'`]|\bcreateRequire\b/gm;
+  const itself = [...text.matchAll(byName)].map(([found]) => `${path} -> ${found.trim()}`);
+  // Whatever names a module of ours does it by a path: a static or dynamic import, a type, or a URL.
+  const upward = [...text.matchAll(/(["'`])(\.{1,2}\/[^"'`\s]+\.[mc]?[jt]s)\1/g)].flatMap(([, , to = ""]) => {
     const target = relative(src, join(src, dirname(path), to));
     return (layerOf(target) ?? -1) < own ? [`${path} -> ${target}`] : [];
   });
+  return [...upward, ...itself];
 }
