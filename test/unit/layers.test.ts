@@ -102,7 +102,8 @@ function upwardImportsOf(path: string): string[] {
 function upwardImportsIn(path: string, text: string): string[] {
   const own = layerOf(path) ?? 0;
   // The package by its own name, from the start of a statement on: `slotwire types` writes such an import as text.
-  const byName = /^\s*(?:import|export|const|let|var)\b[^\n]*["'`]slotwire(?:\/[\w-]+)?["'`]|\bcreateRequire\b/gm;
+  const byName =
+    /^\s*(?:import|export)\b[^\n]*["'`]slotwire(?:\/[\w-]+)?["'`]|\b(?:import|require)\(\s*["'`]slotwire|\bcreateRequire\b/gm;
   const itself = [...text.matchAll(byName)].map(([found]) => `${path} -> ${found.trim()}`);
   // Whatever names a module of ours does it by a path: a static or dynamic import, a type, or a URL.
   const upward = [...text.matchAll(/(["'`])(\.{1,2}\/[^"'`\s]+\.[mc]?[jt]s)\1/g)].flatMap(([, , to = ""]) => {
