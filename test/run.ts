@@ -13,7 +13,8 @@ import { builtPackage } from "./support/built-package.ts";
  * that start it.
  */
 const CONCURRENCY = 3;
-const TIMEOUT_MS = 120_000;
+/** A file is given up after this time: the scripted tests are one file, and take a minute and more beside busy processes. */
+const TIMEOUT_MS = 300_000;
 
 const folders = process.argv.slice(2);
 const files = folders.flatMap((folder) => {

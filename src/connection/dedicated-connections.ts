@@ -202,7 +202,7 @@ export class DedicatedConnections {
 
   async #open(): Promise<void> {
     const generation = this.#generation;
-    // Counted in front of anything that can fail, because `#serve` opens until the count is right.
+    // Counted before anything can fail, because `#serve` opens until the count is right.
     this.#opening++;
     let connection: Connection;
     try {

@@ -7,10 +7,10 @@ import type { Call, CallFeed } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 
-/** For each call that a load covers, so many bytes of source are cheaper than a round trip. */
+/** Up to so many bytes of source for each covered call, a load is cheaper than a round trip. */
 const SOURCE_BYTES_PER_WAIT = 4096;
 /**
- * So many bytes of one write are safe from other clients. A server reads 16 KiB at a time, and another client's SCRIPT
+ * Within so many bytes of one write, no other client's command can run in between. A server reads 16 KiB at a time, and another client's SCRIPT
  * FLUSH can run between two reads. So a SCRIPT LOAD protects only calls that are read together with it.
  */
 const BYTES_READ_TOGETHER = 15 * 1024;
@@ -97,8 +97,8 @@ class BatchFeed implements CallFeed {
   /** The slots whose awaited call was answered: the calls that are held back may go. */
   #released: number[] = [];
   /**
-   * By slot, the calls that were sent to its owner and may have no answer yet, oldest first. Kept from the first time
-   * that a call had to wait.
+   * By slot, the calls that were sent to its owner and may have no answer yet, oldest first. Filled from
+   * the first time on that a call had to wait.
    */
   #unanswered: Map<number, Ring<Call>> | undefined;
   #next = 0;
@@ -200,7 +200,7 @@ class BatchFeed implements CallFeed {
     return this.#movingBefore(call) ?? this.#notCovering(call);
   }
 
-  /** The oldest call of the slot, if it is on its way to another node by now, where `call` would overtake it. */
+  /** The oldest unanswered call of the slot, if it is going to another node, so that `call` would overtake it. */
   #movingBefore({ slot }: Call): Call | undefined {
     const sent = slot < 0 || !this.#ordered ? undefined : this.#unanswered?.get(slot);
     let oldest = sent?.peek();

@@ -32,7 +32,7 @@ export class DeadlineList {
     this.#onIdle = onIdle;
   }
 
-  /** @param now  The clock's reading, or a slightly earlier one. */
+  /** @param now  The time now. It may have been read earlier in the same tick. */
   add(item: Expiring, now: number): void {
     // Whole milliseconds, because an integer is stored in place, while a fraction would be one more object for each
     // call.

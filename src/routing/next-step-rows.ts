@@ -82,7 +82,7 @@ const TABLE = {
     learned: "slot-moved",
   }),
   "moved-unlisted": redirected("MOVED to a node that is not listed", { when: "after-refresh", learned: "slot-moved" }),
-  "moved-to-itself": retry("MOVED to the node that says so: its name leads elsewhere by now", {
+  "moved-to-itself": retry("MOVED that names the node that sent it: another process answers there now", {
     spends: "redirection",
     learned: "connection-stale",
   }),
@@ -102,7 +102,10 @@ const TABLE = {
     learned: "topology-stale",
   }),
 
-  "noscript-replay": retry("NOSCRIPT, and a load that is newer than the call has ended or is ahead", {}),
+  "noscript-replay": retry(
+    "NOSCRIPT to a call that was queued before the newest load, which has ended or is in front",
+    {},
+  ),
   "noscript-wait": retry("NOSCRIPT, and another lane's load is under way", { when: "after-load" }),
   "noscript-load": retry("NOSCRIPT: SCRIPT LOAD goes in front", { learned: "script-missing" }),
   "noscript-eval": retry("NOSCRIPT where SCRIPT LOAD is forbidden: by EVAL", { learned: "script-missing" }),
@@ -112,7 +115,10 @@ const TABLE = {
     learned: "script-missing",
   }),
   "noscript-foreign": reject("NOSCRIPT to a SHA-1 that is not registered", NOT_EXECUTED),
-  "function-replay": retry("no such function, and a load that is newer than the call has ended or is ahead", {}),
+  "function-replay": retry(
+    "no such function, to a call that was queued before the newest load, which has ended or is in front",
+    {},
+  ),
   "function-wait": retry("no such function, and another lane's load is under way", { when: "after-load" }),
   "function-load": retry("no such function: FUNCTION LOAD goes in front", { learned: "script-missing" }),
   "function-give-up": reject("no such function, and the node cannot load the library", {

@@ -103,7 +103,7 @@ export class LoadedScripts implements ScriptHolder {
     return state !== undefined && (state.kind !== "loading" || state.lane === lane);
   }
 
-  /** Whether the node is known to refuse SCRIPT LOAD, be it of a script that it holds by another's load or by EVAL. */
+  /** Whether SCRIPT LOAD is known to be refused here, even if the node holds the script. */
   get deniesLoads(): boolean {
     return this.#deniesLoads;
   }
