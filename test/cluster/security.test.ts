@@ -103,6 +103,34 @@ describe("with passwords and permissions", () => {
     });
   });
 
+  it("keeps the order of a key's calls in a batch of new scripts, for users who may not SCRIPT", async () => {
+    for (let round = 0; round < 10; round += 2) {
+      const client = await connect({ ...options(), username: "noscript", password: PASSWORD });
+      try {
+        // In the first batch, the client does not know yet that it may not load.
+        for (const batchOf of [round, round + 1]) {
+          const key = `order:${batchOf}`;
+          const push = defineScript({
+            name: "push",
+            source: `return redis.call('rpush', KEYS[1], ARGV[1]) -- ${batchOf}`,
+            numberOfKeys: 1,
+          });
+          const batch = client.batch();
+          for (let index = 0; index < 40; index += 2) batch.run(push, [key], [index]).command("RPUSH", key, index + 1);
+          const lengths = await batch.exec();
+          const inOrder = lengths.map((_, index) => String(index));
+          assert.deepEqual(await client.command("LRANGE", key, 0, -1), inOrder);
+          assert.deepEqual(
+            lengths,
+            inOrder.map((_, index) => index + 1),
+          );
+        }
+      } finally {
+        client.destroy();
+      }
+    }
+  });
+
   it("credentials rotate: the provider is asked at new connections, and open ones renew theirs", async () => {
     let password = PASSWORD;
     const client = await connect({ ...options(), credentials: async () => ({ username: "app", password }) });

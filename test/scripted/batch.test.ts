@@ -49,6 +49,18 @@ describe("a batch", () => {
     assert.deepEqual(await batch(), ["x", "OK", "x"]);
     assert.equal(sent().filter((command) => command === "SCRIPT LOAD").length, 1);
   });
+
+  it("says that WAIT cannot be part of it, and goes on without", async () => {
+    const { client } = await mixed();
+    const batch = client.batch();
+    for (const name of ["WAIT", "wait"]) {
+      assert.throws(() => batch.command(name, 1, 0), {
+        code: "INVALID_ARGUMENT",
+        message: /^WAIT cannot be part of a batch/,
+      });
+    }
+    assert.deepEqual(await batch.command("SET", key, 1).exec(), ["OK"]);
+  });
 });
 
 describe("a batch that does not fit into one write", () => {

@@ -73,6 +73,26 @@ describe("NOSCRIPT", () => {
     assert.deepEqual(client.scripts()[0]?.loaded, [{ name: "set", sha: setScript.sha }]);
   });
 
+  it("does not come to a script that is run again and again while thousands of others pass", async (t) => {
+    t.mock.method(process, "emitWarning", () => {});
+    const client = await cluster.connect();
+    const node = cluster.node(0);
+    for (let round = 0; round < 60; round++) {
+      const others = Array.from({ length: 50 }, (_, index) =>
+        defineScript({ name: "other", source: `return ${round * 50 + index}`, numberOfKeys: 1 }),
+      );
+      const calls = others.map((other) => client.run(other, [key]));
+      await Promise.all([client.run(setScript, [key], [round]), ...calls]);
+    }
+    const loads = node.received.filter(({ args }) => args[1] === "LOAD").map(({ args }) => args[2]);
+    assert.equal(new Set(loads).size, 3001);
+    assert.equal(loads.filter((source) => source === setScript.source).length, 1);
+    assert.equal(
+      client.scripts()[0]?.loaded.some(({ name }) => name === "set"),
+      true,
+    );
+  });
+
   it("where SCRIPT LOAD is forbidden, the first waiting call brings the source by EVAL and the others follow by SHA-1", async () => {
     const node = cluster.node(0);
     node.always("SCRIPT LOAD", () => DENIED);

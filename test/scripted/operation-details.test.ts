@@ -65,6 +65,32 @@ describe("an operation", () => {
       assert.equal(stage.clock.time - begun, 50);
     });
 
+    it("without a limit and without a timeout ends when the client closes", async () => {
+      const client = await set(behind(() => "master"));
+      const waiting = watched(client.with({ timeout: 0 }).command("WAIT", 9, 0));
+      await stage.until(() => stage.count(["INFO"]) >= 8, "it has looked four times at each node");
+      const closing = client.close();
+      await turns(A_FEW_TURNS);
+      assert.equal(waiting.isSettled, true, "it has ended");
+      await assert.rejects(waiting.promise, { code: "CLOSED", outcome: "unknown" });
+      await closing;
+    });
+
+    it("asks the primary of now where the topology is older than a failover", async () => {
+      const client = await set(replicate);
+      const { cluster } = stage;
+      // The others have not noticed yet; a look at the topology will find the second node in charge of all slots.
+      node(0).always("INFO", () => {
+        cluster.primaryOf.set(0, 1);
+        cluster.ranges = [[0, 16_383, 1]];
+        return bulk("role:slave\r\nmaster_repl_offset:9\r\n");
+      });
+      const waiting = watched(client.command("WAIT", 1, 1000));
+      await stage.until(() => waiting.isSettled, "it has ended");
+      assert.equal(await waiting.promise, 1);
+      assert.equal(node(0).count("INFO"), 1);
+    });
+
     it("ends when its primary was demoted: nobody asks for its replicas any more", async () => {
       const client = await set(behind((looks) => (looks > 3 ? "slave" : "master")));
       const waiting = watched(client.command("WAIT", 1, 0));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { defineScript } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { array, bulk, error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
@@ -109,6 +110,29 @@ describe("a transaction", () => {
     await client.refreshTopology();
     assert.deepEqual(await call(), ["OK"]);
     assert.equal(node.count("SCRIPT LOAD"), 2);
+  });
+
+  it("whose sources are too large to be brought by EVAL is refused, and its neighbours are answered", async () => {
+    const client = await cluster.connect();
+    const node = cluster.node(0);
+    node.always("SCRIPT LOAD", () => error("NOPERM User x has no permissions to run the 'script|load' command"));
+    node.expect("EXEC", ABORTED);
+    node.always("INCR", () => ":1\r\n");
+    // As one source it is small. 260 of them are more than one string can hold.
+    const large = defineScript({ name: "large", source: `return 1 --${"x".repeat(2 ** 21)}`, numberOfKeys: 1 });
+    const transaction = client.transaction(key);
+    for (let call = 0; call < 260; call++) transaction.run(large, [key]);
+    const refused = assert.rejects(transaction.exec(), {
+      code: "INVALID_ARGUMENT",
+      outcome: "not-executed",
+      message: /^The call is too large/,
+    });
+    const neighbours = [client.command("INCR", key), client.command("INCR", key)];
+    await refused;
+    assert.deepEqual(await Promise.all(neighbours), [1, 1]);
+    assert.equal(await client.command("INCR", key), 1);
+    const ofCalls = node.received.filter(({ args }) => ["MULTI", "INCR"].includes(args[0] as string));
+    assert.equal(new Set(ofCalls.map(({ connection }) => connection)).size, 1, "the connection was not lost");
   });
 
   it("has its replies read in step: neighbours get their own", async () => {

@@ -71,6 +71,27 @@ describe("scripts that were not preloaded", () => {
       assert.deepEqual([first.isRegistered, second?.isRegistered], [true, false]);
     });
 
+    it("stay as long as they are run, however many others pass", () => {
+      registerMany(MOST / 2);
+      const hot = registry.register(fresh());
+      for (let other = 0; other < 3 * MOST; other++) {
+        hot.wasUsed = true;
+        registerMany(1);
+      }
+      assert.deepEqual([hot.isRegistered, registry.get(hot.sha) === hot, registry.all.length], [true, true, MOST]);
+    });
+
+    it("go when they were not run for longest", () => {
+      const all = registerMany(MOST);
+      // From here on, nobody counts as run but those that are run.
+      registerMany(1);
+      const idle = [all[7], all[300]];
+      for (const each of all) each.wasUsed = !idle.includes(each);
+      registerMany(2);
+      const gone = all.slice(1).filter(({ isRegistered }) => !isRegistered);
+      assert.deepEqual(gone, idle);
+    });
+
     it("stay for good when they are preloaded, before or after they were run, and count no longer", () => {
       const [before, after] = [fresh(), fresh()];
       const kept = [registry.keep(before), registry.register(after)];

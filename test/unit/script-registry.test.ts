@@ -27,6 +27,17 @@ describe("ScriptRegistry", () => {
     for (const each of added) assert.equal(registry.get(each.sha), each);
     assert.equal(registry.get(script.sha), undefined);
   });
+
+  it("refuses a source that fits into no load, and keeps nothing of it", () => {
+    const registry = new ScriptRegistry();
+    // In memory a character of it has one byte, and on the wire it has two.
+    const huge = { name: "huge", sha: "0".repeat(40), source: "é".repeat(2 ** 28 - 40) };
+    const error = { code: "INVALID_ARGUMENT", message: /^The source of script "huge" is too large: .* 512 MiB/ };
+    assert.throws(() => registry.register(huge), error);
+    assert.throws(() => registry.keep(huge), error);
+    assert.deepEqual([registry.all, registry.get(huge.sha)], [[], undefined]);
+    assert.equal(registry.register(script).index, 1);
+  });
 });
 
 describe("RegisteredScript", () => {
