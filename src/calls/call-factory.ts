@@ -75,7 +75,8 @@ export class CallFactory {
     const isKnown = known?.registered?.isRegistered === true;
     const kind = isKnown ? known : this.#kindOfChecked(script, slot, keys, args);
     const registered = kind.registered as RegisteredScript | RegisteredLibrary;
-    if (registered.kind === "script") registered.wasUsed = true;
+    // The first run does not count: else everything that is new would count as used.
+    if (isKnown && registered.kind === "script") registered.wasUsed = true;
     return new Call(kind, frameOf(registered, script, keys, args), slot, timeoutMs, resolve, reject);
   }
 

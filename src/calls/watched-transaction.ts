@@ -145,6 +145,10 @@ class WatchingRun<R extends readonly unknown[]> {
     let opened: Connection | undefined;
     let session: WatchSession | undefined;
     operation.outcome = "not-executed";
+    // From the moment on at which the operation's outcome is said, nothing is sent.
+    operation.onEnd(() => {
+      if (operation.error !== undefined) opened?.close(operation.error);
+    });
     try {
       const loan = await operation.wait(
         node.pool.dedicated.lend((connection) => {

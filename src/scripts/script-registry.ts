@@ -92,8 +92,7 @@ export class ScriptRegistry {
     // A Map keeps the order in which its keys were added: deleting it first makes this script the newest.
     this.#passing.delete(script.sha);
     this.#passing.set(script.sha, registered);
-    registered.wasUsed = true;
-    if (this.#passing.size > MOST_PASSING) this.#evictOldest();
+    if (this.#passing.size > MOST_PASSING) this.#evictLeastUsed(registered);
     return registered;
   }
 
@@ -108,9 +107,10 @@ export class ScriptRegistry {
     return this.#vacant.pop() ?? ++this.#lastIndex;
   }
 
-  #evictOldest(): void {
+  /** @param newest  The script that is registered now, and stays. */
+  #evictLeastUsed(newest: RegisteredScript): void {
     this.#warnOnce();
-    const oldest = this.#leastUsed();
+    const oldest = this.#leastUsed(newest);
     if (oldest === undefined) return;
     this.#passing.delete(oldest.sha);
     this.#all.delete(oldest);
@@ -120,9 +120,9 @@ export class ScriptRegistry {
   }
 
   /** The oldest script that was not run since it was the oldest before. One that was run becomes the newest. */
-  #leastUsed(): RegisteredScript | undefined {
+  #leastUsed(newest: RegisteredScript): RegisteredScript | undefined {
     for (const script of this.#passing.values()) {
-      if (!script.wasUsed) return script;
+      if (!script.wasUsed && script !== newest) return script;
       script.wasUsed = false;
       this.#passing.delete(script.sha);
       this.#passing.set(script.sha, script);

@@ -64,13 +64,14 @@ describe("a watching transaction whose function ends the operation itself", () =
           end(client, controller);
           return tx.multi().command("SET", key, 1);
         });
-        await assert.rejects(watching, { code });
+        await assert.rejects(watching, { code, outcome: "not-executed" });
         // Node.js looks for such rejections when the microtasks of a turn are done.
         for (let turns = 0; turns < 5; turns++) await turn();
       } finally {
         process.off("unhandledRejection", note);
       }
       assert.deepEqual(unhandled, []);
+      assert.equal(cluster.node(0).count("EXEC"), 0, "it says that nothing was executed");
     });
   }
 });

@@ -81,8 +81,7 @@ describe("NOSCRIPT", () => {
       const others = Array.from({ length: 50 }, (_, index) =>
         defineScript({ name: "other", source: `return ${round * 50 + index}`, numberOfKeys: 1 }),
       );
-      const calls = others.map((other) => client.run(other, [key]));
-      await Promise.all([client.run(setScript, [key], [round]), ...calls]);
+      await Promise.all([client.run(setScript, [key], [round]), ...others.map((other) => client.run(other, [key]))]);
     }
     const loads = node.received.filter(({ args }) => args[1] === "LOAD").map(({ args }) => args[2]);
     assert.equal(new Set(loads).size, 3001);
