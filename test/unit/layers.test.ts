@@ -26,6 +26,7 @@ const LAYERS = [
   "environment.ts",
   "protocol",
   "errors.ts",
+  "errors",
   "invariant.ts",
 ] as const;
 
