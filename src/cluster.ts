@@ -47,6 +47,7 @@ const capture = (resolve: (value: never) => void) => {
  * @throws {InvalidArgumentError} An option is wrong.
  * @throws {AuthError}            The credentials were refused.
  * @throws {UnavailableError}     No seed answered; a cause for each seed.
+ * @throws {ReplyError}           A script that no node compiles; the error names its line.
  * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
  */
 export function connect(options: ConnectOptions): Promise<Cluster> {

@@ -20,6 +20,8 @@ export interface ConnectionSettings extends HandshakeTerms {
    * @default greet
    */
   readonly handshake?: Handshake;
+  /** Whether nothing but an announcement says that the endpoint can be reached from here. It was never reached yet. */
+  readonly isOnlyAnnounced?: () => boolean;
   /** Where the connection is counted, and on whose behalf the channels tell of it. */
   readonly telemetry?: Telemetry;
 }

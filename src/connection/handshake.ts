@@ -1,4 +1,4 @@
-import { AuthError } from "../errors.ts";
+import { AuthError, InvalidArgumentError } from "../errors.ts";
 import { isAuthFailure, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 
@@ -9,14 +9,22 @@ export interface Login {
 }
 
 /** The credentials' provider failed. The server has refused nothing, so another try may work; but not at once. */
-export class CredentialsError extends Error {}
+export class CredentialsError extends Error {
+  /** The error's text has the kind of the failure alone: the application's own words, in `cause`, can hold secrets. */
+  static of(cause: unknown): CredentialsError {
+    const { code } = (cause ?? {}) as { code?: unknown };
+    const kind = typeof code === "string" ? code : cause instanceof Error ? cause.name : typeof cause;
+    const why = cause instanceof InvalidArgumentError ? cause.message : `\`credentials\` threw ${kind}`;
+    return new CredentialsError(`the provider of credentials failed: ${why.replace(/\.$/, "")}`, { cause });
+  }
+}
 
 /** @throws {CredentialsError} The provider threw. */
 export async function askForLogin(provider: () => Promise<Login> | Login | undefined): Promise<Login | undefined> {
   try {
     return await provider();
   } catch (cause) {
-    throw new CredentialsError("the provider of credentials failed", { cause });
+    throw CredentialsError.of(cause);
   }
 }
 

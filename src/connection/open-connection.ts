@@ -42,7 +42,9 @@ async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promis
   } catch (error) {
     connection.close(error as Error);
     if (telemetry !== undefined) telemetry.counters.connectionFailures++;
-    throw explained(connection.cause as Error, { tls: endpoint.tls !== undefined, wasOpen: connection.wasOpen });
+    const { wasOpen } = connection;
+    const isOnlyAnnounced = settings.isOnlyAnnounced?.() === true;
+    throw explained(connection.cause as Error, { tls: endpoint.tls !== undefined, wasOpen, isOnlyAnnounced });
   } finally {
     timer.cancel();
   }

@@ -14,6 +14,7 @@ const LAYERS = [
   "calls",
   "client",
   "options.ts",
+  "options",
   "routing",
   "topology",
   "scripts",
