@@ -1,7 +1,8 @@
 import type { Endpoint, Environment, Transport } from "../environment.ts";
-import { ConnectionLostError, ProtocolError, SlotwireError } from "../errors.ts";
+import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
+import { isSaidUnasked } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
 import { Counters, type Telemetry } from "../telemetry/counters.ts";
@@ -258,7 +259,9 @@ export class Connection implements ReplySink {
   }
 
   onErrorReply(text: string): void {
-    this.#answered().onErrorReply(text);
+    // The server closes a connection with these words, possibly before anything was sent.
+    if (this.inFlight.size === 0 && isSaidUnasked(text)) this.close(new ReplyError(text, "not-executed"));
+    else this.#answered().onErrorReply(text);
   }
 
   onUndecodable(why: string): void {

@@ -1,5 +1,5 @@
 import { AuthError, InvalidArgumentError } from "../errors.ts";
-import { isAuthFailure, parseErrorReply } from "../protocol/error-reply.ts";
+import { isAuthFailure, isSaidUnasked, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 
 /** The name and password that a connection logs in with. */
@@ -49,7 +49,7 @@ export type Handshake = (exchange: Exchange, login: Login | undefined, terms: Ha
 /**
  * Logs in, names the connection, and makes sure that a Redis or Valkey server answers that can serve requests.
  * @throws {AuthError}  The credentials were refused, or are needed.
- * @throws {ReplyError} The server is loading its data, or busy with a script.
+ * @throws {ReplyError} The server is loading its data, is busy with a script, or closes the connection with these words.
  */
 export async function greet(exchange: Exchange, login: Login | undefined, terms: HandshakeTerms): Promise<void> {
   for (const result of await Promise.allSettled(exchange(...greetingOf(login, terms)))) {
@@ -58,7 +58,7 @@ export async function greet(exchange: Exchange, login: Login | undefined, terms:
     if (text === undefined) throw result.reason;
     if (isAuthFailure(text)) throw new AuthError(terms.address, text);
     const { kind } = parseErrorReply(text);
-    if (kind === "loading" || kind === "busy") throw result.reason;
+    if (kind === "loading" || kind === "busy" || isSaidUnasked(text)) throw result.reason;
   }
 }
 

@@ -1,4 +1,6 @@
 import type { Timer } from "../environment.ts";
+import { ReplyError } from "../errors.ts";
+import { isSaidUnasked } from "../protocol/error-reply.ts";
 import { type ConnectContext, connectChannel, isHeard, traced } from "../telemetry/channels.ts";
 import { Connection, type ConnectionSettings } from "./connection.ts";
 import { askForLogin, greet } from "./handshake.ts";
@@ -44,7 +46,13 @@ async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promis
     if (telemetry !== undefined) telemetry.counters.connectionFailures++;
     const { wasOpen } = connection;
     const isOnlyAnnounced = settings.isOnlyAnnounced?.() === true;
-    throw explained(connection.cause as Error, { tls: endpoint.tls !== undefined, wasOpen, isOnlyAnnounced });
+    // The server's own words come before the failure of a write to the connection that it closed.
+    const wasTold = error instanceof ReplyError && isSaidUnasked(error.reply);
+    throw explained(wasTold ? error : (connection.cause as Error), {
+      tls: endpoint.tls !== undefined,
+      wasOpen,
+      isOnlyAnnounced,
+    });
   } finally {
     timer.cancel();
   }

@@ -118,6 +118,14 @@ export function isAuthFailure(text: string): boolean {
   );
 }
 
+/**
+ * Whether the server says so unasked, when it has just accepted a connection, and closes the connection then. The words
+ * answer no command, even if one was sent by then.
+ */
+export function isSaidUnasked(text: string): boolean {
+  return /^ERR max number of clients (?:\+ cluster connections )?reached$|^DENIED /.test(text);
+}
+
 /** The error text of a server that runs without cluster mode. */
 export const CLUSTER_DISABLED = "ERR This instance has cluster support disabled";
 
