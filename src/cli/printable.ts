@@ -37,7 +37,8 @@ export function quoted(text: string): string {
   return escapedAsInJson(JSON.stringify(text));
 }
 
-function escapedAsInJson(json: string): string {
+/** JSON in which hidden characters are escaped as `\uXXXX`. It reads back as the same value. */
+export function escapedAsInJson(json: string): string {
   return json.replace(HIDDEN, (character) =>
     Array.from({ length: character.length }, (_, index) => {
       return `\\u${character.charCodeAt(index).toString(16).padStart(4, "0")}`;
