@@ -1,5 +1,5 @@
 import { addCalls, Batch, type BatchOptions, type BatchResults, batchOptions, type Executed } from "./calls/batch.ts";
-import { CallFactory } from "./calls/call-factory.ts";
+import { CallFactory, naming, namingScript } from "./calls/call-factory.ts";
 import { type Host, ownLimitsOf } from "./calls/host.ts";
 import { Operation } from "./calls/operation.ts";
 import { carryOut } from "./calls/planned-command.ts";
@@ -47,6 +47,7 @@ const capture = (resolve: (value: never) => void) => {
  * @throws {InvalidArgumentError} An option is wrong.
  * @throws {AuthError}            The credentials were refused.
  * @throws {UnavailableError}     No seed answered; a cause for each seed.
+ * @throws {ReplyError}           A script that no node compiles; the error names its line.
  * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
  */
 export function connect(options: ConnectOptions): Promise<Cluster> {
@@ -115,7 +116,7 @@ export class Cluster {
       this.#client.door.send(this.#factory.run(script, keys, args, timeoutMs, resolveNext, undefined), signal);
       return promise;
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(namingScript(error, script));
     }
   }
 
@@ -157,7 +158,7 @@ export class Cluster {
       if (plan.kind === "parts") return this.#sendParts(name, plan.division, signal) as Promise<T>;
       return carryOut(this.#host, plan, name, args) as Promise<T>;
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(naming(error, name));
     }
   }
 

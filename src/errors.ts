@@ -1,55 +1,8 @@
-/**
- * Whether the server ran the call. `not-executed`: it is proven that the call did not run. `executed`: the call ran,
- * perhaps only in part. `unknown`: the call may have run, or may still run later.
- */
-export type Outcome = "not-executed" | "unknown" | "executed";
+import { plainMessageOf } from "./errors/particulars.ts";
+import { type Outcome, recognise, SlotwireError } from "./errors/slotwire-error.ts";
 
-/** The `code` of an error. Codes are stable and messages are not, so compare codes. */
-export type ErrorCode =
-  | "REPLY"
-  | "CROSSSLOT"
-  | "INVALID_ARGUMENT"
-  | "DEADLINE"
-  | "ABORTED"
-  | "CONNECTION_LOST"
-  | "REDIRECTIONS"
-  | "UNAVAILABLE"
-  | "QUEUE_FULL"
-  | "AUTH"
-  | "PROTOCOL"
-  | "CLOSED";
-
-/**
- * The base class of every error that slotwire throws. slotwire's own words name nodes, slots and scripts, never
- * arguments or credentials.
- */
-export abstract class SlotwireError extends Error {
-  /** Identifies the kind of failure. Stable across versions, unlike the message. */
-  abstract readonly code: ErrorCode;
-  /** Whether the server ran the call. */
-  readonly outcome: Outcome;
-
-  constructor(message: string, outcome: Outcome, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.outcome = outcome;
-  }
-
-  /** The name of the class. */
-  override get name(): string {
-    return this.constructor.name;
-  }
-}
-
-/** A copy of the error of one part or one node, with `outcome` replaced by the outcome of the whole call. */
-export function withOutcome<E extends SlotwireError>(error: E, outcome: Outcome): E {
-  if (error.outcome === outcome) return error;
-  const rest = outcome === "executed" ? "another part ran" : "another part may have run";
-  return Object.create(Object.getPrototypeOf(error), {
-    ...Object.getOwnPropertyDescriptors(error),
-    message: { value: `${error.message} (one part of the call failed; ${rest})`, writable: true, configurable: true },
-    outcome: { value: outcome, enumerable: true, writable: true, configurable: true },
-  });
-}
+export { type Particulars, withOutcome, withParticulars } from "./errors/particulars.ts";
+export { type ErrorCode, type Outcome, SlotwireError } from "./errors/slotwire-error.ts";
 
 /** The script that failed and, if the server named a line, the place of the failure. */
 export interface ScriptPlace {
@@ -171,7 +124,7 @@ export class DeadlineError extends SlotwireError {
 
   constructor(timeoutMs: number, outcome: Outcome, cause?: unknown) {
     const state = outcome === "unknown" ? "it was sent and may have run" : "it did not run";
-    const refusal = cause instanceof ReplyError ? `; the last answer was: ${cause.message}` : ".";
+    const refusal = cause instanceof ReplyError ? `; the last answer was: ${plainMessageOf(cause)}` : ".";
     super(`The call was not answered within ${timeoutMs} ms; ${state}${refusal}`, outcome, cause);
     this.timeoutMs = timeoutMs;
   }
@@ -196,7 +149,7 @@ export class AbortedError extends SlotwireError {
 export class ConnectionLostError extends SlotwireError {
   readonly code = "CONNECTION_LOST";
   /** The node's address as `host:port`, as the cluster announces it. */
-  readonly address: string;
+  declare readonly address: string;
 
   constructor(address: string, outcome: Outcome, cause?: unknown) {
     super(`The connection to ${address} was lost${reasonOf(cause)}.`, outcome, cause);
@@ -248,18 +201,24 @@ export class UnavailableError extends SlotwireError {
 /** `maxPendingPerNode`, `maxPendingBytesPerNode` or another bound was reached. The call was not sent. */
 export class QueueFullError extends SlotwireError {
   readonly code = "QUEUE_FULL";
+  /** The address of the node that has no room, as the cluster announces it. */
+  declare readonly address: string;
 
   constructor(address: string, bound: string) {
     super(`Too much is waiting for ${address}: ${bound}.`, "not-executed");
+    this.address = address;
   }
 }
 
 /** The credentials are wrong, or the server refused them, or the server needs credentials and none were given. */
 export class AuthError extends SlotwireError {
   readonly code = "AUTH";
+  /** The address of the node that refused, as the cluster announces it. */
+  declare readonly address: string;
 
   constructor(address: string, reply: string, cause?: unknown) {
     super(`${address} ${refusalOf(reply)}: ${reply}`, "not-executed", cause);
+    this.address = address;
   }
 }
 
@@ -299,3 +258,16 @@ function reasonOf(cause: unknown): string {
   if (cause instanceof AggregateError && cause.message === "") return ` (${cause.errors.map(String).join(", ")})`;
   return cause instanceof Error ? ` (${cause.message})` : "";
 }
+
+recognise(ReplyError, "REPLY");
+recognise(CrossSlotError, "CROSSSLOT");
+recognise(InvalidArgumentError, "INVALID_ARGUMENT");
+recognise(DeadlineError, "DEADLINE");
+recognise(AbortedError, "ABORTED");
+recognise(ConnectionLostError, "CONNECTION_LOST");
+recognise(RedirectionsError, "REDIRECTIONS");
+recognise(UnavailableError, "UNAVAILABLE");
+recognise(QueueFullError, "QUEUE_FULL");
+recognise(AuthError, "AUTH");
+recognise(ProtocolError, "PROTOCOL");
+recognise(ClosedError, "CLOSED");

@@ -1,32 +1,26 @@
 import type { ConnectionOptions } from "node:tls";
 import { InvalidArgumentError } from "./errors.ts";
+import { type Credentials, readCredentials } from "./options/credentials.ts";
+import { insteadOf } from "./options/foreign-options.ts";
+import { invalid, isPlainObject } from "./options/invalid.ts";
+import { type NatMap, readNatMap } from "./options/nat-map.ts";
+import { readSeed, readTls } from "./options/seeds.ts";
 import { kindOf } from "./protocol/encode.ts";
-import { formatAddress, type NodeAddress, parseAddress } from "./protocol/node-address.ts";
+import type { NodeAddress } from "./protocol/node-address.ts";
 import type { ReadFrom } from "./routing/call.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script } from "./scripts/script.ts";
 
-/** The user name and password with which connections log in. */
-export interface Credentials {
-  /** The name of an ACL user. Without a name, only the password is sent. */
-  readonly username?: string | undefined;
-  /** The password. Without a password, connections do not log in. */
-  readonly password?: string | undefined;
-}
-
-/**
- * Maps announced addresses (`"host:port"`) to addresses that this process can reach: a table, or a function that
- * returns undefined for an address without a mapping. An address without a mapping is used unchanged.
- */
-export type NatMap = Readonly<Record<string, NodeAddress>> | ((address: string) => NodeAddress | undefined);
+export type { Credentials, NatMap };
 
 /** The options of `connect`. Times are in milliseconds. */
 export interface ConnectOptions {
   /**
    * The seeds, which are the first nodes to be asked for the topology: `"host:port"`, `"redis://user:pass@host:port"`,
-   * `"rediss://..."` or `{ host, port }`. The credentials and the TLS setting of a URL hold for every node.
+   * `"rediss://..."` or `{ host, port }`. `valkey://` and `valkeys://` mean the same as `redis://` and `rediss://`, and
+   * a host alone has the port 6379. The credentials and the TLS setting of a URL hold for every node.
    */
-  readonly nodes: readonly (string | NodeAddress)[];
+  readonly nodes: readonly (string | { readonly host: string; readonly port: number | string })[];
   /**
    * Scripts and libraries to load on every node before `connect` resolves. A node that appears later is loaded before
    * it gets traffic.
@@ -34,12 +28,12 @@ export interface ConnectOptions {
    */
   readonly scripts?: readonly (Script | Library)[] | undefined;
   /**
-   * The name of an ACL user. It needs `password`.
+   * The name of an ACL user. It needs `password`. An empty name is none.
    * @default none
    */
   readonly username?: string | undefined;
   /**
-   * The password for every node. It replaces the credentials of URLs in `nodes`.
+   * The password for every node. It replaces the credentials of URLs in `nodes`. An empty password is none.
    * @default none
    */
   readonly password?: string | undefined;
@@ -170,7 +164,8 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
   }
   const known = [...OTHERS, ...Object.keys(NUMBERS)];
   for (const option of Object.keys(options)) {
-    if (!known.includes(option)) throw invalid(`there is no option "${option}"; accepted are ${known.join(", ")}`);
+    if (known.includes(option)) continue;
+    throw invalid(`there is no option "${option}"; ${insteadOf(option) ?? `accepted are ${known.join(", ")}`}`);
   }
   const { nodes, scripts = [], connectionName, natMap, credentials, tls = false, durations = false } = options;
   if (!Array.isArray(nodes) || nodes.length === 0) {
@@ -226,138 +221,4 @@ export function wholeNumber(
   if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
   const shown = typeof value === "number" ? String(value) : kindOf(value);
   throw new InvalidArgumentError(`${name} is ${shown}; accepted is a whole number from ${least} to ${most}.`);
-}
-
-interface Seed {
-  readonly address: NodeAddress;
-  readonly credentials: Credentials | undefined;
-  /** Undefined when the seed does not say whether to use TLS. */
-  readonly tls: boolean | undefined;
-}
-
-function readSeed(node: unknown, index: number): Seed {
-  const refuse = (why: string) =>
-    invalid(
-      `nodes[${index}] ${why}; accepted are "host:port", "redis://user:password@host:port", "rediss://..." and { host, port }`,
-    );
-  if (typeof node === "object" && node !== null && "host" in node && "port" in node) {
-    const address = readAddress(node);
-    if (!address) throw refuse("has no valid host and port");
-    return { address, credentials: undefined, tls: undefined };
-  }
-  if (typeof node !== "string") throw refuse(`is ${kindOf(node)}`);
-  if (!node.includes("://")) {
-    const address = parseAddress(node);
-    if (!address || address.host === "") throw refuse("is not a valid address");
-    return { address, credentials: undefined, tls: undefined };
-  }
-  // No message may quote the URL, because it can contain a password.
-  const url = URL.canParse(node) ? new URL(node) : undefined;
-  if (!url || (url.protocol !== "redis:" && url.protocol !== "rediss:") || url.hostname === "") {
-    throw refuse("is not a valid redis:// or rediss:// URL");
-  }
-  if (!["", "/", "/0"].includes(url.pathname)) throw refuse("names a database, but a cluster has only database 0");
-  const address = parseAddress(`${url.hostname}:${url.port === "" ? 6379 : url.port}`);
-  if (!address) throw refuse("has no valid host and port");
-  const [username, password] = [url.username, url.password].map(percentDecoded);
-  if (username === undefined || password === undefined) throw refuse("has credentials that are not percent-encoded");
-  const credentials = username === "" ? { password } : { username, password };
-  return {
-    address,
-    credentials: username === "" && password === "" ? undefined : credentials,
-    tls: url.protocol === "rediss:",
-  };
-}
-
-function readCredentials(
-  { username, password }: ConnectOptions,
-  provider: (() => Promise<Credentials>) | undefined,
-  seeds: readonly Seed[],
-): () => Promise<Credentials> | Credentials {
-  if (provider !== undefined) {
-    if (typeof provider !== "function") throw invalid("credentials must be a function");
-    if (username !== undefined || password !== undefined) {
-      throw invalid("credentials cannot be combined with username or password");
-    }
-    return provider;
-  }
-  for (const [name, value] of Object.entries({ username, password })) {
-    if (value !== undefined && typeof value !== "string") throw invalid(`${name} must be a string`);
-  }
-  if (username !== undefined && password === undefined) throw invalid("username needs a password");
-  const inUrls = seeds.flatMap(({ credentials }) => credentials ?? []);
-  if (password !== undefined) {
-    const own: Credentials = username === undefined ? { password } : { username, password };
-    return () => own;
-  }
-  const [first = {}, ...rest] = inUrls;
-  if (rest.some((other) => other.username !== first.username || other.password !== first.password)) {
-    throw invalid(
-      "nodes have URLs with different credentials; accepted is one login, because it is used for every node",
-    );
-  }
-  return () => first;
-}
-
-function readTls(tls: boolean | ConnectionOptions, seeds: readonly Seed[]): ConnectionOptions | undefined {
-  const said = new Set(seeds.flatMap((seed) => seed.tls ?? []));
-  if (said.size > 1) {
-    throw invalid(
-      "nodes mix redis:// and rediss:// URLs; accepted is one kind, because TLS is on or off for every node",
-    );
-  }
-  if (tls === false) return said.has(true) ? {} : undefined;
-  if (said.has(false)) throw invalid("tls is on, but nodes have a redis:// URL; accepted are rediss:// URLs");
-  return tls === true ? {} : tls;
-}
-
-function readNatMap(natMap: NatMap | undefined): (address: string) => NodeAddress | undefined {
-  if (natMap === undefined) return () => undefined;
-  if (typeof natMap === "function") return (address) => mapped(natMap, address);
-  if (!isPlainObject(natMap)) throw invalid("natMap must be an object or a function");
-  const table = new Map(
-    Object.entries(natMap).map(([from, to]) => {
-      const [announced, reachable] = [parseAddress(from), readAddress(to)];
-      if (!announced || !reachable)
-        throw invalid(`natMap[${JSON.stringify(from)}] must map "host:port" to { host, port }`);
-      return [formatAddress(announced), reachable];
-    }),
-  );
-  return (address) => table.get(address);
-}
-
-function mapped(natMap: (address: string) => NodeAddress | undefined, address: string): NodeAddress | undefined {
-  let to: unknown;
-  try {
-    to = natMap(address);
-  } catch (error) {
-    throw invalid(`natMap threw for ${address} (${error instanceof Error ? error.message : typeof error})`);
-  }
-  const reachable = to === undefined ? undefined : readAddress(to);
-  if (to !== undefined && !reachable) throw invalid(`natMap returned no { host, port } for ${address}`);
-  return reachable;
-}
-
-/** The value as an address. Undefined when it is not a valid `{ host, port }`. */
-function readAddress(value: unknown): NodeAddress | undefined {
-  if (!isPlainObject(value)) return undefined;
-  const { host, port } = value as Partial<NodeAddress>;
-  if (typeof host !== "string" || host === "" || typeof port !== "number") return undefined;
-  return parseAddress(formatAddress({ host, port }));
-}
-
-function percentDecoded(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function isPlainObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function invalid(what: string): InvalidArgumentError {
-  return new InvalidArgumentError(`connect: ${what}.`);
 }

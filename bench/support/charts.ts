@@ -1,3 +1,4 @@
+import { printable } from "../../src/cli/printable.ts";
 import { CURVE_SHARES } from "./statistics.ts";
 
 /** Bars side by side. */
@@ -94,8 +95,10 @@ function drawing(told: string, content: string): string {
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escaped(told)}">${content}</svg>`;
 }
 
+/** A text for HTML, in an element or an attribute. Hidden characters are shown, because a server can name itself so. */
 export function escaped(content: string): string {
-  return content.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+  const shown = content.split("\n").map(printable).join("\n");
+  return shown.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 
 function round(value: number): number {

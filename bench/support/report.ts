@@ -1,3 +1,4 @@
+import { escapedAsInJson, printable } from "../../src/cli/printable.ts";
 import type { ColdCache } from "./cold-cache.ts";
 import type { Comparison, Measured } from "./comparison.ts";
 import type { BenchEnvironment } from "./environment.ts";
@@ -61,7 +62,9 @@ export function sectionsOf({ comparisons, coldCaches, prices }: BenchReport): Se
 
 /** The report as Markdown, with the machine and the versions of the run. */
 export function markdownOf(report: BenchReport): string {
-  const about = Object.entries(report.environment).map(([name, value]) => `- ${name}: ${value}`);
+  const about = Object.entries(report.environment).map(([name, value]) => {
+    return `- ${name}: ${asMarkdown(String(value))}`;
+  });
   const sections = sectionsOf(report).flatMap(({ title, note, rows }) => [
     `## ${title}`,
     "",
@@ -73,9 +76,17 @@ export function markdownOf(report: BenchReport): string {
   return ["# EVALSHA against EVAL", "", ...about, "", report.method, "", ...sections].join("\n");
 }
 
+/** A text of the machine or of a server, which is to be read and not to be Markdown or HTML. */
+function asMarkdown(text: string): string {
+  return printable(text).replace(/[\\`*_[\]<>#|&!~]/g, "\\$&");
+}
+
 /** The report for programs: all results, to five digits. */
 export function jsonOf(report: BenchReport): string {
-  return JSON.stringify(report, (_, value) => (typeof value === "number" ? Number(value.toPrecision(5)) : value));
+  const short = JSON.stringify(report, (_, value) =>
+    typeof value === "number" ? Number(value.toPrecision(5)) : value,
+  );
+  return escapedAsInJson(short);
 }
 
 /** The rows as lines of a Markdown table, padded so that the table is readable as plain text, too. */

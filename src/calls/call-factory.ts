@@ -2,7 +2,7 @@ import type { Client } from "../client/client.ts";
 import { BlockingFrame, type BlockingTime, deadlineOf } from "../commands/blocking.ts";
 import { textOf } from "../commands/keys.ts";
 import { type CommandTraits, traitsOf } from "../commands/traits.ts";
-import { InvalidArgumentError } from "../errors.ts";
+import { InvalidArgumentError, withParticulars } from "../errors.ts";
 import {
   asArgumentError,
   binaryOf,
@@ -45,7 +45,11 @@ export class CallFactory {
 
   /** Where a command goes. @throws {InvalidArgumentError} As `planOf` of plan.ts. */
   planOf(name: string, args: readonly Argument[]): Plan {
-    return planOf(name, args, this.#client.commands, this.#mayAsk);
+    try {
+      return planOf(name, args, this.#client.commands, this.#mayAsk);
+    } catch (error) {
+      throw naming(error, name);
+    }
   }
 
   /** Whether a server has to be asked where the keys of a command are. */
@@ -69,15 +73,19 @@ export class CallFactory {
     if (known === undefined && !isScript(script)) {
       throw new InvalidArgumentError(`The script is ${kindOf(script)}; accepted is what defineScript returns.`);
     }
-    checkCounts(script, keys, args);
-    const slot = keys.length === 0 ? -1 : keys.length === 1 ? slotOf(keys[0] as Argument) : slotOfKeys(keys);
-    // A script that was not preloaded can have left the registry since its last call.
-    const isKnown = known?.registered?.isRegistered === true;
-    const kind = isKnown ? known : this.#kindOfChecked(script, slot, keys, args);
-    const registered = kind.registered as RegisteredScript | RegisteredLibrary;
-    // The first run does not count: else everything that is new would count as used.
-    if (isKnown && registered.kind === "script") registered.wasUsed = true;
-    return new Call(kind, frameOf(registered, script, keys, args), slot, timeoutMs, resolve, reject);
+    try {
+      checkCounts(script, keys, args);
+      const slot = keys.length === 0 ? -1 : keys.length === 1 ? slotOf(keys[0] as Argument) : slotOfKeys(keys);
+      // A script that was not preloaded can have left the registry since its last call.
+      const isKnown = known?.registered?.isRegistered === true;
+      const kind = isKnown ? known : this.#kindOfChecked(script, slot, keys, args);
+      const registered = kind.registered as RegisteredScript | RegisteredLibrary;
+      // The first run does not count: else everything that is new would count as used.
+      if (isKnown && registered.kind === "script") registered.wasUsed = true;
+      return new Call(kind, frameOf(registered, script, keys, args), slot, timeoutMs, resolve, reject);
+    } catch (error) {
+      throw namingScript(error, script);
+    }
   }
 
   /**
@@ -95,6 +103,21 @@ export class CallFactory {
 
   /** A call of any other command. `keys` are given where a server has said which arguments are keys. */
   command(
+    name: string,
+    args: readonly Argument[],
+    timeoutMs: number,
+    resolve: Resolve,
+    reject: Reject,
+    keys?: readonly Argument[],
+  ): Call {
+    try {
+      return this.#command(name, args, timeoutMs, resolve, reject, keys);
+    } catch (error) {
+      throw naming(error, name);
+    }
+  }
+
+  #command(
     name: string,
     args: readonly Argument[],
     timeoutMs: number,
@@ -192,6 +215,19 @@ export class CallFactory {
     this.#kinds.set(script, kind);
     return kind;
   }
+}
+
+/**
+ * The error of a command, with the command's name.
+ * @param isWhole  The name takes the place of the name of a step.
+ */
+export function naming(error: unknown, name: unknown, isWhole = false): unknown {
+  return withParticulars(error, { command: typeof name === "string" ? name : undefined, isWhole });
+}
+
+/** The error of a script that was not sent, with the script's name. */
+export function namingScript(error: unknown, script: Script): unknown {
+  return isScript(script) ? withParticulars(error, { command: script.name, isScript: true }) : error;
 }
 
 /** `EVALSHA sha number-of-keys key ... arg ...`, or the same of FCALL. */

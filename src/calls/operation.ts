@@ -1,6 +1,14 @@
 import type { Client } from "../client/client.ts";
 import type { Underway } from "../client/lifetime.ts";
-import { AbortedError, ClosedError, DeadlineError, type Outcome, type SlotwireError } from "../errors.ts";
+import {
+  AbortedError,
+  ClosedError,
+  DeadlineError,
+  type Outcome,
+  type Particulars,
+  type SlotwireError,
+  withParticulars,
+} from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { Call } from "../routing/call.ts";
 import type { DeadlineList, Expiring } from "../routing/deadlines.ts";
@@ -21,6 +29,8 @@ export interface OperationLimits {
   readonly isPart?: boolean;
   /** The operation may wait for ever if it has no deadline, so closing ends it instead of waiting for it. */
   readonly isEndless?: boolean;
+  /** What the operation's own errors tell about it. Errors of its steps come as they are. */
+  readonly particulars?: Particulars;
 }
 
 /** From so many steps on, settled steps are forgotten now and then. */
@@ -52,6 +62,7 @@ export class Operation implements Expiring, Abortable, Underway {
   later: Expiring | undefined = undefined;
 
   readonly #client: Client;
+  readonly #particulars: Particulars;
   readonly #untrack: () => void;
   readonly #stopListening: (() => void) | undefined;
   #steps: Call[] = [];
@@ -61,8 +72,10 @@ export class Operation implements Expiring, Abortable, Underway {
   readonly #whenEnded: (() => void)[] = [];
   #ended: SlotwireError | "done" | undefined;
 
-  private constructor(client: Client, { timeoutMs, elapsedMs = 0, signal, isEndless = false }: OperationLimits) {
+  private constructor(client: Client, limits: OperationLimits) {
+    const { timeoutMs, elapsedMs = 0, signal, isEndless = false, particulars = {} } = limits;
     this.#client = client;
+    this.#particulars = particulars;
     this.timeoutMs = timeoutMs;
     this.isEndless = isEndless && timeoutMs === 0;
     this.#untrack = client.track(this);
@@ -205,7 +218,8 @@ export class Operation implements Expiring, Abortable, Underway {
     const underWay = this.#steps.filter(({ settled }) => !settled);
     const asked = underWay.filter((call) => !this.#questions.has(call));
     const mayHaveRun = asked.some((call) => call.outcomeSoFar === "unknown");
-    const error = errorOf(mayHaveRun ? "unknown" : this.outcome);
+    const { address } = (this.lastRefusal ?? {}) as Particulars;
+    const error = withParticulars(errorOf(mayHaveRun ? "unknown" : this.outcome), { address, ...this.#particulars });
     this.#finish(error);
     for (const call of underWay) endCall(call);
     const tell = () => {

@@ -1,5 +1,6 @@
 import { encodeCommand } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import { naming } from "./call-factory.ts";
 import { type Host, limitsOf } from "./host.ts";
 import { loadEverywhere, runOnNodes } from "./node-commands.ts";
 import { Operation, type OperationLimits } from "./operation.ts";
@@ -14,13 +15,21 @@ export type StepsPlan = Exclude<Plan, { readonly kind: "one" } | { readonly kind
 export type PartOf = Pick<OperationLimits, "elapsedMs" | "isPart">;
 
 /** Carries out a command of several steps as one operation. */
-export function carryOut(
+export async function carryOut(
   host: Host,
   plan: StepsPlan,
   name: string,
   given: readonly Argument[],
   part: PartOf = {},
 ): Promise<Reply> {
+  try {
+    return await inSteps(host, plan, name, given, part);
+  } catch (error) {
+    throw naming(error, name, true);
+  }
+}
+
+function inSteps(host: Host, plan: StepsPlan, name: string, given: readonly Argument[], part: PartOf): Promise<Reply> {
   const own = plan.kind === "wait-for-replicas" ? limitsOfWait(host.view, given) : limitsOf(host.view);
   return Operation.run(host.client, { ...own, ...part }, (operation) => {
     switch (plan.kind) {

@@ -14,7 +14,7 @@ import { slotOf } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { holdingsOf, parseHoldings, type SlotHoldings } from "../topology/slot-holdings.ts";
-import { CallFactory } from "./call-factory.ts";
+import { CallFactory, naming } from "./call-factory.ts";
 import { limitsOf } from "./host.ts";
 import { Operation } from "./operation.ts";
 import { ScanCoverage, type ScanPass } from "./scan-coverage.ts";
@@ -99,6 +99,8 @@ export class Scan {
   async *keys(): AsyncGenerator<string | Buffer, void, undefined> {
     try {
       yield* this.#passes();
+    } catch (error) {
+      throw naming(error, "SCAN", true);
     } finally {
       this.#operation?.end();
     }

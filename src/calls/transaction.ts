@@ -95,6 +95,7 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
     try {
       return await new Promise((resolve, reject) => {
         call = new Call(frame.kindFor(client.dispatcher), frame.bytes, slot, view.timeoutMs, resolve, reject);
+        frame.carrier = call;
         client.door.sendTogether([call], view.signal, { batch });
       });
     } finally {

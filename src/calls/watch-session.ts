@@ -2,7 +2,8 @@ import type { Door } from "../client/door.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Loan } from "../connection/loan.ts";
 import type { Place, Request } from "../connection/request.ts";
-import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from "../errors.ts";
+import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError, withParticulars } from "../errors.ts";
+import { commandNameOf } from "../protocol/command-name.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import { parseErrorReply, type RefusalKind } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
@@ -138,6 +139,7 @@ export class WatchSession {
   /** Sends MULTI to EXEC in one write. */
   async execute(frame: TransactionFrame): Promise<unknown[] | null> {
     for (const library of frame.libraries) await this.#load(library);
+    frame.carrier = this.#parts;
     this.#execSent = !this.#ended && !this.#connection.closed;
     if (this.#execSent) this.#parts.onMayRun();
     try {
@@ -158,7 +160,11 @@ export class WatchSession {
   }
 
   #send(frame: string, wantsBuffers: boolean, kind?: CallKind, transaction?: TransactionFrame): Promise<Reply> {
-    return new Promise<Reply>((resolve, reject) => {
+    const command = kind?.script?.name ?? commandNameOf(frame);
+    const { node, slot } = this.#parts;
+    const particulars = { command, isScript: kind?.script !== undefined, address: node.address, slot };
+    return new Promise<Reply>((resolve, rejectWith) => {
+      const reject = (error: Error) => rejectWith(withParticulars(error, particulars));
       const refuse = (answer: string) => reject(this.#errorFrom(answer, kind, transaction));
       const request = new SessionRequest(
         frame,

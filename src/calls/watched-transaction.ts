@@ -78,7 +78,8 @@ export async function runWatching<R extends readonly unknown[]>(
 ): Promise<Executed<R> | null> {
   const { client, view } = host;
   const { counters } = client.telemetry;
-  const watching = Operation.run(client, limitsOf(view), (operation) => {
+  const limits = { ...limitsOf(view), particulars: { command: "WATCH", slot: slotOfKeys([key, ...keys]) } };
+  const watching = Operation.run(client, limits, (operation) => {
     counters.calls++;
     return new WatchingRun(host, operation, key, keys, body).result();
   });

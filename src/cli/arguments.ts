@@ -36,8 +36,8 @@ export function readArguments<const O extends Options>(
   const marked = args.map((arg) => (NUMBER.test(arg) ? MARK + arg : arg));
   try {
     const { values, positionals } = parseArgs({ args: marked, options, allowPositionals: true });
-    const words = positionals.map((word) => (word.startsWith(MARK) ? word.slice(MARK.length) : word));
-    return { values, words };
+    const unmarked = Object.entries(values).map(([name, value]) => [name, withoutMark(value)]);
+    return { values: Object.fromEntries(unmarked), words: withoutMark(positionals) };
   } catch (error) {
     const [what = ""] = (error as Error).message.replaceAll(MARK, "").split(/[.\n](?:\s|$)/);
     const accepted = Object.entries(options).map(([name, option]) => nameOf(name, option));
@@ -45,6 +45,11 @@ export function readArguments<const O extends Options>(
       `${what}; accepted are ${accepted.join(", ")}, --help, and -- before words that begin with a dash.`,
     );
   }
+}
+
+function withoutMark<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(withoutMark) as T;
+  return typeof value === "string" && value.startsWith(MARK) ? (value.slice(MARK.length) as T) : value;
 }
 
 /** The bounds of a number, and its default. */
@@ -93,8 +98,15 @@ export function keysAndArguments(words: readonly string[]): { keys: string[]; ar
   return { keys: words.slice(0, comma), args: words.slice(comma + 1) };
 }
 
+/** @throws {InvalidArgumentError} for a URL in place of a file or folder. It is not shown, because it can hold a password. */
+export function refuseUrls(command: string, words: readonly string[]): void {
+  if (!words.some((word) => /^(redis|valkey|https?)s?:\/\//i.test(word))) return;
+  throw new InvalidArgumentError(`${command} is given a URL as a file or folder; -u is for the URL of a node.`);
+}
+
 /** @throws {InvalidArgumentError} when a command that only has options is given a word. */
 export function refuseWords(command: string, [first]: readonly string[]): void {
   if (first === undefined) return;
-  throw new InvalidArgumentError(`${command} is given the word ${JSON.stringify(first)}; accepted are only options.`);
+  // The word is not shown, because it can be a URL or a password that was meant for an option.
+  throw new InvalidArgumentError(`${command} is given a word that is no option; accepted are only options.`);
 }

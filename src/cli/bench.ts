@@ -6,6 +6,7 @@ import type { Command } from "./command.ts";
 import { CONNECTION, connectionOf, namesCluster } from "./connection-options.ts";
 import { drawBench } from "./draw-bench.ts";
 import { type BenchResult, figuresOf, measure, type Run } from "./measure.ts";
+import { jsonOf, textOf } from "./printable.ts";
 import { inSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -42,11 +43,11 @@ export const bench: Command = {
       });
     };
     const result = namesCluster(values)
-      ? await compare(connectionOf(values, process.env))
+      ? await compare(connectionOf(values, process.env, terminal))
       : await onLocalCluster(compare, terminal);
     terminal.progress("");
-    if (values.json) return `${JSON.stringify(result)}\n`;
-    return `${drawBench(result, terminal.paint).join("\n")}\n`;
+    if (values.json) return `${jsonOf(result)}\n`;
+    return textOf(drawBench(result, terminal.paint), terminal.paint);
   },
 };
 

@@ -5,6 +5,7 @@ import { bench } from "./bench.ts";
 import { cluster } from "./cluster.ts";
 import type { Command } from "./command.ts";
 import { explain } from "./explain.ts";
+import { guarded, guardedText } from "./printable.ts";
 import { scripts } from "./scripts.ts";
 import { slot } from "./slot.ts";
 import type { Terminal } from "./terminal.ts";
@@ -16,12 +17,19 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
 );
 
 /** Performs a command line. The result is written to standard output. */
-export function perform([first, ...args]: readonly string[], terminal: Terminal): string | Promise<string> {
+export async function perform(words: readonly string[], terminal: Terminal): Promise<string> {
+  return guardedText(await performIn(words, guarded(terminal)), terminal.paint);
+}
+
+function performIn([first, ...args]: readonly string[], terminal: Terminal): string | Promise<string> {
   if (first === "--help") return help();
   if (first === "--version") return `${version()}\n`;
   const command = COMMANDS.get(first ?? "");
   if (first === undefined || command === undefined) {
-    const what = first === undefined ? "no command is given" : `there is no command ${JSON.stringify(first)}`;
+    // Any other word may be a URL or a password that was meant for an option.
+    const isName = first !== undefined && /^[a-z-]{1,20}$/i.test(first);
+    const unknown = isName ? `there is no command "${first}"` : "the first word is no command";
+    const what = first === undefined ? "no command is given" : unknown;
     throw new InvalidArgumentError(`${what}; accepted are ${[...COMMANDS.keys()].join(", ")}, --help and --version.`);
   }
   const end = args.indexOf("--");

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { ConnectOptions } from "../options.ts";
 import { parseAddress } from "../protocol/node-address.ts";
 import type { Options, readArguments } from "./arguments.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** The options that say where the cluster is and how to log in, with the names that redis-cli uses. */
 export const CONNECTION = {
@@ -50,7 +51,14 @@ export function namesCluster({ host, port, uri }: Values): boolean {
  * The options of `connect` for a command line. The n-th port belongs to the n-th host. The last port also belongs to
  * all further hosts, and the last host to all further ports.
  */
-export function connectionOf(values: Values, environment: NodeJS.ProcessEnv): ConnectOptions {
+export function connectionOf(
+  values: Values,
+  environment: NodeJS.ProcessEnv,
+  { warn }: Pick<Terminal, "warn">,
+): ConnectOptions {
+  if (values.insecure) {
+    warn("--insecure: nobody's certificate is verified, so whoever is on the way can read the password and all data.");
+  }
   const { user } = values;
   const uris = (values.uri ?? []).map(withColon);
   const hosts = values.host ?? [];
@@ -71,8 +79,10 @@ export function connectionOf(values: Values, environment: NodeJS.ProcessEnv): Co
 function seedOf(host: string, port: string) {
   const seed = parseAddress(`${host.includes(":") ? `[${host}]` : host}:${port}`);
   if (seed !== undefined && seed.host !== "") return seed;
+  // A word that cannot be a host or a port is not shown, because it can be a password, or a URL with one.
+  const named = /^[\w.:-]*$/.test(host) && /^\d*$/.test(port) ? `-h "${host}" -p "${port}"` : "what -h or -p names";
   throw new InvalidArgumentError(
-    `-h ${JSON.stringify(host)} -p ${JSON.stringify(port)} is not an address; accepted are a host name or IP address, and a port from 1 to 65535.`,
+    `${named} is not an address; accepted are a host name or IP address, and a port from 1 to 65535.`,
   );
 }
 
@@ -88,7 +98,7 @@ function tlsOf(
     ...(insecure && { rejectUnauthorized: false }),
   };
   const [first] = Object.keys(settings);
-  if (tls || uris.some((uri) => uri.startsWith("rediss:"))) return { tls: first === undefined ? true : settings };
+  if (tls || uris.some((uri) => /^(rediss|valkeys):/.test(uri))) return { tls: first === undefined ? true : settings };
   if (first === undefined) return {};
   throw new InvalidArgumentError("--cacert, --cert, --key, --sni and --insecure need --tls or a rediss:// URI.");
 }
@@ -104,7 +114,7 @@ function contentOf(option: string, file: string): string {
 
 /** Adds the colon in front of the password. In a URI of redis-cli, a single word in front of the @ is the password. */
 function withColon(uri: string): string {
-  return uri.replace(/^(rediss?:\/\/)([^:@/]+)@/, "$1:$2@");
+  return uri.replace(/^((?:redis|valkey)s?:\/\/)([^:@/]+)@/, "$1:$2@");
 }
 
 function hasPassword(uri: string): boolean {

@@ -1,5 +1,5 @@
-import { printable } from "./draw-text.ts";
 import type { BenchResult, Figures } from "./measure.ts";
+import { printable } from "./printable.ts";
 import type { Paint } from "./terminal.ts";
 
 const COLUMNS = ["", "calls/s", "p50 ms", "p99 ms", "sent", "received"];

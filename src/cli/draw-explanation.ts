@@ -1,6 +1,7 @@
-import { columnsOf, cut, printable } from "./draw-text.ts";
+import { columnsOf, cut } from "./draw-text.ts";
 import type { Explanation } from "./explanation.ts";
 import type { Hop } from "./hop-recorder.ts";
+import { printable, quoted } from "./printable.ts";
 import type { Paint } from "./terminal.ts";
 
 const LABEL = 10;
@@ -35,12 +36,16 @@ function subjectOf(explanation: Explanation, paint: Paint): string[] {
   }
   const [label, text] = PLACES[spread ?? "one"];
   if (slot === null) add(label, text);
-  else add("owner", owner === null ? paint.alarm(`nobody owns slot ${slot}`) : owner + knowing(known[owner], paint));
-  for (const replica of replicas) add("replica", replica + knowing(known[replica], paint));
+  else
+    add(
+      "owner",
+      owner === null ? paint.alarm(`nobody owns slot ${slot}`) : printable(owner) + knowing(known[owner], paint),
+    );
+  for (const replica of replicas) add("replica", printable(replica) + knowing(known[replica], paint));
   const slotNodes = new Set([owner, ...replicas]);
   for (const [address, knows] of Object.entries(known)) {
     if (slotNodes.has(address)) continue;
-    add(address === hops[0]?.address ? "begins at" : "node", address + knowing(knows, paint));
+    add(address === hops[0]?.address ? "begins at" : "node", printable(address) + knowing(knows, paint));
   }
   return lines;
 }
@@ -101,7 +106,7 @@ function timeOf(milliseconds: number): string {
 
 /** A reply on one line. Strings are in quotes, as in JSON. */
 function shown(reply: unknown): string {
-  if (typeof reply === "string") return JSON.stringify(reply).replace(/[\x7f-\x9f]/g, printable);
+  if (typeof reply === "string") return quoted(reply);
   if (Array.isArray(reply)) return `[${reply.map(shown).join(", ")}]`;
   if (reply instanceof Uint8Array) return `${reply.length} bytes: ${printable(Buffer.from(reply).toString("latin1"))}`;
   return String(reply);

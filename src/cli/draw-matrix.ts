@@ -1,4 +1,5 @@
-import { columnsOf, cut, printable } from "./draw-text.ts";
+import { columnsOf, cut } from "./draw-text.ts";
+import { printable } from "./printable.ts";
 import type { Paint } from "./terminal.ts";
 
 /** Which node knows which script. */

@@ -21,11 +21,3 @@ export function cut(line: string, width: number): string {
   }
   return out;
 }
-
-/** The text of a key or a reply, with every character escaped that could move a terminal's cursor. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
-  });
-}

@@ -5,6 +5,7 @@ import type { Command } from "./command.ts";
 import { CONNECTION, connectionOf } from "./connection-options.ts";
 import { drawExplanation } from "./draw-explanation.ts";
 import { type Asked, askedCommand, type Belief, explainCall, spreadOfCall } from "./explanation.ts";
+import { jsonOf, textOf } from "./printable.ts";
 import { inSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -34,7 +35,7 @@ export const explain: Command = {
   run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
     const call = callOf(values, words);
-    const options = { ...connectionOf(values, process.env), topologyRefreshInterval: 0 };
+    const options = { ...connectionOf(values, process.env, terminal), topologyRefreshInterval: 0 };
     return inSession(options, async (session) => {
       const { text, error } = await showCall(session, call, values.json === true, terminal);
       if (error === null) return text;
@@ -88,8 +89,8 @@ async function showCall(
   const asked = call.asked ?? (await askedCommand(session, call.words));
   const belief = { ...call.belief, from: beginningOf(session, asked, call.belief) };
   const explanation = await explainCall(session, asked, belief);
-  const lines = json ? [asJson(explanation)] : drawExplanation(explanation, terminal.width, terminal.paint);
-  return { text: `${lines.join("\n")}\n`, error: explanation.error };
+  const lines = json ? [jsonOf(explanation)] : drawExplanation(explanation, terminal.width, terminal.paint);
+  return { text: textOf(lines, terminal.paint), error: explanation.error };
 }
 
 /** The address that --from names. A port alone is enough if only one node has it. */
@@ -103,8 +104,4 @@ function beginningOf({ cluster }: Session, asked: Asked, { from }: Belief): stri
   const [found, ...more] = addresses.filter((address) => address === from || address.endsWith(`:${from}`));
   if (found !== undefined && more.length === 0) return found;
   throw new InvalidArgumentError(`--from is ${JSON.stringify(from)}; accepted are ${addresses.join(", ")}.`);
-}
-
-function asJson(value: unknown): string {
-  return JSON.stringify(value, (_, each) => (typeof each === "bigint" ? String(each) : each));
 }

@@ -1,7 +1,6 @@
 import { divide, spreadOf } from "../commands/spread.ts";
 import { ReplyError } from "../errors.ts";
 import { hashTagOf, slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
-import type { Reply } from "../protocol/reply.ts";
 import type { Script } from "../scripts/script.ts";
 import { crc16 } from "./crc16.ts";
 import { type Hop, HopRecorder } from "./hop-recorder.ts";
@@ -69,7 +68,8 @@ export async function askedCommand(session: Session, words: readonly string[]): 
     if (error instanceof ReplyError && NO_KEYS.test(error.reply)) return [];
     throw error;
   });
-  return { script: undefined, command, keys: (keys as Reply[]).map(String), args };
+  if (!Array.isArray(keys)) throw new Error(`${node?.address} answered COMMAND GETKEYS with something other than keys`);
+  return { script: undefined, command, keys: keys.map(String), args };
 }
 
 /** Whether the call goes to more than one place, according to slotwire's own tables. */

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { perform } from "./commands.ts";
+import { lineOf } from "./printable.ts";
 import { processTerminal } from "./terminal.ts";
 
 // A reader that closes the pipe after the first lines, such as `head`, is no failure.
@@ -14,8 +15,6 @@ try {
  * Reports an error as one line. Only the exit status is set, without an exit, so that pending output is still flushed.
  */
 function fail(error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error);
-  processTerminal.progress("");
-  process.stderr.write(`slotwire: ${message.replace(/\s*[\r\n]+\s*/g, " ")}\n`);
+  processTerminal.warn(lineOf(error));
   process.exitCode = 1;
 }

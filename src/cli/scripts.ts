@@ -4,10 +4,11 @@ import type { ConnectOptions } from "../options.ts";
 import { loadScripts } from "../scripts/load-scripts.ts";
 import { defineScript, type Script } from "../scripts/script.ts";
 import type { TopologyNode } from "../topology/topology.ts";
-import { JSON_OPTION, type Options, readArguments } from "./arguments.ts";
+import { JSON_OPTION, type Options, readArguments, refuseUrls } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { CONNECTION, connectionOf } from "./connection-options.ts";
 import { type Counts, drawCounts, drawMatrix, type Matrix } from "./draw-matrix.ts";
+import { jsonOf, textOf } from "./printable.ts";
 import { inSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -35,7 +36,7 @@ export const scripts: Command = {
     "Each node is asked by SCRIPT EXISTS, which loads nothing. Only --load changes what a node has.\nWithout a script, the number of scripts on each node is shown, because servers do not list their scripts.\nReplicas are asked too, because scripts are not replicated: a replica without a script still lacks it after a promotion.",
   run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
-    const options = connectionOf(values, process.env);
+    const options = connectionOf(values, process.env, terminal);
     return showScripts(options, wantedOf(values, words), values, terminal);
   },
 };
@@ -54,6 +55,7 @@ export function scriptsOf(
 type Values = Partial<ReturnType<typeof readArguments<typeof CHOICE>>["values"]>;
 
 function wantedOf({ eval: files = [], recursive = false, load }: Values, words: readonly string[]): Wanted {
+  refuseUrls("scripts", [...files, ...words]);
   if (load && words.some(isSha)) {
     throw new InvalidArgumentError(
       "--load cannot load a SHA-1, because its source is not known; accepted are files and folders.",
@@ -87,12 +89,12 @@ function showScripts(
   return inSession(options, async (session) => {
     if (wanted.handles.length + wanted.shas.length === 0) {
       const counts = await countsOf(session);
-      return json ? `${JSON.stringify({ nodes: counts })}\n` : `${drawCounts(counts, terminal.width).join("\n")}\n`;
+      return json ? `${jsonOf({ nodes: counts })}\n` : textOf(drawCounts(counts, terminal.width), terminal.paint);
     }
     const failure = load ? await loadAll(session, wanted.handles) : undefined;
     const matrix = await matrixOf(session, wanted);
-    const lines = json ? [JSON.stringify(matrix)] : drawMatrix(matrix, terminal.width, terminal.paint);
-    const text = `${lines.join("\n")}\n`;
+    const lines = json ? [jsonOf(matrix)] : drawMatrix(matrix, terminal.width, terminal.paint);
+    const text = textOf(lines, terminal.paint);
     if (failure === undefined) return text;
     terminal.write(text);
     throw failure;

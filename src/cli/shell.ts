@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { LocalCluster } from "../testing/start-cluster.ts";
-import { printable } from "./draw-text.ts";
+import { jsonOf, lineOf, textOf } from "./printable.ts";
 import type { Session } from "./session.ts";
 import { COMMANDS, nameOf, type Place } from "./shell-commands.ts";
 import type { Terminal } from "./terminal.ts";
@@ -22,18 +22,18 @@ export class Shell {
 
   /** The text that says where the cluster is and how to connect to it. */
   greeting(): string {
-    const { local, json } = this.#place;
+    const { local, json, terminal } = this.#place;
     const { nodes, version, pids } = local;
-    if (json) return `${JSON.stringify({ nodes, pids: Object.fromEntries(pids), server: version })}\n`;
+    if (json) return `${jsonOf({ nodes, pids: Object.fromEntries(pids), server: version })}\n`;
     const [first = ""] = nodes;
     const port = first.slice(first.lastIndexOf(":") + 1);
-    return [
+    const lines = [
       `${nodes.length === 1 ? "1 node runs" : `${nodes.length} nodes run`}: ${nodes.join(" ")}`,
       `  slotwire topology -p ${port}`,
       `  connect({ nodes: [${JSON.stringify(first)}] })`,
       "Commands are read from standard input; `help` lists them. Ctrl-C ends the cluster.",
-      "",
-    ].join("\n");
+    ];
+    return textOf(lines, terminal.paint);
   }
 
   completions(line: string): string[] {
@@ -42,7 +42,7 @@ export class Shell {
 
   /** Performs a line and returns the text to print. A failure is returned as text, too. */
   async perform(line: string): Promise<string> {
-    const { json } = this.#place;
+    const { json, terminal } = this.#place;
     try {
       const [name, ...words] = wordsOf(line);
       if (name === undefined) return "";
@@ -55,10 +55,10 @@ export class Shell {
       this.#ended = name === "quit" || this.#ended;
       const result = await command.run(this.#place, words);
       if (typeof result === "string") return result;
-      return json ? `${JSON.stringify(result)}\n` : `${result.done}\n`;
+      return json ? `${jsonOf(result)}\n` : textOf([result.done], terminal.paint);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      return json ? `${JSON.stringify({ error: message })}\n` : `${printable(message.replace(/\s*\n\s*/g, " "))}\n`;
+      if (!json) return `${lineOf(error)}\n`;
+      return `${jsonOf({ error: error instanceof Error ? error.message : String(error) })}\n`;
     }
   }
 }

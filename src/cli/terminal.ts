@@ -16,6 +16,8 @@ export interface Terminal {
    * Shows the progress on standard error, in place of the previous text. Does nothing if standard error is no terminal.
    */
   progress(text: string): void;
+  /** Writes a warning to standard error. */
+  warn(text: string): void;
 }
 
 const WIDTH_WITHOUT_TERMINAL = 80;
@@ -45,5 +47,9 @@ export const processTerminal: Terminal = {
   progress(text) {
     if (process.stderr.isTTY && (text !== "" || saysSomething)) process.stderr.write(`\r\x1b[K${text}`);
     saysSomething = text !== "";
+  },
+  warn(text) {
+    this.progress("");
+    process.stderr.write(`slotwire: ${text}\n`);
   },
 };

@@ -4,6 +4,7 @@ import { JSON_OPTION, readArguments, refuseWords } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { CONNECTION, connectionOf } from "./connection-options.ts";
 import { countOf, drawTopology, spansOf, unownedOf } from "./draw-topology.ts";
+import { jsonOf, textOf } from "./printable.ts";
 import { inSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -19,7 +20,7 @@ export const topology: Command = {
   run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
     refuseWords("topology", words);
-    return showTopology(connectionOf(values, process.env), values.json === true, terminal);
+    return showTopology(connectionOf(values, process.env, terminal), values.json === true, terminal);
   },
 };
 
@@ -27,9 +28,9 @@ export function showTopology(options: ConnectOptions, json: boolean, terminal: T
   return inSession(options, async (session) => {
     const { topology } = session.cluster;
     const causes = causesIn(session);
-    if (json) return `${JSON.stringify(describe(session, causes))}\n`;
+    if (json) return `${jsonOf(describe(session, causes))}\n`;
     const lines = drawTopology(topology, terminal.width, terminal.paint, ({ address }) => causes.get(address));
-    return `${lines.join("\n")}\n`;
+    return textOf(lines, terminal.paint);
   });
 }
 

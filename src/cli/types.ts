@@ -3,8 +3,10 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { ScriptFile } from "../files/script-file.ts";
 import type { ScriptReturns } from "../files/script-returns.ts";
 import { type LoadScriptsOptions, loadScriptFiles } from "../scripts/load-scripts.ts";
-import { type Options, readArguments } from "./arguments.ts";
+import { type Options, readArguments, refuseUrls } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { guardedText, quoted } from "./printable.ts";
+import { PLAIN } from "./terminal.ts";
 
 const OPTIONS = {
   recursive: { type: "boolean", says: "also read sub-folders" },
@@ -18,6 +20,7 @@ export const types: Command = {
   options: OPTIONS,
   run(args) {
     const { values, words } = readArguments(OPTIONS, args);
+    refuseUrls("types", words);
     const [folder, ...more] = words;
     if (folder === undefined || more.length > 0) throw new InvalidArgumentError("types needs exactly one FOLDER.");
     const text = writeTypes(folder, { recursive: values.recursive === true });
@@ -56,7 +59,7 @@ export function writeTypes(folder: string, options?: LoadScriptsOptions): string
 
 function handleOf(identifier: string, { name, source, keys, args, numberOfKeys, returns, description }: ScriptFile) {
   const options = [
-    `name: ${JSON.stringify(name)}`,
+    `name: ${quoted(name)}`,
     keys && `keys: ${listOf(keys)}`,
     keys === undefined && numberOfKeys !== undefined && `numberOfKeys: ${numberOfKeys}`,
     args && `args: ${listOf(args)}`,
@@ -69,7 +72,7 @@ function handleOf(identifier: string, { name, source, keys, args, numberOfKeys, 
 }
 
 function listOf(names: readonly string[]): string {
-  return `[${names.map((name) => JSON.stringify(name)).join(", ")}]`;
+  return `[${names.map(quoted).join(", ")}]`;
 }
 
 // A cast is enough for these types. Lua cannot return a boolean or a fraction as such, so these two need a conversion:
@@ -89,15 +92,17 @@ function parseOf({ type, orNull }: ScriptReturns): string | undefined {
 function literalOf(source: string): string {
   const escaped = source.replace(/[\\`]|\$\{/g, "\\$&");
   // JavaScript reads every line end in a template literal as "\n", so all other line ends are escaped.
-  const visible = escaped.replace(/\p{Cc}/gu, (code) =>
-    code === "\n" || code === "\t" ? code : `\\x${code.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
-  return `\`${visible}\``;
+  // Bidirectional characters are escaped as well, because they let a source look like another one.
+  return `\`${visibleLines(escaped)}\``;
+}
+
+function visibleLines(text: string): string {
+  return guardedText(text, PLAIN);
 }
 
 function docOf(description: string | undefined): string {
   if (description === undefined) return "";
-  const lines = description.replaceAll("*/", "*\\/").split("\n");
+  const lines = visibleLines(description).replaceAll("*/", "*\\/").split("\n");
   return `/**\n${lines.map((line) => ` * ${line}`.trimEnd()).join("\n")}\n */\n`;
 }
 

@@ -20,6 +20,7 @@ import { Lifetime, type Underway } from "./lifetime.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { NodeOpener } from "./node-opener.ts";
 import { reauthenticate, type Steps } from "./reauthentication.ts";
+import { refusedEverywhere } from "./refused-everywhere.ts";
 import { ScriptAudits } from "./script-audits.ts";
 import { ScriptStore } from "./script-store.ts";
 import { askedSparingly, seedInformant } from "./seeds.ts";
@@ -135,7 +136,10 @@ export class Client {
     for (const { address } of topology.nodes) options.natMap(address);
     const client = new Client(options, environment, telemetry, seeds, topology);
     await client.#prepared();
-    return client;
+    const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
+    if (refusal === undefined) return client;
+    client.destroy();
+    throw refusal;
   }
 
   get topology(): Topology {

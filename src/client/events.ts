@@ -58,6 +58,18 @@ const EVENTS: Readonly<Record<ClusterEvent, true>> = {
   nodeUp: true,
   nodeDown: true,
 };
+/** What there is in place of an event that other clients have. */
+const INSTEAD: ReadonlyMap<string, string> = new Map([
+  ["error", 'no error is lost without a listener: a call that fails rejects, and "nodeDown" tells why a node is down'],
+  ["node error", '"nodeDown" tells why a node is down'],
+  ["ready", "the promise of `connect` resolves when the cluster can be used"],
+  ["connect", "the promise of `connect` resolves when the cluster can be used"],
+  ["end", "the promise of `close` resolves when the client has ended"],
+  ["close", '"nodeDown" tells that a node has no connection, and the promise of `close` resolves at the end'],
+  ["reconnecting", '"nodeDown" and "nodeUp" tell when a node has no connection, and when it has one again'],
+  ["+node", '"topology" tells of every change of the nodes'],
+  ["-node", '"topology" tells of every change of the nodes'],
+]);
 /** The names of all events. */
 const EVENT_NAMES: readonly string[] = Object.keys(EVENTS);
 /** A listener of `on`. It is called at once when the event happens. Its result and its errors change nothing. */
@@ -102,7 +114,9 @@ function warn(event: ClusterEvent, thrown: unknown): void {
 export function checkListener(event: unknown, listener: unknown): void {
   if (typeof event !== "string" || !EVENT_NAMES.includes(event)) {
     const given = typeof event === "string" ? JSON.stringify(event) : kindOf(event);
-    throw new InvalidArgumentError(`on: the event is ${given}; accepted are ${EVENT_NAMES.join(", ")}.`);
+    const instead = INSTEAD.get(String(event));
+    const advice = instead === undefined ? "" : ` In place of ${given}: ${instead}.`;
+    throw new InvalidArgumentError(`on: the event is ${given}; accepted are ${EVENT_NAMES.join(", ")}.${advice}`);
   }
   if (typeof listener !== "function") {
     throw new InvalidArgumentError(`on: the listener is ${kindOf(listener)}; accepted is a function.`);

@@ -121,13 +121,21 @@ export class NodeOpener {
 
   #newPool(info: TopologyNode, readOnly: boolean, events: PoolEvents): NodePool {
     const options = this.#options;
-    const settings = settingsFor(info.address, this.#reachable(info), options, this.#environment, this.#telemetry);
+    const endpoint = this.#reachable(info);
+    const settings = settingsFor(info.address, endpoint, options, this.#environment, this.#telemetry);
+    const isProven = endpoint !== info || options.seeds.some(({ host }) => host === info.host);
+    let wasUp = false;
+    const isOnlyAnnounced = () => !isProven && !wasUp;
     const limits = {
       connections: options.connectionsPerNode,
       maxPending: options.maxPendingPerNode,
       maxPendingBytes: options.maxPendingBytesPerNode,
     };
-    return new NodePool({ ...settings, readOnly }, limits, events);
+    const onUp = () => {
+      wasUp = true;
+      events.onUp();
+    };
+    return new NodePool({ ...settings, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
   }
 
   #reachable(info: TopologyNode): NodeAddress {

@@ -89,7 +89,7 @@ async function within(
       answered.finally(() => timer.cancel()).then(resolve, reject);
     });
   } catch (cause) {
-    const failure = new CredentialsError("the provider of credentials failed", { cause });
+    const failure = CredentialsError.of(cause);
     throw new UnavailableError(
       "The credentials were not renewed",
       new Map(nodes.map(({ address }) => [address, failure])),

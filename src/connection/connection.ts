@@ -1,7 +1,8 @@
 import type { Endpoint, Environment, Transport } from "../environment.ts";
-import { ConnectionLostError, ProtocolError, SlotwireError } from "../errors.ts";
+import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
+import { isSaidUnasked } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
 import { Counters, type Telemetry } from "../telemetry/counters.ts";
@@ -20,6 +21,8 @@ export interface ConnectionSettings extends HandshakeTerms {
    * @default greet
    */
   readonly handshake?: Handshake;
+  /** Whether nothing but an announcement says that the endpoint can be reached from here. It was never reached yet. */
+  readonly isOnlyAnnounced?: () => boolean;
   /** Where the connection is counted, and on whose behalf the channels tell of it. */
   readonly telemetry?: Telemetry;
 }
@@ -256,7 +259,9 @@ export class Connection implements ReplySink {
   }
 
   onErrorReply(text: string): void {
-    this.#answered().onErrorReply(text);
+    // The server closes a connection with these words, possibly before anything was sent.
+    if (this.inFlight.size === 0 && isSaidUnasked(text)) this.close(new ReplyError(text, "not-executed"));
+    else this.#answered().onErrorReply(text);
   }
 
   onUndecodable(why: string): void {

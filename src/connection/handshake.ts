@@ -1,5 +1,5 @@
-import { AuthError } from "../errors.ts";
-import { isAuthFailure, parseErrorReply } from "../protocol/error-reply.ts";
+import { AuthError, InvalidArgumentError } from "../errors.ts";
+import { isAuthFailure, isSaidUnasked, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 
 /** The name and password that a connection logs in with. */
@@ -9,14 +9,22 @@ export interface Login {
 }
 
 /** The credentials' provider failed. The server has refused nothing, so another try may work; but not at once. */
-export class CredentialsError extends Error {}
+export class CredentialsError extends Error {
+  /** The error's text has the kind of the failure alone: the application's own words, in `cause`, can hold secrets. */
+  static of(cause: unknown): CredentialsError {
+    const { code } = (cause ?? {}) as { code?: unknown };
+    const kind = typeof code === "string" ? code : cause instanceof Error ? cause.name : typeof cause;
+    const why = cause instanceof InvalidArgumentError ? cause.message : `\`credentials\` threw ${kind}`;
+    return new CredentialsError(`the provider of credentials failed: ${why.replace(/\.$/, "")}`, { cause });
+  }
+}
 
 /** @throws {CredentialsError} The provider threw. */
 export async function askForLogin(provider: () => Promise<Login> | Login | undefined): Promise<Login | undefined> {
   try {
     return await provider();
   } catch (cause) {
-    throw new CredentialsError("the provider of credentials failed", { cause });
+    throw CredentialsError.of(cause);
   }
 }
 
@@ -41,7 +49,7 @@ export type Handshake = (exchange: Exchange, login: Login | undefined, terms: Ha
 /**
  * Logs in, names the connection, and makes sure that a Redis or Valkey server answers that can serve requests.
  * @throws {AuthError}  The credentials were refused, or are needed.
- * @throws {ReplyError} The server is loading its data, or busy with a script.
+ * @throws {ReplyError} The server is loading its data, is busy with a script, or closes the connection with these words.
  */
 export async function greet(exchange: Exchange, login: Login | undefined, terms: HandshakeTerms): Promise<void> {
   for (const result of await Promise.allSettled(exchange(...greetingOf(login, terms)))) {
@@ -50,7 +58,7 @@ export async function greet(exchange: Exchange, login: Login | undefined, terms:
     if (text === undefined) throw result.reason;
     if (isAuthFailure(text)) throw new AuthError(terms.address, text);
     const { kind } = parseErrorReply(text);
-    if (kind === "loading" || kind === "busy") throw result.reason;
+    if (kind === "loading" || kind === "busy" || isSaidUnasked(text)) throw result.reason;
   }
 }
 

@@ -1,4 +1,6 @@
 import type { Timer } from "../environment.ts";
+import { ReplyError } from "../errors.ts";
+import { isSaidUnasked } from "../protocol/error-reply.ts";
 import { type ConnectContext, connectChannel, isHeard, traced } from "../telemetry/channels.ts";
 import { Connection, type ConnectionSettings } from "./connection.ts";
 import { askForLogin, greet } from "./handshake.ts";
@@ -42,7 +44,15 @@ async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promis
   } catch (error) {
     connection.close(error as Error);
     if (telemetry !== undefined) telemetry.counters.connectionFailures++;
-    throw explained(connection.cause as Error, { tls: endpoint.tls !== undefined, wasOpen: connection.wasOpen });
+    const { wasOpen } = connection;
+    const isOnlyAnnounced = settings.isOnlyAnnounced?.() === true;
+    // The server's own words come before the failure of a write to the connection that it closed.
+    const wasTold = error instanceof ReplyError && isSaidUnasked(error.reply);
+    throw explained(wasTold ? error : (connection.cause as Error), {
+      tls: endpoint.tls !== undefined,
+      wasOpen,
+      isOnlyAnnounced,
+    });
   } finally {
     timer.cancel();
   }

@@ -6,6 +6,11 @@ export interface OpenCircumstances {
   readonly tls: boolean;
   /** Whether TCP stood, and TLS where it was wanted: then the handshake failed. */
   readonly wasOpen: boolean;
+  /**
+   * Nothing but an announcement says that the address can be reached from here.
+   * @default false
+   */
+  readonly isOnlyAnnounced?: boolean;
 }
 
 const NO_AUTHORITY = [
@@ -21,6 +26,9 @@ const TLS_ALERT = "byte 21 ";
 const NOT_REDIS = "is this the port of a Redis or Valkey server?";
 const TLS_HERE = "if this port expects TLS, set `tls` or use rediss://";
 
+const UNREACHABLE = ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN"];
+const NAT_MAP = "the cluster announces this address: if it cannot be reached from here, `natMap` leads to one that can";
+
 /**
  * The failure to open a connection, with advice where the failure shows a remedy, because the texts of sockets and of
  * OpenSSL rarely name one.
@@ -34,9 +42,11 @@ export function explained(failure: Error, circumstances: OpenCircumstances): Err
   return Object.assign(new Error(message, { cause: failure }), code === undefined ? {} : { code });
 }
 
-function withAdvice(failure: Error, { tls, wasOpen }: OpenCircumstances): string {
+function withAdvice(failure: Error, { tls, wasOpen, isOnlyAnnounced = false }: OpenCircumstances): string {
   const message = failure.message.replace(/\.$/, "");
   const { code = "" } = failure as NodeJS.ErrnoException;
+  const isOutOfReach = UNREACHABLE.includes(code) || message.startsWith(NO_CONNECTION);
+  if (isOnlyAnnounced && !wasOpen && isOutOfReach) return `${message}; ${NAT_MAP}`;
   if (failure instanceof ProtocolError) return `${message}; ${message.includes(TLS_ALERT) ? TLS_HERE : NOT_REDIS}`;
   const wasEnded = code === "ECONNRESET" || code === "EPIPE" || message === ENDED;
   if (!tls) return wasOpen && wasEnded ? `${message}; ${TLS_HERE}` : failure.message;

@@ -47,16 +47,17 @@ const NAME = /^[\p{L}_][\p{L}\p{N}_-]*$/u;
  * line `#!lua flags=...` may only be the first line of the script's own file.
  *
  * @param place  A path or a `file:` URL. A relative path is relative to the working directory.
+ * @param root   The folder that the file and all that it includes have to be in. Undefined: they may be anywhere.
  * @throws {InvalidArgumentError} when the file cannot be read or is not valid; the message names file and line.
  */
-export function readScriptFile(place: string | URL): ScriptFile {
+export function readScriptFile(place: string | URL, root?: string): ScriptFile {
   const path = pathOf(place);
   if (path === undefined || !/[^/\\]\.lua$/.test(path)) {
     const shown = typeof place === "string" || place instanceof URL ? JSON.stringify(place) : kindOf(place);
     throw new InvalidArgumentError(`A script file is ${shown}; accepted is the path or file: URL of a .lua file.`);
   }
-  const text = readLua(path);
-  const { lines, said } = assemble(path, text);
+  const text = readLua(path, root);
+  const { lines, said } = assemble(path, text, root);
   const source = lines.map((line) => line.text + line.ending).join("");
   const [, name = "", count] = /^(.+?)(?:-(\d+))?\.lua$/.exec(basename(path)) ?? [];
   checkFlags(source, name, path);
@@ -96,7 +97,7 @@ export function readScriptFile(place: string | URL): ScriptFile {
 /**
  * The script's lines, with each include replaced by the lines of its file, and the statements of the script's comments.
  */
-function assemble(main: string, mainText: string) {
+function assemble(main: string, mainText: string, root: string | undefined) {
   const lines: (FileLine & { readonly ending: string })[] = [];
   const said: Said = new Map();
   const seen = new Set([resolve(main)]);
@@ -134,7 +135,7 @@ function assemble(main: string, mainText: string) {
     }
     if (seen.has(resolve(file))) return;
     seen.add(resolve(file));
-    add(readLua(file, { place, target }), [...trail, file]);
+    add(readLua(file, root, { place, target }), [...trail, file]);
     // The line behind the include must not be joined to the included file's last line.
     const last = lines.at(-1);
     if (last?.ending === "") lines[lines.length - 1] = { ...last, ending: "\n" };

@@ -30,7 +30,7 @@ export const RETURNS_ACCEPTED = `one of ${WORDS.join(", ")}, alone or followed b
 
 /** Parses the text behind `-- @returns`. Undefined when it is not valid. */
 export function parseReturns(text: string): ScriptReturns | undefined {
-  const [, word, orNull] = /^\s*(\w+)\s*(\|\s*null)?\s*$/.exec(text) ?? [];
+  const [, word, orNull] = /^(\w+)(\s*\|\s*null)?$/.exec(text.trim()) ?? [];
   const type = WORDS.find((known) => known === word);
   return type && { type, orNull: orNull !== undefined };
 }

@@ -28,6 +28,8 @@ export type RefusalKind =
   | "no-function"
   /** The server is too old for functions. */
   | "no-functions"
+  /** The server does not know EVALSHA or EVAL: the command was renamed, or taken away. */
+  | "no-scripts"
   /** The server is too old for EVALSHA_RO and EVAL_RO. */
   | "no-read-only-variant"
   /**
@@ -84,6 +86,8 @@ const DECLINED =
   /^(OOM|MISCONF|NOREPLICAS|NOAUTH) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^ERR This instance has cluster support disabled$|^EXECABORT Transaction discarded because of previous errors\.$/;
 const NO_READ_ONLY_VARIANT = /^ERR unknown command [`']EVAL(SHA)?_RO[`']/;
 const NO_FUNCTIONS = /^ERR unknown command [`']FCALL(_RO)?[`']/;
+// The words with which Redis and Valkey quote the arguments belong to it, so that a script cannot come upon it by chance.
+const NO_SCRIPTS = /^ERR unknown command [`']EVAL(SHA)?[`'], with args beginning with: /i;
 const EXEC_ABORT = "EXECABORT Transaction discarded because of: ";
 
 /** Classifies an error reply. `text` is the server's text without the leading `-`. */
@@ -105,6 +109,7 @@ export function parseErrorReply(text: string): Refusal {
   if (NO_PERMISSION.some((wording) => wording.test(text))) return { kind: "noperm" };
   if (NO_READ_ONLY_VARIANT.test(text)) return { kind: "no-read-only-variant" };
   if (NO_FUNCTIONS.test(text)) return { kind: "no-functions" };
+  if (NO_SCRIPTS.test(text)) return { kind: "no-scripts" };
   return { kind: DECLINED.test(text) ? "declined" : "other" };
 }
 
@@ -116,6 +121,14 @@ export function isAuthFailure(text: string): boolean {
     text.startsWith("ERR AUTH <password> called without any password configured") ||
     text.startsWith("ERR Client sent AUTH, but no password is set")
   );
+}
+
+/**
+ * Whether the server says so unasked, when it has just accepted a connection, and closes the connection then. The words
+ * answer no command, even if one was sent by then.
+ */
+export function isSaidUnasked(text: string): boolean {
+  return /^ERR max number of clients (?:\+ cluster connections )?reached$|^DENIED /.test(text);
 }
 
 /** The error text of a server that runs without cluster mode. */

@@ -2,7 +2,16 @@ import type { BlockingFrame } from "../commands/blocking.ts";
 import type { Lane } from "../connection/lane.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Backlog, Place, Request } from "../connection/request.ts";
-import { AbortedError, type Hop, type Outcome, ProtocolError, ReplyError } from "../errors.ts";
+import {
+  AbortedError,
+  type Hop,
+  type Outcome,
+  type Particulars,
+  ProtocolError,
+  ReplyError,
+  withParticulars,
+} from "../errors.ts";
+import { commandNameOf } from "../protocol/command-name.ts";
 import type { Refusal } from "../protocol/error-reply.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
@@ -265,7 +274,9 @@ export class Call implements Request, Expiring {
     if (!this.settled) this.kind.owner.onLost(this, cause);
   }
 
-  #reject(error: Error): void {
+  /** Every error of a call passes here, so every one names the call and the node that was asked last. */
+  #reject(bare: Error): void {
+    const error = withParticulars(bare, particularsOf(this));
     this.kind.owner.onRejected(error);
     this.extras?.observer?.onEnd(error);
     if (this.#rejectWith === undefined) this.#resolve(Promise.reject(error) as never);
@@ -279,6 +290,12 @@ export class Call implements Request, Expiring {
     this.extras?.stopListening?.();
     this.kind.owner.onSettled(this, replied);
   }
+}
+
+/** What the error of a call tells about the call. */
+export function particularsOf({ kind: { script }, frame, node, slot }: Call): Particulars {
+  const command = script?.name ?? commandNameOf(frame);
+  return { command, isScript: script !== undefined, address: node?.address, slot };
 }
 
 /** The history of a call. It begins at the first access. */

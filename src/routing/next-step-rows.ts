@@ -129,6 +129,7 @@ const TABLE = {
   "function-at-replica": atOwner("no such function on a replica, which may be behind its primary"),
   "function-foreign": reject("no such function, to a call that is no function of a registered library", {}),
   "functions-unknown": reject("the server is older than functions", NOT_EXECUTED),
+  "scripts-unknown": reject("the server does not know EVALSHA or EVAL, because it was renamed", NOT_EXECUTED),
   "read-only-variant": retry("the server is older than EVALSHA_RO: by EVALSHA", { learned: "no-read-only-variant" }),
   "read-only-variant-foreign": reject("the server is older than EVALSHA_RO, asked for by command()", NOT_EXECUTED),
   "transaction-without-loads": retry("a transaction was discarded because SCRIPT LOAD is forbidden: by EVAL", {

@@ -85,6 +85,8 @@ function decideRefusal(refusal: Refusal, situation: Situation): NextStep {
       return situation.atReplica ? step("function-at-replica") : decideMissing("function", situation);
     case "no-functions":
       return step("functions-unknown");
+    case "no-scripts":
+      return step("scripts-unknown");
     case "tryagain":
     case "busy":
       // An ASK led here. The owner would only answer ASK again.

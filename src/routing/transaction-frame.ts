@@ -1,5 +1,5 @@
 import type { Place, Request } from "../connection/request.ts";
-import { ReplyError } from "../errors.ts";
+import { ReplyError, withParticulars } from "../errors.ts";
 import { encodeCommand, withinLimit } from "../protocol/encode.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Reply } from "../protocol/reply.ts";
@@ -7,7 +7,15 @@ import type { Loadable } from "../scripts/loadable.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { replyErrorOf } from "../scripts/script-error.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
-import { type Call, type CallKind, type CallOwner, type FramedTransaction, resultOf, type Verdict } from "./call.ts";
+import {
+  type Call,
+  type CallKind,
+  type CallOwner,
+  type FramedTransaction,
+  particularsOf,
+  resultOf,
+  type Verdict,
+} from "./call.ts";
 import { areLoadsDenied, didPartRun, verdictOf } from "./transaction-verdict.ts";
 
 const MULTI = encodeCommand(["MULTI"]);
@@ -39,6 +47,8 @@ export class TransactionFrame implements FramedTransaction {
   readonly missing = new Set<RegisteredLibrary>();
   /** By the last verdict, nothing ran because SCRIPT LOAD is forbidden. */
   loadsDenied = false;
+  /** What carries the frame. Its node is the one that answers. */
+  carrier: { readonly node: { readonly address: string } | undefined } | undefined;
 
   /** @param deniesLoads  SCRIPT LOAD is forbidden on the node, so calls bring their source by EVAL. */
   constructor(parts: readonly Call[], deniesLoads: boolean) {
@@ -96,7 +106,8 @@ export class TransactionFrame implements FramedTransaction {
   resultOf(reply: Reply): unknown[] | null {
     this.#forgetErrors();
     if (!Array.isArray(reply)) return null;
-    return this.#parts.map((part, index) => {
+    const address = this.carrier?.node?.address;
+    const results = this.#parts.map((part, index) => {
       const { registered } = part.kind;
       const load = registered === undefined ? undefined : reply[this.#loaded.indexOf(registered)];
       // For a script that does not compile, the error of its load counts, and not that the script is missing.
@@ -105,6 +116,11 @@ export class TransactionFrame implements FramedTransaction {
       if (registered?.kind === "library" && isNoFunction(result)) this.missing.add(registered);
       return result;
     });
+    return results.map((result, index) =>
+      result instanceof Error
+        ? withParticulars(result, { ...particularsOf(this.#parts[index] as Call), address })
+        : result,
+    );
   }
 
   verdictOn(execError: string): Verdict {

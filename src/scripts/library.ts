@@ -36,9 +36,10 @@ export interface Library<D extends LibraryDefinition = LibraryDefinition> {
   };
 }
 
-const libraries = new WeakSet<object>();
-/** The library of each function's handle. */
-const libraryOf = new WeakMap<Script, Library>();
+/** Marks the handles of every copy of slotwire that is installed. */
+const BRAND = Symbol.for("slotwire.library");
+/** Leads from the handle of a function to its library. */
+const LIBRARY = Symbol.for("slotwire.libraryOf");
 
 /**
  * Describes a library of functions, once, for every cluster and call. Servers keep functions through restarts and give
@@ -73,20 +74,19 @@ export function defineLibrary<const D extends LibraryDefinition>(definition: D):
   const sha = createHash("sha1").update(source, "utf8").digest("hex");
   const handles = Object.entries(functions).map(([called, options]): [string, Script] => [
     called,
-    scriptOf({ ...options, name: called, source }),
+    scriptOf({ ...options, name: called, source }, undefined, { [LIBRARY]: { value: () => library } }),
   ]);
-  const library = Object.freeze({ name, source, sha, functions: Object.freeze(Object.fromEntries(handles)) });
-  libraries.add(library);
-  for (const [, handle] of handles) libraryOf.set(handle, library as unknown as Library);
+  const fields = { name, source, sha, functions: Object.freeze(Object.fromEntries(handles)) };
+  const library: object = Object.freeze(Object.defineProperty(fields, BRAND, { value: true }));
   return library as unknown as Library<D>;
 }
 
-/** Whether `value` came from `defineLibrary`. */
+/** Whether `value` came from `defineLibrary`, of this copy of slotwire or of another one. */
 export function isLibrary(value: unknown): value is Library {
-  return typeof value === "object" && value !== null && libraries.has(value);
+  return typeof value === "object" && value !== null && Object.hasOwn(value, BRAND);
 }
 
 /** The library of a function's handle. Undefined for a script. */
 export function libraryOfFunction(handle: Script): Library | undefined {
-  return libraryOf.get(handle);
+  return (handle as { [LIBRARY]?: () => Library })[LIBRARY]?.();
 }

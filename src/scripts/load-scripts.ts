@@ -53,7 +53,7 @@ export function loadScriptFiles(place: string | URL, options: LoadScriptsOptions
   }
   const byName = new Map<string, ScriptFile>();
   for (const path of paths) {
-    const script = readScriptFile(join(folder, path));
+    const script = readScriptFile(join(folder, path), folder);
     const other = byName.get(script.name);
     if (other !== undefined) {
       throw new InvalidArgumentError(

@@ -23,6 +23,11 @@ const LINE_WORDINGS: readonly RegExp[] = [
   /^ERR Error compiling function: user_function:(?<line>\d+): /,
 ];
 
+/** Whether a server refused a script or library because its Lua does not compile. */
+export function doesNotCompile(reply: string): boolean {
+  return /^ERR Error compiling (?:script|function)\b/.test(reply);
+}
+
 const NEEDS_FUNCTIONS = /^ERR unknown command [`'](FCALL|FCALL_RO|FUNCTION)[`']/;
 
 /** The error of a call that ran `script`, if it ran one, with the line where it failed, if the server names one. */

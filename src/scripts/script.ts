@@ -102,7 +102,8 @@ const OPTIONS = [
   "replies",
   "parse",
 ];
-const defined = new WeakSet<object>();
+/** Marks the handles of every copy of slotwire that is installed. */
+const BRAND = Symbol.for("slotwire.script");
 
 /**
  * Describes a Lua script, once, for every cluster and call.
@@ -126,8 +127,15 @@ export function defineScript<const D extends ScriptDefinition>(definition: D): S
   return scriptOf(definition, file === undefined ? undefined : readScriptFile(file)) as unknown as ScriptOf<D>;
 }
 
-/** The script of a definition, of a file, or of both. */
-export function scriptOf(definition: Partial<ScriptDefinition>, file?: ScriptFile): Script {
+/**
+ * The script of a definition, of a file, or of both.
+ * @param marks  Hidden properties of the handle, by which other code recognises it.
+ */
+export function scriptOf(
+  definition: Partial<ScriptDefinition>,
+  file?: ScriptFile,
+  marks: PropertyDescriptorMap = {},
+): Script {
   const converted = conversionOf(file?.returns);
   const { name = file?.name, source = file?.source, readOnly, idempotent = false } = definition;
   const { replies = converted.replies ?? "string", parse = converted.parse } = definition;
@@ -139,7 +147,7 @@ export function scriptOf(definition: Partial<ScriptDefinition>, file?: ScriptFil
   check("parse", parse, parse === undefined || typeof parse === "function", "a function");
   const { numberOfKeys, keys, args } = countsOf(definition, file);
   const flags = readShebang(source, name);
-  const script: Script = Object.freeze({
+  const handle = {
     name,
     source,
     sha: createHash("sha1").update(source, "utf8").digest("hex"),
@@ -154,8 +162,8 @@ export function scriptOf(definition: Partial<ScriptDefinition>, file?: ScriptFil
     file: file?.file,
     origin: file?.origin ?? originOf(source),
     call: (ofKeys: readonly Argument[], ofArgs: readonly Argument[] = []) => new BoundCall(script, ofKeys, ofArgs),
-  });
-  defined.add(script);
+  };
+  const script: Script = Object.freeze(Object.defineProperties(handle, { ...marks, [BRAND]: { value: true } }));
   return script;
 }
 
@@ -194,9 +202,9 @@ function originOf(source: string): (line: number) => LineOrigin | undefined {
   };
 }
 
-/** Whether `value` came from `defineScript`. */
+/** Whether `value` came from `defineScript`, of this copy of slotwire or of another one. */
 export function isScript(value: unknown): value is Script {
-  return typeof value === "object" && value !== null && defined.has(value);
+  return typeof value === "object" && value !== null && Object.hasOwn(value, BRAND);
 }
 
 /**

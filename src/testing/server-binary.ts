@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { access, constants, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { delimiter, join, resolve, sep } from "node:path";
+import { delimiter, isAbsolute, join, resolve, sep } from "node:path";
 import { promisify } from "node:util";
 import { Guard } from "./guard.ts";
 import { FETCH_TIMEOUT_MS, hasPackages, unpackPackages } from "./server-packages.ts";
@@ -47,7 +47,10 @@ export async function findServer(wanted?: string): Promise<ServerBinary> {
 export function cacheFolder(): string {
   const own = process.env.SLOTWIRE_CACHE;
   if (own) return resolve(own);
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "slotwire");
+  // A relative path is not valid there, and would run a program of the working directory.
+  // @see https://specifications.freedesktop.org/basedir-spec/latest/#variables
+  const { XDG_CACHE_HOME: user = "" } = process.env;
+  return join(isAbsolute(user) ? user : join(homedir(), ".cache"), "slotwire");
 }
 
 /** Looks for `wanted` and throws if it is not found. As in a shell, a name without a folder is searched on the PATH. */

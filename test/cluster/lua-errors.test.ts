@@ -49,7 +49,8 @@ describe("a script that fails says where", () => {
       const text = source.split("\n")[2]?.trim();
       assert.deepEqual(places(error), [undefined, 3, text]);
       assert.deepEqual([error.script, error.outcome], [what, "executed"]);
-      assert.ok(error.message.endsWith(`(script "${what}", line 3: ${text})`), error.message);
+      const named = `(script "${what}", line 3: ${text}) [slot ${error.slot}, node ${error.address}]`;
+      assert.ok(error.message.endsWith(named), error.message);
       assert.ok(error.message.startsWith(error.reply));
       // The server's own text, as by any other way.
       const [key, number] = ["text", "1"];
@@ -101,7 +102,10 @@ describe("a script that fails says where", () => {
     }
     const error = await errorOf(client.run(broken, ["text"]));
     assert.deepEqual([...places(error), error.outcome], [...place, "not-executed"]);
-    assert.match(error.message, /^ERR Error compiling script .*\(script "broken", .*broken\.lua:2: local a = = 1\)$/);
+    assert.match(
+      error.message,
+      /^ERR Error compiling script .*\(script "broken", .*broken\.lua:2: local a = = 1\) \[slot \d+, node \S+\]$/,
+    );
 
     const open = defineScript({ file: join(folder, "open.lua") });
     assert.deepEqual(places(await errorOf(client.run(open, ["text"]))), [open.file, 2, "if true then"]);

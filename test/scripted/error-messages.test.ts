@@ -64,11 +64,11 @@ describe("what errors say", () => {
     const tag = 'A common hash tag, as in "{user:1}:a" and "{user:1}:b", puts keys in one slot.';
     assert.equal(
       await messageOf(client.run(script, ["from:7", "to:9"])),
-      `CROSSSLOT not-executed: Keys of one call must be in one slot; these are not: "from:7" (slot 13072), "to:9" (slot 13050). ${tag}`,
+      `CROSSSLOT not-executed: Keys of one call must be in one slot; these are not: "from:7" (slot 13072), "to:9" (slot 13050). ${tag} [script "transfer"]`,
     );
     assert.equal(
       await messageOf(client.command("SINTER", "a", "{a}b", "b")),
-      `CROSSSLOT not-executed: Keys of one call must be in one slot; these are not: "a" (slot 15495), "{a}b" (slot 15495), "b" (slot 3300). ${tag}`,
+      `CROSSSLOT not-executed: Keys of one call must be in one slot; these are not: "a" (slot 15495), "{a}b" (slot 15495), "b" (slot 3300). ${tag} [SINTER]`,
     );
   });
 
@@ -149,14 +149,17 @@ describe("what errors say", () => {
     sparse.ranges = [[0, 9000, 0]];
     const client = await sparse.connect();
     const advice = `The cluster's nodes know no owner of it: "redis-cli --cluster fix HOST:PORT" gives such slots to primaries.`;
-    for (const call of [client.command("GET", "foo"), client.run(script, ["foo"])]) {
-      assert.equal(await messageOf(call), `UNAVAILABLE not-executed: No node serves slot 12182. ${advice}`);
+    for (const [call, name] of [
+      [client.command("GET", "foo"), "GET"],
+      [client.run(script, ["foo"]), 'script "transfer"'],
+    ] as const) {
+      assert.equal(await messageOf(call), `UNAVAILABLE not-executed: No node serves slot 12182. ${advice} [${name}]`);
     }
     sparse.ranges = [];
     const unformed = await sparse.connect();
     assert.equal(
       await messageOf(unformed.command("GET", "foo")),
-      `UNAVAILABLE not-executed: No node serves slot 12182. No slot of this cluster has an owner: "redis-cli --cluster create" forms a cluster of its nodes.`,
+      `UNAVAILABLE not-executed: No node serves slot 12182. No slot of this cluster has an owner: "redis-cli --cluster create" forms a cluster of its nodes. [GET]`,
     );
     await sparse.stop();
   });
@@ -165,6 +168,7 @@ describe("what errors say", () => {
     const client = await cluster.connect();
     const said =
       "DEADLINE not-executed: The call was not answered within 100 ms; it did not run; the last answer was: CLUSTERDOWN The cluster is down";
+    const { address } = cluster.node(0);
     for (const name of ["GET", "WATCH"]) cluster.node(0).always(name, () => error("CLUSTERDOWN The cluster is down"));
     const hasty = client.with({ timeout: 100 });
     /** An attempt that is under way just when the time is up makes it unknown, and that is for other tests. */
@@ -173,9 +177,12 @@ describe("what errors say", () => {
       for (let more = 0; more < 5 && message.includes("may have run"); more++) message = await messageOf(make());
       return message;
     };
-    assert.equal(await settledMessageOf(() => hasty.command("GET", "foo")), said);
+    assert.equal(
+      await settledMessageOf(() => hasty.command("GET", "foo")),
+      `${said} [GET, slot 12182, node ${address}]`,
+    );
     const watching = () => hasty.transaction("foo", { watch: ["foo"] }, async (tx) => tx.multi());
-    assert.equal(await settledMessageOf(watching), said);
+    assert.equal(await settledMessageOf(watching), `${said} [WATCH, slot 12182, node ${address}]`);
   });
 
   it("a command of clusters on a single server", async () => {
@@ -184,12 +191,12 @@ describe("what errors say", () => {
     const client = await single.connect();
     assert.equal(await client.command("SET", "foo", "bar"), "OK");
     assert.equal(
-      await messageOf(client.command("CLUSTER", "SHARDS")),
-      "REPLY not-executed: ERR This instance has cluster support disabled (a single server without cluster mode: it owns every slot, and has no CLUSTER commands)",
+      await messageOf(client.command("CLUSTER", "SHARDS"), { [single.node(0).address]: "SINGLE" }),
+      "REPLY not-executed: ERR This instance has cluster support disabled (a single server without cluster mode: it owns every slot, and has no CLUSTER commands) [CLUSTER, node SINGLE]",
     );
     assert.equal(
       await messageOf(client.command("READONLY")),
-      "INVALID_ARGUMENT not-executed: READONLY cannot be sent by command(): it changes the state of a connection that others share.",
+      "INVALID_ARGUMENT not-executed: READONLY cannot be sent by command(): it changes the state of a connection that others share. [READONLY]",
     );
     await single.stop();
   });

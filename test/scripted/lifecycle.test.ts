@@ -149,6 +149,20 @@ describe("connect", () => {
     const waiting = client.reauthenticate();
     provider = () => Promise.reject(new Error("vault is sealed"));
     await assert.rejects(client.reauthenticate(), failed(/vault is sealed/));
+    const thrown = () => {
+      throw Object.assign(new Error("s3cret"), { code: "EVAULT" });
+    };
+    for (const given of [thrown, () => Promise.reject(new TypeError("s3cret")), () => "s3cret"]) {
+      provider = given as never;
+      await assert.rejects(cluster.connect({ credentials }), (error: Error) => {
+        assert.match(
+          error.message,
+          /the provider of credentials failed: (`credentials` threw (EVAULT|TypeError)|credentials returned no \{)/,
+        );
+        assert.equal(error.message.includes("s3cret"), false);
+        return true;
+      });
+    }
     provider = () => new Promise(() => {});
     client.destroy();
     await assert.rejects(waiting, { code: "CLOSED" });
@@ -514,11 +528,28 @@ describe("close and destroy", () => {
     assert.match(messages, /from an async listener/);
   });
 
+  it("an event of other clients is refused with what there is instead", async () => {
+    const client = await cluster.connect();
+    const on = client.on.bind(client) as (event: unknown, listener: unknown) => void;
+    for (const [event, instead] of [
+      [
+        "error",
+        'no error is lost without a listener: a call that fails rejects, and "nodeDown" tells why a node is down',
+      ],
+      ["ready", "the promise of `connect` resolves when the cluster can be used"],
+      ["+node", '"topology" tells of every change of the nodes'],
+    ] as const) {
+      assert.throws(() => on(event, () => {}), {
+        code: "INVALID_ARGUMENT",
+        message: `on: the event is "${event}"; accepted are topology, redirection, scriptMissing, nodeUp, nodeDown. In place of "${event}": ${instead}.`,
+      });
+    }
+  });
+
   it("an event that there is not, or a listener that is no function, is refused", async () => {
     const client = await cluster.connect();
     const on = client.on.bind(client) as (event: unknown, listener: unknown) => void;
     for (const [event, said] of [
-      ["error", '"error"'],
       ["nodeup", '"nodeup"'],
       ["toString", '"toString"'],
       [undefined, "undefined"],

@@ -129,7 +129,8 @@ describe("NOSCRIPT", () => {
     const words = "ERR Error compiling script (new function): user_script:1: unexpected symbol near 'this'";
     cluster.node(0).always("SCRIPT LOAD", () => error(words));
     const broken = defineScript({ name: "broken", source: "this is no Lua", numberOfKeys: 1 });
-    const client = await cluster.connect({ scripts: [broken] });
+    const client = await cluster.connect();
+    await client.preload(broken);
     assert.match(String(client.scripts()[0]?.failed[0]?.cause.message), /compiling/);
     await assert.rejects(client.run(broken, [key]), (thrown: unknown) => {
       assert.ok(thrown instanceof ReplyError);

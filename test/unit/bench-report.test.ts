@@ -137,3 +137,28 @@ describe("charts", () => {
     assert.deepEqual([0.011, 0.1, 3, 6, 45_000].map(niceStep), [0.02, 0.1, 5, 10, 50_000]);
   });
 });
+
+describe("texts of a server in a report", () => {
+  const hostile = "Redis </pre><script>x</script> ![x](http://x)\n\n# Title | `c` \u202e\x1b[2J\x9b \" ' end";
+  const report = { ...REPORT, environment: { ...REPORT.environment, server: hostile, cpu: hostile } };
+  const hidden = /[\p{Cc}\p{Cf}]/u;
+
+  it("are text in HTML", () => {
+    const page = htmlOf(report);
+    assert.doesNotMatch(page, /<script|<\/script/);
+    assert.doesNotMatch(page.replaceAll("\n", ""), hidden);
+  });
+
+  it("are text on one line in Markdown", () => {
+    const text = markdownOf(report);
+    assert.doesNotMatch(text.replaceAll("\n", ""), hidden);
+    const line = text.split("\n").find((each) => each.startsWith("- server: ")) ?? "";
+    assert.ok(line.endsWith("end"), line);
+    assert.doesNotMatch(line, /(?<!\\)[<>[\]`|#!]/);
+  });
+
+  it("read back from JSON as they were", () => {
+    assert.doesNotMatch(jsonOf(report), hidden);
+    assert.equal(JSON.parse(jsonOf(report)).environment.server, hostile);
+  });
+});

@@ -12,8 +12,27 @@ import { resolveOptions } from "../../src/options.ts";
 import { scriptFolder } from "../support/script-folder.ts";
 
 const read = (line: string, environment: NodeJS.ProcessEnv = {}) => {
-  return connectionOf(readArguments(CONNECTION, wordsOf(line)).values, environment);
+  warnings.length = 0;
+  return connectionOf(readArguments(CONNECTION, wordsOf(line)).values, environment, {
+    warn: (text) => warnings.push(text),
+  });
 };
+const warnings: string[] = [];
+
+describe("--insecure", () => {
+  it("warns that nobody's certificate is verified", () => {
+    assert.deepEqual(read("--tls --insecure").tls, { rejectUnauthorized: false });
+    assert.match(warnings.join(), /--insecure: nobody's certificate is verified/);
+    read("--tls");
+    assert.deepEqual(warnings, []);
+  });
+});
+
+describe("words that begin with a dash and a digit", () => {
+  it("are values as they are given", () => {
+    assert.equal(read("-a -5ecret").password, "-5ecret");
+  });
+});
 
 describe("where to connect, by redis-cli's names", () => {
   const cases: [string, ReturnType<typeof read>][] = [

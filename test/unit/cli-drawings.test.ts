@@ -3,9 +3,10 @@ import { describe, it } from "node:test";
 import { drawBench } from "../../src/cli/draw-bench.ts";
 import { drawExplanation } from "../../src/cli/draw-explanation.ts";
 import { drawCounts, drawMatrix } from "../../src/cli/draw-matrix.ts";
-import { columnsOf, cut, printable } from "../../src/cli/draw-text.ts";
+import { columnsOf, cut } from "../../src/cli/draw-text.ts";
 import { barOf, drawTopology, unownedOf } from "../../src/cli/draw-topology.ts";
 import type { Explanation } from "../../src/cli/explanation.ts";
+import { printable } from "../../src/cli/printable.ts";
 import { COLOURS, PLAIN } from "../../src/cli/terminal.ts";
 import { Topology, type TopologyDescription } from "../../src/topology/topology.ts";
 

@@ -28,7 +28,7 @@ function node(...args: string[]): Promise<Outcome> {
   });
 }
 
-const terminal: Terminal = { width: 80, paint: PLAIN, write: () => {}, progress: () => {} };
+const terminal: Terminal = { width: 80, paint: PLAIN, write: () => {}, progress: () => {}, warn: () => {} };
 
 const slotwire = (...args: string[]) => node(CLI, ...args);
 
@@ -222,14 +222,14 @@ describe("slotwire", { concurrency: true }, () => {
   it("names what is accepted, before anything is connected to or started", async () => {
     const wrong: [string[], RegExp][] = [
       [["topology", "-p"], /Option '-p, --port <value>' argument missing; accepted are -h, --host, -p, /],
-      [["topology", "-p", "none"], /-h "127\.0\.0\.1" -p "none" is not an address; accepted are/],
+      [["topology", "-p", "none"], /what -h or -p names is not an address; accepted are/],
       [["topology", "--cacert", "a.pem", "--tls"], /--cacert a\.pem cannot be read \(ENOENT\)/],
       [["topology", "--insecure"], /--insecure need --tls or a rediss:\/\/ URI/],
       [
         ["topology", "-u", "redis://:geheim@127.0.0.1:99999"],
         /nodes\[0\] is not a valid redis:\/\/ or rediss:\/\/ URL/,
       ],
-      [["topology", "7000"], /topology is given the word "7000"; accepted are only options/],
+      [["topology", "7000"], /topology is given a word that is no option; accepted are only options/],
       [["scripts", "--load"], /--load needs scripts to load; accepted are --eval FILE and a FOLDER of Lua files/],
       [["scripts", "--load", "0".repeat(40)], /--load cannot load a SHA-1, because its source is not known/],
       [["scripts", "no/such"], /no\/such: there is no such folder/],

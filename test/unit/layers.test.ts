@@ -14,6 +14,7 @@ const LAYERS = [
   "calls",
   "client",
   "options.ts",
+  "options",
   "routing",
   "topology",
   "scripts",
@@ -26,6 +27,7 @@ const LAYERS = [
   "environment.ts",
   "protocol",
   "errors.ts",
+  "errors",
   "invariant.ts",
 ] as const;
 

@@ -581,6 +581,26 @@ const ROWS: readonly Row[] = [
     row: "functions-unknown",
     expect: reject("reply", "not-executed"),
   },
+  ...[
+    "ERR unknown command 'EVALSHA', with args beginning with: 'e0e1f9fabfc9d4800c877a703b823ac0578ff8db' '1' 'k' ",
+    "ERR unknown command `EVALSHA`, with args beginning with: `e0e1f9fabfc9d4800c877a703b823ac0578ff8db`, `1`, `k`, ",
+    "ERR unknown command 'EVAL', with args beginning with: 'return 1' '1' 'k' ",
+  ].map((text) => ({
+    when: `${text.slice(0, 30)}: it was renamed, and nothing ran`,
+    failure: refused(text),
+    row: "scripts-unknown" as const,
+    expect: reject("reply", "not-executed"),
+  })),
+  ...[
+    "ERR unknown command 'EVALSHA'",
+    "ERR unknown command 'GET', with args beginning with: 'k' ",
+    "ERR x: unknown command 'EVALSHA', with args beginning with: ",
+  ].map((text) => ({
+    when: `${text}, to a script: it may be the script's own error`,
+    failure: refused(text),
+    row: "other" as const,
+    expect: reject("reply", "executed"),
+  })),
   {
     when: "the server is older than EVALSHA_RO: the same node, without it",
     failure: refused("ERR unknown command `EVALSHA_RO`, with args beginning with: `x`, "),

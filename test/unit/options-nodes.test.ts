@@ -33,6 +33,12 @@ describe("nodes", () => {
     ["redis://[2001:db8::7]:7000", "2001:db8::7", 7000],
     ["redis://user:s3cret@h:7000", "h", 7000],
     ["rediss://h:7000", "h", 7000],
+    ["valkey://user:s3cret@h:7000", "h", 7000],
+    ["valkeys://h", "h", 6379],
+    ["localhost", "localhost", 6379],
+    ["127.0.0.1", "127.0.0.1", 6379],
+    ["[::1]", "::1", 6379],
+    [{ host: "h", port: "7000" }, "h", 7000],
   ];
   for (const [node, host, port] of valid) {
     it(`may have ${JSON.stringify(node)}`, () => assert.deepEqual(seedsOf(node), [{ host, port }]));
@@ -51,8 +57,9 @@ describe("nodes", () => {
 
   const invalid: unknown[] = [
     "",
-    "h",
     ":7000",
+    "h]",
+    "a:b:c",
     "h:",
     "h:0",
     "h:65536",
@@ -74,6 +81,10 @@ describe("nodes", () => {
     { port: 7000 },
     { host: "", port: 7000 },
     { host: 5, port: 7000 },
+    { host: "h", port: "" },
+    { host: "h", port: "7e3" },
+    { host: "h", port: " 7000" },
+    { host: "h", port: "0" },
     { host: "h", port: 0 },
     { host: "h", port: 65536 },
     { host: "h", port: 1.5 },
@@ -192,7 +203,7 @@ describe("natMap", () => {
     ["10.0.0.1:7000", { host: 5, port: 1 }],
     ["10.0.0.1:7000", { host: "h", port: 0 }],
     ["10.0.0.1:7000", { host: "h", port: 65536 }],
-    ["10.0.0.1:7000", { host: "h", port: "2" }],
+    ["10.0.0.1:7000", { host: "h", port: "x" }],
     ["10.0.0.1:7000", { host: "", port: 2 }],
     ["10.0.0.1:7000", { host: "a b", port: 2 }],
   ];

@@ -78,6 +78,27 @@ describe("connect's options", () => {
     refuses({ nodes: NODES, toString: 1 }, /"toString"/);
     refuses({ nodes: NODES, pasword: "s3cret" }, /"pasword"/);
   });
+
+  const foreign: [string, RegExp][] = [
+    ["host", /nodes: \["host:port"\]/],
+    ["port", /nodes: \["host:port"\]/],
+    ["url", /nodes: \["redis:/],
+    ["rootNodes", /write `nodes`/],
+    ["redisOptions", /options of `connect` itself/],
+    ["db", /only database 0/],
+    ["keyPrefix", /whole keys/],
+    ["lazyConnect", /connects at once/],
+    ["retryStrategy", /connects again/],
+    ["clusterRetryStrategy", /connects again/],
+    ["scaleReads", /`readFrom`/],
+    ["requestTimeout", /`commandTimeout`/],
+    ["clientName", /`connectionName`/],
+  ];
+  for (const [option, words] of foreign) {
+    it(`that other clients have are refused with what to write instead: ${option}`, () => {
+      refuses({ nodes: NODES, [option]: "s3cret" }, new RegExp(`there is no option "${option}"; `), words);
+    });
+  }
 });
 
 describe("options that are whole numbers", () => {
@@ -134,7 +155,30 @@ describe("username, password and credentials", () => {
   it("are given as they are", () => {
     assert.deepEqual(resolve({ password: "p" }).credentials(), { password: "p" });
     assert.deepEqual(resolve({ username: "u", password: "p" }).credentials(), { username: "u", password: "p" });
-    assert.deepEqual(resolve({ password: "" }).credentials(), { password: "" });
+  });
+
+  it("are none where they are empty, as where a variable of the environment is not set", async () => {
+    assert.deepEqual(resolve({ username: "", password: "" }).credentials(), {});
+    assert.deepEqual(resolve({ username: "", password: "p" }).credentials(), { password: "p" });
+    assert.deepEqual(resolve({ nodes: ["redis://u:p@h:1"], password: "" }).credentials(), {
+      username: "u",
+      password: "p",
+    });
+    assert.deepEqual(resolve({ nodes: ["redis://:p@h:1", "redis://:p@h:2"] }).credentials(), { password: "p" });
+    for (const empty of [{ username: "", password: "" }, {}, undefined]) {
+      assert.deepEqual(await resolve({ credentials: async () => empty }).credentials(), {});
+    }
+    refuses({ nodes: NODES, username: "u", password: "" }, /username needs a password/);
+  });
+
+  it("of a function are checked: a text or a number is no login", async () => {
+    for (const wrong of ["s3cret", 5, { password: 5 }, { username: ["s3cret"] }]) {
+      const { credentials } = resolve({ credentials: () => wrong });
+      await assert.rejects(async () => credentials(), {
+        code: "INVALID_ARGUMENT",
+        message: "credentials returned no { username, password } with strings; accepted is a promise of these.",
+      });
+    }
   });
 
   it("may come from a function, which is asked each time", async () => {
