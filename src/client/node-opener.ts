@@ -1,3 +1,4 @@
+import { StrangerError } from "../connection/identity.ts";
 import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
 import type { Environment } from "../environment.ts";
@@ -60,8 +61,9 @@ export class NodeOpener {
         else counters.scriptLoadFailures++;
       },
     );
-    let announced: "up" | "down" | undefined;
-    const pool: NodePool = this.#newPool(info, false, {
+    let announced: "up" | "down" | "stranger" | undefined;
+    const nodeId = () => node.info.id;
+    const pool: NodePool = this.#newPool(info, nodeId, false, {
       prepare: async (connection) => {
         await scripts.prepare(connection);
         this.#store.tellPrepared(node);
@@ -73,11 +75,14 @@ export class NodeOpener {
       onDown: (cause) => {
         if (this.#events.isClosed()) return;
         for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
-        const isNews = announced !== "down";
-        announced = "down";
+        const isStranger = cause instanceof StrangerError;
+        // That the address has another owner is news also of a node that was down before.
+        const isNews = announced !== "stranger" && (announced !== "down" || isStranger);
+        if (isNews) announced = isStranger ? "stranger" : "down";
         this.#events.onDown(node, cause, isNews);
       },
     });
+    // The lanes of the pool connect later than in this tick, so `node` is there when they ask for its id.
     const node: ClusterNode = new ClusterNode(info, pool, scripts, () => this.#openReaders(node));
     if (info.role === "replica" && this.#options.readFrom !== "primary") node.openReaders();
     return node;
@@ -106,8 +111,9 @@ export class NodeOpener {
   }
 
   /** Opens the connections of a replica that serve reads. The node's other connections tell the client of its state. */
-  #openReaders({ info, scripts }: ClusterNode): NodePool {
-    const pool: NodePool = this.#newPool(info, true, {
+  #openReaders(node: ClusterNode): NodePool {
+    const { info, scripts } = node;
+    const pool: NodePool = this.#newPool(info, () => node.info.id, true, {
       prepare: (connection) => scripts.prepare(connection),
       onUp: () => {},
       onDown: () => {
@@ -119,9 +125,10 @@ export class NodeOpener {
     return pool;
   }
 
-  #newPool(info: TopologyNode, readOnly: boolean, events: PoolEvents): NodePool {
+  #newPool(info: TopologyNode, nodeId: () => string, readOnly: boolean, events: PoolEvents): NodePool {
     const options = this.#options;
-    const settings = settingsFor(info.address, this.#reachable(info), options, this.#environment, this.#telemetry);
+    const reachable = this.#reachable(info);
+    const settings = settingsFor(info.address, reachable, options, this.#environment, this.#telemetry, nodeId);
     const limits = {
       connections: options.connectionsPerNode,
       maxPending: options.maxPendingPerNode,

@@ -41,7 +41,7 @@ export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: b
         }
       }
       nodes.push({
-        id: String(entry.get("id")),
+        id: String(entry.get("id") ?? ""),
         ...address,
         role: isPrimary ? "primary" : "replica",
         primary: isPrimary || primaryAddress === undefined ? undefined : formatAddress(primaryAddress),

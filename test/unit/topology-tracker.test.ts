@@ -3,9 +3,10 @@ import { beforeEach, describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { Connection } from "../../src/connection/connection.ts";
 import type { Reply } from "../../src/protocol/reply.ts";
+import { type Informant, Inquiry } from "../../src/topology/inquiry.ts";
 import { Topology } from "../../src/topology/topology.ts";
 import { parseClusterShards } from "../../src/topology/topology-reply.ts";
-import { type Informant, Inquiry, TopologyTracker } from "../../src/topology/topology-tracker.ts";
+import { TopologyTracker } from "../../src/topology/topology-tracker.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 /** What comes after the reads comes after all that they cause, as in Node. */
@@ -84,6 +85,7 @@ describe("a MOVED", () => {
       answerTimeoutMs: 2000,
       informants: () => [],
       unsettled: () => false,
+      outOfReach: () => false,
       onChange: () => changes++,
       onRefreshed: () => {},
     });
