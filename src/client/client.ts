@@ -85,7 +85,7 @@ export class Client {
       isClosed: () => this.#lifetime.isClosed,
     });
     this.#directory = new NodeDirectory({
-      open: (info) => this.#opener.open(info),
+      open: (info, elsewhere) => this.#opener.open(info, elsewhere),
       onRemoved: (node) => void this.#opener.farewell(node),
     });
     this.dispatcher = new Dispatcher({

@@ -3,7 +3,8 @@ import type { ClusterNode } from "./cluster-node.ts";
 
 /** Opens nodes that are new, and hears of nodes that are gone. */
 export interface DirectoryEvents {
-  open(info: TopologyNode): ClusterNode;
+  /** @param elsewhere  The same node under the address that it has in the topology before. */
+  open(info: TopologyNode, elsewhere: ClusterNode | undefined): ClusterNode;
   /** The node is not in the topology any more. */
   onRemoved(node: ClusterNode): void;
 }
@@ -66,9 +67,11 @@ export class NodeDirectory {
     const gone = new Set(this.#byAddress.values());
     this.#byAddress.clear();
     const before = new Map([...gone].map((node) => [node.address, node]));
+    const byId = new Map([...gone].filter(({ info }) => info.id !== "").map((node) => [node.info.id, node]));
     const nodes = topology.nodes.map((info) => {
       const known = before.get(info.address);
-      const node = known !== undefined && isSameNode(known.info, info) ? known : this.#events.open(info);
+      const isKnown = known !== undefined && isSameNode(known.info, info);
+      const node = isKnown ? known : this.#events.open(info, byId.get(info.id));
       gone.delete(node);
       this.#byAddress.set(info.address, node);
       node.info = info;
