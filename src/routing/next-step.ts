@@ -1,6 +1,6 @@
 import type { Outcome } from "../errors.ts";
 import type { Refusal } from "../protocol/error-reply.ts";
-import { formatAddress, isUnknownHost } from "../protocol/node-address.ts";
+import { formatAddress, isHostThatAnswered } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 import { type NextStep, type Retry, ROWS, type RowName, type Target } from "./next-step-rows.ts";
 
@@ -118,7 +118,7 @@ function decideRedirection(refusal: Extract<Refusal, { slot: number }>, situatio
   if (refusal.slot !== situation.slot) return step(situation.runsCode ? "other" : "redirection-foreign");
   if (situation.redirections >= situation.maxRedirections) return step("redirections-spent");
   // An empty host means the host that answered.
-  const host = isUnknownHost(refusal.host) ? node.host : refusal.host;
+  const host = isHostThatAnswered(refusal.host) ? node.host : refusal.host;
   const { port } = refusal;
   const to: Target = { kind: "named", host, port };
   const address = formatAddress(to);

@@ -113,10 +113,11 @@ const ROWS: readonly Row[] = [
     expect: retry({ to: named("10.0.0.1", 7003), spends: "redirection", learned: "slot-moved" }),
   },
   {
-    when: 'MOVED names "?": the host that answered',
+    when: 'MOVED names "?", a host that it does not know: a refresh shows who is meant',
     failure: refused("MOVED 12182 ?:7003"),
-    row: "moved-known",
-    expect: retry({ to: named("10.0.0.1", 7003), spends: "redirection", learned: "slot-moved" }),
+    situation: { isListed: (address) => !address.startsWith("?") },
+    row: "moved-unlisted",
+    expect: retry({ to: named("?", 7003), when: "after-refresh", spends: "redirection", learned: "slot-moved" }),
   },
   {
     when: "MOVED names an IPv6 host: that one",
