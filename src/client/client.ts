@@ -135,7 +135,7 @@ export class Client {
       tls: options.tls !== undefined,
       answerTimeoutMs: options.connectTimeout,
     });
-    const description = await inquiry.ask(seeds).catch((error: unknown) => {
+    const { description } = await inquiry.ask(seeds).catch((error: unknown) => {
       const causes = error instanceof UnavailableError ? [...error.causes.values()] : [];
       throw causes.find((cause) => cause instanceof AuthError) ?? error;
     });
@@ -264,6 +264,7 @@ export class Client {
         answersAs: { host: info.host, port: info.port },
         known: {
           id: info.id,
+          isPrimary: info.role === "primary",
           onStranger: (cause) => {
             for (const each of pools) each.dropConnections(cause);
           },

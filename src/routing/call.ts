@@ -78,8 +78,10 @@ export interface History {
   readonly hops: Hop[];
   /** The text of the last refusal; empty if there was none. */
   refusal: string;
-  /** The number of refreshes that were made because no node could serve the call. */
+  /** How often the call has paused because no node could serve it. */
   lookups: number;
+  /** Since when no node could serve it. */
+  ownerlessSince: number | undefined;
   /** An earlier attempt was written and lost. So the call may have run, whatever a later answer proves. */
   inDoubt: boolean;
   /** The last attempt was sent because a missing script was mended. */
@@ -287,6 +289,7 @@ export function historyOf(call: Call): History {
     redirections: 0,
     retries: 0,
     lookups: 0,
+    ownerlessSince: undefined,
     hops: [],
     refusal: "",
     inDoubt: false,

@@ -1,12 +1,20 @@
 import type { Connection } from "../connection/connection.ts";
-import { isNodeId, StrangerError, verifyIdentity, WHO_ARE_YOU } from "../connection/identity.ts";
+import { introductionOf, isNodeId, StrangerError, verifyIdentity, WHO_ARE_YOU } from "../connection/identity.ts";
 import type { Environment, Timer } from "../environment.ts";
 import { ReplyError, UnavailableError } from "../errors.ts";
 import { CLUSTER_DISABLED, isUnknownCommand } from "../protocol/error-reply.ts";
 import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { TopologyDescription } from "./topology.ts";
-import { hasRivalPrimaries, parseClusterNodes, parseClusterShards, singleNode, withRolesOf } from "./topology-reply.ts";
+import {
+  configEpochsIn,
+  hasRivalPrimaries,
+  parseClusterNodes,
+  parseClusterShards,
+  singleNode,
+  withRolesOf,
+} from "./topology-reply.ts";
+import type { View } from "./view-judgement.ts";
 
 /** A node that can be asked for the topology. */
 export interface Informant {
@@ -26,6 +34,7 @@ export interface Informant {
 export interface KnownNode {
   /** Its id; empty where the topology has none. */
   readonly id: string;
+  readonly isPrimary: boolean;
   /** Another server answers at its address. */
   onStranger(cause: StrangerError): void;
 }
@@ -47,22 +56,32 @@ export interface InquiryOptions {
  */
 export type Worth = "good" | "poor" | Error;
 
-/** A new, removed or reset node gives a valid answer without a single slot. */
-const bySlots = (view: TopologyDescription): Worth => (view.slots.length === 0 ? "poor" : "good");
+/** What the owner of an inquiry decides about views. */
+export interface InquiryTerms {
+  worthOf(description: TopologyDescription): Worth;
+  /** Whether config epochs are needed to judge a view. Only CLUSTER NODES has them. */
+  wantsEpochs(description: TopologyDescription): boolean;
+}
+
+/** Where nothing is known yet. A new, removed or reset node gives a valid answer without a single slot. */
+const FIRST: InquiryTerms = {
+  worthOf: ({ slots }) => (slots.length === 0 ? "poor" : "good"),
+  wantsEpochs: () => false,
+};
 
 /** One query for the topology, which may ask several nodes. */
 export class Inquiry {
   readonly #options: InquiryOptions;
-  readonly #worthOf: (view: TopologyDescription) => Worth;
+  readonly #terms: InquiryTerms;
   readonly #temporary = new Set<Connection>();
   readonly #causes = new Map<string, unknown>();
-  #answer: TopologyDescription | undefined;
-  #poorAnswer: TopologyDescription | undefined;
+  #answer: View | undefined;
+  #poorAnswer: View | undefined;
   #closed = false;
 
-  constructor(options: InquiryOptions, worthOf = bySlots) {
+  constructor(options: InquiryOptions, terms = FIRST) {
     this.#options = options;
-    this.#worthOf = worthOf;
+    this.#terms = terms;
   }
 
   /**
@@ -70,7 +89,7 @@ export class Inquiry {
    * answer counts.
    * @throws {UnavailableError} when no informant gave a usable answer. It has the cause for each informant.
    */
-  async ask(informants: readonly Informant[]): Promise<TopologyDescription> {
+  async ask(informants: readonly Informant[]): Promise<View> {
     const { clock } = this.#options.environment;
     const asked: Promise<void>[] = [];
     try {
@@ -117,11 +136,12 @@ export class Inquiry {
           answerTimeoutMs,
         );
       });
-      const view = await Promise.race([describe(connection, informant, tls), late]);
-      const worth = this.#worthOf(view);
+      const view = await Promise.race([viewOf(connection, informant, tls, this.#terms), late]);
+      const worth = this.#terms.worthOf(view.description);
       if (worth instanceof Error) throw worth;
       if (worth === "good") this.#answer ??= view;
-      else if (this.#poorAnswer === undefined || this.#poorAnswer.slots.length === 0) this.#poorAnswer = view;
+      else if (this.#poorAnswer === undefined || this.#poorAnswer.description.slots.length === 0)
+        this.#poorAnswer = view;
     } catch (cause) {
       this.#causes.set(informant.address, cause);
     } finally {
@@ -130,11 +150,36 @@ export class Inquiry {
   }
 }
 
-async function describe(connection: Connection, informant: Informant, tls: boolean): Promise<TopologyDescription> {
-  const { answersAs } = informant;
-  const [asked, introduced] = connection.exchange(["CLUSTER", "SHARDS"], WHO_ARE_YOU);
-  const [shards, introduction] = await Promise.allSettled([asked as Promise<Reply>, introduced as Promise<Reply>]);
+async function viewOf(connection: Connection, informant: Informant, tls: boolean, terms: InquiryTerms): Promise<View> {
+  const replies = connection.exchange(["CLUSTER", "SHARDS"], WHO_ARE_YOU, ["CLUSTER", "INFO"]);
+  const [shards, introduction, info] = await Promise.allSettled(replies);
   await identify(connection, informant, introduction);
+  const description = await describe(connection, informant.answersAs, tls, shards as PromiseSettledResult<Reply>);
+  const introduced = introductionOf(introduction);
+  return {
+    description,
+    from: informant.address,
+    id: introduced.kind === "id" ? introduced.id : undefined,
+    isPrimary: informant.known?.isPrimary === true,
+    isFailing: info?.status === "fulfilled" && /^cluster_state:fail/m.test(String(info.value)),
+    epochs: terms.wantsEpochs(description) ? await epochsAt(connection) : NO_EPOCHS,
+  };
+}
+
+const NO_EPOCHS: ReadonlyMap<string, number> = new Map();
+
+/** The config epochs in CLUSTER NODES; none where it may not be asked. */
+async function epochsAt(connection: Connection): Promise<ReadonlyMap<string, number>> {
+  const nodes = await askForNodes(connection).catch(() => undefined);
+  return typeof nodes === "string" ? configEpochsIn(nodes) : NO_EPOCHS;
+}
+
+async function describe(
+  connection: Connection,
+  answersAs: NodeAddress,
+  tls: boolean,
+  shards: PromiseSettledResult<Reply>,
+): Promise<TopologyDescription> {
   try {
     if (shards.status === "rejected") throw shards.reason;
     const description = parseClusterShards(shards.value, answersAs, tls);
@@ -153,7 +198,7 @@ async function describe(connection: Connection, informant: Informant, tls: boole
 async function identify(
   connection: Connection,
   informant: Informant,
-  introduction: PromiseSettledResult<Reply>,
+  introduction: PromiseSettledResult<Reply> | undefined,
 ): Promise<void> {
   const { known, address } = informant;
   if (known === undefined || !isNodeId(known.id)) return;

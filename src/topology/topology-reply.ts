@@ -124,6 +124,14 @@ export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress): Topolo
   return checked({ nodes, slots });
 }
 
+/** The config epochs in a reply to CLUSTER NODES, by node id. */
+export function configEpochsIn(reply: string): Map<string, number> {
+  const lines = reply.split("\n").map((line) => line.trim().split(" "));
+  return new Map(
+    lines.flatMap(([id = "", , , , , , epoch = ""]) => (/^\d{1,15}$/.test(epoch) ? [[id, Number(epoch)]] : [])),
+  );
+}
+
 /** The description of a single server without cluster mode, which owns every slot. */
 export function singleNode(answeredBy: NodeAddress): TopologyDescription {
   const node: Node = { id: "", ...answeredBy, role: "primary", primary: undefined, health: "online" };

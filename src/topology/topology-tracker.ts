@@ -1,7 +1,7 @@
 import type { Environment, Timer } from "../environment.ts";
-import { type Informant, Inquiry } from "./inquiry.ts";
+import type { Informant } from "./inquiry.ts";
+import { Round } from "./round.ts";
 import { Topology } from "./topology.ts";
-import { isForeign } from "./view-judgement.ts";
 
 /**
  * The refresh after a MOVED waits this long, so that a burst of them causes one refresh. The MOVED has patched its
@@ -17,12 +17,6 @@ const URGENT_SPACING_MS = 100;
 /** The same for a cluster that has been broken for longer than `BROKEN_AFTER_MS`. */
 const BROKEN_SPACING_MS = 1000;
 const BROKEN_AFTER_MS = 15_000;
-
-/** Why a view says nothing about the cluster. */
-const FOREIGN = {
-  "no-cluster": "the server has no cluster mode, so it is not of this cluster any more",
-  "other-cluster": "the server is of another cluster: it names no node of this one",
-};
 
 /** Settings and callbacks that the tracker's owner provides. */
 export interface TrackerOptions {
@@ -51,7 +45,12 @@ export class TopologyTracker {
   #running: Promise<void> | undefined;
   #scheduled: { timer: Timer; at: number } | undefined;
   #interval: Timer | undefined;
-  #inquiry: Inquiry | undefined;
+  #round: Round | undefined;
+  /** The highest config epochs that were seen, by node id. */
+  readonly #epochs = new Map<string, number>();
+  /** A call has asked for the owner of a slot since the last round began. */
+  #isOwnerWanted = false;
+  #agreedAt = Number.NEGATIVE_INFINITY;
   #lastStart = Number.NEGATIVE_INFINITY;
   /** The last time at which the cluster was not known to be broken. */
   #settledAt: number;
@@ -103,6 +102,20 @@ export class TopologyTracker {
     this.#scheduled = { timer, at };
   }
 
+  /**
+   * When the last round began in which two nodes, or all that can be reached, agreed. What has no owner since has none
+   * by their word.
+   */
+  get agreedAt(): number {
+    return this.#agreedAt;
+  }
+
+  /** A call waits for the owner of its slot. Another refresh follows soon, which asks two nodes where there is none. */
+  seekOwner(): void {
+    this.#isOwnerWanted = true;
+    this.refreshSoon("urgent");
+  }
+
   /** Refreshes now, or joins the query that is under way. Rejects when no node could be asked. */
   refresh(): Promise<void> {
     if (this.#closed) return Promise.resolve();
@@ -125,22 +138,24 @@ export class TopologyTracker {
     this.#closed = true;
     this.#interval?.cancel();
     this.#scheduled?.timer.cancel();
-    this.#inquiry?.close();
+    this.#round?.close();
   }
 
   async #query(): Promise<void> {
     this.#lastStart = this.#options.environment.clock.now();
-    const strangersCount = this.#options.outOfReach();
-    const inquiry = new Inquiry(this.#options, (view) => {
-      const why = isForeign(this.#current, view);
-      if (why === undefined) return view.slots.length === 0 ? "poor" : "good";
-      return why === "no-cluster" || !strangersCount ? new Error(FOREIGN[why]) : "poor";
+    const startedAt = this.#lastStart;
+    const round = new Round(this.#options, {
+      present: this.#current,
+      epochs: this.#epochs,
+      isOwnerWanted: this.#isOwnerWanted,
+      isOutOfReach: this.#options.outOfReach(),
     });
-    this.#inquiry = inquiry;
-    const description = await inquiry.ask(this.#options.informants());
-    // A node that was removed or reset knows of no slots. The present topology is better than its view.
-    if (this.#closed || (description.slots.length === 0 && this.#current.ranges.length > 0)) return;
-    this.#publish(Topology.from(description), "refreshed");
+    this.#isOwnerWanted = false;
+    this.#round = round;
+    const { adopt, isAgreed } = await round.run(this.#options.informants());
+    if (this.#closed) return;
+    if (isAgreed) this.#agreedAt = startedAt;
+    if (adopt !== undefined) this.#publish(Topology.from(adopt), "refreshed");
     this.#options.onRefreshed();
   }
 

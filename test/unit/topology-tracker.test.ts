@@ -52,7 +52,7 @@ describe("a question for the topology", () => {
     await turn();
     assert.equal(answers.length, 2);
     answers[1]?.(SHARDS);
-    assert.equal((await found).nodes.length, 1);
+    assert.equal((await found).description.nodes.length, 1);
   });
 
   it("goes to no second node when the answer is there, and was not read because the client was busy", async () => {
@@ -60,7 +60,7 @@ describe("a question for the topology", () => {
     await turn();
     clock.onReads = () => answers[0]?.(SHARDS);
     clock.advance(200);
-    assert.equal((await found).nodes.length, 1);
+    assert.equal((await found).description.nodes.length, 1);
     await turn();
     assert.equal(answers.length, 1);
   });
