@@ -117,6 +117,7 @@ export class Client {
       onRefreshed: () => {
         telemetry.counters.topologyRefreshes++;
         this.#audits.atRefresh();
+        this.dispatcher.lookForOwners();
       },
     });
     this.#directory.follow(initial);

@@ -78,8 +78,6 @@ export interface History {
   readonly hops: Hop[];
   /** The text of the last refusal; empty if there was none. */
   refusal: string;
-  /** How often the call has paused because no node could serve it. */
-  lookups: number;
   /** Since when no node could serve it. */
   ownerlessSince: number | undefined;
   /** An earlier attempt was written and lost. So the call may have run, whatever a later answer proves. */
@@ -288,7 +286,6 @@ export function historyOf(call: Call): History {
   call.history ??= {
     redirections: 0,
     retries: 0,
-    lookups: 0,
     ownerlessSince: undefined,
     hops: [],
     refusal: "",

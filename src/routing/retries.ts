@@ -117,7 +117,7 @@ export class Retries {
     }
     limitPatience(call);
     tracker().seekOwner();
-    this.parked.pause(call, history.lookups++);
+    this.parked.waitForOwner(call);
   }
 
   #situationOf(call: Call, remedy: Remedy | undefined): Situation {
