@@ -11,14 +11,16 @@ import { Signals } from "../routing/signals.ts";
 import type { Script } from "../scripts/script.ts";
 import { topologyChannel } from "../telemetry/channels.ts";
 import { Telemetry } from "../telemetry/counters.ts";
+import { type Informant, Inquiry } from "../topology/inquiry.ts";
 import { Topology } from "../topology/topology.ts";
 import { differenceOf } from "../topology/topology-difference.ts";
-import { type Informant, Inquiry, TopologyTracker } from "../topology/topology-tracker.ts";
+import { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Door } from "./door.ts";
 import { Emitter } from "./events.ts";
 import { Lifetime, type Underway } from "./lifetime.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { NodeOpener } from "./node-opener.ts";
+import { Reach } from "./reach.ts";
 import { reauthenticate, type Steps } from "./reauthentication.ts";
 import { refusedEverywhere } from "./refused-everywhere.ts";
 import { ScriptAudits } from "./script-audits.ts";
@@ -48,6 +50,7 @@ export class Client {
   readonly #directory: NodeDirectory;
   readonly #tracker: TopologyTracker;
   readonly #audits: ScriptAudits;
+  readonly #reach: Reach;
   readonly #onTopology = new Set<() => void>();
   #idle: Promise<void> | undefined;
 
@@ -67,9 +70,14 @@ export class Client {
     const nodes = () => this.#directory.nodes;
     this.scripts = new ScriptStore(nodes, clock, telemetry.client, options.connectTimeout);
     for (const item of options.scripts) this.scripts.keep(item);
+    this.#reach = new Reach(nodes, clock, options.connectTimeout);
     this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, {
-      onUp: ({ address }) => this.emitter.emit("nodeUp", { address }),
+      onUp: ({ address }) => {
+        this.#reach.noteUp();
+        this.emitter.emit("nodeUp", { address });
+      },
       onDown: ({ address }, cause, isNews) => {
+        this.#reach.look();
         if (isNews) this.emitter.emit("nodeDown", { address, cause });
         // After refused credentials, another node's topology would not help.
         if (!(cause instanceof AuthError)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
@@ -78,7 +86,7 @@ export class Client {
       isClosed: () => this.#lifetime.isClosed,
     });
     this.#directory = new NodeDirectory({
-      open: (info) => this.#opener.open(info),
+      open: (info, elsewhere) => this.#opener.open(info, elsewhere),
       onRemoved: (node) => void this.#opener.farewell(node),
     });
     this.dispatcher = new Dispatcher({
@@ -105,10 +113,12 @@ export class Client {
       answerTimeoutMs: options.connectTimeout,
       informants: () => this.#informants(),
       unsettled: () => this.#isUnsettled(),
+      outOfReach: () => this.#reach.isOut(),
       onChange: (current, previous, how) => this.#topologyChanged(current, previous, how),
       onRefreshed: () => {
         telemetry.counters.topologyRefreshes++;
         this.#audits.atRefresh();
+        this.dispatcher.lookForOwners();
       },
     });
     this.#directory.follow(initial);
@@ -127,7 +137,7 @@ export class Client {
       tls: options.tls !== undefined,
       answerTimeoutMs: options.connectTimeout,
     });
-    const description = await inquiry.ask(seeds).catch((error: unknown) => {
+    const { description } = await inquiry.ask(seeds).catch((error: unknown) => {
       const causes = error instanceof UnavailableError ? [...error.causes.values()] : [];
       throw causes.find((cause) => cause instanceof AuthError) ?? error;
     });
@@ -231,6 +241,7 @@ export class Client {
 
   #topologyChanged(current: Topology, previous: Topology, how: "patched" | "refreshed"): void {
     this.#directory.follow(current);
+    this.#reach.follow(current, previous);
     this.#audits.ofPromoted(current, previous);
     this.dispatcher.reroute();
     if (how === "refreshed") this.dispatcher.retryWaiting();
@@ -253,9 +264,16 @@ export class Client {
     const ready = this.#directory.nodes.filter(({ pool }) => pool.ready);
     const turn = Math.floor(this.environment.random() * ready.length);
     const nodes = [...ready.slice(turn), ...ready.slice(0, turn)].map(
-      ({ address, info, pool }): Informant => ({
+      ({ address, info, pool, pools }): Informant => ({
         address,
         answersAs: { host: info.host, port: info.port },
+        known: {
+          id: info.id,
+          isPrimary: info.role === "primary",
+          onStranger: (cause) => {
+            for (const each of pools) each.dropConnections(cause);
+          },
+        },
         connect: async () => {
           for (const lane of pool.lanes) {
             const connection = lane.useConnection();

@@ -1,3 +1,5 @@
+import { greet, type Handshake } from "../connection/handshake.ts";
+import { StrangerError } from "../connection/identity.ts";
 import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
 import type { Environment } from "../environment.ts";
@@ -26,6 +28,14 @@ export interface NodeEvents {
   isClosed(): boolean;
 }
 
+/** What the connections of one pool are for. */
+interface PoolTerms {
+  readonly nodeId: () => string;
+  readonly readOnly: boolean;
+  /** Settles when the node has answered what it was sent under another address. */
+  readonly earlier?: Promise<void> | undefined;
+}
+
 /** Opens the connections of nodes that join the topology, and closes those of nodes that leave it. */
 export class NodeOpener {
   readonly #options: ResolvedOptions;
@@ -33,8 +43,8 @@ export class NodeOpener {
   readonly #telemetry: Telemetry;
   readonly #store: ScriptStore;
   readonly #events: NodeEvents;
-  /** Nodes that left the topology and may still answer. */
-  readonly #leaving = new Set<ClusterNode>();
+  /** Nodes that left the topology and may still answer. Each departure is an object of its own. */
+  readonly #leaving = new Map<ClusterNode, object>();
 
   constructor(
     options: ResolvedOptions,
@@ -50,7 +60,21 @@ export class NodeOpener {
     this.#events = events;
   }
 
-  open(info: TopologyNode): ClusterNode {
+  /**
+   * Opens the connections of a node. A node that left and is still answering comes back with the connections that it
+   * has: calls of a slot would overtake those in flight if they used others.
+   * @param elsewhere  The node under another address, which it leaves. What is in flight there is answered first.
+   */
+  open(info: TopologyNode, elsewhere: ClusterNode | undefined): ClusterNode {
+    for (const node of this.#leaving.keys()) {
+      if (node.address !== info.address || node.info.id !== info.id) continue;
+      this.#leaving.delete(node);
+      return node;
+    }
+    return this.#openNew(info, elsewhere === undefined ? undefined : this.#answeredBy(elsewhere));
+  }
+
+  #openNew(info: TopologyNode, earlier: Promise<void> | undefined): ClusterNode {
     const { counters } = this.#telemetry;
     const scripts = new LoadedScripts(
       this.#store.registry,
@@ -60,24 +84,32 @@ export class NodeOpener {
         else counters.scriptLoadFailures++;
       },
     );
-    let announced: "up" | "down" | undefined;
-    const pool: NodePool = this.#newPool(info, false, {
-      prepare: async (connection) => {
-        await scripts.prepare(connection);
-        this.#store.tellPrepared(node);
+    let announced: "up" | "down" | "stranger" | undefined;
+    const nodeId = () => node.info.id;
+    const pool: NodePool = this.#newPool(
+      info,
+      { nodeId, readOnly: false, earlier },
+      {
+        prepare: async (connection) => {
+          await scripts.prepare(connection);
+          this.#store.tellPrepared(node);
+        },
+        onUp: () => {
+          announced = "up";
+          this.#events.onUp(node);
+        },
+        onDown: (cause) => {
+          if (this.#events.isClosed()) return;
+          for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
+          const isStranger = cause instanceof StrangerError;
+          // That the address has another owner is news also of a node that was down before.
+          const isNews = announced !== "stranger" && (announced !== "down" || isStranger);
+          if (isNews) announced = isStranger ? "stranger" : "down";
+          this.#events.onDown(node, cause, isNews);
+        },
       },
-      onUp: () => {
-        announced = "up";
-        this.#events.onUp(node);
-      },
-      onDown: (cause) => {
-        if (this.#events.isClosed()) return;
-        for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
-        const isNews = announced !== "down";
-        announced = "down";
-        this.#events.onDown(node, cause, isNews);
-      },
-    });
+    );
+    // The lanes of the pool connect later than in this tick, so `node` is there when they ask for its id.
     const node: ClusterNode = new ClusterNode(info, pool, scripts, () => this.#openReaders(node));
     if (info.role === "replica" && this.#options.readFrom !== "primary") node.openReaders();
     return node;
@@ -88,44 +120,62 @@ export class NodeOpener {
    * others.
    */
   async farewell(node: ClusterNode): Promise<void> {
-    this.#leaving.add(node);
+    const departure = {};
+    this.#leaving.set(node, departure);
     for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
     this.#events.resend(node.pool.dedicated.takeWaitingWhere(() => true));
-    const open = node.pools.filter((pool) => pool.ready);
-    if (open.length > 0) {
-      const drained = Promise.all(open.map((pool) => pool.drain()));
-      await settledWithin(this.#environment.clock, FAREWELL_MS, drained);
+    if (node.pools.some((pool) => pool.ready)) {
+      await settledWithin(this.#environment.clock, FAREWELL_MS, this.#answeredBy(node));
     }
-    for (const pool of node.pools) pool.close(new Error("the node left the cluster"));
+    // It may have come back, and have left once more.
+    if (this.#leaving.get(node) !== departure) return;
     this.#leaving.delete(node);
+    for (const pool of node.pools) pool.close(new Error("the node left the cluster"));
+  }
+
+  /** Resolves when a node has answered all that it was sent, as far as it can be reached. */
+  async #answeredBy(node: ClusterNode): Promise<void> {
+    await Promise.all(node.pools.filter((pool) => pool.ready).map((pool) => pool.drain()));
   }
 
   /** The client ends, so nodes that left are not waited for any more. */
   close(cause: Error): void {
-    for (const { pools } of this.#leaving) for (const pool of pools) pool.close(cause);
+    for (const { pools } of this.#leaving.keys()) for (const pool of pools) pool.close(cause);
   }
 
   /** Opens the connections of a replica that serve reads. The node's other connections tell the client of its state. */
-  #openReaders({ info, scripts }: ClusterNode): NodePool {
-    const pool: NodePool = this.#newPool(info, true, {
-      prepare: (connection) => scripts.prepare(connection),
-      onUp: () => {},
-      onDown: () => {
-        if (this.#events.isClosed()) return;
-        for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
+  #openReaders(node: ClusterNode): NodePool {
+    const { info, scripts } = node;
+    const nodeId = () => node.info.id;
+    const pool: NodePool = this.#newPool(
+      info,
+      { nodeId, readOnly: true },
+      {
+        prepare: (connection) => scripts.prepare(connection),
+        onUp: () => {},
+        onDown: () => {
+          if (this.#events.isClosed()) return;
+          for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
+        },
       },
-    });
+    );
     if (this.#events.isClosed()) pool.close(new ClosedError());
     return pool;
   }
 
-  #newPool(info: TopologyNode, readOnly: boolean, events: PoolEvents): NodePool {
+  #newPool(info: TopologyNode, { nodeId, readOnly, earlier }: PoolTerms, events: PoolEvents): NodePool {
     const options = this.#options;
+    const { clock } = this.#environment;
     const endpoint = this.#reachable(info);
-    const settings = settingsFor(info.address, endpoint, options, this.#environment, this.#telemetry);
+    const settings = settingsFor(info.address, endpoint, options, this.#environment, this.#telemetry, nodeId);
     const isProven = endpoint !== info || options.seeds.some(({ host }) => host === info.host);
     let wasUp = false;
     const isOnlyAnnounced = () => !isProven && !wasUp;
+    const handshake: Handshake = async (exchange, login, terms) => {
+      // A node that does not answer under its earlier address has other limits to run into.
+      if (earlier !== undefined) await settledWithin(clock, options.connectTimeout / 2, earlier);
+      await greet(exchange, login, terms);
+    };
     const limits = {
       connections: options.connectionsPerNode,
       maxPending: options.maxPendingPerNode,
@@ -135,7 +185,7 @@ export class NodeOpener {
       wasUp = true;
       events.onUp();
     };
-    return new NodePool({ ...settings, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
+    return new NodePool({ ...settings, handshake, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
   }
 
   #reachable(info: TopologyNode): NodeAddress {

@@ -5,7 +5,7 @@ import { AuthError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress, type NodeAddress } from "../protocol/node-address.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
-import type { Informant } from "../topology/topology-tracker.ts";
+import type { Informant } from "../topology/inquiry.ts";
 
 /** Milliseconds from a failure of the credentials' provider to the next time that the provider is asked. */
 const CREDENTIALS_REST_MS = 500;
@@ -60,15 +60,20 @@ export function seedInformant(
   };
 }
 
-/** The settings that all connections to one node share. */
+/**
+ * The settings that all connections to one node share.
+ * @param nodeId  The id that the node has by now. Undefined for a seed, which is only an address.
+ */
 export function settingsFor(
   address: string,
   { host, port }: NodeAddress,
   options: ResolvedOptions,
   environment: Environment,
   telemetry: Telemetry,
+  nodeId?: () => string,
 ): ConnectionSettings {
   return {
+    ...(nodeId === undefined ? {} : { nodeId }),
     address,
     endpoint: { host, port, tls: options.tls },
     environment,

@@ -158,6 +158,13 @@ export class DedicatedConnections {
     this.#serve();
   }
 
+  /** Closes every connection, also those that are being opened. Requests that wait go on waiting. */
+  dropConnections(cause: Error): void {
+    this.#generation++;
+    this.#opener.close(cause);
+    for (const { connection } of [...this.#idle, ...this.#busy]) connection.close(cause);
+  }
+
   /** Resolves when nothing is carried. */
   async drain(): Promise<void> {
     while (this.#busy.size > 0) await new Promise<void>((resolve) => this.#whenDrained.push(resolve));

@@ -1,6 +1,7 @@
 import { AuthError, InvalidArgumentError } from "../errors.ts";
 import { isAuthFailure, isSaidUnasked, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import { isNodeId, verifyIdentity, WHO_ARE_YOU } from "./identity.ts";
 
 /** The name and password that a connection logs in with. */
 export interface Login {
@@ -35,6 +36,11 @@ export interface HandshakeTerms {
   readonly connectionName: string | undefined;
   /** Whether a replica is to serve reads on the connection (READONLY). */
   readonly readOnly: boolean;
+  /**
+   * The id that the topology has for the node by now; empty where it has none. In a cluster the handshake asks whether
+   * the server has it.
+   */
+  readonly nodeId?: () => string;
 }
 
 /** Sends commands in one write, and returns a promise for each reply. */
@@ -47,12 +53,18 @@ export type Exchange = (...commands: (readonly Argument[])[]) => Promise<Reply>[
 export type Handshake = (exchange: Exchange, login: Login | undefined, terms: HandshakeTerms) => Promise<void>;
 
 /**
- * Logs in, names the connection, and makes sure that a Redis or Valkey server answers that can serve requests.
- * @throws {AuthError}  The credentials were refused, or are needed.
- * @throws {ReplyError} The server is loading its data, is busy with a script, or closes the connection with these words.
+ * Logs in, names the connection, and makes sure that a Redis or Valkey server answers that can serve requests, and that
+ * it is the node that is meant.
+ * @throws {AuthError}     The credentials were refused, or are needed.
+ * @throws {ReplyError}    The server is loading its data, is busy with a script, or closes the connection with these words.
+ * @throws {StrangerError} The address belongs to another server.
  */
 export async function greet(exchange: Exchange, login: Login | undefined, terms: HandshakeTerms): Promise<void> {
-  for (const result of await Promise.allSettled(exchange(...greetingOf(login, terms)))) {
+  const wanted = terms.nodeId?.() ?? "";
+  const asksId = isNodeId(wanted);
+  const replies = exchange(...(asksId ? [...greetingOf(login, terms), WHO_ARE_YOU] : greetingOf(login, terms)));
+  const results = await Promise.allSettled(replies);
+  for (const result of results) {
     if (result.status === "fulfilled") continue;
     const text = (result.reason as { reply?: string }).reply;
     if (text === undefined) throw result.reason;
@@ -60,6 +72,7 @@ export async function greet(exchange: Exchange, login: Login | undefined, terms:
     const { kind } = parseErrorReply(text);
     if (kind === "loading" || kind === "busy" || isSaidUnasked(text)) throw result.reason;
   }
+  if (asksId) await verifyIdentity(exchange, results.at(-1), wanted, terms.address);
 }
 
 function greetingOf(login: Login | undefined, { connectionName, readOnly }: HandshakeTerms): Argument[][] {

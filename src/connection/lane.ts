@@ -149,6 +149,12 @@ export class Lane {
     void this.#connect();
   }
 
+  /** Closes the connection, also one that is being opened. What is queued waits for the next one. */
+  dropConnection(cause: Error): void {
+    this.#upcoming?.close(cause);
+    this.#connection?.close(cause);
+  }
+
   /** Makes the next try to connect now, if the lane waits for it. */
   connectNow(): void {
     if (this.#state !== "waiting") return;

@@ -128,6 +128,12 @@ export class NodePool {
     this.dedicated.renew();
   }
 
+  /** Another server answers at the node's address: closes every connection. What is queued waits for the next ones. */
+  dropConnections(cause: Error): void {
+    for (const lane of this.lanes) lane.dropConnection(cause);
+    this.dedicated.dropConnections(cause);
+  }
+
   /** Resolves when nothing is queued or in flight. */
   async drain(): Promise<void> {
     await Promise.all([this.dedicated.drain(), ...this.lanes.map((lane) => lane.drain())]);

@@ -26,10 +26,10 @@ export function parseAddress(text: string): NodeAddress | undefined {
   return { host, port: Number(port) };
 }
 
-/**
- * Whether a server announced no usable host: null, an empty string or `?`. A node that does not know its own name does
- * so; the host of the node that answered is used instead.
- */
-export function isUnknownHost(host: string | null | undefined): boolean {
-  return host === null || host === undefined || host === "" || host === "?";
+/** The host of a node whose name the server does not know. Never the host that answered. */
+export const UNKNOWN_HOST = "?";
+
+/** Whether a server means the host that answered: by null, an empty string, or no host at all. */
+export function isHostThatAnswered(host: string | null | undefined): host is "" | null | undefined {
+  return host === null || host === undefined || host === "";
 }

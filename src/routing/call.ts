@@ -87,8 +87,8 @@ export interface History {
   readonly hops: Hop[];
   /** The text of the last refusal; empty if there was none. */
   refusal: string;
-  /** The number of refreshes that were made because no node could serve the call. */
-  lookups: number;
+  /** Since when no node could serve it. */
+  ownerlessSince: number | undefined;
   /** An earlier attempt was written and lost. So the call may have run, whatever a later answer proves. */
   inDoubt: boolean;
   /** The last attempt was sent because a missing script was mended. */
@@ -303,7 +303,7 @@ export function historyOf(call: Call): History {
   call.history ??= {
     redirections: 0,
     retries: 0,
-    lookups: 0,
+    ownerlessSince: undefined,
     hops: [],
     refusal: "",
     inDoubt: false,

@@ -175,6 +175,11 @@ export class Dispatcher implements CallOwner {
     this.#retries.parked.endPauses();
   }
 
+  /** A round of topology queries has ended, so calls whose slot has no owner look again. */
+  lookForOwners(): void {
+    this.#retries.parked.lookForOwners();
+  }
+
   /** Queues requests again that were not written, in order. */
   resend(requests: readonly Request[]): void {
     for (const request of requests) {

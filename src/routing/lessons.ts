@@ -1,5 +1,5 @@
 import type { Refusal } from "../protocol/error-reply.ts";
-import { formatAddress, isUnknownHost } from "../protocol/node-address.ts";
+import { formatAddress, isHostThatAnswered } from "../protocol/node-address.ts";
 import { scriptMissingChannel } from "../telemetry/channels.ts";
 import { countIn, type Telemetry } from "../telemetry/counters.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
@@ -101,6 +101,6 @@ export class Lessons {
 /** The address that a MOVED or ASK of `node` names, as announced; undefined for other refusals. */
 function namedBy(refusal: Refusal, { info }: ClusterNode): string | undefined {
   if (refusal.kind !== "moved" && refusal.kind !== "ask") return undefined;
-  const host = isUnknownHost(refusal.host) ? info.host : refusal.host;
+  const host = isHostThatAnswered(refusal.host) ? info.host : refusal.host;
   return formatAddress({ host, port: refusal.port });
 }

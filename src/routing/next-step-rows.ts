@@ -162,13 +162,11 @@ const TABLE = {
     outcome: "unknown",
     learned: "topology-stale",
   }),
-  "no-node-yet": atOwner("no node is known that may serve the call", {
-    when: "after-refresh",
-    spends: "nothing",
-    learned: "nothing",
+  "no-node-yet": atOwner("no node is known that may serve the call", { spends: "nothing", learned: "nothing" }),
+  "no-node": reject("no such node for 200 ms, and two nodes know none, or all that can be reached", {
+    ...NOT_EXECUTED,
+    why: "unavailable",
   }),
-  "no-node-later": atOwner("the refresh names no such node either", { spends: "nothing", learned: "nothing" }),
-  "no-node": reject("three refreshes named no such node", { ...NOT_EXECUTED, why: "unavailable" }),
 } satisfies Record<string, Row>;
 
 /** The name of a row of the decision. */

@@ -1,6 +1,6 @@
 import type { Outcome } from "../errors.ts";
 import type { Refusal } from "../protocol/error-reply.ts";
-import { formatAddress, isUnknownHost } from "../protocol/node-address.ts";
+import { formatAddress, isHostThatAnswered } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 import { type NextStep, type Retry, ROWS, type RowName, type Target } from "./next-step-rows.ts";
 
@@ -13,8 +13,11 @@ export type Failure =
    * A redirection named a node that was not listed. The topology has been refreshed. `listed`: it lists the node now.
    */
   | { readonly kind: "looked-up"; readonly listed: boolean; readonly redirection: Retry }
-  /** No node is known that may serve the call. `refreshed`: the topology was asked for since this attempt began. */
-  | { readonly kind: "no-node"; readonly lookups: number; readonly refreshed: boolean };
+  /**
+   * No node is known that may serve the call. `agreed`: since the call waits, two nodes have known none, or all that can
+   * be reached.
+   */
+  | { readonly kind: "no-node"; readonly waitedMs: number; readonly agreed: boolean };
 
 /** The facts that the decision depends on. */
 export interface Situation {
@@ -47,8 +50,8 @@ export interface Situation {
   readonly loadsDenied: boolean;
 }
 
-/** So many refreshes look for the owner of a slot that has none. */
-const MAX_LOOKUPS = 3;
+/** The least time that a call waits for the owner of a slot that has none, because views can be wrong for a moment. */
+const OWNERLESS_MS = 200;
 
 /**
  * The whole policy on redirections and retries. Pure: no sockets, no clock and no random numbers.
@@ -65,8 +68,7 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
     case "looked-up":
       return failure.listed ? follow("redirection-listed", failure.redirection) : step("redirection-unlisted");
     case "no-node":
-      if (failure.refreshed) return step("no-node-later");
-      return step(failure.lookups < MAX_LOOKUPS ? "no-node-yet" : "no-node");
+      return step(failure.agreed && failure.waitedMs >= OWNERLESS_MS ? "no-node" : "no-node-yet");
   }
 }
 
@@ -120,7 +122,7 @@ function decideRedirection(refusal: Extract<Refusal, { slot: number }>, situatio
   if (refusal.slot !== situation.slot) return step(situation.runsCode ? "other" : "redirection-foreign");
   if (situation.redirections >= situation.maxRedirections) return step("redirections-spent");
   // An empty host means the host that answered.
-  const host = isUnknownHost(refusal.host) ? node.host : refusal.host;
+  const host = isHostThatAnswered(refusal.host) ? node.host : refusal.host;
   const { port } = refusal;
   const to: Target = { kind: "named", host, port };
   const address = formatAddress(to);

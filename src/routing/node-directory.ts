@@ -3,7 +3,8 @@ import type { ClusterNode } from "./cluster-node.ts";
 
 /** Opens nodes that are new, and hears of nodes that are gone. */
 export interface DirectoryEvents {
-  open(info: TopologyNode): ClusterNode;
+  /** @param elsewhere  The same node under the address that it has in the topology before. */
+  open(info: TopologyNode, elsewhere: ClusterNode | undefined): ClusterNode;
   /** The node is not in the topology any more. */
   onRemoved(node: ClusterNode): void;
 }
@@ -63,14 +64,16 @@ export class NodeDirectory {
 
   /** Follows a new topology: opens nodes that are new, and removes nodes that are gone. */
   follow(topology: Topology): void {
-    const gone = new Map(this.#byAddress);
+    const gone = new Set(this.#byAddress.values());
+    this.#byAddress.clear();
+    const before = new Map([...gone].map((node) => [node.address, node]));
+    const byId = new Map([...gone].filter(({ info }) => info.id !== "").map((node) => [node.info.id, node]));
     const nodes = topology.nodes.map((info) => {
-      gone.delete(info.address);
-      let node = this.#byAddress.get(info.address);
-      if (node === undefined) {
-        node = this.#events.open(info);
-        this.#byAddress.set(info.address, node);
-      }
+      const known = before.get(info.address);
+      const isKnown = known !== undefined && isSameNode(known.info, info);
+      const node = isKnown ? known : this.#events.open(info, byId.get(info.id));
+      gone.delete(node);
+      this.#byAddress.set(info.address, node);
       node.info = info;
       return node;
     });
@@ -79,9 +82,11 @@ export class NodeDirectory {
     this.#primaries = nodes.filter((node) => node.info.role === "primary");
     const replicas = nodes.filter(({ info }) => info.role === "replica" && info.health !== "fail");
     this.#replicas = nodes.map(({ address }) => replicas.filter(({ info }) => info.primary === address));
-    for (const [address, node] of gone) {
-      this.#byAddress.delete(address);
-      this.#events.onRemoved(node);
-    }
+    for (const node of gone) this.#events.onRemoved(node);
   }
+}
+
+/** Whether two entries for one address are of one node. A view without ids tells nothing else. */
+function isSameNode(a: TopologyNode, b: TopologyNode): boolean {
+  return a.id === b.id || a.id === "" || b.id === "";
 }

@@ -1,8 +1,12 @@
+import type { BackoffRange } from "../connection/backoff.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Environment } from "../environment.ts";
 import { invariant } from "../invariant.ts";
 import type { Call } from "./call.ts";
 import { WaitingRoom } from "./waiting-room.ts";
+
+/** Calls without owner look again after this time when no round of queries ends. */
+const UNANSWERED: BackoffRange = { firstMs: 500, mostMs: 500 };
 
 /**
  * The calls that are in no lane, because they wait for a refresh, for a load or for the end of a pause. Each call
@@ -14,19 +18,29 @@ import { WaitingRoom } from "./waiting-room.ts";
 export class ParkedCalls {
   readonly #pools = new Map<Call, NodePool | undefined>();
   readonly #room: WaitingRoom;
+  /** Calls of slots without owner. There can be many, so they look again when a round of queries has ended. */
+  readonly #ownerless: WaitingRoom;
 
   /** @param leave  Sends a call whose pause is over. */
   constructor(environment: Environment, leave: (call: Call) => void) {
-    this.#room = new WaitingRoom(environment, (call) => {
+    const end = (call: Call) => {
       this.release(call);
       leave(call);
-    });
+    };
+    this.#room = new WaitingRoom(environment, end);
+    this.#ownerless = new WaitingRoom(environment, end, UNANSWERED);
   }
 
   /** Lets a call pause before its next attempt: the more often it has paused, the longer. */
   pause(call: Call, timesBefore: number): void {
     this.#hold(call);
     this.#room.enter(call, Math.max(0, timesBefore));
+  }
+
+  /** Lets a call wait for the end of a round of queries, which may show an owner of its slot. */
+  waitForOwner(call: Call): void {
+    this.#hold(call);
+    this.#ownerless.enter(call, 0);
   }
 
   /** Lets a call wait for `ready`. Then `next` continues, unless the call was settled meanwhile. */
@@ -41,6 +55,12 @@ export class ParkedCalls {
   /** Ends all pauses, because something has changed. */
   endPauses(): void {
     this.#room.releaseAll();
+    this.lookForOwners();
+  }
+
+  /** A round of queries has ended. */
+  lookForOwners(): void {
+    this.#ownerless.releaseAll();
   }
 
   /** Takes a call out, because its wait is over or the call is settled. Does nothing if the call does not wait here. */

@@ -94,29 +94,31 @@ export class Retries {
     if (call.settled) return;
     const { node, asking } = this.#parts.placement.nodeAgainFor(call);
     call.asking = asking;
-    if (node === undefined) this.withoutNode(call);
-    else this.#parts.attempt(call, node, asking ? node.pool : poolFor(call, node));
+    if (node === undefined) {
+      this.withoutNode(call);
+      return;
+    }
+    if (call.history !== undefined) call.history.ownerlessSince = undefined;
+    this.#parts.attempt(call, node, asking ? node.pool : poolFor(call, node));
   }
 
-  /** Goes on with a call when no node is known that may serve it. */
-  withoutNode(call: Call, refreshed = false): void {
-    const { errors, lessons, placement, tracker } = this.#parts;
+  /** Goes on with a call when no node is known that may serve it. The calls of a slot wait together, in their order. */
+  withoutNode(call: Call): void {
+    const { errors, lessons, limitPatience, tracker } = this.#parts;
     const history = historyOf(call);
-    const { lookups } = history;
-    const step = decideNextStep({ kind: "no-node", lookups, refreshed }, this.#situationOf(call, undefined));
+    const now = this.#clock.now();
+    history.ownerlessSince ??= now;
+    const waitedMs = now - history.ownerlessSince;
+    const agreed = tracker().agreedAt >= history.ownerlessSince;
+    const step = decideNextStep({ kind: "no-node", waitedMs, agreed }, this.#situationOf(call, undefined));
     lessons.count(step);
-    if (step.kind === "reject") call.reject(errors.rejected(call, step, "", undefined));
-    else if (step.when === "after-backoff") this.parked.pause(call, history.lookups + 1);
-    else {
-      history.lookups++;
-      const refreshing = tracker()
-        .refresh()
-        .catch(() => {});
-      this.parked.waitFor(call, refreshing, () => {
-        if (placement.nodeFor(call)) this.sendAgain(call);
-        else this.withoutNode(call, true);
-      });
+    if (step.kind === "reject") {
+      call.reject(errors.rejected(call, step, "", undefined));
+      return;
     }
+    limitPatience(call);
+    tracker().seekOwner();
+    this.parked.waitForOwner(call);
   }
 
   #situationOf(call: Call, remedy: Remedy | undefined): Situation {

@@ -12,10 +12,12 @@ export const RETRY_PAUSES: BackoffRange = { firstMs: 4, mostMs: 100 };
 export class WaitingRoom {
   readonly #environment: Environment;
   readonly #leave: (call: Call) => void;
+  readonly #pauses: BackoffRange;
   readonly #bySlot = new Map<number, { readonly calls: Call[]; readonly timer: Timer }>();
 
-  constructor(environment: Environment, leave: (call: Call) => void) {
+  constructor(environment: Environment, leave: (call: Call) => void, pauses = RETRY_PAUSES) {
     this.#environment = environment;
+    this.#pauses = pauses;
     this.#leave = leave;
   }
 
@@ -27,7 +29,7 @@ export class WaitingRoom {
       return;
     }
     const environment = this.#environment;
-    const waitMs = backoffMs(attempt, RETRY_PAUSES, environment.random());
+    const waitMs = backoffMs(attempt, this.#pauses, environment.random());
     const timer = environment.clock.setTimer(() => this.#release(call.slot), waitMs);
     this.#bySlot.set(call.slot, { calls: [call], timer });
   }

@@ -1,6 +1,12 @@
 import { ProtocolError } from "../errors.ts";
 import { SLOT_COUNT } from "../protocol/hash-slot.ts";
-import { formatAddress, isUnknownHost, type NodeAddress, parseAddress } from "../protocol/node-address.ts";
+import {
+  formatAddress,
+  isHostThatAnswered,
+  type NodeAddress,
+  parseAddress,
+  UNKNOWN_HOST,
+} from "../protocol/node-address.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { TopologyDescription } from "./topology.ts";
 
@@ -14,7 +20,7 @@ type Slots = TopologyDescription["slots"][number];
 
 /**
  * Reads a reply to CLUSTER SHARDS.
- * @param answeredBy  The node that answered. Its host is used where the reply has no host or an unknown one.
+ * @param answeredBy  The node that answered. Its host is used where the reply has no host.
  * @see https://redis.io/docs/latest/commands/cluster-shards/
  */
 export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: boolean): TopologyDescription {
@@ -41,7 +47,7 @@ export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: b
         }
       }
       nodes.push({
-        id: String(entry.get("id")),
+        id: String(entry.get("id") ?? ""),
         ...address,
         role: isPrimary ? "primary" : "replica",
         primary: isPrimary || primaryAddress === undefined ? undefined : formatAddress(primaryAddress),
@@ -118,6 +124,14 @@ export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress): Topolo
   return checked({ nodes, slots });
 }
 
+/** The config epochs in a reply to CLUSTER NODES, by node id. */
+export function configEpochsIn(reply: string): Map<string, number> {
+  const lines = reply.split("\n").map((line) => line.trim().split(" "));
+  return new Map(
+    lines.flatMap(([id = "", , , , , , epoch = ""]) => (/^\d{1,15}$/.test(epoch) ? [[id, Number(epoch)]] : [])),
+  );
+}
+
 /** The description of a single server without cluster mode, which owns every slot. */
 export function singleNode(answeredBy: NodeAddress): TopologyDescription {
   const node: Node = { id: "", ...answeredBy, role: "primary", primary: undefined, health: "online" };
@@ -127,14 +141,23 @@ export function singleNode(answeredBy: NodeAddress): TopologyDescription {
 function addressOf(entry: Map<string, Reply>, answeredBy: NodeAddress, tls: boolean): NodeAddress | undefined {
   const port = Number((tls ? entry.get("tls-port") : entry.get("port")) ?? entry.get("port") ?? entry.get("tls-port"));
   if (!Number.isInteger(port) || port < 1 || port > 65535) return undefined;
-  // `endpoint` is the host that clients are to use. Null or "?" stands for the host that answered.
+  // `endpoint` is the host that clients are to use. It is "?" where names are preferred and the node has none.
   const endpoint = entry.get("endpoint") as string | null | undefined;
-  return { host: isUnknownHost(endpoint) ? answeredBy.host : String(endpoint), port };
+  return hostKnown(
+    { host: endpoint === UNKNOWN_HOST ? (entry.get("ip") ?? UNKNOWN_HOST) : endpoint, port },
+    answeredBy,
+  );
 }
 
 function nodesAddress(text: string, answeredBy: NodeAddress): NodeAddress | undefined {
   const address = parseAddress(text.split(",")[0]?.split("@")[0] ?? "");
-  return address && isUnknownHost(address.host) ? { host: answeredBy.host, port: address.port } : address;
+  return address && hostKnown(address, answeredBy);
+}
+
+/** The address of a node, or undefined where the server does not know its host. */
+function hostKnown({ host, port }: { host: Reply | undefined; port: number }, answeredBy: NodeAddress) {
+  if (isHostThatAnswered(host as string | null | undefined)) return { host: answeredBy.host, port };
+  return host === UNKNOWN_HOST ? undefined : { host: String(host), port };
 }
 
 function checked(description: TopologyDescription): TopologyDescription {

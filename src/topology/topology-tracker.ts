@@ -1,26 +1,8 @@
-import type { Connection } from "../connection/connection.ts";
 import type { Environment, Timer } from "../environment.ts";
-import { ReplyError, UnavailableError } from "../errors.ts";
-import { CLUSTER_DISABLED, isUnknownCommand } from "../protocol/error-reply.ts";
-import type { NodeAddress } from "../protocol/node-address.ts";
-import type { Reply } from "../protocol/reply.ts";
-import { Topology, type TopologyDescription } from "./topology.ts";
-import { hasRivalPrimaries, parseClusterNodes, parseClusterShards, singleNode, withRolesOf } from "./topology-reply.ts";
+import type { Informant } from "./inquiry.ts";
+import { Round } from "./round.ts";
+import { Topology } from "./topology.ts";
 
-/** A node that can be asked for the topology. */
-export interface Informant {
-  readonly address: string;
-  /** The address that is meant when the answer names no host. */
-  readonly answersAs: NodeAddress;
-  /**
-   * A connection that is open, or is being opened. A connection that is opened only for this query is also handed to
-   * `onTemporary` at once, and the inquiry closes it when the query is answered.
-   */
-  connect(onTemporary: (connection: Connection) => void): Promise<Connection>;
-}
-
-/** When an informant has been silent for this long, the next one is asked as well. */
-const HEDGE_MS = 200;
 /**
  * The refresh after a MOVED waits this long, so that a burst of them causes one refresh. The MOVED has patched its
  * slot.
@@ -48,6 +30,8 @@ export interface TrackerOptions {
   informants(): readonly Informant[];
   /** Whether calls wait for the cluster to recover, so that another refresh is needed soon. */
   unsettled(): boolean;
+  /** Whether no node of the topology could be reached under its own id for long, so that the seeds decide. */
+  outOfReach(): boolean;
   /** Called with every topology that differs from the previous one. */
   onChange(current: Topology, previous: Topology, how: "patched" | "refreshed"): void;
   /** Called after every refresh, with or without a change. */
@@ -61,7 +45,12 @@ export class TopologyTracker {
   #running: Promise<void> | undefined;
   #scheduled: { timer: Timer; at: number } | undefined;
   #interval: Timer | undefined;
-  #inquiry: Inquiry | undefined;
+  #round: Round | undefined;
+  /** The highest config epochs that were seen, by node id. */
+  readonly #epochs = new Map<string, number>();
+  /** A call has asked for the owner of a slot since the last round began. */
+  #isOwnerWanted = false;
+  #agreedAt = Number.NEGATIVE_INFINITY;
   #lastStart = Number.NEGATIVE_INFINITY;
   /** The last time at which the cluster was not known to be broken. */
   #settledAt: number;
@@ -113,6 +102,20 @@ export class TopologyTracker {
     this.#scheduled = { timer, at };
   }
 
+  /**
+   * When the last round began in which two nodes, or all that can be reached, agreed. What has no owner since has none
+   * by their word.
+   */
+  get agreedAt(): number {
+    return this.#agreedAt;
+  }
+
+  /** A call waits for the owner of its slot. Another refresh follows soon, which asks two nodes where there is none. */
+  seekOwner(): void {
+    this.#isOwnerWanted = true;
+    this.refreshSoon("urgent");
+  }
+
   /** Refreshes now, or joins the query that is under way. Rejects when no node could be asked. */
   refresh(): Promise<void> {
     if (this.#closed) return Promise.resolve();
@@ -135,17 +138,24 @@ export class TopologyTracker {
     this.#closed = true;
     this.#interval?.cancel();
     this.#scheduled?.timer.cancel();
-    this.#inquiry?.close();
+    this.#round?.close();
   }
 
   async #query(): Promise<void> {
     this.#lastStart = this.#options.environment.clock.now();
-    const inquiry = new Inquiry(this.#options);
-    this.#inquiry = inquiry;
-    const description = await inquiry.ask(this.#options.informants());
-    // A node that was removed or reset knows of no slots. The present topology is better than its view.
-    if (this.#closed || (description.slots.length === 0 && this.#current.ranges.length > 0)) return;
-    this.#publish(Topology.from(description), "refreshed");
+    const startedAt = this.#lastStart;
+    const round = new Round(this.#options, {
+      present: this.#current,
+      epochs: this.#epochs,
+      isOwnerWanted: this.#isOwnerWanted,
+      isOutOfReach: this.#options.outOfReach(),
+    });
+    this.#isOwnerWanted = false;
+    this.#round = round;
+    const { adopt, isAgreed } = await round.run(this.#options.informants());
+    if (this.#closed) return;
+    if (isAgreed) this.#agreedAt = startedAt;
+    if (adopt !== undefined) this.#publish(Topology.from(adopt), "refreshed");
     this.#options.onRefreshed();
   }
 
@@ -176,106 +186,4 @@ export class TopologyTracker {
 function rolesDiffer(current: Topology, previous: Topology): boolean {
   const roles = new Map(previous.nodes.map(({ address, role }) => [address, role]));
   return current.nodes.some(({ address, role }) => (roles.get(address) ?? role) !== role);
-}
-
-/** The options of a tracker that an inquiry needs. */
-export type InquiryOptions = Pick<TrackerOptions, "environment" | "tls" | "answerTimeoutMs">;
-
-/** One query for the topology, which may ask several nodes. */
-export class Inquiry {
-  readonly #options: InquiryOptions;
-  readonly #temporary = new Set<Connection>();
-  readonly #causes = new Map<string, unknown>();
-  #answer: TopologyDescription | undefined;
-  /**
-   * A valid answer without a single slot. A new, removed or reset node gives it. It is used only when no other node
-   * gives a better one.
-   */
-  #emptyAnswer: TopologyDescription | undefined;
-  #closed = false;
-
-  constructor(options: InquiryOptions) {
-    this.#options = options;
-  }
-
-  /**
-   * Asks one informant after the other, and asks the next one early when an informant is silent. The first usable
-   * answer counts.
-   * @throws {UnavailableError} when no informant gave a usable answer. It has the cause for each informant.
-   */
-  async ask(informants: readonly Informant[]): Promise<TopologyDescription> {
-    const { clock } = this.#options.environment;
-    const asked: Promise<void>[] = [];
-    try {
-      for (const informant of informants) {
-        const one = this.#askOne(informant);
-        asked.push(one);
-        let patience: Timer | undefined;
-        const silence = new Promise<void>((resolve) => {
-          // An answer may already have arrived while this process was busy. So the sockets are read first.
-          patience = clock.setTimer(() => clock.afterReads(resolve), HEDGE_MS);
-        });
-        await Promise.race([one, silence]);
-        patience?.cancel();
-        if (this.#answer) return this.#answer;
-        if (this.#closed) break;
-      }
-      // All informants have been asked, and some are still silent. Wait for the first answer.
-      await new Promise<void>((resolve) => {
-        for (const one of asked) void one.then(() => this.#answer && resolve());
-        void Promise.all(asked).then(() => resolve());
-      });
-      const answer = this.#answer ?? this.#emptyAnswer;
-      if (answer) return answer;
-      throw new UnavailableError("No node could be asked for the cluster's topology", this.#causes);
-    } finally {
-      this.close();
-    }
-  }
-
-  /** Closes the connections that were opened for this query. */
-  close(): void {
-    this.#closed = true;
-    for (const connection of this.#temporary) connection.close(new Error("no longer needed"));
-  }
-
-  async #askOne(informant: Informant): Promise<void> {
-    const { environment, tls, answerTimeoutMs } = this.#options;
-    let timer: Timer | undefined;
-    try {
-      const connection = await informant.connect((temporary) => this.#temporary.add(temporary));
-      const late = new Promise<never>((_, reject) => {
-        timer = environment.clock.setTimer(
-          () => reject(new Error(`no answer within ${answerTimeoutMs} ms`)),
-          answerTimeoutMs,
-        );
-      });
-      const description = await Promise.race([describe(connection, informant.answersAs, tls), late]);
-      if (description.slots.length === 0) this.#emptyAnswer ??= description;
-      else this.#answer ??= description;
-    } catch (cause) {
-      this.#causes.set(informant.address, cause);
-    } finally {
-      timer?.cancel();
-    }
-  }
-}
-
-async function describe(connection: Connection, answersAs: NodeAddress, tls: boolean): Promise<TopologyDescription> {
-  try {
-    const reply = await exchange(connection, "SHARDS");
-    const shards = parseClusterShards(reply, answersAs, tls);
-    if (!hasRivalPrimaries(reply)) return shards;
-    const nodes = await exchange(connection, "NODES").catch(() => undefined);
-    return nodes === undefined ? shards : withRolesOf(parseClusterNodes(nodes, answersAs), shards);
-  } catch (error) {
-    if (!(error instanceof ReplyError)) throw error;
-    if (error.reply === CLUSTER_DISABLED) return singleNode(answersAs);
-    if (!isUnknownCommand(error.reply)) throw error;
-    return parseClusterNodes(await exchange(connection, "NODES"), answersAs);
-  }
-}
-
-function exchange(connection: Connection, subcommand: string): Promise<Reply> {
-  return connection.exchange(["CLUSTER", subcommand])[0] as Promise<Reply>;
 }

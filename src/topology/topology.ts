@@ -99,6 +99,11 @@ export class Topology {
     return (this.#owners[slot] ?? 0) - 1;
   }
 
+  /** @internal Whether any slot has an owner. */
+  get hasOwners(): boolean {
+    return this.#owners.some((owner) => owner !== 0);
+  }
+
   /**
    * A topology in which the node at `address` owns `slot`, and everything else is the same.
    * @throws {RangeError} when `address` is not the address of a node of this topology.

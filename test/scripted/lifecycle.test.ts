@@ -262,12 +262,10 @@ describe("connect", () => {
     assert.equal(cluster.node(1).count("EVALSHA"), 1);
   });
 
-  it("takes an unknown host in the topology for the host that answered", async () => {
-    for (const host of ["", "?"]) {
-      cluster.hostOf = () => host;
-      const client = await cluster.connect({ scripts: [setScript] });
-      assert.equal(client.topology.primaryOf(0)?.address, cluster.node(0).address);
-    }
+  it("takes an empty host in the topology for the host that answered", async () => {
+    cluster.hostOf = () => "";
+    const client = await cluster.connect({ scripts: [setScript] });
+    assert.equal(client.topology.primaryOf(0)?.address, cluster.node(0).address);
   });
 
   it("works with a server before 7.0, by CLUSTER NODES", async () => {

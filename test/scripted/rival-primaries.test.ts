@@ -14,7 +14,16 @@ describe("a shard with two living primaries, as servers from 7.2 on show during 
   /** One shard, without the slots that its second node has by now. */
   const showRivals = () => {
     const entries = cluster.nodes.map(({ port }, index) => {
-      const fields = ["id", `id${index}`, "endpoint", "127.0.0.1", "role", "master", "health", "online"];
+      const fields = [
+        "id",
+        cluster.node(index).id as string,
+        "endpoint",
+        "127.0.0.1",
+        "role",
+        "master",
+        "health",
+        "online",
+      ];
       return array(...fields.map(bulk), bulk("port"), `:${port}\r\n`);
     });
     const shard = array(bulk("slots"), array(), bulk("nodes"), array(...entries));
@@ -25,7 +34,7 @@ describe("a shard with two living primaries, as servers from 7.2 on show during 
       cluster.nodes
         .map(
           ({ port }, index) =>
-            `id${index} 127.0.0.1:${port}@1 master - 0 0 1 connected${index === 1 ? " 0-16383" : ""}`,
+            `${cluster.node(index).id} 127.0.0.1:${port}@1 master - 0 0 1 connected${index === 1 ? " 0-16383" : ""}`,
         )
         .join("\n"),
     );

@@ -30,6 +30,8 @@ export class SimCluster {
   readonly loop: SimLoop;
   readonly story: Story;
   readonly #chance: Chance;
+  /** The highest config epoch. */
+  #epoch: number;
   /** All that has happened, in its order; each node learns it in that order. */
   readonly #changes: Change[] = [];
   /** Failovers that were not coordinated: two primaries at once, and writes that are lost. */
@@ -51,6 +53,7 @@ export class SimCluster {
     });
     const world: NodeWorld = { loop, ledger, story, commands, password, busyAfterMs, replicationLagMs };
     const primaries = Array.from({ length: shards + spares }, (_, shard) => shard);
+    this.#epoch = primaries.length;
     const newView = () => new View(primaries, shards);
     this.nodes = [
       ...primaries.map((shard) => new SimNode(shard, shard, newView(), world)),
@@ -185,13 +188,17 @@ export class SimCluster {
 
   /** The new owner first, as resharding tools do it. */
   #handOver(slot: number, to: number, source: SimNode, target: SimNode): void {
-    const change: Change = (view) => view.moved.set(slot, to);
+    const epoch = ++this.#epoch;
+    const change: Change = (view) => {
+      view.moved.set(slot, to);
+      view.epochs[to] = epoch;
+    };
     const finish = () => {
       source.migrating.delete(slot);
       this.happen(`slot ${slot} belongs to ${target.name}`, change, [target, source]);
     };
     target.importing.delete(slot);
-    target.view.moved.set(slot, to);
+    change(target.view);
     this.loop.inWorld(this.#chance.between(0, this.shape.gossipMs / 4), finish);
   }
 
@@ -204,8 +211,10 @@ export class SimCluster {
     }
     replica.source = undefined;
     this.moves.set(-1, (this.moves.get(-1) ?? 0) + 1);
+    const epoch = ++this.#epoch;
     const change: Change = (view) => {
       view.primaries[replica.shard] = replica.index;
+      view.epochs[replica.shard] = epoch;
       view.isDown = view.primaries.some((primary) => view.failed.has(primary));
     };
     this.happen(`${replica.name} is promoted`, change, first);
@@ -277,7 +286,14 @@ export class SimCluster {
           const flags = [member === node && "myself", isPrimary ? "master" : "slave", isFailed && "fail"].filter(
             Boolean,
           );
-          const rest = [isPrimary ? "-" : primaryId, 0, 0, shard + 1, "connected", ...(isPrimary ? slots : [])];
+          const rest = [
+            isPrimary ? "-" : primaryId,
+            0,
+            0,
+            node.view.epochs[shard] as number,
+            "connected",
+            ...(isPrimary ? slots : []),
+          ];
           return `${member.id} ${member.name}@17000 ${flags.join(",")} ${rest.join(" ")}\n`;
         });
       })

@@ -40,6 +40,7 @@ export class Commands {
     this.#add("cluster|shards", { whileLoading: true, run: ({ node }) => describer.shards(node) });
     this.#add("cluster|nodes", { whileLoading: true, run: ({ node }) => describer.nodes(node) });
     this.#add("cluster|slots", { whileLoading: true, run: ({ node }) => describer.slots(node) });
+    this.#add("cluster|myid", { run: ({ node }) => node.id });
     const info = (node: SimNode) =>
       `cluster_enabled:1\r\ncluster_state:${node.view.isDown ? "fail" : "ok"}\r\ncluster_slots_assigned:16384\r\n`;
     this.#add("cluster|info", { whileLoading: true, run: ({ node }) => info(node) });

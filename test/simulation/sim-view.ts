@@ -10,12 +10,15 @@ export class View {
   /** Slots that are no more in the shard they were in at first. */
   readonly moved = new Map<number, number>();
   readonly failed = new Set<number>();
+  /** The config epochs, by shard: a primary that gets slots has the highest of all. */
+  readonly epochs: number[];
   /** Slots are not served, and every node says so. */
   isDown = false;
   readonly #shardsWithSlots: number;
 
   constructor(primaries: readonly number[], shardsWithSlots: number) {
     this.primaries = [...primaries];
+    this.epochs = primaries.map((_, shard) => shard + 1);
     this.#shardsWithSlots = shardsWithSlots;
   }
 

@@ -15,6 +15,8 @@ export class FakeCluster {
   readonly primaryOf = new Map<number, number>();
   /** How many of `nodes` are announced. */
   announced: number;
+  /** The ids by which nodes are announced. What a node itself says is its own `id`. */
+  readonly ids: string[] = [];
   /** What nodes call the host of node `index`. */
   hostOf: (index: number) => string = () => "127.0.0.1";
   readonly #clients: Cluster[] = [];
@@ -27,7 +29,11 @@ export class FakeCluster {
       Math.floor(((index + 1) * SLOT_COUNT) / announced) - 1,
       index,
     ]);
-    for (const node of nodes) node.shards = () => this.#shards();
+    for (const [index, node] of nodes.entries()) {
+      node.id = String(index).padStart(40, "0");
+      this.ids.push(node.id);
+      node.shards = () => this.#shards();
+    }
   }
 
   /** `spare` more nodes run, but are not announced. */
@@ -68,7 +74,16 @@ export class FakeCluster {
         const replicas = announced.filter((index) => this.primaryOf.get(index) === primary);
         const entries = [primary, ...replicas].map((index) => {
           const role = index === primary ? "master" : "replica";
-          const fields = ["id", `id${index}`, "endpoint", this.hostOf(index), "role", role, "health", "online"];
+          const fields = [
+            "id",
+            this.ids[index] as string,
+            "endpoint",
+            this.hostOf(index),
+            "role",
+            role,
+            "health",
+            "online",
+          ];
           return array(...fields.map(bulk), bulk("port"), `:${this.node(index).port}\r\n`);
         });
         return array(bulk("slots"), array(...slots.map((slot) => `:${slot}\r\n`)), bulk("nodes"), array(...entries));

@@ -11,6 +11,7 @@ export const ok = "+OK\r\n";
 export const error = (text: string): Answer => `-${text}\r\n`;
 export const bulk = (text: string): Answer => `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
 export const array = (...items: string[]): Answer => `*${items.length}\r\n${items.join("")}`;
+export const noCluster = error("ERR This instance has cluster support disabled");
 export const noScript = error("NOSCRIPT No matching script. Please use EVAL.");
 
 /** A command as a node received it. */
@@ -29,7 +30,9 @@ export class FakeNode {
   readonly received: Received[] = [];
   readonly scripts = new Set<string>();
   /** Answer to CLUSTER SHARDS; set by the cluster. */
-  shards: () => Answer = () => error("ERR This instance has cluster support disabled");
+  shards: () => Answer = () => noCluster;
+  /** The node's id in its cluster; set by the cluster. */
+  id: string | undefined;
   /** How many bytes the node takes at a time from a connection, and what happens whenever it took so many: more may wait. */
   bytesPerRead = Number.POSITIVE_INFINITY;
   onFullRead: () => void = () => {};
@@ -182,6 +185,8 @@ export class FakeNode {
     switch (name) {
       case "PING":
         return "+PONG\r\n";
+      case "CLUSTER MYID":
+        return this.id === undefined ? noCluster : bulk(this.id);
       case "CLUSTER SHARDS":
         return this.shards();
       case "SCRIPT EXISTS":

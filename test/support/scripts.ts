@@ -20,3 +20,10 @@ export const idempotentScript = defineScript({ ...pick(setScript), name: "idempo
 function pick({ source }: { readonly source: string }): { source: string; numberOfKeys: 1 } {
   return { source: `${source} -- idempotent`, numberOfKeys: 1 };
 }
+
+export const getScript = defineScript({
+  name: "get",
+  source: "return redis.call('get', KEYS[1])",
+  numberOfKeys: 1,
+  readOnly: true,
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { formatAddress, isUnknownHost, type NodeAddress, parseAddress } from "../../src/protocol/node-address.ts";
+import { formatAddress, isHostThatAnswered, type NodeAddress, parseAddress } from "../../src/protocol/node-address.ts";
 
 describe("parseAddress", () => {
   const valid: [string, NodeAddress][] = [
@@ -51,12 +51,14 @@ describe("formatAddress", () => {
   });
 });
 
-describe("isUnknownHost", () => {
-  it("holds for what a server says when it does not know its own name", () => {
-    for (const host of [null, undefined, "", "?"]) assert.equal(isUnknownHost(host), true, String(host));
+describe("isHostThatAnswered", () => {
+  it("holds where a server names no host", () => {
+    for (const host of [null, undefined, ""]) assert.equal(isHostThatAnswered(host), true, String(host));
   });
 
-  it("holds for no real name", () => {
-    for (const host of ["127.0.0.1", "::", "0", "??", "null", " "]) assert.equal(isUnknownHost(host), false, host);
+  it("holds for no name, and not for the host that a server does not know", () => {
+    for (const host of ["?", "127.0.0.1", "::", "0", "??", "null", " "]) {
+      assert.equal(isHostThatAnswered(host), false, host);
+    }
   });
 });

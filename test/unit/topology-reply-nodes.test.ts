@@ -101,10 +101,11 @@ describe("CLUSTER NODES", () => {
     assert.equal(topology.primaryOf(15)?.id, "b");
   });
 
-  it("means the host that answered where it names none", () => {
+  it("means the host that answered where it names none, and nobody by ?", () => {
     const { nodes } = parse(
       line("a", ":7000@17000", "myself,master", "-", "0-16383"),
-      line("b", "?:7001@17001", "slave", "a"),
+      line("b", ":7001@17001", "slave", "a"),
+      line("c", "?:7002@17002", "slave", "a"),
     );
     assert.deepEqual(
       nodes.map(({ host, port }) => `${host} ${port}`),

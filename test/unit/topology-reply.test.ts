@@ -99,7 +99,25 @@ describe("CLUSTER SHARDS", () => {
     assert.equal(slots.length, 1);
   });
 
-  for (const endpoint of [null, "", "?"]) {
+  it("means the entry's ip by ?, and an empty ip is that of the host that answered", () => {
+    const reply = [
+      shard([0, 8191], node(7000, "master", { endpoint: "?", ip: "10.0.0.1" })),
+      shard(
+        [8192, 16383],
+        node(7000, "master", { endpoint: "?", ip: "10.0.0.2" }),
+        node(7000, "replica", { endpoint: "?", ip: "" }),
+      ),
+    ];
+    assert.deepEqual(addressesOf(reply), ["10.0.0.1 7000", "10.0.0.2 7000", "10.0.0.9 7000"]);
+  });
+
+  it("means no host by ? where there is no ip: the entry is left out", () => {
+    const unknown = shard([8192, 16383], flat({ id: "b", port: 7001, endpoint: "?", role: "master" }));
+    const { nodes, slots } = parse([shard([0, 8191], node(7000, "master")), unknown]);
+    assert.deepEqual([nodes.length, slots.length], [1, 1]);
+  });
+
+  for (const endpoint of [null, ""]) {
     it(`means the host that answered by ${JSON.stringify(endpoint)}`, () => {
       assert.deepEqual(addressesOf([shard(FULL, node(7001, "master", { endpoint }))]), ["10.0.0.9 7001"]);
     });

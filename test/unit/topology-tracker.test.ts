@@ -3,9 +3,10 @@ import { beforeEach, describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { Connection } from "../../src/connection/connection.ts";
 import type { Reply } from "../../src/protocol/reply.ts";
+import { type Informant, Inquiry } from "../../src/topology/inquiry.ts";
 import { Topology } from "../../src/topology/topology.ts";
 import { parseClusterShards } from "../../src/topology/topology-reply.ts";
-import { type Informant, Inquiry, TopologyTracker } from "../../src/topology/topology-tracker.ts";
+import { TopologyTracker } from "../../src/topology/topology-tracker.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 /** What comes after the reads comes after all that they cause, as in Node. */
@@ -51,7 +52,7 @@ describe("a question for the topology", () => {
     await turn();
     assert.equal(answers.length, 2);
     answers[1]?.(SHARDS);
-    assert.equal((await found).nodes.length, 1);
+    assert.equal((await found).description.nodes.length, 1);
   });
 
   it("goes to no second node when the answer is there, and was not read because the client was busy", async () => {
@@ -59,7 +60,7 @@ describe("a question for the topology", () => {
     await turn();
     clock.onReads = () => answers[0]?.(SHARDS);
     clock.advance(200);
-    assert.equal((await found).nodes.length, 1);
+    assert.equal((await found).description.nodes.length, 1);
     await turn();
     assert.equal(answers.length, 1);
   });
@@ -84,6 +85,7 @@ describe("a MOVED", () => {
       answerTimeoutMs: 2000,
       informants: () => [],
       unsettled: () => false,
+      outOfReach: () => false,
       onChange: () => changes++,
       onRefreshed: () => {},
     });

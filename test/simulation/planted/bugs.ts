@@ -115,7 +115,7 @@ export const BUGS: readonly Bug[] = [
     "for (const call of waiting.calls.reverse()) this.#leave(call);",
   ]),
   bug("the connection of a question is left open", 1, /left behind: connection/, [
-    "topology/topology-tracker.ts",
+    "topology/inquiry.ts",
     'for (const connection of this.#temporary) connection.close(new Error("no longer needed"));',
     "",
   ]),

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Cluster, connect } from "../../src/index.ts";
+import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+import { getScript, setScript } from "../support/scripts.ts";
+import { type Stranger, startStranger } from "../support/stranger.ts";
+
+const KEYS = [500, 6000, 12_000].map((slot) => keyForSlot(slot, "stranger"));
+/** The handshake, which asks a stranger who it is. The test itself asks for INFO and CONFIG. */
+const HARMLESS = /^(ping|readonly|cluster(\|(myid|nodes))?|info|config(\|.*)?)$/;
+
+describe("a server at the address of a dead node", { timeout: 60_000 }, () => {
+  let cluster: LocalCluster;
+  let client: Cluster;
+  let stranger: Stranger | undefined;
+  let down: string[];
+  beforeEach(async () => {
+    cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1, tls: false });
+    stranger = undefined;
+    down = [];
+  });
+  afterEach(async () => {
+    client?.destroy();
+    await stranger?.stop();
+    await cluster?.stop();
+  });
+
+  const open = async (options: object) => {
+    client = await connect({ ...cluster.connectOptions, scripts: [setScript, getScript], ...options });
+    client.on("nodeDown", ({ address, cause }) => down.push(`${address} ${cause.message}`));
+    for (const key of KEYS) assert.equal(await client.run(setScript, [key], ["of the cluster"]), "OK");
+  };
+
+  /** Reads and writes for `ms`, by every way. Each reply is the cluster's. */
+  const useFor = async (ms: number) => {
+    for (const end = Date.now() + ms; Date.now() < end; await sleep(20)) {
+      for (const key of KEYS) {
+        assert.equal(await client.run(getScript, [key]), "of the cluster");
+        assert.equal(await client.command("GET", key), "of the cluster");
+        assert.equal(await client.command("SET", key, "of the cluster"), "OK");
+        assert.equal(await client.command("BLPOP", `{${key}}list`, 0.01), null);
+      }
+      await client.refreshTopology();
+    }
+  };
+
+  for (const kind of ["plain", "other-cluster"] as const) {
+    it(`gets no call and no script where a replica was (${kind}), and is no informant`, async () => {
+      await open({ readFrom: "any" });
+      const { address } = client.topology.nodes.find(({ role }) => role === "replica") as { address: string };
+      await cluster.kill(address);
+      stranger = await startStranger(address, kind);
+      await useFor(3000);
+      assert.deepEqual(
+        (await stranger.received()).filter((name) => !HARMLESS.test(name)),
+        [],
+      );
+      assert.ok(
+        (await stranger.received()).some((name) => name.startsWith("cluster")),
+        "it was asked who it is",
+      );
+      const words = kind === "plain" ? "a server without cluster mode" : "another node";
+      const told = down.filter((text) => text.includes(`${address} now belongs to ${words}`));
+      assert.equal(told.length, 1, down.join("\n"));
+      assert.ok(client.topology.nodes.length >= 5, `${client.topology.nodes.length} nodes`);
+    });
+  }
+
+  it("gets no call and no script where a primary was: calls wait for the promotion", async () => {
+    await open({ commandTimeout: 20_000 });
+    const address = client.topology.primaryOf(500)?.address as string;
+    await cluster.kill(address);
+    stranger = await startStranger(address, "plain");
+    // The replica may copy the stranger's data before it is promoted. So only what is written from now on is certain.
+    for (const key of KEYS) assert.equal(await client.run(setScript, [key], ["of the cluster"]), "OK");
+    await useFor(2000);
+    assert.notEqual(client.topology.primaryOf(500)?.address, address);
+    const received = (await stranger.received()).filter((name) => !/^(psync|replconf)$/.test(name));
+    assert.deepEqual(
+      received.filter((name) => !HARMLESS.test(name)),
+      [],
+    );
+  });
+
+  it("is found through natMap too: ids are compared by the announced address", async () => {
+    const natMap = (announced: string) => {
+      const port = Number(announced.split(":")[1]);
+      return { host: "localhost", port };
+    };
+    await open({ natMap, readFrom: "any" });
+    const { address } = client.topology.nodes.find(({ role }) => role === "replica") as { address: string };
+    await cluster.kill(address);
+    stranger = await startStranger(address, "plain");
+    await useFor(1500);
+    assert.deepEqual(
+      (await stranger.received()).filter((name) => !HARMLESS.test(name)),
+      [],
+    );
+    assert.equal(down.filter((text) => text.includes("now belongs to a server without cluster mode")).length, 1);
+  });
+});
+
+describe("a cluster that was replaced at its addresses, by CLUSTER RESET HARD on every node", {
+  timeout: 60_000,
+}, () => {
+  it("comes back by itself, under its new ids", async () => {
+    const cluster = await startCluster({ primaries: 3, tls: false });
+    const client = await connect({ ...cluster.connectOptions, scripts: [setScript], connectTimeout: 1000 });
+    try {
+      const [key] = KEYS as [string];
+      assert.equal(await client.run(setScript, [key], ["v"]), "OK");
+      const before = client.topology.nodes.map(({ id }) => id);
+      const all = async (...args: string[]) => {
+        for (const address of cluster.nodes) await cluster.command(address, ...args);
+      };
+      await all("FLUSHALL");
+      await all("CLUSTER", "RESET", "HARD");
+      const parts = [[], [], []] as string[][];
+      for (let slot = 0; slot < 16_384; slot++) parts[slot % 3]?.push(String(slot));
+      for (const [index, address] of cluster.nodes.entries()) {
+        await cluster.command(address, "CLUSTER", "SET-CONFIG-EPOCH", index + 1);
+        await cluster.command(address, "CLUSTER", "ADDSLOTS", ...(parts[index] as string[]));
+      }
+      for (const address of cluster.nodes.slice(1)) {
+        await cluster.command(cluster.nodes[0] as string, "CLUSTER", "MEET", ...address.split(":"));
+      }
+      // Until the nodes have met, the seeds know owners of a part of the slots only.
+      const served = () => Promise.all(KEYS.map((each) => client.run(setScript, [each], ["new"])));
+      for (const end = Date.now() + 15_000; ; await sleep(50)) {
+        const replies = await served().catch((error: unknown) => error);
+        if (Array.isArray(replies)) break;
+        assert.ok(Date.now() < end, `still: ${replies}`);
+      }
+      assert.ok(
+        client.topology.nodes.every(({ id }) => !before.includes(id)),
+        "all have other ids",
+      );
+    } finally {
+      client.destroy();
+      await cluster.stop();
+    }
+  });
+});

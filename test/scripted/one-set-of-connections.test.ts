@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Cluster } from "../../src/index.ts";
+import { FakeCluster } from "../support/fake-cluster.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+
+const KEY = keyForSlot(16_000);
+const CALLS = 400;
+
+/** Two views that follow each other disagree on a node that answers slowly. Its calls keep their order. */
+describe("calls of a slot, when a node", () => {
+  let cluster: FakeCluster;
+  let client: Cluster;
+  let ran: number[];
+  beforeEach(async () => {
+    cluster = await FakeCluster.start(3);
+    client = await cluster.connect({ commandTimeout: 20_000, connectTimeout: 10_000 });
+    ran = [];
+    cluster.node(2).always("SET", async (args) => {
+      await sleep(2);
+      ran.push(Number(args[2]));
+      return "+OK\r\n";
+    });
+  });
+  afterEach(() => cluster.stop());
+
+  const call = (from: number) =>
+    Array.from({ length: CALLS }, (_, index) =>
+      client.command("SET", KEY, from + index).catch((e: Error) => e.message),
+    );
+  const inOrder = Array.from({ length: 2 * CALLS }, (_, index) => index);
+
+  it("is missing from one view and back in the next: it keeps its connections", async () => {
+    const connections = cluster.node(2).connections;
+    const calls = call(0);
+    await sleep(10);
+    const { ranges } = cluster;
+    cluster.announced = 2;
+    cluster.ranges = ranges.slice(0, 2);
+    await client.refreshTopology();
+    cluster.announced = 3;
+    cluster.ranges = ranges;
+    await client.refreshTopology();
+    const replies = await Promise.all([...calls, ...call(CALLS)]);
+    assert.deepEqual(replies, Array(2 * CALLS).fill("OK"));
+    assert.deepEqual(ran, inOrder);
+    assert.equal(cluster.node(2).connections, connections);
+  });
+
+  it("is announced under another address: what is in flight is answered first", async () => {
+    const calls = call(0);
+    await sleep(10);
+    cluster.hostOf = (index) => (index === 2 ? "localhost" : "127.0.0.1");
+    await client.refreshTopology();
+    const replies = await Promise.all([...calls, ...call(CALLS)]);
+    assert.deepEqual(replies, Array(2 * CALLS).fill("OK"));
+    assert.deepEqual(ran, inOrder);
+    assert.equal(client.topology.primaryOf(16_000)?.host, "localhost");
+  });
+});
