@@ -10,8 +10,9 @@ import type { Dispatcher } from "./dispatcher.ts";
 /** Up to so many bytes of source for each covered call, a load is cheaper than a round trip. */
 const SOURCE_BYTES_PER_WAIT = 4096;
 /**
- * Within so many bytes of one write, no other client's command can run in between. A server reads 16 KiB at a time, and another client's SCRIPT
- * FLUSH can run between two reads. So a SCRIPT LOAD protects only calls that are read together with it.
+ * Within so many bytes of one write, no other client's command can run in between. A server reads 16 KiB at a time, and
+ * another client's SCRIPT FLUSH can run between two reads. So a SCRIPT LOAD protects only calls that are read together
+ * with it.
  */
 const BYTES_READ_TOGETHER = 15 * 1024;
 /**
@@ -97,8 +98,8 @@ class BatchFeed implements CallFeed {
   /** The slots whose awaited call was answered: the calls that are held back may go. */
   #released: number[] = [];
   /**
-   * By slot, the calls that were sent to its owner and may have no answer yet, oldest first. Filled from
-   * the first time on that a call had to wait.
+   * By slot, the calls that were sent to its owner and may have no answer yet, oldest first. Filled from the
+   * first time on that a call had to wait.
    */
   #unanswered: Map<number, Ring<Call>> | undefined;
   #next = 0;

@@ -273,6 +273,7 @@ export class Dispatcher implements CallOwner {
     if (how !== "wait") call.reject(this.#errors.expired(call, how, timeoutMs || PATIENCE_MS));
   }
 }
+
 function firstWordOf(text: string): string {
   return text.split(" ", 1)[0] ?? text;
 }
