@@ -1,6 +1,6 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
 import type { Environment } from "../environment.ts";
-import { AuthError, ClosedError, UnavailableError } from "../errors.ts";
+import { AuthError, ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -11,12 +11,13 @@ import { Signals } from "../routing/signals.ts";
 import type { Script } from "../scripts/script.ts";
 import { topologyChannel } from "../telemetry/channels.ts";
 import { Telemetry } from "../telemetry/counters.ts";
-import { type Informant, Inquiry } from "../topology/inquiry.ts";
+import type { Informant } from "../topology/inquiry.ts";
 import { Topology } from "../topology/topology.ts";
 import { differenceOf } from "../topology/topology-difference.ts";
 import { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Door } from "./door.ts";
 import { Emitter } from "./events.ts";
+import { findTopology } from "./first-topology.ts";
 import { Lifetime, type Underway } from "./lifetime.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { NodeOpener } from "./node-opener.ts";
@@ -66,6 +67,8 @@ export class Client {
     this.environment = environment;
     this.telemetry = telemetry;
     this.deadlines = new Deadlines(clock);
+    // COMMAND is not what anybody asked for.
+    if (options.mode === "single") this.commands.nextAt = Number.POSITIVE_INFINITY;
     this.#seeds = seeds;
     const nodes = () => this.#directory.nodes;
     this.scripts = new ScriptStore(nodes, clock, telemetry.client, options.connectTimeout);
@@ -111,6 +114,7 @@ export class Client {
       tls: options.tls !== undefined,
       intervalMs: options.topologyRefreshInterval,
       answerTimeoutMs: options.connectTimeout,
+      isSingle: options.mode === "single",
       informants: () => this.#informants(),
       unsettled: () => this.#isUnsettled(),
       outOfReach: () => this.#reach.isOut(),
@@ -128,20 +132,15 @@ export class Client {
   static async connect(given: ResolvedOptions, environment: Environment): Promise<Client> {
     const options = { ...given, credentials: askedSparingly(given.credentials, environment) };
     const telemetry = new Telemetry(
-      Object.freeze({ seeds: Object.freeze(options.seeds.map(formatAddress)), name: options.connectionName }),
+      Object.freeze({
+        seeds: Object.freeze(options.seeds.map(formatAddress)),
+        name: options.connectionName,
+        database: options.database,
+      }),
       options.durations,
     );
     const seeds = options.seeds.map((seed) => seedInformant(seed, options, environment, telemetry));
-    const inquiry = new Inquiry({
-      environment,
-      tls: options.tls !== undefined,
-      answerTimeoutMs: options.connectTimeout,
-    });
-    const { description } = await inquiry.ask(seeds).catch((error: unknown) => {
-      const causes = error instanceof UnavailableError ? [...error.causes.values()] : [];
-      throw causes.find((cause) => cause instanceof AuthError) ?? error;
-    });
-    const topology = Topology.from(description);
+    const topology = Topology.from(await findTopology(options, environment, seeds));
     // A natMap that throws is the user's to mend, so the error comes before any connection is opened.
     for (const { address } of topology.nodes) options.natMap(address);
     const client = new Client(options, environment, telemetry, seeds, topology);

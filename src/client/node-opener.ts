@@ -10,6 +10,7 @@ import { ClusterNode } from "../routing/cluster-node.ts";
 import { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
 import type { TopologyNode } from "../topology/topology.ts";
+import { NameCheck } from "./name-check.ts";
 import type { ScriptStore } from "./script-store.ts";
 import { settingsFor } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
@@ -45,6 +46,8 @@ export class NodeOpener {
   readonly #events: NodeEvents;
   /** Nodes that left the topology and may still answer. Each departure is an object of its own. */
   readonly #leaving = new Map<ClusterNode, object>();
+  /** For single servers: whether a name leads elsewhere by now. */
+  readonly #nameChecks = new Map<ClusterNode, NameCheck>();
 
   constructor(
     options: ResolvedOptions,
@@ -110,7 +113,8 @@ export class NodeOpener {
       },
     );
     // The lanes of the pool connect later than in this tick, so `node` is there when they ask for its id.
-    const node: ClusterNode = new ClusterNode(info, pool, scripts, () => this.#openReaders(node));
+    const openReaders = () => this.#openReaders(node);
+    const node: ClusterNode = new ClusterNode(info, pool, scripts, openReaders, () => this.#checkName(node));
     if (info.role === "replica" && this.#options.readFrom !== "primary") node.openReaders();
     return node;
   }
@@ -121,6 +125,8 @@ export class NodeOpener {
    */
   async farewell(node: ClusterNode): Promise<void> {
     const departure = {};
+    this.#nameChecks.get(node)?.close();
+    this.#nameChecks.delete(node);
     this.#leaving.set(node, departure);
     for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
     this.#events.resend(node.pool.dedicated.takeWaitingWhere(() => true));
@@ -141,6 +147,25 @@ export class NodeOpener {
   /** The client ends, so nodes that left are not waited for any more. */
   close(cause: Error): void {
     for (const { pools } of this.#leaving.keys()) for (const pool of pools) pool.close(cause);
+    for (const check of this.#nameChecks.values()) check.close();
+  }
+
+  /** A single server refused a call as a replica does. In a cluster, the topology says who the primary is. */
+  #checkName(node: ClusterNode): void {
+    if (node.info.id !== "" || this.#events.isClosed()) return;
+    let check = this.#nameChecks.get(node);
+    if (check === undefined) {
+      const { info, pool } = node;
+      check = new NameCheck({
+        environment: this.#environment,
+        settings: () =>
+          settingsFor(info.address, this.#reachable(info), this.#options, this.#environment, this.#telemetry),
+        answerTimeoutMs: this.#options.connectTimeout,
+        replaceConnections: () => pool.replaceConnections(),
+      });
+      this.#nameChecks.set(node, check);
+    }
+    check.noteRefusal();
   }
 
   /** Opens the connections of a replica that serve reads. The node's other connections tell the client of its state. */

@@ -72,13 +72,17 @@ export function settingsFor(
   telemetry: Telemetry,
   nodeId?: () => string,
 ): ConnectionSettings {
+  const { tls, socket } = options;
+  const to = port === 0 ? { host: "", port, path: host } : { host, port };
   return {
     ...(nodeId === undefined ? {} : { nodeId }),
     address,
-    endpoint: { host, port, tls: options.tls },
+    endpoint: { ...to, tls, ...(socket === undefined ? {} : { socket }) },
     environment,
     connectTimeoutMs: options.connectTimeout,
     connectionName: options.connectionName,
+    database: options.database,
+    isPlain: options.mode === "single",
     credentials: options.credentials,
     readOnly: false,
     telemetry,

@@ -1,10 +1,10 @@
 import { AuthError } from "../errors.ts";
 import { type BackoffRange, backoffMs } from "./backoff.ts";
-import { CredentialsError } from "./handshake.ts";
+import { CredentialsError, RefusedDatabaseError } from "./handshake.ts";
 
 /** A node that restarts is back within a second, so the first tries follow each other quickly. */
 const SOON: BackoffRange = { firstMs: 20, mostMs: 500 };
-/** Asking often does not make wrong credentials right, and servers log each refusal. */
+/** Asking often does not make wrong credentials or a missing database right, and servers log each refusal. */
 const SELDOM: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
 
 /**
@@ -13,14 +13,15 @@ const SELDOM: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
  *   the try ended with                     between tries, doubling
  *   credentials that the server refused    1 s to 10 s
  *   a credentials' provider that failed    1 s to 10 s
+ *   a database that the server refused     1 s to 10 s
  *   anything else                          20 ms to 500 ms
  *
  * @param failures  The tries that failed in a row before this one.
  * @param random    In [0, 1).
  */
 export function retryDelayMs(cause: Error, failures: number, random: number): number {
-  const isLogin = isRefusal(cause) || cause instanceof CredentialsError;
-  return backoffMs(failures, isLogin ? SELDOM : SOON, random);
+  const isLasting = isRefusal(cause) || cause instanceof CredentialsError || cause instanceof RefusedDatabaseError;
+  return backoffMs(failures, isLasting ? SELDOM : SOON, random);
 }
 
 /**

@@ -9,14 +9,23 @@ export class ClusterNode {
   info: TopologyNode;
   readonly pool: NodePool;
   readonly scripts: LoadedScripts;
+  /** A call was refused in a way that only a replica refuses. A single server is asked by its name again. */
+  readonly noteReplicaRefusal: () => void;
   readonly #openReaders: () => NodePool;
   #readers: NodePool | undefined;
 
-  constructor(info: TopologyNode, pool: NodePool, scripts: LoadedScripts, openReaders: () => NodePool) {
+  constructor(
+    info: TopologyNode,
+    pool: NodePool,
+    scripts: LoadedScripts,
+    openReaders: () => NodePool,
+    noteReplicaRefusal: () => void = () => {},
+  ) {
     this.address = info.address;
     this.info = info;
     this.pool = pool;
     this.scripts = scripts;
+    this.noteReplicaRefusal = noteReplicaRefusal;
     this.#openReaders = openReaders;
   }
 

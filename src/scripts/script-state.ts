@@ -1,6 +1,7 @@
 import type { Lane } from "../connection/lane.ts";
 import type { Request } from "../connection/request.ts";
 import type { ReplyError } from "../errors.ts";
+import { isLoadDenied } from "../protocol/error-reply.ts";
 
 /**
  * The client's belief about one script on one node.
@@ -53,7 +54,7 @@ export function heldSince({ lane: loadedOn, queued, effective }: Held, lane: Lan
   return loadedOn === lane ? queued : effective;
 }
 
-/** Whether the user lacks the permission to load, whatever the script. */
+/** Whether the node refuses every SCRIPT LOAD, whatever the script. */
 export function isDenied(cause: ReplyError): boolean {
-  return cause.reply.startsWith("NOPERM ");
+  return isLoadDenied(cause.reply);
 }
