@@ -1,4 +1,5 @@
 import type { Connection, ConnectionSettings } from "../connection/connection.ts";
+import type { NodePool } from "../connection/node-pool.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import type { Environment, Timer } from "../environment.ts";
 import { ReplyError } from "../errors.ts";
@@ -16,8 +17,8 @@ export interface NameCheckParts {
   settings(): ConnectionSettings;
   /** Milliseconds that the server may take to answer. */
   readonly answerTimeoutMs: number;
-  /** Every call from now on goes over fresh connections, which are opened by name as well. */
-  replaceConnections(): void;
+  /** The connections of the server that calls use. */
+  readonly pool: NodePool;
 }
 
 /**
@@ -25,9 +26,12 @@ export interface NameCheckParts {
  * replica, and closes no connection. The connections then stay with a server that refuses every write. So after such a
  * refusal the server is asked by its name, through a fresh connection, whether it is a primary.
  *
- *   quiet --a call was refused as by a replica--> asking --a primary--> the connections are replaced --> quiet
- *                                    ^               |---a replica, or no answer --.
- *                                    '-- 1 s, until 60 s after the last refusal ---'
+ *   quiet --a call was refused as by a replica--> asking -- a primary, unlike the present connection's server
+ *     ^                                            ^  |       '--> the connections are replaced --> quiet
+ *     |                                            |  |-- a replica, or no answer
+ *     |                                            |  |       '--> after 1 s, until 60 s after the last refusal --.
+ *     |                                            '--|-----------------------------------------------------------'
+ *     '-- both are primaries: the refusal was old ----'
  *
  * Where ROLE may not be asked, and in `mode: "single"`, it is enough that a fresh connection can be opened: the
  * connections are replaced, and the next refusal asks again. No call is repeated here.
@@ -47,6 +51,8 @@ export class NameCheck {
 
   /** A call was refused in a way that only a replica refuses. */
   noteRefusal(): void {
+    // It may be the answer of a connection that was replaced already. The next refusal is not.
+    if (this.#parts.pool.lanes.some((lane) => lane.isReplacing)) return;
     this.#refusedAt = this.#parts.environment.clock.now();
     this.#askSoon();
   }
@@ -71,16 +77,32 @@ export class NameCheck {
     const { clock } = this.#parts.environment;
     this.#isAsking = true;
     this.#askedAt = clock.now();
-    const finding = await this.#find().catch(() => "no-answer" as const);
+    const present = this.#presentRole();
+    const role = await this.#roleByName().catch(() => "no-answer" as const);
     this.#isAsking = false;
-    this.#connection?.close(new Error("answered"));
+    const fresh = this.#connection;
     this.#connection = undefined;
-    if (this.#closed) return;
-    if (finding === "primary" || finding === "unknown") this.#parts.replaceConnections();
-    else if (clock.now() - this.#refusedAt < PATIENCE_MS) this.#askSoon();
+    const isRight = (role === "primary" || role === "unknown") && present.role !== "primary";
+    if (isRight && !this.#closed) this.#parts.pool.replaceConnections(fresh);
+    else fresh?.close(new Error("answered"));
+    if (this.#closed || role === "primary" || role === "unknown") return;
+    if (clock.now() - this.#refusedAt < PATIENCE_MS) this.#askSoon();
   }
 
-  async #find(): Promise<"primary" | "replica" | "unknown"> {
+  /** The role of the server behind the connection that calls use. Undefined as long as it has not said so. */
+  #presentRole(): { role: Role | undefined } {
+    const present: { role: Role | undefined } = { role: undefined };
+    if (this.#parts.settings().isPlain) return present;
+    const connection = this.#parts.pool.lanes.find(({ ready }) => ready)?.useConnection();
+    const told = (reply: Reply) => {
+      present.role = roleIn(reply);
+    };
+    connection?.exchange(["ROLE"])[0]?.then(told, () => {});
+    return present;
+  }
+
+  /** The role of the server that the name leads to. */
+  async #roleByName(): Promise<Role> {
     const { environment, answerTimeoutMs } = this.#parts;
     const settings = this.#parts.settings();
     const connection = await openConnection(settings, (created) => {
@@ -99,7 +121,9 @@ export class NameCheck {
   }
 }
 
-function roleIn(reply: Reply): "primary" | "replica" | "unknown" {
+type Role = "primary" | "replica" | "unknown";
+
+function roleIn(reply: Reply): Role {
   const role = Array.isArray(reply) ? reply[0] : undefined;
   if (role === "master" || role === "primary") return "primary";
   return role === "slave" || role === "replica" ? "replica" : "unknown";

@@ -1,4 +1,4 @@
-import { greet, type Handshake } from "../connection/handshake.ts";
+import { greet, type Handshake, RefusedDatabaseError } from "../connection/handshake.ts";
 import { StrangerError } from "../connection/identity.ts";
 import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
@@ -87,7 +87,7 @@ export class NodeOpener {
         else counters.scriptLoadFailures++;
       },
     );
-    let announced: "up" | "down" | "stranger" | undefined;
+    let announced: "up" | "down" | "unfit" | undefined;
     const nodeId = () => node.info.id;
     const pool: NodePool = this.#newPool(
       info,
@@ -104,10 +104,10 @@ export class NodeOpener {
         onDown: (cause) => {
           if (this.#events.isClosed()) return;
           for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
-          const isStranger = cause instanceof StrangerError;
-          // That the address has another owner is news also of a node that was down before.
-          const isNews = announced !== "stranger" && (announced !== "down" || isStranger);
-          if (isNews) announced = isStranger ? "stranger" : "down";
+          // That the server cannot be used as it is, is news also of a node that was down before.
+          const isUnfit = cause instanceof StrangerError || cause instanceof RefusedDatabaseError;
+          const isNews = announced !== "unfit" && (announced !== "down" || isUnfit);
+          if (isNews) announced = isUnfit ? "unfit" : "down";
           this.#events.onDown(node, cause, isNews);
         },
       },
@@ -161,7 +161,7 @@ export class NodeOpener {
         settings: () =>
           settingsFor(info.address, this.#reachable(info), this.#options, this.#environment, this.#telemetry),
         answerTimeoutMs: this.#options.connectTimeout,
-        replaceConnections: () => pool.replaceConnections(),
+        pool,
       });
       this.#nameChecks.set(node, check);
     }

@@ -140,13 +140,24 @@ export class Lane {
     if (!muted) this.#scheduleFlush();
   }
 
-  /** Uses a fresh connection from now on. The present one ends with its last reply. */
-  replaceConnection(): void {
+  /** Whether a connection that was replaced is still to answer. */
+  get isReplacing(): boolean {
+    return this.#retired.size > 0;
+  }
+
+  /**
+   * Uses a fresh connection from now on. The present one ends with its last reply.
+   * @param fresh  The connection, if it is open already. It is closed if it is not needed.
+   */
+  replaceConnection(fresh?: Connection): void {
     const old = this.#connection;
-    if (old === undefined) return;
+    if (old === undefined) {
+      fresh?.close(new Error("no longer needed"));
+      return;
+    }
     this.#letGo();
     this.#retired.add(old);
-    void this.#connect();
+    void this.#connect(fresh);
   }
 
   /** Closes the connection, also one that is being opened. What is queued waits for the next one. */
@@ -185,7 +196,7 @@ export class Lane {
     for (const request of this.#queue.takeAll()) request.onLost(cause);
   }
 
-  async #connect(): Promise<void> {
+  async #connect(fresh?: Connection): Promise<void> {
     invariant(this.#connection === undefined, "a lane has one connection at a time");
     this.#retry = undefined;
     this.#state = "connecting";
@@ -194,7 +205,8 @@ export class Lane {
     };
     let connection: Connection;
     try {
-      connection = await openPrepared(this.#settings, (fresh) => this.#events.prepare(fresh), onCreated, ++this.#tries);
+      const prepare = (opened: Connection) => this.#events.prepare(opened);
+      connection = await openPrepared(this.#settings, prepare, onCreated, ++this.#tries, fresh);
       // It may have closed since, because this goes on in a later job.
       if (connection.closed) throw new Error("the connection was lost before it was used");
     } catch (error) {

@@ -122,9 +122,12 @@ export class NodePool {
     invariant(this.#heldCalls >= 0 && this.#heldBytes >= 0, "only a call that is held is released");
   }
 
-  /** Every request from now on goes through a fresh connection. */
-  replaceConnections(): void {
-    for (const lane of this.lanes) lane.replaceConnection();
+  /**
+   * Every request from now on goes through a fresh connection.
+   * @param fresh  One of these connections, if it is open already.
+   */
+  replaceConnections(fresh?: Connection): void {
+    for (const [index, lane] of this.lanes.entries()) lane.replaceConnection(index === 0 ? fresh : undefined);
     this.dedicated.renew();
   }
 

@@ -60,6 +60,7 @@ async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promis
 
 /**
  * Opens a connection and has it prepared, for which the node has `connectTimeoutMs` once more.
+ * @param open  A connection that is open already, and is only to be prepared.
  * @throws As `openConnection`, and whatever `prepare` throws.
  */
 export async function openPrepared(
@@ -67,8 +68,10 @@ export async function openPrepared(
   prepare: (connection: Connection) => Promise<void>,
   onCreated: OnCreated,
   attempt: number,
+  open?: Connection,
 ): Promise<Connection> {
-  const connection = await openConnection(settings, onCreated, attempt);
+  if (open !== undefined) onCreated(open);
+  const connection = open ?? (await openConnection(settings, onCreated, attempt));
   const { connectTimeoutMs, environment } = settings;
   const tooLate = new Error(`no answer while scripts were loaded, within ${connectTimeoutMs} ms`);
   const timer = environment.clock.setTimer(() => connection.close(tooLate), connectTimeoutMs);
