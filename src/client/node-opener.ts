@@ -124,6 +124,7 @@ export class NodeOpener {
     this.#leaving.set(node, departure);
     for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
     this.#events.resend(node.pool.dedicated.takeWaitingWhere(() => true));
+    this.#events.resend(node.pool.urgent.takeWaitingWhere(() => true));
     if (node.pools.some((pool) => pool.ready)) {
       await settledWithin(this.#environment.clock, FAREWELL_MS, this.#answeredBy(node));
     }

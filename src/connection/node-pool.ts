@@ -29,6 +29,8 @@ export class NodePool {
   readonly firstTry: Promise<void>;
   /** For requests that would keep others waiting, and for sessions. The bounds on lanes do not count them. */
   readonly dedicated: DedicatedConnections;
+  /** For requests that end a running script: these connections can be opened while the node is busy with it. */
+  readonly urgent: DedicatedConnections;
   readonly #limits: PoolLimits;
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
   #heldCalls = 0;
@@ -38,6 +40,7 @@ export class NodePool {
     this.address = settings.address;
     this.#limits = limits;
     this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes);
+    this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, limits.maxPendingBytes);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {
@@ -126,23 +129,26 @@ export class NodePool {
   replaceConnections(): void {
     for (const lane of this.lanes) lane.replaceConnection();
     this.dedicated.renew();
+    this.urgent.renew();
   }
 
   /** Another server answers at the node's address: closes every connection. What is queued waits for the next ones. */
   dropConnections(cause: Error): void {
     for (const lane of this.lanes) lane.dropConnection(cause);
     this.dedicated.dropConnections(cause);
+    this.urgent.dropConnections(cause);
   }
 
   /** Resolves when nothing is queued or in flight. */
   async drain(): Promise<void> {
-    await Promise.all([this.dedicated.drain(), ...this.lanes.map((lane) => lane.drain())]);
+    await Promise.all([this.dedicated.drain(), this.urgent.drain(), ...this.lanes.map((lane) => lane.drain())]);
   }
 
   /** Ends now. Requests that are queued or in flight are lost. */
   close(cause: Error): void {
     for (const lane of this.lanes) lane.close(cause);
     this.dedicated.close(cause);
+    this.urgent.close(cause);
   }
 
   /** Calls queued, in flight, or held. */

@@ -16,7 +16,7 @@ import type { Deadlines } from "./deadlines.ts";
 import { Lessons, type RoutingEvents } from "./lessons.ts";
 import { decideExpiry } from "./next-step.ts";
 import type { NodeDirectory } from "./node-directory.ts";
-import { Placement, poolFor } from "./placement.ts";
+import { dedicatedFor, Placement, poolFor } from "./placement.ts";
 import { Rerouting } from "./rerouting.ts";
 import { Retries } from "./retries.ts";
 import { loadInFront, tellEvalEnded } from "./script-mending.ts";
@@ -120,7 +120,7 @@ export class Dispatcher implements CallOwner {
       return;
     }
     const pool = poolFor(call, node);
-    const full = (call.kind.blocking === undefined ? pool : pool.dedicated).refusalOf(call.frame.length);
+    const full = (call.kind.blocking === undefined ? pool : dedicatedFor(call, pool)).refusalOf(call.frame.length);
     if (full !== undefined) call.reject(full);
     else this.#attempt(call, node, pool);
   }
@@ -150,7 +150,7 @@ export class Dispatcher implements CallOwner {
       call.frame = blocking.frameAt(this.#clock.now());
       this.#limitPatience(call);
       call.extras?.observer?.onAttempt(call, node.address);
-      pool.dedicated.push(call);
+      dedicatedFor(call, pool).push(call);
       return;
     }
     const lane = pool.laneOf(call.slot);

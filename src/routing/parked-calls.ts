@@ -3,6 +3,7 @@ import type { NodePool } from "../connection/node-pool.ts";
 import type { Environment } from "../environment.ts";
 import { invariant } from "../invariant.ts";
 import type { Call } from "./call.ts";
+import { dedicatedFor } from "./placement.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
 /** Calls without owner look again after this time when no round of queries ends. */
@@ -68,7 +69,7 @@ export class ParkedCalls {
     if (!this.#pools.has(call)) return;
     const pool = this.#pools.get(call);
     if (call.kind.blocking === undefined) pool?.release(call.frame.length);
-    else pool?.dedicated.release();
+    else if (pool !== undefined) dedicatedFor(call, pool).release();
     this.#pools.delete(call);
   }
 
@@ -83,6 +84,6 @@ export class ParkedCalls {
     call.place = "parked";
     this.#pools.set(call, pool);
     if (call.kind.blocking === undefined) pool?.hold(call.frame.length);
-    else pool?.dedicated.hold();
+    else if (pool !== undefined) dedicatedFor(call, pool).hold();
   }
 }
