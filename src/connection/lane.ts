@@ -18,8 +18,11 @@ const DRAIN_LOOK_MS = 5;
 
 /** A lane's news for its pool, and the preparation of its connections. */
 export interface LaneEvents {
-  /** Prepares a fresh connection (scripts) before requests may use it. */
-  prepare(connection: Connection): Promise<void>;
+  /**
+   * Prepares a fresh connection (scripts) before requests may use it. Resolves to false if the connection is kept for
+   * that, and requests need another one.
+   */
+  prepare(connection: Connection): Promise<boolean>;
   onUp(): void;
   /** The lane has no usable connection: it lost one, or could not get one. */
   onDown(cause: Error): void;
@@ -86,6 +89,11 @@ export class Lane {
 
   get state(): "connecting" | "ready" | "silent" | "waiting" | "closed" {
     return this.#state === "ready" && this.#muted ? "silent" : this.#state;
+  }
+
+  /** Counts the reads from the present connection, and from the one that is being opened. */
+  get received(): number {
+    return (this.#connection?.received ?? 0) + (this.#upcoming?.received ?? 0);
   }
 
   /** Calls queued or in flight, and loads queued in front of them. */

@@ -13,8 +13,11 @@ export interface PoolLimits {
 
 /** A pool's news for its owner, and the preparation of its connections. */
 export interface PoolEvents {
-  /** Prepares a fresh connection (scripts) before requests may use it. */
-  prepare(connection: Connection): Promise<void>;
+  /**
+   * Prepares a fresh connection (scripts) before requests may use it. Resolves to false if the connection is kept for
+   * that, and requests need another one.
+   */
+  prepare(connection: Connection): Promise<boolean>;
   /** The pool became ready. */
   onUp(): void;
   /** A lane lost its connection, or could not get one, and no other lane is ready. */
@@ -24,6 +27,8 @@ export interface PoolEvents {
 /** The connections to one node, with bounds on what may wait for them. */
 export class NodePool {
   readonly address: string;
+  /** The settings of all connections. */
+  readonly settings: ConnectionSettings;
   readonly lanes: readonly Lane[];
   /** Resolves when every lane got its first connection, or failed to for the first time. */
   readonly firstTry: Promise<void>;
@@ -38,6 +43,7 @@ export class NodePool {
 
   constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
     this.address = settings.address;
+    this.settings = settings;
     this.#limits = limits;
     this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes);
     this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, limits.maxPendingBytes);
