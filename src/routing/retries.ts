@@ -175,9 +175,7 @@ export class Retries {
     const { directory, tracker } = this.#parts;
     const node = directory.get(address);
     if (step.when === "after-refresh" || node === undefined) {
-      const refreshed = tracker()
-        .refreshUntil(() => this.#isListed(address))
-        .catch(() => {});
+      const refreshed = tracker().lookUp(() => this.#isListed(address));
       this.parked.waitFor(call, refreshed, () => this.#followLookedUp(call, step, address));
       return;
     }
