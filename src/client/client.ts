@@ -96,6 +96,8 @@ export class Client {
       deadlines: this.deadlines,
       tracker: () => this.#tracker,
       maxRedirections: options.maxRedirections,
+      maxPending: options.maxPendingPerNode,
+      maxPendingBytes: options.maxPendingBytesPerNode,
       events: {
         onRedirection: (redirection) => this.emitter.emit("redirection", redirection),
         onScriptMissing: (missing) => {

@@ -90,7 +90,8 @@ export class Lane {
 
   /** Calls queued or in flight, and loads queued in front of them. */
   get pending(): number {
-    return this.#queue.size + (this.#connection === undefined ? 0 : this.#connection.callsInFlight);
+    const pending = this.#queue.size + (this.#connection === undefined ? 0 : this.#connection.callsInFlight);
+    return this.#retired.size === 0 ? pending : pending + this.#retired.callsInFlight;
   }
 
   /** Bytes queued, or written and not yet taken by the operating system. */

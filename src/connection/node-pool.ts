@@ -11,6 +11,20 @@ export interface PoolLimits {
   readonly maxPendingBytes: number;
 }
 
+/** The error for more than `limits` allow, where the limits are reached. `address` is undefined where no node has the limits. */
+export function queueFull(
+  address: string | undefined,
+  { maxPending, maxPendingBytes }: Pick<PoolLimits, "maxPending" | "maxPendingBytes">,
+  pending: number,
+): QueueFullError {
+  return new QueueFullError(
+    address,
+    pending >= maxPending
+      ? `maxPendingPerNode is ${maxPending} calls`
+      : `maxPendingBytesPerNode is ${maxPendingBytes} bytes`,
+  );
+}
+
 /** A pool's news for its owner, and the preparation of its connections. */
 export interface PoolEvents {
   /** Prepares a fresh connection (scripts) before requests may use it. */
@@ -100,14 +114,7 @@ export class NodePool {
 
   /** The error to refuse a request of `bytes` with, or undefined when it may be queued. */
   refusalOf(bytes: number): QueueFullError | undefined {
-    const { maxPending, maxPendingBytes } = this.#limits;
-    if (this.hasRoomFor(bytes)) return undefined;
-    return new QueueFullError(
-      this.address,
-      this.pending >= maxPending
-        ? `maxPendingPerNode is ${maxPending} calls`
-        : `maxPendingBytesPerNode is ${maxPendingBytes} bytes`,
-    );
+    return this.hasRoomFor(bytes) ? undefined : queueFull(this.address, this.#limits, this.pending);
   }
 
   /** A call of this node waits in no lane. It counts until it is released. */

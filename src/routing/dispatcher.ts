@@ -20,6 +20,7 @@ import { Placement, poolFor } from "./placement.ts";
 import { Rerouting } from "./rerouting.ts";
 import { Retries } from "./retries.ts";
 import { loadInFront, tellEvalEnded } from "./script-mending.ts";
+import { Unplaced } from "./unplaced.ts";
 
 /** Milliseconds that a call without a deadline may be refused, or wait for a node, before it is given up. */
 const PATIENCE_MS = 60_000;
@@ -34,6 +35,9 @@ export interface DispatcherParts {
   readonly events: RoutingEvents;
   readonly telemetry: Telemetry;
   readonly maxRedirections: number;
+  /** The bounds of one node, which also hold for all calls together that have no node. */
+  readonly maxPending: number;
+  readonly maxPendingBytes: number;
 }
 
 /**
@@ -48,6 +52,8 @@ export interface DispatcherParts {
 export class Dispatcher implements CallOwner {
   /** The feeds with calls that are admitted and not sent yet. They are told when the client closes. */
   readonly feeds = new Set<{ onClosed(): void }>();
+  /** Counts what waits without a node. */
+  readonly unplaced: Unplaced;
   readonly #directory: NodeDirectory;
   readonly #clock: Clock;
   readonly #telemetry: Telemetry;
@@ -65,6 +71,7 @@ export class Dispatcher implements CallOwner {
 
   constructor(parts: DispatcherParts) {
     const { environment, directory, tracker, telemetry, maxRedirections } = parts;
+    this.unplaced = new Unplaced(parts);
     this.#directory = directory;
     this.#clock = environment.clock;
     this.#telemetry = telemetry;
@@ -77,6 +84,7 @@ export class Dispatcher implements CallOwner {
       directory,
       tracker,
       maxRedirections,
+      unplaced: this.unplaced,
       placement: this.#placement,
       lessons: new Lessons(tracker, parts.events, telemetry),
       errors: this.#errors,
@@ -116,7 +124,9 @@ export class Dispatcher implements CallOwner {
   send(call: Call): void {
     const node = this.#placement.nodeFor(call);
     if (node === undefined) {
-      this.#retries.withoutNode(call);
+      const refusal = this.unplaced.refusalOf(call.frame.length);
+      if (refusal === undefined) this.#retries.withoutNode(call);
+      else call.reject(refusal);
       return;
     }
     const pool = poolFor(call, node);
@@ -129,10 +139,15 @@ export class Dispatcher implements CallOwner {
    * Makes the first attempt of a call that has been admitted. Returns false, and does nothing, if its node has no room.
    */
   offer(call: Call): boolean {
-    const node = call.kind.blocking === undefined ? this.#placement.nodeFor(call) : undefined;
-    if (node === undefined) {
-      // A call that blocks may wait for an event that never comes, so no call of the feed may wait for it.
+    // A call that blocks may wait for an event that never comes, so no call of the feed may wait for it.
+    if (call.kind.blocking !== undefined) {
       this.send(call);
+      return true;
+    }
+    const node = this.#placement.nodeFor(call);
+    if (node === undefined) {
+      if (!this.unplaced.hasRoomFor(call.frame.length)) return false;
+      this.#retries.withoutNode(call);
       return true;
     }
     const pool = poolFor(call, node);

@@ -14,6 +14,7 @@ import type { NodeDirectory } from "./node-directory.ts";
 import { ParkedCalls } from "./parked-calls.ts";
 import { type Placement, poolFor } from "./placement.ts";
 import { doWithoutReadOnlyVariant, mend, remedyFor } from "./script-mending.ts";
+import type { Unplaced } from "./unplaced.ts";
 
 /** The objects that `Retries` works with. */
 export interface RetriesParts {
@@ -23,6 +24,8 @@ export interface RetriesParts {
   readonly tracker: () => TopologyTracker;
   readonly lessons: Lessons;
   readonly errors: CallErrors;
+  /** Counts calls that no node can be given. */
+  readonly unplaced: Unplaced;
   readonly maxRedirections: number;
   /** Hands the next attempt of a call to a connection. */
   attempt(call: Call, node: ClusterNode, pool: NodePool): void;
@@ -47,7 +50,7 @@ export class Retries {
   constructor(parts: RetriesParts) {
     this.#parts = parts;
     this.#clock = parts.environment.clock;
-    this.parked = new ParkedCalls(parts.environment, (call) => this.sendAgain(call));
+    this.parked = new ParkedCalls(parts.environment, parts.unplaced, (call) => this.sendAgain(call));
   }
 
   /** Rejects parked calls. From now on, a call that fails is rejected too. */
