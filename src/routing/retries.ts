@@ -79,8 +79,14 @@ export class Retries {
     }
     const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
-    const remedy = isMissing ? remedyFor(call) : undefined;
+    const remedy = isMissing ? remedyFor(call, this.#clock) : undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
+    if (remedy?.kind === "rest") {
+      lessons.count(step);
+      this.#parts.limitPatience(call);
+      this.parked.waitFor(call, remedy.done, () => this.decide(call, failure, cause));
+      return;
+    }
     lessons.learn(step, call, refusal);
     // A listener may have closed the client.
     if (this.#closed) call.reject(errors.closed(call));
@@ -155,7 +161,7 @@ export class Retries {
     const node = call.node as ClusterNode;
     const pool = call.pool as NodePool;
     try {
-      if (remedy !== undefined) mend(call, node, remedy);
+      if (remedy !== undefined) mend(call, node, remedy, this.#clock);
       if (step.learned === "no-read-only-variant") doWithoutReadOnlyVariant(call);
       if (step.learned === "loads-denied") call.frame = call.kind.transaction?.encodeWithoutLoads() ?? call.frame;
     } catch (error) {

@@ -266,6 +266,13 @@ const ROWS: readonly Row[] = [
     expect: retry({ asking: true, when: "after-load" }),
   },
   {
+    when: "NOSCRIPT, and the script was loaded a moment ago: decide again after a rest",
+    failure: refused(NOSCRIPT),
+    situation: { remedy: "rest", asking: true },
+    row: "noscript-rest",
+    expect: retry({ asking: true, when: "after-rest", spends: "nothing" }),
+  },
+  {
     when: "NOSCRIPT, and the node refuses SCRIPT LOAD: the source goes along",
     failure: refused(NOSCRIPT),
     situation: { remedy: "eval", asking: true },
@@ -537,7 +544,7 @@ const ROWS: readonly Row[] = [
     row: "no-node",
     expect: { kind: "reject", why: "unavailable", outcome: "not-executed", learned: "nothing" },
   },
-  ...(["replay", "wait", "give-up"] as const).map((remedy) => ({
+  ...(["replay", "wait", "rest", "give-up"] as const).map((remedy) => ({
     when: `the function is missing, and the remedy is ${remedy}`,
     failure: refused("ERR Function not found"),
     situation: { ...FUNCTION, remedy },
@@ -545,6 +552,7 @@ const ROWS: readonly Row[] = [
     expect: {
       replay: retry({}),
       wait: retry({ when: "after-load" }),
+      rest: retry({ when: "after-rest", spends: "nothing" }),
       "give-up": reject("load", "not-executed", "script-missing"),
     }[remedy],
   })),
@@ -636,7 +644,7 @@ describe("decideNextStep, when", () => {
 
 describe("decideNextStep, in every situation,", () => {
   const flags = [false, true];
-  const remedies: Situation["remedy"][] = ["replay", "wait", "load", "eval", "give-up", undefined];
+  const remedies: Situation["remedy"][] = ["replay", "wait", "rest", "load", "eval", "give-up", undefined];
   const situations = flags.flatMap((isScript) =>
     flags.flatMap((runsCode) =>
       flags.flatMap((mayRepeat) =>
@@ -685,7 +693,9 @@ describe("decideNextStep, in every situation,", () => {
       if (step.kind !== "retry") continue;
       const redirected = failure.kind === "refusal" && ["moved", "ask"].includes(failure.refusal.kind);
       const isSearch = failure.kind === "looked-up" || failure.kind === "no-node";
-      assert.equal(step.spends, isSearch ? "nothing" : redirected ? "redirection" : "retry");
+      // After a rest it is decided once more.
+      const isDeferred = step.when === "after-rest";
+      assert.equal(step.spends, isSearch || isDeferred ? "nothing" : redirected ? "redirection" : "retry");
     }
   });
 
