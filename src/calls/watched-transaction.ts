@@ -132,7 +132,8 @@ class WatchingRun<R extends readonly unknown[]> {
     client.door.hold(0)();
     let countOut = nobody;
     try {
-      let place = owner ? { node: owner, asking: false } : await this.#locate();
+      // The look for an owner is refused where the owner is unavailable.
+      let place = owner?.pool.isUnavailable === false ? { node: owner, asking: false } : await this.#locate();
       for (let starts = 1; ; starts++) {
         countOut();
         countOut = nobody;

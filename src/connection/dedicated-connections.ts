@@ -169,6 +169,11 @@ export class DedicatedConnections {
     for (const { connection } of [...this.#idle, ...this.#busy]) connection.close(cause);
   }
 
+  /** Ends the tries to connect that are under way, because the node is unavailable. */
+  endTries(cause: Error): void {
+    this.#opener.close(cause);
+  }
+
   /** Resolves when nothing is carried. */
   async drain(): Promise<void> {
     while (this.#busy.size > 0) await new Promise<void>((resolve) => this.#whenDrained.push(resolve));

@@ -3,6 +3,7 @@ import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { DedicatedConnections } from "./dedicated-connections.ts";
 import { Lane } from "./lane.ts";
+import { openConnection } from "./open-connection.ts";
 
 /** How much may wait for one node. */
 export interface PoolLimits {
@@ -43,13 +44,19 @@ export class NodePool {
   readonly firstTry: Promise<void>;
   /** For requests that would keep others waiting, and for sessions. The bounds on lanes do not count them. */
   readonly dedicated: DedicatedConnections;
+  /** Calls that are not written are refused, because the node has been out of reach for long: see `Availability`. */
+  isUnavailable = false;
+  readonly #settings: ConnectionSettings;
   readonly #limits: PoolLimits;
+  /** Connections that ask whether the node answers again. */
+  readonly #asking = new Set<Connection>();
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
   #heldCalls = 0;
   #heldBytes = 0;
 
   constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
     this.address = settings.address;
+    this.#settings = settings;
     this.#limits = limits;
     this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes);
     const tries: Promise<void>[] = [];
@@ -65,6 +72,7 @@ export class NodePool {
         prepare: events.prepare,
         onUp: () => {
           this.#shareSilence();
+          if (this.ready) this.isUnavailable = false;
           if (this.ready && !wasReady) {
             wasReady = true;
             events.onUp();
@@ -96,7 +104,7 @@ export class NodePool {
   /** Whether the lane of a slot can write, or may soon because it has not failed yet. */
   isPromisingFor(slot: number): boolean {
     const lane = this.laneOf(slot);
-    return lane.ready || lane.cause === undefined;
+    return lane.ready || (lane.cause === undefined && !this.isUnavailable);
   }
 
   /** The lane of a slot, always the same one. */
@@ -129,6 +137,32 @@ export class NodePool {
     invariant(this.#heldCalls >= 0 && this.#heldBytes >= 0, "only a call that is held is released");
   }
 
+  /**
+   * Asks once more whether the node answers. A lane whose own try has heard nothing may have lost its first packets, and
+   * would learn of the node's return late.
+   */
+  askAgain(): void {
+    for (const lane of this.lanes) lane.connectNow();
+    if (this.lanes.every(({ state }) => state === "connecting")) void this.#ask();
+  }
+
+  async #ask(): Promise<void> {
+    let asking: Connection | undefined;
+    const onCreated = (created: Connection) => {
+      asking = created;
+      this.#asking.add(created);
+    };
+    try {
+      const { closed } = await openConnection(this.#settings, onCreated);
+      if (!closed) for (const lane of this.lanes) lane.connectAfresh();
+    } catch {
+      // The lanes tell why.
+    }
+    if (asking === undefined) return;
+    asking.close(new Error("answered"));
+    this.#asking.delete(asking);
+  }
+
   /** Every request from now on goes through a fresh connection. */
   replaceConnections(): void {
     for (const lane of this.lanes) lane.replaceConnection();
@@ -148,6 +182,7 @@ export class NodePool {
 
   /** Ends now. Requests that are queued or in flight are lost. */
   close(cause: Error): void {
+    for (const connection of [...this.#asking]) connection.close(cause);
     for (const lane of this.lanes) lane.close(cause);
     this.dedicated.close(cause);
   }

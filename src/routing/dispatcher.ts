@@ -38,6 +38,8 @@ export interface DispatcherParts {
   /** The bounds of one node, which also hold for all calls together that have no node. */
   readonly maxPending: number;
   readonly maxPendingBytes: number;
+  /** Milliseconds after which a node without sign of life is unavailable; 0 for never. */
+  readonly unavailableAfter: number;
 }
 
 /**
@@ -78,7 +80,7 @@ export class Dispatcher implements CallOwner {
     this.#deadlines = parts.deadlines;
     this.#placement = new Placement(directory);
     this.#rerouting = new Rerouting(directory, this.#placement, this.#clock, (requests) => this.resend(requests));
-    this.#errors = new CallErrors(directory, () => tracker().current, maxRedirections);
+    this.#errors = new CallErrors(directory, () => tracker().current, parts);
     this.#retries = new Retries({
       environment,
       directory,
@@ -161,6 +163,10 @@ export class Dispatcher implements CallOwner {
     const { blocking } = call.kind;
     call.node = node;
     call.pool = pool;
+    if (pool.isUnavailable) {
+      this.#retries.nodeUnavailable(call);
+      return;
+    }
     if (blocking !== undefined) {
       call.frame = blocking.frameAt(this.#clock.now());
       this.#limitPatience(call);
@@ -272,6 +278,7 @@ export class Dispatcher implements CallOwner {
       call.place = "parked";
       const history = historyOf(call);
       history.inDoubt ||= written;
+      if (written) history.lostBecause = cause;
       history.hops.push({ address: (call.node as ClusterNode).address, answer: "LOST" });
       this.#retries.decide(call, { kind: "lost", written }, cause);
     }
@@ -283,7 +290,8 @@ export class Dispatcher implements CallOwner {
       hasDeadline: timeoutMs > 0,
       isInFlight: call.place === "in-flight",
       wasRefused: history !== undefined && history.refusal !== "",
-      isUnreachable: node !== undefined && pool?.ready !== true,
+      mayHaveRun: call.inDoubt,
+      isUnreachable: node === undefined ? this.#directory.isOutOfReach : pool?.ready !== true,
     });
     if (how !== "wait") call.reject(this.#errors.expired(call, how, timeoutMs || PATIENCE_MS));
   }

@@ -178,6 +178,14 @@ const TABLE = {
     ...NOT_EXECUTED,
     why: "unavailable",
   }),
+  "node-unavailable": reject("the node has given no sign of life for `unavailableAfter`", {
+    ...NOT_EXECUTED,
+    why: "unavailable",
+  }),
+  "given-up-after-loss": reject("no node can serve it, or its node is unavailable; an earlier attempt was written and lost", {
+    why: "lost",
+    outcome: "unknown",
+  }),
 } satisfies Record<string, Row>;
 
 /** The name of a row of the decision. */

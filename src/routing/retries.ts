@@ -9,7 +9,7 @@ import type { CallErrors } from "./call-errors.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Lessons } from "./lessons.ts";
 import { decideNextStep, type Failure, type Situation } from "./next-step.ts";
-import type { Retry } from "./next-step-rows.ts";
+import type { Rejection, Retry } from "./next-step-rows.ts";
 import type { NodeDirectory } from "./node-directory.ts";
 import { ParkedCalls } from "./parked-calls.ts";
 import { type Placement, poolFor } from "./placement.ts";
@@ -122,12 +122,30 @@ export class Retries {
     const step = decideNextStep({ kind: "no-node", waitedMs, agreed }, this.#situationOf(call, undefined));
     lessons.count(step);
     if (step.kind === "reject") {
-      call.reject(errors.rejected(call, step, "", undefined));
+      call.reject(errors.rejected(call, step, history.lostBecause ?? "", undefined));
       return;
     }
     limitPatience(call);
     tracker().seekOwner();
     this.parked.waitForOwner(call);
+  }
+
+  /** Goes on with a call whose node has given no sign of life for `unavailableAfter`. */
+  nodeUnavailable(call: Call): void {
+    const { errors, lessons } = this.#parts;
+    const { node, pool } = call;
+    call.place = "parked";
+    // A replica is passed over.
+    if (node !== undefined && pool !== node.pool) {
+      const history = historyOf(call);
+      history.avoid ??= new Set();
+      history.avoid.add(node);
+      this.sendAgain(call);
+      return;
+    }
+    const step = decideNextStep({ kind: "unavailable" }, this.#situationOf(call, undefined));
+    lessons.count(step);
+    call.reject(errors.rejected(call, step as Rejection, call.history?.lostBecause ?? "", undefined));
   }
 
   #situationOf(call: Call, remedy: Remedy | undefined): Situation {
@@ -147,6 +165,7 @@ export class Retries {
       asked: history.hops.map(({ address }) => address),
       isListed: this.#isListed,
       remedy: remedy?.kind,
+      mayHaveRun: call.inDoubt,
       loadsDenied: kind.transaction?.loadsDenied === true,
     };
   }

@@ -28,6 +28,7 @@ const SCRIPT: Situation = {
   remedy: undefined,
   isListed: () => true,
   loadsDenied: false,
+  mayHaveRun: false,
 };
 /** FCALL of a library's function. */
 const FUNCTION: Partial<Situation> = { isScript: false, isFunction: true };
@@ -544,6 +545,26 @@ const ROWS: readonly Row[] = [
     row: "no-node",
     expect: { kind: "reject", why: "unavailable", outcome: "not-executed", learned: "nothing" },
   },
+  {
+    when: "nobody owns the slot, and an earlier attempt may have run: the loss is told",
+    failure: { kind: "no-node", waitedMs: 200, agreed: true },
+    situation: { mayHaveRun: true },
+    row: "given-up-after-loss",
+    expect: reject("lost", "unknown"),
+  },
+  {
+    when: "the node has given no sign of life for long: unavailable",
+    failure: { kind: "unavailable" },
+    row: "node-unavailable",
+    expect: { kind: "reject", why: "unavailable", outcome: "not-executed", learned: "nothing" },
+  },
+  {
+    when: "the node has given no sign of life for long, and an earlier attempt may have run: the loss is told",
+    failure: { kind: "unavailable" },
+    situation: { mayHaveRun: true },
+    row: "given-up-after-loss",
+    expect: reject("lost", "unknown"),
+  },
   ...(["replay", "wait", "rest", "give-up"] as const).map((remedy) => ({
     when: `the function is missing, and the remedy is ${remedy}`,
     failure: refused("ERR Function not found"),
@@ -746,7 +767,7 @@ function tableOfRows(): string {
 }
 
 describe("decideExpiry", () => {
-  const WAITING: Expiry = { hasDeadline: true, isInFlight: false, wasRefused: false, isUnreachable: false };
+  const WAITING: Expiry = { hasDeadline: true, isInFlight: false, wasRefused: false, mayHaveRun: false, isUnreachable: false };
   const rows: readonly [when: string, expiry: Partial<Expiry>, ends: string][] = [
     ["is in flight: its deadline", { isInFlight: true }, "deadline"],
     ["is in flight and has no deadline: it is waited for", { isInFlight: true, hasDeadline: false }, "wait"],
@@ -766,6 +787,11 @@ describe("decideExpiry", () => {
       "waits for a node without connection and has no deadline",
       { isUnreachable: true, hasDeadline: false },
       "unavailable",
+    ],
+    [
+      "waits for a node without connection, and was written and lost before",
+      { isUnreachable: true, mayHaveRun: true },
+      "deadline",
     ],
     ["waits in a queue", {}, "deadline"],
   ];
