@@ -3,6 +3,7 @@ import type { Environment } from "../environment.ts";
 import { AuthError, ClosedError, UnavailableError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
+import { Availability } from "../routing/availability.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { Deadlines } from "../routing/deadlines.ts";
 import { Dispatcher } from "../routing/dispatcher.ts";
@@ -52,6 +53,7 @@ export class Client {
   readonly #tracker: TopologyTracker;
   readonly #audits: ScriptAudits;
   readonly #reach: Reach;
+  readonly #availability: Availability;
   readonly #onTopology = new Set<() => void>();
   #idle: Promise<void> | undefined;
 
@@ -97,12 +99,22 @@ export class Client {
       deadlines: this.deadlines,
       tracker: () => this.#tracker,
       maxRedirections: options.maxRedirections,
+      maxPending: options.maxPendingPerNode,
+      maxPendingBytes: options.maxPendingBytesPerNode,
+      unavailableAfter: options.unavailableAfter,
       events: {
         onRedirection: (redirection) => this.emitter.emit("redirection", redirection),
         onScriptMissing: (missing) => {
           this.emitter.emit("scriptMissing", missing);
           if (this.#lifetime.isOpen) this.#audits.soon();
         },
+      },
+    });
+    this.#availability = new Availability(nodes, clock, options.unavailableAfter, {
+      onUnavailable: (pool) => {
+        for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
+        this.dispatcher.resend(pool.dedicated.takeWaitingWhere(() => true));
+        pool.dedicated.endTries(new Error("the node gives no sign of life"));
       },
     });
     this.door = new Door(this.dispatcher, this.signals, environment);
@@ -235,6 +247,7 @@ export class Client {
     const cause = new ClosedError();
     this.#audits.close();
     this.#tracker.close();
+    this.#availability.close();
     this.dispatcher.close();
     for (const node of this.#directory.nodes) node.close(cause);
     this.#opener.close(cause);

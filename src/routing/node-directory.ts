@@ -54,6 +54,11 @@ export class NodeDirectory {
     return primaries[first % primaries.length];
   }
 
+  /** Whether no node has a usable connection. */
+  get isOutOfReach(): boolean {
+    return this.#nodes.every(({ pool }) => !pool.ready);
+  }
+
   /** The nodes that own slots and have no usable connection. */
   ownersDown(): ClusterNode[] {
     const down = new Set(this.#nodes.filter((node) => !node.pool.ready));
