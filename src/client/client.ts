@@ -289,6 +289,7 @@ export class Client {
 
   /** Whether a node that owns slots is down, for a reason that another topology could mend. */
   #isUnsettled(): boolean {
-    return this.#directory.ownersDown().some(({ pool }) => !isLasting(pool.cause));
+    for (const { pool } of this.#directory.ownersDown()) if (!isLasting(pool.cause)) return true;
+    return false;
   }
 }
