@@ -39,37 +39,47 @@ export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: b
   const slots: Slots[] = [];
   const leftOut = new LeftOut();
   for (const shard of list(reply, "CLUSTER SHARDS")) {
-    const fields = fieldsOf(shard);
-    const entries = list(fields.get("nodes"), "nodes").map(fieldsOf);
-    const bounds = list(fields.get("slots"), "slots").map((bound) => slotNumber(bound));
-    if (bounds.length % 2 !== 0) throw nonsense("the number of slot bounds is odd");
-    const primaryEntry = entries.find((entry) => entry.get("role") === "master" && entry.get("health") !== "fail");
-    const primary = primaryEntry ?? entries.find((entry) => entry.get("role") === "master");
+    const fields = list(shard, "a map");
+    const entries = list(fieldOf(fields, "nodes"), "nodes").map((entry) => list(entry, "a map"));
+    const primary = entries.find(isLivingPrimary) ?? entries.find(isPrimaryEntry);
     const addresses = entries.map((entry) => addressOf(entry, answeredBy, tls));
     const primaryAddress = primary && usable(addresses[entries.indexOf(primary)]);
+    const primaryName = primaryAddress && formatAddress(primaryAddress);
+    const bounds = list(fieldOf(fields, "slots"), "slots");
+    let owner = -1;
     for (const [place, entry] of entries.entries()) {
-      const address = leftOut.unlessUsable(entry.get("id"), addresses[place] as Located);
+      const address = leftOut.unlessUsable(fieldOf(entry, "id"), addresses[place] as Located);
       if (address === undefined) continue;
-      const isPrimary = entry.get("role") === "master";
-      const health = entry.get("health");
-      if (entry === primary) {
-        for (let index = 0; index < bounds.length; index += 2) {
-          const [start, end] = [bounds[index] as number, bounds[index + 1] as number];
-          if (start > end) throw nonsense(`the slots ${start} to ${end} are no range`);
-          slots.push({ owner: nodes.length, start, end });
-        }
-      }
-      nodes.push({
-        id: (entry.get("id") ?? "") as string,
-        ...address,
-        role: isPrimary ? "primary" : "replica",
-        primary: isPrimary || primaryAddress === undefined ? undefined : formatAddress(primaryAddress),
-        health: health === "fail" || health === "loading" ? health : "online",
-      });
+      if (entry === primary) owner = nodes.length;
+      nodes.push(nodeOf(entry, address, primaryName));
     }
+    readRanges(bounds, owner, slots);
     if (nodes.length > MAX_NODES) throw tooMany("nodes", MAX_NODES);
   }
   return checked({ nodes, slots }, leftOut);
+}
+
+function nodeOf(entry: readonly Reply[], address: NodeAddress, primary: string | undefined): Node {
+  const health = fieldOf(entry, "health");
+  const isPrimary = isPrimaryEntry(entry);
+  return {
+    id: (fieldOf(entry, "id") ?? "") as string,
+    ...address,
+    role: isPrimary ? "primary" : "replica",
+    primary: isPrimary ? undefined : primary,
+    health: health === "fail" || health === "loading" ? health : "online",
+  };
+}
+
+/** Reads the slots of a shard. They are checked also where nobody owns them: -1 as `owner`. */
+function readRanges(bounds: readonly Reply[], owner: number, slots: Slots[]): void {
+  if (bounds.length % 2 !== 0) throw nonsense("the number of slot bounds is odd");
+  for (let index = 0; index < bounds.length; index += 2) {
+    const start = slotNumber(bounds[index]);
+    const end = slotNumber(bounds[index + 1]);
+    if (start > end) throw nonsense(`the slots ${start} to ${end} are no range`);
+    if (owner !== -1) slots.push({ owner, start, end });
+  }
 }
 
 /**
@@ -79,8 +89,8 @@ export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: b
  */
 export function hasRivalPrimaries(reply: Reply): boolean {
   return list(reply, "CLUSTER SHARDS").some((shard) => {
-    const entries = list(fieldsOf(shard).get("nodes"), "nodes").map(fieldsOf);
-    return entries.filter((entry) => entry.get("role") === "master" && entry.get("health") !== "fail").length > 1;
+    const entries = list(fieldOf(list(shard, "a map"), "nodes"), "nodes");
+    return entries.length > 1 && entries.filter((entry) => isLivingPrimary(list(entry, "a map"))).length > 1;
   });
 }
 
@@ -162,11 +172,12 @@ function usable(located: Located | undefined): NodeAddress | undefined {
   return located === undefined || "why" in located ? undefined : located;
 }
 
-function addressOf(entry: Map<string, Reply>, answeredBy: NodeAddress, tls: boolean): Located {
-  const port = (tls ? entry.get("tls-port") : entry.get("port")) ?? entry.get("port") ?? entry.get("tls-port");
+function addressOf(entry: readonly Reply[], answeredBy: NodeAddress, tls: boolean): Located {
+  const [plainPort, tlsPort] = [fieldOf(entry, "port"), fieldOf(entry, "tls-port")];
+  const port = tls ? (tlsPort ?? plainPort) : (plainPort ?? tlsPort);
   // `endpoint` is the host that clients are to use. It is "?" where names are preferred and the node has none.
-  const endpoint = entry.get("endpoint");
-  return located(endpoint === UNKNOWN_HOST ? (entry.get("ip") ?? UNKNOWN_HOST) : endpoint, port, answeredBy);
+  const endpoint = fieldOf(entry, "endpoint");
+  return located(endpoint === UNKNOWN_HOST ? (fieldOf(entry, "ip") ?? UNKNOWN_HOST) : endpoint, port, answeredBy);
 }
 
 function nodesAddress(text: string, answeredBy: NodeAddress): Located {
@@ -238,11 +249,18 @@ function checked({ nodes, slots }: TopologyDescription, told: LeftOut): Topology
   };
 }
 
-function fieldsOf(reply: Reply): Map<string, Reply> {
-  const flat = list(reply, "a map");
-  const fields = new Map<string, Reply>();
-  for (let index = 0; index + 1 < flat.length; index += 2) fields.set(String(flat[index]), flat[index + 1] as Reply);
-  return fields;
+/** A field of a map that is sent as a flat array of names and values. */
+function fieldOf(flat: readonly Reply[], name: string): Reply | undefined {
+  for (let index = 0; index + 1 < flat.length; index += 2) if (flat[index] === name) return flat[index + 1];
+  return undefined;
+}
+
+function isPrimaryEntry(entry: readonly Reply[]): boolean {
+  return fieldOf(entry, "role") === "master";
+}
+
+function isLivingPrimary(entry: readonly Reply[]): boolean {
+  return isPrimaryEntry(entry) && fieldOf(entry, "health") !== "fail";
 }
 
 function list(reply: Reply | undefined, what: string): Reply[] {
@@ -250,8 +268,8 @@ function list(reply: Reply | undefined, what: string): Reply[] {
   return reply;
 }
 
-function slotNumber(value: Reply): number {
-  const slot = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+function slotNumber(value: Reply | undefined): number {
+  const slot = typeof value === "string" && /^\d{1,5}$/.test(value) ? Number(value) : value;
   if (typeof slot !== "number" || !Number.isInteger(slot) || slot < 0 || slot >= SLOT_COUNT) {
     throw nonsense("a slot is out of range");
   }

@@ -50,6 +50,8 @@ export interface TopologyDescription {
 const NONE: readonly TopologyNode[] = Object.freeze([]);
 const NOTHING_LEFT_OUT: readonly LeftOutEntry[] = Object.freeze([]);
 
+const made = new WeakMap<TopologyDescription, Topology>();
+
 /** What follows from a list of nodes. Topologies with the same list share it. */
 interface NodeIndex {
   /** The replicas by the address of their primary. */
@@ -90,8 +92,16 @@ export class Topology {
     Object.freeze(this);
   }
 
-  /** @internal */
+  /** @internal The topology of a description, which several parts of the client ask for: it is made once. */
   static from(description: TopologyDescription): Topology {
+    const known = made.get(description);
+    if (known !== undefined) return known;
+    const topology = Topology.#from(description);
+    made.set(description, topology);
+    return topology;
+  }
+
+  static #from(description: TopologyDescription): Topology {
     const named = description.nodes.map((node) => Object.freeze({ ...node, address: formatAddress(node) }));
     // Each server lists the nodes in its own order. After sorting, two views of the same state are equal.
     const nodes = named.toSorted((a, b) => (a.address < b.address ? -1 : 1));
@@ -119,6 +129,12 @@ export class Topology {
   get ranges(): readonly SlotRange[] {
     this.#ranges ??= rangesOf(this);
     return this.#ranges;
+  }
+
+  /** @internal Whether both have the same owners of slots, at the same places of the same number of nodes. */
+  hasSameOwners(other: Topology): boolean {
+    if (this.nodes.length !== other.nodes.length) return false;
+    return Buffer.compare(new Uint8Array(this.#owners.buffer), new Uint8Array(other.#owners.buffer)) === 0;
   }
 
   /** @internal The nodes that own slots. */
@@ -155,7 +171,7 @@ export class Topology {
     return (
       (this.nodes === other.nodes || areEqual(this.nodes, other.nodes, NODE_FIELDS)) &&
       areEqual(this.leftOut, other.leftOut, LEFT_OUT_FIELDS) &&
-      Buffer.compare(new Uint8Array(this.#owners.buffer), new Uint8Array(other.#owners.buffer)) === 0
+      this.hasSameOwners(other)
     );
   }
 }
