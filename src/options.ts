@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "./errors.ts";
 import { type Credentials, readCredentials } from "./options/credentials.ts";
 import { insteadOf } from "./options/foreign-options.ts";
 import { invalid, isPlainObject } from "./options/invalid.ts";
-import { type NatMap, readNatMap } from "./options/nat-map.ts";
+import { type NatMap, readNatMap, readTrusts, type Trusts } from "./options/nat-map.ts";
 import { readSeed, readTls } from "./options/seeds.ts";
 import { kindOf } from "./protocol/encode.ts";
 import type { NodeAddress } from "./protocol/node-address.ts";
@@ -11,7 +11,7 @@ import type { ReadFrom } from "./routing/call.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script } from "./scripts/script.ts";
 
-export type { Credentials, NatMap };
+export type { Credentials, NatMap, Trusts };
 
 /** The options of `connect`. Times are in milliseconds. */
 export interface ConnectOptions {
@@ -105,6 +105,13 @@ export interface ConnectOptions {
    */
   readonly natMap?: NatMap | undefined;
   /**
+   * A function that is asked, with the announced address, before each connection to a node. Nothing connects, let alone
+   * logs in, where it returns anything but `true`, or throws. It is asked about every address that a server announces,
+   * also about those in `nodes`. The questions for the topology go to `nodes` in any case, because you named them.
+   * @default none; every announced address is trusted
+   */
+  readonly trusts?: Trusts | undefined;
+  /**
    * The nodes on which read-only scripts and commands may run: `"primary"`, `"replica"` or `"any"`. `"replica"` uses
    * the primary when no replica is usable.
    * @default "primary"
@@ -134,6 +141,8 @@ export interface ResolvedOptions {
   readonly topologyRefreshInterval: number;
   readonly unavailableAfter: number;
   readonly natMap: (address: string) => NodeAddress | undefined;
+  /** @throws {UntrustedError} Nothing may connect to the announced address. */
+  readonly trusts: (address: string) => void;
   readonly readFrom: ReadFrom;
   readonly durations: boolean;
 }
@@ -159,6 +168,7 @@ const OTHERS = [
   "tls",
   "connectionName",
   "natMap",
+  "trusts",
   "readFrom",
   "durations",
 ];
@@ -177,7 +187,7 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     if (known.includes(option)) continue;
     throw invalid(`there is no option "${option}"; ${insteadOf(option) ?? `accepted are ${known.join(", ")}`}`);
   }
-  const { nodes, scripts = [], connectionName, natMap, credentials, tls = false, durations = false } = options;
+  const { nodes, scripts = [], connectionName, natMap, trusts, credentials, tls = false, durations = false } = options;
   if (!Array.isArray(nodes) || nodes.length === 0) {
     throw invalid('nodes must be a non-empty array, such as ["127.0.0.1:7000"]');
   }
@@ -204,6 +214,7 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     tls: readTls(tls, seeds),
     connectionName,
     natMap: readNatMap(natMap),
+    trusts: readTrusts(trusts),
     durations,
     readFrom: readFrom("connect", options.readFrom) ?? "primary",
     ...(Object.fromEntries(

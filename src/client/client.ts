@@ -1,4 +1,5 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
+import { isLasting } from "../connection/retry-policy.ts";
 import type { Environment } from "../environment.ts";
 import { AuthError, ClosedError, UnavailableError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
@@ -19,6 +20,7 @@ import { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Door } from "./door.ts";
 import { Emitter } from "./events.ts";
 import { Lifetime, type Underway } from "./lifetime.ts";
+import { refuseWithoutLocation } from "./locations.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { NodeOpener } from "./node-opener.ts";
 import { Reach } from "./reach.ts";
@@ -82,8 +84,8 @@ export class Client {
       onDown: ({ address }, cause, isNews) => {
         this.#reach.look();
         if (isNews) this.emitter.emit("nodeDown", { address, cause });
-        // After refused credentials, another node's topology would not help.
-        if (!(cause instanceof AuthError)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
+        // After refused credentials, for one, another node's topology would not help.
+        if (!isLasting(cause)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
       },
       resend: (requests) => this.dispatcher.resend(requests),
       isClosed: () => this.#lifetime.isClosed,
@@ -155,8 +157,7 @@ export class Client {
       throw causes.find((cause) => cause instanceof AuthError) ?? error;
     });
     const topology = Topology.from(description);
-    // A natMap that throws is the user's to mend, so the error comes before any connection is opened.
-    for (const { address } of topology.nodes) options.natMap(address);
+    refuseWithoutLocation(topology, options);
     const client = new Client(options, environment, telemetry, seeds, topology);
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
@@ -304,8 +305,9 @@ export class Client {
     return [...nodes, ...this.#seeds];
   }
 
-  /** Whether a node that owns slots is down, for another reason than refused credentials. */
+  /** Whether a node that owns slots is down, for a reason that another topology could mend. */
   #isUnsettled(): boolean {
-    return this.#directory.ownersDown().some(({ pool }) => !(pool.cause instanceof AuthError));
+    for (const { pool } of this.#directory.ownersDown()) if (!isLasting(pool.cause)) return true;
+    return false;
   }
 }
