@@ -34,6 +34,7 @@ export type {
   OpenSocket,
   SocketEndpoint,
   SocketOptions,
+  Trusts,
 } from "./options.ts";
 export { slotOf } from "./protocol/hash-slot.ts";
 export type { NodeAddress } from "./protocol/node-address.ts";
@@ -69,4 +70,4 @@ export type {
   TopologyMessage,
 } from "./telemetry/channels.ts";
 export type { DurationHistogram } from "./telemetry/counters.ts";
-export type { SlotRange, Topology, TopologyNode } from "./topology/topology.ts";
+export type { LeftOutEntry, SlotRange, Topology, TopologyNode } from "./topology/topology.ts";

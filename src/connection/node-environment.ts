@@ -1,7 +1,8 @@
 import { connect as connectTcp, isIP, type NetConnectOpts, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, TLSSocket } from "node:tls";
 import type { Clock, Endpoint, Environment, OpenSocket, Timer, Transport, TransportHandlers } from "../environment.ts";
+import { distrust, guarded } from "./certificates.ts";
 import { ENDED } from "./open-failure.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
@@ -37,10 +38,13 @@ class SocketTransport implements Transport {
     const { socket, tls } = endpoint;
     const given = typeof socket === "function" ? streamOf(socket, endpoint) : undefined;
     this.#beneath = tls === undefined ? undefined : given;
-    const stream =
-      given === undefined ? socketTo(endpoint, handlers) : tls === undefined ? given : tlsOver(given, endpoint);
-    this.#stream = stream;
     let failure: Error | undefined;
+    const onThrown = (error: Error) => {
+      failure ??= error;
+    };
+    const safe = tls === undefined ? endpoint : { ...endpoint, tls: guarded(tls, onThrown) };
+    const stream = given === undefined ? socketTo(safe, handlers) : tls === undefined ? given : tlsOver(given, safe);
+    this.#stream = stream;
     let isOver = false;
     const onClose = () => {
       if (isOver) return;
@@ -58,11 +62,19 @@ class SocketTransport implements Transport {
       stream.on("data", (bytes: Buffer) => handlers.onData(Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes)));
       this.#beneath?.on("error", fail);
     }
+    let stood = false;
+    const onOpen = () => {
+      stood = true;
+      handlers.onOpen();
+    };
     const opening = tls === undefined ? (isConnecting(stream) ? "connect" : undefined) : "secureConnect";
-    if (opening === undefined) clock.nextTick(() => handlers.onOpen());
-    else stream.once(opening, () => handlers.onOpen());
+    if (opening === undefined) clock.nextTick(onOpen);
+    else stream.once(opening, onOpen);
     stream.on("drain", () => handlers.onDrain());
-    stream.on("error", fail);
+    stream.on("error", (error) => {
+      const isDistrusted = stream instanceof TLSSocket && Boolean(stream.authorizationError) && !stood;
+      fail(isDistrusted ? distrust(error) : error);
+    });
     stream.on("end", () => fail(new Error(ENDED)));
     stream.once("close", onClose);
   }

@@ -227,6 +227,8 @@ describe("OpenTelemetry", () => {
         "db.operation.name": "GET",
         "network.transport": "unix",
         "network.peer.address": path,
+        "slotwire.slot": slotOf("k"),
+        "slotwire.attempts": 1,
       });
     } finally {
       await server.stop();
