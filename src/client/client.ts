@@ -25,8 +25,9 @@ import { refuseWithoutLocation } from "./locations.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { NodeOpener } from "./node-opener.ts";
 import { Reach } from "./reach.ts";
-import { reauthenticate, type Steps } from "./reauthentication.ts";
+import { ALONE, reauthenticate, type Steps } from "./reauthentication.ts";
 import { refusedEverywhere } from "./refused-everywhere.ts";
+import { Renewal } from "./renewal.ts";
 import { ScriptAudits } from "./script-audits.ts";
 import { ScriptStore } from "./script-store.ts";
 import { askedSparingly, seedInformant } from "./seeds.ts";
@@ -56,6 +57,7 @@ export class Client {
   readonly #tracker: TopologyTracker;
   readonly #audits: ScriptAudits;
   readonly #reach: Reach;
+  readonly #renewal: Renewal;
   readonly #availability: Availability;
   readonly #onTopology = new Set<() => void>();
   #idle: Promise<void> | undefined;
@@ -66,6 +68,7 @@ export class Client {
     telemetry: Telemetry,
     seeds: readonly Informant[],
     initial: Topology,
+    renewal: Renewal,
   ) {
     const { clock } = environment;
     this.options = options;
@@ -141,11 +144,14 @@ export class Client {
       },
     });
     this.#directory.follow(initial);
+    this.#renewal = renewal;
+    renewal.begin(() => this.reauthenticate(ALONE));
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */
   static async connect(given: ResolvedOptions, environment: Environment): Promise<Client> {
-    const options = { ...given, credentials: askedSparingly(given.credentials, environment) };
+    const renewal = new Renewal(environment);
+    const options = { ...given, credentials: renewal.listeningTo(askedSparingly(given.credentials, environment)) };
     const telemetry = new Telemetry(
       Object.freeze({
         seeds: Object.freeze(options.seeds.map(formatAddress)),
@@ -155,9 +161,15 @@ export class Client {
       options.durations,
     );
     const seeds = options.seeds.map((seed) => seedInformant(seed, options, environment, telemetry));
-    const topology = Topology.from(await findTopology(options, environment, seeds));
-    refuseWithoutLocation(topology, options);
-    const client = new Client(options, environment, telemetry, seeds, topology);
+    let topology: Topology;
+    try {
+      topology = Topology.from(await findTopology(options, environment, seeds));
+      refuseWithoutLocation(topology, options);
+    } catch (error) {
+      renewal.close();
+      throw error;
+    }
+    const client = new Client(options, environment, telemetry, seeds, topology, renewal);
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
     if (refusal === undefined) return client;
@@ -246,6 +258,7 @@ export class Client {
     if (!this.#lifetime.end()) return;
     const cause = new ClosedError();
     this.#audits.close();
+    this.#renewal.close();
     this.#tracker.close();
     this.#availability.close();
     this.dispatcher.close();
