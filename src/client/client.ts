@@ -9,6 +9,8 @@ import { Dispatcher } from "../routing/dispatcher.ts";
 import { NodeDirectory } from "../routing/node-directory.ts";
 import { Signals } from "../routing/signals.ts";
 import type { Script } from "../scripts/script.ts";
+import type { ScriptRegistry } from "../scripts/script-registry.ts";
+import { Turns } from "../scripts/turns.ts";
 import { topologyChannel } from "../telemetry/channels.ts";
 import { Telemetry } from "../telemetry/counters.ts";
 import { type Informant, Inquiry } from "../topology/inquiry.ts";
@@ -24,7 +26,7 @@ import { Reach } from "./reach.ts";
 import { reauthenticate, type Steps } from "./reauthentication.ts";
 import { refusedEverywhere } from "./refused-everywhere.ts";
 import { ScriptAudits } from "./script-audits.ts";
-import { ScriptStore } from "./script-store.ts";
+import { registryOf, ScriptStore } from "./script-store.ts";
 import { askedSparingly, seedInformant } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
 import { whileAlive } from "./while-alive.ts";
@@ -61,6 +63,8 @@ export class Client {
     telemetry: Telemetry,
     seeds: readonly Informant[],
     initial: Topology,
+    registry: ScriptRegistry,
+    turns: Turns,
   ) {
     const { clock } = environment;
     this.options = options;
@@ -69,10 +73,9 @@ export class Client {
     this.deadlines = new Deadlines(clock);
     this.#seeds = seeds;
     const nodes = () => this.#directory.nodes;
-    this.scripts = new ScriptStore(nodes, clock, telemetry.client, options.connectTimeout);
-    for (const item of options.scripts) this.scripts.keep(item);
+    this.scripts = new ScriptStore(registry, nodes, clock, telemetry.client, options.connectTimeout);
     this.#reach = new Reach(nodes, clock, options.connectTimeout);
-    this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, {
+    this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, turns, {
       onUp: ({ address }) => {
         this.#reach.noteUp();
         this.emitter.emit("nodeUp", { address });
@@ -138,6 +141,9 @@ export class Client {
       tls: options.tls !== undefined,
       answerTimeoutMs: options.connectTimeout,
     });
+    const turns = new Turns(environment.clock);
+    const registering = registryOf(options.scripts, turns);
+    registering.catch(() => {});
     const { description } = await inquiry.ask(seeds).catch((error: unknown) => {
       const causes = error instanceof UnavailableError ? [...error.causes.values()] : [];
       throw causes.find((cause) => cause instanceof AuthError) ?? error;
@@ -145,7 +151,7 @@ export class Client {
     const topology = Topology.from(description);
     // A natMap that throws is the user's to mend, so the error comes before any connection is opened.
     for (const { address } of topology.nodes) options.natMap(address);
-    const client = new Client(options, environment, telemetry, seeds, topology);
+    const client = new Client(options, environment, telemetry, seeds, topology, await registering, turns);
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
     if (refusal === undefined) return client;

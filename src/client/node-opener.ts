@@ -10,7 +10,7 @@ import { ClusterNode } from "../routing/cluster-node.ts";
 import { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import { ScriptLoader } from "../scripts/script-loader.ts";
 import { isPassing } from "../scripts/script-state.ts";
-import { Turns } from "../scripts/turns.ts";
+import type { Turns } from "../scripts/turns.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import type { ScriptStore } from "./script-store.ts";
@@ -55,6 +55,7 @@ export class NodeOpener {
     environment: Environment,
     telemetry: Telemetry,
     store: ScriptStore,
+    turns: Turns,
     events: NodeEvents,
   ) {
     this.#options = options;
@@ -62,7 +63,7 @@ export class NodeOpener {
     this.#telemetry = telemetry;
     this.#store = store;
     this.#events = events;
-    this.#turns = new Turns(environment.clock);
+    this.#turns = turns;
   }
 
   /**

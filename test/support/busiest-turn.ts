@@ -9,7 +9,6 @@ import { closeSync, openSync, readSync } from "node:fs";
 export class BusiestTurn {
   #most = 0;
   #sum = 0;
-  #turns = 0;
   #last: number;
   #ended = false;
   readonly #file: number | undefined;
@@ -23,7 +22,6 @@ export class BusiestTurn {
       const now = this.#now();
       this.#most = Math.max(this.#most, now - this.#last);
       this.#sum += now - this.#last;
-      this.#turns++;
       this.#last = now;
       setImmediate(look);
     };
@@ -51,7 +49,7 @@ export class BusiestTurn {
       return (user + system) / 1000;
     }
     const length = readSync(this.#file, this.#buffer, 0, this.#buffer.length, 0);
-    return Number(this.#buffer.latin1Slice(0, length).split(" ", 1)[0]) / 1e6;
+    return Number(this.#buffer.toString("latin1", 0, length).split(" ", 1)[0]) / 1e6;
   }
 }
 
