@@ -1,8 +1,10 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
+import { isLasting } from "../connection/retry-policy.ts";
 import type { Environment } from "../environment.ts";
 import { AuthError, ClosedError, UnavailableError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
+import { Availability } from "../routing/availability.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { Deadlines } from "../routing/deadlines.ts";
 import { Dispatcher } from "../routing/dispatcher.ts";
@@ -20,6 +22,7 @@ import { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Door } from "./door.ts";
 import { Emitter } from "./events.ts";
 import { Lifetime, type Underway } from "./lifetime.ts";
+import { refuseWithoutLocation } from "./locations.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { NodeOpener } from "./node-opener.ts";
 import { Reach } from "./reach.ts";
@@ -54,6 +57,7 @@ export class Client {
   readonly #tracker: TopologyTracker;
   readonly #audits: ScriptAudits;
   readonly #reach: Reach;
+  readonly #availability: Availability;
   readonly #onTopology = new Set<() => void>();
   #idle: Promise<void> | undefined;
 
@@ -83,8 +87,8 @@ export class Client {
       onDown: ({ address }, cause, isNews) => {
         this.#reach.look();
         if (isNews) this.emitter.emit("nodeDown", { address, cause });
-        // After refused credentials, another node's topology would not help.
-        if (!(cause instanceof AuthError)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
+        // After refused credentials, for one, another node's topology would not help.
+        if (!isLasting(cause)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
       },
       resend: (requests) => this.dispatcher.resend(requests),
       isClosed: () => this.#lifetime.isClosed,
@@ -100,12 +104,22 @@ export class Client {
       deadlines: this.deadlines,
       tracker: () => this.#tracker,
       maxRedirections: options.maxRedirections,
+      maxPending: options.maxPendingPerNode,
+      maxPendingBytes: options.maxPendingBytesPerNode,
+      unavailableAfter: options.unavailableAfter,
       events: {
         onRedirection: (redirection) => this.emitter.emit("redirection", redirection),
         onScriptMissing: (missing) => {
           this.emitter.emit("scriptMissing", missing);
           if (this.#lifetime.isOpen) this.#audits.soon();
         },
+      },
+    });
+    this.#availability = new Availability(nodes, clock, options.unavailableAfter, {
+      onUnavailable: (pool) => {
+        for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
+        this.dispatcher.resend(pool.dedicated.takeWaitingWhere(() => true));
+        pool.dedicated.endTries(new Error("the node gives no sign of life"));
       },
     });
     this.door = new Door(this.dispatcher, this.signals, environment);
@@ -149,8 +163,7 @@ export class Client {
       throw causes.find((cause) => cause instanceof AuthError) ?? error;
     });
     const topology = Topology.from(description);
-    // A natMap that throws is the user's to mend, so the error comes before any connection is opened.
-    for (const { address } of topology.nodes) options.natMap(address);
+    refuseWithoutLocation(topology, options);
     const client = new Client(options, environment, telemetry, seeds, topology, await registering, turns);
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
@@ -241,6 +254,7 @@ export class Client {
     const cause = new ClosedError();
     this.#audits.close();
     this.#tracker.close();
+    this.#availability.close();
     this.dispatcher.close();
     for (const node of this.#directory.nodes) node.close(cause);
     this.#opener.close(cause);
@@ -297,8 +311,9 @@ export class Client {
     return [...nodes, ...this.#seeds];
   }
 
-  /** Whether a node that owns slots is down, for another reason than refused credentials. */
+  /** Whether a node that owns slots is down, for a reason that another topology could mend. */
   #isUnsettled(): boolean {
-    return this.#directory.ownersDown().some(({ pool }) => !(pool.cause instanceof AuthError));
+    for (const { pool } of this.#directory.ownersDown()) if (!isLasting(pool.cause)) return true;
+    return false;
   }
 }

@@ -5,7 +5,6 @@ import type { Request } from "../connection/request.ts";
 import type { Environment } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
-import type { NodeAddress } from "../protocol/node-address.ts";
 import { ClusterNode } from "../routing/cluster-node.ts";
 import { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import { ScriptLoader } from "../scripts/script-loader.ts";
@@ -13,6 +12,7 @@ import { isPassing } from "../scripts/script-state.ts";
 import type { Turns } from "../scripts/turns.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
 import type { TopologyNode } from "../topology/topology.ts";
+import { locationOf } from "./locations.ts";
 import type { ScriptStore } from "./script-store.ts";
 import { settingsFor } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
@@ -185,11 +185,14 @@ export class NodeOpener {
   #newPool(info: TopologyNode, { nodeId, readOnly, earlier }: PoolTerms, events: PoolEvents): NodePool {
     const options = this.#options;
     const { clock } = this.#environment;
-    const endpoint = this.#reachable(info);
-    const settings = settingsFor(info.address, endpoint, options, this.#environment, this.#telemetry, nodeId);
-    const isProven = endpoint !== info || options.seeds.some(({ host }) => host === info.host);
-    let wasUp = false;
-    const isOnlyAnnounced = () => !isProven && !wasUp;
+    const settings = settingsFor(info.address, info, options, this.#environment, this.#telemetry, nodeId);
+    let isProven = options.seeds.some(({ host }) => host === info.host);
+    const locate = () => {
+      const location = locationOf(info, options);
+      isProven ||= location !== info;
+      return { host: location.host, port: location.port };
+    };
+    const isOnlyAnnounced = () => !isProven;
     const handshake: Handshake = async (exchange, login, terms) => {
       // A node that does not answer under its earlier address has other limits to run into.
       if (earlier !== undefined) await settledWithin(clock, options.connectTimeout / 2, earlier);
@@ -201,20 +204,9 @@ export class NodeOpener {
       maxPendingBytes: options.maxPendingBytesPerNode,
     };
     const onUp = () => {
-      wasUp = true;
+      isProven = true;
       events.onUp();
     };
-    return new NodePool({ ...settings, handshake, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
-  }
-
-  #reachable(info: TopologyNode): NodeAddress {
-    try {
-      return this.#options.natMap(info.address) ?? info;
-    } catch (error) {
-      // The natMap worked when the client connected. For a node that came later, the announced address is the best
-      // guess.
-      process.emitWarning(String(error instanceof Error ? error.message : typeof error), "SlotwireWarning");
-      return info;
-    }
+    return new NodePool({ ...settings, locate, handshake, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
   }
 }

@@ -3,12 +3,27 @@ import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { DedicatedConnections } from "./dedicated-connections.ts";
 import { Lane } from "./lane.ts";
+import { openConnection } from "./open-connection.ts";
 
 /** How much may wait for one node. */
 export interface PoolLimits {
   readonly connections: number;
   readonly maxPending: number;
   readonly maxPendingBytes: number;
+}
+
+/** The error for more than `limits` allow, where the limits are reached. `address` is undefined where no node has the limits. */
+export function queueFull(
+  address: string | undefined,
+  { maxPending, maxPendingBytes }: Pick<PoolLimits, "maxPending" | "maxPendingBytes">,
+  pending: number,
+): QueueFullError {
+  return new QueueFullError(
+    address,
+    pending >= maxPending
+      ? `maxPendingPerNode is ${maxPending} calls`
+      : `maxPendingBytesPerNode is ${maxPendingBytes} bytes`,
+  );
 }
 
 /** A pool's news for its owner, and the preparation of its connections. */
@@ -36,7 +51,11 @@ export class NodePool {
   readonly dedicated: DedicatedConnections;
   /** For requests that end a running script: these connections can be opened while the node is busy with it. */
   readonly urgent: DedicatedConnections;
+  /** Calls that are not written are refused, because the node has been out of reach for long: see `Availability`. */
+  isUnavailable = false;
   readonly #limits: PoolLimits;
+  /** Connections that ask whether the node answers again. */
+  readonly #asking = new Set<Connection>();
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
   #heldCalls = 0;
   #heldBytes = 0;
@@ -60,6 +79,7 @@ export class NodePool {
         prepare: events.prepare,
         onUp: () => {
           this.#shareSilence();
+          if (this.ready) this.isUnavailable = false;
           if (this.ready && !wasReady) {
             wasReady = true;
             events.onUp();
@@ -91,7 +111,7 @@ export class NodePool {
   /** Whether the lane of a slot can write, or may soon because it has not failed yet. */
   isPromisingFor(slot: number): boolean {
     const lane = this.laneOf(slot);
-    return lane.ready || lane.cause === undefined;
+    return lane.ready || (lane.cause === undefined && !this.isUnavailable);
   }
 
   /** The lane of a slot, always the same one. */
@@ -109,14 +129,7 @@ export class NodePool {
 
   /** The error to refuse a request of `bytes` with, or undefined when it may be queued. */
   refusalOf(bytes: number): QueueFullError | undefined {
-    const { maxPending, maxPendingBytes } = this.#limits;
-    if (this.hasRoomFor(bytes)) return undefined;
-    return new QueueFullError(
-      this.address,
-      this.pending >= maxPending
-        ? `maxPendingPerNode is ${maxPending} calls`
-        : `maxPendingBytesPerNode is ${maxPendingBytes} bytes`,
-    );
+    return this.hasRoomFor(bytes) ? undefined : queueFull(this.address, this.#limits, this.pending);
   }
 
   /** A call of this node waits in no lane. It counts until it is released. */
@@ -129,6 +142,32 @@ export class NodePool {
     this.#heldCalls--;
     this.#heldBytes -= bytes;
     invariant(this.#heldCalls >= 0 && this.#heldBytes >= 0, "only a call that is held is released");
+  }
+
+  /**
+   * Asks once more whether the node answers. A lane whose own try has heard nothing may have lost its first packets, and
+   * would learn of the node's return late.
+   */
+  askAgain(): void {
+    for (const lane of this.lanes) lane.connectNow();
+    if (this.lanes.every(({ state }) => state === "connecting")) void this.#ask();
+  }
+
+  async #ask(): Promise<void> {
+    let asking: Connection | undefined;
+    const onCreated = (created: Connection) => {
+      asking = created;
+      this.#asking.add(created);
+    };
+    try {
+      const { closed } = await openConnection(this.settings, onCreated);
+      if (!closed) for (const lane of this.lanes) lane.connectAfresh();
+    } catch {
+      // The lanes tell why.
+    }
+    if (asking === undefined) return;
+    asking.close(new Error("answered"));
+    this.#asking.delete(asking);
   }
 
   /** Every request from now on goes through a fresh connection. */
@@ -152,6 +191,7 @@ export class NodePool {
 
   /** Ends now. Requests that are queued or in flight are lost. */
   close(cause: Error): void {
+    for (const connection of [...this.#asking]) connection.close(cause);
     for (const lane of this.lanes) lane.close(cause);
     this.dedicated.close(cause);
     this.urgent.close(cause);

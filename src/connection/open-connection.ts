@@ -13,10 +13,16 @@ export type OnCreated = (connection: Connection) => void;
  * Opens a connection and completes its handshake, within `connectTimeoutMs`.
  * @param attempt  Counts the tries since the last success, for listeners on the channel.
  * @throws {AuthError} The credentials were refused, or are needed.
- * @throws {Error}     The socket's own error, a timeout, or a `ReplyError` of a server that is not ready (LOADING, BUSY).
+ * @throws {Error}     What `locate` throws; the socket's own error, a timeout, or a `ReplyError` of a server that is not
+ *                     ready (LOADING, BUSY).
  */
-export function openConnection(settings: ConnectionSettings, onCreated?: OnCreated, attempt = 1): Promise<Connection> {
-  const { telemetry, address, readOnly } = settings;
+export async function openConnection(
+  given: ConnectionSettings,
+  onCreated?: OnCreated,
+  attempt = 1,
+): Promise<Connection> {
+  const { locate, telemetry, address, readOnly } = given;
+  const settings = locate === undefined ? given : { ...given, endpoint: { ...given.endpoint, ...locate() } };
   if (telemetry === undefined || !isHeard(connectChannel)) return open(settings, onCreated);
   const { host, port } = settings.endpoint;
   const context: ConnectContext = { client: telemetry.client, address, endpoint: { host, port }, attempt, readOnly };

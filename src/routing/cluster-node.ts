@@ -2,6 +2,7 @@ import type { NodePool } from "../connection/node-pool.ts";
 import type { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import type { ScriptLoader } from "../scripts/script-loader.ts";
 import type { TopologyNode } from "../topology/topology.ts";
+import { LoadPace } from "./load-pace.ts";
 
 /** A node of the cluster, with the client's connections to it and the client's belief about its scripts. */
 export class ClusterNode {
@@ -11,6 +12,7 @@ export class ClusterNode {
   readonly pool: NodePool;
   readonly scripts: LoadedScripts;
   readonly loader: ScriptLoader;
+  readonly loads = new LoadPace();
   readonly #openReaders: () => NodePool;
   #readers: NodePool | undefined;
 

@@ -9,6 +9,8 @@ export type Remedy =
   | { readonly kind: "replay" }
   /** Another lane loads the script: send the call again after that. */
   | { readonly kind: "wait"; readonly done: Promise<void> }
+  /** The script was loaded a moment ago: decide again after a rest. Not told by `remedyOf`, which knows no time. */
+  | { readonly kind: "rest"; readonly done: Promise<void> }
   /** Put a load in front of the call. */
   | { readonly kind: "load" }
   /** The node refuses SCRIPT LOAD: send the source with the call. */
