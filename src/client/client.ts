@@ -119,6 +119,7 @@ export class Client {
       onUnavailable: (pool) => {
         for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
         this.dispatcher.resend(pool.dedicated.takeWaitingWhere(() => true));
+        this.dispatcher.resend(pool.repeats.takeQueued());
         pool.dedicated.endTries(new Error("the node gives no sign of life"));
       },
     });
