@@ -208,6 +208,7 @@ export class WatchSession {
         asked: [],
         isListed: () => true,
         remedy: undefined,
+        lossesAlone: 0,
         mayHaveRun: false,
         loadsDenied: transaction?.loadsDenied === true,
       },

@@ -11,6 +11,8 @@ import { Dispatcher } from "../routing/dispatcher.ts";
 import { NodeDirectory } from "../routing/node-directory.ts";
 import { Signals } from "../routing/signals.ts";
 import type { Script } from "../scripts/script.ts";
+import type { ScriptRegistry } from "../scripts/script-registry.ts";
+import { Turns } from "../scripts/turns.ts";
 import { topologyChannel } from "../telemetry/channels.ts";
 import { Telemetry } from "../telemetry/counters.ts";
 import type { Informant } from "../topology/inquiry.ts";
@@ -28,7 +30,7 @@ import { Reach } from "./reach.ts";
 import { reauthenticate, type Steps } from "./reauthentication.ts";
 import { refusedEverywhere } from "./refused-everywhere.ts";
 import { ScriptAudits } from "./script-audits.ts";
-import { ScriptStore } from "./script-store.ts";
+import { registryOf, ScriptStore } from "./script-store.ts";
 import { askedSparingly, seedInformant } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
 import { whileAlive } from "./while-alive.ts";
@@ -66,6 +68,8 @@ export class Client {
     telemetry: Telemetry,
     seeds: readonly Informant[],
     initial: Topology,
+    registry: ScriptRegistry,
+    turns: Turns,
   ) {
     const { clock } = environment;
     this.options = options;
@@ -76,10 +80,9 @@ export class Client {
     if (options.mode === "single") this.commands.nextAt = Number.POSITIVE_INFINITY;
     this.#seeds = seeds;
     const nodes = () => this.#directory.nodes;
-    this.scripts = new ScriptStore(nodes, clock, telemetry.client, options.connectTimeout);
-    for (const item of options.scripts) this.scripts.keep(item);
+    this.scripts = new ScriptStore(registry, nodes, clock, telemetry.client, options.connectTimeout);
     this.#reach = new Reach(nodes, clock, options.connectTimeout);
-    this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, {
+    this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, turns, {
       onUp: ({ address }) => {
         this.#reach.noteUp();
         this.emitter.emit("nodeUp", { address });
@@ -119,6 +122,7 @@ export class Client {
       onUnavailable: (pool) => {
         for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
         this.dispatcher.resend(pool.dedicated.takeWaitingWhere(() => true));
+        this.dispatcher.resend(pool.repeats.takeQueued());
         pool.dedicated.endTries(new Error("the node gives no sign of life"));
       },
     });
@@ -155,9 +159,12 @@ export class Client {
       options.durations,
     );
     const seeds = options.seeds.map((seed) => seedInformant(seed, options, environment, telemetry));
+    const turns = new Turns(environment.clock);
+    const registering = registryOf(options.scripts, turns);
+    registering.catch(() => {});
     const topology = Topology.from(await findTopology(options, environment, seeds));
     refuseWithoutLocation(topology, options);
-    const client = new Client(options, environment, telemetry, seeds, topology);
+    const client = new Client(options, environment, telemetry, seeds, topology, await registering, turns);
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
     if (refusal === undefined) return client;

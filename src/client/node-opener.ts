@@ -9,7 +9,7 @@ import { ClusterNode } from "../routing/cluster-node.ts";
 import { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import { ScriptLoader } from "../scripts/script-loader.ts";
 import { isPassing } from "../scripts/script-state.ts";
-import { Turns } from "../scripts/turns.ts";
+import type { Turns } from "../scripts/turns.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import { locationOf } from "./locations.ts";
@@ -58,6 +58,7 @@ export class NodeOpener {
     environment: Environment,
     telemetry: Telemetry,
     store: ScriptStore,
+    turns: Turns,
     events: NodeEvents,
   ) {
     this.#options = options;
@@ -65,7 +66,7 @@ export class NodeOpener {
     this.#telemetry = telemetry;
     this.#store = store;
     this.#events = events;
-    this.#turns = new Turns(environment.clock);
+    this.#turns = turns;
   }
 
   /**
@@ -148,6 +149,7 @@ export class NodeOpener {
     for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
     this.#events.resend(node.pool.dedicated.takeWaitingWhere(() => true));
     this.#events.resend(node.pool.urgent.takeWaitingWhere(() => true));
+    for (const { repeats } of node.pools) this.#events.resend(repeats.takeQueued());
     if (node.pools.some((pool) => pool.ready)) {
       await settledWithin(this.#environment.clock, FAREWELL_MS, this.#answeredBy(node));
     }

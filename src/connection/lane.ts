@@ -98,11 +98,6 @@ export class Lane {
     return this.#state === "ready" && this.#muted ? "silent" : this.#state;
   }
 
-  /** Counts the reads from the present connection, and from the one that is being opened. */
-  get received(): number {
-    return (this.#connection?.received ?? 0) + (this.#upcoming?.received ?? 0);
-  }
-
   /** Calls queued or in flight, and loads queued in front of them. */
   get pending(): number {
     const pending = this.#queue.size + (this.#connection === undefined ? 0 : this.#connection.callsInFlight);

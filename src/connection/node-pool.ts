@@ -4,6 +4,7 @@ import type { Connection, ConnectionSettings } from "./connection.ts";
 import { DedicatedConnections } from "./dedicated-connections.ts";
 import { Lane } from "./lane.ts";
 import { openConnection } from "./open-connection.ts";
+import { Repeats } from "./repeats.ts";
 
 /** How much may wait for one node. */
 export interface PoolLimits {
@@ -49,6 +50,8 @@ export class NodePool {
   readonly firstTry: Promise<void>;
   /** For requests that would keep others waiting, and for sessions. The bounds on lanes do not count them. */
   readonly dedicated: DedicatedConnections;
+  /** For requests that were lost together with another connection. */
+  readonly repeats: Repeats;
   /** For requests that end a running script: these connections can be opened while the node is busy with it. */
   readonly urgent: DedicatedConnections;
   /** Calls that are not written are refused, because the node has been out of reach for long: see `Availability`. */
@@ -65,6 +68,7 @@ export class NodePool {
     this.settings = settings;
     this.#limits = limits;
     this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes);
+    this.repeats = new Repeats(settings);
     this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, limits.maxPendingBytes);
     const tries: Promise<void>[] = [];
     let wasReady = false;
@@ -178,6 +182,7 @@ export class NodePool {
     for (const [index, lane] of this.lanes.entries()) lane.replaceConnection(index === 0 ? fresh : undefined);
     this.dedicated.renew();
     this.urgent.renew();
+    this.repeats.renew();
   }
 
   /** Another server answers at the node's address: closes every connection. What is queued waits for the next ones. */
@@ -185,11 +190,17 @@ export class NodePool {
     for (const lane of this.lanes) lane.dropConnection(cause);
     this.dedicated.dropConnections(cause);
     this.urgent.dropConnections(cause);
+    this.repeats.dropConnections(cause);
   }
 
   /** Resolves when nothing is queued or in flight. */
   async drain(): Promise<void> {
-    await Promise.all([this.dedicated.drain(), this.urgent.drain(), ...this.lanes.map((lane) => lane.drain())]);
+    await Promise.all([
+      this.dedicated.drain(),
+      this.urgent.drain(),
+      this.repeats.drain(),
+      ...this.lanes.map((lane) => lane.drain()),
+    ]);
   }
 
   /** Ends now. Requests that are queued or in flight are lost. */
@@ -198,18 +209,19 @@ export class NodePool {
     for (const lane of this.lanes) lane.close(cause);
     this.dedicated.close(cause);
     this.urgent.close(cause);
+    this.repeats.close(cause);
   }
 
   /** Calls queued, in flight, or held. */
   get pending(): number {
-    let pending = this.#heldCalls;
+    let pending = this.#heldCalls + this.repeats.pending;
     for (const lane of this.lanes) pending += lane.pending;
     return pending;
   }
 
   /** The bytes of these calls that the operating system has not taken. */
   get pendingBytes(): number {
-    let bytes = this.#heldBytes;
+    let bytes = this.#heldBytes + this.repeats.pendingBytes;
     for (const lane of this.lanes) bytes += lane.pendingBytes;
     return bytes;
   }

@@ -91,6 +91,7 @@ export class Dispatcher implements CallOwner {
       lessons: new Lessons(tracker, parts.events, telemetry),
       errors: this.#errors,
       attempt: (call, node, pool) => this.#attempt(call, node, pool),
+      attemptApart: (call, node, pool) => this.#attemptApart(call, node, pool),
       limitPatience: (call) => this.#limitPatience(call),
     });
   }
@@ -179,6 +180,20 @@ export class Dispatcher implements CallOwner {
     if (!lane.ready) this.#limitPatience(call);
     call.extras?.observer?.onAttempt(call, node.address);
     lane.push(call);
+  }
+
+  /** Hands an attempt to the node's connection for repeats. */
+  #attemptApart(call: Call, node: ClusterNode, pool: NodePool): void {
+    call.node = node;
+    call.pool = pool;
+    if (pool.isUnavailable) {
+      this.#retries.nodeUnavailable(call);
+      return;
+    }
+    call.stamp = node.scripts.stamp;
+    this.#limitPatience(call);
+    call.extras?.observer?.onAttempt(call, node.address);
+    pool.repeats.push(call);
   }
 
   /** Limits how long a call without a deadline is tried again, or waits for a node. */
