@@ -17,6 +17,11 @@ export interface Clock {
   afterReads(callback: () => void): void;
 }
 
+/** Resolves in another turn of the event loop, so that sockets and timers get theirs before the work goes on. */
+export function nextTurn(clock: Clock): Promise<void> {
+  return new Promise((resolve) => clock.setTimer(resolve, 0));
+}
+
 /** The address to connect to, after `natMap`. */
 export interface Endpoint {
   readonly host: string;

@@ -1,3 +1,4 @@
+import { Crowd } from "../connection/crowd.ts";
 import { greet, type Handshake } from "../connection/handshake.ts";
 import { StrangerError } from "../connection/identity.ts";
 import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
@@ -43,6 +44,7 @@ export class NodeOpener {
   readonly #telemetry: Telemetry;
   readonly #store: ScriptStore;
   readonly #events: NodeEvents;
+  readonly #crowd: Crowd;
   /** Nodes that left the topology and may still answer. Each departure is an object of its own. */
   readonly #leaving = new Map<ClusterNode, object>();
 
@@ -58,6 +60,7 @@ export class NodeOpener {
     this.#telemetry = telemetry;
     this.#store = store;
     this.#events = events;
+    this.#crowd = new Crowd(environment.clock);
   }
 
   /**
@@ -188,6 +191,9 @@ export class NodeOpener {
       isProven = true;
       events.onUp();
     };
-    return new NodePool({ ...settings, locate, handshake, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
+    return new NodePool({ ...settings, crowd: this.#crowd, locate, handshake, readOnly, isOnlyAnnounced }, limits, {
+      ...events,
+      onUp,
+    });
   }
 }

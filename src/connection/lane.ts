@@ -67,7 +67,7 @@ export class Lane {
     this.#settings = settings;
     this.#events = events;
     this.#retired = new RetiredConnections(settings.environment.clock);
-    void this.#connect();
+    this.#begin();
   }
 
   get ready(): boolean {
@@ -146,7 +146,7 @@ export class Lane {
     if (old === undefined) return;
     this.#letGo();
     this.#retired.add(old);
-    void this.#connect();
+    this.#begin();
   }
 
   /** Closes the connection, also one that is being opened. What is queued waits for the next one. */
@@ -160,7 +160,7 @@ export class Lane {
     if (this.#state !== "waiting") return;
     this.#retry?.cancel();
     this.#failures = 0;
-    void this.#connect();
+    this.#begin();
   }
 
   /** Resolves when nothing is queued or in flight. The lane takes requests meanwhile. */
@@ -174,6 +174,7 @@ export class Lane {
   /** Ends now. Requests that are queued or in flight are lost. */
   close(cause: Error): void {
     if (this.#state === "closed") return;
+    this.#leaveWaiting();
     this.#state = "closed";
     this.#retry?.cancel();
     const connection = this.#connection;
@@ -185,16 +186,24 @@ export class Lane {
     for (const request of this.#queue.takeAll()) request.onLost(cause);
   }
 
-  async #connect(): Promise<void> {
+  /** Connects, when it is this lane's turn. */
+  #begin(): void {
     invariant(this.#connection === undefined, "a lane has one connection at a time");
     this.#retry = undefined;
+    this.#leaveWaiting();
     this.#state = "connecting";
+    const { crowd } = this.#settings;
+    if (crowd === undefined) void this.#connect();
+    else crowd.begin(() => this.#state === "connecting" && void this.#connect());
+  }
+
+  async #connect(): Promise<void> {
     const onCreated = (created: Connection) => {
       this.#upcoming = created;
     };
     let connection: Connection;
     try {
-      connection = await openPrepared(this.#settings, (fresh) => this.#events.prepare(fresh), onCreated, ++this.#tries);
+      connection = await openPrepared(this.#settings, (fresh) => this.#prepare(fresh), onCreated, ++this.#tries);
       // It may have closed since, because this goes on in a later job.
       if (connection.closed) throw new Error("the connection was lost before it was used");
     } catch (error) {
@@ -203,6 +212,11 @@ export class Lane {
       return;
     }
     this.#adopt(connection);
+  }
+
+  #prepare(fresh: Connection): Promise<void> {
+    const prepare = () => this.#events.prepare(fresh);
+    return this.#settings.crowd?.prepare(prepare) ?? prepare();
   }
 
   #adopt(connection: Connection): void {
@@ -247,9 +261,18 @@ export class Lane {
     this.#state = "waiting";
     this.cause = cause;
     const { clock, random } = this.#settings.environment;
-    this.#retry = clock.setTimer(() => void this.#connect(), retryDelayMs(cause, this.#failures++, random()));
+    const { crowd } = this.#settings;
+    if (crowd !== undefined) crowd.failing++;
+    const waitMs = retryDelayMs(cause, this.#failures++, random(), crowd?.leastWaitMs);
+    this.#retry = clock.setTimer(() => this.#begin(), waitMs);
     if (isRefusal(cause)) for (const request of this.#queue.takeAll()) request.onLost(cause);
     this.#events.onDown(cause);
+  }
+
+  /** The lane is about to leave its state. If it waits, it is not one of those that wait any more. */
+  #leaveWaiting(): void {
+    const { crowd } = this.#settings;
+    if (this.#state === "waiting" && crowd !== undefined) crowd.failing--;
   }
 
   #fallSilent(cause: Error): void {

@@ -1,6 +1,6 @@
 import type { Connection } from "../connection/connection.ts";
 import { introductionOf, isNodeId, StrangerError, verifyIdentity, WHO_ARE_YOU } from "../connection/identity.ts";
-import type { Environment, Timer } from "../environment.ts";
+import { type Environment, nextTurn, type Timer } from "../environment.ts";
 import { ReplyError, UnavailableError } from "../errors.ts";
 import { CLUSTER_DISABLED, isUnknownCommand } from "../protocol/error-reply.ts";
 import type { NodeAddress } from "../protocol/node-address.ts";
@@ -126,7 +126,7 @@ export class Inquiry {
   }
 
   async #askOne(informant: Informant): Promise<void> {
-    const { environment, tls, answerTimeoutMs } = this.#options;
+    const { environment, answerTimeoutMs } = this.#options;
     let timer: Timer | undefined;
     try {
       const connection = await informant.connect((temporary) => this.#temporary.add(temporary));
@@ -136,7 +136,7 @@ export class Inquiry {
           answerTimeoutMs,
         );
       });
-      const view = await Promise.race([viewOf(connection, informant, tls, this.#terms), late]);
+      const view = await Promise.race([viewOf(connection, informant, this.#options, this.#terms), late]);
       const worth = this.#terms.worthOf(view.description);
       if (worth instanceof Error) throw worth;
       if (worth === "good") this.#answer ??= view;
@@ -150,10 +150,19 @@ export class Inquiry {
   }
 }
 
-async function viewOf(connection: Connection, informant: Informant, tls: boolean, terms: InquiryTerms): Promise<View> {
+/** A description of so many nodes or slots is read in a turn of its own, behind the one in which it was decoded. */
+const LARGE = 500;
+
+async function viewOf(
+  connection: Connection,
+  informant: Informant,
+  { environment, tls }: InquiryOptions,
+  terms: InquiryTerms,
+): Promise<View> {
   const replies = connection.exchange(["CLUSTER", "SHARDS"], WHO_ARE_YOU, ["CLUSTER", "INFO"]);
   const [shards, introduction, info] = await Promise.allSettled(replies);
   await identify(connection, informant, introduction);
+  if (shards?.status === "fulfilled" && sizeOf(shards.value) > LARGE) await nextTurn(environment.clock);
   const description = await describe(connection, informant.answersAs, tls, shards as PromiseSettledResult<Reply>);
   const introduced = introductionOf(introduction);
   return {
@@ -164,6 +173,15 @@ async function viewOf(connection: Connection, informant: Informant, tls: boolean
     isFailing: info?.status === "fulfilled" && /^cluster_state:fail/m.test(String(info.value)),
     epochs: terms.wantsEpochs(description) ? await epochsAt(connection) : NO_EPOCHS,
   };
+}
+
+/** About how many nodes and bounds of slots a reply to CLUSTER SHARDS has. */
+function sizeOf(reply: Reply): number {
+  if (!Array.isArray(reply)) return 0;
+  let size = 0;
+  for (const shard of reply)
+    if (Array.isArray(shard)) for (const part of shard) size += Array.isArray(part) ? part.length : 0;
+  return size;
 }
 
 const NO_EPOCHS: ReadonlyMap<string, number> = new Map();
