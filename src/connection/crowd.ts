@@ -3,7 +3,7 @@ import type { Clock } from "../environment.ts";
 /** So many connections begin in one turn of the event loop: each takes some tenths of a millisecond. */
 const MOST_PER_TURN = 16;
 /** So many connections are prepared at a time, so that their answers cannot fill a turn. */
-const MOST_PREPARED = 48;
+const MOST_PREPARED = 24;
 /** A connection whose preparation takes longer leaves its place to the next one. */
 const PLACE_MS = 100;
 /** While many lanes fail, each failure costs so much of the next wait, up to `CROWDED_MS`. */
