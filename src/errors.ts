@@ -206,15 +206,15 @@ export class UnavailableError extends SlotwireError {
   }
 }
 
-/** `maxPendingPerNode`, `maxPendingBytesPerNode` or another bound was reached. The call was not sent. */
+/**
+ * `maxPendingPerNode`, `maxPendingBytesPerNode` or another bound was reached. The call was not sent. The error has no
+ * `address` where the call has no node: its slot has no owner, or it takes several steps.
+ */
 export class QueueFullError extends SlotwireError {
   readonly code = "QUEUE_FULL";
-  /** The address of the node that has no room, as the cluster announces it. */
-  declare readonly address: string;
-
-  constructor(address: string, bound: string) {
-    super(`Too much is waiting for ${address}: ${bound}.`, "not-executed");
-    this.address = address;
+  constructor(address: string | undefined, bound: string) {
+    super(`Too much is waiting for ${address ?? "nodes that are not known yet"}: ${bound}.`, "not-executed");
+    if (address !== undefined) Object.assign(this, { address });
   }
 }
 

@@ -91,6 +91,14 @@ export interface ConnectOptions {
    */
   readonly topologyRefreshInterval?: number | undefined;
   /**
+   * Milliseconds after which a node counts as unavailable that could not be reached, or gave no sign of life while calls
+   * waited for it. Calls for it that were not written, queued ones too, are then rejected at once with `UNAVAILABLE`;
+   * calls in flight keep their deadlines. It is asked again at least each second, and calls are served as soon as it
+   * answers or another node owns their slot. A replica is passed over instead. With 0 calls wait for their deadlines.
+   * @default 0
+   */
+  readonly unavailableAfter?: number | undefined;
+  /**
    * Maps the addresses that nodes announce to addresses that this process can reach: a table by `"host:port"`, or a
    * function.
    * @default none
@@ -131,6 +139,7 @@ export interface ResolvedOptions {
   readonly maxPendingPerNode: number;
   readonly maxPendingBytesPerNode: number;
   readonly topologyRefreshInterval: number;
+  readonly unavailableAfter: number;
   readonly natMap: (address: string) => NodeAddress | undefined;
   /** @throws {UntrustedError} Nothing may connect to the announced address. */
   readonly trusts: (address: string) => void;
@@ -147,6 +156,7 @@ const NUMBERS = {
   maxPendingPerNode: { fallback: 10_000, least: 1, most: 2 ** 31 - 1 },
   maxPendingBytesPerNode: { fallback: 16 * 1024 * 1024, least: 1, most: Number.MAX_SAFE_INTEGER },
   topologyRefreshInterval: { fallback: 30_000, least: 0, most: 2 ** 31 - 1 },
+  unavailableAfter: { fallback: 0, least: 0, most: 2 ** 31 - 1 },
 } as const;
 
 const OTHERS = [

@@ -8,6 +8,9 @@ import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { ClusterNode } from "../routing/cluster-node.ts";
 import { LoadedScripts } from "../scripts/loaded-scripts.ts";
+import { ScriptLoader } from "../scripts/script-loader.ts";
+import { isPassing } from "../scripts/script-state.ts";
+import { Turns } from "../scripts/turns.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import { locationOf } from "./locations.ts";
@@ -45,6 +48,7 @@ export class NodeOpener {
   readonly #store: ScriptStore;
   readonly #events: NodeEvents;
   readonly #crowd: Crowd;
+  readonly #turns: Turns;
   /** Nodes that left the topology and may still answer. Each departure is an object of its own. */
   readonly #leaving = new Map<ClusterNode, object>();
 
@@ -61,6 +65,7 @@ export class NodeOpener {
     this.#store = store;
     this.#events = events;
     this.#crowd = new Crowd(environment.clock);
+    this.#turns = new Turns(environment.clock);
   }
 
   /**
@@ -82,9 +87,12 @@ export class NodeOpener {
     const scripts = new LoadedScripts(
       this.#store.registry,
       () => node.info.role === "primary",
-      (isHeld) => {
-        if (isHeld) counters.scriptLoads++;
-        else counters.scriptLoadFailures++;
+      (outcome) => {
+        if (outcome === "held") counters.scriptLoads++;
+        else {
+          counters.scriptLoadFailures++;
+          if (isPassing(outcome.cause)) loader.bringLater();
+        }
       },
     );
     let announced: "up" | "down" | "stranger" | undefined;
@@ -94,8 +102,9 @@ export class NodeOpener {
       { nodeId, readOnly: false, earlier },
       {
         prepare: async (connection) => {
-          await scripts.prepare(connection);
-          this.#store.tellPrepared(node);
+          const isFree = await loader.prepare(connection);
+          if (isFree && !loader.isBusy) this.#store.tellPrepared(node);
+          return isFree;
         },
         onUp: () => {
           announced = "up";
@@ -113,7 +122,15 @@ export class NodeOpener {
       },
     );
     // The lanes of the pool connect later than in this tick, so `node` is there when they ask for its id.
-    const node: ClusterNode = new ClusterNode(info, pool, scripts, () => this.#openReaders(node));
+    const loader = new ScriptLoader({
+      scripts,
+      registry: this.#store.registry,
+      turns: this.#turns,
+      settings: () => pool.settings,
+      lane: () => pool.lanes.find(({ ready }) => ready),
+      onBrought: () => this.#store.tellPrepared(node),
+    });
+    const node: ClusterNode = new ClusterNode(info, pool, scripts, loader, () => this.#openReaders(node));
     if (info.role === "replica" && this.#options.readFrom !== "primary") node.openReaders();
     return node;
   }
@@ -127,13 +144,14 @@ export class NodeOpener {
     this.#leaving.set(node, departure);
     for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
     this.#events.resend(node.pool.dedicated.takeWaitingWhere(() => true));
+    this.#events.resend(node.pool.urgent.takeWaitingWhere(() => true));
     if (node.pools.some((pool) => pool.ready)) {
       await settledWithin(this.#environment.clock, FAREWELL_MS, this.#answeredBy(node));
     }
     // It may have come back, and have left once more.
     if (this.#leaving.get(node) !== departure) return;
     this.#leaving.delete(node);
-    for (const pool of node.pools) pool.close(new Error("the node left the cluster"));
+    node.close(new Error("the node left the cluster"));
   }
 
   /** Resolves when a node has answered all that it was sent, as far as it can be reached. */
@@ -143,18 +161,18 @@ export class NodeOpener {
 
   /** The client ends, so nodes that left are not waited for any more. */
   close(cause: Error): void {
-    for (const { pools } of this.#leaving.keys()) for (const pool of pools) pool.close(cause);
+    for (const node of this.#leaving.keys()) node.close(cause);
   }
 
   /** Opens the connections of a replica that serve reads. The node's other connections tell the client of its state. */
   #openReaders(node: ClusterNode): NodePool {
-    const { info, scripts } = node;
+    const { info, loader } = node;
     const nodeId = () => node.info.id;
     const pool: NodePool = this.#newPool(
       info,
       { nodeId, readOnly: true },
       {
-        prepare: (connection) => scripts.prepare(connection),
+        prepare: (connection) => loader.prepare(connection),
         onUp: () => {},
         onDown: () => {
           if (this.#events.isClosed()) return;

@@ -2,10 +2,6 @@ import type { Clock } from "../environment.ts";
 
 /** So many connections begin in one turn of the event loop: each takes some tenths of a millisecond. */
 const MOST_PER_TURN = 16;
-/** So many connections are prepared at a time, so that their answers cannot fill a turn. */
-const MOST_PREPARED = 24;
-/** A connection whose preparation takes longer leaves its place to the next one. */
-const PLACE_MS = 100;
 /** While many lanes fail, each failure costs so much of the next wait, up to `CROWDED_MS`. */
 const MS_PER_FAILING = 16;
 const CROWDED_MS = 1000;
@@ -13,15 +9,13 @@ const CROWDED_MS = 1000;
 const LEAST_MS_PER_FAILING = 5;
 
 /**
- * All connections of a client to a crowd of nodes. They begin and are prepared in turns, and the more of them fail, the less
- * often each is tried: otherwise they would take all of the process's time, or all of a turn.
+ * All connections of a client to a crowd of nodes. They begin in turns, and the more of them fail, the less often each is
+ * tried: otherwise they would take all of the process's time, or all of a turn.
  */
 export class Crowd {
   readonly #clock: Clock;
   readonly #beginning: (() => void)[] = [];
-  readonly #preparing: (() => void)[] = [];
   #begun = 0;
-  #prepared = 0;
   #isTurnAwaited = false;
   /** The lanes that wait for their next try. */
   failing = 0;
@@ -37,27 +31,6 @@ export class Crowd {
     else {
       this.#begun++;
       begin();
-    }
-  }
-
-  /** Prepares a connection as soon as there is a place. */
-  async prepare(work: () => Promise<void>): Promise<void> {
-    if (this.#prepared >= MOST_PREPARED) await new Promise<void>((resolve) => this.#preparing.push(resolve));
-    else this.#prepared++;
-    let isInside = true;
-    const leave = () => {
-      if (!isInside) return;
-      isInside = false;
-      const next = this.#preparing.shift();
-      if (next === undefined) this.#prepared--;
-      else next();
-    };
-    const timer = this.#clock.setTimer(leave, PLACE_MS, true);
-    try {
-      await work();
-    } finally {
-      timer.cancel();
-      leave();
     }
   }
 

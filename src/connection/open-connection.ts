@@ -65,27 +65,26 @@ async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promis
 }
 
 /**
- * Opens a connection and has it prepared, for which the node has `connectTimeoutMs` once more.
+ * Opens a connection and has it prepared.
+ * @param prepare  Resolves to false if it keeps the connection for itself. Then another one is opened.
  * @throws As `openConnection`, and whatever `prepare` throws.
  */
 export async function openPrepared(
   settings: ConnectionSettings,
-  prepare: (connection: Connection) => Promise<void>,
+  prepare: (connection: Connection) => Promise<boolean>,
   onCreated: OnCreated,
   attempt: number,
 ): Promise<Connection> {
-  const connection = await openConnection(settings, onCreated, attempt);
-  const { connectTimeoutMs, environment } = settings;
-  const tooLate = new Error(`no answer while scripts were loaded, within ${connectTimeoutMs} ms`);
-  const timer = environment.clock.setTimer(() => connection.close(tooLate), connectTimeoutMs);
-  try {
-    await Promise.race([prepare(connection), connection.gone]);
-    if (connection.closed) throw new Error("the connection was lost while it was prepared");
-    return connection;
-  } catch (error) {
-    connection.close(error as Error);
-    throw error;
-  } finally {
-    timer.cancel();
+  for (;;) {
+    const connection = await openConnection(settings, onCreated, attempt);
+    try {
+      const isFree = await Promise.race([prepare(connection), connection.gone]);
+      if (!isFree) continue;
+      if (connection.closed) throw new Error("the connection was lost while it was prepared");
+      return connection;
+    } catch (error) {
+      connection.close(error as Error);
+      throw error;
+    }
   }
 }

@@ -20,12 +20,16 @@ import type { NodeDirectory } from "./node-directory.ts";
 export class CallErrors {
   readonly #directory: NodeDirectory;
   readonly #topology: () => Topology;
-  readonly #maxRedirections: number;
+  readonly #limits: { readonly maxRedirections: number; readonly unavailableAfter: number };
 
-  constructor(directory: NodeDirectory, topology: () => Topology, maxRedirections: number) {
+  constructor(
+    directory: NodeDirectory,
+    topology: () => Topology,
+    limits: { readonly maxRedirections: number; readonly unavailableAfter: number },
+  ) {
     this.#directory = directory;
     this.#topology = topology;
-    this.#maxRedirections = maxRedirections;
+    this.#limits = limits;
   }
 
   /**
@@ -36,8 +40,9 @@ export class CallErrors {
     const outcome = outcomeOfCall(step.outcome, call.inDoubt);
     const { script } = call.kind;
     if (step.why === "redirections") {
-      return new RedirectionsError(this.#maxRedirections, historyOf(call).hops, outcome);
+      return new RedirectionsError(this.#limits.maxRedirections, historyOf(call).hops, outcome);
     }
+    if (step.row === "node-unavailable") return this.#withoutLife(call.node as ClusterNode);
     if (step.why === "unavailable") return this.#withoutNode(call);
     if (step.why === "load" && remedy?.kind === "give-up") return replyErrorOf(remedy.cause.reply, outcome, script);
     if (typeof cause === "string") return replyErrorOf(cause, outcome, script);
@@ -54,8 +59,9 @@ export class CallErrors {
       const cause = replyErrorOf(historyOf(call).refusal, "not-executed", call.kind.script);
       return new DeadlineError(limitMs, outcome, cause);
     }
-    if (how !== "unavailable") return new DeadlineError(limitMs, outcome);
-    return this.#unavailable(call, `${call.node?.address} could not be reached within ${limitMs} ms`);
+    if (how !== "unavailable") return new DeadlineError(limitMs, outcome, call.history?.lostBecause);
+    const { address = "A node" } = call.node ?? {};
+    return this.#unavailable(call, `${address} could not be reached within ${limitMs} ms`);
   }
 
   /** The error when the credentials were refused: this attempt was not written, but an earlier one may have been. */
@@ -65,6 +71,12 @@ export class CallErrors {
 
   closed(call: Call): ClosedError {
     return new ClosedError(call.outcomeSoFar);
+  }
+
+  /** Names one cause: where many nodes are down, many calls are refused, and each error would list them all. */
+  #withoutLife({ address, pool }: ClusterNode): UnavailableError {
+    const what = `${address} has given no sign of life for ${this.#limits.unavailableAfter} ms`;
+    return new UnavailableError(what, new Map([[address, pool.cause]]));
   }
 
   #withoutNode(call: Call): UnavailableError {

@@ -60,6 +60,11 @@ export class NodeDirectory {
     return primaries[first % primaries.length];
   }
 
+  /** Whether no node has a usable connection. */
+  get isOutOfReach(): boolean {
+    return this.#nodes.every(({ pool }) => !pool.ready);
+  }
+
   /** The nodes that own slots and have no usable connection. */
   *ownersDown(): Generator<ClusterNode, void, undefined> {
     for (const node of this.#owners) if (!node.pool.ready) yield node;

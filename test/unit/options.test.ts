@@ -111,6 +111,7 @@ describe("options that are whole numbers", () => {
     ["maxPendingPerNode", 1, 2 ** 31 - 1],
     ["maxPendingBytesPerNode", 1, Number.MAX_SAFE_INTEGER],
     ["topologyRefreshInterval", 0, 2 ** 31 - 1],
+    ["unavailableAfter", 0, 2 ** 31 - 1],
   ];
   for (const [name, least, most] of numbers) {
     it(`${name} is a whole number from ${least} to ${most}`, () => {
