@@ -1,6 +1,6 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
 import { isLasting } from "../connection/retry-policy.ts";
-import type { Environment } from "../environment.ts";
+import { type Environment, nextTurn } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
@@ -61,6 +61,9 @@ export class Client {
   readonly #availability: Availability;
   readonly #onTopology = new Set<() => void>();
   #idle: Promise<void> | undefined;
+  /** The nodes that are down are looked at at the end of this turn. */
+  #isLookDue = false;
+  #mayTopologyHelp = false;
 
   private constructor(
     options: ResolvedOptions,
@@ -88,10 +91,9 @@ export class Client {
         this.emitter.emit("nodeUp", { address });
       },
       onDown: ({ address }, cause, isNews) => {
-        this.#reach.look();
         if (isNews) this.emitter.emit("nodeDown", { address, cause });
         // After refused credentials, for one, another node's topology would not help.
-        if (!isLasting(cause)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
+        this.#lookAtNodesDown(!isLasting(cause));
       },
       resend: (requests) => this.dispatcher.resend(requests),
       isClosed: () => this.#lifetime.isClosed,
@@ -144,7 +146,6 @@ export class Client {
         this.dispatcher.lookForOwners();
       },
     });
-    this.#directory.follow(initial);
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */
@@ -165,6 +166,7 @@ export class Client {
     const topology = Topology.from(await findTopology(options, environment, seeds));
     refuseWithoutLocation(topology, options);
     const client = new Client(options, environment, telemetry, seeds, topology, await registering, turns);
+    await client.#openAll(topology);
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
     if (refusal === undefined) return client;
@@ -258,6 +260,27 @@ export class Client {
     this.dispatcher.close();
     for (const node of this.#directory.nodes) node.close(cause);
     this.#opener.close(cause);
+  }
+
+  /**
+   * Nodes have gone down: once a turn, however many they are.
+   * @param mayHelp  Whether another topology may help.
+   */
+  #lookAtNodesDown(mayHelp: boolean): void {
+    this.#mayTopologyHelp ||= mayHelp;
+    if (this.#isLookDue) return;
+    this.#isLookDue = true;
+    this.environment.clock.afterReads(() => {
+      this.#isLookDue = false;
+      this.#reach.look();
+      if (this.#mayTopologyHelp) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
+      this.#mayTopologyHelp = false;
+    });
+  }
+
+  async #openAll(initial: Topology): Promise<void> {
+    await this.#directory.openAll(initial, () => nextTurn(this.environment.clock));
+    this.#directory.follow(this.#tracker.current);
   }
 
   #topologyChanged(current: Topology, previous: Topology, how: "patched" | "refreshed"): void {

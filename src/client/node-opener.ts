@@ -1,3 +1,4 @@
+import { Crowd } from "../connection/crowd.ts";
 import { greet, type Handshake, RefusedDatabaseError } from "../connection/handshake.ts";
 import { StrangerError } from "../connection/identity.ts";
 import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
@@ -47,6 +48,7 @@ export class NodeOpener {
   readonly #telemetry: Telemetry;
   readonly #store: ScriptStore;
   readonly #events: NodeEvents;
+  readonly #crowd: Crowd;
   readonly #turns: Turns;
   /** Nodes that left the topology and may still answer. Each departure is an object of its own. */
   readonly #leaving = new Map<ClusterNode, object>();
@@ -67,6 +69,7 @@ export class NodeOpener {
     this.#store = store;
     this.#events = events;
     this.#turns = turns;
+    this.#crowd = new Crowd(environment.clock);
   }
 
   /**
@@ -226,6 +229,9 @@ export class NodeOpener {
       isProven = true;
       events.onUp();
     };
-    return new NodePool({ ...settings, locate, handshake, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
+    return new NodePool({ ...settings, crowd: this.#crowd, locate, handshake, readOnly, isOnlyAnnounced }, limits, {
+      ...events,
+      onUp,
+    });
   }
 }
