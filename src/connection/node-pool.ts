@@ -37,7 +37,9 @@ export class NodePool {
   constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
     this.address = settings.address;
     this.#limits = limits;
-    this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes);
+    // Connections that were opened earlier may lead to that server as well: CLUSTER RESET leaves them open.
+    const onStranger = (cause: Error) => this.dropConnections(cause);
+    this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes, onStranger);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {

@@ -68,6 +68,8 @@ export class Ledger {
   readonly redirectedSlots = new Set<number>();
   /** Things that no client should do to a server. */
   readonly rude: string[] = [];
+  /** The client believes that a stranger is of its cluster. */
+  isLedAstray = false;
   #writes = 0;
   #refusals = 0;
   #executions = 0;
@@ -93,12 +95,14 @@ export class Ledger {
     return entry;
   }
 
-  noteWrite(binary: string, server: string): void {
+  /** @param isAstray  The server is not of the cluster. */
+  noteWrite(binary: string, server: string, isAstray: boolean): void {
     const loaded = new Set<string>();
     let sha = "";
     for (const match of binary.matchAll(TRACE)) {
       const [all, length, named, call] = match;
       const end = match.index + all.length;
+      if (isAstray && named === undefined && !this.isLedAstray) this.rude.push(`${all.includes("LOAD") ? "a script" : all} was written to a stranger at ${server}`);
       if (length !== undefined) loaded.add(sha1Of(binary.slice(end, end + Number(length))));
       if (named !== undefined) sha = named;
       if (call === undefined) continue;

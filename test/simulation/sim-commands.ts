@@ -1,6 +1,7 @@
 import { marksIn } from "./ledger.ts";
 import { ErrorReply, OK, QUEUED, SimpleString, type Value } from "./resp.ts";
 import type { NodeSession, SimNode } from "./sim-node.ts";
+import type { Describer } from "./sim-description.ts";
 import { redirectionOf } from "./sim-routing.ts";
 import { behaviourOf, type Redis, shaOf } from "./sim-scripts.ts";
 
@@ -18,21 +19,18 @@ const ALL_KEYS = (args: readonly string[]) => args.slice(1);
 const NUMBERED_KEYS = (args: readonly string[]) => args.slice(3, 3 + Number(args[2]));
 
 const WRONG_TYPE_OF_NUMBER = new ErrorReply("ERR value is not an integer or out of range");
+const NO_CLUSTER = new ErrorReply("ERR This instance has cluster support disabled");
 const PRODUCT = "Redis";
 const BUSY = `BUSY ${PRODUCT} is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.`;
-
-/** What a cluster answers to questions about itself. */
-export interface Describer {
-  shards(node: SimNode): Value;
-  nodes(node: SimNode): Value;
-  slots(node: SimNode): Value;
-}
 
 /** The commands that simulated servers know, with the checks in front of them in the servers' order. */
 export class Commands {
   readonly #table = new Map<string, Command>();
+  readonly #isCluster: boolean;
 
-  constructor(describer: Describer) {
+  /** @param isCluster  Whether the server has cluster mode. */
+  constructor(describer: Describer, isCluster = true) {
+    this.#isCluster = isCluster;
     this.#defineConnection();
     this.#defineStrings();
     this.#defineScripts();
@@ -42,7 +40,7 @@ export class Commands {
     this.#add("cluster|slots", { whileLoading: true, run: ({ node }) => describer.slots(node) });
     this.#add("cluster|myid", { run: ({ node }) => node.id });
     const info = (node: SimNode) =>
-      `cluster_enabled:1\r\ncluster_state:${node.view.isDown ? "fail" : "ok"}\r\ncluster_slots_assigned:16384\r\n`;
+      `cluster_enabled:1\r\ncluster_state:${node.view.servesNothing ? "fail" : "ok"}\r\ncluster_slots_assigned:16384\r\n`;
     this.#add("cluster|info", { whileLoading: true, run: ({ node }) => info(node) });
   }
 
@@ -82,6 +80,7 @@ export class Commands {
     if (node.denied.has(name)) {
       return new ErrorReply(`NOPERM this user has no permissions to run the '${name}' command`);
     }
+    if (!this.#isCluster && (name.startsWith("cluster|") || name === "readonly" || name === "asking")) return NO_CLUSTER;
     const { keys, isWrite } =
       name === "exec" ? this.#ofQueued(session) : { keys: command.keys(args), isWrite: command.isWrite };
     const redirection = redirectionOf(session, keys, isWrite);

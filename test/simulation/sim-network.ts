@@ -13,6 +13,8 @@ export interface Session {
 /** Who listens at an address. */
 export interface Listener {
   readonly name: string;
+  /** It is not of the cluster that the client is connected to. */
+  readonly isStranger: boolean;
   /** `refuses`: nobody listens. `vanished`: nothing ever comes back, not even from the system. */
   readonly reachability: "accepts" | "refuses" | "vanished";
   accept(link: Link): Session;
@@ -54,12 +56,18 @@ export class SimNetwork {
     this.wiretap = wiretap;
   }
 
-  listen(address: string, listener: Listener): void {
-    this.#listeners.set(address, listener);
+  /** From now on `listener` is found at an address; nobody when it is undefined. */
+  listen(address: string, listener: Listener | undefined): void {
+    if (listener === undefined) this.#listeners.delete(address);
+    else this.#listeners.set(address, listener);
+  }
+
+  listenerAt(address: string): Listener | undefined {
+    return this.#listeners.get(address);
   }
 
   readonly open = ({ host, port }: Endpoint, handlers: TransportHandlers): Transport => {
-    const link = new Link(this, ++this.#number, this.#listeners.get(`${host}:${port}`), handlers);
+    const link = new Link(this, ++this.#number, `${host}:${port}`, handlers);
     this.links.add(link);
     return link;
   };
@@ -78,8 +86,10 @@ const MOST_PIECES = 8;
 /** One connection: the client's transport, and the way to the server's session. */
 export class Link implements Transport {
   readonly number: number;
-  /** Whom it leads to. */
+  /** The address that it leads to. */
   readonly server: string;
+  /** Who accepted it is not of the client's cluster. */
+  leadsAstray = false;
   readonly #network: SimNetwork;
   readonly #handlers: TransportHandlers;
   #session: Session | undefined;
@@ -99,14 +109,15 @@ export class Link implements Transport {
   #upstreamLost = false;
   #downstreamLost = false;
 
-  constructor(network: SimNetwork, number: number, listener: Listener | undefined, handlers: TransportHandlers) {
+  constructor(network: SimNetwork, number: number, address: string, handlers: TransportHandlers) {
     this.#network = network;
     this.#handlers = handlers;
     this.number = number;
-    this.server = listener?.name ?? "nobody";
+    this.server = address;
     const { loop } = network;
-    if (listener?.reachability === "vanished") return;
+    if (network.listenerAt(address)?.reachability === "vanished") return;
     loop.inWorld(network.latency() * 2, () => {
+      const listener = network.listenerAt(address);
       if (this.#state === "closed" || listener?.reachability === "vanished") return;
       if (listener === undefined || listener.reachability !== "accepts") {
         this.#closeAtClient(new Error(`connect ECONNREFUSED ${this.server}`));
@@ -114,6 +125,7 @@ export class Link implements Transport {
       }
       if (this.#halfOpen) return;
       this.#session = listener.accept(this);
+      this.leadsAstray = listener.isStranger;
       loop.arrive(() => {
         if (this.#state !== "connecting") return;
         this.#state = "open";

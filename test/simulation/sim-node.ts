@@ -26,12 +26,23 @@ export interface NodeWorld {
   readonly replicationLagMs: number;
 }
 
+/** Who a node is. */
+export interface Particulars {
+  readonly index: number;
+  readonly id: string;
+  /** Default: as the view has it. */
+  readonly host?: string;
+  readonly isStranger?: boolean;
+}
+
 /** A server: its data and scripts, its sessions, and what it does not answer. */
 export class SimNode implements Listener {
   readonly index: number;
-  readonly id: string;
-  readonly host: string;
+  id: string;
+  host: string;
   readonly port = 7000;
+  /** Not of the cluster that the client is connected to. */
+  readonly isStranger: boolean;
   readonly shard: number;
   readonly world: NodeWorld;
   readonly view: View;
@@ -39,6 +50,8 @@ export class SimNode implements Listener {
   learned = 0;
   reachability: "accepts" | "refuses" | "vanished" = "accepts";
   isFrozen = false;
+  /** When it came back, if it was away: dead, frozen or cut off. */
+  backSince = 0;
   loadingUntil = 0;
   data = new Map<string, string>();
   readonly versions = new Map<string, number>();
@@ -62,13 +75,14 @@ export class SimNode implements Listener {
   blockedUntil = 0;
   busyFrom = 0;
 
-  constructor(index: number, shard: number, view: View, world: NodeWorld) {
+  constructor({ index, id, host, isStranger = false }: Particulars, shard: number, view: View, world: NodeWorld) {
     this.index = index;
     this.shard = shard;
     this.view = view;
     this.world = world;
-    this.host = `10.0.0.${index + 1}`;
-    this.id = String(index).repeat(40);
+    this.id = id;
+    this.host = host ?? view.hostOf(index);
+    this.isStranger = isStranger;
   }
 
   get name(): string {
@@ -77,6 +91,12 @@ export class SimNode implements Listener {
 
   get isPrimary(): boolean {
     return this.view.primaries[this.shard] === this.index;
+  }
+
+  /** Since when it has answered everybody; undefined when it does not. */
+  get answersSince(): number | undefined {
+    const since = Math.max(this.backSince, this.loadingUntil, this.blockedUntil);
+    return this.reachability !== "accepts" || this.isFrozen || since > this.world.loop.time ? undefined : since;
   }
 
   get isAlive(): boolean {
@@ -128,6 +148,7 @@ export class SimNode implements Listener {
   thaw(): void {
     if (!this.isFrozen) return;
     this.isFrozen = false;
+    this.backSince = this.world.loop.time;
     this.world.story.tell(() => `${this.name} thaws`);
     this.wake();
   }

@@ -1,5 +1,6 @@
 import { type Cluster, connectIn } from "../../src/cluster.ts";
 import type { Environment } from "../../src/environment.ts";
+import type { Topology } from "../../src/index.ts";
 import { SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
@@ -18,6 +19,7 @@ import { SimLoop } from "./sim-loop.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { Story } from "./story.ts";
 import { Workload } from "./workload.ts";
+import { Worlds } from "./worlds.ts";
 
 /** What came of one seed. */
 export interface Run {
@@ -38,6 +40,8 @@ const PATIENCE_MS = 32_000;
 const NOTICED_MS = 2000;
 /** All scripts together, loaded once. */
 const SCRIPT_BYTES = Object.values(SCRIPTS).reduce((sum, { source }) => sum + source.length + 50, 0);
+/** A node that answers has a connection again by then. */
+const RECONNECTED_MS = 1500;
 /** Timers that were set before the end may still run out, but none may set another. */
 const AFTERLIFE_MS = 2500;
 
@@ -55,6 +59,7 @@ class Simulation {
   readonly #cluster: SimCluster;
   readonly #workload: Workload;
   readonly #faults: Faults;
+  readonly #worlds: Worlds;
   readonly #environment: Environment;
   readonly #broken: string[] = [];
 
@@ -63,14 +68,15 @@ class Simulation {
     this.#plan = planOf(seed, chance.fork());
     const { network, shape } = this.#plan;
     this.#story = new Story(isTold, () => this.#loop.time);
-    this.#network = new SimNetwork(this.#loop, chance.fork(), this.#story, network, (binary, { server }) =>
-      this.#ledger.noteWrite(binary, server),
+    this.#network = new SimNetwork(this.#loop, chance.fork(), this.#story, network, (binary, link) =>
+      this.#ledger.noteWrite(binary, link.server, link.leadsAstray),
     );
     this.#cluster = new SimCluster(shape, this.#network, this.#ledger, chance.fork());
     this.#workload = new Workload(this.#plan, chance.fork(), this.#loop, this.#story);
     const { slots } = this.#workload;
     this.#faults = new Faults(this.#cluster, this.#network, this.#plan, slots, chance.fork());
     const { next } = chance.fork();
+    this.#worlds = new Worlds(this.#cluster, this.#faults, this.#plan, chance.fork());
     this.#environment = { clock: this.#loop, open: this.#network.open, random: next };
   }
 
@@ -102,11 +108,14 @@ class Simulation {
     if (cluster !== undefined) {
       const { durationMs, endsEarly } = this.#plan;
       const begin = this.#loop.time;
+      cluster.on("topology", ({ current }) => this.#recognise(current));
       this.#workload.schedule(cluster, () => this.#weigh(cluster));
       this.#faults.schedule();
+      this.#worlds.schedule();
       await this.#loop.run(begin + durationMs * (endsEarly ? 0.6 : 1));
       if (endsEarly) await this.#end(cluster);
       this.#story.tell(() => "everything is mended");
+      this.#worlds.heal();
       this.#faults.heal();
       if (!endsEarly) {
         await this.#loop.run(this.#loop.time + PATIENCE_MS, () => this.#workload.calls.unsettled === 0);
@@ -123,6 +132,18 @@ class Simulation {
     this.#judge();
   }
 
+  /** Another cluster is believed in only after no node of this one could be reached. */
+  #recognise({ nodes }: Topology): void {
+    const { ids, nodes: ours } = this.#cluster;
+    this.#ledger.isLedAstray = nodes.some(({ id }) => !ids.has(id));
+    if (!this.#ledger.isLedAstray) return;
+    const before = this.#loop.time - (this.#plan.options.connectTimeout ?? 0) - RECONNECTED_MS;
+    const found = ours.find(({ answersSince, host, view, index }) => {
+      return answersSince !== undefined && answersSince < before && view.isAtHome(index) && host === view.hostOf(index);
+    });
+    if (found) this.#broken.push(`a stranger is believed, though ${found.name} can be reached`);
+  }
+
   /** While each call stays with its node, no more bytes wait there than may, beside loads and one large transaction. */
   #weigh(cluster: Cluster): void {
     const { maxPendingBytesPerNode = Number.POSITIVE_INFINITY, connectionsPerNode = 1, readFrom } = this.#plan.options;
@@ -134,8 +155,9 @@ class Simulation {
   }
 
   async #connect(): Promise<Cluster | undefined> {
-    const { password, shards } = this.#plan.shape;
-    const nodes = this.#cluster.nodes.slice(0, Math.min(2, shards)).map(({ name }) => name);
+    const { password } = this.#plan.shape;
+    const known = this.#cluster.nodes.filter(({ index }) => !this.#cluster.node(0).view.lacks.has(index));
+    const nodes = known.slice(0, 2).map(({ name }) => name);
     const scripts = this.#plan.preloads ? Object.values(SCRIPTS) : [];
     const options = { ...this.#plan.options, nodes, scripts, ...(password && { password }) };
     let cluster: Cluster | undefined;
@@ -206,7 +228,8 @@ class Simulation {
       const shardOf = (slot: number) => this.#cluster.truth.shardOf(slot);
       this.#broken.push(...boundsExceeded(made, maxPendingPerNode, shardOf));
     }
-    for (const slot of moves.has(-1) ? [] : this.#ledger.redirectedSlots) {
+    const isElsewhere = moves.has(-1) || this.#plan.worlds.some((kind) => ["recycle", "stranger"].includes(kind));
+    for (const slot of isElsewhere ? [] : this.#ledger.redirectedSlots) {
       if (!moves.has(slot)) this.#broken.push(`calls of slot ${slot}, which never moved, were sent elsewhere`);
     }
   }
