@@ -105,6 +105,7 @@ export class Faults {
     this.#cluster.moveIn(node, host);
     node.reachability = this.#partitioned.has(node) ? "vanished" : "accepts";
     node.flushScripts();
+    node.runId += "1";
     node.backSince = this.#cluster.loop.time;
     node.loadingUntil = this.#cluster.loop.time + this.#chance.pick([0, 20, 200]);
     this.#cluster.story.tell(() => `${node.name} has restarted`);
@@ -114,6 +115,7 @@ export class Faults {
   #freeze(node: SimNode, lastsMs: number): void {
     if (!node.isAlive || node.isFrozen) return;
     node.freeze();
+    this.#cluster.frozen++;
     this.#noticeLater(node, () => node.isFrozen);
     this.#cluster.loop.inWorld(lastsMs, () => this.#thaw(node));
   }

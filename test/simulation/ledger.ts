@@ -19,11 +19,16 @@ export interface Entry {
   putOff: number;
   /** Times that it ran, on whichever server. */
   executed: number;
-  /** Position of its first execution among all, and which server that was. */
+  /** When and as which of all it ran first, and on which server. */
+  executedAtMs: number;
   executedAs: number;
   executedBy: string;
   /** Keys that were watched when it ran. */
   watched: number;
+  /** What the watched key held then. */
+  heldThen: string | null | undefined;
+  /** The keys that its transaction watched when it was given up, because one of them had changed. */
+  readonly gaveUpFor: string[];
   /** Where an ASK has sent it. */
   askedTo: string | undefined;
   /** Its script was loaded ahead of it in the same write. */
@@ -70,9 +75,14 @@ export class Ledger {
   readonly rude: string[] = [];
   /** The client believes that a stranger is of its cluster. */
   isLedAstray = false;
+  readonly #now: () => number;
   #writes = 0;
   #refusals = 0;
   #executions = 0;
+
+  constructor(now: () => number = () => 0) {
+    this.#now = now;
+  }
 
   of(call: number): Entry {
     let entry = this.#entries[call];
@@ -85,7 +95,10 @@ export class Ledger {
         putOff: 0,
         executed: 0,
         executedBy: "",
+        executedAtMs: 0,
+        gaveUpFor: [],
         watched: 0,
+        heldThen: undefined,
         askedTo: undefined,
         loadedAhead: false,
         ...never,
@@ -133,13 +146,26 @@ export class Ledger {
     }
   }
 
-  noteExecution(calls: readonly number[], server: string, watched: number): void {
+  /** Bytes came on a connection on which a command waits. */
+  noteQueuing(binary: string, server: string): void {
+    const [call] = /@\d+;/.exec(binary) ?? [];
+    if (call !== undefined) this.rude.push(`call ${call} came behind one that waits, at ${server}`);
+  }
+
+  /** A transaction that watches `keys` was given up, because one of them had changed. */
+  noteUntouched(calls: readonly number[], keys: readonly string[]): void {
+    for (const call of calls) this.of(call).gaveUpFor.push(...keys);
+  }
+
+  noteExecution(calls: readonly number[], server: string, watched: number, heldThen?: string | null): void {
     for (const call of calls) {
       const entry = this.of(call);
       if (entry.executed++ > 0) continue;
       entry.executedAs = this.#executions++;
       entry.executedBy = server;
       entry.watched = watched;
+      entry.heldThen = heldThen;
+      entry.executedAtMs = this.#now();
     }
   }
 }

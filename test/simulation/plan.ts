@@ -38,6 +38,8 @@ export interface Plan {
   readonly hurried: number;
   readonly aborted: number;
   readonly grouped: number;
+  /** Some block, or scan. */
+  readonly patient: number;
   /** How the client is ended, and whether that is in the middle of it all. */
   readonly ending: "close" | "destroy";
   readonly endsEarly: boolean;
@@ -105,6 +107,7 @@ export function planOf(seed: number, chance: Chance): Plan {
   };
   const worlds = Array.from({ length: chance.pick([0, 0, 1, 1, 2]) }, () => chance.weighted(WORLDS));
   const needsAllSlots = chance.of(0.7);
+  const patient = chance.pick([0, 0, 0, 0.1, 0.3]);
   const spares = worlds.includes("join") ? 1 : ordinary.shape.spares;
-  return { ...ordinary, seed, worlds, shape: { ...ordinary.shape, spares, needsAllSlots } };
+  return { ...ordinary, seed, worlds, patient, shape: { ...ordinary.shape, spares, needsAllSlots } };
 }

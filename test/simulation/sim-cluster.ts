@@ -38,6 +38,8 @@ export class SimCluster {
   /** All that has happened, in its order; each node learns it in that order. */
   readonly #changes: Change[] = [];
   #newHosts = 0;
+  /** How often a node stood still. */
+  frozen = 0;
   /** Of its nodes, now and earlier. */
   readonly ids: Set<string>;
   /** All that it had is gone. */
@@ -139,6 +141,20 @@ export class SimCluster {
     this.#network.listen(stranger.name, stranger);
   }
 
+  /** Keys that were there before the client. */
+  hold(keys: readonly string[]): void {
+    for (const key of keys) {
+      const shard = this.truth.shardOf(slotOfKey(key));
+      for (const { data } of this.nodes.filter((node) => node.shard === shard)) data.set(key, "kept");
+    }
+  }
+
+  /** What is in the lists of all primaries. */
+  get listElements(): string[] {
+    const lists = this.nodes.flatMap((node) => (node.isPrimary ? [...node.data] : []));
+    return lists.flatMap(([key, value]) => (key.startsWith("queue:") ? value.split(" ") : []));
+  }
+
   /** CLUSTER RESET HARD everywhere, and a new cluster of the same shape at the same addresses. */
   replace(): void {
     this.isReplaced = true;
@@ -148,7 +164,7 @@ export class SimCluster {
       this.ids.add(node.id);
       node.migrating.clear();
       node.importing.clear();
-      node.data.clear();
+      for (const key of [...node.data.keys()]) node.set(key, null);
     }
   }
 
@@ -274,6 +290,8 @@ export class SimCluster {
     const wasPrimary = node.isPrimary;
     for (; node.learned < upTo; node.learned++) this.#changes[node.learned]?.(node.view);
     const primary = this.node(node.view.primaries[node.shard] as number);
+    // Commands that wait are looked at when the servers' clock ticks.
+    if (node.waiting.size > 0) this.loop.inWorld(10 * this.#chance.next(), () => node.serveWaiting());
     if (primary === node) {
       node.source = undefined;
     } else if (wasPrimary || (node.source !== undefined && node.source !== primary)) {

@@ -80,6 +80,8 @@ export class SimNetwork {
 /** Bytes read by the client, in a buffer that is overwritten as soon as the reader is done. */
 const READ_BUFFER = Buffer.alloc(64 * 1024);
 const SPOILT = 0x21;
+/** Until a system has found out that nobody is on the other side any more. */
+const KEEP_ALIVE_MS = 25_000;
 /** In which one write or reply arrives. */
 const MOST_PIECES = 8;
 
@@ -99,6 +101,8 @@ export class Link implements Transport {
   #halfOpen = false;
   /** When the client wrote to it last. */
   #writtenAt = 0;
+  /** What was written last may wait at the server for as long as it likes. */
+  #mayWait = false;
   #unsent = "";
   #inKernel = 0;
   #wantsDrain = false;
@@ -140,7 +144,7 @@ export class Link implements Transport {
 
   /** How long ago the client wrote something to it that will never be answered; undefined when it is not half-open. */
   get unansweredMs(): number | undefined {
-    return this.#halfOpen && this.#writtenAt > 0 ? this.#network.loop.time - this.#writtenAt : undefined;
+    return this.#halfOpen && !this.#mayWait && this.#writtenAt > 0 ? this.#network.loop.time - this.#writtenAt : undefined;
   }
 
   get pendingBytes(): number {
@@ -152,6 +156,7 @@ export class Link implements Transport {
     story.tell(() => `client -> ${this} ${shown(binary)}${this.#state === "open" ? "" : ` (${this.#state})`}`);
     wiretap(binary, this);
     this.#writtenAt = this.#network.loop.time;
+    this.#mayWait = binary.includes("\r\nBLPOP\r\n");
     if (this.#state === "closed") return false;
     this.#unsent += binary;
     const goesOn = this.#unsent.length < profile.highWaterMark;
@@ -224,6 +229,7 @@ export class Link implements Transport {
     this.#network.broken++;
     this.#lose("upstream");
     this.#lose("downstream");
+    this.#network.loop.inWorld(KEEP_ALIVE_MS, () => this.#closeAtClient(new Error("read ETIMEDOUT")));
   }
 
   toString(): string {

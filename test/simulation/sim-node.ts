@@ -1,5 +1,5 @@
 import type { Ledger } from "./ledger.ts";
-import { CommandReader, ErrorReply, encodeReply, type Value } from "./resp.ts";
+import { CommandReader, encodeReply, type Value, Waits } from "./resp.ts";
 import type { Commands } from "./sim-commands.ts";
 import type { SimLoop } from "./sim-loop.ts";
 import type { Link, Listener, Session } from "./sim-network.ts";
@@ -63,6 +63,12 @@ export class SimNode implements Listener {
   readonly scripts = new Map<string, string>();
   /** SCRIPT LOADs that came, by SHA-1, and how often the script was there already. */
   readonly loads = new Map<string, { all: number; needless: number }>();
+  /** Of the process that runs. */
+  runId = "1";
+  /** Sessions whose command waits, the first one first. */
+  readonly waiting = new Set<NodeSession>();
+  /** An element came since they were served last. */
+  hasPushed = false;
   /** Times that it lost its scripts. */
   flushes = 0;
   readonly denied = new Set<string>();
@@ -161,6 +167,7 @@ export class SimNode implements Listener {
     this.blockedUntil = 0;
     for (const { link } of this.sessions) link.serverDied();
     this.sessions.clear();
+    this.waiting.clear();
     this.migrating.clear();
     this.importing.clear();
   }
@@ -173,6 +180,11 @@ export class SimNode implements Listener {
     const wake = () => this.wake();
     if (busyAfterMs < milliseconds) loop.inWorld(busyAfterMs, wake);
     loop.inWorld(milliseconds, wake);
+  }
+
+  /** Something came that commands may have waited for. */
+  serveWaiting(): void {
+    for (const session of [...this.waiting]) session.work();
   }
 
   wake(): void {
@@ -196,11 +208,15 @@ export class NodeSession implements Session {
   readonly watched = new Map<string, number>();
   /** How many keys the last EXEC had watched. */
   watchedAtExec = 0;
+  /** What the first of them held then. */
+  heldAtExec: string | null | undefined;
   readonly #reader = new CommandReader();
   #unread: string[] = [];
   /** The reply to the script that runs for this session. */
   #late: string | undefined;
   #gone = false;
+  /** The command that waits, and until when. */
+  #waits: { readonly args: readonly string[]; readonly until: number } | undefined;
 
   constructor(node: SimNode, link: Link) {
     this.node = node;
@@ -209,12 +225,15 @@ export class NodeSession implements Session {
   }
 
   receive(binary: string): void {
+    if (this.#waits !== undefined) this.node.world.ledger.noteQueuing(binary, this.node.name);
     this.#unread.push(binary);
     this.work();
   }
 
   onClosed(): void {
     this.#gone = true;
+    this.#waits = undefined;
+    this.node.waiting.delete(this);
     if (!this.node.isFrozen && this.#unread.length === 0) this.node.sessions.delete(this);
   }
 
@@ -227,8 +246,8 @@ export class NodeSession implements Session {
       this.link.hasRead(binary.length);
     }
     const now = node.world.loop.time;
-    let out = "";
-    for (;;) {
+    let out = this.#answerWaiting();
+    while (this.#waits === undefined) {
       if (node.blockedUntil > now && (this.#late !== undefined || now < node.busyFrom)) break;
       if (this.#late !== undefined) {
         out += this.#late;
@@ -236,24 +255,54 @@ export class NodeSession implements Session {
       }
       const args = this.#reader.next();
       if (args === undefined) break;
-      const reply = encodeReply(this.#execute(args));
+      const value = this.#execute(args);
+      if (value instanceof Waits) {
+        this.#wait(args, value.ms);
+        break;
+      }
+      const reply = encodeReply(value);
       if (node.blockedUntil > now && this.#startedScript) this.#late = reply;
       else out += reply;
     }
     if (this.#gone && this.#late === undefined) node.sessions.delete(this);
     this.link.send(out);
+    if (node.hasPushed) {
+      node.hasPushed = false;
+      node.serveWaiting();
+    }
+  }
+
+  #wait(args: readonly string[], ms: number): void {
+    const { node } = this;
+    const { loop } = node.world;
+    this.#waits = { args, until: loop.time + ms };
+    node.waiting.add(this);
+    loop.inWorld(ms, () => this.work());
+  }
+
+  #answerWaiting(): string {
+    const { node } = this;
+    const { commands, loop, story } = node.world;
+    if (this.#waits === undefined || node.blockedUntil > loop.time) return "";
+    const { args, until } = this.#waits;
+    const reply = commands.answerTo(this, args, until <= loop.time);
+    if (reply === undefined) return "";
+    this.#waits = undefined;
+    node.waiting.delete(this);
+    story.tell(() => `    ${this.link}: ${args.join(" ")} has waited -> ${encodeReply(reply).replaceAll("\r\n", " ")}`);
+    return encodeReply(reply);
   }
 
   #startedScript = false;
 
-  #execute(args: string[]): Value {
+  #execute(args: string[]): Value | Waits {
     const { node } = this;
     const { commands, story } = node.world;
     const wasBlocked = node.blockedUntil > node.world.loop.time;
     const reply = commands.execute(this, args);
     this.#startedScript = !wasBlocked;
     story.tell(() => {
-      const text = reply instanceof ErrorReply ? reply.text : encodeReply(reply).replaceAll("\r\n", " ");
+      const text = reply instanceof Waits ? "waits" : encodeReply(reply).replaceAll("\r\n", " ");
       return `    ${this.link}: ${args.join(" ").slice(0, 120)} -> ${text.slice(0, 160)}`;
     });
     return reply;

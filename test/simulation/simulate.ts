@@ -13,7 +13,9 @@ import {
   brokenRepetition,
   tooManyLoads,
 } from "./promises.ts";
+import { brokenQueues, takenTooLate } from "./queues.ts";
 import { Chance } from "./random.ts";
+import { brokenScans } from "./scans.ts";
 import { SimCluster } from "./sim-cluster.ts";
 import { SimLoop } from "./sim-loop.ts";
 import { SimNetwork } from "./sim-network.ts";
@@ -42,6 +44,8 @@ const NOTICED_MS = 2000;
 const SCRIPT_BYTES = Object.values(SCRIPTS).reduce((sum, { source }) => sum + source.length + 50, 0);
 /** A node that answers has a connection again by then. */
 const RECONNECTED_MS = 1500;
+/** Whoever uses the client has heard of its end by then. */
+const ENDED_MS = 10;
 /** Timers that were set before the end may still run out, but none may set another. */
 const AFTERLIFE_MS = 2500;
 
@@ -54,7 +58,7 @@ class Simulation {
   readonly #plan: Plan;
   readonly #loop = new SimLoop();
   readonly #story: Story;
-  readonly #ledger = new Ledger();
+  readonly #ledger = new Ledger(() => this.#loop.time);
   readonly #network: SimNetwork;
   readonly #cluster: SimCluster;
   readonly #workload: Workload;
@@ -73,7 +77,8 @@ class Simulation {
     );
     this.#cluster = new SimCluster(shape, this.#network, this.#ledger, chance.fork());
     this.#workload = new Workload(this.#plan, chance.fork(), this.#loop, this.#story);
-    const { slots } = this.#workload;
+    const { slots, keptKeys } = this.#workload;
+    if (this.#plan.patient > 0) this.#cluster.hold(keptKeys);
     this.#faults = new Faults(this.#cluster, this.#network, this.#plan, slots, chance.fork());
     const { next } = chance.fork();
     this.#worlds = new Worlds(this.#cluster, this.#faults, this.#plan, chance.fork());
@@ -118,7 +123,7 @@ class Simulation {
       this.#worlds.heal();
       this.#faults.heal();
       if (!endsEarly) {
-        await this.#loop.run(this.#loop.time + PATIENCE_MS, () => this.#workload.calls.unsettled === 0);
+        await this.#loop.run(this.#loop.time + PATIENCE_MS, () => this.#workload.underWay === 0);
         // Half-open connections that nobody has used yet are found out by the first calls.
         for (const isDemanding of [false, true]) {
           await this.#loop.run(this.#loop.time + RECOVERY_MS);
@@ -205,11 +210,12 @@ class Simulation {
         ended = true;
       });
     if (ending === "close") await this.#loop.run(this.#loop.time + PATIENCE_MS, () => ended);
-    else await this.#loop.run(this.#loop.time + 1);
+    else await this.#loop.run(this.#loop.time + ENDED_MS);
     if (ending === "close" && !ended) this.#broken.push("close has not ended");
     for (const link of this.#network.links) this.#broken.push(`left behind: connection ${link}`);
-    if (this.#workload.calls.unsettled > 0)
-      this.#broken.push(`${this.#workload.calls.unsettled} calls are unsettled after the end`);
+    // A scan may still have keys to hand out.
+    const { unsettled } = this.#workload.calls;
+    if (unsettled > 0) this.#broken.push(`${unsettled} calls are unsettled after the end`);
   }
 
   #judge(): void {
@@ -223,6 +229,12 @@ class Simulation {
     this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.stalledMs));
     this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger, hasOrder));
     this.#broken.push(...brokenRepetition(made, this.#ledger), ...tooManyLoads(nodes, made), ...this.#ledger.rude);
+    const isLossy = splits > 0 || this.#cluster.isReplaced;
+    this.#broken.push(...brokenScans(this.#workload.scans.made, isLossy ? [] : this.#workload.keptKeys));
+    if (!isLossy) {
+      this.#broken.push(...brokenQueues(made, this.#ledger, this.#cluster.listElements));
+    }
+    if (this.#network.broken === 0 && this.#cluster.frozen === 0) this.#broken.push(...takenTooLate(made, this.#ledger));
     const { readFrom, maxPendingPerNode } = this.#plan.options;
     if (moves.size === 0 && readFrom === "primary" && maxPendingPerNode !== undefined) {
       const shardOf = (slot: number) => this.#cluster.truth.shardOf(slot);
