@@ -24,17 +24,13 @@ export class Bodies {
   }
 
   /** Watches a key, reads it, perhaps does something else, and executes `drafts`. */
-  async run(
-    view: Cluster,
-    tag: string,
-    group: Group,
-    drafts: readonly Draft[],
-  ): Promise<readonly unknown[] | null> {
+  async run(view: Cluster, tag: string, group: Group, drafts: readonly Draft[]): Promise<readonly unknown[] | null> {
     const key = `value:${tag}`;
     const habit = this.#chance.weighted(HABITS);
     const pauseMs = this.#chance.pick([1, 20, 300]);
     // It is one call, however often the function is called: it must not run twice.
     const aside = habit === "writes" ? this.#calls.draft("set", tag, 0, { ...group, kind: "aside" }) : undefined;
+    group.aside = aside?.made.number;
     let asked: Promise<unknown> | undefined;
     const body = async (tx: Watching) => {
       group.saw = await tx.command<string | null>("GET", key);

@@ -37,6 +37,8 @@ export interface Group {
   readonly number: number;
   /** What the function of a watching transaction read of the watched key, last; undefined when it does not matter. */
   saw?: string | null | undefined;
+  /** What the function of a watching transaction wrote aside. */
+  aside?: number | undefined;
 }
 
 /** A call as its caller sees it. */

@@ -1,5 +1,5 @@
 import type { Cluster, SlotwireError } from "../../src/index.ts";
-import { Bodies, THROWN } from "./bodies.ts";
+import { Bodies, type THROWN } from "./bodies.ts";
 import { addTo, type Calls, type Draft, type Group } from "./calls.ts";
 import type { Chance } from "./random.ts";
 import type { SimLoop } from "./sim-loop.ts";

@@ -23,6 +23,8 @@ export interface Entry {
   executedAtMs: number;
   executedAs: number;
   executedBy: string;
+  /** When a reply to what had run was at the client. */
+  arrivedAtMs: number | undefined;
   /** Keys that were watched when it ran. */
   watched: number;
   /** What the watched key held then. */
@@ -73,8 +75,9 @@ export class Ledger {
   readonly redirectedSlots = new Set<number>();
   /** Things that no client should do to a server. */
   readonly rude: string[] = [];
-  /** The client believes that a stranger is of its cluster. */
+  /** The client believes that a stranger is of its cluster, or has believed it. */
   isLedAstray = false;
+  wasLedAstray = false;
   readonly #now: () => number;
   #writes = 0;
   #refusals = 0;
@@ -96,6 +99,7 @@ export class Ledger {
         executed: 0,
         executedBy: "",
         executedAtMs: 0,
+        arrivedAtMs: undefined,
         gaveUpFor: [],
         watched: 0,
         heldThen: undefined,
@@ -115,7 +119,8 @@ export class Ledger {
     for (const match of binary.matchAll(TRACE)) {
       const [all, length, named, call] = match;
       const end = match.index + all.length;
-      if (isAstray && named === undefined && !this.isLedAstray) this.rude.push(`${all.includes("LOAD") ? "a script" : all} was written to a stranger at ${server}`);
+      if (isAstray && named === undefined && !this.isLedAstray)
+        this.rude.push(`${all.includes("LOAD") ? "a script" : all} was written to a stranger at ${server}`);
       if (length !== undefined) loaded.add(sha1Of(binary.slice(end, end + Number(length))));
       if (named !== undefined) sha = named;
       if (call === undefined) continue;
@@ -150,6 +155,11 @@ export class Ledger {
   noteQueuing(binary: string, server: string): void {
     const [call] = /@\d+;/.exec(binary) ?? [];
     if (call !== undefined) this.rude.push(`call ${call} came behind one that waits, at ${server}`);
+  }
+
+  /** Replies to calls that have run can be read by the client from now on. */
+  noteArrival(calls: readonly number[]): void {
+    for (const call of calls) this.of(call).arrivedAtMs = this.#now();
   }
 
   /** A transaction that watches `keys` was given up, because one of them had changed. */

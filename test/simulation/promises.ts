@@ -13,7 +13,8 @@ export function brokenPromises(made: readonly Made[], ledger: Ledger, stalledMs:
       settledOnce(call),
       settledInTime(call, stalledMs),
       ranOnce(call, entry),
-      outcomeIsTrue(call, entry),
+      // A transaction may have run when its function wrote something.
+      outcomeIsTrue(call, entry, call.group?.aside === undefined ? 0 : ledger.of(call.group.aside).written),
       replyIsItsOwn(call),
     ].flatMap((broken) => (broken === undefined ? [] : [`call ${call.number} (${call.what}): ${broken}`]));
   });
@@ -33,7 +34,8 @@ function ranOnce(call: Made, { executed }: Entry): string | undefined {
   return mayRepeat(call) || executed <= 1 ? undefined : `ran ${executed} times`;
 }
 
-function outcomeIsTrue(call: Made, { executed, written, refused }: Entry): string | undefined {
+function outcomeIsTrue(call: Made, entry: Entry, asideWritten: number): string | undefined {
+  const { executed, written, refused } = entry;
   const { failure, reply, settledAt } = call;
   if (settledAt === undefined) return undefined;
   if (failure !== undefined && !["not-executed", "unknown", "executed"].includes(failure.outcome)) {
@@ -42,7 +44,7 @@ function outcomeIsTrue(call: Made, { executed, written, refused }: Entry): strin
   if (!isMarked(call)) return undefined;
   const outcome = failure === undefined ? "executed" : failure.outcome;
   // What was never handed to a socket, or was refused each time, is known not to have run.
-  const isTrue = { executed: executed > 0, "not-executed": executed === 0, unknown: written > 0 }[outcome];
+  const isTrue = { executed: executed > 0, "not-executed": executed === 0, unknown: written + asideWritten > 0 }[outcome];
   if (isTrue) return undefined;
   const told = failure === undefined ? `a reply ${JSON.stringify(reply)}` : `${failure.code}, ${outcome}`;
   return `told as ${told}: written ${written}, refused ${refused}, executed ${executed} times`;
@@ -92,7 +94,9 @@ export function brokenRepetition(made: readonly Made[], ledger: Ledger): string[
   // What may run twice is also written again for other reasons.
   return made
     .filter(({ group }) => group === undefined || group.kind === "batch")
-    .filter((call) => call.slot >= 0 && call.what !== "pop" && !mayRepeat(call) && ledger.of(call.number).rewrittenAs >= 0)
+    .filter(
+      (call) => call.slot >= 0 && call.what !== "pop" && !mayRepeat(call) && ledger.of(call.number).rewrittenAs >= 0,
+    )
     .sort((a, b) => ledger.of(a.number).refusedAs - ledger.of(b.number).refusedAs)
     .flatMap((call) => {
       const { firstRefusal, rewrittenAs } = ledger.of(call.number);
@@ -137,7 +141,7 @@ export function brokenGroups(made: readonly Made[], ledger: Ledger, hasOrder: (s
     const isStale = ({ executed, heldThen }: Entry) => executed > 0 && saw !== undefined && heldThen !== saw;
     const stale = entries.find(isStale);
     if (stale) broken.push(`${name} ran though its key had changed: it read ${saw}, and then it was ${stale.heldThen}`);
-    if ( entries.some(({ executed, watched }) => executed > 0 && watched === 0)) {
+    if (entries.some(({ executed, watched }) => executed > 0 && watched === 0)) {
       broken.push(`${name} ran without watching its key`);
     }
     return broken;

@@ -16,7 +16,9 @@ export function brokenQueues(made: readonly Made[], ledger: Ledger, left: readon
   const isThere = new Set([...got, ...left]);
   const pushed = made.filter(({ what, number }) => what === "push" && ledger.of(number).executed > 0);
   const lost = pushed.filter(({ number }) => !isThere.has(`@${number};`));
-  const inDoubt = pops.filter(({ failure, number }) => failure?.outcome === "unknown" && ledger.of(number).executed > 0);
+  const inDoubt = pops.filter(
+    ({ failure, number }) => failure?.outcome === "unknown" && ledger.of(number).executed > 0,
+  );
   if (lost.length > inDoubt.length) {
     broken.push(`${lost.length} elements are gone, and ${inDoubt.length} calls that took one have an unknown outcome`);
   }

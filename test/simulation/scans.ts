@@ -50,7 +50,8 @@ export class Scans {
 export function brokenScans(made: readonly Scanned[], kept: readonly string[]): string[] {
   return made.flatMap(({ number, keys, failure, hasEnded }) => {
     if (!hasEnded) return [`scan ${number} has not ended`];
-    if (failure !== undefined) return failure.code === undefined ? [`scan ${number} failed without a code: ${failure}`] : [];
+    if (failure !== undefined)
+      return failure.code === undefined ? [`scan ${number} failed without a code: ${failure}`] : [];
     const missed = kept.filter((key) => !keys.has(key));
     return missed.length === 0 ? [] : [`scan ${number} missed ${missed.join(", ")}`];
   });

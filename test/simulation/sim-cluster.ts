@@ -38,6 +38,10 @@ export class SimCluster {
   /** All that has happened, in its order; each node learns it in that order. */
   readonly #changes: Change[] = [];
   #newHosts = 0;
+  /** Slots that are on their way. */
+  readonly #moving = new Set<number>();
+  /** A slot stopped on its way, and some of its keys are where it is not. */
+  isTorn = false;
   /** How often a node stood still. */
   frozen = 0;
   /** Of its nodes, now and earlier. */
@@ -62,7 +66,12 @@ export class SimCluster {
     const primaries = Array.from({ length: shards + spares }, (_, shard) => shard);
     this.#epoch = primaries.length;
     const newNode = (index: number, shard: number) => {
-      return new SimNode({ index, id: String(index).repeat(40) }, shard, new View(primaries, shards, needsAllSlots), world);
+      return new SimNode(
+        { index, id: String(index).repeat(40) },
+        shard,
+        new View(primaries, shards, needsAllSlots),
+        world,
+      );
     };
     this.nodes = [
       ...primaries.map((shard) => newNode(shard, shard)),
@@ -218,10 +227,11 @@ export class SimCluster {
     if (owner === undefined) return;
     const source = this.node(owner);
     const target = this.node(truth.primaries[to] as number);
-    if (source === target || source.migrating.has(slot) || target.importing.has(slot)) return;
+    if (source === target || this.#moving.has(slot)) return;
     if (!source.isAlive || !target.isAlive) return;
     this.story.tell(() => `cluster: slot ${slot} begins to move from ${source.name} to ${target.name}`);
     this.moves.set(slot, (this.moves.get(slot) ?? 0) + 1);
+    this.#moving.add(slot);
     target.importing.set(slot, source.index);
     this.loop.inWorld(this.#chance.between(0, stepMs), () => {
       if (source.isAlive) source.migrating.set(slot, target.index);
@@ -235,6 +245,8 @@ export class SimCluster {
       if (isBroken || source.migrating.get(slot) !== target.index || !target.importing.has(slot)) {
         source.migrating.delete(slot);
         target.importing.delete(slot);
+        this.#moving.delete(slot);
+        this.isTorn = true;
         return;
       }
       const key = [...source.data.keys()].find((each) => slotOfKey(each) === slot);
@@ -260,6 +272,7 @@ export class SimCluster {
       view.epochs[to] = epoch;
     };
     const finish = () => {
+      this.#moving.delete(slot);
       source.migrating.delete(slot);
       this.happen(`slot ${slot} belongs to ${target.name}`, change, [target, source]);
     };

@@ -1,8 +1,8 @@
 import { marksIn } from "./ledger.ts";
 import { ErrorReply, OK, QUEUED, SimpleString, type Value, Waits } from "./resp.ts";
-import type { NodeSession, SimNode } from "./sim-node.ts";
 import type { Describer } from "./sim-description.ts";
 import { pop, push, scanStep } from "./sim-lists.ts";
+import type { NodeSession, SimNode } from "./sim-node.ts";
 import { redirectionOf, slotOfKey } from "./sim-routing.ts";
 import { behaviourOf, type Redis, shaOf } from "./sim-scripts.ts";
 
@@ -85,7 +85,8 @@ export class Commands {
     if (node.denied.has(name)) {
       return new ErrorReply(`NOPERM this user has no permissions to run the '${name}' command`);
     }
-    if (!this.#isCluster && (name.startsWith("cluster|") || name === "readonly" || name === "asking")) return NO_CLUSTER;
+    if (!this.#isCluster && (name.startsWith("cluster|") || name === "readonly" || name === "asking"))
+      return NO_CLUSTER;
     const { keys, isWrite } =
       name === "exec" ? this.#ofQueued(session) : { keys: command.keys(args), isWrite: command.isWrite };
     const redirection = redirectionOf(session, keys, isWrite);
@@ -200,7 +201,8 @@ export class Commands {
   answerTo(session: NodeSession, args: readonly string[], isLate: boolean): Value | undefined {
     const { node } = session;
     const keys = args.slice(1, -1);
-    const isLost = !node.isPrimary || node.view.servesNothing || node.view.ownerOf(slotOfKey(keys[0] as string)) !== node.index;
+    const isLost =
+      !node.isPrimary || node.view.servesNothing || node.view.ownerOf(slotOfKey(keys[0] as string)) !== node.index;
     if (isLost) {
       const redirection = redirectionOf(session, keys, true);
       const refusal = node.isPrimary && redirection !== undefined ? redirection : UNBLOCKED;
@@ -318,7 +320,9 @@ function hasWatchedChanged({ watched, node }: NodeSession): boolean {
 /** The calls that are marked in `args` have run. */
 function noted<V extends Value>(session: NodeSession, args: readonly string[], reply: V): V {
   const { node, watchedAtExec, heldAtExec } = session;
-  node.world.ledger.noteExecution(marksIn(args), node.name, watchedAtExec, heldAtExec);
+  const marks = marksIn(args);
+  session.ran.push(...marks);
+  node.world.ledger.noteExecution(marks, node.name, watchedAtExec, heldAtExec);
   return reply;
 }
 

@@ -60,7 +60,9 @@ function slotsOf(node: SimNode, nodes: readonly SimNode[]): Value {
     const entries = members
       .filter(({ isFailed }) => !isFailed)
       .map(({ member }) => [node.view.hostOf(member.index), member.port, member.id]);
-    return ranges.flatMap((start, index) => (index % 2 === 0 ? [[start, ranges[index + 1] as number, ...entries]] : []));
+    return ranges.flatMap((start, index) =>
+      index % 2 === 0 ? [[start, ranges[index + 1] as number, ...entries]] : [],
+    );
   });
 }
 

@@ -144,7 +144,9 @@ export class Link implements Transport {
 
   /** How long ago the client wrote something to it that will never be answered; undefined when it is not half-open. */
   get unansweredMs(): number | undefined {
-    return this.#halfOpen && !this.#mayWait && this.#writtenAt > 0 ? this.#network.loop.time - this.#writtenAt : undefined;
+    return this.#halfOpen && !this.#mayWait && this.#writtenAt > 0
+      ? this.#network.loop.time - this.#writtenAt
+      : undefined;
   }
 
   get pendingBytes(): number {
@@ -181,8 +183,8 @@ export class Link implements Transport {
     this.#closeAtClient(undefined);
   }
 
-  /** The server's reply. */
-  send(binary: string): void {
+  /** The server's reply. `onArrived` is called when the client can read all of it. */
+  send(binary: string, onArrived?: () => void): void {
     if (this.#serverClosed || this.#state === "closed" || binary === "") return;
     const { loop, story } = this.#network;
     story.tell(() => `${this} replies ${shown(binary)}`);
@@ -193,6 +195,10 @@ export class Link implements Transport {
         loop.arrive(() => this.#deliver(piece));
       });
     }
+    if (onArrived === undefined) return;
+    loop.inWorld(this.#downstreamAt - loop.time, () => {
+      if (!this.#downstreamLost && this.#state === "open") onArrived();
+    });
   }
 
   /** The server, or something on the way, ends the connection. Of what is on its way a part may still arrive. */

@@ -212,6 +212,8 @@ export class NodeSession implements Session {
   heldAtExec: string | null | undefined;
   readonly #reader = new CommandReader();
   #unread: string[] = [];
+  /** Calls that have run since the last reply left. */
+  ran: number[] = [];
   /** The reply to the script that runs for this session. */
   #late: string | undefined;
   #gone = false;
@@ -265,7 +267,13 @@ export class NodeSession implements Session {
       else out += reply;
     }
     if (this.#gone && this.#late === undefined) node.sessions.delete(this);
-    this.link.send(out);
+    // While a script runs, its call is among those that have run, and has no reply.
+    if (this.#late !== undefined || this.ran.length === 0) this.link.send(out);
+    else {
+      const { ran } = this;
+      this.ran = [];
+      this.link.send(out, () => node.world.ledger.noteArrival(ran));
+    }
     if (node.hasPushed) {
       node.hasPushed = false;
       node.serveWaiting();

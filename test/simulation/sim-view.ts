@@ -52,7 +52,8 @@ export class View {
   }
 
   get #isPartial(): boolean {
-    const lacksOwner = () => this.primaries.some((node, shard) => this.lacks.has(node) && this.rangesOf(shard).length > 0);
+    const lacksOwner = () =>
+      this.primaries.some((node, shard) => this.lacks.has(node) && this.rangesOf(shard).length > 0);
     return this.isAnyUnowned || (this.lacks.size > 0 && lacksOwner());
   }
 

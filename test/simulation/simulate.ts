@@ -22,6 +22,7 @@ import { SimNetwork } from "./sim-network.ts";
 import { Story } from "./story.ts";
 import { Workload } from "./workload.ts";
 import { Worlds } from "./worlds.ts";
+import { lostOwners, lostWithoutCause, outrunReplies } from "./worlds-promises.ts";
 
 /** What came of one seed. */
 export interface Run {
@@ -142,6 +143,7 @@ class Simulation {
     const { ids, nodes: ours } = this.#cluster;
     this.#ledger.isLedAstray = nodes.some(({ id }) => !ids.has(id));
     if (!this.#ledger.isLedAstray) return;
+    this.#ledger.wasLedAstray = true;
     const before = this.#loop.time - (this.#plan.options.connectTimeout ?? 0) - RECONNECTED_MS;
     const found = ours.find(({ answersSince, host, view, index }) => {
       return answersSince !== undefined && answersSince < before && view.isAtHome(index) && host === view.hostOf(index);
@@ -177,7 +179,15 @@ class Simulation {
     );
     await this.#loop.run(this.#loop.time + 30_000, () => cluster !== undefined || failure !== undefined);
     if (cluster === undefined) this.#broken.push(`connect to a healthy cluster: ${String(failure ?? "no answer")}`);
+    else for (const node of this.#preloaded(scripts.length)) this.#broken.push(`connected, and ${node} lacks scripts`);
     return cluster;
+  }
+
+  /** Nodes of the cluster that lack some of the scripts. */
+  #preloaded(count: number): string[] {
+    const { nodes } = this.#cluster;
+    const lacking = nodes.filter(({ index, scripts }) => !nodes[0]?.view.lacks.has(index) && scripts.size < count);
+    return lacking.map(({ name }) => name);
   }
 
   async #probe(cluster: Cluster, isDemanding: boolean): Promise<void> {
@@ -229,12 +239,18 @@ class Simulation {
     this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.stalledMs));
     this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger, hasOrder));
     this.#broken.push(...brokenRepetition(made, this.#ledger), ...tooManyLoads(nodes, made), ...this.#ledger.rude);
-    const isLossy = splits > 0 || this.#cluster.isReplaced;
+    this.#broken.push(...lostOwners(made, this.#plan), ...outrunReplies(made, this.#ledger));
+    // A failover ends what blocks, and connections to nodes that are replaced end.
+    const isUnbroken = this.#network.broken === 0 && !moves.has(-1) && !this.#cluster.isReplaced;
+    if (isUnbroken) this.#broken.push(...lostWithoutCause(made));
+    const isLossy =
+      splits > 0 || this.#cluster.isReplaced || this.#cluster.isTorn || this.#ledger.wasLedAstray;
     this.#broken.push(...brokenScans(this.#workload.scans.made, isLossy ? [] : this.#workload.keptKeys));
     if (!isLossy) {
       this.#broken.push(...brokenQueues(made, this.#ledger, this.#cluster.listElements));
     }
-    if (this.#network.broken === 0 && this.#cluster.frozen === 0) this.#broken.push(...takenTooLate(made, this.#ledger));
+    if (this.#network.broken === 0 && this.#cluster.frozen === 0)
+      this.#broken.push(...takenTooLate(made, this.#ledger));
     const { readFrom, maxPendingPerNode } = this.#plan.options;
     if (moves.size === 0 && readFrom === "primary" && maxPendingPerNode !== undefined) {
       const shardOf = (slot: number) => this.#cluster.truth.shardOf(slot);
