@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "./errors.ts";
 import { type Credentials, readCredentials } from "./options/credentials.ts";
 import { insteadOf } from "./options/foreign-options.ts";
 import { invalid, isPlainObject } from "./options/invalid.ts";
-import { type NatMap, readNatMap } from "./options/nat-map.ts";
+import { type NatMap, readNatMap, readTrusts, type Trusts } from "./options/nat-map.ts";
 import { readSeed, readTls } from "./options/seeds.ts";
 import { kindOf } from "./protocol/encode.ts";
 import type { NodeAddress } from "./protocol/node-address.ts";
@@ -11,7 +11,7 @@ import type { ReadFrom } from "./routing/call.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script } from "./scripts/script.ts";
 
-export type { Credentials, NatMap };
+export type { Credentials, NatMap, Trusts };
 
 /** The options of `connect`. Times are in milliseconds. */
 export interface ConnectOptions {
@@ -91,11 +91,26 @@ export interface ConnectOptions {
    */
   readonly topologyRefreshInterval?: number | undefined;
   /**
+   * Milliseconds after which a node counts as unavailable that could not be reached, or gave no sign of life while calls
+   * waited for it. Calls for it that were not written, queued ones too, are then rejected at once with `UNAVAILABLE`;
+   * calls in flight keep their deadlines. It is asked again at least each second, and calls are served as soon as it
+   * answers or another node owns their slot. A replica is passed over instead. With 0 calls wait for their deadlines.
+   * @default 0
+   */
+  readonly unavailableAfter?: number | undefined;
+  /**
    * Maps the addresses that nodes announce to addresses that this process can reach: a table by `"host:port"`, or a
    * function.
    * @default none
    */
   readonly natMap?: NatMap | undefined;
+  /**
+   * A function that is asked, with the announced address, before each connection to a node. Nothing connects, let alone
+   * logs in, where it returns anything but `true`, or throws. It is asked about every address that a server announces,
+   * also about those in `nodes`. The questions for the topology go to `nodes` in any case, because you named them.
+   * @default none; every announced address is trusted
+   */
+  readonly trusts?: Trusts | undefined;
   /**
    * The nodes on which read-only scripts and commands may run: `"primary"`, `"replica"` or `"any"`. `"replica"` uses
    * the primary when no replica is usable.
@@ -124,7 +139,10 @@ export interface ResolvedOptions {
   readonly maxPendingPerNode: number;
   readonly maxPendingBytesPerNode: number;
   readonly topologyRefreshInterval: number;
+  readonly unavailableAfter: number;
   readonly natMap: (address: string) => NodeAddress | undefined;
+  /** @throws {UntrustedError} Nothing may connect to the announced address. */
+  readonly trusts: (address: string) => void;
   readonly readFrom: ReadFrom;
   readonly durations: boolean;
 }
@@ -138,6 +156,7 @@ const NUMBERS = {
   maxPendingPerNode: { fallback: 10_000, least: 1, most: 2 ** 31 - 1 },
   maxPendingBytesPerNode: { fallback: 16 * 1024 * 1024, least: 1, most: Number.MAX_SAFE_INTEGER },
   topologyRefreshInterval: { fallback: 30_000, least: 0, most: 2 ** 31 - 1 },
+  unavailableAfter: { fallback: 0, least: 0, most: 2 ** 31 - 1 },
 } as const;
 
 const OTHERS = [
@@ -149,6 +168,7 @@ const OTHERS = [
   "tls",
   "connectionName",
   "natMap",
+  "trusts",
   "readFrom",
   "durations",
 ];
@@ -167,7 +187,7 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     if (known.includes(option)) continue;
     throw invalid(`there is no option "${option}"; ${insteadOf(option) ?? `accepted are ${known.join(", ")}`}`);
   }
-  const { nodes, scripts = [], connectionName, natMap, credentials, tls = false, durations = false } = options;
+  const { nodes, scripts = [], connectionName, natMap, trusts, credentials, tls = false, durations = false } = options;
   if (!Array.isArray(nodes) || nodes.length === 0) {
     throw invalid('nodes must be a non-empty array, such as ["127.0.0.1:7000"]');
   }
@@ -194,6 +214,7 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     tls: readTls(tls, seeds),
     connectionName,
     natMap: readNatMap(natMap),
+    trusts: readTrusts(trusts),
     durations,
     readFrom: readFrom("connect", options.readFrom) ?? "primary",
     ...(Object.fromEntries(

@@ -249,9 +249,9 @@ export class Scan {
   /** Whether a node serves slots. A primary that is down counts as long as no other node owns its slots. */
   #serves(node: ClusterNode): boolean {
     const { nodes, topology } = this.#client;
-    const { role, health, address } = node.info;
+    const { role, health } = node.info;
     if (role !== "primary" || !nodes.includes(node)) return false;
-    return health !== "fail" || topology.ranges.some(({ primary }) => primary.address === address);
+    return health !== "fail" || topology.slotOwners.has(node.info);
   }
 
   /** Waits, because slots are moving, or because the client does not know where they are. */

@@ -1,8 +1,10 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
+import { isLasting } from "../connection/retry-policy.ts";
 import type { Environment } from "../environment.ts";
 import { AuthError, ClosedError, UnavailableError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
+import { Availability } from "../routing/availability.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { Deadlines } from "../routing/deadlines.ts";
 import { Dispatcher } from "../routing/dispatcher.ts";
@@ -18,6 +20,7 @@ import { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Door } from "./door.ts";
 import { Emitter } from "./events.ts";
 import { Lifetime, type Underway } from "./lifetime.ts";
+import { refuseWithoutLocation } from "./locations.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { NodeOpener } from "./node-opener.ts";
 import { Reach } from "./reach.ts";
@@ -27,6 +30,7 @@ import { ScriptAudits } from "./script-audits.ts";
 import { ScriptStore } from "./script-store.ts";
 import { askedSparingly, seedInformant } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
+import { whileAlive } from "./while-alive.ts";
 
 /**
  * One connected client. It wires its parts together, begins them and ends them: connections at the bottom, scripts and
@@ -51,6 +55,7 @@ export class Client {
   readonly #tracker: TopologyTracker;
   readonly #audits: ScriptAudits;
   readonly #reach: Reach;
+  readonly #availability: Availability;
   readonly #onTopology = new Set<() => void>();
   #idle: Promise<void> | undefined;
 
@@ -79,8 +84,8 @@ export class Client {
       onDown: ({ address }, cause, isNews) => {
         this.#reach.look();
         if (isNews) this.emitter.emit("nodeDown", { address, cause });
-        // After refused credentials, another node's topology would not help.
-        if (!(cause instanceof AuthError)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
+        // After refused credentials, for one, another node's topology would not help.
+        if (!isLasting(cause)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
       },
       resend: (requests) => this.dispatcher.resend(requests),
       isClosed: () => this.#lifetime.isClosed,
@@ -96,12 +101,22 @@ export class Client {
       deadlines: this.deadlines,
       tracker: () => this.#tracker,
       maxRedirections: options.maxRedirections,
+      maxPending: options.maxPendingPerNode,
+      maxPendingBytes: options.maxPendingBytesPerNode,
+      unavailableAfter: options.unavailableAfter,
       events: {
         onRedirection: (redirection) => this.emitter.emit("redirection", redirection),
         onScriptMissing: (missing) => {
           this.emitter.emit("scriptMissing", missing);
           if (this.#lifetime.isOpen) this.#audits.soon();
         },
+      },
+    });
+    this.#availability = new Availability(nodes, clock, options.unavailableAfter, {
+      onUnavailable: (pool) => {
+        for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
+        this.dispatcher.resend(pool.dedicated.takeWaitingWhere(() => true));
+        pool.dedicated.endTries(new Error("the node gives no sign of life"));
       },
     });
     this.door = new Door(this.dispatcher, this.signals, environment);
@@ -142,8 +157,7 @@ export class Client {
       throw causes.find((cause) => cause instanceof AuthError) ?? error;
     });
     const topology = Topology.from(description);
-    // A natMap that throws is the user's to mend, so the error comes before any connection is opened.
-    for (const { address } of topology.nodes) options.natMap(address);
+    refuseWithoutLocation(topology, options);
     const client = new Client(options, environment, telemetry, seeds, topology);
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
@@ -234,8 +248,9 @@ export class Client {
     const cause = new ClosedError();
     this.#audits.close();
     this.#tracker.close();
+    this.#availability.close();
     this.dispatcher.close();
-    for (const { pools } of this.#directory.nodes) for (const pool of pools) pool.close(cause);
+    for (const node of this.#directory.nodes) node.close(cause);
     this.#opener.close(cause);
   }
 
@@ -255,8 +270,14 @@ export class Client {
 
   /** Resolves when every node is connected and prepared, or could not be, or has been silent for `connectTimeout`. */
   #prepared(): Promise<void> {
-    const tries = this.#directory.nodes.flatMap(({ pools }) => pools.map((pool) => pool.firstTry));
-    return settledWithin(this.environment.clock, this.options.connectTimeout, Promise.all(tries));
+    const { clock } = this.environment;
+    const prepared = async ({ loader, pools }: ClusterNode) => {
+      await Promise.all(pools.map((pool) => pool.firstTry));
+      await loader.idle();
+    };
+    return Promise.all(
+      this.#directory.nodes.map((node) => whileAlive(clock, this.options.connectTimeout, node, prepared(node))),
+    ).then(() => {});
   }
 
   /** The nodes that may be asked for the topology: connected nodes in a random order, then the seeds. */
@@ -264,30 +285,29 @@ export class Client {
     const ready = this.#directory.nodes.filter(({ pool }) => pool.ready);
     const turn = Math.floor(this.environment.random() * ready.length);
     const nodes = [...ready.slice(turn), ...ready.slice(0, turn)].map(
-      ({ address, info, pool, pools }): Informant => ({
-        address,
-        answersAs: { host: info.host, port: info.port },
+      (node): Informant => ({
+        address: node.address,
+        answersAs: { host: node.info.host, port: node.info.port },
         known: {
-          id: info.id,
-          isPrimary: info.role === "primary",
-          onStranger: (cause) => {
-            for (const each of pools) each.dropConnections(cause);
-          },
+          id: node.info.id,
+          isPrimary: node.info.role === "primary",
+          onStranger: (cause) => node.dropConnections(cause),
         },
         connect: async () => {
-          for (const lane of pool.lanes) {
+          for (const lane of node.pool.lanes) {
             const connection = lane.useConnection();
             if (connection !== undefined) return connection;
           }
-          throw pool.cause ?? new Error("the connection was lost");
+          throw node.pool.cause ?? new Error("the connection was lost");
         },
       }),
     );
     return [...nodes, ...this.#seeds];
   }
 
-  /** Whether a node that owns slots is down, for another reason than refused credentials. */
+  /** Whether a node that owns slots is down, for a reason that another topology could mend. */
   #isUnsettled(): boolean {
-    return this.#directory.ownersDown().some(({ pool }) => !(pool.cause instanceof AuthError));
+    for (const { pool } of this.#directory.ownersDown()) if (!isLasting(pool.cause)) return true;
+    return false;
   }
 }

@@ -5,11 +5,14 @@ import type { Request } from "../connection/request.ts";
 import type { Environment } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
-import type { NodeAddress } from "../protocol/node-address.ts";
 import { ClusterNode } from "../routing/cluster-node.ts";
 import { LoadedScripts } from "../scripts/loaded-scripts.ts";
+import { ScriptLoader } from "../scripts/script-loader.ts";
+import { isPassing } from "../scripts/script-state.ts";
+import { Turns } from "../scripts/turns.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
 import type { TopologyNode } from "../topology/topology.ts";
+import { locationOf } from "./locations.ts";
 import type { ScriptStore } from "./script-store.ts";
 import { settingsFor } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
@@ -43,6 +46,7 @@ export class NodeOpener {
   readonly #telemetry: Telemetry;
   readonly #store: ScriptStore;
   readonly #events: NodeEvents;
+  readonly #turns: Turns;
   /** Nodes that left the topology and may still answer. Each departure is an object of its own. */
   readonly #leaving = new Map<ClusterNode, object>();
 
@@ -58,6 +62,7 @@ export class NodeOpener {
     this.#telemetry = telemetry;
     this.#store = store;
     this.#events = events;
+    this.#turns = new Turns(environment.clock);
   }
 
   /**
@@ -79,9 +84,12 @@ export class NodeOpener {
     const scripts = new LoadedScripts(
       this.#store.registry,
       () => node.info.role === "primary",
-      (isHeld) => {
-        if (isHeld) counters.scriptLoads++;
-        else counters.scriptLoadFailures++;
+      (outcome) => {
+        if (outcome === "held") counters.scriptLoads++;
+        else {
+          counters.scriptLoadFailures++;
+          if (isPassing(outcome.cause)) loader.bringLater();
+        }
       },
     );
     let announced: "up" | "down" | "stranger" | undefined;
@@ -91,8 +99,9 @@ export class NodeOpener {
       { nodeId, readOnly: false, earlier },
       {
         prepare: async (connection) => {
-          await scripts.prepare(connection);
-          this.#store.tellPrepared(node);
+          const isFree = await loader.prepare(connection);
+          if (isFree && !loader.isBusy) this.#store.tellPrepared(node);
+          return isFree;
         },
         onUp: () => {
           announced = "up";
@@ -105,12 +114,21 @@ export class NodeOpener {
           // That the address has another owner is news also of a node that was down before.
           const isNews = announced !== "stranger" && (announced !== "down" || isStranger);
           if (isNews) announced = isStranger ? "stranger" : "down";
+          if (isStranger) dropConnectionsOf(node, pool, cause);
           this.#events.onDown(node, cause, isNews);
         },
       },
     );
     // The lanes of the pool connect later than in this tick, so `node` is there when they ask for its id.
-    const node: ClusterNode = new ClusterNode(info, pool, scripts, () => this.#openReaders(node));
+    const loader = new ScriptLoader({
+      scripts,
+      registry: this.#store.registry,
+      turns: this.#turns,
+      settings: () => pool.settings,
+      lane: () => pool.lanes.find(({ ready }) => ready),
+      onBrought: () => this.#store.tellPrepared(node),
+    });
+    const node: ClusterNode = new ClusterNode(info, pool, scripts, loader, () => this.#openReaders(node));
     if (info.role === "replica" && this.#options.readFrom !== "primary") node.openReaders();
     return node;
   }
@@ -124,13 +142,14 @@ export class NodeOpener {
     this.#leaving.set(node, departure);
     for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
     this.#events.resend(node.pool.dedicated.takeWaitingWhere(() => true));
+    this.#events.resend(node.pool.urgent.takeWaitingWhere(() => true));
     if (node.pools.some((pool) => pool.ready)) {
       await settledWithin(this.#environment.clock, FAREWELL_MS, this.#answeredBy(node));
     }
     // It may have come back, and have left once more.
     if (this.#leaving.get(node) !== departure) return;
     this.#leaving.delete(node);
-    for (const pool of node.pools) pool.close(new Error("the node left the cluster"));
+    node.close(new Error("the node left the cluster"));
   }
 
   /** Resolves when a node has answered all that it was sent, as far as it can be reached. */
@@ -140,22 +159,23 @@ export class NodeOpener {
 
   /** The client ends, so nodes that left are not waited for any more. */
   close(cause: Error): void {
-    for (const { pools } of this.#leaving.keys()) for (const pool of pools) pool.close(cause);
+    for (const node of this.#leaving.keys()) node.close(cause);
   }
 
   /** Opens the connections of a replica that serve reads. The node's other connections tell the client of its state. */
   #openReaders(node: ClusterNode): NodePool {
-    const { info, scripts } = node;
+    const { info, loader } = node;
     const nodeId = () => node.info.id;
     const pool: NodePool = this.#newPool(
       info,
       { nodeId, readOnly: true },
       {
-        prepare: (connection) => scripts.prepare(connection),
+        prepare: (connection) => loader.prepare(connection),
         onUp: () => {},
-        onDown: () => {
+        onDown: (cause) => {
           if (this.#events.isClosed()) return;
           for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
+          if (cause instanceof StrangerError) dropConnectionsOf(node, pool, cause);
         },
       },
     );
@@ -166,11 +186,14 @@ export class NodeOpener {
   #newPool(info: TopologyNode, { nodeId, readOnly, earlier }: PoolTerms, events: PoolEvents): NodePool {
     const options = this.#options;
     const { clock } = this.#environment;
-    const endpoint = this.#reachable(info);
-    const settings = settingsFor(info.address, endpoint, options, this.#environment, this.#telemetry, nodeId);
-    const isProven = endpoint !== info || options.seeds.some(({ host }) => host === info.host);
-    let wasUp = false;
-    const isOnlyAnnounced = () => !isProven && !wasUp;
+    const settings = settingsFor(info.address, info, options, this.#environment, this.#telemetry, nodeId);
+    let isProven = options.seeds.some(({ host }) => host === info.host);
+    const locate = () => {
+      const location = locationOf(info, options);
+      isProven ||= location !== info;
+      return { host: location.host, port: location.port };
+    };
+    const isOnlyAnnounced = () => !isProven;
     const handshake: Handshake = async (exchange, login, terms) => {
       // A node that does not answer under its earlier address has other limits to run into.
       if (earlier !== undefined) await settledWithin(clock, options.connectTimeout / 2, earlier);
@@ -182,20 +205,14 @@ export class NodeOpener {
       maxPendingBytes: options.maxPendingBytesPerNode,
     };
     const onUp = () => {
-      wasUp = true;
+      isProven = true;
       events.onUp();
     };
-    return new NodePool({ ...settings, handshake, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
+    return new NodePool({ ...settings, locate, handshake, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
   }
+}
 
-  #reachable(info: TopologyNode): NodeAddress {
-    try {
-      return this.#options.natMap(info.address) ?? info;
-    } catch (error) {
-      // The natMap worked when the client connected. For a node that came later, the announced address is the best
-      // guess.
-      process.emitWarning(String(error instanceof Error ? error.message : typeof error), "SlotwireWarning");
-      return info;
-    }
-  }
+/** Another server answers at a node's address: what one pool has found out holds for the other as well. */
+function dropConnectionsOf({ pools }: ClusterNode, finder: NodePool, cause: StrangerError): void {
+  for (const pool of pools) if (pool !== finder) pool.dropConnections(cause);
 }

@@ -8,7 +8,7 @@ import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "../scr
 import type { ClientInfo } from "../telemetry/channels.ts";
 import { preloadChannel } from "../telemetry/channels.ts";
 import { ensure } from "./script-audits.ts";
-import { settledWithin } from "./settled-within.ts";
+import { whileAlive } from "./while-alive.ts";
 
 /** A script in a report. */
 export interface ScriptName {
@@ -72,11 +72,8 @@ export class ScriptStore {
       return known;
     }
     const registered = library === undefined ? this.registry.register(script) : this.registry.registerLibrary(library);
-    for (const { pool, scripts } of this.#nodes()) {
-      const lane = pool.lanes[0];
-      if (lane?.ready && scripts !== user?.scripts && scripts.needsLoad(registered)) {
-        void scripts.loadOn(lane, registered);
-      }
+    for (const { loader, scripts } of this.#nodes()) {
+      if (scripts !== user?.scripts && scripts.needsLoad(registered)) void loader.load(registered).catch(() => {});
     }
     return registered;
   }
@@ -96,7 +93,7 @@ export class ScriptStore {
   async preload(items: readonly (Script | Library)[]): Promise<PreloadReport> {
     const registered = items.map((item) => this.keep(item));
     for (const { scripts } of this.#nodes()) for (const each of registered) scripts.redeliver(each);
-    const loads = this.#nodes().map((node) => this.#patiently(ensure(node, registered)));
+    const loads = this.#nodes().map((node) => this.#patiently(node, ensure(node, registered)));
     await Promise.all(loads);
     const report = this.report(registered);
     if (preloadChannel.hasSubscribers) for (const node of report) this.#tell(node);
@@ -108,11 +105,7 @@ export class ScriptStore {
     source: ScriptSource,
   ): Promise<{ readonly address: string; readonly cause: Error | undefined }[]> {
     const script = this.registry.register(source);
-    const loads = this.#nodes().flatMap(({ pool, scripts }) => {
-      const lane = pool.lanes.find(({ ready }) => ready);
-      return lane === undefined ? [] : [scripts.loadNow(lane, script)];
-    });
-    await this.#patiently(Promise.all(loads));
+    await Promise.all(this.#nodes().map((node) => this.#patiently(node, node.loader.load(script))));
     return this.#nodes().map(({ address, pool, scripts }) => {
       const state = scripts.stateOf(script);
       if (state?.kind === "held") return { address, cause: undefined };
@@ -139,8 +132,8 @@ export class ScriptStore {
     preloadChannel.publish({ client: this.#client, address, loaded: loaded.length, failed: failed.length });
   }
 
-  #patiently(promise: Promise<unknown>): Promise<void> {
-    return settledWithin(this.#clock, this.#patienceMs, promise);
+  #patiently(node: ClusterNode, work: Promise<unknown>): Promise<void> {
+    return whileAlive(this.#clock, this.#patienceMs, node, work);
   }
 }
 

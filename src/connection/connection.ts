@@ -3,6 +3,7 @@ import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from ".
 import { invariant } from "../invariant.ts";
 import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
 import { isSaidUnasked } from "../protocol/error-reply.ts";
+import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
 import { Counters, type Telemetry } from "../telemetry/counters.ts";
@@ -12,6 +13,11 @@ import { ASKING, ControlRequest, type Request } from "./request.ts";
 /** The settings that all connections to one node share. */
 export interface ConnectionSettings extends HandshakeTerms {
   readonly endpoint: Endpoint;
+  /**
+   * Asked before each connection to an announced address: where the address leads by now.
+   * @throws Why nothing may connect there.
+   */
+  readonly locate?: () => NodeAddress;
   readonly environment: Environment;
   readonly connectTimeoutMs: number;
   /** Asked at every new connection. */

@@ -41,6 +41,8 @@ export interface HandshakeTerms {
    * the server has it.
    */
   readonly nodeId?: () => string;
+  /** Whether the connection is for commands that a server takes while it runs a script. @default false */
+  readonly acceptsBusy?: boolean;
 }
 
 /** Sends commands in one write, and returns a promise for each reply. */
@@ -70,6 +72,7 @@ export async function greet(exchange: Exchange, login: Login | undefined, terms:
     if (text === undefined) throw result.reason;
     if (isAuthFailure(text)) throw new AuthError(terms.address, text);
     const { kind } = parseErrorReply(text);
+    if (kind === "busy" && terms.acceptsBusy === true) continue;
     if (kind === "loading" || kind === "busy" || isSaidUnasked(text)) throw result.reason;
   }
   if (asksId) await verifyIdentity(exchange, results.at(-1), wanted, terms.address);

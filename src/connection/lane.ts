@@ -18,8 +18,11 @@ const DRAIN_LOOK_MS = 5;
 
 /** A lane's news for its pool, and the preparation of its connections. */
 export interface LaneEvents {
-  /** Prepares a fresh connection (scripts) before requests may use it. */
-  prepare(connection: Connection): Promise<void>;
+  /**
+   * Prepares a fresh connection (scripts) before requests may use it. Resolves to false if the connection is kept for
+   * that, and requests need another one.
+   */
+  prepare(connection: Connection): Promise<boolean>;
   onUp(): void;
   /** The lane has no usable connection: it lost one, or could not get one. */
   onDown(cause: Error): void;
@@ -56,6 +59,8 @@ export class Lane {
   #retry: Timer | undefined;
   /** Failures since the lane was ready, or was told to connect now: they set the backoff. */
   #failures = 0;
+  /** The next failure costs no wait. */
+  #retriesAtOnce = false;
   /** Tries since the lane was ready, for listeners on the channel. */
   #tries = 0;
   #wasReady = false;
@@ -84,13 +89,24 @@ export class Lane {
     return this.#watchdog !== undefined && this.#watchdog.inDoubt;
   }
 
+  /** The connection in use, and the one that is being opened or prepared. */
+  get connections(): Connection[] {
+    return [this.#connection, this.#upcoming].filter((each) => each !== undefined);
+  }
+
   get state(): "connecting" | "ready" | "silent" | "waiting" | "closed" {
     return this.#state === "ready" && this.#muted ? "silent" : this.#state;
   }
 
+  /** Counts the reads from the present connection, and from the one that is being opened. */
+  get received(): number {
+    return (this.#connection?.received ?? 0) + (this.#upcoming?.received ?? 0);
+  }
+
   /** Calls queued or in flight, and loads queued in front of them. */
   get pending(): number {
-    return this.#queue.size + (this.#connection === undefined ? 0 : this.#connection.callsInFlight);
+    const pending = this.#queue.size + (this.#connection === undefined ? 0 : this.#connection.callsInFlight);
+    return this.#retired.size === 0 ? pending : pending + this.#retired.callsInFlight;
   }
 
   /** Bytes queued, or written and not yet taken by the operating system. */
@@ -161,6 +177,14 @@ export class Lane {
     this.#retry?.cancel();
     this.#failures = 0;
     void this.#connect();
+  }
+
+  /** The node has answered another connection: a try that has heard nothing is given up, and the next one made at once. */
+  connectAfresh(): void {
+    const upcoming = this.#upcoming;
+    if (this.#state !== "connecting" || upcoming === undefined || upcoming.received > 0) return;
+    this.#retriesAtOnce = true;
+    upcoming.close(new Error("no answer, while another connection was answered"));
   }
 
   /** Resolves when nothing is queued or in flight. The lane takes requests meanwhile. */
@@ -247,7 +271,9 @@ export class Lane {
     this.#state = "waiting";
     this.cause = cause;
     const { clock, random } = this.#settings.environment;
-    this.#retry = clock.setTimer(() => void this.#connect(), retryDelayMs(cause, this.#failures++, random()));
+    const waitMs = this.#retriesAtOnce ? 0 : retryDelayMs(cause, this.#failures++, random());
+    this.#retriesAtOnce = false;
+    this.#retry = clock.setTimer(() => void this.#connect(), waitMs);
     if (isRefusal(cause)) for (const request of this.#queue.takeAll()) request.onLost(cause);
     this.#events.onDown(cause);
   }

@@ -1,6 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, TLSSocket } from "node:tls";
 import type { Clock, Endpoint, Environment, Timer, Transport, TransportHandlers } from "../environment.ts";
+import { distrust, guarded } from "./certificates.ts";
 import { ENDED } from "./open-failure.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
@@ -50,12 +51,20 @@ class SocketTransport implements Transport {
     };
     // TLS allows a name as the server's name, and no address. @see https://www.rfc-editor.org/rfc/rfc6066#section-3
     const serverName = isIP(host) === 0 ? { servername: host } : {};
-    const socket = tls ? connectTls({ ...serverName, ...tls, ...common }) : connectTcp(common);
     let failure: Error | undefined;
-    socket.once(tls ? "secureConnect" : "connect", () => handlers.onOpen());
+    const onThrown = (error: Error) => {
+      failure ??= error;
+    };
+    const socket = tls ? connectTls({ ...serverName, ...guarded(tls, onThrown), ...common }) : connectTcp(common);
+    let stood = false;
+    socket.once(tls ? "secureConnect" : "connect", () => {
+      stood = true;
+      handlers.onOpen();
+    });
     socket.on("drain", () => handlers.onDrain());
     socket.on("error", (error) => {
-      failure ??= error;
+      const isDistrusted = socket instanceof TLSSocket && Boolean(socket.authorizationError) && !stood;
+      failure ??= isDistrusted ? distrust(error) : error;
     });
     socket.on("end", () => {
       failure ??= new Error(ENDED);

@@ -83,7 +83,7 @@ const NO_PERMISSION = [
 // Errors with which a server refuses a plain command before it runs. The beginning of the text is enough, because this
 // kind never causes a command to be sent again.
 const DECLINED =
-  /^(OOM|MISCONF|NOREPLICAS|NOAUTH) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^ERR This instance has cluster support disabled$|^EXECABORT Transaction discarded because of previous errors\.$/;
+  /^(OOM|MISCONF|NOREPLICAS|NOAUTH|NOTBUSY|UNKILLABLE) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^ERR This instance has cluster support disabled$|^EXECABORT Transaction discarded because of previous errors\.$/;
 const NO_READ_ONLY_VARIANT = /^ERR unknown command [`']EVAL(SHA)?_RO[`']/;
 const NO_FUNCTIONS = /^ERR unknown command [`']FCALL(_RO)?[`']/;
 // The words with which Redis and Valkey quote the arguments belong to it, so that a script cannot come upon it by chance.

@@ -91,6 +91,8 @@ export interface History {
   ownerlessSince: number | undefined;
   /** An earlier attempt was written and lost. So the call may have run, whatever a later answer proves. */
   inDoubt: boolean;
+  /** Why it was lost, the last time. */
+  lostBecause: Error | undefined;
   /** The last attempt was sent because a missing script was mended. */
   mended: boolean;
   /** The replicas that could not serve this read. */
@@ -307,6 +309,7 @@ export function historyOf(call: Call): History {
     hops: [],
     refusal: "",
     inDoubt: false,
+    lostBecause: undefined,
     mended: false,
     avoid: undefined,
     evalEnded: undefined,

@@ -1,6 +1,8 @@
 import type { NodePool } from "../connection/node-pool.ts";
 import type { LoadedScripts } from "../scripts/loaded-scripts.ts";
+import type { ScriptLoader } from "../scripts/script-loader.ts";
 import type { TopologyNode } from "../topology/topology.ts";
+import { LoadPace } from "./load-pace.ts";
 
 /** A node of the cluster, with the client's connections to it and the client's belief about its scripts. */
 export class ClusterNode {
@@ -9,14 +11,23 @@ export class ClusterNode {
   info: TopologyNode;
   readonly pool: NodePool;
   readonly scripts: LoadedScripts;
+  readonly loader: ScriptLoader;
+  readonly loads = new LoadPace();
   readonly #openReaders: () => NodePool;
   #readers: NodePool | undefined;
 
-  constructor(info: TopologyNode, pool: NodePool, scripts: LoadedScripts, openReaders: () => NodePool) {
+  constructor(
+    info: TopologyNode,
+    pool: NodePool,
+    scripts: LoadedScripts,
+    loader: ScriptLoader,
+    openReaders: () => NodePool,
+  ) {
     this.address = info.address;
     this.info = info;
     this.pool = pool;
     this.scripts = scripts;
+    this.loader = loader;
     this.#openReaders = openReaders;
   }
 
@@ -29,5 +40,17 @@ export class ClusterNode {
   /** `pool`, and the connections for reads if they were opened. */
   get pools(): readonly NodePool[] {
     return this.#readers === undefined ? [this.pool] : [this.pool, this.#readers];
+  }
+
+  /** Another server answers at the node's address: closes every connection. What is queued waits for the next ones. */
+  dropConnections(cause: Error): void {
+    for (const pool of this.pools) pool.dropConnections(cause);
+    this.loader.dropConnection(cause);
+  }
+
+  /** Ends now. Requests that are queued or in flight are lost. */
+  close(cause: Error): void {
+    this.loader.close(cause);
+    for (const pool of this.pools) pool.close(cause);
   }
 }

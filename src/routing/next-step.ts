@@ -17,7 +17,9 @@ export type Failure =
    * No node is known that may serve the call. `agreed`: since the call waits, two nodes have known none, or all that can
    * be reached.
    */
-  | { readonly kind: "no-node"; readonly waitedMs: number; readonly agreed: boolean };
+  | { readonly kind: "no-node"; readonly waitedMs: number; readonly agreed: boolean }
+  /** The node has given no sign of life for `unavailableAfter`, and the call was not written to it. */
+  | { readonly kind: "unavailable" };
 
 /** The facts that the decision depends on. */
 export interface Situation {
@@ -48,6 +50,8 @@ export interface Situation {
   readonly remedy: Remedy["kind"] | undefined;
   /** The call is a transaction that was discarded because SCRIPT LOAD is forbidden. */
   readonly loadsDenied: boolean;
+  /** An earlier attempt was written and lost. */
+  readonly mayHaveRun: boolean;
 }
 
 /** The least time that a call waits for the owner of a slot that has none, because views can be wrong for a moment. */
@@ -68,7 +72,10 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
     case "looked-up":
       return failure.listed ? follow("redirection-listed", failure.redirection) : step("redirection-unlisted");
     case "no-node":
-      return step(failure.agreed && failure.waitedMs >= OWNERLESS_MS ? "no-node" : "no-node-yet");
+      if (!failure.agreed || failure.waitedMs < OWNERLESS_MS) return step("no-node-yet");
+      return step(situation.mayHaveRun ? "given-up-after-loss" : "no-node");
+    case "unavailable":
+      return step(situation.mayHaveRun ? "given-up-after-loss" : "node-unavailable");
   }
 }
 
@@ -166,7 +173,9 @@ export interface Expiry {
   readonly isInFlight: boolean;
   /** The last answer was a refusal. */
   readonly wasRefused: boolean;
-  /** The call was meant for a node that has no connection. */
+  /** An earlier attempt was written and lost. UNAVAILABLE says that a call was never written. */
+  readonly mayHaveRun: boolean;
+  /** The call was meant for a node that has no connection, or for no node while none has one. */
   readonly isUnreachable: boolean;
 }
 
@@ -177,13 +186,13 @@ export interface Expiry {
  * | --- | --- |
  * | is in flight and has no deadline | it is waited for |
  * | was refused last, and is not in flight | DEADLINE with the refusal as its cause |
- * | waits for a node that has no connection | UNAVAILABLE |
+ * | waits for a node that has no connection, and was never written | UNAVAILABLE |
  * | anything else | DEADLINE |
  */
 export function decideExpiry(expiry: Expiry): "wait" | "deadline" | "deadline-after-refusal" | "unavailable" {
   if (expiry.isInFlight) return expiry.hasDeadline ? "deadline" : "wait";
   if (expiry.wasRefused) return "deadline-after-refusal";
-  return expiry.isUnreachable ? "unavailable" : "deadline";
+  return expiry.isUnreachable && !expiry.mayHaveRun ? "unavailable" : "deadline";
 }
 
 /**

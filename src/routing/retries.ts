@@ -9,11 +9,12 @@ import type { CallErrors } from "./call-errors.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Lessons } from "./lessons.ts";
 import { decideNextStep, type Failure, type Situation } from "./next-step.ts";
-import type { Retry } from "./next-step-rows.ts";
+import type { Rejection, Retry } from "./next-step-rows.ts";
 import type { NodeDirectory } from "./node-directory.ts";
 import { ParkedCalls } from "./parked-calls.ts";
 import { type Placement, poolFor } from "./placement.ts";
 import { doWithoutReadOnlyVariant, mend, remedyFor } from "./script-mending.ts";
+import type { Unplaced } from "./unplaced.ts";
 
 /** The objects that `Retries` works with. */
 export interface RetriesParts {
@@ -23,6 +24,8 @@ export interface RetriesParts {
   readonly tracker: () => TopologyTracker;
   readonly lessons: Lessons;
   readonly errors: CallErrors;
+  /** Counts calls that no node can be given. */
+  readonly unplaced: Unplaced;
   readonly maxRedirections: number;
   /** Hands the next attempt of a call to a connection. */
   attempt(call: Call, node: ClusterNode, pool: NodePool): void;
@@ -47,7 +50,7 @@ export class Retries {
   constructor(parts: RetriesParts) {
     this.#parts = parts;
     this.#clock = parts.environment.clock;
-    this.parked = new ParkedCalls(parts.environment, (call) => this.sendAgain(call));
+    this.parked = new ParkedCalls(parts.environment, parts.unplaced, (call) => this.sendAgain(call));
   }
 
   /** Rejects parked calls. From now on, a call that fails is rejected too. */
@@ -76,8 +79,14 @@ export class Retries {
     }
     const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
-    const remedy = isMissing ? remedyFor(call) : undefined;
+    const remedy = isMissing ? remedyFor(call, this.#clock) : undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
+    if (remedy?.kind === "rest") {
+      lessons.count(step);
+      this.#parts.limitPatience(call);
+      this.parked.waitFor(call, remedy.done, () => this.decide(call, failure, cause));
+      return;
+    }
     lessons.learn(step, call, refusal);
     // A listener may have closed the client.
     if (this.#closed) call.reject(errors.closed(call));
@@ -113,12 +122,30 @@ export class Retries {
     const step = decideNextStep({ kind: "no-node", waitedMs, agreed }, this.#situationOf(call, undefined));
     lessons.count(step);
     if (step.kind === "reject") {
-      call.reject(errors.rejected(call, step, "", undefined));
+      call.reject(errors.rejected(call, step, history.lostBecause ?? "", undefined));
       return;
     }
     limitPatience(call);
     tracker().seekOwner();
     this.parked.waitForOwner(call);
+  }
+
+  /** Goes on with a call whose node has given no sign of life for `unavailableAfter`. */
+  nodeUnavailable(call: Call): void {
+    const { errors, lessons } = this.#parts;
+    const { node, pool } = call;
+    call.place = "parked";
+    // A replica is passed over.
+    if (node !== undefined && pool !== node.pool) {
+      const history = historyOf(call);
+      history.avoid ??= new Set();
+      history.avoid.add(node);
+      this.sendAgain(call);
+      return;
+    }
+    const step = decideNextStep({ kind: "unavailable" }, this.#situationOf(call, undefined));
+    lessons.count(step);
+    call.reject(errors.rejected(call, step as Rejection, call.history?.lostBecause ?? "", undefined));
   }
 
   #situationOf(call: Call, remedy: Remedy | undefined): Situation {
@@ -138,6 +165,7 @@ export class Retries {
       asked: history.hops.map(({ address }) => address),
       isListed: this.#isListed,
       remedy: remedy?.kind,
+      mayHaveRun: call.inDoubt,
       loadsDenied: kind.transaction?.loadsDenied === true,
     };
   }
@@ -152,7 +180,7 @@ export class Retries {
     const node = call.node as ClusterNode;
     const pool = call.pool as NodePool;
     try {
-      if (remedy !== undefined) mend(call, node, remedy);
+      if (remedy !== undefined) mend(call, node, remedy, this.#clock);
       if (step.learned === "no-read-only-variant") doWithoutReadOnlyVariant(call);
       if (step.learned === "loads-denied") call.frame = call.kind.transaction?.encodeWithoutLoads() ?? call.frame;
     } catch (error) {
@@ -175,9 +203,7 @@ export class Retries {
     const { directory, tracker } = this.#parts;
     const node = directory.get(address);
     if (step.when === "after-refresh" || node === undefined) {
-      const refreshed = tracker()
-        .refreshUntil(() => this.#isListed(address))
-        .catch(() => {});
+      const refreshed = tracker().lookUp(() => this.#isListed(address));
       this.parked.waitFor(call, refreshed, () => this.#followLookedUp(call, step, address));
       return;
     }

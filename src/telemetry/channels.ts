@@ -212,6 +212,13 @@ export interface TopologyMessage {
   readonly promoted: readonly string[];
   /** The number of slots whose owner changed; losing the owner and getting a first one count too. */
   readonly movedSlots: number;
+  /** Entries of the server's description that name no usable node, as in `topology.leftOut`. */
+  readonly leftOut: readonly {
+    /** The entry's id, printable. */
+    readonly entry: string;
+    /** What is wrong with the entry. */
+    readonly why: string;
+  }[];
 }
 
 type Tracing<C extends object> = TracingChannel<unknown, C>;

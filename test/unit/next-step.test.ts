@@ -28,6 +28,7 @@ const SCRIPT: Situation = {
   remedy: undefined,
   isListed: () => true,
   loadsDenied: false,
+  mayHaveRun: false,
 };
 /** FCALL of a library's function. */
 const FUNCTION: Partial<Situation> = { isScript: false, isFunction: true };
@@ -264,6 +265,13 @@ const ROWS: readonly Row[] = [
     situation: { remedy: "wait", asking: true },
     row: "noscript-wait",
     expect: retry({ asking: true, when: "after-load" }),
+  },
+  {
+    when: "NOSCRIPT, and the script was loaded a moment ago: decide again after a rest",
+    failure: refused(NOSCRIPT),
+    situation: { remedy: "rest", asking: true },
+    row: "noscript-rest",
+    expect: retry({ asking: true, when: "after-rest", spends: "nothing" }),
   },
   {
     when: "NOSCRIPT, and the node refuses SCRIPT LOAD: the source goes along",
@@ -537,7 +545,27 @@ const ROWS: readonly Row[] = [
     row: "no-node",
     expect: { kind: "reject", why: "unavailable", outcome: "not-executed", learned: "nothing" },
   },
-  ...(["replay", "wait", "give-up"] as const).map((remedy) => ({
+  {
+    when: "nobody owns the slot, and an earlier attempt may have run: the loss is told",
+    failure: { kind: "no-node", waitedMs: 200, agreed: true },
+    situation: { mayHaveRun: true },
+    row: "given-up-after-loss",
+    expect: reject("lost", "unknown"),
+  },
+  {
+    when: "the node has given no sign of life for long: unavailable",
+    failure: { kind: "unavailable" },
+    row: "node-unavailable",
+    expect: { kind: "reject", why: "unavailable", outcome: "not-executed", learned: "nothing" },
+  },
+  {
+    when: "the node has given no sign of life for long, and an earlier attempt may have run: the loss is told",
+    failure: { kind: "unavailable" },
+    situation: { mayHaveRun: true },
+    row: "given-up-after-loss",
+    expect: reject("lost", "unknown"),
+  },
+  ...(["replay", "wait", "rest", "give-up"] as const).map((remedy) => ({
     when: `the function is missing, and the remedy is ${remedy}`,
     failure: refused("ERR Function not found"),
     situation: { ...FUNCTION, remedy },
@@ -545,6 +573,7 @@ const ROWS: readonly Row[] = [
     expect: {
       replay: retry({}),
       wait: retry({ when: "after-load" }),
+      rest: retry({ when: "after-rest", spends: "nothing" }),
       "give-up": reject("load", "not-executed", "script-missing"),
     }[remedy],
   })),
@@ -636,7 +665,7 @@ describe("decideNextStep, when", () => {
 
 describe("decideNextStep, in every situation,", () => {
   const flags = [false, true];
-  const remedies: Situation["remedy"][] = ["replay", "wait", "load", "eval", "give-up", undefined];
+  const remedies: Situation["remedy"][] = ["replay", "wait", "rest", "load", "eval", "give-up", undefined];
   const situations = flags.flatMap((isScript) =>
     flags.flatMap((runsCode) =>
       flags.flatMap((mayRepeat) =>
@@ -685,7 +714,9 @@ describe("decideNextStep, in every situation,", () => {
       if (step.kind !== "retry") continue;
       const redirected = failure.kind === "refusal" && ["moved", "ask"].includes(failure.refusal.kind);
       const isSearch = failure.kind === "looked-up" || failure.kind === "no-node";
-      assert.equal(step.spends, isSearch ? "nothing" : redirected ? "redirection" : "retry");
+      // After a rest it is decided once more.
+      const isDeferred = step.when === "after-rest";
+      assert.equal(step.spends, isSearch || isDeferred ? "nothing" : redirected ? "redirection" : "retry");
     }
   });
 
@@ -736,7 +767,13 @@ function tableOfRows(): string {
 }
 
 describe("decideExpiry", () => {
-  const WAITING: Expiry = { hasDeadline: true, isInFlight: false, wasRefused: false, isUnreachable: false };
+  const WAITING: Expiry = {
+    hasDeadline: true,
+    isInFlight: false,
+    wasRefused: false,
+    mayHaveRun: false,
+    isUnreachable: false,
+  };
   const rows: readonly [when: string, expiry: Partial<Expiry>, ends: string][] = [
     ["is in flight: its deadline", { isInFlight: true }, "deadline"],
     ["is in flight and has no deadline: it is waited for", { isInFlight: true, hasDeadline: false }, "wait"],
@@ -756,6 +793,11 @@ describe("decideExpiry", () => {
       "waits for a node without connection and has no deadline",
       { isUnreachable: true, hasDeadline: false },
       "unavailable",
+    ],
+    [
+      "waits for a node without connection, and was written and lost before",
+      { isUnreachable: true, mayHaveRun: true },
+      "deadline",
     ],
     ["waits in a queue", {}, "deadline"],
   ];

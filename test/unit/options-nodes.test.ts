@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { UntrustedError } from "../../src/connection/retry-policy.ts";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import { type ConnectOptions, resolveOptions } from "../../src/options.ts";
 
@@ -154,6 +155,23 @@ describe("TLS in URLs", () => {
     refuses({ nodes: ["rediss://h:1", "redis://h:2"] }, /nodes mix redis:\/\/ and rediss:\/\//);
     refuses({ nodes: ["redis://h:1"], tls: true }, /tls is on/);
     refuses({ nodes: ["redis://h:1"], tls: { ca: "s3cret" } }, /tls is on/);
+  });
+});
+
+describe("trusts", () => {
+  const trustsOf = (trusts: unknown) => resolveOptions({ nodes: ["h:1"], trusts } as ConnectOptions).trusts;
+
+  it("trusts by true alone", () => {
+    trustsOf(() => true)("h:1");
+    trustsOf((address: string) => address === "h:1")("h:1");
+    for (const answer of [false, undefined, 1, "yes", null, {}, Promise.resolve(true)]) {
+      assert.throws(() => trustsOf(() => answer)("h:1"), UntrustedError);
+    }
+  });
+
+  it("is a function", () => {
+    for (const trusts of [null, 5, "s3cret", true, {}])
+      refuses({ nodes: ["h:1"], trusts }, /trusts is .*; accepted is a function/);
   });
 });
 

@@ -26,7 +26,7 @@ function refuses(options: unknown, ...words: RegExp[]): void {
 
 describe("connect's options", () => {
   it("have these defaults", () => {
-    const { credentials, natMap, ...rest } = resolve({});
+    const { credentials, natMap, trusts, ...rest } = resolve({});
     assert.deepEqual(rest, {
       seeds: [{ host: "127.0.0.1", port: 7000 }],
       scripts: [],
@@ -44,6 +44,7 @@ describe("connect's options", () => {
     });
     assert.deepEqual(credentials(), {});
     assert.equal(natMap("127.0.0.1:7000"), undefined);
+    trusts("127.0.0.1:7000");
   });
 
   it("take undefined for the default", () => {
@@ -110,6 +111,7 @@ describe("options that are whole numbers", () => {
     ["maxPendingPerNode", 1, 2 ** 31 - 1],
     ["maxPendingBytesPerNode", 1, Number.MAX_SAFE_INTEGER],
     ["topologyRefreshInterval", 0, 2 ** 31 - 1],
+    ["unavailableAfter", 0, 2 ** 31 - 1],
   ];
   for (const [name, least, most] of numbers) {
     it(`${name} is a whole number from ${least} to ${most}`, () => {
