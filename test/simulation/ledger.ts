@@ -157,9 +157,9 @@ export class Ledger {
     if (call !== undefined) this.rude.push(`call ${call} came behind one that waits, at ${server}`);
   }
 
-  /** Replies to calls that have run can be read by the client from now on. */
-  noteArrival(calls: readonly number[]): void {
-    for (const call of calls) this.of(call).arrivedAtMs = this.#now();
+  /** Replies to calls that have run could be read by the client from `time` on. */
+  noteArrival(calls: readonly number[], time: number): void {
+    for (const call of calls) this.of(call).arrivedAtMs = time;
   }
 
   /** A transaction that watches `keys` was given up, because one of them had changed. */

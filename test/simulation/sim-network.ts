@@ -97,6 +97,8 @@ export class Link implements Transport {
   #session: Session | undefined;
   #state: "connecting" | "open" | "closed" = "connecting";
   #serverClosed = false;
+  /** The client knows that the connection has ended. */
+  #isOver = false;
   /** Nothing passes any more, and nobody is told. */
   #halfOpen = false;
   /** When the client wrote to it last. */
@@ -138,8 +140,9 @@ export class Link implements Transport {
     });
   }
 
-  get isOpen(): boolean {
-    return this.#state !== "closed";
+  /** Bytes that had arrived can be read behind the end of the connection, unless a write met that end first. */
+  get #isReadable(): boolean {
+    return this.#state !== "connecting" && !this.#isOver;
   }
 
   /** How long ago the client wrote something to it that will never be answered; undefined when it is not half-open. */
@@ -159,7 +162,10 @@ export class Link implements Transport {
     wiretap(binary, this);
     this.#writtenAt = this.#network.loop.time;
     this.#mayWait = binary.includes("\r\nBLPOP\r\n");
-    if (this.#state === "closed") return false;
+    if (this.#state === "closed") {
+      this.#isOver = true;
+      return false;
+    }
     this.#unsent += binary;
     const goesOn = this.#unsent.length < profile.highWaterMark;
     if (!goesOn) this.#wantsDrain = true;
@@ -168,6 +174,7 @@ export class Link implements Transport {
   }
 
   destroy(): void {
+    this.#isOver = true;
     if (this.#state === "closed") return;
     const { loop, chance, story } = this.#network;
     story.tell(() => `client closes ${this}`);
@@ -183,8 +190,8 @@ export class Link implements Transport {
     this.#closeAtClient(undefined);
   }
 
-  /** The server's reply. `onArrived` is called when the client can read all of it. */
-  send(binary: string, onArrived?: () => void): void {
+  /** The server's reply. `onArrived` gets the time from which on the client can read all of it. */
+  send(binary: string, onArrived?: (time: number) => void): void {
     if (this.#serverClosed || this.#state === "closed" || binary === "") return;
     const { loop, story } = this.#network;
     story.tell(() => `${this} replies ${shown(binary)}`);
@@ -197,7 +204,11 @@ export class Link implements Transport {
     }
     if (onArrived === undefined) return;
     loop.inWorld(this.#downstreamAt - loop.time, () => {
-      if (!this.#downstreamLost && this.#state === "open") onArrived();
+      const arrivedAt = loop.time;
+      if (this.#downstreamLost) return;
+      loop.arrive(() => {
+        if (this.#isReadable) onArrived(arrivedAt);
+      });
     });
   }
 
@@ -248,8 +259,7 @@ export class Link implements Transport {
   }
 
   #deliver(piece: string): void {
-    if (this.#state !== "open") return;
-    for (let at = 0; at < piece.length && this.isOpen; at += READ_BUFFER.length) {
+    for (let at = 0; at < piece.length && this.#isReadable; at += READ_BUFFER.length) {
       const bytes = READ_BUFFER.subarray(0, READ_BUFFER.write(piece.slice(at, at + READ_BUFFER.length), "latin1"));
       this.#handlers.onData(bytes);
       bytes.fill(SPOILT);
@@ -290,7 +300,10 @@ export class Link implements Transport {
     this.#state = "closed";
     this.#unsent = "";
     this.#network.links.delete(this);
-    this.#network.loop.arrive(() => this.#handlers.onClose(cause));
+    this.#network.loop.arrive(() => {
+      this.#isOver = true;
+      this.#handlers.onClose(cause);
+    });
   }
 
   /** Short pieces first; the rest of what is long comes at once, or a run would be nothing but pieces. */

@@ -272,7 +272,7 @@ export class NodeSession implements Session {
     else {
       const { ran } = this;
       this.ran = [];
-      this.link.send(out, () => node.world.ledger.noteArrival(ran));
+      this.link.send(out, (time) => node.world.ledger.noteArrival(ran, time));
     }
     if (node.hasPushed) {
       node.hasPushed = false;
