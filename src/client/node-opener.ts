@@ -117,10 +117,12 @@ export class NodeOpener {
         onDown: (cause) => {
           if (this.#events.isClosed()) return;
           for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
+          const isStranger = cause instanceof StrangerError;
           // That the server cannot be used as it is, is news also of a node that was down before.
-          const isUnfit = cause instanceof StrangerError || cause instanceof RefusedDatabaseError;
+          const isUnfit = isStranger || cause instanceof RefusedDatabaseError;
           const isNews = announced !== "unfit" && (announced !== "down" || isUnfit);
           if (isNews) announced = isUnfit ? "unfit" : "down";
+          if (isStranger) dropConnectionsOf(node, pool, cause);
           this.#events.onDown(node, cause, isNews);
         },
       },
@@ -194,9 +196,10 @@ export class NodeOpener {
       {
         prepare: (connection) => loader.prepare(connection),
         onUp: () => {},
-        onDown: () => {
+        onDown: (cause) => {
           if (this.#events.isClosed()) return;
           for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
+          if (cause instanceof StrangerError) dropConnectionsOf(node, pool, cause);
         },
       },
     );
@@ -234,4 +237,9 @@ export class NodeOpener {
       onUp,
     });
   }
+}
+
+/** Another server answers at a node's address: what one pool has found out holds for the other as well. */
+function dropConnectionsOf({ pools }: ClusterNode, finder: NodePool, cause: StrangerError): void {
+  for (const pool of pools) if (pool !== finder) pool.dropConnections(cause);
 }

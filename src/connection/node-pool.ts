@@ -2,6 +2,7 @@ import { QueueFullError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { DedicatedConnections } from "./dedicated-connections.ts";
+import { StrangerError } from "./identity.ts";
 import { Lane } from "./lane.ts";
 import { openConnection } from "./open-connection.ts";
 import { Repeats } from "./repeats.ts";
@@ -67,9 +68,12 @@ export class NodePool {
     this.address = settings.address;
     this.settings = settings;
     this.#limits = limits;
-    this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes);
+    // Connections that were opened earlier may lead to that server as well: CLUSTER RESET leaves them open.
+    const onStranger = (cause: Error) => this.dropConnections(cause);
+    const { maxPendingBytes } = limits;
+    this.dedicated = new DedicatedConnections(settings, maxPendingBytes, onStranger);
+    this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, maxPendingBytes, onStranger);
     this.repeats = new Repeats(settings);
-    this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, limits.maxPendingBytes);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {
@@ -92,6 +96,7 @@ export class NodePool {
         },
         onDown: (cause) => {
           tried();
+          if (cause instanceof StrangerError) onStranger(cause);
           this.#shareSilence();
           if (this.ready) return;
           wasReady = false;

@@ -242,6 +242,7 @@ export class Dispatcher implements CallOwner {
   close(): void {
     for (const feed of this.feeds) feed.onClosed();
     this.#retries.close();
+    this.#rerouting.close();
     this.#deadlines.close();
   }
 

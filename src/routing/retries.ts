@@ -229,13 +229,13 @@ export class Retries {
     const failure: Failure = { kind: "looked-up", listed: node !== undefined, redirection };
     const step = decideNextStep(failure, this.#situationOf(call, undefined));
     lessons.count(step);
-    call.asking = step.kind === "retry" && step.asking;
-    if (node === undefined || step.kind === "reject" || step.when === "after-backoff") {
-      this.parked.pause(call, historyOf(call).redirections - 1);
-      return;
-    }
-    if (redirection.learned === "slot-moved") tracker().slotMoved(call.slot, address);
-    attempt(call, node, node.pool);
+    const isListed = node !== undefined && step.kind === "retry" && step.when !== "after-backoff";
+    if (isListed && redirection.learned === "slot-moved") tracker().slotMoved(call.slot, address);
+    // Calls of the slot that were refused earlier may have looked in vain, and pause: this one leaves behind them.
+    const isFirst = !this.parked.isPausing(call.slot);
+    call.asking = isListed && isFirst && step.asking;
+    if (isListed && isFirst) attempt(call, node, node.pool);
+    else this.parked.pause(call, historyOf(call).redirections - 1);
   }
 }
 
