@@ -767,7 +767,13 @@ function tableOfRows(): string {
 }
 
 describe("decideExpiry", () => {
-  const WAITING: Expiry = { hasDeadline: true, isInFlight: false, wasRefused: false, mayHaveRun: false, isUnreachable: false };
+  const WAITING: Expiry = {
+    hasDeadline: true,
+    isInFlight: false,
+    wasRefused: false,
+    mayHaveRun: false,
+    isUnreachable: false,
+  };
   const rows: readonly [when: string, expiry: Partial<Expiry>, ends: string][] = [
     ["is in flight: its deadline", { isInFlight: true }, "deadline"],
     ["is in flight and has no deadline: it is waited for", { isInFlight: true, hasDeadline: false }, "wait"],
