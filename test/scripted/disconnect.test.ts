@@ -87,6 +87,7 @@ describe("a connection that ends", () => {
     const lost = late.catch((cause: unknown) => cause);
     while (other.count("GET") < 1) await new Promise((resolve) => setTimeout(resolve, 1));
     cluster.ranges = [[0, 8191, 0]];
+    while (client.topology.primaryOf(16_000) !== undefined) await client.refreshTopology();
     other.dropConnections();
     const error = await lost;
     assert.ok(error instanceof ConnectionLostError, String(error));
