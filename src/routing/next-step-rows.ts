@@ -182,10 +182,13 @@ const TABLE = {
     ...NOT_EXECUTED,
     why: "unavailable",
   }),
-  "given-up-after-loss": reject("no node can serve it, or its node is unavailable; an earlier attempt was written and lost", {
-    why: "lost",
-    outcome: "unknown",
-  }),
+  "given-up-after-loss": reject(
+    "no node can serve it, or its node is unavailable; an earlier attempt was written and lost",
+    {
+      why: "lost",
+      outcome: "unknown",
+    },
+  ),
 } satisfies Record<string, Row>;
 
 /** The name of a row of the decision. */

@@ -73,11 +73,12 @@ export class Retries {
     const node = call.node as ClusterNode;
     if (call.kind.blocking?.wasHeld(this.#clock.now())) forgetTroubles(call, history);
     // A replica that could not serve this read does not get it again, whatever the reason.
+    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
     if (call.pool !== node.pool) {
       history.avoid ??= new Set();
       history.avoid.add(node);
+      if (refusal !== undefined) this.#parts.placement.noteRefusal(node, refusal.kind);
     }
-    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
     const remedy = isMissing ? remedyFor(call, this.#clock) : undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
