@@ -73,7 +73,7 @@ export class NodePool {
     const { maxPendingBytes } = limits;
     this.dedicated = new DedicatedConnections(settings, maxPendingBytes, onStranger);
     this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, maxPendingBytes, onStranger);
-    this.repeats = new Repeats(settings);
+    this.repeats = new Repeats(settings, onStranger);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {

@@ -15,6 +15,11 @@ export class ClusterNode {
   readonly noteReplicaRefusal: () => void;
   readonly loader: ScriptLoader;
   readonly loads = new LoadPace();
+  /**
+   * Until when reads pass the node over, because it said that it cannot serve; 0 while it serves reads. On the
+   * environment's clock.
+   */
+  restsUntil = 0;
   readonly #openReaders: () => NodePool;
   #readers: NodePool | undefined;
 

@@ -75,16 +75,17 @@ export class Retries {
     const node = call.node as ClusterNode;
     if (call.kind.blocking?.wasHeld(this.#clock.now())) forgetTroubles(call, history);
     // A replica that could not serve this read does not get it again, whatever the reason.
+    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
     if (call.pool !== node.pool) {
       history.avoid ??= new Set();
       history.avoid.add(node);
+      if (refusal !== undefined) this.#parts.placement.noteRefusal(node, refusal.kind);
     }
     if (failure.kind === "lost" && failure.written && history.isApart && call.pool?.repeats.sendsAlone) {
       history.lossesAlone++;
     }
     // A call that is answered has not cost its connection.
-    if (failure.kind === "refusal") history.isApart = false;
-    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
+    if (refusal !== undefined) history.isApart = false;
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
     const remedy = isMissing ? remedyFor(call, this.#clock) : undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));

@@ -43,6 +43,7 @@ describe("connect's options", () => {
       maxPendingPerNode: 10_000,
       maxPendingBytesPerNode: 16 * 1024 * 1024,
       topologyRefreshInterval: 30_000,
+      unavailableAfter: 0,
       readFrom: "primary",
       durations: false,
     });
