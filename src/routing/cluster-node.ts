@@ -1,6 +1,7 @@
 import type { NodePool } from "../connection/node-pool.ts";
 import type { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import type { TopologyNode } from "../topology/topology.ts";
+import { TransactionSupport } from "./transaction-support.ts";
 
 /** A node of the cluster, with the client's connections to it and the client's belief about its scripts. */
 export class ClusterNode {
@@ -9,6 +10,7 @@ export class ClusterNode {
   info: TopologyNode;
   readonly pool: NodePool;
   readonly scripts: LoadedScripts;
+  readonly transactions = new TransactionSupport();
   readonly #openReaders: () => NodePool;
   #readers: NodePool | undefined;
 

@@ -130,7 +130,7 @@ export class Retries {
       isFunction: kind.registered?.kind === "library",
       atReplica: pool !== node?.pool,
       runsCode: kind.runsCode,
-      mayRepeat: kind.mayRepeat,
+      mayRepeat: kind.mayRepeat && call.extras?.mayNotRepeat !== true,
       node: node?.info ?? NO_NODE,
       redirections: history.redirections,
       maxRedirections: this.#parts.maxRedirections,

@@ -38,7 +38,6 @@ export class LoadedScripts implements ScriptHolder {
   /** Libraries that this client has put on the node. One that another client replaced since is left as it is. */
   readonly #delivered = new Set<Loadable>();
   #deniesLoads = false;
-  #takesLoads = false;
   /** The newest stamp. */
   #clock = 0;
   #preparing: Promise<void> | undefined;
@@ -91,12 +90,6 @@ export class LoadedScripts implements ScriptHolder {
     return this.stateOf(script) === undefined && this.#mayLoad(script);
   }
 
-  /** Whether no load of the script waits on `lane`: for a call that must find it, whatever happens before. */
-  needsLoadAhead(script: Loadable, lane: Lane): boolean {
-    const state = this.stateOf(script);
-    return state?.kind !== "loading" || state.lane !== lane || state.request?.place !== "queued";
-  }
-
   /** Whether a call that is queued on `lane` now finds the script, or is known not to find it. */
   isComing(script: Loadable, lane: Lane): boolean {
     const state = this.stateOf(script);
@@ -106,13 +99,6 @@ export class LoadedScripts implements ScriptHolder {
   /** Whether SCRIPT LOAD is known to be refused here, even if the node holds the script. */
   get deniesLoads(): boolean {
     return this.#deniesLoads;
-  }
-
-  /** Whether a load of `script` can be expected to succeed: the node has taken one, or holds the script anyway. */
-  takesLoadOf(script: Loadable): boolean {
-    const state = this.stateOf(script);
-    if (this.#deniesLoads || state?.kind === "failed") return false;
-    return this.#takesLoads || state?.kind === "held";
   }
 
   /** The node refused a SCRIPT LOAD that was not sent from here. */
@@ -245,7 +231,6 @@ export class LoadedScripts implements ScriptHolder {
   }
 
   #learnPermission(outcome: LoadOutcome): void {
-    if (outcome === "held") this.#takesLoads = true;
     if (outcome !== "lost") this.#deniesLoads = outcome !== "held" && isDenied(outcome.cause);
   }
 
