@@ -1,8 +1,8 @@
 import type { Lane } from "../connection/lane.ts";
 import type { Place, Request } from "../connection/request.ts";
-import type { Reply } from "../protocol/reply.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
+import type { Reply } from "../protocol/reply.ts";
 
 export const MULTI = encodeCommand(["MULTI"]);
 export const EXEC = encodeCommand(["EXEC"]);

@@ -226,7 +226,6 @@ export class LoadedScripts implements ScriptHolder {
       else if (outcome === "held") this.#delivered.add(script);
       finish(outcome);
     });
-    state.request = request;
     return { request, done: state.done };
   }
 
@@ -241,7 +240,7 @@ export class LoadedScripts implements ScriptHolder {
     });
     const queued = ++this.#clock;
     const earlier = this.failureOf(script);
-    const state: Loading = { kind: "loading", lane, queued, done, earlier, request: undefined };
+    const state: Loading = { kind: "loading", lane, queued, done, earlier };
     this.#believe(script, state);
     const finish = (outcome: LoadOutcome) => {
       if (outcome !== "lost") this.#onLoaded(outcome === "held");
