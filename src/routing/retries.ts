@@ -130,6 +130,7 @@ export class Retries {
       isFunction: kind.registered?.kind === "library",
       atReplica: pool !== node?.pool,
       runsCode: kind.runsCode,
+      isCheckedFirst: kind.registered?.isCheckedFirst === true,
       mayRepeat: kind.mayRepeat && call.extras?.mayNotRepeat !== true,
       node: node?.info ?? NO_NODE,
       redirections: history.redirections,

@@ -145,7 +145,7 @@ export function frameWithin({ frame, kind: { registered } }: Call, deniesLoads: 
 
 function partResult({ kind }: Call, reply: Reply, areBuffers: boolean): unknown {
   if (reply instanceof ReplyError) {
-    const ran = didPartRun(reply.reply, kind.runsCode, kind.registered?.kind === "library");
+    const ran = didPartRun(reply.reply, kind);
     return replyErrorOf(reply.reply, ran ? "executed" : "not-executed", kind.script);
   }
   const value = areBuffers && !kind.wantsBuffers ? textsOf(reply) : reply;

@@ -1,5 +1,5 @@
 import { parseErrorReply, type Refusal } from "../protocol/error-reply.ts";
-import type { Verdict } from "./call.ts";
+import type { CallKind, Verdict } from "./call.ts";
 
 /** The first error reply to each part of a transaction; undefined where there was none. */
 export interface TransactionErrors {
@@ -39,14 +39,15 @@ export function areLoadsDenied({ multi, load }: Omit<TransactionErrors, "exec">)
   return multi === undefined && load !== undefined && parseErrorReply(load).kind === "noperm";
 }
 
-/**
- * Whether a call of a transaction ran that has an error in its place among EXEC's replies. Pure.
- * @param isOfLibrary  The call runs a function of a registered library.
- */
-export function didPartRun(reply: string, runsCode: boolean, isOfLibrary: boolean): boolean {
+/** Whether a call of a transaction ran that has an error in its place among EXEC's replies. Pure. */
+export function didPartRun(
+  reply: string,
+  { runsCode, registered }: Pick<CallKind, "runsCode" | "registered">,
+): boolean {
   const { kind } = parseErrorReply(reply);
   if (kind === "noscript" || kind === "noperm") return false;
-  if (kind === "no-function" && isOfLibrary) return false;
+  if (kind === "no-function" && registered?.kind === "library") return false;
+  if (kind === "out-of-memory") return runsCode && registered?.isCheckedFirst !== true;
   return runsCode || kind !== "declined";
 }
 

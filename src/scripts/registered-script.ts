@@ -58,6 +58,10 @@ export class RegisteredScript implements Loadable {
     return this.sha;
   }
 
+  get isCheckedFirst(): boolean {
+    return this.source.startsWith("#!");
+  }
+
   /** `SCRIPT LOAD source`, whole. */
   get loadFrame(): string {
     this.#loadFrame ??= inOnePiece(encodeCommand(["SCRIPT", "LOAD", this.source]));
