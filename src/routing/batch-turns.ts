@@ -24,8 +24,9 @@ export class Turn<C> {
  */
 export function turnsOf<C extends KeyedCall>(calls: readonly C[]): (Turn<C> | undefined)[] | undefined {
   if (calls.length < 2) return undefined;
-  const turns: (Turn<C> | undefined)[] = [];
+  let turns: (Turn<C> | undefined)[] | undefined;
   const turnOf = (position: number): Turn<C> => {
+    turns ??= new Array(calls.length).fill(undefined);
     turns[position] ??= new Turn(calls[position] as C);
     return turns[position];
   };
@@ -36,7 +37,7 @@ export function turnsOf<C extends KeyedCall>(calls: readonly C[]): (Turn<C> | un
     turn.isBehindWrite = before.isBehindWrite;
     for (const each of before.calls) turnOf(each).followers.push(turn);
   }
-  return turns.length === 0 ? undefined : turns;
+  return turns;
 }
 
 /**
