@@ -137,8 +137,8 @@ export class TransactionFrame implements FramedTransaction {
 }
 
 /** The frame of a call inside a transaction. A script is never run by EVALSHA_RO. */
-export function frameWithin({ frame, kind: { registered } }: Call, deniesLoads: boolean): string {
-  if (registered?.kind !== "script") return frame;
+export function frameWithin({ frame, kind: { registered, reads } }: Call, deniesLoads: boolean): string {
+  if (registered?.kind !== "script" || !(reads || deniesLoads)) return frame;
   const plain = registered.plainFrame(frame);
   return deniesLoads ? registered.evalFrame(plain) : plain;
 }
