@@ -48,8 +48,8 @@ describe("the order of a key's calls in a batch", () => {
   it("is kept while writes are paused again and again, and scripts are flushed", async () => {
     const time = pause(2000);
     const [first] = cluster.nodes as [string];
-    const pausing = again(() => cluster.command(first, "CLIENT", "PAUSE", 20, "WRITE"), 30, time);
-    const flushing = again(() => cluster.flushScripts(), 5, time);
+    const pausing = again(() => cluster.command(first, "CLIENT", "PAUSE", 20, "WRITE"), 21, time);
+    const flushing = again(() => cluster.flushScripts(), 2, time);
     isKept(await sendChains(client, tags, time));
     assert.ok((await pausing) > 10 && (await flushing) > 10, "writes were paused, and scripts flushed");
   });

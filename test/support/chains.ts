@@ -17,6 +17,9 @@ export interface ChainReport {
   slowestBatch: number;
 }
 
+/** How often chains were sent: each time they have keys of their own. */
+let times = 0;
+
 /**
  * Sends batches of chains until `until` resolves. In a chain, scripts and commands take turns on one key, and the list
  * at the key shows in which order they ran. Every third call names a second key of the slot as well.
@@ -25,13 +28,13 @@ export interface ChainReport {
  */
 export async function sendChains(client: Cluster, tags: readonly string[], until: Promise<unknown>): Promise<ChainReport> {
   const report: ChainReport = { chains: 0, outOfOrder: 0, miscounted: 0, failed: 0, slowestBatch: 0 };
+  const begun = ++times;
   let isOver = false;
   void until.then(() => {
     isOver = true;
   });
   for (let round = 0; !isOver; round++) {
-    const chains = tags.map((tag, index) => ({ key: `{${tag}}:${round % 20}`, length: index === 0 ? 40 : 4 }));
-    for (const { key } of chains) await client.command("DEL", key);
+    const chains = tags.map((tag, index) => ({ key: `{${tag}}:${begun}:${round}`, length: index === 0 ? 40 : 4 }));
     const batch = client.batch();
     for (let at = 0; at < 40; at++) {
       for (const { key, length } of chains) {
@@ -62,10 +65,10 @@ export async function again(act: () => Promise<unknown>, everyMs: number, until:
   void until.then(() => {
     isOver = true;
   });
-  let times = 0;
-  for (; !isOver; times++) {
+  let acted = 0;
+  for (; !isOver; acted++) {
     await act();
     await pause(everyMs);
   }
-  return times;
+  return acted;
 }
