@@ -19,6 +19,11 @@ export interface Clock {
   afterReads(callback: () => void): void;
 }
 
+/** Resolves in another turn of the event loop, so that sockets and timers get theirs before the work goes on. */
+export function nextTurn(clock: Clock): Promise<void> {
+  return new Promise((resolve) => clock.setTimer(resolve, 0));
+}
+
 /** The way to a server, after `natMap`: a host and a port, or the path of a socket file. */
 export interface SocketEndpoint {
   /** A host name or an IP address; IPv6 without brackets. Empty for a socket file. */

@@ -1,6 +1,6 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
 import { isLasting } from "../connection/retry-policy.ts";
-import type { Environment } from "../environment.ts";
+import { type Environment, nextTurn } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
@@ -11,6 +11,8 @@ import { Dispatcher } from "../routing/dispatcher.ts";
 import { NodeDirectory } from "../routing/node-directory.ts";
 import { Signals } from "../routing/signals.ts";
 import type { Script } from "../scripts/script.ts";
+import type { ScriptRegistry } from "../scripts/script-registry.ts";
+import { Turns } from "../scripts/turns.ts";
 import { topologyChannel } from "../telemetry/channels.ts";
 import { Telemetry } from "../telemetry/counters.ts";
 import type { Informant } from "../topology/inquiry.ts";
@@ -29,7 +31,7 @@ import { ALONE, reauthenticate, type Steps } from "./reauthentication.ts";
 import { refusedEverywhere } from "./refused-everywhere.ts";
 import { Renewal } from "./renewal.ts";
 import { ScriptAudits } from "./script-audits.ts";
-import { ScriptStore } from "./script-store.ts";
+import { registryOf, ScriptStore } from "./script-store.ts";
 import { askedSparingly, seedInformant } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
 import { whileAlive } from "./while-alive.ts";
@@ -61,6 +63,9 @@ export class Client {
   readonly #availability: Availability;
   readonly #onTopology = new Set<() => void>();
   #idle: Promise<void> | undefined;
+  /** The nodes that are down are looked at at the end of this turn. */
+  #isLookDue = false;
+  #mayTopologyHelp = false;
 
   private constructor(
     options: ResolvedOptions,
@@ -68,6 +73,8 @@ export class Client {
     telemetry: Telemetry,
     seeds: readonly Informant[],
     initial: Topology,
+    registry: ScriptRegistry,
+    turns: Turns,
     renewal: Renewal,
   ) {
     const { clock } = environment;
@@ -79,19 +86,17 @@ export class Client {
     if (options.mode === "single") this.commands.nextAt = Number.POSITIVE_INFINITY;
     this.#seeds = seeds;
     const nodes = () => this.#directory.nodes;
-    this.scripts = new ScriptStore(nodes, clock, telemetry.client, options.connectTimeout);
-    for (const item of options.scripts) this.scripts.keep(item);
+    this.scripts = new ScriptStore(registry, nodes, clock, telemetry.client, options.connectTimeout);
     this.#reach = new Reach(nodes, clock, options.connectTimeout);
-    this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, {
+    this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, turns, {
       onUp: ({ address }) => {
         this.#reach.noteUp();
         this.emitter.emit("nodeUp", { address });
       },
       onDown: ({ address }, cause, isNews) => {
-        this.#reach.look();
         if (isNews) this.emitter.emit("nodeDown", { address, cause });
         // After refused credentials, for one, another node's topology would not help.
-        if (!isLasting(cause)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
+        this.#lookAtNodesDown(!isLasting(cause));
       },
       resend: (requests) => this.dispatcher.resend(requests),
       isClosed: () => this.#lifetime.isClosed,
@@ -122,6 +127,7 @@ export class Client {
       onUnavailable: (pool) => {
         for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
         this.dispatcher.resend(pool.dedicated.takeWaitingWhere(() => true));
+        this.dispatcher.resend(pool.repeats.takeQueued());
         pool.dedicated.endTries(new Error("the node gives no sign of life"));
       },
     });
@@ -143,9 +149,7 @@ export class Client {
         this.dispatcher.lookForOwners();
       },
     });
-    this.#directory.follow(initial);
     this.#renewal = renewal;
-    renewal.begin(() => this.reauthenticate(ALONE));
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */
@@ -161,15 +165,19 @@ export class Client {
       options.durations,
     );
     const seeds = options.seeds.map((seed) => seedInformant(seed, options, environment, telemetry));
-    let topology: Topology;
-    try {
-      topology = Topology.from(await findTopology(options, environment, seeds));
+    const turns = new Turns(environment.clock);
+    const registering = registryOf(options.scripts, turns);
+    registering.catch(() => {});
+    const found = findTopology(options, environment, seeds).then(async (description) => {
+      const topology = Topology.from(description);
       refuseWithoutLocation(topology, options);
-    } catch (error) {
-      renewal.close();
-      throw error;
-    }
-    const client = new Client(options, environment, telemetry, seeds, topology, renewal);
+      return new Client(options, environment, telemetry, seeds, topology, await registering, turns, renewal);
+    });
+    // Without a client there is nothing to renew.
+    found.catch(() => renewal.close());
+    const client = await found;
+    await client.#openAll(client.topology);
+    renewal.begin(() => client.reauthenticate(ALONE));
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
     if (refusal === undefined) return client;
@@ -264,6 +272,27 @@ export class Client {
     this.dispatcher.close();
     for (const node of this.#directory.nodes) node.close(cause);
     this.#opener.close(cause);
+  }
+
+  /**
+   * Nodes have gone down: once a turn, however many they are.
+   * @param mayHelp  Whether another topology may help.
+   */
+  #lookAtNodesDown(mayHelp: boolean): void {
+    this.#mayTopologyHelp ||= mayHelp;
+    if (this.#isLookDue) return;
+    this.#isLookDue = true;
+    this.environment.clock.afterReads(() => {
+      this.#isLookDue = false;
+      this.#reach.look();
+      if (this.#mayTopologyHelp) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
+      this.#mayTopologyHelp = false;
+    });
+  }
+
+  async #openAll(initial: Topology): Promise<void> {
+    await this.#directory.openAll(initial, () => nextTurn(this.environment.clock));
+    this.#directory.follow(this.#tracker.current);
   }
 
   #topologyChanged(current: Topology, previous: Topology, how: "patched" | "refreshed"): void {

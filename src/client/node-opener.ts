@@ -1,3 +1,4 @@
+import { Crowd } from "../connection/crowd.ts";
 import { greet, type Handshake, RefusedDatabaseError } from "../connection/handshake.ts";
 import { StrangerError } from "../connection/identity.ts";
 import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
@@ -9,7 +10,7 @@ import { ClusterNode } from "../routing/cluster-node.ts";
 import { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import { ScriptLoader } from "../scripts/script-loader.ts";
 import { isPassing } from "../scripts/script-state.ts";
-import { Turns } from "../scripts/turns.ts";
+import type { Turns } from "../scripts/turns.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import { locationOf } from "./locations.ts";
@@ -47,6 +48,7 @@ export class NodeOpener {
   readonly #telemetry: Telemetry;
   readonly #store: ScriptStore;
   readonly #events: NodeEvents;
+  readonly #crowd: Crowd;
   readonly #turns: Turns;
   /** Nodes that left the topology and may still answer. Each departure is an object of its own. */
   readonly #leaving = new Map<ClusterNode, object>();
@@ -58,6 +60,7 @@ export class NodeOpener {
     environment: Environment,
     telemetry: Telemetry,
     store: ScriptStore,
+    turns: Turns,
     events: NodeEvents,
   ) {
     this.#options = options;
@@ -65,7 +68,8 @@ export class NodeOpener {
     this.#telemetry = telemetry;
     this.#store = store;
     this.#events = events;
-    this.#turns = new Turns(environment.clock);
+    this.#turns = turns;
+    this.#crowd = new Crowd(environment.clock);
   }
 
   /**
@@ -113,10 +117,12 @@ export class NodeOpener {
         onDown: (cause) => {
           if (this.#events.isClosed()) return;
           for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
+          const isStranger = cause instanceof StrangerError;
           // That the server cannot be used as it is, is news also of a node that was down before.
-          const isUnfit = cause instanceof StrangerError || cause instanceof RefusedDatabaseError;
+          const isUnfit = isStranger || cause instanceof RefusedDatabaseError;
           const isNews = announced !== "unfit" && (announced !== "down" || isUnfit);
           if (isNews) announced = isUnfit ? "unfit" : "down";
+          if (isStranger) dropConnectionsOf(node, pool, cause);
           this.#events.onDown(node, cause, isNews);
         },
       },
@@ -148,6 +154,7 @@ export class NodeOpener {
     for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
     this.#events.resend(node.pool.dedicated.takeWaitingWhere(() => true));
     this.#events.resend(node.pool.urgent.takeWaitingWhere(() => true));
+    for (const { repeats } of node.pools) this.#events.resend(repeats.takeQueued());
     if (node.pools.some((pool) => pool.ready)) {
       await settledWithin(this.#environment.clock, FAREWELL_MS, this.#answeredBy(node));
     }
@@ -189,9 +196,10 @@ export class NodeOpener {
       {
         prepare: (connection) => loader.prepare(connection),
         onUp: () => {},
-        onDown: () => {
+        onDown: (cause) => {
           if (this.#events.isClosed()) return;
           for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
+          if (cause instanceof StrangerError) dropConnectionsOf(node, pool, cause);
         },
       },
     );
@@ -224,6 +232,14 @@ export class NodeOpener {
       isProven = true;
       events.onUp();
     };
-    return new NodePool({ ...settings, locate, handshake, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
+    return new NodePool({ ...settings, crowd: this.#crowd, locate, handshake, readOnly, isOnlyAnnounced }, limits, {
+      ...events,
+      onUp,
+    });
   }
+}
+
+/** Another server answers at a node's address: what one pool has found out holds for the other as well. */
+function dropConnectionsOf({ pools }: ClusterNode, finder: NodePool, cause: StrangerError): void {
+  for (const pool of pools) if (pool !== finder) pool.dropConnections(cause);
 }

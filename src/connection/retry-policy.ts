@@ -24,11 +24,13 @@ const SELDOM: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
  *   `trusts` or `natMap`                   0.5 s to 2 s
  *   anything else                          20 ms to 500 ms
  *
- * @param failures  The tries that failed in a row before this one.
- * @param random    In [0, 1).
+ * @param failures   The tries that failed in a row before this one.
+ * @param random     In [0, 1).
+ * @param crowdedMs  The least wait, because many others fail as well; chance takes off up to half of it.
  */
-export function retryDelayMs(cause: Error, failures: number, random: number): number {
-  return backoffMs(failures, rangeFor(cause), random);
+export function retryDelayMs(cause: Error, failures: number, random: number, crowdedMs = 0): number {
+  const crowded = backoffMs(0, { firstMs: crowdedMs, mostMs: crowdedMs }, random);
+  return Math.max(crowded, backoffMs(failures, rangeFor(cause), random));
 }
 
 function rangeFor(cause: Error): BackoffRange {

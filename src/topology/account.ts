@@ -1,5 +1,6 @@
 import type { Connection } from "../connection/connection.ts";
 import { introductionOf, WHO_ARE_YOU } from "../connection/identity.ts";
+import { type Environment, nextTurn } from "../environment.ts";
 import { ReplyError } from "../errors.ts";
 import { clusterSupportIn } from "../protocol/cluster-wordings.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
@@ -36,6 +37,18 @@ const IN_TURN: readonly Question[] = ["SHARDS", "NODES", "SLOTS"];
 /** The question that was answered, for connections on which that was not SHARDS: it is asked first from then on. */
 const answered = new WeakMap<Connection, Question>();
 
+/** The terms of asking one server. */
+export interface Asking {
+  readonly environment: Environment;
+  readonly answersAs: NodeAddress;
+  readonly tls: boolean;
+  /** Called with the answer to CLUSTER MYID before the description is read. */
+  readonly prove: (introduction: PromiseSettledResult<Reply> | undefined) => Promise<void>;
+}
+
+/** A description of so many nodes and bounds of slots is read in a turn of its own, behind the one in which it was decoded. */
+const LARGE = 500;
+
 /**
  * Asks one server for its account.
  *
@@ -44,20 +57,15 @@ const answered = new WeakMap<Connection, Question>();
  *                                '-- all three say that they know no CLUSTER --------> a single server
  *        '-- no cluster mode --------------------------------------------------------> a single server
  *
- * @param prove    Called with the answer to CLUSTER MYID before the description is read.
  * @throws {ReplyError} The user may ask none of these questions, or the server cannot answer now.
  */
-export async function accountOf(
-  connection: Connection,
-  answersAs: NodeAddress,
-  tls: boolean,
-  prove: (introduction: PromiseSettledResult<Reply> | undefined) => Promise<void>,
-): Promise<Account> {
+export async function accountOf(connection: Connection, asking: Asking): Promise<Account> {
   const first = answered.get(connection) ?? "SHARDS";
   const replies = connection.exchange(["CLUSTER", first], WHO_ARE_YOU, ["CLUSTER", "INFO"]);
   const [answer, introduction, info] = await Promise.allSettled(replies);
-  await prove(introduction);
-  const said = await described(connection, answersAs, tls, first, answer as PromiseSettledResult<Reply>);
+  await asking.prove(introduction);
+  if (answer?.status === "fulfilled" && sizeOf(answer.value) > LARGE) await nextTurn(asking.environment.clock);
+  const said = await described(connection, asking, first, answer as PromiseSettledResult<Reply>);
   const isFailing = info?.status === "fulfilled" && /^cluster_state:fail/m.test(String(info.value));
   return { ...said, introduction, isFailing };
 }
@@ -83,14 +91,13 @@ type Said = Pick<Account, "description" | "epochs">;
 
 async function described(
   connection: Connection,
-  answersAs: NodeAddress,
-  tls: boolean,
+  asking: Asking,
   first: Question,
   answer: PromiseSettledResult<Reply>,
 ): Promise<Said> {
-  if (answer.status === "fulfilled") return read(connection, answersAs, tls, first, answer.value);
+  if (answer.status === "fulfilled") return read(connection, asking, first, answer.value);
   const refusals = [refusalIn(answer.reason)];
-  if (clusterSupportIn((refusals[0] as ReplyError).reply) === "disabled") return unaskedAccount(answersAs);
+  if (clusterSupportIn((refusals[0] as ReplyError).reply) === "disabled") return unaskedAccount(asking.answersAs);
   const others = IN_TURN.filter((question) => question !== first);
   const answers = await Promise.allSettled(connection.exchange(...others.map((question) => ["CLUSTER", question])));
   for (const [index, question] of others.entries()) {
@@ -100,10 +107,10 @@ async function described(
       continue;
     }
     answered.set(connection, question);
-    return read(connection, answersAs, tls, question, other.value);
+    return read(connection, asking, question, other.value);
   }
   const isUnknown = ({ reply }: ReplyError) => clusterSupportIn(reply) !== undefined;
-  if (refusals.every(isUnknown)) return unaskedAccount(answersAs);
+  if (refusals.every(isUnknown)) return unaskedAccount(asking.answersAs);
   // A server that is too old for a question says little by that. What it says to the others counts.
   throw refusals.find(({ reply }) => parseErrorReply(reply).kind === "noperm") ?? refusals[0];
 }
@@ -117,8 +124,7 @@ function refusalIn(reason: unknown): ReplyError {
 
 async function read(
   connection: Connection,
-  answersAs: NodeAddress,
-  tls: boolean,
+  { answersAs, tls }: Asking,
   question: Question,
   reply: Reply,
 ): Promise<Said> {
@@ -136,6 +142,15 @@ async function read(
   const nodes = await ask(connection, "NODES").catch(() => undefined);
   if (nodes === undefined) return { description, epochs: undefined };
   return { description: withRolesOf(parseClusterNodes(nodes, answersAs), description), epochs: undefined };
+}
+
+/** About how many nodes and bounds of slots a description has. */
+function sizeOf(reply: Reply): number {
+  if (!Array.isArray(reply)) return 0;
+  let size = 0;
+  for (const shard of reply)
+    if (Array.isArray(shard)) for (const part of shard) size += Array.isArray(part) ? part.length : 0;
+  return size;
 }
 
 function ask(connection: Connection, question: Question): Promise<Reply> {

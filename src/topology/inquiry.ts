@@ -165,13 +165,15 @@ export class Inquiry {
 async function viewOf(
   connection: Connection,
   informant: Informant,
-  { tls, isSingle = false }: InquiryOptions,
+  { environment, tls, isSingle = false }: InquiryOptions,
   terms: InquiryTerms,
 ): Promise<View> {
   const { answersAs, address, known } = informant;
+  const prove = (introduction: PromiseSettledResult<Reply> | undefined) =>
+    identify(connection, informant, introduction);
   const account = isSingle
     ? unaskedAccount(answersAs)
-    : await accountOf(connection, answersAs, tls, (introduction) => identify(connection, informant, introduction));
+    : await accountOf(connection, { environment, answersAs, tls, prove });
   const { description, isFailing } = account;
   return {
     description,
