@@ -98,11 +98,6 @@ export class Lane {
     return this.#state === "ready" && this.#muted ? "silent" : this.#state;
   }
 
-  /** Counts the reads from the present connection, and from the one that is being opened. */
-  get received(): number {
-    return (this.#connection?.received ?? 0) + (this.#upcoming?.received ?? 0);
-  }
-
   /** Calls queued or in flight, and loads queued in front of them. */
   get pending(): number {
     const pending = this.#queue.size + (this.#connection === undefined ? 0 : this.#connection.callsInFlight);
@@ -156,13 +151,24 @@ export class Lane {
     if (!muted) this.#scheduleFlush();
   }
 
-  /** Uses a fresh connection from now on. The present one ends with its last reply. */
-  replaceConnection(): void {
+  /** Whether a connection that was replaced is still to answer. */
+  get isReplacing(): boolean {
+    return this.#retired.size > 0;
+  }
+
+  /**
+   * Uses a fresh connection from now on. The present one ends with its last reply.
+   * @param fresh  The connection, if it is open already. It is closed if it is not needed.
+   */
+  replaceConnection(fresh?: Connection): void {
     const old = this.#connection;
-    if (old === undefined) return;
+    if (old === undefined) {
+      fresh?.close(new Error("no longer needed"));
+      return;
+    }
     this.#letGo();
     this.#retired.add(old);
-    this.#begin();
+    this.#begin(fresh);
   }
 
   /** Closes the connection, also one that is being opened. What is queued waits for the next one. */
@@ -211,23 +217,24 @@ export class Lane {
   }
 
   /** Connects, when it is this lane's turn. */
-  #begin(): void {
+  #begin(fresh?: Connection): void {
     invariant(this.#connection === undefined, "a lane has one connection at a time");
     this.#retry = undefined;
     this.#leaveWaiting();
     this.#state = "connecting";
     const { crowd } = this.#settings;
-    if (crowd === undefined) void this.#connect();
-    else crowd.begin(() => this.#state === "connecting" && void this.#connect());
+    if (crowd === undefined) void this.#connect(fresh);
+    else crowd.begin(() => this.#state === "connecting" && void this.#connect(fresh));
   }
 
-  async #connect(): Promise<void> {
+  async #connect(fresh?: Connection): Promise<void> {
     const onCreated = (created: Connection) => {
       this.#upcoming = created;
     };
     let connection: Connection;
     try {
-      connection = await openPrepared(this.#settings, (fresh) => this.#events.prepare(fresh), onCreated, ++this.#tries);
+      const prepare = (opened: Connection) => this.#events.prepare(opened);
+      connection = await openPrepared(this.#settings, prepare, onCreated, ++this.#tries, fresh);
       // It may have closed since, because this goes on in a later job.
       if (connection.closed) throw new Error("the connection was lost before it was used");
     } catch (error) {

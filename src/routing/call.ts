@@ -95,8 +95,14 @@ export interface History {
   lostBecause: Error | undefined;
   /** The last attempt was sent because a missing script was mended. */
   mended: boolean;
+  /** The next attempt goes on the node's connection for repeats, or the present one is there. */
+  isApart: boolean;
+  /** How often the call was lost while it had a connection to itself. */
+  lossesAlone: number;
   /** The replicas that could not serve this read. */
   avoid: Set<ClusterNode> | undefined;
+  /** A replica that could not serve reads: this read finds out whether it can by now. */
+  tries: ClusterNode | undefined;
   /**
    * Set when the attempt brings the script's source by EVAL. It is told how the load ended, because other calls wait
    * for it.
@@ -311,7 +317,10 @@ export function historyOf(call: Call): History {
     inDoubt: false,
     lostBecause: undefined,
     mended: false,
+    isApart: false,
+    lossesAlone: 0,
     avoid: undefined,
+    tries: undefined,
     evalEnded: undefined,
   };
   return call.history;
