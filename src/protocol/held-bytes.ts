@@ -1,8 +1,9 @@
 const MIB = 1024 * 1024;
 /** Up to so many bytes, the room is doubled. */
 const SMALL_BYTES = MIB;
-/** Up to so many bytes, it is multiplied by four. Beyond them there is room for the longest reply at once. */
+/** Up to so many bytes, it is multiplied by four. Beyond them there is room for `LARGE_BYTES` at once. */
 const MEDIUM_BYTES = 16 * MIB;
+const LARGE_BYTES = 513 * MIB;
 /** The most room for each byte that has come, whatever the server announces. */
 const MOST_ROOM = 8192;
 
@@ -20,6 +21,11 @@ export class HeldBytes {
   /** @param mostBytes  The most bytes that are ever held. */
   constructor(mostBytes: number) {
     this.#mostBytes = mostBytes;
+  }
+
+  /** The bytes for which there is room. */
+  get room(): number {
+    return this.#buffer.length;
   }
 
   get size(): number {
@@ -50,7 +56,7 @@ export class HeldBytes {
   }
 
   #grow(size: number, announced: number): void {
-    const usual = size <= SMALL_BYTES ? size * 2 : size <= MEDIUM_BYTES ? size * 4 : this.#mostBytes;
+    const usual = size <= SMALL_BYTES ? size * 2 : size <= MEDIUM_BYTES ? size * 4 : Math.max(LARGE_BYTES, size * 2);
     const wanted = Math.min(size + announced, size * MOST_ROOM);
     const grown = Buffer.allocUnsafeSlow(Math.max(size, Math.min(Math.max(usual, wanted), this.#mostBytes)));
     this.#buffer.copy(grown, 0, 0, this.#size);

@@ -1,5 +1,13 @@
 import { ProtocolError } from "../errors.ts";
 
+/** A reply that is longer than `maxReplyBytes`: the request that it belongs to need not be sent again. */
+export class OversizedReplyError extends ProtocolError {
+  /** The class of errors that callers know. */
+  override get name(): string {
+    return "ProtocolError";
+  }
+}
+
 /*
  * Finds the end of each reply, and refuses bytes that are not RESP2, before redis-parser sees them. The parser checks
  * little: it accepts any length, any line end and any depth. So it is only ever given complete, valid replies.
@@ -165,7 +173,7 @@ export class ReplyFramer {
     const most = this.#maxReplyBytes;
     const needed = this.#elements + announced;
     if (needed <= most && needed + this.#earlier <= this.mostBytes) return;
-    throw malformed(`a reply of more than ${this.#maxReplyBytes} bytes, which is \`maxReplyBytes\``);
+    throw new OversizedReplyError(`The server sent a reply of more than ${most} bytes, which is \`maxReplyBytes\`.`);
   }
 
   #beginElement(type: number): void {
