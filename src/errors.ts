@@ -178,10 +178,16 @@ export class RedirectionsError extends SlotwireError {
   }
 }
 
+/** So many causes are told in the text of an UnavailableError. */
+const MOST_REASONS = 20;
+
 /** No node serves the slot, or no node can be reached. The last attempt of the call was never written to a socket. */
 export class UnavailableError extends SlotwireError {
   readonly code = "UNAVAILABLE";
-  /** For each node that was tried, by address: the reason why it could not serve the call. */
+  /**
+   * For each node that was tried, by address: the reason why it could not serve the call. Where a slot has no owner, also
+   * `topology.leftOut`, by entry. The message names the first 20 of them.
+   */
   readonly causes: ReadonlyMap<string, unknown>;
 
   /** @param advice  A sentence that says what the user can do, if there is anything to do. */
@@ -191,7 +197,9 @@ export class UnavailableError extends SlotwireError {
     outcome: Outcome = "not-executed",
     advice?: string,
   ) {
-    const list = [...causes].map(([address, cause]) => `${address}${reasonOf(cause)}`).join("; ");
+    const reasons = [...causes].slice(0, MOST_REASONS).map(([address, cause]) => `${address}${reasonOf(cause)}`);
+    if (causes.size > MOST_REASONS) reasons.push(`and ${causes.size - MOST_REASONS} more`);
+    const list = reasons.join("; ");
     const message = list === "" ? `${what}.` : `${what}: ${list}.`;
     super(advice === undefined ? message : `${message} ${advice}`, outcome, [...causes.values()][0]);
     this.causes = causes;

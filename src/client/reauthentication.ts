@@ -36,7 +36,11 @@ export async function reauthenticate(
   const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
   const lanes = nodes().flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
   for (const lane of lanes) if (lane.cause instanceof AuthError) lane.connectNow();
-  for (const { pool } of nodes()) pool.dedicated.renew();
+  for (const { pool } of nodes()) {
+    pool.dedicated.renew();
+    pool.urgent.renew();
+    pool.repeats.renew();
+  }
   const causes = new Map<string, unknown>();
   const renewals = lanes
     .flatMap((lane) => lane.useConnection() ?? [])

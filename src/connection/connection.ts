@@ -3,15 +3,24 @@ import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from ".
 import { invariant } from "../invariant.ts";
 import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
 import { isSaidUnasked } from "../protocol/error-reply.ts";
+import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
 import { Counters, type Telemetry } from "../telemetry/counters.ts";
+import type { Crowd } from "./crowd.ts";
 import type { Handshake, HandshakeTerms, Login } from "./handshake.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
 
 /** The settings that all connections to one node share. */
 export interface ConnectionSettings extends HandshakeTerms {
   readonly endpoint: Endpoint;
+  /** The connections of the client among which this one takes its turn. */
+  readonly crowd?: Crowd;
+  /**
+   * Asked before each connection to an announced address: where the address leads by now.
+   * @throws Why nothing may connect there.
+   */
+  readonly locate?: () => NodeAddress;
   readonly environment: Environment;
   readonly connectTimeoutMs: number;
   /** Asked at every new connection. */

@@ -2,8 +2,10 @@ import { QueueFullError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { DedicatedConnections } from "./dedicated-connections.ts";
+import { StrangerError } from "./identity.ts";
 import { Lane } from "./lane.ts";
 import { openConnection } from "./open-connection.ts";
+import { Repeats } from "./repeats.ts";
 
 /** How much may wait for one node. */
 export interface PoolLimits {
@@ -28,8 +30,11 @@ export function queueFull(
 
 /** A pool's news for its owner, and the preparation of its connections. */
 export interface PoolEvents {
-  /** Prepares a fresh connection (scripts) before requests may use it. */
-  prepare(connection: Connection): Promise<void>;
+  /**
+   * Prepares a fresh connection (scripts) before requests may use it. Resolves to false if the connection is kept for
+   * that, and requests need another one.
+   */
+  prepare(connection: Connection): Promise<boolean>;
   /** The pool became ready. */
   onUp(): void;
   /** A lane lost its connection, or could not get one, and no other lane is ready. */
@@ -39,14 +44,19 @@ export interface PoolEvents {
 /** The connections to one node, with bounds on what may wait for them. */
 export class NodePool {
   readonly address: string;
+  /** The settings of all connections. */
+  readonly settings: ConnectionSettings;
   readonly lanes: readonly Lane[];
   /** Resolves when every lane got its first connection, or failed to for the first time. */
   readonly firstTry: Promise<void>;
   /** For requests that would keep others waiting, and for sessions. The bounds on lanes do not count them. */
   readonly dedicated: DedicatedConnections;
+  /** For requests that were lost together with another connection. */
+  readonly repeats: Repeats;
+  /** For requests that end a running script: these connections can be opened while the node is busy with it. */
+  readonly urgent: DedicatedConnections;
   /** Calls that are not written are refused, because the node has been out of reach for long: see `Availability`. */
   isUnavailable = false;
-  readonly #settings: ConnectionSettings;
   readonly #limits: PoolLimits;
   /** Connections that ask whether the node answers again. */
   readonly #asking = new Set<Connection>();
@@ -56,9 +66,14 @@ export class NodePool {
 
   constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
     this.address = settings.address;
-    this.#settings = settings;
+    this.settings = settings;
     this.#limits = limits;
-    this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes);
+    // Connections that were opened earlier may lead to that server as well: CLUSTER RESET leaves them open.
+    const onStranger = (cause: Error) => this.dropConnections(cause);
+    const { maxPendingBytes } = limits;
+    this.dedicated = new DedicatedConnections(settings, maxPendingBytes, onStranger);
+    this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, maxPendingBytes, onStranger);
+    this.repeats = new Repeats(settings, onStranger);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {
@@ -81,6 +96,7 @@ export class NodePool {
         },
         onDown: (cause) => {
           tried();
+          if (cause instanceof StrangerError) onStranger(cause);
           this.#shareSilence();
           if (this.ready) return;
           wasReady = false;
@@ -153,7 +169,7 @@ export class NodePool {
       this.#asking.add(created);
     };
     try {
-      const { closed } = await openConnection(this.#settings, onCreated);
+      const { closed } = await openConnection(this.settings, onCreated);
       if (!closed) for (const lane of this.lanes) lane.connectAfresh();
     } catch {
       // The lanes tell why.
@@ -163,21 +179,33 @@ export class NodePool {
     this.#asking.delete(asking);
   }
 
-  /** Every request from now on goes through a fresh connection. */
-  replaceConnections(): void {
-    for (const lane of this.lanes) lane.replaceConnection();
+  /**
+   * Every request from now on goes through a fresh connection.
+   * @param fresh  One of these connections, if it is open already.
+   */
+  replaceConnections(fresh?: Connection): void {
+    for (const [index, lane] of this.lanes.entries()) lane.replaceConnection(index === 0 ? fresh : undefined);
     this.dedicated.renew();
+    this.urgent.renew();
+    this.repeats.renew();
   }
 
   /** Another server answers at the node's address: closes every connection. What is queued waits for the next ones. */
   dropConnections(cause: Error): void {
     for (const lane of this.lanes) lane.dropConnection(cause);
     this.dedicated.dropConnections(cause);
+    this.urgent.dropConnections(cause);
+    this.repeats.dropConnections(cause);
   }
 
   /** Resolves when nothing is queued or in flight. */
   async drain(): Promise<void> {
-    await Promise.all([this.dedicated.drain(), ...this.lanes.map((lane) => lane.drain())]);
+    await Promise.all([
+      this.dedicated.drain(),
+      this.urgent.drain(),
+      this.repeats.drain(),
+      ...this.lanes.map((lane) => lane.drain()),
+    ]);
   }
 
   /** Ends now. Requests that are queued or in flight are lost. */
@@ -185,18 +213,20 @@ export class NodePool {
     for (const connection of [...this.#asking]) connection.close(cause);
     for (const lane of this.lanes) lane.close(cause);
     this.dedicated.close(cause);
+    this.urgent.close(cause);
+    this.repeats.close(cause);
   }
 
   /** Calls queued, in flight, or held. */
   get pending(): number {
-    let pending = this.#heldCalls;
+    let pending = this.#heldCalls + this.repeats.pending;
     for (const lane of this.lanes) pending += lane.pending;
     return pending;
   }
 
   /** The bytes of these calls that the operating system has not taken. */
   get pendingBytes(): number {
-    let bytes = this.#heldBytes;
+    let bytes = this.#heldBytes + this.repeats.pendingBytes;
     for (const lane of this.lanes) bytes += lane.pendingBytes;
     return bytes;
   }

@@ -101,7 +101,7 @@ export class ReplyFramer {
           break;
         }
         case "number":
-          this.#numberByte(chunk[at++] as number);
+          at = this.#numberBytes(chunk, at);
           break;
         case "line-feed":
           if (chunk[at++] !== LF) throw malformed("a carriage return without a line feed");
@@ -144,6 +144,24 @@ export class ReplyFramer {
     } else {
       throw malformed(`byte ${type} as a reply's type`);
     }
+  }
+
+  /** Reads on in a number; returns the index behind what was read. */
+  #numberBytes(chunk: Buffer, from: number): number {
+    const end = chunk.length;
+    let [at, value, digits] = [from, this.#value, this.#digits];
+    // Most numbers are short: their digits need no other look.
+    while (at < end && digits < SAFE_DIGITS - 1) {
+      const digit = (chunk[at] as number) - ZERO;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+      digits++;
+      at++;
+    }
+    this.#value = value;
+    this.#digits = digits;
+    if (at < end) this.#numberByte(chunk[at++] as number);
+    return at;
   }
 
   #numberByte(byte: number): void {

@@ -82,15 +82,20 @@ export class CallErrors {
   #withoutNode(call: Call): UnavailableError {
     const { target } = call.kind;
     if (target !== undefined) return this.#unavailable(call, `${target.address} has left the cluster`);
-    const advice =
-      this.#topology().ranges.length === 0
-        ? 'No slot of this cluster has an owner: "redis-cli --cluster create" forms a cluster of its nodes.'
-        : 'The cluster\'s nodes know no owner of it: "redis-cli --cluster fix HOST:PORT" gives such slots to primaries.';
-    return this.#unavailable(call, `No node serves slot ${call.slot}`, advice);
+    const advice = !this.#topology().hasOwners
+      ? 'No slot of this cluster has an owner: "redis-cli --cluster create" forms a cluster of its nodes.'
+      : 'The cluster\'s nodes know no owner of it: "redis-cli --cluster fix HOST:PORT" gives such slots to primaries.';
+    const leftOut = this.#topology().leftOut.map(({ entry, why }) => [entry, new Error(why)] as const);
+    return this.#unavailable(call, `No node serves slot ${call.slot}`, advice, leftOut);
   }
 
-  #unavailable(call: Call, what: string, advice?: string): UnavailableError {
-    const causes = new Map<string, unknown>();
+  #unavailable(
+    call: Call,
+    what: string,
+    advice?: string,
+    others: readonly (readonly [string, Error])[] = [],
+  ): UnavailableError {
+    const causes = new Map<string, unknown>(others);
     for (const { address, pool } of this.#directory.nodes) if (!pool.ready) causes.set(address, pool.cause);
     return new UnavailableError(what, causes, call.outcomeSoFar, advice);
   }

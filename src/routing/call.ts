@@ -95,6 +95,10 @@ export interface History {
   lostBecause: Error | undefined;
   /** The last attempt was sent because a missing script was mended. */
   mended: boolean;
+  /** The next attempt goes on the node's connection for repeats, or the present one is there. */
+  isApart: boolean;
+  /** How often the call was lost while it had a connection to itself. */
+  lossesAlone: number;
   /** The replicas that could not serve this read. */
   avoid: Set<ClusterNode> | undefined;
   /** A replica that could not serve reads: this read finds out whether it can by now. */
@@ -313,6 +317,8 @@ export function historyOf(call: Call): History {
     inDoubt: false,
     lostBecause: undefined,
     mended: false,
+    isApart: false,
+    lossesAlone: 0,
     avoid: undefined,
     tries: undefined,
     evalEnded: undefined,

@@ -16,7 +16,7 @@ import type { Deadlines } from "./deadlines.ts";
 import { Lessons, type RoutingEvents } from "./lessons.ts";
 import { decideExpiry } from "./next-step.ts";
 import type { NodeDirectory } from "./node-directory.ts";
-import { Placement, poolFor } from "./placement.ts";
+import { dedicatedFor, Placement, poolFor } from "./placement.ts";
 import { Rerouting } from "./rerouting.ts";
 import { Retries } from "./retries.ts";
 import { loadInFront, tellEvalEnded } from "./script-mending.ts";
@@ -91,6 +91,7 @@ export class Dispatcher implements CallOwner {
       lessons: new Lessons(tracker, parts.events, telemetry),
       errors: this.#errors,
       attempt: (call, node, pool) => this.#attempt(call, node, pool),
+      attemptApart: (call, node, pool) => this.#attemptApart(call, node, pool),
       limitPatience: (call) => this.#limitPatience(call),
     });
   }
@@ -132,7 +133,7 @@ export class Dispatcher implements CallOwner {
       return;
     }
     const pool = poolFor(call, node);
-    const full = (call.kind.blocking === undefined ? pool : pool.dedicated).refusalOf(call.frame.length);
+    const full = (call.kind.blocking === undefined ? pool : dedicatedFor(call, pool)).refusalOf(call.frame.length);
     if (full !== undefined) call.reject(full);
     else this.#attempt(call, node, pool);
   }
@@ -171,7 +172,7 @@ export class Dispatcher implements CallOwner {
       call.frame = blocking.frameAt(this.#clock.now());
       this.#limitPatience(call);
       call.extras?.observer?.onAttempt(call, node.address);
-      pool.dedicated.push(call);
+      dedicatedFor(call, pool).push(call);
       return;
     }
     const lane = pool.laneOf(call.slot);
@@ -179,6 +180,20 @@ export class Dispatcher implements CallOwner {
     if (!lane.ready) this.#limitPatience(call);
     call.extras?.observer?.onAttempt(call, node.address);
     lane.push(call);
+  }
+
+  /** Hands an attempt to the node's connection for repeats. */
+  #attemptApart(call: Call, node: ClusterNode, pool: NodePool): void {
+    call.node = node;
+    call.pool = pool;
+    if (pool.isUnavailable) {
+      this.#retries.nodeUnavailable(call);
+      return;
+    }
+    call.stamp = node.scripts.stamp;
+    this.#limitPatience(call);
+    call.extras?.observer?.onAttempt(call, node.address);
+    pool.repeats.push(call);
   }
 
   /** Limits how long a call without a deadline is tried again, or waits for a node. */
@@ -227,6 +242,7 @@ export class Dispatcher implements CallOwner {
   close(): void {
     for (const feed of this.feeds) feed.onClosed();
     this.#retries.close();
+    this.#rerouting.close();
     this.#deadlines.close();
   }
 

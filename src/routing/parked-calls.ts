@@ -3,6 +3,7 @@ import type { NodePool } from "../connection/node-pool.ts";
 import type { Environment } from "../environment.ts";
 import { invariant } from "../invariant.ts";
 import type { Call } from "./call.ts";
+import { dedicatedFor } from "./placement.ts";
 import type { Unplaced } from "./unplaced.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
@@ -45,6 +46,11 @@ export class ParkedCalls {
   pause(call: Call, timesBefore: number): void {
     this.#hold(call, accountOf(call));
     this.#room.enter(call, Math.max(0, timesBefore));
+  }
+
+  /** Whether a call of a slot pauses. */
+  isPausing(slot: number): boolean {
+    return this.#room.isWaitedIn(slot);
   }
 
   /** Lets a call wait for the end of a round of queries, which may show an owner of its slot. */
@@ -96,7 +102,8 @@ export class ParkedCalls {
 }
 
 /** The account of the node that a call came from. */
-function accountOf({ kind, pool }: Call): Account {
+function accountOf(call: Call): Account {
+  const { kind, pool } = call;
   const from = pool as NodePool;
-  return kind.blocking === undefined ? from : from.dedicated;
+  return kind.blocking === undefined ? from : dedicatedFor(call, from);
 }

@@ -1,3 +1,4 @@
+import type { DedicatedConnections } from "../connection/dedicated-connections.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Clock } from "../environment.ts";
 import type { Refusal } from "../protocol/error-reply.ts";
@@ -100,6 +101,11 @@ export class Placement {
     if (asking || kind.target !== undefined || kind.readFrom !== "primary" || slot < 0) return false;
     return node !== this.#directory.ownerOf(slot);
   }
+}
+
+/** The connections of a node for a call that gets one to itself. */
+export function dedicatedFor({ kind: { blocking } }: Call, pool: NodePool): DedicatedConnections {
+  return blocking?.endsScripts === true ? pool.urgent : pool.dedicated;
 }
 
 /** The connections of a node that a call uses. A read from a replica uses READONLY connections. */

@@ -29,6 +29,8 @@ export interface RetriesParts {
   readonly maxRedirections: number;
   /** Hands the next attempt of a call to a connection. */
   attempt(call: Call, node: ClusterNode, pool: NodePool): void;
+  /** The same on the node's connection for repeats. */
+  attemptApart(call: Call, node: ClusterNode, pool: NodePool): void;
   /** Limits how long a call without a deadline is tried again. */
   limitPatience(call: Call): void;
 }
@@ -79,6 +81,11 @@ export class Retries {
       history.avoid.add(node);
       if (refusal !== undefined) this.#parts.placement.noteRefusal(node, refusal.kind);
     }
+    if (failure.kind === "lost" && failure.written && history.isApart && call.pool?.repeats.sendsAlone) {
+      history.lossesAlone++;
+    }
+    // A call that is answered has not cost its connection.
+    if (refusal !== undefined) history.isApart = false;
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
     const remedy = isMissing ? remedyFor(call, this.#clock) : undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
@@ -109,7 +116,9 @@ export class Retries {
       return;
     }
     if (call.history !== undefined) call.history.ownerlessSince = undefined;
-    this.#parts.attempt(call, node, asking ? node.pool : poolFor(call, node));
+    const pool = asking ? node.pool : poolFor(call, node);
+    if (isApart(call, node)) this.#parts.attemptApart(call, node, pool);
+    else this.#parts.attempt(call, node, pool);
   }
 
   /** Goes on with a call when no node is known that may serve it. The calls of a slot wait together, in their order. */
@@ -164,6 +173,7 @@ export class Retries {
       maxRedirections: this.#parts.maxRedirections,
       asking,
       asked: history.hops.map(({ address }) => address),
+      lossesAlone: history.lossesAlone,
       isListed: this.#isListed,
       remedy: remedy?.kind,
       mayHaveRun: call.inDoubt,
@@ -178,6 +188,7 @@ export class Retries {
     this.#parts.limitPatience(call);
     call.asking = step.asking;
     history.mended = remedy !== undefined;
+    history.isApart ||= step.isApart === true;
     const node = call.node as ClusterNode;
     const pool = call.pool as NodePool;
     try {
@@ -219,17 +230,23 @@ export class Retries {
     const failure: Failure = { kind: "looked-up", listed: node !== undefined, redirection };
     const step = decideNextStep(failure, this.#situationOf(call, undefined));
     lessons.count(step);
-    call.asking = step.kind === "retry" && step.asking;
-    if (node === undefined || step.kind === "reject" || step.when === "after-backoff") {
-      this.parked.pause(call, historyOf(call).redirections - 1);
-      return;
-    }
-    if (redirection.learned === "slot-moved") tracker().slotMoved(call.slot, address);
-    attempt(call, node, node.pool);
+    const isListed = node !== undefined && step.kind === "retry" && step.when !== "after-backoff";
+    if (isListed && redirection.learned === "slot-moved") tracker().slotMoved(call.slot, address);
+    // Calls of the slot that were refused earlier may have looked in vain, and pause: this one leaves behind them.
+    const isFirst = !this.parked.isPausing(call.slot);
+    call.asking = isListed && isFirst && step.asking;
+    if (isListed && isFirst) attempt(call, node, node.pool);
+    else this.parked.pause(call, historyOf(call).redirections - 1);
   }
 }
 
 const NO_NODE = { host: "", port: 0 };
+
+/** Whether the next attempt goes on the connection for repeats. A script that the node lacks goes with the call. */
+function isApart({ asking, history, kind: { blocking, registered } }: Call, { scripts }: ClusterNode): boolean {
+  if (history?.isApart !== true || asking || blocking !== undefined) return false;
+  return registered === undefined || !scripts.needsLoad(registered);
+}
 
 /** Forgets the redirections and retries of a call that the server blocked, because a call can be blocked for days. */
 function forgetTroubles(call: Call, history: History): void {

@@ -1,7 +1,7 @@
 import type { Lane } from "../connection/lane.ts";
 import { ReplyError } from "../errors.ts";
 import type { Loadable } from "./loadable.ts";
-import { type Failed, heldSince, isDenied, type ScriptState } from "./script-state.ts";
+import { type Failed, heldSince, isDenied, isPassing, type ScriptState } from "./script-state.ts";
 
 /** The remedy for a call that was answered NOSCRIPT, or "Function not found". */
 export type Remedy =
@@ -47,8 +47,8 @@ const NO_FUNCTION = "ERR Function not found";
  *                           of a library that was loaded for this attempt     give up: the library lacks the function
  *                           any other: the node forgot it                     load
  *   failed, final           any                                               give up
- *   failed, a library       any                                               give up
- *   failed, NOPERM          any                                               eval
+ *   failed, a library       any, unless the refusal may pass                  give up
+ *   failed, loads denied    any                                               eval
  *   failed otherwise        not mended before                                 load
  *                           mended before                                     give up
  */
@@ -70,7 +70,7 @@ export function remedyOf(miss: Miss): Remedy {
 }
 
 function remedyAfter({ cause, final }: Failed, { kind, wasMended }: Miss): Remedy {
-  if (final || kind === "library") return { kind: "give-up", cause };
+  if (final || (kind === "library" && !isPassing(cause))) return { kind: "give-up", cause };
   if (isDenied(cause)) return EVAL;
   return wasMended ? { kind: "give-up", cause } : LOAD;
 }

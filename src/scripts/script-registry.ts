@@ -8,6 +8,8 @@ export type { RegisteredScript, ScriptSource } from "./registered-script.ts";
 
 /** So many scripts that were not preloaded stay registered. */
 const MOST_PASSING = 1000;
+/** Fewer holders are not looked at for some that are gone. */
+const LEAST_PRUNED = 16;
 
 /** Keeps something for each registered script, by its index. */
 export interface ScriptHolder {
@@ -34,7 +36,9 @@ export class ScriptRegistry {
   readonly #all = new Set<Loadable>();
   readonly #dialect: Dialect = { readOnlyVariants: true, readOnlyVariantsSeen: false };
   /** Held weakly, because a node that leaves the cluster takes its beliefs along without a word. */
-  #holders: readonly WeakRef<ScriptHolder>[] = [];
+  #holders: WeakRef<ScriptHolder>[] = [];
+  /** At so many holders, those that are gone are left out. */
+  #prunedAt = LEAST_PRUNED;
   /** Places that evicted scripts have left. */
   readonly #vacant: number[] = [];
   #lastIndex = 0;
@@ -59,8 +63,12 @@ export class ScriptRegistry {
 
   /** From now on, `holder` is told when a script leaves. */
   follow(holder: ScriptHolder): void {
-    const alive = this.#holders.filter((each) => each.deref() !== undefined);
-    this.#holders = [...alive, new WeakRef(holder)];
+    // Now and then, because looking at all of them for each new node would take quadratic time.
+    if (this.#holders.length >= this.#prunedAt) {
+      this.#holders = this.#holders.filter((each) => each.deref() !== undefined);
+      this.#prunedAt = Math.max(LEAST_PRUNED, this.#holders.length * 2);
+    }
+    this.#holders.push(new WeakRef(holder));
   }
 
   /** Registers a library for good. Of two versions of a library the newest is wanted. */

@@ -28,6 +28,7 @@ const SCRIPT: Situation = {
   remedy: undefined,
   isListed: () => true,
   loadsDenied: false,
+  lossesAlone: 0,
   mayHaveRun: false,
 };
 /** FCALL of a library's function. */
@@ -444,7 +445,21 @@ const ROWS: readonly Row[] = [
     failure: LOST_WRITTEN,
     situation: REPEATABLE,
     row: "lost-repeatable",
-    expect: OWNER_LATER,
+    expect: { ...OWNER_LATER, isApart: true },
+  },
+  {
+    when: "it is lost once more, while it had its connection to itself: again, because the server may have ended",
+    failure: LOST_WRITTEN,
+    situation: { ...REPEATABLE, lossesAlone: 1 },
+    row: "lost-repeatable",
+    expect: { ...OWNER_LATER, isApart: true },
+  },
+  {
+    when: "it is lost twice while it had its connection to itself: the call is why",
+    failure: LOST_WRITTEN,
+    situation: { ...REPEATABLE, lossesAlone: 2 },
+    row: "lost-alone",
+    expect: { kind: "reject", why: "lost", outcome: "unknown", learned: "topology-stale" },
   },
   ...[
     "ERR any error of a script",
@@ -756,7 +771,7 @@ function tableOfRows(): string {
     const { met, learned, ...entry } = DECISION[row];
     const next =
       entry.kind === "retry"
-        ? `${{ "same-node": "same node", owner: "the owner", named: "the node that was named" }[entry.to]}, ${entry.when}`
+        ? `${{ "same-node": "same node", owner: "the owner", named: "the node that was named" }[entry.to]}, ${entry.when}${entry.isApart ? ", apart" : ""}`
         : `reject, ${entry.outcome}`;
     const spends = entry.kind === "retry" ? entry.spends : "";
     return `| \`${row}\` | ${met} | ${next} | ${learned} | ${spends} |`;
