@@ -33,6 +33,15 @@ describe("a server at the address of a dead node", { timeout: 60_000 }, () => {
     for (const key of KEYS) assert.equal(await client.run(setScript, [key], ["of the cluster"]), "OK");
   };
 
+  /** No call for `slot` is given up, or served, within `ms`: its owner is dead. */
+  const useSlot = async (slot: number, ms: number) => {
+    const settled: unknown[] = [];
+    const call = client.with({ timeout: 30_000 }).command("GET", keyForSlot(slot, "stranger"));
+    void call.then(String, String).then((how) => settled.push(how));
+    await sleep(ms);
+    assert.deepEqual(settled, []);
+  };
+
   /** Reads and writes for `ms`, by every way. Each reply is the cluster's. */
   const useFor = async (ms: number) => {
     for (const end = Date.now() + ms; Date.now() < end; await sleep(20)) {
@@ -73,7 +82,13 @@ describe("a server at the address of a dead node", { timeout: 60_000 }, () => {
       await open({ commandTimeout: 20_000 });
       const address = client.topology.primaryOf(500)?.address as string;
       await cluster.kill(address);
+      const [replica] = client.topology.replicasOf(500);
       stranger = await startStranger(address, kind);
+      // The others have forgotten the primary's address, and promote its replica only when they are told to.
+      if (kind === "other-cluster") {
+        await useSlot(500, 1500);
+        await cluster.command(replica?.address as string, "CLUSTER", "FAILOVER", "TAKEOVER");
+      }
       // The replica may copy the stranger's data before it is promoted. So only what is written from now on is certain.
       for (const key of KEYS) assert.equal(await client.run(setScript, [key], ["of the cluster"]), "OK");
       await useFor(2000);
