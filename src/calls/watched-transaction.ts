@@ -1,6 +1,6 @@
 import { backoffMs } from "../connection/backoff.ts";
 import type { Connection } from "../connection/connection.ts";
-import { ConnectionLostError, InvalidArgumentError, SlotwireError } from "../errors.ts";
+import { ConnectionLostError, InvalidArgumentError, SlotwireError, UnavailableError } from "../errors.ts";
 import { kindOf } from "../protocol/encode.ts";
 import { slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
@@ -191,7 +191,7 @@ class WatchingRun<R extends readonly unknown[]> {
         sessionCanStartOver: session && canStartOver(session.state, failure instanceof ConnectionLostError),
         failure,
       });
-      if (next === "reject") throw failure;
+      if (next === "reject") throw session === undefined ? withoutConnection(node, failure) : failure;
       return { failure };
     } finally {
       session?.end();
@@ -218,6 +218,12 @@ class WatchingRun<R extends readonly unknown[]> {
       this.#operation.ask(probe);
     });
   }
+}
+
+/** The error of a transaction that got no connection, however often it started over. */
+function withoutConnection({ address }: ClusterNode, failure: unknown): unknown {
+  if (failure instanceof SlotwireError) return failure;
+  return new UnavailableError(`No connection to ${address} could be had`, new Map([[address, failure]]));
 }
 
 /** The session sends the frames of these calls itself, so nobody waits for the calls. */

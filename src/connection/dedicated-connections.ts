@@ -49,10 +49,11 @@ export class DedicatedConnections {
   /** Callers of `drain`. */
   readonly #whenDrained: (() => void)[] = [];
 
-  constructor(settings: ConnectionSettings, maxWaitingBytes: number) {
+  /** @param onStranger  Called when another server answers at the node's address. */
+  constructor(settings: ConnectionSettings, maxWaitingBytes: number, onStranger: (cause: Error) => void = noted) {
     this.#settings = settings;
     this.#maxWaitingBytes = maxWaitingBytes;
-    this.#opener = new Opener(settings);
+    this.#opener = new Opener(settings, onStranger);
   }
 
   /** Requests that wait for a connection, have one, or are held; and loans. */

@@ -2,6 +2,7 @@ import { QueueFullError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { DedicatedConnections } from "./dedicated-connections.ts";
+import { StrangerError } from "./identity.ts";
 import { Lane } from "./lane.ts";
 import { openConnection } from "./open-connection.ts";
 import { Repeats } from "./repeats.ts";
@@ -67,9 +68,12 @@ export class NodePool {
     this.address = settings.address;
     this.settings = settings;
     this.#limits = limits;
-    this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes);
-    this.repeats = new Repeats(settings);
-    this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, limits.maxPendingBytes);
+    // Connections that were opened earlier may lead to that server as well: CLUSTER RESET leaves them open.
+    const onStranger = (cause: Error) => this.dropConnections(cause);
+    const { maxPendingBytes } = limits;
+    this.dedicated = new DedicatedConnections(settings, maxPendingBytes, onStranger);
+    this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, maxPendingBytes, onStranger);
+    this.repeats = new Repeats(settings, onStranger);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {
@@ -92,6 +96,7 @@ export class NodePool {
         },
         onDown: (cause) => {
           tried();
+          if (cause instanceof StrangerError) onStranger(cause);
           this.#shareSilence();
           if (this.ready) return;
           wasReady = false;
@@ -174,9 +179,12 @@ export class NodePool {
     this.#asking.delete(asking);
   }
 
-  /** Every request from now on goes through a fresh connection. */
-  replaceConnections(): void {
-    for (const lane of this.lanes) lane.replaceConnection();
+  /**
+   * Every request from now on goes through a fresh connection.
+   * @param fresh  One of these connections, if it is open already.
+   */
+  replaceConnections(fresh?: Connection): void {
+    for (const [index, lane] of this.lanes.entries()) lane.replaceConnection(index === 0 ? fresh : undefined);
     this.dedicated.renew();
     this.urgent.renew();
     this.repeats.renew();

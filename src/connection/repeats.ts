@@ -39,9 +39,10 @@ export class Repeats {
   #timer: Timer | undefined;
   #ended: Error | undefined;
 
-  constructor(settings: ConnectionSettings) {
+  /** @param onStranger  Called when another server answers at the node's address. */
+  constructor(settings: ConnectionSettings, onStranger: (cause: Error) => void) {
     this.#settings = settings;
-    this.#opener = new Opener(settings);
+    this.#opener = new Opener(settings, onStranger);
   }
 
   /** Requests that are queued or in flight. */

@@ -101,6 +101,8 @@ export interface History {
   lossesAlone: number;
   /** The replicas that could not serve this read. */
   avoid: Set<ClusterNode> | undefined;
+  /** A replica that could not serve reads: this read finds out whether it can by now. */
+  tries: ClusterNode | undefined;
   /**
    * Set when the attempt brings the script's source by EVAL. It is told how the load ended, because other calls wait
    * for it.
@@ -318,6 +320,7 @@ export function historyOf(call: Call): History {
     isApart: false,
     lossesAlone: 0,
     avoid: undefined,
+    tries: undefined,
     evalEnded: undefined,
   };
   return call.history;

@@ -11,8 +11,15 @@ export class ClusterNode {
   info: TopologyNode;
   readonly pool: NodePool;
   readonly scripts: LoadedScripts;
+  /** A call was refused in a way that only a replica refuses. A single server is asked by its name again. */
+  readonly noteReplicaRefusal: () => void;
   readonly loader: ScriptLoader;
   readonly loads = new LoadPace();
+  /**
+   * Until when reads pass the node over, because it said that it cannot serve; 0 while it serves reads. On the
+   * environment's clock.
+   */
+  restsUntil = 0;
   readonly #openReaders: () => NodePool;
   #readers: NodePool | undefined;
 
@@ -22,11 +29,13 @@ export class ClusterNode {
     scripts: LoadedScripts,
     loader: ScriptLoader,
     openReaders: () => NodePool,
+    noteReplicaRefusal: () => void = () => {},
   ) {
     this.address = info.address;
     this.info = info;
     this.pool = pool;
     this.scripts = scripts;
+    this.noteReplicaRefusal = noteReplicaRefusal;
     this.loader = loader;
     this.#openReaders = openReaders;
   }

@@ -78,7 +78,7 @@ export class Dispatcher implements CallOwner {
     this.#clock = environment.clock;
     this.#telemetry = telemetry;
     this.#deadlines = parts.deadlines;
-    this.#placement = new Placement(directory);
+    this.#placement = new Placement(directory, this.#clock);
     this.#rerouting = new Rerouting(directory, this.#placement, this.#clock, (requests) => this.resend(requests));
     this.#errors = new CallErrors(directory, () => tracker().current, parts);
     this.#retries = new Retries({
@@ -242,6 +242,7 @@ export class Dispatcher implements CallOwner {
   close(): void {
     for (const feed of this.feeds) feed.onClosed();
     this.#retries.close();
+    this.#rerouting.close();
     this.#deadlines.close();
   }
 
@@ -260,6 +261,7 @@ export class Dispatcher implements CallOwner {
     }
     if (call.history !== undefined) {
       this.#retries.parked.release(call);
+      if (replied) this.#placement.noteServed(call);
       call.history.evalEnded?.(replied ? "held" : "lost");
     }
     if (call.kind.blocking?.isEndless) this.#endless.delete(call);

@@ -48,6 +48,11 @@ export class ParkedCalls {
     this.#room.enter(call, Math.max(0, timesBefore));
   }
 
+  /** Whether a call of a slot pauses. */
+  isPausing(slot: number): boolean {
+    return this.#room.isWaitedIn(slot);
+  }
+
   /** Lets a call wait for the end of a round of queries, which may show an owner of its slot. */
   waitForOwner(call: Call): void {
     this.#hold(call, this.#unplaced);

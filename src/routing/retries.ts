@@ -75,16 +75,17 @@ export class Retries {
     const node = call.node as ClusterNode;
     if (call.kind.blocking?.wasHeld(this.#clock.now())) forgetTroubles(call, history);
     // A replica that could not serve this read does not get it again, whatever the reason.
+    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
     if (call.pool !== node.pool) {
       history.avoid ??= new Set();
       history.avoid.add(node);
+      if (refusal !== undefined) this.#parts.placement.noteRefusal(node, refusal.kind);
     }
     if (failure.kind === "lost" && failure.written && history.isApart && call.pool?.repeats.sendsAlone) {
       history.lossesAlone++;
     }
     // A call that is answered has not cost its connection.
-    if (failure.kind === "refusal") history.isApart = false;
-    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
+    if (refusal !== undefined) history.isApart = false;
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
     const remedy = isMissing ? remedyFor(call, this.#clock) : undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
@@ -229,13 +230,13 @@ export class Retries {
     const failure: Failure = { kind: "looked-up", listed: node !== undefined, redirection };
     const step = decideNextStep(failure, this.#situationOf(call, undefined));
     lessons.count(step);
-    call.asking = step.kind === "retry" && step.asking;
-    if (node === undefined || step.kind === "reject" || step.when === "after-backoff") {
-      this.parked.pause(call, historyOf(call).redirections - 1);
-      return;
-    }
-    if (redirection.learned === "slot-moved") tracker().slotMoved(call.slot, address);
-    attempt(call, node, node.pool);
+    const isListed = node !== undefined && step.kind === "retry" && step.when !== "after-backoff";
+    if (isListed && redirection.learned === "slot-moved") tracker().slotMoved(call.slot, address);
+    // Calls of the slot that were refused earlier may have looked in vain, and pause: this one leaves behind them.
+    const isFirst = !this.parked.isPausing(call.slot);
+    call.asking = isListed && isFirst && step.asking;
+    if (isListed && isFirst) attempt(call, node, node.pool);
+    else this.parked.pause(call, historyOf(call).redirections - 1);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Lane } from "../connection/lane.ts";
 import type { Request } from "../connection/request.ts";
 import type { ReplyError } from "../errors.ts";
-import { parseErrorReply } from "../protocol/error-reply.ts";
+import { isLoadDenied, parseErrorReply } from "../protocol/error-reply.ts";
 
 /**
  * The client's belief about one script on one node.
@@ -65,7 +65,7 @@ export function isPassing({ reply }: ReplyError): boolean {
 const PASSING_WORDS = /^(OOM|MISCONF|NOREPLICAS) /;
 const PASSING: ReadonlySet<string> = new Set(["busy", "loading", "masterdown", "clusterdown", "readonly"]);
 
-/** Whether the user lacks the permission to load, whatever the script. */
+/** Whether the node refuses every SCRIPT LOAD, whatever the script. */
 export function isDenied(cause: ReplyError): boolean {
-  return cause.reply.startsWith("NOPERM ");
+  return isLoadDenied(cause.reply);
 }
