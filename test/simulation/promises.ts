@@ -44,7 +44,9 @@ function outcomeIsTrue(call: Made, entry: Entry, asideWritten: number): string |
   if (!isMarked(call)) return undefined;
   const outcome = failure === undefined ? "executed" : failure.outcome;
   // What was never handed to a socket, or was refused each time, is known not to have run.
-  const isTrue = { executed: executed > 0, "not-executed": executed === 0, unknown: written + asideWritten > 0 }[outcome];
+  const isTrue = { executed: executed > 0, "not-executed": executed === 0, unknown: written + asideWritten > 0 }[
+    outcome
+  ];
   if (isTrue) return undefined;
   const told = failure === undefined ? `a reply ${JSON.stringify(reply)}` : `${failure.code}, ${outcome}`;
   return `told as ${told}: written ${written}, refused ${refused}, executed ${executed} times`;

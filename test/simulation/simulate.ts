@@ -243,8 +243,7 @@ class Simulation {
     // A failover ends what blocks, and connections to nodes that are replaced end.
     const isUnbroken = this.#network.broken === 0 && !moves.has(-1) && !this.#cluster.isReplaced;
     if (isUnbroken) this.#broken.push(...lostWithoutCause(made));
-    const isLossy =
-      splits > 0 || this.#cluster.isReplaced || this.#cluster.isTorn || this.#ledger.wasLedAstray;
+    const isLossy = splits > 0 || this.#cluster.isReplaced || this.#cluster.isTorn || this.#ledger.wasLedAstray;
     this.#broken.push(...brokenScans(this.#workload.scans.made, isLossy ? [] : this.#workload.keptKeys));
     if (!isLossy) {
       this.#broken.push(...brokenQueues(made, this.#ledger, this.#cluster.listElements));
