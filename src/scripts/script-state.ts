@@ -1,5 +1,4 @@
 import type { Lane } from "../connection/lane.ts";
-import type { Request } from "../connection/request.ts";
 import type { ReplyError } from "../errors.ts";
 import { isLoadDenied, parseErrorReply } from "../protocol/error-reply.ts";
 
@@ -24,8 +23,6 @@ export interface Loading {
   readonly done: Promise<void>;
   /** Why the load before this one failed, if it did. It stays the last news until this load ends. */
   readonly earlier: ReplyError | undefined;
-  /** The load, unless a call brings the source itself. */
-  request: Request | undefined;
 }
 
 export interface Held {

@@ -53,7 +53,7 @@ export async function fleet(clients: number, seed: number): Promise<FleetResult>
   const story = new Story(false, () => loop.time);
   const profile = { latencyMs: 0.2, jitterMs: 0.6, pieceBytes: 65_536, kernelBytes: 1_000_000, highWaterMark: 16_384 };
   const network = new SimNetwork(loop, chance.fork(), story, profile, () => {});
-  const shape = { shards: 3, replicasPerShard: 1, spares: 0, password: undefined };
+  const shape = { shards: 3, replicasPerShard: 1, spares: 0, password: undefined, needsAllSlots: true };
   const times = { busyAfterMs: 600, replicationLagMs: 1, gossipMs: 50 };
   const cluster = new SimCluster({ ...shape, ...times }, network, new Ledger(), chance.fork());
   const questions: Question[] = [];
@@ -90,7 +90,7 @@ export async function fleet(clients: number, seed: number): Promise<FleetResult>
 
   const dead = cluster.node(0);
   const keys = Array.from({ length: 1000 }, (_, index) => `key${index}`);
-  const isOfDead = (key: string) => cluster.truth.primaries[cluster.truth.ownerOf(slotOf(key))] === 0;
+  const isOfDead = (key: string) => cluster.truth.ownerOf(slotOf(key)) === 0;
   const [own, others] = [keys.filter(isOfDead), keys.filter((key) => !isOfDead(key))];
   let [calls, failedCalls, isOver] = [0, 0, false];
   const call = (client: Cluster, key: string) => {
