@@ -27,7 +27,15 @@ export {
   UnavailableError,
 } from "./errors.ts";
 export type { LineOrigin } from "./files/lua-lines.ts";
-export type { ConnectOptions, Credentials, NatMap, Trusts } from "./options.ts";
+export type {
+  ConnectOptions,
+  Credentials,
+  NatMap,
+  OpenSocket,
+  SocketEndpoint,
+  SocketOptions,
+  Trusts,
+} from "./options.ts";
 export { slotOf } from "./protocol/hash-slot.ts";
 export type { NodeAddress } from "./protocol/node-address.ts";
 export type { Argument, Reply } from "./protocol/reply.ts";

@@ -205,8 +205,12 @@ export class Scan {
     return parseHoldings(String(reply)) ?? holdingsOf(this.#client.topology, node.info);
   }
 
-  /** The id of the server process. It tells one process at an address from another. */
+  /**
+   * The id of the server process. It tells one process at an address from another. Undefined where nobody may ask, as
+   * in `mode: "single"`.
+   */
   async #runIdOf(node: ClusterNode): Promise<string | undefined> {
+    if (this.#client.options.mode === "single") return undefined;
     const reply = await this.#mayAsk(node, "INFO", ["server"]);
     return reply === ABANDONED ? undefined : /^run_id:(\w+)/m.exec(String(reply))?.[1];
   }

@@ -6,7 +6,7 @@ import type { Clock } from "../environment.ts";
 import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError, withParticulars } from "../errors.ts";
 import { commandNameOf } from "../protocol/command-name.ts";
 import { encodeCommand } from "../protocol/encode.ts";
-import { parseErrorReply, type RefusalKind } from "../protocol/error-reply.ts";
+import { isLoadDenied, isOfReplica, parseErrorReply, type RefusalKind } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { CallKind } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -91,7 +91,7 @@ export class WatchSession {
         return await this.#call(plain, kind);
       } catch (error) {
         const failure = await load;
-        const isDenied = isRefusal(failure, "noperm");
+        const isDenied = failure instanceof ReplyError && isLoadDenied(failure.reply);
         const next = decideAfterScript({
           isMissing: isRefusal(error, "noscript"),
           loads,
@@ -191,6 +191,7 @@ export class WatchSession {
     if (verdict?.proven === false) return new ReplyError(verdict.text, "unknown");
     const text = verdict?.text ?? answer;
     const refusal = parseErrorReply(text);
+    if (isOfReplica(refusal)) this.#parts.node.noteReplicaRefusal();
     const step = decideNextStep(
       { kind: "refusal", refusal },
       {
@@ -199,6 +200,7 @@ export class WatchSession {
         isFunction: false,
         atReplica: false,
         runsCode: kind?.runsCode === true,
+        isCheckedFirst: kind?.registered?.isCheckedFirst === true,
         mayRepeat: false,
         node: this.#parts.node.info,
         redirections: 0,
@@ -207,6 +209,7 @@ export class WatchSession {
         asked: [],
         isListed: () => true,
         remedy: undefined,
+        lossesAlone: 0,
         mayHaveRun: false,
         loadsDenied: transaction?.loadsDenied === true,
       },

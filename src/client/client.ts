@@ -1,7 +1,7 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
 import { isLasting } from "../connection/retry-policy.ts";
-import type { Environment } from "../environment.ts";
-import { AuthError, ClosedError, UnavailableError } from "../errors.ts";
+import { type Environment, nextTurn } from "../environment.ts";
+import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
 import { Availability } from "../routing/availability.ts";
@@ -11,14 +11,17 @@ import { Dispatcher } from "../routing/dispatcher.ts";
 import { NodeDirectory } from "../routing/node-directory.ts";
 import { Signals } from "../routing/signals.ts";
 import type { Script } from "../scripts/script.ts";
+import type { ScriptRegistry } from "../scripts/script-registry.ts";
+import { Turns } from "../scripts/turns.ts";
 import { topologyChannel } from "../telemetry/channels.ts";
 import { Telemetry } from "../telemetry/counters.ts";
-import { type Informant, Inquiry } from "../topology/inquiry.ts";
+import type { Informant } from "../topology/inquiry.ts";
 import { Topology } from "../topology/topology.ts";
 import { differenceOf } from "../topology/topology-difference.ts";
 import { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Door } from "./door.ts";
 import { Emitter } from "./events.ts";
+import { findTopology } from "./first-topology.ts";
 import { Lifetime, type Underway } from "./lifetime.ts";
 import { refuseWithoutLocation } from "./locations.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
@@ -27,7 +30,7 @@ import { Reach } from "./reach.ts";
 import { reauthenticate, type Steps } from "./reauthentication.ts";
 import { refusedEverywhere } from "./refused-everywhere.ts";
 import { ScriptAudits } from "./script-audits.ts";
-import { ScriptStore } from "./script-store.ts";
+import { registryOf, ScriptStore } from "./script-store.ts";
 import { askedSparingly, seedInformant } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
 import { whileAlive } from "./while-alive.ts";
@@ -58,6 +61,9 @@ export class Client {
   readonly #availability: Availability;
   readonly #onTopology = new Set<() => void>();
   #idle: Promise<void> | undefined;
+  /** The nodes that are down are looked at at the end of this turn. */
+  #isLookDue = false;
+  #mayTopologyHelp = false;
 
   private constructor(
     options: ResolvedOptions,
@@ -65,27 +71,29 @@ export class Client {
     telemetry: Telemetry,
     seeds: readonly Informant[],
     initial: Topology,
+    registry: ScriptRegistry,
+    turns: Turns,
   ) {
     const { clock } = environment;
     this.options = options;
     this.environment = environment;
     this.telemetry = telemetry;
     this.deadlines = new Deadlines(clock);
+    // COMMAND is not what anybody asked for.
+    if (options.mode === "single") this.commands.nextAt = Number.POSITIVE_INFINITY;
     this.#seeds = seeds;
     const nodes = () => this.#directory.nodes;
-    this.scripts = new ScriptStore(nodes, clock, telemetry.client, options.connectTimeout);
-    for (const item of options.scripts) this.scripts.keep(item);
+    this.scripts = new ScriptStore(registry, nodes, clock, telemetry.client, options.connectTimeout);
     this.#reach = new Reach(nodes, clock, options.connectTimeout);
-    this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, {
+    this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, turns, {
       onUp: ({ address }) => {
         this.#reach.noteUp();
         this.emitter.emit("nodeUp", { address });
       },
       onDown: ({ address }, cause, isNews) => {
-        this.#reach.look();
         if (isNews) this.emitter.emit("nodeDown", { address, cause });
         // After refused credentials, for one, another node's topology would not help.
-        if (!isLasting(cause)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
+        this.#lookAtNodesDown(!isLasting(cause));
       },
       resend: (requests) => this.dispatcher.resend(requests),
       isClosed: () => this.#lifetime.isClosed,
@@ -116,6 +124,7 @@ export class Client {
       onUnavailable: (pool) => {
         for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
         this.dispatcher.resend(pool.dedicated.takeWaitingWhere(() => true));
+        this.dispatcher.resend(pool.repeats.takeQueued());
         pool.dedicated.endTries(new Error("the node gives no sign of life"));
       },
     });
@@ -126,6 +135,7 @@ export class Client {
       tls: options.tls !== undefined,
       intervalMs: options.topologyRefreshInterval,
       answerTimeoutMs: options.connectTimeout,
+      isSingle: options.mode === "single",
       informants: () => this.#informants(),
       unsettled: () => this.#isUnsettled(),
       outOfReach: () => this.#reach.isOut(),
@@ -136,29 +146,27 @@ export class Client {
         this.dispatcher.lookForOwners();
       },
     });
-    this.#directory.follow(initial);
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */
   static async connect(given: ResolvedOptions, environment: Environment): Promise<Client> {
     const options = { ...given, credentials: askedSparingly(given.credentials, environment) };
     const telemetry = new Telemetry(
-      Object.freeze({ seeds: Object.freeze(options.seeds.map(formatAddress)), name: options.connectionName }),
+      Object.freeze({
+        seeds: Object.freeze(options.seeds.map(formatAddress)),
+        name: options.connectionName,
+        database: options.database,
+      }),
       options.durations,
     );
     const seeds = options.seeds.map((seed) => seedInformant(seed, options, environment, telemetry));
-    const inquiry = new Inquiry({
-      environment,
-      tls: options.tls !== undefined,
-      answerTimeoutMs: options.connectTimeout,
-    });
-    const { description } = await inquiry.ask(seeds).catch((error: unknown) => {
-      const causes = error instanceof UnavailableError ? [...error.causes.values()] : [];
-      throw causes.find((cause) => cause instanceof AuthError) ?? error;
-    });
-    const topology = Topology.from(description);
+    const turns = new Turns(environment.clock);
+    const registering = registryOf(options.scripts, turns);
+    registering.catch(() => {});
+    const topology = Topology.from(await findTopology(options, environment, seeds));
     refuseWithoutLocation(topology, options);
-    const client = new Client(options, environment, telemetry, seeds, topology);
+    const client = new Client(options, environment, telemetry, seeds, topology, await registering, turns);
+    await client.#openAll(topology);
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
     if (refusal === undefined) return client;
@@ -252,6 +260,27 @@ export class Client {
     this.dispatcher.close();
     for (const node of this.#directory.nodes) node.close(cause);
     this.#opener.close(cause);
+  }
+
+  /**
+   * Nodes have gone down: once a turn, however many they are.
+   * @param mayHelp  Whether another topology may help.
+   */
+  #lookAtNodesDown(mayHelp: boolean): void {
+    this.#mayTopologyHelp ||= mayHelp;
+    if (this.#isLookDue) return;
+    this.#isLookDue = true;
+    this.environment.clock.afterReads(() => {
+      this.#isLookDue = false;
+      this.#reach.look();
+      if (this.#mayTopologyHelp) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
+      this.#mayTopologyHelp = false;
+    });
+  }
+
+  async #openAll(initial: Topology): Promise<void> {
+    await this.#directory.openAll(initial, () => nextTurn(this.environment.clock));
+    this.#directory.follow(this.#tracker.current);
   }
 
   #topologyChanged(current: Topology, previous: Topology, how: "patched" | "refreshed"): void {

@@ -1,4 +1,5 @@
-import { greet, type Handshake } from "../connection/handshake.ts";
+import { Crowd } from "../connection/crowd.ts";
+import { greet, type Handshake, RefusedDatabaseError } from "../connection/handshake.ts";
 import { StrangerError } from "../connection/identity.ts";
 import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
@@ -9,12 +10,13 @@ import { ClusterNode } from "../routing/cluster-node.ts";
 import { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import { ScriptLoader } from "../scripts/script-loader.ts";
 import { isPassing } from "../scripts/script-state.ts";
-import { Turns } from "../scripts/turns.ts";
+import type { Turns } from "../scripts/turns.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import { locationOf } from "./locations.ts";
+import { NameCheck } from "./name-check.ts";
 import type { ScriptStore } from "./script-store.ts";
-import { settingsFor } from "./seeds.ts";
+import { endpointTo, settingsFor } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
 
 /** Milliseconds that a node that left the topology may take to answer the requests that it was sent. */
@@ -46,15 +48,19 @@ export class NodeOpener {
   readonly #telemetry: Telemetry;
   readonly #store: ScriptStore;
   readonly #events: NodeEvents;
+  readonly #crowd: Crowd;
   readonly #turns: Turns;
   /** Nodes that left the topology and may still answer. Each departure is an object of its own. */
   readonly #leaving = new Map<ClusterNode, object>();
+  /** For single servers: whether a name leads elsewhere by now. */
+  readonly #nameChecks = new Map<ClusterNode, NameCheck>();
 
   constructor(
     options: ResolvedOptions,
     environment: Environment,
     telemetry: Telemetry,
     store: ScriptStore,
+    turns: Turns,
     events: NodeEvents,
   ) {
     this.#options = options;
@@ -62,7 +68,8 @@ export class NodeOpener {
     this.#telemetry = telemetry;
     this.#store = store;
     this.#events = events;
-    this.#turns = new Turns(environment.clock);
+    this.#turns = turns;
+    this.#crowd = new Crowd(environment.clock);
   }
 
   /**
@@ -92,7 +99,7 @@ export class NodeOpener {
         }
       },
     );
-    let announced: "up" | "down" | "stranger" | undefined;
+    let announced: "up" | "down" | "unfit" | undefined;
     const nodeId = () => node.info.id;
     const pool: NodePool = this.#newPool(
       info,
@@ -111,9 +118,10 @@ export class NodeOpener {
           if (this.#events.isClosed()) return;
           for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
           const isStranger = cause instanceof StrangerError;
-          // That the address has another owner is news also of a node that was down before.
-          const isNews = announced !== "stranger" && (announced !== "down" || isStranger);
-          if (isNews) announced = isStranger ? "stranger" : "down";
+          // That the server cannot be used as it is, is news also of a node that was down before.
+          const isUnfit = isStranger || cause instanceof RefusedDatabaseError;
+          const isNews = announced !== "unfit" && (announced !== "down" || isUnfit);
+          if (isNews) announced = isUnfit ? "unfit" : "down";
           if (isStranger) dropConnectionsOf(node, pool, cause);
           this.#events.onDown(node, cause, isNews);
         },
@@ -128,7 +136,8 @@ export class NodeOpener {
       lane: () => pool.lanes.find(({ ready }) => ready),
       onBrought: () => this.#store.tellPrepared(node),
     });
-    const node: ClusterNode = new ClusterNode(info, pool, scripts, loader, () => this.#openReaders(node));
+    const openReaders = () => this.#openReaders(node);
+    const node: ClusterNode = new ClusterNode(info, pool, scripts, loader, openReaders, () => this.#checkName(node));
     if (info.role === "replica" && this.#options.readFrom !== "primary") node.openReaders();
     return node;
   }
@@ -139,10 +148,13 @@ export class NodeOpener {
    */
   async farewell(node: ClusterNode): Promise<void> {
     const departure = {};
+    this.#nameChecks.get(node)?.close();
+    this.#nameChecks.delete(node);
     this.#leaving.set(node, departure);
     for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
     this.#events.resend(node.pool.dedicated.takeWaitingWhere(() => true));
     this.#events.resend(node.pool.urgent.takeWaitingWhere(() => true));
+    for (const { repeats } of node.pools) this.#events.resend(repeats.takeQueued());
     if (node.pools.some((pool) => pool.ready)) {
       await settledWithin(this.#environment.clock, FAREWELL_MS, this.#answeredBy(node));
     }
@@ -160,6 +172,18 @@ export class NodeOpener {
   /** The client ends, so nodes that left are not waited for any more. */
   close(cause: Error): void {
     for (const node of this.#leaving.keys()) node.close(cause);
+    for (const check of this.#nameChecks.values()) check.close();
+  }
+
+  /** A single server refused a call as a replica does. In a cluster, the topology says who the primary is. */
+  #checkName(node: ClusterNode): void {
+    if (node.info.id !== "" || this.#events.isClosed()) return;
+    let check = this.#nameChecks.get(node);
+    if (check === undefined) {
+      check = new NameCheck(node.pool, this.#options.connectTimeout);
+      this.#nameChecks.set(node, check);
+    }
+    check.noteRefusal();
   }
 
   /** Opens the connections of a replica that serve reads. The node's other connections tell the client of its state. */
@@ -191,7 +215,7 @@ export class NodeOpener {
     const locate = () => {
       const location = locationOf(info, options);
       isProven ||= location !== info;
-      return { host: location.host, port: location.port };
+      return endpointTo(location);
     };
     const isOnlyAnnounced = () => !isProven;
     const handshake: Handshake = async (exchange, login, terms) => {
@@ -208,7 +232,10 @@ export class NodeOpener {
       isProven = true;
       events.onUp();
     };
-    return new NodePool({ ...settings, locate, handshake, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
+    return new NodePool({ ...settings, crowd: this.#crowd, locate, handshake, readOnly, isOnlyAnnounced }, limits, {
+      ...events,
+      onUp,
+    });
   }
 }
 

@@ -39,6 +39,7 @@ export async function reauthenticate(
   for (const { pool } of nodes()) {
     pool.dedicated.renew();
     pool.urgent.renew();
+    pool.repeats.renew();
   }
   const causes = new Map<string, unknown>();
   const renewals = lanes

@@ -5,6 +5,7 @@ import type { Loadable } from "../scripts/loadable.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "../scripts/script-registry.ts";
+import type { Turns } from "../scripts/turns.ts";
 import type { ClientInfo } from "../telemetry/channels.ts";
 import { preloadChannel } from "../telemetry/channels.ts";
 import { ensure } from "./script-audits.ts";
@@ -40,14 +41,24 @@ const NOT_THERE = { script: "not answered yet", library: "not answered yet, or n
 
 /** The scripts and libraries of a client, and their way to every node. */
 export class ScriptStore {
-  readonly registry = new ScriptRegistry();
+  readonly registry: ScriptRegistry;
   readonly #nodes: () => readonly ClusterNode[];
   readonly #clock: Clock;
   readonly #client: ClientInfo;
   readonly #patienceMs: number;
 
-  /** @param patienceMs  Milliseconds that a silent node is waited for. */
-  constructor(nodes: () => readonly ClusterNode[], clock: Clock, client: ClientInfo, patienceMs: number) {
+  /**
+   * @param registry    The scripts and libraries that every node is to hold from the beginning.
+   * @param patienceMs  Milliseconds that a silent node is waited for.
+   */
+  constructor(
+    registry: ScriptRegistry,
+    nodes: () => readonly ClusterNode[],
+    clock: Clock,
+    client: ClientInfo,
+    patienceMs: number,
+  ) {
+    this.registry = registry;
     this.#nodes = nodes;
     this.#clock = clock;
     this.#client = client;
@@ -56,7 +67,7 @@ export class ScriptStore {
 
   /** Registers a script or library that every node is to hold. */
   keep(item: Script | Library): RegisteredScript | RegisteredLibrary {
-    return isLibrary(item) ? this.registry.registerLibrary(item) : this.registry.keep(item);
+    return keepIn(this.registry, item);
   }
 
   /**
@@ -135,6 +146,23 @@ export class ScriptStore {
   #patiently(node: ClusterNode, work: Promise<unknown>): Promise<void> {
     return whileAlive(this.#clock, this.#patienceMs, node, work);
   }
+}
+
+function keepIn(registry: ScriptRegistry, item: Script | Library): RegisteredScript | RegisteredLibrary {
+  return isLibrary(item) ? registry.registerLibrary(item) : registry.keep(item);
+}
+
+/** So many scripts are registered in one piece of work. */
+const PIECE = 500;
+
+/** A registry with scripts and libraries that every node is to hold. It is filled in pieces, because there can be many. */
+export async function registryOf(items: readonly (Script | Library)[], turns: Turns): Promise<ScriptRegistry> {
+  const registry = new ScriptRegistry();
+  for (let at = 0; at < items.length; at += PIECE) {
+    await turns.take();
+    for (const item of items.slice(at, at + PIECE)) keepIn(registry, item);
+  }
+  return registry;
 }
 
 function reportOn({ address, info, pool, scripts: held }: ClusterNode, scripts: readonly Loadable[]): NodeScripts {

@@ -1,7 +1,7 @@
 import { isDistrust } from "../connection/certificates.ts";
 import type { ConnectionSettings } from "../connection/connection.ts";
 import { openConnection } from "../connection/open-connection.ts";
-import type { Environment } from "../environment.ts";
+import type { Environment, SocketEndpoint } from "../environment.ts";
 import { AuthError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress, type NodeAddress } from "../protocol/node-address.ts";
@@ -64,25 +64,33 @@ export function seedInformant(
   };
 }
 
+/** The way to an address. The port 0 stands for a socket file. */
+export function endpointTo({ host, port }: NodeAddress): SocketEndpoint {
+  return port === 0 ? { host: "", port, path: host } : { host, port };
+}
+
 /**
  * The settings that all connections to one node share.
  * @param nodeId  The id that the node has by now. Undefined for a seed, which is only an address.
  */
 export function settingsFor(
   address: string,
-  { host, port }: NodeAddress,
+  node: NodeAddress,
   options: ResolvedOptions,
   environment: Environment,
   telemetry: Telemetry,
   nodeId?: () => string,
 ): ConnectionSettings {
+  const { tls, socket } = options;
   return {
     ...(nodeId === undefined ? {} : { nodeId }),
     address,
-    endpoint: { host, port, tls: options.tls },
+    endpoint: { ...endpointTo(node), tls, ...(socket === undefined ? {} : { socket }) },
     environment,
     connectTimeoutMs: options.connectTimeout,
     connectionName: options.connectionName,
+    database: options.database,
+    isPlain: options.mode === "single",
     credentials: options.credentials,
     readOnly: false,
     telemetry,

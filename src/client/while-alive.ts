@@ -40,7 +40,8 @@ export function whileAlive(clock: Clock, limitMs: number, node: ClusterNode, wor
 /** Changes when bytes have come from the node. */
 function signsOf({ loader, pools }: ClusterNode): number {
   let signs = loader.signs;
-  for (const { lanes } of pools) for (const { received } of lanes) signs += received;
+  for (const { lanes } of pools)
+    for (const { connections } of lanes) for (const { received } of connections) signs += received;
   return signs;
 }
 

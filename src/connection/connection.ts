@@ -7,12 +7,15 @@ import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
 import { Counters, type Telemetry } from "../telemetry/counters.ts";
+import type { Crowd } from "./crowd.ts";
 import type { Handshake, HandshakeTerms, Login } from "./handshake.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
 
 /** The settings that all connections to one node share. */
 export interface ConnectionSettings extends HandshakeTerms {
   readonly endpoint: Endpoint;
+  /** The connections of the client among which this one takes its turn. */
+  readonly crowd?: Crowd;
   /**
    * Asked before each connection to an announced address: where the address leads by now.
    * @throws Why nothing may connect there.

@@ -5,6 +5,7 @@ import { DedicatedConnections } from "./dedicated-connections.ts";
 import { StrangerError } from "./identity.ts";
 import { Lane } from "./lane.ts";
 import { openConnection } from "./open-connection.ts";
+import { Repeats } from "./repeats.ts";
 
 /** How much may wait for one node. */
 export interface PoolLimits {
@@ -50,6 +51,8 @@ export class NodePool {
   readonly firstTry: Promise<void>;
   /** For requests that would keep others waiting, and for sessions. The bounds on lanes do not count them. */
   readonly dedicated: DedicatedConnections;
+  /** For requests that were lost together with another connection. */
+  readonly repeats: Repeats;
   /** For requests that end a running script: these connections can be opened while the node is busy with it. */
   readonly urgent: DedicatedConnections;
   /** Calls that are not written are refused, because the node has been out of reach for long: see `Availability`. */
@@ -70,6 +73,7 @@ export class NodePool {
     const { maxPendingBytes } = limits;
     this.dedicated = new DedicatedConnections(settings, maxPendingBytes, onStranger);
     this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, maxPendingBytes, onStranger);
+    this.repeats = new Repeats(settings, onStranger);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {
@@ -137,14 +141,24 @@ export class NodePool {
     return this.hasRoomFor(bytes) ? undefined : queueFull(this.address, this.#limits, this.pending);
   }
 
-  /** A call of this node waits in no lane. It counts until it is released. */
-  hold(bytes: number): void {
-    this.#heldCalls++;
+  /** How many more calls may be queued. */
+  get roomForCalls(): number {
+    return this.#limits.maxPending - this.pending;
+  }
+
+  /** How many more bytes may be queued. */
+  get roomForBytes(): number {
+    return this.#limits.maxPendingBytes - this.pendingBytes;
+  }
+
+  /** Calls of this node wait in no lane, or share one request. They count until they are released. */
+  hold(bytes: number, calls = 1): void {
+    this.#heldCalls += calls;
     this.#heldBytes += bytes;
   }
 
-  release(bytes: number): void {
-    this.#heldCalls--;
+  release(bytes: number, calls = 1): void {
+    this.#heldCalls -= calls;
     this.#heldBytes -= bytes;
     invariant(this.#heldCalls >= 0 && this.#heldBytes >= 0, "only a call that is held is released");
   }
@@ -175,11 +189,15 @@ export class NodePool {
     this.#asking.delete(asking);
   }
 
-  /** Every request from now on goes through a fresh connection. */
-  replaceConnections(): void {
-    for (const lane of this.lanes) lane.replaceConnection();
+  /**
+   * Every request from now on goes through a fresh connection.
+   * @param fresh  One of these connections, if it is open already.
+   */
+  replaceConnections(fresh?: Connection): void {
+    for (const [index, lane] of this.lanes.entries()) lane.replaceConnection(index === 0 ? fresh : undefined);
     this.dedicated.renew();
     this.urgent.renew();
+    this.repeats.renew();
   }
 
   /** Another server answers at the node's address: closes every connection. What is queued waits for the next ones. */
@@ -187,11 +205,17 @@ export class NodePool {
     for (const lane of this.lanes) lane.dropConnection(cause);
     this.dedicated.dropConnections(cause);
     this.urgent.dropConnections(cause);
+    this.repeats.dropConnections(cause);
   }
 
   /** Resolves when nothing is queued or in flight. */
   async drain(): Promise<void> {
-    await Promise.all([this.dedicated.drain(), this.urgent.drain(), ...this.lanes.map((lane) => lane.drain())]);
+    await Promise.all([
+      this.dedicated.drain(),
+      this.urgent.drain(),
+      this.repeats.drain(),
+      ...this.lanes.map((lane) => lane.drain()),
+    ]);
   }
 
   /** Ends now. Requests that are queued or in flight are lost. */
@@ -200,18 +224,19 @@ export class NodePool {
     for (const lane of this.lanes) lane.close(cause);
     this.dedicated.close(cause);
     this.urgent.close(cause);
+    this.repeats.close(cause);
   }
 
   /** Calls queued, in flight, or held. */
   get pending(): number {
-    let pending = this.#heldCalls;
+    let pending = this.#heldCalls + this.repeats.pending;
     for (const lane of this.lanes) pending += lane.pending;
     return pending;
   }
 
   /** The bytes of these calls that the operating system has not taken. */
   get pendingBytes(): number {
-    let bytes = this.#heldBytes;
+    let bytes = this.#heldBytes + this.repeats.pendingBytes;
     for (const lane of this.lanes) bytes += lane.pendingBytes;
     return bytes;
   }

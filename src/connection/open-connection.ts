@@ -67,6 +67,7 @@ async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promis
 /**
  * Opens a connection and has it prepared.
  * @param prepare  Resolves to false if it keeps the connection for itself. Then another one is opened.
+ * @param open     A connection that is open already, and is only to be prepared.
  * @throws As `openConnection`, and whatever `prepare` throws.
  */
 export async function openPrepared(
@@ -74,9 +75,11 @@ export async function openPrepared(
   prepare: (connection: Connection) => Promise<boolean>,
   onCreated: OnCreated,
   attempt: number,
+  open?: Connection,
 ): Promise<Connection> {
-  for (;;) {
-    const connection = await openConnection(settings, onCreated, attempt);
+  for (let opened = open; ; opened = undefined) {
+    if (opened !== undefined) onCreated(opened);
+    const connection = opened ?? (await openConnection(settings, onCreated, attempt));
     try {
       const isFree = await Promise.race([prepare(connection), connection.gone]);
       if (!isFree) continue;

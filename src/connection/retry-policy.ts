@@ -1,7 +1,7 @@
 import { AuthError, InvalidArgumentError } from "../errors.ts";
 import { type BackoffRange, backoffMs } from "./backoff.ts";
 import { isDistrust } from "./certificates.ts";
-import { CredentialsError } from "./handshake.ts";
+import { CredentialsError, RefusedDatabaseError } from "./handshake.ts";
 
 /** The option `trusts` lets nothing connect to an address. */
 export class UntrustedError extends Error {}
@@ -10,7 +10,7 @@ export class UntrustedError extends Error {}
 const SOON: BackoffRange = { firstMs: 20, mostMs: 500 };
 /** Only people make a certificate trusted again, or mend `trusts` and `natMap`. Then the node is wanted soon. */
 const NOW_AND_THEN: BackoffRange = { firstMs: 1000, mostMs: 2000 };
-/** Asking often does not make wrong credentials right, and servers log each refusal. */
+/** Asking often does not make wrong credentials or a missing database right, and servers log each refusal. */
 const SELDOM: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
 
 /**
@@ -19,25 +19,31 @@ const SELDOM: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
  *   the try ended with                     between tries, doubling
  *   credentials that the server refused    1 s to 10 s
  *   a credentials' provider that failed    1 s to 10 s
+ *   a database that the server refused     1 s to 10 s
  *   a certificate that is not trusted      0.5 s to 2 s
  *   `trusts` or `natMap`                   0.5 s to 2 s
  *   anything else                          20 ms to 500 ms
  *
- * @param failures  The tries that failed in a row before this one.
- * @param random    In [0, 1).
+ * @param failures   The tries that failed in a row before this one.
+ * @param random     In [0, 1).
+ * @param crowdedMs  The least wait, because many others fail as well; chance takes off up to half of it.
  */
-export function retryDelayMs(cause: Error, failures: number, random: number): number {
-  return backoffMs(failures, rangeFor(cause), random);
+export function retryDelayMs(cause: Error, failures: number, random: number, crowdedMs = 0): number {
+  const crowded = backoffMs(0, { firstMs: crowdedMs, mostMs: crowdedMs }, random);
+  return Math.max(crowded, backoffMs(failures, rangeFor(cause), random));
 }
 
 function rangeFor(cause: Error): BackoffRange {
-  if (isRefusal(cause) || cause instanceof CredentialsError) return SELDOM;
+  if (isRefusal(cause) || cause instanceof CredentialsError || cause instanceof RefusedDatabaseError) return SELDOM;
   return isDistrust(cause) || isForbidden(cause) ? NOW_AND_THEN : SOON;
 }
 
-/** Whether the failure lasts, whatever the topology is: refused credentials, or `trusts` and `natMap` of this client. */
+/**
+ * Whether the failure lasts, whatever the topology is: refused credentials or a refused database, or `trusts` and
+ * `natMap` of this client.
+ */
 export function isLasting(cause: unknown): boolean {
-  return cause instanceof AuthError || isForbidden(cause);
+  return cause instanceof AuthError || cause instanceof RefusedDatabaseError || isForbidden(cause);
 }
 
 /** Whether the options of this client let nothing connect: no server can change that. */

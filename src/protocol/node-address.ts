@@ -6,14 +6,18 @@ const NEVER_IN_HOSTS = /[\s/@[\]\p{Cc}\p{Cf}\p{Cs}]/u;
 
 /** The host and port of a node. */
 export interface NodeAddress {
-  /** A host name or an IP address; IPv6 without brackets. */
+  /** A host name or an IP address; IPv6 without brackets. The path of a socket file, where the port is 0. */
   readonly host: string;
-  /** The TCP port, 1 to 65535. */
+  /** The TCP port, 1 to 65535; 0 for a socket file. */
   readonly port: number;
 }
 
-/** The address as `host:port`, with brackets around an IPv6 address. Nodes are compared by this text. */
+/**
+ * The address as `host:port`, with brackets around an IPv6 address. The path of a socket file stands alone. Nodes are
+ * compared by this text.
+ */
 export function formatAddress({ host, port }: NodeAddress): string {
+  if (port === 0) return host;
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

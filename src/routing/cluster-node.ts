@@ -3,6 +3,7 @@ import type { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import type { ScriptLoader } from "../scripts/script-loader.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import { LoadPace } from "./load-pace.ts";
+import { TransactionSupport } from "./transaction-support.ts";
 
 /** A node of the cluster, with the client's connections to it and the client's belief about its scripts. */
 export class ClusterNode {
@@ -11,8 +12,16 @@ export class ClusterNode {
   info: TopologyNode;
   readonly pool: NodePool;
   readonly scripts: LoadedScripts;
+  /** A call was refused in a way that only a replica refuses. A single server is asked by its name again. */
+  readonly noteReplicaRefusal: () => void;
   readonly loader: ScriptLoader;
   readonly loads = new LoadPace();
+  /**
+   * Until when reads pass the node over, because it said that it cannot serve; 0 while it serves reads. On the
+   * environment's clock.
+   */
+  restsUntil = 0;
+  readonly transactions = new TransactionSupport();
   readonly #openReaders: () => NodePool;
   #readers: NodePool | undefined;
 
@@ -22,11 +31,13 @@ export class ClusterNode {
     scripts: LoadedScripts,
     loader: ScriptLoader,
     openReaders: () => NodePool,
+    noteReplicaRefusal: () => void = () => {},
   ) {
     this.address = info.address;
     this.info = info;
     this.pool = pool;
     this.scripts = scripts;
+    this.noteReplicaRefusal = noteReplicaRefusal;
     this.loader = loader;
     this.#openReaders = openReaders;
   }

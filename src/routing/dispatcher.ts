@@ -78,7 +78,7 @@ export class Dispatcher implements CallOwner {
     this.#clock = environment.clock;
     this.#telemetry = telemetry;
     this.#deadlines = parts.deadlines;
-    this.#placement = new Placement(directory);
+    this.#placement = new Placement(directory, this.#clock);
     this.#rerouting = new Rerouting(directory, this.#placement, this.#clock, (requests) => this.resend(requests));
     this.#errors = new CallErrors(directory, () => tracker().current, parts);
     this.#retries = new Retries({
@@ -91,6 +91,7 @@ export class Dispatcher implements CallOwner {
       lessons: new Lessons(tracker, parts.events, telemetry),
       errors: this.#errors,
       attempt: (call, node, pool) => this.#attempt(call, node, pool),
+      attemptApart: (call, node, pool) => this.#attemptApart(call, node, pool),
       limitPatience: (call) => this.#limitPatience(call),
     });
   }
@@ -181,6 +182,20 @@ export class Dispatcher implements CallOwner {
     lane.push(call);
   }
 
+  /** Hands an attempt to the node's connection for repeats. */
+  #attemptApart(call: Call, node: ClusterNode, pool: NodePool): void {
+    call.node = node;
+    call.pool = pool;
+    if (pool.isUnavailable) {
+      this.#retries.nodeUnavailable(call);
+      return;
+    }
+    call.stamp = node.scripts.stamp;
+    this.#limitPatience(call);
+    call.extras?.observer?.onAttempt(call, node.address);
+    pool.repeats.push(call);
+  }
+
   /** Limits how long a call without a deadline is tried again, or waits for a node. */
   #limitPatience(call: Call): void {
     if (call.timeoutMs === 0 && call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
@@ -246,6 +261,7 @@ export class Dispatcher implements CallOwner {
     }
     if (call.history !== undefined) {
       this.#retries.parked.release(call);
+      if (replied) this.#placement.noteServed(call);
       call.history.evalEnded?.(replied ? "held" : "lost");
     }
     if (call.kind.blocking?.isEndless) this.#endless.delete(call);

@@ -30,6 +30,8 @@ export interface Retry {
   readonly when: "now" | "after-backoff" | "after-refresh" | "after-load" | "after-rest";
   readonly spends: "redirection" | "retry" | "nothing";
   readonly learned: Lesson;
+  /** Set when the call goes on the node's connection for repeats, where it can harm no other one. */
+  readonly isApart?: true;
 }
 
 /** The caller gets an error. */
@@ -46,7 +48,7 @@ export interface Rejection {
 
 export type NextStep = Retry | Rejection;
 
-type RetryRow = Pick<Retry, "kind" | "when" | "spends" | "learned"> & { readonly to: Retry["to"]["kind"] };
+type RetryRow = Pick<Retry, "kind" | "when" | "spends" | "learned" | "isApart"> & { readonly to: Retry["to"]["kind"] };
 type RejectRow = Pick<Rejection, "kind" | "why" | "outcome" | "learned">;
 /** One row of the decision: what follows after `met`. */
 export type Row = (RetryRow | RejectRow) & { readonly met: string };
@@ -164,10 +166,18 @@ const TABLE = {
   declined: reject("a check before execution said no (OOM, MISCONF, wrong arity, ...) to a call that runs no code", {
     ...NOT_EXECUTED,
   }),
+  "out-of-memory-at-first": reject("OOM to a function, or to a script that begins with `#!`: checked before it runs", {
+    ...NOT_EXECUTED,
+  }),
   other: reject("any other error", {}),
 
   "lost-unwritten": atOwner("the connection was lost, and no byte of the call was written"),
-  "lost-repeatable": atOwner("the connection was lost, and the call may run twice"),
+  "lost-repeatable": atOwner("the connection was lost, and the call may run twice", { isApart: true }),
+  "lost-alone": reject("the same, and the call was alone on its connection, twice", {
+    why: "lost",
+    outcome: "unknown",
+    learned: "topology-stale",
+  }),
   lost: reject("the connection was lost, and the call may have run", {
     why: "lost",
     outcome: "unknown",

@@ -33,6 +33,8 @@ export interface Situation {
   readonly atReplica: boolean;
   /** The call runs Lua or a function, so that an error may come from the middle of it. */
   readonly runsCode: boolean;
+  /** Servers check whether the code may run before they run it: a function, or a script that begins with `#!`. */
+  readonly isCheckedFirst: boolean;
   /** The call may be written again when nobody knows whether it ran. */
   readonly mayRepeat: boolean;
   /** The node that was asked, as announced. */
@@ -44,6 +46,8 @@ export interface Situation {
   readonly asking: boolean;
   /** The nodes that answered this call so far, including the present one. */
   readonly asked: readonly string[];
+  /** How often a connection was lost with no other call on it than this one: then this call is why. */
+  readonly lossesAlone: number;
   /** For MOVED and ASK: whether the topology lists a node at an address. */
   readonly isListed: (address: string) => boolean;
   /** For a missing script or function: how the node's copy can be mended. */
@@ -54,6 +58,8 @@ export interface Situation {
   readonly mayHaveRun: boolean;
 }
 
+/** A reply alone can be too large for the server to send. */
+const MOST_LOSSES_ALONE = 2;
 /** The least time that a call waits for the owner of a slot that has none, because views can be wrong for a moment. */
 const OWNERLESS_MS = 200;
 
@@ -68,7 +74,8 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
       return decideRefusal(failure.refusal, situation);
     case "lost":
       if (!failure.written) return step("lost-unwritten");
-      return step(situation.mayRepeat ? "lost-repeatable" : "lost");
+      if (!situation.mayRepeat) return step("lost");
+      return step(situation.lossesAlone >= MOST_LOSSES_ALONE ? "lost-alone" : "lost-repeatable");
     case "looked-up":
       return failure.listed ? follow("redirection-listed", failure.redirection) : step("redirection-unlisted");
     case "no-node":
@@ -118,6 +125,9 @@ function decideRefusal(refusal: Refusal, situation: Situation): NextStep {
       return isScript ? step("read-only-variant", asking) : step("read-only-variant-foreign");
     case "declined":
       return step(runsCode ? "other" : "declined");
+    case "out-of-memory":
+      if (!runsCode) return step("declined");
+      return step(situation.isCheckedFirst ? "out-of-memory-at-first" : "other");
     case "other":
       return step("other");
   }
@@ -154,8 +164,9 @@ function step(row: RowName, asking = false): NextStep {
     const { why, outcome, learned } = entry;
     return { kind: "reject", row, why, outcome, learned };
   }
-  const { when, spends, learned } = entry;
-  return { kind: "retry", row, to: entry.to === "owner" ? OWNER : SAME_NODE, asking, when, spends, learned };
+  const { when, spends, learned, isApart } = entry;
+  const to = entry.to === "owner" ? OWNER : SAME_NODE;
+  return { kind: "retry", row, to, asking, when, spends, learned, ...(isApart && { isApart }) };
 }
 
 /** The step of a row that goes to a node that a redirection named. */

@@ -9,6 +9,8 @@ export interface DirectoryEvents {
   onRemoved(node: ClusterNode): void;
 }
 
+/** So many nodes are opened in one turn of the event loop: each takes some hundredths of a millisecond. */
+const OPENED_PER_TURN = 200;
 const NONE: readonly ClusterNode[] = [];
 
 /** The nodes of the current topology, by address and by slot. */
@@ -66,6 +68,17 @@ export class NodeDirectory {
   /** The nodes that own slots and have no usable connection. */
   *ownersDown(): Generator<ClusterNode, void, undefined> {
     for (const node of this.#owners) if (!node.pool.ready) yield node;
+  }
+
+  /**
+   * Opens the nodes of a first topology, some in each turn of the event loop. `follow` has to be called then.
+   * @param nextTurn  Resolves in another turn.
+   */
+  async openAll({ nodes }: Topology, nextTurn: () => Promise<void>): Promise<void> {
+    for (const [index, info] of nodes.entries()) {
+      if (index > 0 && index % OPENED_PER_TURN === 0) await nextTurn();
+      this.#byAddress.set(info.address, this.#events.open(info, undefined));
+    }
   }
 
   /** Follows a new topology: opens nodes that are new, and removes nodes that are gone. */

@@ -29,6 +29,8 @@ export interface RetriesParts {
   readonly maxRedirections: number;
   /** Hands the next attempt of a call to a connection. */
   attempt(call: Call, node: ClusterNode, pool: NodePool): void;
+  /** The same on the node's connection for repeats. */
+  attemptApart(call: Call, node: ClusterNode, pool: NodePool): void;
   /** Limits how long a call without a deadline is tried again. */
   limitPatience(call: Call): void;
 }
@@ -75,11 +77,17 @@ export class Retries {
     const node = call.node as ClusterNode;
     if (call.kind.blocking?.wasHeld(this.#clock.now())) forgetTroubles(call, history);
     // A replica that could not serve this read does not get it again, whatever the reason.
+    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
     if (call.pool !== node.pool) {
       history.avoid ??= new Set();
       history.avoid.add(node);
+      if (refusal !== undefined) this.#parts.placement.noteRefusal(node, refusal.kind);
     }
-    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
+    if (failure.kind === "lost" && failure.written && history.isApart && call.pool?.repeats.sendsAlone) {
+      history.lossesAlone++;
+    }
+    // A call that is answered has not cost its connection.
+    if (refusal !== undefined) history.isApart = false;
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
     const remedy = isMissing ? remedyFor(call, this.#clock) : undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
@@ -110,7 +118,9 @@ export class Retries {
       return;
     }
     if (call.history !== undefined) call.history.ownerlessSince = undefined;
-    this.#parts.attempt(call, node, asking ? node.pool : poolFor(call, node));
+    const pool = asking ? node.pool : poolFor(call, node);
+    if (isApart(call, node)) this.#parts.attemptApart(call, node, pool);
+    else this.#parts.attempt(call, node, pool);
   }
 
   /** Goes on with a call when no node is known that may serve it. The calls of a slot wait together, in their order. */
@@ -159,12 +169,14 @@ export class Retries {
       isFunction: kind.registered?.kind === "library",
       atReplica: pool !== node?.pool,
       runsCode: kind.runsCode,
-      mayRepeat: kind.mayRepeat,
+      isCheckedFirst: kind.registered?.isCheckedFirst === true,
+      mayRepeat: kind.mayRepeat && call.extras?.mayNotRepeat !== true,
       node: node?.info ?? NO_NODE,
       redirections: history.redirections,
       maxRedirections: this.#parts.maxRedirections,
       asking,
       asked: history.hops.map(({ address }) => address),
+      lossesAlone: history.lossesAlone,
       isListed: this.#isListed,
       remedy: remedy?.kind,
       mayHaveRun: call.inDoubt,
@@ -179,6 +191,7 @@ export class Retries {
     this.#parts.limitPatience(call);
     call.asking = step.asking;
     history.mended = remedy !== undefined;
+    history.isApart ||= step.isApart === true;
     const node = call.node as ClusterNode;
     const pool = call.pool as NodePool;
     try {
@@ -245,6 +258,12 @@ export class Retries {
 }
 
 const NO_NODE = { host: "", port: 0 };
+
+/** Whether the next attempt goes on the connection for repeats. A script that the node lacks goes with the call. */
+function isApart({ asking, history, kind: { blocking, registered } }: Call, { scripts }: ClusterNode): boolean {
+  if (history?.isApart !== true || asking || blocking !== undefined) return false;
+  return registered === undefined || !scripts.needsLoad(registered);
+}
 
 /** Forgets the redirections and retries of a call that the server blocked, because a call can be blocked for days. */
 function forgetTroubles(call: Call, history: History): void {

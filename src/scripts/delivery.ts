@@ -15,6 +15,8 @@ const PIECE = 256;
  * connection waiting, and the answers show that the link is not dead.
  */
 const WINDOW_BYTES = 128 * 1024;
+/** So many loads are under way at most, because their answers can come all at once. */
+const WINDOW_LOADS = 128;
 /** While a longer item waits for its turn to be written, calls wait for it and do not bring it themselves. */
 const LARGE_BYTES = 256 * 1024;
 
@@ -49,6 +51,7 @@ export class Delivery {
   readonly #turns: Turns;
   readonly #terms: DeliveryTerms;
   readonly #waiting = new Ring<Waiting>();
+  #outstanding = 0;
   #isWriting = false;
   #onRoom: (() => void) | undefined;
 
@@ -88,16 +91,18 @@ export class Delivery {
    * @throws {ConnectionLostError}
    */
   async load(items: readonly Loadable[]): Promise<void> {
-    const ends = items.map(
-      (item) =>
-        new Promise<void>((onEnd) => {
-          const isLarge = item.source.length > LARGE_BYTES;
-          const begun = isLarge ? this.#scripts.loadMissing(item, this.#terms.lane) : undefined;
-          this.#waiting.push({ item, begun, onEnd });
-        }),
-    );
-    if (!this.#isWriting) void this.#write();
-    await Promise.all(ends);
+    let left = items.length;
+    await new Promise<void>((resolve) => {
+      const onEnd = () => {
+        if (--left === 0) resolve();
+      };
+      for (const item of items) {
+        const isLarge = item.source.length > LARGE_BYTES;
+        const begun = isLarge ? this.#scripts.loadMissing(item, this.#terms.lane) : undefined;
+        this.#waiting.push({ item, begun, onEnd });
+      }
+      if (!this.#isWriting) void this.#write();
+    });
     if (this.#connection.closed) throw new ConnectionLostError(this.#connection.address, "unknown");
   }
 
@@ -106,9 +111,10 @@ export class Delivery {
     while (this.#waiting.size > 0 && !this.#connection.closed) {
       await this.#turns.take();
       this.#fill();
-      if (this.#waiting.size === 0) break;
-      // One of the loads that are under way makes room. None is, where the connection was lost.
-      if (this.outstandingBytes > 0) await new Promise<void>((resolve) => (this.#onRoom = resolve));
+      const next = this.#waiting.peek();
+      if (next === undefined || this.#hasRoom(next)) continue;
+      // One of the loads that are under way makes room.
+      await new Promise<void>((resolve) => (this.#onRoom = resolve));
     }
     this.#isWriting = false;
     const cause = new ConnectionLostError(this.#connection.address, "unknown");
@@ -124,7 +130,8 @@ export class Delivery {
   }
 
   #hasRoom({ item }: Waiting): boolean {
-    return this.outstandingBytes === 0 || this.outstandingBytes + item.source.length <= WINDOW_BYTES;
+    if (this.#outstanding === 0) return true;
+    return this.#outstanding < WINDOW_LOADS && this.outstandingBytes + item.source.length <= WINDOW_BYTES;
   }
 
   #fill(): void {
@@ -138,14 +145,15 @@ export class Delivery {
         void this.#scripts.loaded(item).then(onEnd);
         continue;
       }
+      this.#outstanding++;
       this.outstandingBytes += bytes;
       loads.push(load.request);
       void load.done.then(() => {
+        this.#outstanding--;
         this.outstandingBytes -= bytes;
         onEnd();
         // The window is filled up when half of it is answered, so that one write takes many loads.
-        const next = this.#waiting.peek();
-        if (this.outstandingBytes <= WINDOW_BYTES / 2 && next !== undefined && this.#hasRoom(next)) this.#onRoom?.();
+        if (this.#outstanding <= WINDOW_LOADS / 2 && this.outstandingBytes <= WINDOW_BYTES / 2) this.#onRoom?.();
       });
     }
     this.#isUsed();

@@ -48,7 +48,7 @@ const NO_FUNCTION = "ERR Function not found";
  *                           any other: the node forgot it                     load
  *   failed, final           any                                               give up
  *   failed, a library       any, unless the refusal may pass                  give up
- *   failed, NOPERM          any                                               eval
+ *   failed, loads denied    any                                               eval
  *   failed otherwise        not mended before                                 load
  *                           mended before                                     give up
  */

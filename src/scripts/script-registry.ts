@@ -34,7 +34,7 @@ export class ScriptRegistry {
   readonly #libraries = new Map<string, RegisteredLibrary>();
   /** Scripts and libraries, in the order of their first registration. */
   readonly #all = new Set<Loadable>();
-  readonly #dialect: Dialect = { readOnlyVariants: true, readOnlyVariantsSeen: false };
+  readonly #dialect: Dialect = { readOnlyVariants: true };
   /** Held weakly, because a node that leaves the cluster takes its beliefs along without a word. */
   #holders: WeakRef<ScriptHolder>[] = [];
   /** At so many holders, those that are gone are left out. */

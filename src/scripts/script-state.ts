@@ -1,7 +1,6 @@
 import type { Lane } from "../connection/lane.ts";
-import type { Request } from "../connection/request.ts";
 import type { ReplyError } from "../errors.ts";
-import { parseErrorReply } from "../protocol/error-reply.ts";
+import { isLoadDenied, parseErrorReply } from "../protocol/error-reply.ts";
 
 /**
  * The client's belief about one script on one node.
@@ -24,8 +23,6 @@ export interface Loading {
   readonly done: Promise<void>;
   /** Why the load before this one failed, if it did. It stays the last news until this load ends. */
   readonly earlier: ReplyError | undefined;
-  /** The load, unless a call brings the source itself. */
-  request: Request | undefined;
 }
 
 export interface Held {
@@ -65,7 +62,7 @@ export function isPassing({ reply }: ReplyError): boolean {
 const PASSING_WORDS = /^(OOM|MISCONF|NOREPLICAS) /;
 const PASSING: ReadonlySet<string> = new Set(["busy", "loading", "masterdown", "clusterdown", "readonly"]);
 
-/** Whether the user lacks the permission to load, whatever the script. */
+/** Whether the node refuses every SCRIPT LOAD, whatever the script. */
 export function isDenied(cause: ReplyError): boolean {
-  return cause.reply.startsWith("NOPERM ");
+  return isLoadDenied(cause.reply);
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../environment.ts";
 
 /** Milliseconds of one turn of the event loop that long work may take, for all nodes together. */
-const SHARE_MS = 5;
+const SHARE_MS = 3;
 
 /**
  * Divides long work among the turns of the event loop. Each piece of work takes a turn first; when those of a turn have

@@ -40,10 +40,12 @@ export const CHANNELS = Object.freeze({
 
 /** The client that a message is about. Each `connect` makes one such object. */
 export interface ClientInfo {
-  /** The addresses in `nodes` of `connect`, as `host:port`, without credentials. */
+  /** The addresses in `nodes` of `connect`, as `host:port` or a path, without credentials. */
   readonly seeds: readonly string[];
   /** The option `connectionName`. */
   readonly name: string | undefined;
+  /** The number of the database that the connections select. */
+  readonly database: number;
 }
 
 /** A script in a message. */

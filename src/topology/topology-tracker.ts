@@ -31,6 +31,11 @@ export interface TrackerOptions {
   readonly intervalMs: number;
   /** Milliseconds that one informant may take to answer. */
   readonly answerTimeoutMs: number;
+  /**
+   * Whether there is one server, which is asked nothing.
+   * @default false
+   */
+  readonly isSingle?: boolean;
   /** The nodes that may be asked, best first. */
   informants(): readonly Informant[];
   /** Whether calls wait for the cluster to recover, so that another refresh is needed soon. */

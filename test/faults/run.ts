@@ -2,6 +2,7 @@
  * Causes faults on real servers and shows what became of the calls: npm run test:faults [-- NAME...]
  * One table; status 1 when a fault showed something else than it must.
  */
+import { batchOrder } from "./batch-order.ts";
 import { brokenWays, cut, halfOpen } from "./broken-ways.ts";
 import { deadAndFrozen, primaryKilled } from "./dead-and-frozen.ts";
 import { besideFrozenReplica, type Fault, type Finding } from "./fault.ts";
@@ -19,6 +20,7 @@ const faults: readonly Fault[] = [
   askBeforeOwning,
   flushed,
   pausedWrites,
+  ...batchOrder,
   ...[primaryKilled, halfOpen, cut, moving, askBeforeOwning, flushed].map(besideFrozenReplica),
   forgedErrors,
   ...hostile,

@@ -231,20 +231,14 @@ class Simulation {
   #judge(): void {
     const { made } = this.#workload.calls;
     const { nodes, moves, splits } = this.#cluster;
-    // Where a script cannot be loaded, and that is news, the calls behind it have been sent already.
-    const isDenied = this.#plan.faults.includes("deny");
-    const isCalm = splits === 0 && this.#network.broken === 0 && !isDenied;
-    // Calls that are in flight while a slot moves twice meet different nodes. A failover moves all that a node has.
-    const hasOrder = (slot: number) => isCalm && (moves.get(slot) ?? 0) + (moves.get(-1) ?? 0) < 2;
     this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.stalledMs));
-    this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger, hasOrder));
+    this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger));
     this.#broken.push(...brokenRepetition(made, this.#ledger), ...tooManyLoads(nodes, made), ...this.#ledger.rude);
     this.#broken.push(...lostOwners(made, this.#plan), ...outrunReplies(made, this.#ledger));
     // A failover ends what blocks, and connections to nodes that are replaced end.
     const isUnbroken = this.#network.broken === 0 && !moves.has(-1) && !this.#cluster.isReplaced;
     if (isUnbroken) this.#broken.push(...lostWithoutCause(made));
-    const isLossy =
-      splits > 0 || this.#cluster.isReplaced || this.#cluster.isTorn || this.#ledger.wasLedAstray;
+    const isLossy = splits > 0 || this.#cluster.isReplaced || this.#cluster.isTorn || this.#ledger.wasLedAstray;
     this.#broken.push(...brokenScans(this.#workload.scans.made, isLossy ? [] : this.#workload.keptKeys));
     if (!isLossy) {
       this.#broken.push(...brokenQueues(made, this.#ledger, this.#cluster.listElements));

@@ -19,6 +19,7 @@ const SCRIPT: Situation = {
   isFunction: false,
   atReplica: false,
   runsCode: true,
+  isCheckedFirst: false,
   mayRepeat: false,
   node: { host: "10.0.0.1", port: 7000 },
   redirections: 0,
@@ -28,6 +29,7 @@ const SCRIPT: Situation = {
   remedy: undefined,
   isListed: () => true,
   loadsDenied: false,
+  lossesAlone: 0,
   mayHaveRun: false,
 };
 /** FCALL of a library's function. */
@@ -444,7 +446,21 @@ const ROWS: readonly Row[] = [
     failure: LOST_WRITTEN,
     situation: REPEATABLE,
     row: "lost-repeatable",
-    expect: OWNER_LATER,
+    expect: { ...OWNER_LATER, isApart: true },
+  },
+  {
+    when: "it is lost once more, while it had its connection to itself: again, because the server may have ended",
+    failure: LOST_WRITTEN,
+    situation: { ...REPEATABLE, lossesAlone: 1 },
+    row: "lost-repeatable",
+    expect: { ...OWNER_LATER, isApart: true },
+  },
+  {
+    when: "it is lost twice while it had its connection to itself: the call is why",
+    failure: LOST_WRITTEN,
+    situation: { ...REPEATABLE, lossesAlone: 2 },
+    row: "lost-alone",
+    expect: { kind: "reject", why: "lost", outcome: "unknown", learned: "topology-stale" },
   },
   ...[
     "ERR any error of a script",
@@ -648,6 +664,20 @@ const ROWS: readonly Row[] = [
     row: "declined" as const,
     expect: reject("reply", "not-executed"),
   })),
+  {
+    when: "OOM to a script with #!, or to a function: for the user, and proven not to have run",
+    failure: refused("OOM command not allowed when used memory > 'maxmemory'."),
+    situation: { isCheckedFirst: true },
+    row: "out-of-memory-at-first",
+    expect: reject("reply", "not-executed"),
+  },
+  {
+    when: "OOM from the middle of a script with #!, which no server sends: it may be the script's own error",
+    failure: refused("OOM command not allowed when used memory > 'maxmemory'. script: 2b58b113, on @user_script:1."),
+    situation: { isCheckedFirst: true },
+    row: "other",
+    expect: reject("reply", "executed"),
+  },
 ];
 
 describe("decideNextStep, when", () => {
@@ -756,7 +786,7 @@ function tableOfRows(): string {
     const { met, learned, ...entry } = DECISION[row];
     const next =
       entry.kind === "retry"
-        ? `${{ "same-node": "same node", owner: "the owner", named: "the node that was named" }[entry.to]}, ${entry.when}`
+        ? `${{ "same-node": "same node", owner: "the owner", named: "the node that was named" }[entry.to]}, ${entry.when}${entry.isApart ? ", apart" : ""}`
         : `reject, ${entry.outcome}`;
     const spends = entry.kind === "retry" ? entry.spends : "";
     return `| \`${row}\` | ${met} | ${next} | ${learned} | ${spends} |`;

@@ -31,14 +31,19 @@ describe("connect's options", () => {
       seeds: [{ host: "127.0.0.1", port: 7000 }],
       scripts: [],
       tls: undefined,
+      socket: undefined,
+      database: 0,
+      mode: "auto",
       connectionName: undefined,
       connectTimeout: 2000,
+      startTimeout: 0,
       commandTimeout: 5000,
       maxRedirections: 16,
       connectionsPerNode: 1,
       maxPendingPerNode: 10_000,
       maxPendingBytesPerNode: 16 * 1024 * 1024,
       topologyRefreshInterval: 30_000,
+      unavailableAfter: 0,
       readFrom: "primary",
       durations: false,
     });
@@ -54,8 +59,12 @@ describe("connect's options", () => {
       "password",
       "credentials",
       "tls",
+      "socket",
+      "database",
+      "mode",
       "connectionName",
       "connectTimeout",
+      "startTimeout",
       "natMap",
     ];
     const { connectTimeout, tls, scripts } = resolve(Object.fromEntries(names.map((name) => [name, undefined])));
@@ -86,7 +95,11 @@ describe("connect's options", () => {
     ["url", /nodes: \["redis:/],
     ["rootNodes", /write `nodes`/],
     ["redisOptions", /options of `connect` itself/],
-    ["db", /only database 0/],
+    ["db", /write `database`/],
+    ["databaseId", /write `database`/],
+    ["path", /nodes: \[\{ path/],
+    ["family", /socket: \{ family/],
+    ["dnsLookup", /socket: \{ family/],
     ["keyPrefix", /whole keys/],
     ["lazyConnect", /connects at once/],
     ["retryStrategy", /connects again/],
@@ -106,6 +119,8 @@ describe("options that are whole numbers", () => {
   const numbers: [keyof ResolvedOptions, number, number][] = [
     ["connectTimeout", 1, 2 ** 31 - 1],
     ["commandTimeout", 0, 2 ** 31 - 1],
+    ["startTimeout", 0, 2 ** 31 - 1],
+    ["database", 0, 2 ** 31 - 1],
     ["maxRedirections", 0, 1000],
     ["connectionsPerNode", 1, 64],
     ["maxPendingPerNode", 1, 2 ** 31 - 1],
@@ -224,5 +239,48 @@ describe("tls", () => {
     it(`cannot be ${typeof tls === "string" ? "a string" : String(tls)}`, () => {
       refuses({ nodes: NODES, tls }, /tls is /, /true, false and Node's tls\.ConnectionOptions/);
     });
+  }
+});
+
+describe("mode", () => {
+  it('is "auto" or "single"', () => {
+    for (const mode of ["auto", "single"] as const) assert.equal(resolve({ mode }).mode, mode);
+    for (const mode of ["cluster", "", null, 1, true])
+      refuses({ nodes: NODES, mode }, /mode is /, /"auto" and "single"/);
+  });
+
+  it("is single where a seed is a socket file", () => {
+    assert.equal(resolve({ nodes: [{ path: "/run/redis.sock" }] }).mode, "single");
+    assert.equal(resolve({ nodes: [{ path: "/run/redis.sock" }], mode: "auto" }).mode, "single");
+  });
+});
+
+describe("socket", () => {
+  const lookup = () => {};
+
+  it("has options of net.connect, or is a function", () => {
+    const socket = { family: 6, lookup, localAddress: "127.0.0.1", keepAliveInitialDelay: 0 };
+    assert.deepEqual(resolve({ socket }).socket, socket);
+    assert.deepEqual(resolve({ socket: { family: undefined } }).socket, {});
+    assert.equal(resolve({ socket: lookup }).socket, lookup);
+    assert.ok(Object.isFrozen(resolve({ socket }).socket), "it can be changed");
+  });
+
+  const wrong: [unknown, ...RegExp[]][] = [
+    [5, /socket is a number/, /family, lookup, localAddress, keepAliveInitialDelay/, /a function/],
+    [null, /socket is null/],
+    [[], /socket is an array/],
+    [{ host: "h" }, /socket has no host/, /accepted are family, lookup/],
+    [{ constructor: 1 }, /socket has no constructor/],
+    [{ family: 5 }, /socket.family is 5/, /0, 4 and 6/],
+    [{ family: "IPv4" }, /socket.family is of type string/],
+    [{ lookup: "dns" }, /socket.lookup is of type string/, /a function/],
+    [{ localAddress: "" }, /socket.localAddress/, /an IP address/],
+    [{ localAddress: 5 }, /socket.localAddress is 5/],
+    [{ keepAliveInitialDelay: -1 }, /socket.keepAliveInitialDelay is -1/, /milliseconds/],
+    [{ keepAliveInitialDelay: 0.5 }, /socket.keepAliveInitialDelay is 0.5/],
+  ];
+  for (const [socket, ...words] of wrong) {
+    it(`cannot be ${JSON.stringify(socket)}`, () => refuses({ nodes: NODES, socket }, ...words));
   }
 });

@@ -17,7 +17,6 @@ const loading = (lane: Lane | undefined, queued: number): ScriptState => ({
   queued,
   done,
   earlier: undefined,
-  request: undefined,
 });
 const held = (lane: Lane | undefined): ScriptState => ({ kind: "held", lane, queued: 10, effective: 20 });
 const failed = (cause: ReplyError, final = false): ScriptState => ({ kind: "failed", cause, final });
