@@ -42,6 +42,7 @@ describe("connect's options", () => {
       connectionsPerNode: 1,
       maxPendingPerNode: 10_000,
       maxPendingBytesPerNode: 16 * 1024 * 1024,
+      maxReplyBytes: 512 * 1024 * 1024,
       topologyRefreshInterval: 30_000,
       unavailableAfter: 0,
       readFrom: "primary",
