@@ -174,7 +174,7 @@ export class NodeOpener {
     const handshake: Handshake = async (exchange, login, terms) => {
       // A node that does not answer under its earlier address has other limits to run into.
       if (earlier !== undefined) await settledWithin(clock, options.connectTimeout / 2, earlier);
-      await greet(exchange, login, terms);
+      return greet(exchange, login, terms);
     };
     const limits = {
       connections: options.connectionsPerNode,

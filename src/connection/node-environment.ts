@@ -6,17 +6,80 @@ import { ENDED } from "./open-failure.ts";
 const READ_BUFFER_BYTES = 64 * 1024;
 /** A socket takes so many bytes before it says that it is full. Node's 16 KiB are less than the calls of one tick. */
 const WRITE_BUFFER_BYTES = 1024 * 1024;
+/** A longer write goes to the socket in pieces. */
+const LONG_WRITE_BYTES = 256 * 1024;
+/** Node tells of a write when all of it was taken. So progress can be seen in steps of this size. */
+const PIECE_BYTES = 64 * 1024;
 const KEEP_ALIVE_MS = 15_000;
+/** How long the sockets may go without being read before they are read in front of the next write. */
+const BEHIND_MS = 50;
+/** A full socket is looked at this often. */
+const DRAIN_LOOK_MS = 50;
 
+// Frameworks for tests replace these functions of the process. They are taken when this module is loaded, because the
+// connections live on while a test plays with time.
+const { setTimeout: startTimeout, clearTimeout: stopTimeout, setImmediate: startImmediate } = globalThis;
+const { clearImmediate: stopImmediate } = globalThis;
+const runInNextTick = process.nextTick.bind(process);
+const monotonicNow = performance.now.bind(performance);
+/** The wall clock also goes on while a virtual machine is suspended. */
+const wallNow = Date.now.bind(Date);
+
+/** Notes when this process has read its sockets. It reads them all in one place of each turn of its event loop. */
+class Attention {
+  /** A socket was read since `isBehind` was asked last. The clock is not read at each read. */
+  hasRead = false;
+  #askedAt = 0;
+  /** At this time, or later, sockets were read. */
+  #readAt = 0;
+
+  isBehind(): boolean {
+    const now = wallNow();
+    if (this.hasRead) this.#readAt = this.#askedAt;
+    this.hasRead = false;
+    this.#askedAt = now;
+    const sinceMs = now - this.#readAt;
+    return sinceMs > BEHIND_MS || sinceMs < 0;
+  }
+
+  noteAllRead(): void {
+    this.#askedAt = wallNow();
+    this.#readAt = this.#askedAt;
+  }
+}
+
+const attention = new Attention();
+
+/** A turn of Node's event loop: timers, then the sockets are read, then immediates, then closed handles. */
 const clock: Clock = {
-  now: () => performance.now(),
+  now: monotonicNow,
   setTimer(callback, delayMs, background = false): Timer {
-    const handle = setTimeout(callback, delayMs);
+    let read: NodeJS.Immediate | undefined;
+    const due = () => {
+      read = startImmediate(callback);
+      if (background) read.unref();
+    };
+    const handle = startTimeout(due, delayMs);
     if (background) handle.unref();
-    return { cancel: () => clearTimeout(handle) };
+    return {
+      cancel() {
+        stopTimeout(handle);
+        stopImmediate(read);
+      },
+    };
   },
-  nextTick: (callback) => process.nextTick(callback),
-  afterReads: (callback) => void setImmediate(callback),
+  nextTick: runInNextTick,
+  afterReads: (callback) => void startImmediate(callback),
+  isBehind: () => attention.isBehind(),
+  afterArrivals(callback) {
+    // The present turn may be past its reads, so the first immediate can come before them.
+    startImmediate(() =>
+      startImmediate(() => {
+        attention.noteAllRead();
+        callback();
+      }),
+    );
+  },
 };
 
 /** Node's sockets, clock and event loop. */
@@ -28,13 +91,26 @@ export const nodeEnvironment: Environment = {
 
 class SocketTransport implements Transport {
   readonly #socket: Socket;
+  readonly #handlers: TransportHandlers;
+  /** Long writes, or what is left of them, that the socket was not given yet. */
+  readonly #rest: string[] = [];
+  #restBytes = 0;
+  /** The number of the piece that the socket has been given and the operating system has not taken. */
+  #outstanding = 0;
+  #pieces = 0;
+  /** `write` said that the socket is full. */
+  #isFull = false;
+  #isDestroyed = false;
+  #wasClosed = false;
 
   constructor({ host, port, tls }: Endpoint, handlers: TransportHandlers) {
+    this.#handlers = handlers;
     // A socket uses one buffer for every read, so nobody may keep a reference into it.
     const buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
     const onread = {
       buffer,
       callback: (length: number) => {
+        attention.hasRead = true;
         handlers.onData(buffer.subarray(0, length));
         return true;
       },
@@ -51,28 +127,84 @@ class SocketTransport implements Transport {
     // TLS allows a name as the server's name, and no address. @see https://www.rfc-editor.org/rfc/rfc6066#section-3
     const serverName = isIP(host) === 0 ? { servername: host } : {};
     const socket = tls ? connectTls({ ...serverName, ...tls, ...common }) : connectTcp(common);
-    let failure: Error | undefined;
     socket.once(tls ? "secureConnect" : "connect", () => handlers.onOpen());
-    socket.on("drain", () => handlers.onDrain());
-    socket.on("error", (error) => {
-      failure ??= error;
-    });
-    socket.on("end", () => {
-      failure ??= new Error(ENDED);
-    });
-    socket.once("close", () => handlers.onClose(failure));
+    socket.on("drain", () => this.#lookForRoom());
+    // "close" comes later than calls that are written in this turn, so the end is told at its first sign.
+    socket.on("error", (error) => this.#closed(error));
+    socket.on("end", () => this.#closed(new Error(ENDED)));
+    socket.once("close", () => this.#closed(undefined));
     this.#socket = socket;
   }
 
   get pendingBytes(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + this.#restBytes;
   }
 
   write(binary: string): boolean {
-    return this.#socket.write(binary, "latin1");
+    let goesOn: boolean;
+    if (binary.length <= LONG_WRITE_BYTES && this.#restBytes === 0) goesOn = this.#socket.write(binary, "latin1");
+    else {
+      this.#rest.push(binary);
+      this.#restBytes += binary.length;
+      this.#writePieces();
+      goesOn = this.pendingBytes < WRITE_BUFFER_BYTES;
+    }
+    if (!goesOn && !this.#isFull) {
+      this.#isFull = true;
+      this.#lookLater();
+    }
+    return goesOn;
   }
 
   destroy(): void {
+    this.#isDestroyed = true;
+    this.#rest.length = 0;
+    this.#restBytes = 0;
     this.#socket.destroy();
+  }
+
+  /** Gives the socket pieces for as long as the operating system takes them at once. */
+  #writePieces(): void {
+    while (this.#restBytes > 0 && this.#outstanding === 0) {
+      const whole = this.#rest[0] as string;
+      const piece = whole.slice(0, PIECE_BYTES);
+      if (piece.length === whole.length) this.#rest.shift();
+      else this.#rest[0] = whole.slice(PIECE_BYTES);
+      this.#restBytes -= piece.length;
+      const number = ++this.#pieces;
+      this.#socket.write(piece, "latin1", () => this.#pieceTaken(number));
+      if (this.#socket.writableLength > 0) this.#outstanding = number;
+    }
+  }
+
+  #pieceTaken(number: number): void {
+    if (number !== this.#outstanding || this.#isDestroyed) return;
+    this.#outstanding = 0;
+    this.#writePieces();
+    this.#lookForRoom();
+  }
+
+  #lookForRoom(): void {
+    if (!this.#isFull || this.#isDestroyed || this.pendingBytes > 0) return;
+    this.#isFull = false;
+    this.#handlers.onDrain();
+  }
+
+  /** Node tells of room in a later tick, which a framework may have replaced. So a full socket is looked at as well. */
+  #lookLater(): void {
+    clock.setTimer(
+      () => {
+        this.#lookForRoom();
+        if (this.#isFull && !this.#isDestroyed) this.#lookLater();
+      },
+      DRAIN_LOOK_MS,
+      true,
+    );
+  }
+
+  #closed(cause: Error | undefined): void {
+    if (this.#wasClosed) return;
+    this.#wasClosed = true;
+    this.#handlers.onClose(cause);
   }
 }

@@ -1,10 +1,10 @@
-import type { Timer } from "../environment.ts";
 import { ReplyError } from "../errors.ts";
 import { isSaidUnasked } from "../protocol/error-reply.ts";
 import { type ConnectContext, connectChannel, isHeard, traced } from "../telemetry/channels.ts";
 import { Connection, type ConnectionSettings } from "./connection.ts";
 import { askForLogin, greet } from "./handshake.ts";
 import { explained, NO_CONNECTION } from "./open-failure.ts";
+import { SignsOfLife, setPatience } from "./signs-of-life.ts";
 
 /** Gets a connection before it is open, so that it can be closed early. */
 export type OnCreated = (connection: Connection) => void;
@@ -30,14 +30,14 @@ async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promis
   const connection = new Connection(settings);
   onCreated?.(connection);
   let missing = "no credentials from their provider";
-  const timer: Timer = clock.setTimer(() => {
+  const timer = setPatience(clock, connectTimeoutMs, () => {
     connection.close(new Error(`${connection.wasOpen ? missing : NO_CONNECTION} within ${connectTimeoutMs} ms`));
-  }, connectTimeoutMs);
+  });
   try {
     const ready = Promise.all([connection.opened, askForLogin(credentials)]);
     const [, login] = await Promise.race([ready, connection.gone]);
     missing = "no answer to the handshake";
-    await handshake((...commands) => connection.exchange(...commands), login, settings);
+    connection.standing = await handshake((...commands) => connection.exchange(...commands), login, settings);
     connection.openedInMs = clock.now() - started;
     if (telemetry !== undefined) telemetry.counters.connectionsOpened++;
     return connection;
@@ -59,7 +59,7 @@ async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promis
 }
 
 /**
- * Opens a connection and has it prepared, for which the node has `connectTimeoutMs` once more.
+ * Opens a connection and has it prepared. The node may be silent for `connectTimeoutMs` meanwhile.
  * @throws As `openConnection`, and whatever `prepare` throws.
  */
 export async function openPrepared(
@@ -71,7 +71,8 @@ export async function openPrepared(
   const connection = await openConnection(settings, onCreated, attempt);
   const { connectTimeoutMs, environment } = settings;
   const tooLate = new Error(`no answer while scripts were loaded, within ${connectTimeoutMs} ms`);
-  const timer = environment.clock.setTimer(() => connection.close(tooLate), connectTimeoutMs);
+  const signs = new SignsOfLife(connection);
+  const timer = setPatience(environment.clock, connectTimeoutMs, () => connection.close(tooLate), signs);
   try {
     await Promise.race([prepare(connection), connection.gone]);
     if (connection.closed) throw new Error("the connection was lost while it was prepared");

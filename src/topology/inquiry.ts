@@ -1,5 +1,6 @@
 import type { Connection } from "../connection/connection.ts";
 import { introductionOf, isNodeId, StrangerError, verifyIdentity, WHO_ARE_YOU } from "../connection/identity.ts";
+import { setPatience } from "../connection/signs-of-life.ts";
 import type { Environment, Timer } from "../environment.ts";
 import { ReplyError, UnavailableError } from "../errors.ts";
 import { CLUSTER_DISABLED, isUnknownCommand } from "../protocol/error-reply.ts";
@@ -131,10 +132,8 @@ export class Inquiry {
     try {
       const connection = await informant.connect((temporary) => this.#temporary.add(temporary));
       const late = new Promise<never>((_, reject) => {
-        timer = environment.clock.setTimer(
-          () => reject(new Error(`no answer within ${answerTimeoutMs} ms`)),
-          answerTimeoutMs,
-        );
+        const tooLate = () => reject(new Error(`no answer within ${answerTimeoutMs} ms`));
+        timer = setPatience(environment.clock, answerTimeoutMs, tooLate);
       });
       const view = await Promise.race([viewOf(connection, informant, tls, this.#terms), late]);
       const worth = this.#terms.worthOf(view.description);
