@@ -2,7 +2,8 @@ import { QueueFullError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { DedicatedConnections } from "./dedicated-connections.ts";
-import { Lane } from "./lane.ts";
+import { Lane, type LaneEvents } from "./lane.ts";
+import { Probe } from "./probe.ts";
 
 /** How much may wait for one node. */
 export interface PoolLimits {
@@ -30,6 +31,7 @@ export class NodePool {
   /** For requests that would keep others waiting, and for sessions. The bounds on lanes do not count them. */
   readonly dedicated: DedicatedConnections;
   readonly #limits: PoolLimits;
+  readonly #probe: Probe;
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
   #heldCalls = 0;
   #heldBytes = 0;
@@ -37,7 +39,9 @@ export class NodePool {
   constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
     this.address = settings.address;
     this.#limits = limits;
-    this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes);
+    const probe = new Probe(settings);
+    this.#probe = probe;
+    this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes, probe);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {
@@ -47,7 +51,7 @@ export class NodePool {
           tried = resolve;
         }),
       );
-      return new Lane(settings, {
+      const laneEvents: LaneEvents = {
         prepare: events.prepare,
         onUp: () => {
           this.#shareSilence();
@@ -64,7 +68,8 @@ export class NodePool {
           wasReady = false;
           events.onDown(cause);
         },
-      });
+      };
+      return new Lane(settings, laneEvents, probe);
     });
     this.firstTry = Promise.all(tries).then(() => {});
   }
@@ -132,6 +137,7 @@ export class NodePool {
   dropConnections(cause: Error): void {
     for (const lane of this.lanes) lane.dropConnection(cause);
     this.dedicated.dropConnections(cause);
+    this.#probe.reset();
   }
 
   /** Resolves when nothing is queued or in flight. */
@@ -143,6 +149,7 @@ export class NodePool {
   close(cause: Error): void {
     for (const lane of this.lanes) lane.close(cause);
     this.dedicated.close(cause);
+    this.#probe.close();
   }
 
   /** Calls queued, in flight, or held. */

@@ -38,7 +38,7 @@ async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promis
     const [, login] = await Promise.race([ready, connection.gone]);
     missing = "no answer to the handshake";
     connection.standing = await handshake((...commands) => connection.exchange(...commands), login, settings);
-    connection.openedInMs = clock.now() - started;
+    connection.openedInMs = Math.min(clock.now() - started, timer.listenedMs);
     if (telemetry !== undefined) telemetry.counters.connectionsOpened++;
     return connection;
   } catch (error) {

@@ -27,15 +27,26 @@ export class SignsOfLife {
   }
 
   /** Whether there was a sign of life since the last look. */
-  look(): boolean {
+  get isThere(): boolean {
     const { received, writtenBytes, pendingBytes } = this.#connection;
-    const taken = writtenBytes - pendingBytes;
-    const isAlive = received !== this.#received || (this.#wasFull && taken > this.#taken);
-    this.#received = received;
-    this.#taken = taken;
-    this.#wasFull = pendingBytes > 0;
-    return isAlive;
+    return received !== this.#received || (this.#wasFull && writtenBytes - pendingBytes > this.#taken);
   }
+
+  /** Whether there was a sign of life since the last look. The next look begins here. */
+  look(): boolean {
+    const { isThere } = this;
+    const { received, writtenBytes, pendingBytes } = this.#connection;
+    this.#received = received;
+    this.#taken = writtenBytes - pendingBytes;
+    this.#wasFull = pendingBytes > 0;
+    return isThere;
+  }
+}
+
+/** A wait that counts only the time during which this process listened. */
+export interface Patience extends Timer {
+  /** Milliseconds that this process has listened, counted in steps. */
+  readonly listenedMs: number;
 }
 
 const STEPS = 8;
@@ -46,17 +57,26 @@ const LONGEST_STEP_MS = 250;
  * than its length, however long the process was stopped or computed meanwhile.
  * @param signs  Given to begin again at each sign of life.
  */
-export function setPatience(clock: Clock, limitMs: number, onOver: () => void, signs?: SignsOfLife): Timer {
+export function setPatience(clock: Clock, limitMs: number, onOver: () => void, signs?: SignsOfLife): Patience {
   let leftMs = limitMs;
+  let listenedMs = 0;
+  let stepMs = 0;
   let timer: Timer;
   const wait = () => {
-    const stepMs = Math.min(leftMs, Math.max(1, limitMs / STEPS), LONGEST_STEP_MS);
+    stepMs = Math.min(leftMs, Math.max(1, limitMs / STEPS), LONGEST_STEP_MS);
     timer = clock.setTimer(() => {
+      listenedMs += stepMs;
       leftMs = signs?.look() === true ? limitMs : leftMs - stepMs;
       if (leftMs > 0) wait();
       else onOver();
     }, stepMs);
   };
   wait();
-  return { cancel: () => timer.cancel() };
+  return {
+    cancel: () => timer.cancel(),
+    // The step that is under way may be a long one by now.
+    get listenedMs() {
+      return listenedMs + stepMs;
+    },
+  };
 }
