@@ -55,11 +55,10 @@ const clock: Clock = {
   now: monotonicNow,
   setTimer(callback, delayMs, background = false): Timer {
     let read: NodeJS.Immediate | undefined;
-    const due = () => {
+    const handle = startTimeout(() => {
+      // It keeps the process alive for this turn, because otherwise the loop would wait in front of it.
       read = startImmediate(callback);
-      if (background) read.unref();
-    };
-    const handle = startTimeout(due, delayMs);
+    }, delayMs);
     if (background) handle.unref();
     return {
       cancel() {

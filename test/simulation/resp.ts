@@ -38,6 +38,11 @@ export class CommandReader {
     this.#at = 0;
   }
 
+  /** The bytes of a command that has not come as a whole. */
+  get left(): number {
+    return this.#bytes.length - this.#at;
+  }
+
   /** The next command that has come as a whole. */
   next(): string[] | undefined {
     const start = this.#at;

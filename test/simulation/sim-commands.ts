@@ -126,6 +126,11 @@ export class Commands {
     this.#add("echo", { run: (session, args) => noted(session, args, args[1] as string) });
     this.#add("auth", { whileBusy: true, whileLoading: true, run: logIn });
     this.#add("client|setname", { whileLoading: true, run: () => OK });
+    this.#add("client|info", { whileLoading: true, run: (session) => session.clientLine });
+    this.#add("client|list", {
+      whileLoading: true,
+      run: ({ node }, args) => [...node.sessions].find(({ link }) => String(link.number) === args[3])?.clientLine ?? "",
+    });
     this.#add("info", { whileLoading: true, run: ({ node }) => `# Server\r\nrole:${node.isPrimary}\r\n` });
     this.#add("asking", {
       run(session) {
