@@ -43,7 +43,7 @@ const LOOK_MS = 250;
 /** The shortest silence after which the server is asked. */
 export const SILENCE_MS = 500;
 /** A second answer that speaks against the connection comes this long after the first. */
-const AGAIN_MS = 300;
+const AGAIN_MS = 250;
 /** The same where the server may not be asked about the connection itself. */
 const AGAIN_UNHELD_MS = 1200;
 /** Parts of a command, or replies, that have not moved for so long are on no way. */
