@@ -1,5 +1,21 @@
 import type { ConnectionOptions } from "node:tls";
 
+/**
+ * The process's functions of time. Frameworks for tests replace them in the process, so they are taken when this module
+ * is loaded: connections live on while a test plays with time. Everything but the command line uses these.
+ */
+export const realTime = {
+  setTimeout: globalThis.setTimeout,
+  clearTimeout: globalThis.clearTimeout,
+  setImmediate: globalThis.setImmediate,
+  clearImmediate: globalThis.clearImmediate,
+  nextTick: process.nextTick.bind(process),
+  /** Milliseconds since some fixed moment. */
+  now: performance.now.bind(performance),
+  /** Milliseconds since 1970. The wall clock goes on while a virtual machine is suspended. */
+  wallNow: Date.now.bind(Date),
+} as const;
+
 /** A timer that has been set. */
 export interface Timer {
   cancel(): void;

@@ -1,6 +1,14 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { Clock, Endpoint, Environment, Timer, Transport, TransportHandlers } from "../environment.ts";
+import {
+  type Clock,
+  type Endpoint,
+  type Environment,
+  realTime,
+  type Timer,
+  type Transport,
+  type TransportHandlers,
+} from "../environment.ts";
 import { ENDED } from "./open-failure.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
@@ -16,14 +24,8 @@ const BEHIND_MS = 50;
 /** A full socket is looked at this often. */
 const DRAIN_LOOK_MS = 50;
 
-// Frameworks for tests replace these functions of the process. They are taken when this module is loaded, because the
-// connections live on while a test plays with time.
-const { setTimeout: startTimeout, clearTimeout: stopTimeout, setImmediate: startImmediate } = globalThis;
-const { clearImmediate: stopImmediate } = globalThis;
-const runInNextTick = process.nextTick.bind(process);
-const monotonicNow = performance.now.bind(performance);
-/** The wall clock also goes on while a virtual machine is suspended. */
-const wallNow = Date.now.bind(Date);
+const { setTimeout: startTimeout, clearTimeout: stopTimeout, now, wallNow } = realTime;
+const { setImmediate: startImmediate, clearImmediate: stopImmediate, nextTick } = realTime;
 
 /** Notes when this process has read its sockets. It reads them all in one place of each turn of its event loop. */
 class Attention {
@@ -34,11 +36,11 @@ class Attention {
   #readAt = 0;
 
   isBehind(): boolean {
-    const now = wallNow();
+    const askedAt = wallNow();
     if (this.hasRead) this.#readAt = this.#askedAt;
     this.hasRead = false;
-    this.#askedAt = now;
-    const sinceMs = now - this.#readAt;
+    this.#askedAt = askedAt;
+    const sinceMs = askedAt - this.#readAt;
     return sinceMs > BEHIND_MS || sinceMs < 0;
   }
 
@@ -52,7 +54,7 @@ const attention = new Attention();
 
 /** A turn of Node's event loop: timers, then the sockets are read, then immediates, then closed handles. */
 const clock: Clock = {
-  now: monotonicNow,
+  now,
   setTimer(callback, delayMs, background = false): Timer {
     let read: NodeJS.Immediate | undefined;
     const handle = startTimeout(() => {
@@ -67,7 +69,7 @@ const clock: Clock = {
       },
     };
   },
-  nextTick: runInNextTick,
+  nextTick,
   afterReads: (callback) => void startImmediate(callback),
   isBehind: () => attention.isBehind(),
   afterArrivals(callback) {
