@@ -1,7 +1,8 @@
 /**
  * What an error reply proves. Each kind is recognised by the exact wording of a known server, because a script can
  * return any error text and a prefix therefore proves nothing. Every kind except `other` and `readonly-within` proves
- * that the command did not run; `declined` proves it only for a command that runs no code.
+ * that the command did not run; `declined` proves it only for a command that runs no code, and `out-of-memory` for such a
+ * command and for code that is checked first.
  */
 export type Refusal =
   | { readonly kind: "moved"; readonly slot: number; readonly host: string; readonly port: number }
@@ -37,6 +38,12 @@ export type RefusalKind =
    * the same text.
    */
   | "declined"
+  /**
+   * The memory is full. To a function, and to a script that begins with `#!`, servers say so before they run it, and
+   * never from its middle. From the middle of any other script the same text comes when the script returns the error of
+   * a `redis.pcall`.
+   */
+  | "out-of-memory"
   | "other";
 
 const PRODUCTS = ["Redis", "Valkey"];
@@ -60,6 +67,7 @@ const WORDINGS: ReadonlyMap<string, RefusalKind> = new Map<string, RefusalKind>(
   ["READONLY Can not run script with write flag on readonly replica", "readonly"],
   ["UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", "unblocked"],
   ["UNBLOCKED client unblocked via CLIENT UNBLOCK", "declined"],
+  ["OOM command not allowed when used memory > 'maxmemory'.", "out-of-memory"],
   ...PRODUCTS.flatMap((product): [string, RefusalKind][] => [
     [`LOADING ${product} is loading the dataset in memory`, "loading"],
     [`BUSY ${product} is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.`, "busy"],
@@ -83,11 +91,13 @@ const NO_PERMISSION = [
 // Errors with which a server refuses a plain command before it runs. The beginning of the text is enough, because this
 // kind never causes a command to be sent again.
 const DECLINED =
-  /^(OOM|MISCONF|NOREPLICAS|NOAUTH) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^ERR This instance has cluster support disabled$|^EXECABORT Transaction discarded because of previous errors\.$/;
+  /^(OOM|MISCONF|NOREPLICAS|NOAUTH|NOTBUSY|UNKILLABLE) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^ERR This instance has cluster support disabled$|^EXECABORT Transaction discarded because of previous errors\.$/;
 const NO_READ_ONLY_VARIANT = /^ERR unknown command [`']EVAL(SHA)?_RO[`']/;
 const NO_FUNCTIONS = /^ERR unknown command [`']FCALL(_RO)?[`']/;
 // The words with which Redis and Valkey quote the arguments belong to it, so that a script cannot come upon it by chance.
 const NO_SCRIPTS = /^ERR unknown command [`']EVAL(SHA)?[`'], with args beginning with: /i;
+// `script|load` as servers from 7.0 on name it, the container alone, or its subcommand.
+const NO_LOADS = /^ERR (?:unknown command:? [`'"]?SCRIPT\b|unknown subcommand [`'"]?LOAD\b)/i;
 const EXEC_ABORT = "EXECABORT Transaction discarded because of: ";
 
 /** Classifies an error reply. `text` is the server's text without the leading `-`. */
@@ -113,6 +123,11 @@ export function parseErrorReply(text: string): Refusal {
   return { kind: DECLINED.test(text) ? "declined" : "other" };
 }
 
+/** Whether only a replica refuses so: the server that answered is one by now. */
+export function isOfReplica({ kind }: Refusal): boolean {
+  return kind === "readonly" || kind === "readonly-within" || kind === "unblocked" || kind === "masterdown";
+}
+
 /** Whether the error means that the login is missing or that the credentials are wrong. */
 export function isAuthFailure(text: string): boolean {
   return (
@@ -131,10 +146,12 @@ export function isSaidUnasked(text: string): boolean {
   return /^ERR max number of clients (?:\+ cluster connections )?reached$|^DENIED /.test(text);
 }
 
-/** The error text of a server that runs without cluster mode. */
-export const CLUSTER_DISABLED = "ERR This instance has cluster support disabled";
-
 /** Whether the server, usually an older one, does not know the command or the subcommand. */
 export function isUnknownCommand(text: string): boolean {
   return /^ERR (unknown (sub)?command|Unknown subcommand)/i.test(text);
+}
+
+/** Whether a server refuses every SCRIPT LOAD: the user may not load, or SCRIPT was renamed or is unknown to a proxy. */
+export function isLoadDenied(text: string): boolean {
+  return text.startsWith("NOPERM ") || NO_LOADS.test(text);
 }

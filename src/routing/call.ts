@@ -19,6 +19,8 @@ import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { CallTrace } from "../telemetry/call-trace.ts";
+import type { CallKeys } from "./batch-order.ts";
+import type { Turn } from "./batch-turns.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { DeadlineList, Expiring } from "./deadlines.ts";
 import { outcomeOfCall } from "./next-step.ts";
@@ -36,6 +38,8 @@ export interface CallKind {
   readonly mayRepeat: boolean;
   /** The call runs Lua or a function. */
   readonly runsCode: boolean;
+  /** The call changes nothing. */
+  readonly reads: boolean;
   /** Other than `"primary"` only for calls that read. */
   readonly readFrom: ReadFrom;
   /** The only node that the call may go to, for a call that is about a node and not about a slot. */
@@ -91,10 +95,18 @@ export interface History {
   ownerlessSince: number | undefined;
   /** An earlier attempt was written and lost. So the call may have run, whatever a later answer proves. */
   inDoubt: boolean;
+  /** Why it was lost, the last time. */
+  lostBecause: Error | undefined;
   /** The last attempt was sent because a missing script was mended. */
   mended: boolean;
+  /** The next attempt goes on the node's connection for repeats, or the present one is there. */
+  isApart: boolean;
+  /** How often the call was lost while it had a connection to itself. */
+  lossesAlone: number;
   /** The replicas that could not serve this read. */
   avoid: Set<ClusterNode> | undefined;
+  /** A replica that could not serve reads: this read finds out whether it can by now. */
+  tries: ClusterNode | undefined;
   /**
    * Set when the attempt brings the script's source by EVAL. It is told how the load ended, because other calls wait
    * for it.
@@ -108,11 +120,13 @@ export interface Extras {
   stopListening: (() => void) | undefined;
   /** The call is a step of an operation with a deadline, which ends the call in time. */
   isStep: boolean;
-  /** Another call of the slot has to run after this one, so the script is loaded ahead in the same write. */
-  loadsAhead: boolean;
-  /** The node on which the script was last loaded ahead for this call. */
-  loadedOn: ClusterNode | undefined;
+  /** The keys of a call of a batch that keeps its order, until the batch is sent. */
+  keys: CallKeys | undefined;
+  /** The turn of a call that waits for other calls of its batch, or for which others wait. */
+  turn: Turn<Call> | undefined;
   feed: CallFeed | undefined;
+  /** A later call that may write one of the keys was written behind the call: a repetition might run behind that one. */
+  mayNotRepeat: boolean;
   observer: CallTrace | undefined;
   /** When the call was made, on the environment's clock. Set only if durations are measured. */
   startedAt: number;
@@ -146,7 +160,8 @@ export function resultOf({ parse, script }: CallKind, reply: Reply): unknown {
  * dropped. The class is small and flat, because there is one object for each call in flight.
  */
 export class Call implements Request, Expiring {
-  readonly kind: CallKind;
+  /** Replaced only before the call is sent. */
+  kind: CallKind;
   /** The encoded command, by SHA-1 for a script. */
   frame: string;
   /** 0 to 16383; -1 for a call without keys. */
@@ -218,9 +233,10 @@ export class Call implements Request, Expiring {
     this.extras ??= {
       stopListening: undefined,
       isStep: false,
-      loadsAhead: false,
-      loadedOn: undefined,
+      keys: undefined,
+      turn: undefined,
       feed: undefined,
+      mayNotRepeat: false,
       observer: undefined,
       startedAt: 0,
     };
@@ -307,8 +323,12 @@ export function historyOf(call: Call): History {
     hops: [],
     refusal: "",
     inDoubt: false,
+    lostBecause: undefined,
     mended: false,
+    isApart: false,
+    lossesAlone: 0,
     avoid: undefined,
+    tries: undefined,
     evalEnded: undefined,
   };
   return call.history;

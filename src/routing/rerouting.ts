@@ -1,6 +1,6 @@
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
-import type { Clock } from "../environment.ts";
+import type { Clock, Timer } from "../environment.ts";
 import { ConnectionLostError } from "../errors.ts";
 import { Call } from "./call.ts";
 import type { NodeDirectory } from "./node-directory.ts";
@@ -15,6 +15,8 @@ export class Rerouting {
   readonly #placement: Placement;
   readonly #clock: Clock;
   readonly #resend: (requests: readonly Request[]) => void;
+  /** Of blocked calls whose slot has moved. */
+  readonly #timers = new Set<Timer>();
 
   constructor(
     directory: NodeDirectory,
@@ -31,15 +33,12 @@ export class Rerouting {
   /**
    * The topology changed. Calls that wait for a connection go, in order, to the present owner of their slot. So do
    * calls that are queued on a connection, because otherwise later calls of their slot would be written before them.
-   *
-   * Calls of a batch stay, because calls in front of them may have to hear of the move first. Then all other queued
-   * calls of their slot stay as well, because otherwise they would be written before the calls of the batch.
    */
   followSlots(): void {
     const lanes = this.#directory.nodes.flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
     for (const lane of lanes) {
       const isWriting = lane.ready && !lane.inDoubt;
-      this.#resend(isWriting ? lane.takeQueuedWhere((queued) => this.#freeToGo(queued)) : lane.takeQueued());
+      this.#resend(isWriting ? lane.takeQueuedWhere((request) => this.#isForAnother(request)) : lane.takeQueued());
     }
     for (const { pool } of this.#directory.nodes) {
       this.#resend(pool.dedicated.takeWaitingWhere((request) => this.#isForAnother(request)));
@@ -52,20 +51,19 @@ export class Rerouting {
     const left = dedicated.carried.filter((request) => this.#isForAnother(request));
     if (left.length === 0) return;
     const lose = () => {
+      this.#timers.delete(timer);
       const cause = new ConnectionLostError(address, "unknown", new Error("it does not own the slot any more"));
       const still = left.filter((request) => this.#isForAnother(request));
       dedicated.lose(still, cause);
     };
-    this.#clock.setTimer(lose, LEFT_BEHIND_MS, true);
+    const timer = this.#clock.setTimer(lose, LEFT_BEHIND_MS, true);
+    this.#timers.add(timer);
   }
 
-  /** For one queue, chooses the requests that go to another node and whose slot has no request that stays. */
-  #freeToGo(queued: readonly Request[]): (request: Request) => boolean {
-    const staying = new Set<number>();
-    for (const request of queued) {
-      if (this.#isForAnother(request) && request.extras?.feed !== undefined) staying.add(request.slot);
-    }
-    return (request) => this.#isForAnother(request) && !staying.has(request.slot);
+  /** The client ends. */
+  close(): void {
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
   }
 
   #isForAnother(request: Request): request is Call {

@@ -3,8 +3,8 @@ import { after, before, describe, it } from "node:test";
 import { type Cluster, type ConnectOptions, connect, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { ByteProxy } from "../support/byte-proxy.ts";
-import { SlowLink } from "../support/slow-link.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
+import { ThrottledLink } from "../support/throttled-link.ts";
 
 /** What the machine may take beside what is promised. */
 const NOISE_MS = 1500;
@@ -33,7 +33,7 @@ describe("a connection over a slow link", () => {
     ] as const) {
       const link = isShared ? "shared by all connections" : "of its own";
       it(`keeps ${size / 1e6} MB over ${rate / 1e6} MB/s, on a link ${link}, and notices a half-open neighbour`, async () => {
-        const slow = await SlowLink.to(cluster.nodes, rate, isShared);
+        const slow = await ThrottledLink.to(cluster.nodes, rate, isShared);
         const options = { ...cluster.connectOptions, natMap: slow.natMap, commandTimeout: 60_000 };
         const client = await connect(options);
         try {
