@@ -12,13 +12,21 @@ export class Turns {
   /** When the work of the present turn began. Undefined while the turn has none. */
   #began: number | undefined;
   #next: Promise<void> | undefined;
+  #waiting = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
+  /** Whether any work waits for its turn. */
+  get isBusy(): boolean {
+    return this.#waiting > 0;
+  }
+
   async take(): Promise<void> {
+    this.#waiting++;
     while (this.#began !== undefined && this.#clock.now() - this.#began >= SHARE_MS) await this.#next;
+    this.#waiting--;
     if (this.#began !== undefined) return;
     this.#began = this.#clock.now();
     this.#next = new Promise((resolve) => {
