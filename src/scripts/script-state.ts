@@ -55,12 +55,17 @@ export function heldSince({ lane: loadedOn, queued, effective }: Held, lane: Lan
  * Whether the node refused a load for a reason that has nothing to do with the script or the user, and that may pass: it
  * has no memory or may not write now, it is busy or loads its data, or it has just become a replica.
  */
-export function isPassing({ reply }: ReplyError): boolean {
-  return PASSING_WORDS.test(reply) || PASSING.has(parseErrorReply(reply).kind);
+export function isPassing(cause: ReplyError): boolean {
+  return PASSING.test(cause.reply) || passesSoon(cause);
 }
 
-const PASSING_WORDS = /^(OOM|MISCONF|NOREPLICAS) /;
-const PASSING: ReadonlySet<string> = new Set(["busy", "loading", "masterdown", "clusterdown", "readonly"]);
+/** Whether the refusal is one that a call is repeated after, until its deadline. */
+export function passesSoon({ reply }: ReplyError): boolean {
+  return PASSING_SOON.has(parseErrorReply(reply).kind);
+}
+
+const PASSING = /^(OOM|MISCONF|NOREPLICAS) /;
+const PASSING_SOON: ReadonlySet<string> = new Set(["busy", "loading", "masterdown", "clusterdown", "readonly"]);
 
 /** Whether the node refuses every SCRIPT LOAD, whatever the script. */
 export function isDenied(cause: ReplyError): boolean {

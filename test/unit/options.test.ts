@@ -199,6 +199,15 @@ describe("username, password and credentials", () => {
     }
   });
 
+  it("of a function may say when it wants to be asked again", async () => {
+    const answer = { password: "p", renewAfter: 5 };
+    assert.deepEqual(await resolve({ credentials: async () => answer }).credentials(), answer);
+    for (const renewAfter of [0, -1, Number.NaN, "5", null]) {
+      const { credentials } = resolve({ credentials: async () => ({ ...answer, renewAfter }) });
+      await assert.rejects(async () => credentials(), { code: "INVALID_ARGUMENT", message: /renewAfter/ });
+    }
+  });
+
   it("may come from a function, which is asked each time", async () => {
     let asked = 0;
     const { credentials } = resolve({ credentials: async () => ({ password: `p${++asked}` }) });
