@@ -72,6 +72,11 @@ export class NodeOpener {
     this.#crowd = new Crowd(environment.clock);
   }
 
+  /** Whether nodes wait for their turn, to be connected or to be given scripts. */
+  get isBusy(): boolean {
+    return this.#crowd.isBusy || this.#turns.isBusy;
+  }
+
   /**
    * Opens the connections of a node. A node that left and is still answering comes back with the connections that it
    * has: calls of a slot would overtake those in flight if they used others.
