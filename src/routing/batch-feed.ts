@@ -53,6 +53,7 @@ class BatchFeed implements CallFeed, GroupOwner {
   #outstanding = 0;
   #scheduled = false;
   #closed = false;
+  #givingUp = false;
 
   constructor(dispatcher: Dispatcher, environment: Environment, calls: readonly Call[], ordered: boolean) {
     this.#dispatcher = dispatcher;
@@ -72,6 +73,19 @@ class BatchFeed implements CallFeed, GroupOwner {
     if (replied) this.#noteServed(call.slot);
     if (turn !== undefined) passOn(turn, (next) => this.#released.push(next.call));
     this.#feedSoon();
+  }
+
+  onGivenUp(call: Call): void {
+    // A call that is given up here calls this again.
+    if (this.#givingUp) return;
+    this.#givingUp = true;
+    const behind = new Set(call.extras?.turn?.followers);
+    for (const turn of behind) {
+      if (turn.isSent) continue;
+      if (!turn.call.settled) turn.call.expire();
+      for (const follower of turn.followers) behind.add(follower);
+    }
+    this.#givingUp = false;
   }
 
   onClosed(): void {
@@ -190,7 +204,10 @@ class BatchFeed implements CallFeed, GroupOwner {
     const lane = node?.pool.laneOf(slot);
     if (node === undefined || lane?.ready !== true) return undefined;
     const { roomForCalls, roomForBytes } = node.pool;
-    const calls = chooseTogether(turn, shareIn, { calls: roomForCalls, bySource: node.scripts.deniesLoads });
+    const calls = chooseTogether(turn, (call) => shareOf(call, node), {
+      calls: roomForCalls,
+      bySource: node.scripts.deniesLoads,
+    });
     if (calls === undefined) return undefined;
     if (!node.transactions.isTaken) {
       // The answer is there when that to the call is, which goes alone this time.
@@ -218,10 +235,14 @@ class BatchFeed implements CallFeed, GroupOwner {
   }
 }
 
-/** What a call adds to a transaction. Only calls on the owner of their slot can be part of one. */
-function shareIn({ frame, kind }: Call): Share | undefined {
+/**
+ * What a call adds to a transaction on `node`. Only calls on the owner of their slot can be part of one. A library is no
+ * part of it, because loading it again would disturb its other users.
+ */
+function shareOf({ frame, kind }: Call, node: ClusterNode): Share | undefined {
   if (kind.readFrom !== "primary" || kind.blocking !== undefined || kind.transaction !== undefined) return undefined;
   const { registered } = kind;
+  if (registered?.kind === "library" && node.scripts.stateOf(registered)?.kind !== "held") return undefined;
   return { bytes: frame.length, source: registered?.kind === "script" ? registered : undefined };
 }
 

@@ -270,7 +270,9 @@ export class Dispatcher implements CallOwner {
       wasRefused: history !== undefined && history.refusal !== "",
       isUnreachable: node !== undefined && pool?.ready !== true,
     });
-    if (how !== "wait") call.reject(this.#errors.expired(call, how, timeoutMs || PATIENCE_MS));
+    if (how === "wait") return;
+    call.reject(this.#errors.expired(call, how, timeoutMs || PATIENCE_MS));
+    if (timeoutMs === 0) call.extras?.feed?.onGivenUp(call);
   }
 }
 

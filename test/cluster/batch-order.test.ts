@@ -68,7 +68,8 @@ describe("the order of a key's calls in a batch", () => {
     const done = client.batch().command("MSET", a, "first", b, "first").command("SET", a, "second").exec();
     await pause(100);
     await cluster.command(from, "MIGRATE", host, port, a, 0, 1000);
-    for (const address of [to, from]) await cluster.command(address, "CLUSTER", "SETSLOT", slot, "NODE", await idOf(to));
+    for (const address of [to, from])
+      await cluster.command(address, "CLUSTER", "SETSLOT", slot, "NODE", await idOf(to));
     assert.deepEqual(await done, ["OK", "OK"]);
     assert.deepEqual(await client.command("MGET", a, b), ["second", "first"]);
   });

@@ -26,7 +26,11 @@ let times = 0;
  *
  * @param tags  Hash tags of the keys. Each batch has a short chain for each tag, and a long one for the first.
  */
-export async function sendChains(client: Cluster, tags: readonly string[], until: Promise<unknown>): Promise<ChainReport> {
+export async function sendChains(
+  client: Cluster,
+  tags: readonly string[],
+  until: Promise<unknown>,
+): Promise<ChainReport> {
   const report: ChainReport = { chains: 0, outOfOrder: 0, miscounted: 0, failed: 0, slowestBatch: 0 };
   const begun = ++times;
   let isOver = false;
