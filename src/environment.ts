@@ -1,3 +1,5 @@
+import type { LookupFunction } from "node:net";
+import type { Duplex } from "node:stream";
 import type { ConnectionOptions } from "node:tls";
 
 /** A timer that has been set. */
@@ -17,12 +19,54 @@ export interface Clock {
   afterReads(callback: () => void): void;
 }
 
-/** The address to connect to, after `natMap`. */
-export interface Endpoint {
+/** Resolves in another turn of the event loop, so that sockets and timers get theirs before the work goes on. */
+export function nextTurn(clock: Clock): Promise<void> {
+  return new Promise((resolve) => clock.setTimer(resolve, 0));
+}
+
+/** The way to a server, after `natMap`: a host and a port, or the path of a socket file. */
+export interface SocketEndpoint {
+  /** A host name or an IP address; IPv6 without brackets. Empty for a socket file. */
   readonly host: string;
+  /** The TCP port, 1 to 65535; 0 for a socket file. */
   readonly port: number;
+  /** The path of the server's socket file. Undefined for a host and a port. */
+  readonly path?: string | undefined;
+}
+
+/** How sockets are opened, in the words of Node's `net.connect`. */
+export interface SocketOptions {
+  /**
+   * The version of the IP addresses that a host name is resolved to: 4, 6, or 0 for both.
+   * @default 0
+   */
+  readonly family?: 0 | 4 | 6 | undefined;
+  /**
+   * Resolves host names in place of `dns.lookup`.
+   * @default dns.lookup
+   */
+  readonly lookup?: LookupFunction | undefined;
+  /**
+   * The local address to connect from.
+   * @default chosen by the operating system
+   */
+  readonly localAddress?: string | undefined;
+  /**
+   * Milliseconds without traffic before the operating system asks whether the other side is still there.
+   * @default 15000
+   */
+  readonly keepAliveInitialDelay?: number | undefined;
+}
+
+/** Opens the stream to a server, for tunnels. With `tls`, TLS is spoken over this stream. */
+export type OpenSocket = (endpoint: SocketEndpoint) => Duplex;
+
+/** The address to connect to, after `natMap`, and how. */
+export interface Endpoint extends SocketEndpoint {
   /** Present for TLS. */
   readonly tls?: ConnectionOptions | undefined;
+  /** How the socket is opened. */
+  readonly socket?: SocketOptions | OpenSocket | undefined;
 }
 
 /** Handlers for the events of a byte stream. `onClose` is called exactly once, also for a stream that never opened. */

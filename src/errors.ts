@@ -178,10 +178,16 @@ export class RedirectionsError extends SlotwireError {
   }
 }
 
+/** So many causes are told in the text of an UnavailableError. */
+const MOST_REASONS = 20;
+
 /** No node serves the slot, or no node can be reached. The last attempt of the call was never written to a socket. */
 export class UnavailableError extends SlotwireError {
   readonly code = "UNAVAILABLE";
-  /** For each node that was tried, by address: the reason why it could not serve the call. */
+  /**
+   * For each node that was tried, by address: the reason why it could not serve the call. Where a slot has no owner, also
+   * `topology.leftOut`, by entry. The message names the first 20 of them.
+   */
   readonly causes: ReadonlyMap<string, unknown>;
 
   /** @param advice  A sentence that says what the user can do, if there is anything to do. */
@@ -191,22 +197,24 @@ export class UnavailableError extends SlotwireError {
     outcome: Outcome = "not-executed",
     advice?: string,
   ) {
-    const list = [...causes].map(([address, cause]) => `${address}${reasonOf(cause)}`).join("; ");
+    const reasons = [...causes].slice(0, MOST_REASONS).map(([address, cause]) => `${address}${reasonOf(cause)}`);
+    if (causes.size > MOST_REASONS) reasons.push(`and ${causes.size - MOST_REASONS} more`);
+    const list = reasons.join("; ");
     const message = list === "" ? `${what}.` : `${what}: ${list}.`;
     super(advice === undefined ? message : `${message} ${advice}`, outcome, [...causes.values()][0]);
     this.causes = causes;
   }
 }
 
-/** `maxPendingPerNode`, `maxPendingBytesPerNode` or another bound was reached. The call was not sent. */
+/**
+ * `maxPendingPerNode`, `maxPendingBytesPerNode` or another bound was reached. The call was not sent. The error has no
+ * `address` where the call has no node: its slot has no owner, or it takes several steps.
+ */
 export class QueueFullError extends SlotwireError {
   readonly code = "QUEUE_FULL";
-  /** The address of the node that has no room, as the cluster announces it. */
-  declare readonly address: string;
-
-  constructor(address: string, bound: string) {
-    super(`Too much is waiting for ${address}: ${bound}.`, "not-executed");
-    this.address = address;
+  constructor(address: string | undefined, bound: string) {
+    super(`Too much is waiting for ${address ?? "nodes that are not known yet"}: ${bound}.`, "not-executed");
+    if (address !== undefined) Object.assign(this, { address });
   }
 }
 

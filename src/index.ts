@@ -27,7 +27,15 @@ export {
   UnavailableError,
 } from "./errors.ts";
 export type { LineOrigin } from "./files/lua-lines.ts";
-export type { ConnectOptions, Credentials, NatMap } from "./options.ts";
+export type {
+  ConnectOptions,
+  Credentials,
+  NatMap,
+  OpenSocket,
+  SocketEndpoint,
+  SocketOptions,
+  Trusts,
+} from "./options.ts";
 export { slotOf } from "./protocol/hash-slot.ts";
 export type { NodeAddress } from "./protocol/node-address.ts";
 export type { Argument, Reply } from "./protocol/reply.ts";
@@ -62,4 +70,4 @@ export type {
   TopologyMessage,
 } from "./telemetry/channels.ts";
 export type { DurationHistogram } from "./telemetry/counters.ts";
-export type { SlotRange, Topology, TopologyNode } from "./topology/topology.ts";
+export type { LeftOutEntry, SlotRange, Topology, TopologyNode } from "./topology/topology.ts";

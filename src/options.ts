@@ -1,26 +1,34 @@
 import type { ConnectionOptions } from "node:tls";
+import type { OpenSocket, SocketEndpoint, SocketOptions } from "./environment.ts";
 import { InvalidArgumentError } from "./errors.ts";
 import { type Credentials, readCredentials } from "./options/credentials.ts";
 import { insteadOf } from "./options/foreign-options.ts";
 import { invalid, isPlainObject } from "./options/invalid.ts";
-import { type NatMap, readNatMap } from "./options/nat-map.ts";
-import { readSeed, readTls } from "./options/seeds.ts";
+import { type NatMap, readNatMap, readTrusts, type Trusts } from "./options/nat-map.ts";
+import { isSocketFile, readDatabase, readSeed, readTls } from "./options/seeds.ts";
+import { readSocket } from "./options/socket.ts";
 import { kindOf } from "./protocol/encode.ts";
 import type { NodeAddress } from "./protocol/node-address.ts";
+import { MAX_REPLY_BYTES } from "./protocol/reply-framer.ts";
 import type { ReadFrom } from "./routing/call.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script } from "./scripts/script.ts";
 
-export type { Credentials, NatMap };
+export type { Credentials, NatMap, OpenSocket, SocketEndpoint, SocketOptions, Trusts };
 
 /** The options of `connect`. Times are in milliseconds. */
 export interface ConnectOptions {
   /**
    * The seeds, which are the first nodes to be asked for the topology: `"host:port"`, `"redis://user:pass@host:port"`,
    * `"rediss://..."` or `{ host, port }`. `valkey://` and `valkeys://` mean the same as `redis://` and `rediss://`, and
-   * a host alone has the port 6379. The credentials and the TLS setting of a URL hold for every node.
+   * a host alone has the port 6379. The credentials, the TLS setting and the database of a URL (`redis://host:6379/3`)
+   * hold for every node. `{ path }` is the socket file of a single server, and implies `mode: "single"`.
    */
-  readonly nodes: readonly (string | { readonly host: string; readonly port: number | string })[];
+  readonly nodes: readonly (
+    | string
+    | { readonly host: string; readonly port: number | string }
+    | { readonly path: string }
+  )[];
   /**
    * Scripts and libraries to load on every node before `connect` resolves. A node that appears later is loaded before
    * it gets traffic.
@@ -38,7 +46,9 @@ export interface ConnectOptions {
    */
   readonly password?: string | undefined;
   /**
-   * A function that is called for the credentials of every new connection. It replaces `username` and `password`.
+   * A function that is called for the credentials of every new connection. It replaces `username` and `password`. If its
+   * answer has `renewAfter`, in milliseconds, the function is called again after that time, and the open connections log in
+   * again.
    * @default `username` and `password`, or those of a URL in `nodes`
    */
   readonly credentials?: (() => Promise<Credentials>) | undefined;
@@ -85,17 +95,64 @@ export interface ConnectOptions {
    */
   readonly maxPendingBytesPerNode?: number | undefined;
   /**
+   * The most bytes of one reply; each element of an array counts as 8 bytes more. The call of a longer reply is rejected
+   * with `PROTOCOL`, outcome `executed`, and its connection is closed, also when the call has settled long since. A reply
+   * is kept until its end has come. A string of more than about 512 MiB can only be had with `replies: "buffer"`.
+   * @default 536870912
+   */
+  readonly maxReplyBytes?: number | undefined;
+  /**
    * Milliseconds between two background refreshes of the topology; each interval varies by up to a tenth. 0 turns these
    * refreshes off.
    * @default 30000
    */
   readonly topologyRefreshInterval?: number | undefined;
   /**
+   * The number of the database of every connection, selected by SELECT. Clusters have several from Valkey 9 on, by
+   * `cluster-databases`. Where the servers refuse it, `connect` rejects with their words.
+   * @default 0, or the path of a URL in `nodes`
+   */
+  readonly database?: number | undefined;
+  /**
+   * `"single"`: one server or proxy, which owns every slot. Nothing is sent to it but what was asked for, besides AUTH,
+   * SELECT, CLIENT SETNAME and PING at the beginning of a connection. `"auto"` asks for a cluster, and finds a single
+   * server by itself where the server says that it has cluster support disabled, or knows no CLUSTER.
+   * @default "auto"
+   */
+  readonly mode?: "auto" | "single" | undefined;
+  /**
+   * Milliseconds during which `connect` tries again while no seed answers, or no slot has an owner yet. 0 is one try.
+   * Refused credentials, a refused database and a failure of TLS end it at once.
+   * @default 0
+   */
+  readonly startTimeout?: number | undefined;
+  /**
+   * How sockets are opened: `family`, `lookup`, `localAddress` and `keepAliveInitialDelay` as in Node's `net.connect`;
+   * or a function that gets `{ host, port }` and returns a Duplex, for tunnels.
+   * @default a TCP connection, or a TLS connection with `tls`
+   */
+  readonly socket?: SocketOptions | OpenSocket | undefined;
+  /**
+   * Milliseconds after which a node counts as unavailable that could not be reached, or gave no sign of life while calls
+   * waited for it. Calls for it that were not written, queued ones too, are then rejected at once with `UNAVAILABLE`;
+   * calls in flight keep their deadlines. It is asked again at least each second, and calls are served as soon as it
+   * answers or another node owns their slot. A replica is passed over instead. With 0 calls wait for their deadlines.
+   * @default 0
+   */
+  readonly unavailableAfter?: number | undefined;
+  /**
    * Maps the addresses that nodes announce to addresses that this process can reach: a table by `"host:port"`, or a
    * function.
    * @default none
    */
   readonly natMap?: NatMap | undefined;
+  /**
+   * A function that is asked, with the announced address, before each connection to a node. Nothing connects, let alone
+   * logs in, where it returns anything but `true`, or throws. It is asked about every address that a server announces,
+   * also about those in `nodes`. The questions for the topology go to `nodes` in any case, because you named them.
+   * @default none; every announced address is trusted
+   */
+  readonly trusts?: Trusts | undefined;
   /**
    * The nodes on which read-only scripts and commands may run: `"primary"`, `"replica"` or `"any"`. `"replica"` uses
    * the primary when no replica is usable.
@@ -116,15 +173,23 @@ export interface ResolvedOptions {
   readonly scripts: readonly (Script | Library)[];
   readonly credentials: () => Promise<Credentials> | Credentials;
   readonly tls: ConnectionOptions | undefined;
+  readonly socket: SocketOptions | OpenSocket | undefined;
+  readonly database: number;
+  readonly mode: "auto" | "single";
   readonly connectionName: string | undefined;
   readonly connectTimeout: number;
+  readonly startTimeout: number;
   readonly commandTimeout: number;
   readonly maxRedirections: number;
   readonly connectionsPerNode: number;
   readonly maxPendingPerNode: number;
   readonly maxPendingBytesPerNode: number;
+  readonly maxReplyBytes: number;
   readonly topologyRefreshInterval: number;
+  readonly unavailableAfter: number;
   readonly natMap: (address: string) => NodeAddress | undefined;
+  /** @throws {UntrustedError} Nothing may connect to the announced address. */
+  readonly trusts: (address: string) => void;
   readonly readFrom: ReadFrom;
   readonly durations: boolean;
 }
@@ -132,13 +197,18 @@ export interface ResolvedOptions {
 /** The numeric options, each with its default and its bounds. */
 const NUMBERS = {
   connectTimeout: { fallback: 2000, least: 1, most: 2 ** 31 - 1 },
+  startTimeout: { fallback: 0, least: 0, most: 2 ** 31 - 1 },
   commandTimeout: { fallback: 5000, least: 0, most: 2 ** 31 - 1 },
   maxRedirections: { fallback: 16, least: 0, most: 1000 },
   connectionsPerNode: { fallback: 1, least: 1, most: 64 },
   maxPendingPerNode: { fallback: 10_000, least: 1, most: 2 ** 31 - 1 },
   maxPendingBytesPerNode: { fallback: 16 * 1024 * 1024, least: 1, most: Number.MAX_SAFE_INTEGER },
+  maxReplyBytes: { fallback: MAX_REPLY_BYTES, least: 1, most: 4_000_000_000 },
   topologyRefreshInterval: { fallback: 30_000, least: 0, most: 2 ** 31 - 1 },
+  unavailableAfter: { fallback: 0, least: 0, most: 2 ** 31 - 1 },
 } as const;
+
+const DATABASES = { fallback: 0, least: 0, most: 2 ** 31 - 1 };
 
 const OTHERS = [
   "nodes",
@@ -147,8 +217,12 @@ const OTHERS = [
   "password",
   "credentials",
   "tls",
+  "socket",
+  "database",
+  "mode",
   "connectionName",
   "natMap",
+  "trusts",
   "readFrom",
   "durations",
 ];
@@ -167,7 +241,8 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     if (known.includes(option)) continue;
     throw invalid(`there is no option "${option}"; ${insteadOf(option) ?? `accepted are ${known.join(", ")}`}`);
   }
-  const { nodes, scripts = [], connectionName, natMap, credentials, tls = false, durations = false } = options;
+  const { nodes, scripts = [], connectionName, natMap, trusts, credentials, tls = false, durations = false } = options;
+  const { mode = "auto", database } = options;
   if (!Array.isArray(nodes) || nodes.length === 0) {
     throw invalid('nodes must be a non-empty array, such as ["127.0.0.1:7000"]');
   }
@@ -187,13 +262,22 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     throw invalid(`tls is ${kindOf(tls)}; accepted are true, false and Node's tls.ConnectionOptions`);
   }
   if (typeof durations !== "boolean") throw invalid(`durations is ${kindOf(durations)}; accepted are true and false`);
+  if (mode !== "auto" && mode !== "single") {
+    throw invalid(
+      `mode is ${typeof mode === "string" ? JSON.stringify(mode) : kindOf(mode)}; accepted are "auto" and "single"`,
+    );
+  }
   return Object.freeze({
     seeds: seeds.map(({ address }) => address),
     scripts: Object.freeze([...scripts]),
     credentials: readCredentials(options, credentials, seeds),
     tls: readTls(tls, seeds),
+    socket: readSocket(options.socket),
+    database: readDatabase(database === undefined ? undefined : wholeNumber("database", database, DATABASES), seeds),
+    mode: seeds.some(({ address }) => isSocketFile(address)) ? "single" : mode,
     connectionName,
     natMap: readNatMap(natMap),
+    trusts: readTrusts(trusts),
     durations,
     readFrom: readFrom("connect", options.readFrom) ?? "primary",
     ...(Object.fromEntries(

@@ -22,11 +22,23 @@ export async function carryOut(
   given: readonly Argument[],
   part: PartOf = {},
 ): Promise<Reply> {
+  // What a batch has accepted waits until there is room.
+  const countOut = host.client.door.hold(bytesOf(name, given), part.isPart);
   try {
     return await inSteps(host, plan, name, given, part);
   } catch (error) {
     throw naming(error, name, true);
+  } finally {
+    countOut();
   }
+}
+
+/** About as many bytes as the command has in a frame. */
+function bytesOf(name: string, args: readonly Argument[]): number {
+  return args.reduce<number>(
+    (sum, arg) => sum + (typeof arg === "object" ? arg.length : String(arg).length),
+    name.length,
+  );
 }
 
 function inSteps(host: Host, plan: StepsPlan, name: string, given: readonly Argument[], part: PartOf): Promise<Reply> {

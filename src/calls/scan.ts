@@ -205,8 +205,12 @@ export class Scan {
     return parseHoldings(String(reply)) ?? holdingsOf(this.#client.topology, node.info);
   }
 
-  /** The id of the server process. It tells one process at an address from another. */
+  /**
+   * The id of the server process. It tells one process at an address from another. Undefined where nobody may ask, as
+   * in `mode: "single"`.
+   */
   async #runIdOf(node: ClusterNode): Promise<string | undefined> {
+    if (this.#client.options.mode === "single") return undefined;
     const reply = await this.#mayAsk(node, "INFO", ["server"]);
     return reply === ABANDONED ? undefined : /^run_id:(\w+)/m.exec(String(reply))?.[1];
   }
@@ -249,9 +253,9 @@ export class Scan {
   /** Whether a node serves slots. A primary that is down counts as long as no other node owns its slots. */
   #serves(node: ClusterNode): boolean {
     const { nodes, topology } = this.#client;
-    const { role, health, address } = node.info;
+    const { role, health } = node.info;
     if (role !== "primary" || !nodes.includes(node)) return false;
-    return health !== "fail" || topology.ranges.some(({ primary }) => primary.address === address);
+    return health !== "fail" || topology.slotOwners.has(node.info);
   }
 
   /** Waits, because slots are moving, or because the client does not know where they are. */

@@ -96,7 +96,7 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
       return await new Promise((resolve, reject) => {
         call = new Call(frame.kindFor(client.dispatcher), frame.bytes, slot, view.timeoutMs, resolve, reject);
         frame.carrier = call;
-        client.door.sendTogether([call], view.signal, { batch });
+        client.door.sendLate(call, view.signal, batch);
       });
     } finally {
       for (const library of frame.missing) call?.node?.scripts.forget(library);

@@ -45,8 +45,8 @@ const NOT_BEGUN = -1;
 
 /** The nodes that own slots. */
 function ownersOf({ nodes, topology }: Client): readonly ClusterNode[] {
-  const addresses = new Set(topology.ranges.map(({ primary }) => primary.address));
-  const owners = nodes.filter(({ address }) => addresses.has(address));
+  const { slotOwners } = topology;
+  const owners = nodes.filter(({ info }) => slotOwners.has(info));
   if (owners.length === 0) throw new UnavailableError("No node owns a slot, so no replica can be waited for");
   return owners;
 }

@@ -2,10 +2,11 @@ import type { Door } from "../client/door.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Loan } from "../connection/loan.ts";
 import type { Place, Request } from "../connection/request.ts";
+import type { Clock } from "../environment.ts";
 import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError, withParticulars } from "../errors.ts";
 import { commandNameOf } from "../protocol/command-name.ts";
 import { encodeCommand } from "../protocol/encode.ts";
-import { parseErrorReply, type RefusalKind } from "../protocol/error-reply.ts";
+import { isLoadDenied, isOfReplica, parseErrorReply, type RefusalKind } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { CallKind } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -26,6 +27,7 @@ function isRefusal(error: unknown, kind: RefusalKind): boolean {
 export interface SessionParts {
   readonly door: Door;
   readonly loan: Loan;
+  readonly clock: Clock;
   readonly node: ClusterNode;
   readonly slot: number;
   /** The slot is on its way to the node, so every command has an ASKING in front of it. */
@@ -78,15 +80,18 @@ export class WatchSession {
 
   /** Sends the call behind a load of its script in the same write, or by EVAL where loads are forbidden. */
   async #runScript(frame: string, kind: CallKind, script: RegisteredScript): Promise<Reply> {
-    const { scripts } = this.#parts.node;
+    const { clock, node } = this.#parts;
+    const { scripts, loads: loadPace } = node;
     const plain = script.plainFrame(frame);
     for (let loads = 1; !scripts.deniesLoads; loads++) {
+      if (loads > 1) await loadPace.restOf(script, clock);
+      loadPace.note(script, clock);
       const load = this.#send(script.loadFrame, false).then(nothing, (error: unknown) => error);
       try {
         return await this.#call(plain, kind);
       } catch (error) {
         const failure = await load;
-        const isDenied = isRefusal(failure, "noperm");
+        const isDenied = failure instanceof ReplyError && isLoadDenied(failure.reply);
         const next = decideAfterScript({
           isMissing: isRefusal(error, "noscript"),
           loads,
@@ -186,6 +191,7 @@ export class WatchSession {
     if (verdict?.proven === false) return new ReplyError(verdict.text, "unknown");
     const text = verdict?.text ?? answer;
     const refusal = parseErrorReply(text);
+    if (isOfReplica(refusal)) this.#parts.node.noteReplicaRefusal();
     const step = decideNextStep(
       { kind: "refusal", refusal },
       {
@@ -203,6 +209,8 @@ export class WatchSession {
         asked: [],
         isListed: () => true,
         remedy: undefined,
+        lossesAlone: 0,
+        mayHaveRun: false,
         loadsDenied: transaction?.loadsDenied === true,
       },
     );

@@ -1,6 +1,6 @@
 import { backoffMs } from "../connection/backoff.ts";
 import type { Connection } from "../connection/connection.ts";
-import { ConnectionLostError, InvalidArgumentError, SlotwireError } from "../errors.ts";
+import { ConnectionLostError, InvalidArgumentError, SlotwireError, UnavailableError } from "../errors.ts";
 import { kindOf } from "../protocol/encode.ts";
 import { slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
@@ -127,13 +127,25 @@ class WatchingRun<R extends readonly unknown[]> {
   async result(): Promise<Executed<R> | null> {
     const { client } = this.#host;
     const owner = client.dispatcher.ownerOf(this.#slot);
-    let place = owner ? { node: owner, asking: false } : await this.#locate();
-    for (let starts = 1; ; starts++) {
-      const outcome = await this.#attempt(place, starts);
-      if ("result" in outcome) return outcome.result;
-      this.#operation.lastRefusal = outcome.failure;
-      await this.#operation.pause(backoffMs(starts - 1, RETRY_PAUSES, client.environment.random()));
-      place = await this.#locate();
+    // A session counts for its node, and between two the transaction counts for no node. So a transaction is refused
+    // where no more of these may wait. The look for an owner counts by itself.
+    client.door.hold(0)();
+    let countOut = nobody;
+    try {
+      // The look for an owner is refused where the owner is unavailable.
+      let place = owner?.pool.isUnavailable === false ? { node: owner, asking: false } : await this.#locate();
+      for (let starts = 1; ; starts++) {
+        countOut();
+        countOut = nobody;
+        const outcome = await this.#attempt(place, starts);
+        if ("result" in outcome) return outcome.result;
+        countOut = client.door.hold(0, true);
+        this.#operation.lastRefusal = outcome.failure;
+        await this.#operation.pause(backoffMs(starts - 1, RETRY_PAUSES, client.environment.random()));
+        place = await this.#locate();
+      }
+    } finally {
+      countOut();
     }
   }
 
@@ -159,6 +171,7 @@ class WatchingRun<R extends readonly unknown[]> {
       session = new WatchSession({
         door: this.#host.client.door,
         loan,
+        clock: this.#host.client.environment.clock,
         node,
         slot: this.#slot,
         asking,
@@ -178,7 +191,7 @@ class WatchingRun<R extends readonly unknown[]> {
         sessionCanStartOver: session && canStartOver(session.state, failure instanceof ConnectionLostError),
         failure,
       });
-      if (next === "reject") throw failure;
+      if (next === "reject") throw session === undefined ? withoutConnection(node, failure) : failure;
       return { failure };
     } finally {
       session?.end();
@@ -205,6 +218,12 @@ class WatchingRun<R extends readonly unknown[]> {
       this.#operation.ask(probe);
     });
   }
+}
+
+/** The error of a transaction that got no connection, however often it started over. */
+function withoutConnection({ address }: ClusterNode, failure: unknown): unknown {
+  if (failure instanceof SlotwireError) return failure;
+  return new UnavailableError(`No connection to ${address} could be had`, new Map([[address, failure]]));
 }
 
 /** The session sends the frames of these calls itself, so nobody waits for the calls. */

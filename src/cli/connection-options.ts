@@ -20,8 +20,9 @@ export const CONNECTION = {
     short: "u",
     multiple: true,
     value: "URI",
-    says: "redis://user:password@host:port, or rediss://",
+    says: "redis://user:password@host:port/database, or rediss://",
   },
+  database: { type: "string", short: "n", value: "DB", says: "the number of the database; default 0" },
   pass: {
     type: "string",
     short: "a",
@@ -72,8 +73,15 @@ export function connectionOf(
     nodes: [...uris, ...seeds],
     ...(user !== undefined && { username: user }),
     ...(password !== undefined && { password }),
+    ...databaseOf(values),
     ...tlsOf(values, uris),
   };
+}
+
+function databaseOf({ database }: Values): Pick<ConnectOptions, "database"> {
+  if (database === undefined) return {};
+  if (/^\d{1,9}$/.test(database)) return { database: Number(database) };
+  throw new InvalidArgumentError("-n is not the number of a database; accepted is a whole number from 0.");
 }
 
 function seedOf(host: string, port: string) {

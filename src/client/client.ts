@@ -1,32 +1,40 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
-import type { Environment } from "../environment.ts";
-import { AuthError, ClosedError, UnavailableError } from "../errors.ts";
+import { isLasting } from "../connection/retry-policy.ts";
+import { type Environment, nextTurn } from "../environment.ts";
+import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
+import { Availability } from "../routing/availability.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { Deadlines } from "../routing/deadlines.ts";
 import { Dispatcher } from "../routing/dispatcher.ts";
 import { NodeDirectory } from "../routing/node-directory.ts";
 import { Signals } from "../routing/signals.ts";
 import type { Script } from "../scripts/script.ts";
+import type { ScriptRegistry } from "../scripts/script-registry.ts";
+import { Turns } from "../scripts/turns.ts";
 import { topologyChannel } from "../telemetry/channels.ts";
 import { Telemetry } from "../telemetry/counters.ts";
-import { type Informant, Inquiry } from "../topology/inquiry.ts";
+import type { Informant } from "../topology/inquiry.ts";
 import { Topology } from "../topology/topology.ts";
 import { differenceOf } from "../topology/topology-difference.ts";
 import { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Door } from "./door.ts";
 import { Emitter } from "./events.ts";
+import { findTopology } from "./first-topology.ts";
 import { Lifetime, type Underway } from "./lifetime.ts";
+import { refuseWithoutLocation } from "./locations.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { NodeOpener } from "./node-opener.ts";
 import { Reach } from "./reach.ts";
-import { reauthenticate, type Steps } from "./reauthentication.ts";
+import { ALONE, reauthenticate, type Steps } from "./reauthentication.ts";
 import { refusedEverywhere } from "./refused-everywhere.ts";
+import { Renewal } from "./renewal.ts";
 import { ScriptAudits } from "./script-audits.ts";
-import { ScriptStore } from "./script-store.ts";
+import { registryOf, ScriptStore } from "./script-store.ts";
 import { askedSparingly, seedInformant } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
+import { whileAlive } from "./while-alive.ts";
 
 /**
  * One connected client. It wires its parts together, begins them and ends them: connections at the bottom, scripts and
@@ -51,8 +59,13 @@ export class Client {
   readonly #tracker: TopologyTracker;
   readonly #audits: ScriptAudits;
   readonly #reach: Reach;
+  readonly #renewal: Renewal;
+  readonly #availability: Availability;
   readonly #onTopology = new Set<() => void>();
   #idle: Promise<void> | undefined;
+  /** The nodes that are down are looked at at the end of this turn. */
+  #isLookDue = false;
+  #mayTopologyHelp = false;
 
   private constructor(
     options: ResolvedOptions,
@@ -60,27 +73,30 @@ export class Client {
     telemetry: Telemetry,
     seeds: readonly Informant[],
     initial: Topology,
+    registry: ScriptRegistry,
+    turns: Turns,
+    renewal: Renewal,
   ) {
     const { clock } = environment;
     this.options = options;
     this.environment = environment;
     this.telemetry = telemetry;
     this.deadlines = new Deadlines(clock);
+    // COMMAND is not what anybody asked for.
+    if (options.mode === "single") this.commands.nextAt = Number.POSITIVE_INFINITY;
     this.#seeds = seeds;
     const nodes = () => this.#directory.nodes;
-    this.scripts = new ScriptStore(nodes, clock, telemetry.client, options.connectTimeout);
-    for (const item of options.scripts) this.scripts.keep(item);
+    this.scripts = new ScriptStore(registry, nodes, clock, telemetry.client, options.connectTimeout);
     this.#reach = new Reach(nodes, clock, options.connectTimeout);
-    this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, {
+    this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, turns, {
       onUp: ({ address }) => {
         this.#reach.noteUp();
         this.emitter.emit("nodeUp", { address });
       },
       onDown: ({ address }, cause, isNews) => {
-        this.#reach.look();
         if (isNews) this.emitter.emit("nodeDown", { address, cause });
-        // After refused credentials, another node's topology would not help.
-        if (!(cause instanceof AuthError)) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
+        // After refused credentials, for one, another node's topology would not help.
+        this.#lookAtNodesDown(!isLasting(cause));
       },
       resend: (requests) => this.dispatcher.resend(requests),
       isClosed: () => this.#lifetime.isClosed,
@@ -96,12 +112,23 @@ export class Client {
       deadlines: this.deadlines,
       tracker: () => this.#tracker,
       maxRedirections: options.maxRedirections,
+      maxPending: options.maxPendingPerNode,
+      maxPendingBytes: options.maxPendingBytesPerNode,
+      unavailableAfter: options.unavailableAfter,
       events: {
         onRedirection: (redirection) => this.emitter.emit("redirection", redirection),
         onScriptMissing: (missing) => {
           this.emitter.emit("scriptMissing", missing);
           if (this.#lifetime.isOpen) this.#audits.soon();
         },
+      },
+    });
+    this.#availability = new Availability(nodes, clock, options.unavailableAfter, {
+      onUnavailable: (pool) => {
+        for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
+        this.dispatcher.resend(pool.dedicated.takeWaitingWhere(() => true));
+        this.dispatcher.resend(pool.repeats.takeQueued());
+        pool.dedicated.endTries(new Error("the node gives no sign of life"));
       },
     });
     this.door = new Door(this.dispatcher, this.signals, environment);
@@ -111,6 +138,7 @@ export class Client {
       tls: options.tls !== undefined,
       intervalMs: options.topologyRefreshInterval,
       answerTimeoutMs: options.connectTimeout,
+      isSingle: options.mode === "single",
       informants: () => this.#informants(),
       unsettled: () => this.#isUnsettled(),
       outOfReach: () => this.#reach.isOut(),
@@ -121,30 +149,35 @@ export class Client {
         this.dispatcher.lookForOwners();
       },
     });
-    this.#directory.follow(initial);
+    this.#renewal = renewal;
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */
   static async connect(given: ResolvedOptions, environment: Environment): Promise<Client> {
-    const options = { ...given, credentials: askedSparingly(given.credentials, environment) };
+    const renewal = new Renewal(environment);
+    const options = { ...given, credentials: renewal.listeningTo(askedSparingly(given.credentials, environment)) };
     const telemetry = new Telemetry(
-      Object.freeze({ seeds: Object.freeze(options.seeds.map(formatAddress)), name: options.connectionName }),
+      Object.freeze({
+        seeds: Object.freeze(options.seeds.map(formatAddress)),
+        name: options.connectionName,
+        database: options.database,
+      }),
       options.durations,
     );
     const seeds = options.seeds.map((seed) => seedInformant(seed, options, environment, telemetry));
-    const inquiry = new Inquiry({
-      environment,
-      tls: options.tls !== undefined,
-      answerTimeoutMs: options.connectTimeout,
+    const turns = new Turns(environment.clock);
+    const registering = registryOf(options.scripts, turns);
+    registering.catch(() => {});
+    const found = findTopology(options, environment, seeds).then(async (description) => {
+      const topology = Topology.from(description);
+      refuseWithoutLocation(topology, options);
+      return new Client(options, environment, telemetry, seeds, topology, await registering, turns, renewal);
     });
-    const { description } = await inquiry.ask(seeds).catch((error: unknown) => {
-      const causes = error instanceof UnavailableError ? [...error.causes.values()] : [];
-      throw causes.find((cause) => cause instanceof AuthError) ?? error;
-    });
-    const topology = Topology.from(description);
-    // A natMap that throws is the user's to mend, so the error comes before any connection is opened.
-    for (const { address } of topology.nodes) options.natMap(address);
-    const client = new Client(options, environment, telemetry, seeds, topology);
+    // Without a client there is nothing to renew.
+    found.catch(() => renewal.close());
+    const client = await found;
+    await client.#openAll(client.topology);
+    renewal.begin(() => client.reauthenticate(ALONE));
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
     if (refusal === undefined) return client;
@@ -233,10 +266,33 @@ export class Client {
     if (!this.#lifetime.end()) return;
     const cause = new ClosedError();
     this.#audits.close();
+    this.#renewal.close();
     this.#tracker.close();
+    this.#availability.close();
     this.dispatcher.close();
-    for (const { pools } of this.#directory.nodes) for (const pool of pools) pool.close(cause);
+    for (const node of this.#directory.nodes) node.close(cause);
     this.#opener.close(cause);
+  }
+
+  /**
+   * Nodes have gone down: once a turn, however many they are.
+   * @param mayHelp  Whether another topology may help.
+   */
+  #lookAtNodesDown(mayHelp: boolean): void {
+    this.#mayTopologyHelp ||= mayHelp;
+    if (this.#isLookDue) return;
+    this.#isLookDue = true;
+    this.environment.clock.afterReads(() => {
+      this.#isLookDue = false;
+      this.#reach.look();
+      if (this.#mayTopologyHelp) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
+      this.#mayTopologyHelp = false;
+    });
+  }
+
+  async #openAll(initial: Topology): Promise<void> {
+    await this.#directory.openAll(initial, () => nextTurn(this.environment.clock));
+    this.#directory.follow(this.#tracker.current);
   }
 
   #topologyChanged(current: Topology, previous: Topology, how: "patched" | "refreshed"): void {
@@ -255,8 +311,14 @@ export class Client {
 
   /** Resolves when every node is connected and prepared, or could not be, or has been silent for `connectTimeout`. */
   #prepared(): Promise<void> {
-    const tries = this.#directory.nodes.flatMap(({ pools }) => pools.map((pool) => pool.firstTry));
-    return settledWithin(this.environment.clock, this.options.connectTimeout, Promise.all(tries));
+    const { clock } = this.environment;
+    const prepared = async ({ loader, pools }: ClusterNode) => {
+      await Promise.all(pools.map((pool) => pool.firstTry));
+      await loader.idle();
+    };
+    return Promise.all(
+      this.#directory.nodes.map((node) => whileAlive(clock, this.options.connectTimeout, node, prepared(node))),
+    ).then(() => {});
   }
 
   /** The nodes that may be asked for the topology: connected nodes in a random order, then the seeds. */
@@ -264,30 +326,29 @@ export class Client {
     const ready = this.#directory.nodes.filter(({ pool }) => pool.ready);
     const turn = Math.floor(this.environment.random() * ready.length);
     const nodes = [...ready.slice(turn), ...ready.slice(0, turn)].map(
-      ({ address, info, pool, pools }): Informant => ({
-        address,
-        answersAs: { host: info.host, port: info.port },
+      (node): Informant => ({
+        address: node.address,
+        answersAs: { host: node.info.host, port: node.info.port },
         known: {
-          id: info.id,
-          isPrimary: info.role === "primary",
-          onStranger: (cause) => {
-            for (const each of pools) each.dropConnections(cause);
-          },
+          id: node.info.id,
+          isPrimary: node.info.role === "primary",
+          onStranger: (cause) => node.dropConnections(cause),
         },
         connect: async () => {
-          for (const lane of pool.lanes) {
+          for (const lane of node.pool.lanes) {
             const connection = lane.useConnection();
             if (connection !== undefined) return connection;
           }
-          throw pool.cause ?? new Error("the connection was lost");
+          throw node.pool.cause ?? new Error("the connection was lost");
         },
       }),
     );
     return [...nodes, ...this.#seeds];
   }
 
-  /** Whether a node that owns slots is down, for another reason than refused credentials. */
+  /** Whether a node that owns slots is down, for a reason that another topology could mend. */
   #isUnsettled(): boolean {
-    return this.#directory.ownersDown().some(({ pool }) => !(pool.cause instanceof AuthError));
+    for (const { pool } of this.#directory.ownersDown()) if (!isLasting(pool.cause)) return true;
+    return false;
   }
 }

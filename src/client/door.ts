@@ -54,9 +54,31 @@ export class Door {
     feedAll(this.#dispatcher, this.#environment, calls, ordered);
   }
 
+  /**
+   * Counts something of several steps in for as long as it waits, under the bounds on what waits without a node. Returns
+   * the function that counts it out.
+   * @throws {QueueFullError} Too much waits. Not thrown with `keepsPlace`, for what was counted in before.
+   */
+  hold(bytes: number, keepsPlace = false): () => void {
+    const { unplaced } = this.#dispatcher;
+    const refusal = keepsPlace ? undefined : unplaced.refusalOf(bytes);
+    if (refusal !== undefined) throw refusal;
+    unplaced.hold(bytes);
+    return () => unplaced.release(bytes);
+  }
+
+  /** Sends one call that was made earlier, so that `signal` may be aborted by now. */
+  sendLate(call: Call, signal: AbortSignal | undefined, batch: BatchContext | undefined): void {
+    this.#pass(call, signal?.aborted ? undefined : signal, batch, 0);
+    if (signal?.aborted) call.abort(signal.reason);
+    else this.#dispatcher.send(call);
+  }
+
   /** Sends a request of a session on the connection that was lent to the session. */
   sendOn(loan: Loan, request: Request): void {
-    loan.carry(request);
+    const refusal = this.#dispatcher.unplaced.refusalOn(loan.connection, request.frame.length);
+    if (refusal === undefined) loan.carry(request);
+    else request.onLost(refusal);
   }
 
   #pass(call: Call, signal: AbortSignal | undefined, batch: BatchContext | undefined, elapsedMs: number): void {

@@ -106,10 +106,12 @@ export function metricsOf({ counters, durations }: Telemetry, live: number, node
 
 function nodeMetrics({ address, info, pools }: ClusterNode): NodeMetrics {
   const connections = { connecting: 0, ready: 0, silent: 0, waiting: 0, closed: 0 };
-  for (const { lanes, dedicated } of pools) {
+  for (const { lanes, dedicated, repeats } of pools) {
     for (const { state } of lanes) connections[state]++;
-    connections.connecting += dedicated.states.connecting;
-    connections.ready += dedicated.states.ready;
+    for (const { connecting, ready } of [dedicated.states, repeats.states]) {
+      connections.connecting += connecting;
+      connections.ready += ready;
+    }
   }
   return {
     address,

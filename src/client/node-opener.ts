@@ -1,17 +1,22 @@
-import { greet, type Handshake } from "../connection/handshake.ts";
+import { Crowd } from "../connection/crowd.ts";
+import { greet, type Handshake, RefusedDatabaseError } from "../connection/handshake.ts";
 import { StrangerError } from "../connection/identity.ts";
 import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
 import type { Environment } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
-import type { NodeAddress } from "../protocol/node-address.ts";
 import { ClusterNode } from "../routing/cluster-node.ts";
 import { LoadedScripts } from "../scripts/loaded-scripts.ts";
+import { ScriptLoader } from "../scripts/script-loader.ts";
+import { isPassing } from "../scripts/script-state.ts";
+import type { Turns } from "../scripts/turns.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
 import type { TopologyNode } from "../topology/topology.ts";
+import { locationOf } from "./locations.ts";
+import { NameCheck } from "./name-check.ts";
 import type { ScriptStore } from "./script-store.ts";
-import { settingsFor } from "./seeds.ts";
+import { endpointTo, settingsFor } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
 
 /** Milliseconds that a node that left the topology may take to answer the requests that it was sent. */
@@ -43,14 +48,19 @@ export class NodeOpener {
   readonly #telemetry: Telemetry;
   readonly #store: ScriptStore;
   readonly #events: NodeEvents;
+  readonly #crowd: Crowd;
+  readonly #turns: Turns;
   /** Nodes that left the topology and may still answer. Each departure is an object of its own. */
   readonly #leaving = new Map<ClusterNode, object>();
+  /** For single servers: whether a name leads elsewhere by now. */
+  readonly #nameChecks = new Map<ClusterNode, NameCheck>();
 
   constructor(
     options: ResolvedOptions,
     environment: Environment,
     telemetry: Telemetry,
     store: ScriptStore,
+    turns: Turns,
     events: NodeEvents,
   ) {
     this.#options = options;
@@ -58,6 +68,8 @@ export class NodeOpener {
     this.#telemetry = telemetry;
     this.#store = store;
     this.#events = events;
+    this.#turns = turns;
+    this.#crowd = new Crowd(environment.clock);
   }
 
   /**
@@ -79,20 +91,24 @@ export class NodeOpener {
     const scripts = new LoadedScripts(
       this.#store.registry,
       () => node.info.role === "primary",
-      (isHeld) => {
-        if (isHeld) counters.scriptLoads++;
-        else counters.scriptLoadFailures++;
+      (outcome) => {
+        if (outcome === "held") counters.scriptLoads++;
+        else {
+          counters.scriptLoadFailures++;
+          if (isPassing(outcome.cause)) loader.bringLater();
+        }
       },
     );
-    let announced: "up" | "down" | "stranger" | undefined;
+    let announced: "up" | "down" | "unfit" | undefined;
     const nodeId = () => node.info.id;
     const pool: NodePool = this.#newPool(
       info,
       { nodeId, readOnly: false, earlier },
       {
         prepare: async (connection) => {
-          await scripts.prepare(connection);
-          this.#store.tellPrepared(node);
+          const isFree = await loader.prepare(connection);
+          if (isFree && !loader.isBusy) this.#store.tellPrepared(node);
+          return isFree;
         },
         onUp: () => {
           announced = "up";
@@ -102,15 +118,26 @@ export class NodeOpener {
           if (this.#events.isClosed()) return;
           for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
           const isStranger = cause instanceof StrangerError;
-          // That the address has another owner is news also of a node that was down before.
-          const isNews = announced !== "stranger" && (announced !== "down" || isStranger);
-          if (isNews) announced = isStranger ? "stranger" : "down";
+          // That the server cannot be used as it is, is news also of a node that was down before.
+          const isUnfit = isStranger || cause instanceof RefusedDatabaseError;
+          const isNews = announced !== "unfit" && (announced !== "down" || isUnfit);
+          if (isNews) announced = isUnfit ? "unfit" : "down";
+          if (isStranger) dropConnectionsOf(node, pool, cause);
           this.#events.onDown(node, cause, isNews);
         },
       },
     );
     // The lanes of the pool connect later than in this tick, so `node` is there when they ask for its id.
-    const node: ClusterNode = new ClusterNode(info, pool, scripts, () => this.#openReaders(node));
+    const loader = new ScriptLoader({
+      scripts,
+      registry: this.#store.registry,
+      turns: this.#turns,
+      settings: () => pool.settings,
+      lane: () => pool.lanes.find(({ ready }) => ready),
+      onBrought: () => this.#store.tellPrepared(node),
+    });
+    const openReaders = () => this.#openReaders(node);
+    const node: ClusterNode = new ClusterNode(info, pool, scripts, loader, openReaders, () => this.#checkName(node));
     if (info.role === "replica" && this.#options.readFrom !== "primary") node.openReaders();
     return node;
   }
@@ -121,16 +148,20 @@ export class NodeOpener {
    */
   async farewell(node: ClusterNode): Promise<void> {
     const departure = {};
+    this.#nameChecks.get(node)?.close();
+    this.#nameChecks.delete(node);
     this.#leaving.set(node, departure);
     for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
     this.#events.resend(node.pool.dedicated.takeWaitingWhere(() => true));
+    this.#events.resend(node.pool.urgent.takeWaitingWhere(() => true));
+    for (const { repeats } of node.pools) this.#events.resend(repeats.takeQueued());
     if (node.pools.some((pool) => pool.ready)) {
       await settledWithin(this.#environment.clock, FAREWELL_MS, this.#answeredBy(node));
     }
     // It may have come back, and have left once more.
     if (this.#leaving.get(node) !== departure) return;
     this.#leaving.delete(node);
-    for (const pool of node.pools) pool.close(new Error("the node left the cluster"));
+    node.close(new Error("the node left the cluster"));
   }
 
   /** Resolves when a node has answered all that it was sent, as far as it can be reached. */
@@ -140,22 +171,35 @@ export class NodeOpener {
 
   /** The client ends, so nodes that left are not waited for any more. */
   close(cause: Error): void {
-    for (const { pools } of this.#leaving.keys()) for (const pool of pools) pool.close(cause);
+    for (const node of this.#leaving.keys()) node.close(cause);
+    for (const check of this.#nameChecks.values()) check.close();
+  }
+
+  /** A single server refused a call as a replica does. In a cluster, the topology says who the primary is. */
+  #checkName(node: ClusterNode): void {
+    if (node.info.id !== "" || this.#events.isClosed()) return;
+    let check = this.#nameChecks.get(node);
+    if (check === undefined) {
+      check = new NameCheck(node.pool, this.#options.connectTimeout);
+      this.#nameChecks.set(node, check);
+    }
+    check.noteRefusal();
   }
 
   /** Opens the connections of a replica that serve reads. The node's other connections tell the client of its state. */
   #openReaders(node: ClusterNode): NodePool {
-    const { info, scripts } = node;
+    const { info, loader } = node;
     const nodeId = () => node.info.id;
     const pool: NodePool = this.#newPool(
       info,
       { nodeId, readOnly: true },
       {
-        prepare: (connection) => scripts.prepare(connection),
+        prepare: (connection) => loader.prepare(connection),
         onUp: () => {},
-        onDown: () => {
+        onDown: (cause) => {
           if (this.#events.isClosed()) return;
           for (const lane of pool.lanes) this.#events.resend(lane.takeQueued());
+          if (cause instanceof StrangerError) dropConnectionsOf(node, pool, cause);
         },
       },
     );
@@ -166,11 +210,14 @@ export class NodeOpener {
   #newPool(info: TopologyNode, { nodeId, readOnly, earlier }: PoolTerms, events: PoolEvents): NodePool {
     const options = this.#options;
     const { clock } = this.#environment;
-    const endpoint = this.#reachable(info);
-    const settings = settingsFor(info.address, endpoint, options, this.#environment, this.#telemetry, nodeId);
-    const isProven = endpoint !== info || options.seeds.some(({ host }) => host === info.host);
-    let wasUp = false;
-    const isOnlyAnnounced = () => !isProven && !wasUp;
+    const settings = settingsFor(info.address, info, options, this.#environment, this.#telemetry, nodeId);
+    let isProven = options.seeds.some(({ host }) => host === info.host);
+    const locate = () => {
+      const location = locationOf(info, options);
+      isProven ||= location !== info;
+      return endpointTo(location);
+    };
+    const isOnlyAnnounced = () => !isProven;
     const handshake: Handshake = async (exchange, login, terms) => {
       // A node that does not answer under its earlier address has other limits to run into.
       if (earlier !== undefined) await settledWithin(clock, options.connectTimeout / 2, earlier);
@@ -182,20 +229,17 @@ export class NodeOpener {
       maxPendingBytes: options.maxPendingBytesPerNode,
     };
     const onUp = () => {
-      wasUp = true;
+      isProven = true;
       events.onUp();
     };
-    return new NodePool({ ...settings, handshake, readOnly, isOnlyAnnounced }, limits, { ...events, onUp });
+    return new NodePool({ ...settings, crowd: this.#crowd, locate, handshake, readOnly, isOnlyAnnounced }, limits, {
+      ...events,
+      onUp,
+    });
   }
+}
 
-  #reachable(info: TopologyNode): NodeAddress {
-    try {
-      return this.#options.natMap(info.address) ?? info;
-    } catch (error) {
-      // The natMap worked when the client connected. For a node that came later, the announced address is the best
-      // guess.
-      process.emitWarning(String(error instanceof Error ? error.message : typeof error), "SlotwireWarning");
-      return info;
-    }
-  }
+/** Another server answers at a node's address: what one pool has found out holds for the other as well. */
+function dropConnectionsOf({ pools }: ClusterNode, finder: NodePool, cause: StrangerError): void {
+  for (const pool of pools) if (pool !== finder) pool.dropConnections(cause);
 }

@@ -15,6 +15,9 @@ export interface Steps {
   onEnd(listener: () => void): void;
 }
 
+/** A renewal that nobody waits for. */
+export const ALONE: Steps = { outcome: "not-executed", wait: (promise) => promise, onEnd: () => {} };
+
 /**
  * Asks for the credentials and logs in again on every open connection. A connection that was refused is tried again at
  * once. The provider and each node have `connectTimeout`.
@@ -36,7 +39,11 @@ export async function reauthenticate(
   const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
   const lanes = nodes().flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
   for (const lane of lanes) if (lane.cause instanceof AuthError) lane.connectNow();
-  for (const { pool } of nodes()) pool.dedicated.renew();
+  for (const { pool } of nodes()) {
+    pool.dedicated.renew();
+    pool.urgent.renew();
+    pool.repeats.renew();
+  }
   const causes = new Map<string, unknown>();
   const renewals = lanes
     .flatMap((lane) => lane.useConnection() ?? [])

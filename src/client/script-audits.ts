@@ -7,16 +7,27 @@ import type { Topology } from "../topology/topology.ts";
 const SPACING_MS = 1000;
 /** Milliseconds from the first script found missing to the audit of all scripts. */
 const DELAY_MS = 50;
+/** Bytes of questions a second and node. Four pieces of 256 scripts fit into any second with less than 50 KB. */
+const BYTES_PER_MS = 46;
+
+/** An audit of one node. */
+interface Audit {
+  readonly end: Promise<void>;
+  /** Something was found missing since the audit began, so another one follows it. */
+  again: boolean;
+}
 
 /**
  * Other clients flush scripts and load scripts, so that the client's belief about a node becomes wrong. An audit asks
- * the node and makes the belief true again.
+ * the node and makes the belief true again. With many scripts it asks piece by piece, so that it costs a node little.
  */
 export class ScriptAudits {
   readonly #clock: Clock;
   readonly #nodes: () => readonly ClusterNode[];
   readonly #wanted: () => readonly Loadable[];
-  readonly #underWay = new Map<ClusterNode, Promise<void>>();
+  readonly #underWay = new Map<ClusterNode, Audit>();
+  /** When each node may be asked again. */
+  readonly #nextAt = new WeakMap<ClusterNode, number>();
   #scheduled: Timer | undefined;
   #last = Number.NEGATIVE_INFINITY;
   #closed = false;
@@ -33,6 +44,7 @@ export class ScriptAudits {
     this.#scheduled = this.#clock.setTimer(
       () => {
         this.#scheduled = undefined;
+        for (const audit of this.#underWay.values()) audit.again = true;
         void this.ofAll();
       },
       DELAY_MS,
@@ -40,7 +52,7 @@ export class ScriptAudits {
     );
   }
 
-  /** Audits all nodes at a refresh of the topology: one small question for each node, at most once a second. */
+  /** Audits all nodes at a refresh of the topology, at most once a second. */
   atRefresh(): void {
     if (this.#clock.now() - this.#last >= SPACING_MS) void this.ofAll();
   }
@@ -61,7 +73,10 @@ export class ScriptAudits {
     const replicas = new Set(previous.nodes.filter(({ role }) => role === "replica").map(({ address }) => address));
     for (const node of this.#nodes()) {
       const isPromoted = node.info.role === "primary" && replicas.has(node.address);
-      if (isPromoted) void ensure(node, this.#wanted());
+      if (!isPromoted) continue;
+      const audit = this.#underWay.get(node);
+      if (audit !== undefined) audit.again = true;
+      void this.#ofOne(node);
     }
   }
 
@@ -75,17 +90,37 @@ export class ScriptAudits {
   #ofOne(node: ClusterNode): Promise<void> {
     let audit = this.#underWay.get(node);
     if (audit === undefined) {
-      audit = ensure(node, this.#wanted()).finally(() => this.#underWay.delete(node));
+      audit = { end: this.#audit(node), again: false };
       this.#underWay.set(node, audit);
     }
-    return audit;
+    return audit.end;
+  }
+
+  async #audit(node: ClusterNode): Promise<void> {
+    await ensure(node, this.#wanted(), (bytes) => this.#pause(node, bytes));
+    const isToFollow = this.#underWay.get(node)?.again === true;
+    this.#underWay.delete(node);
+    if (isToFollow && !this.#closed) await this.#ofOne(node);
+  }
+
+  /** Waits until the node may be asked another question of so many bytes. */
+  async #pause(node: ClusterNode, bytes: number): Promise<void> {
+    const now = this.#clock.now();
+    const at = Math.max(now, this.#nextAt.get(node) ?? now);
+    this.#nextAt.set(node, at + bytes / BYTES_PER_MS);
+    if (at > now) await new Promise<void>((resolve) => this.#clock.setTimer(resolve, at - now, true));
   }
 }
 
-/** Waits for a node's first connection, asks the node which of `wanted` it has, and loads the others. */
-export async function ensure({ pool, scripts }: ClusterNode, wanted: readonly Loadable[]): Promise<void> {
+/**
+ * Waits for a node's first connection, asks the node which of `wanted` it has, and loads the others.
+ * @param pause  Waits until another question of so many bytes may be asked.
+ */
+export async function ensure(
+  { loader, pool }: ClusterNode,
+  wanted: readonly Loadable[],
+  pause?: (bytes: number) => Promise<void>,
+): Promise<void> {
   await pool.firstTry;
-  const lane = pool.lanes.find((each) => each.ready);
-  const connection = lane?.useConnection();
-  if (connection !== undefined) await scripts.ensure(connection, wanted, lane).catch(() => {});
+  await loader.bring(wanted, pause).catch(() => {});
 }

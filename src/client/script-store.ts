@@ -5,10 +5,11 @@ import type { Loadable } from "../scripts/loadable.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "../scripts/script-registry.ts";
+import type { Turns } from "../scripts/turns.ts";
 import type { ClientInfo } from "../telemetry/channels.ts";
 import { preloadChannel } from "../telemetry/channels.ts";
 import { ensure } from "./script-audits.ts";
-import { settledWithin } from "./settled-within.ts";
+import { whileAlive } from "./while-alive.ts";
 
 /** A script in a report. */
 export interface ScriptName {
@@ -40,14 +41,24 @@ const NOT_THERE = { script: "not answered yet", library: "not answered yet, or n
 
 /** The scripts and libraries of a client, and their way to every node. */
 export class ScriptStore {
-  readonly registry = new ScriptRegistry();
+  readonly registry: ScriptRegistry;
   readonly #nodes: () => readonly ClusterNode[];
   readonly #clock: Clock;
   readonly #client: ClientInfo;
   readonly #patienceMs: number;
 
-  /** @param patienceMs  Milliseconds that a silent node is waited for. */
-  constructor(nodes: () => readonly ClusterNode[], clock: Clock, client: ClientInfo, patienceMs: number) {
+  /**
+   * @param registry    The scripts and libraries that every node is to hold from the beginning.
+   * @param patienceMs  Milliseconds that a silent node is waited for.
+   */
+  constructor(
+    registry: ScriptRegistry,
+    nodes: () => readonly ClusterNode[],
+    clock: Clock,
+    client: ClientInfo,
+    patienceMs: number,
+  ) {
+    this.registry = registry;
     this.#nodes = nodes;
     this.#clock = clock;
     this.#client = client;
@@ -56,7 +67,7 @@ export class ScriptStore {
 
   /** Registers a script or library that every node is to hold. */
   keep(item: Script | Library): RegisteredScript | RegisteredLibrary {
-    return isLibrary(item) ? this.registry.registerLibrary(item) : this.registry.keep(item);
+    return keepIn(this.registry, item);
   }
 
   /**
@@ -72,11 +83,8 @@ export class ScriptStore {
       return known;
     }
     const registered = library === undefined ? this.registry.register(script) : this.registry.registerLibrary(library);
-    for (const { pool, scripts } of this.#nodes()) {
-      const lane = pool.lanes[0];
-      if (lane?.ready && scripts !== user?.scripts && scripts.needsLoad(registered)) {
-        void scripts.loadOn(lane, registered);
-      }
+    for (const { loader, scripts } of this.#nodes()) {
+      if (scripts !== user?.scripts && scripts.needsLoad(registered)) void loader.load(registered).catch(() => {});
     }
     return registered;
   }
@@ -96,7 +104,7 @@ export class ScriptStore {
   async preload(items: readonly (Script | Library)[]): Promise<PreloadReport> {
     const registered = items.map((item) => this.keep(item));
     for (const { scripts } of this.#nodes()) for (const each of registered) scripts.redeliver(each);
-    const loads = this.#nodes().map((node) => this.#patiently(ensure(node, registered)));
+    const loads = this.#nodes().map((node) => this.#patiently(node, ensure(node, registered)));
     await Promise.all(loads);
     const report = this.report(registered);
     if (preloadChannel.hasSubscribers) for (const node of report) this.#tell(node);
@@ -108,11 +116,7 @@ export class ScriptStore {
     source: ScriptSource,
   ): Promise<{ readonly address: string; readonly cause: Error | undefined }[]> {
     const script = this.registry.register(source);
-    const loads = this.#nodes().flatMap(({ pool, scripts }) => {
-      const lane = pool.lanes.find(({ ready }) => ready);
-      return lane === undefined ? [] : [scripts.loadNow(lane, script)];
-    });
-    await this.#patiently(Promise.all(loads));
+    await Promise.all(this.#nodes().map((node) => this.#patiently(node, node.loader.load(script))));
     return this.#nodes().map(({ address, pool, scripts }) => {
       const state = scripts.stateOf(script);
       if (state?.kind === "held") return { address, cause: undefined };
@@ -139,9 +143,27 @@ export class ScriptStore {
     preloadChannel.publish({ client: this.#client, address, loaded: loaded.length, failed: failed.length });
   }
 
-  #patiently(promise: Promise<unknown>): Promise<void> {
-    return settledWithin(this.#clock, this.#patienceMs, promise);
+  #patiently(node: ClusterNode, work: Promise<unknown>): Promise<void> {
+    return whileAlive(this.#clock, this.#patienceMs, node, work);
   }
+}
+
+function keepIn(registry: ScriptRegistry, item: Script | Library): RegisteredScript | RegisteredLibrary {
+  return isLibrary(item) ? registry.registerLibrary(item) : registry.keep(item);
+}
+
+/** So many scripts are registered in one piece of work. */
+const PIECE = 500;
+
+/** A registry with scripts and libraries that every node is to hold. It is filled in pieces, because there can be many. */
+export async function registryOf(items: readonly (Script | Library)[], turns: Turns): Promise<ScriptRegistry> {
+  const registry = new ScriptRegistry();
+  for (let at = 0; at < items.length; at += PIECE) {
+    await turns.run(() => {
+      for (const item of items.slice(at, at + PIECE)) keepIn(registry, item);
+    });
+  }
+  return registry;
 }
 
 function reportOn({ address, info, pool, scripts: held }: ClusterNode, scripts: readonly Loadable[]): NodeScripts {

@@ -1,6 +1,7 @@
+import { isDistrust } from "../connection/certificates.ts";
 import type { ConnectionSettings } from "../connection/connection.ts";
 import { openConnection } from "../connection/open-connection.ts";
-import type { Environment } from "../environment.ts";
+import type { Environment, SocketEndpoint } from "../environment.ts";
 import { AuthError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress, type NodeAddress } from "../protocol/node-address.ts";
@@ -11,6 +12,8 @@ import type { Informant } from "../topology/inquiry.ts";
 const CREDENTIALS_REST_MS = 500;
 /** Milliseconds from a refusal of the credentials by a seed to the next time that the seed is asked. */
 const REFUSED_REST_MS = 2000;
+/** The same for a certificate that is not trusted. The nodes' own connections are tried as well meanwhile. */
+const DISTRUST_REST_MS = 5000;
 
 /**
  * Wraps a provider of credentials. After a failure the provider is left alone for a while; every connection that is
@@ -33,8 +36,8 @@ export function askedSparingly(
 }
 
 /**
- * A seed as an informant. Each question to it has a connection of its own. A seed that refused the credentials is left
- * alone for a while.
+ * A seed as an informant. Each question to it has a connection of its own. A seed that refused the credentials, or
+ * whose certificate is not trusted, is left alone for a while.
  */
 export function seedInformant(
   seed: NodeAddress,
@@ -44,7 +47,7 @@ export function seedInformant(
 ): Informant {
   const address = formatAddress(seed);
   const { clock } = environment;
-  let refused: { readonly cause: AuthError; readonly until: number } | undefined;
+  let refused: { readonly cause: unknown; readonly until: number } | undefined;
   return {
     address,
     answersAs: seed,
@@ -53,11 +56,17 @@ export function seedInformant(
       try {
         return await openConnection(settingsFor(address, seed, options, environment, telemetry), onTemporary);
       } catch (cause) {
-        if (cause instanceof AuthError) refused = { cause, until: clock.now() + REFUSED_REST_MS };
+        const restMs = cause instanceof AuthError ? REFUSED_REST_MS : isDistrust(cause) ? DISTRUST_REST_MS : 0;
+        if (restMs > 0) refused = { cause, until: clock.now() + restMs };
         throw cause;
       }
     },
   };
+}
+
+/** The way to an address. The port 0 stands for a socket file. */
+export function endpointTo({ host, port }: NodeAddress): SocketEndpoint {
+  return port === 0 ? { host: "", port, path: host } : { host, port };
 }
 
 /**
@@ -66,19 +75,23 @@ export function seedInformant(
  */
 export function settingsFor(
   address: string,
-  { host, port }: NodeAddress,
+  node: NodeAddress,
   options: ResolvedOptions,
   environment: Environment,
   telemetry: Telemetry,
   nodeId?: () => string,
 ): ConnectionSettings {
+  const { tls, socket } = options;
   return {
     ...(nodeId === undefined ? {} : { nodeId }),
     address,
-    endpoint: { host, port, tls: options.tls },
+    endpoint: { ...endpointTo(node), tls, ...(socket === undefined ? {} : { socket }) },
     environment,
     connectTimeoutMs: options.connectTimeout,
+    maxReplyBytes: options.maxReplyBytes,
     connectionName: options.connectionName,
+    database: options.database,
+    isPlain: options.mode === "single",
     credentials: options.credentials,
     readOnly: false,
     telemetry,

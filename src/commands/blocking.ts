@@ -10,6 +10,12 @@ export interface BlockingTime {
   readonly unitMs: 1 | 1000;
 }
 
+/**
+ * For a command that ends the script that a node runs. It does not block, but gets a connection of its own as those do
+ * that may block.
+ */
+export const ENDS_SCRIPTS: BlockingTime = { ms: Number.NaN, at: -1, unitMs: 1 };
+
 /** The commands that state their blocking time in seconds, each with the argument that does. */
 const SECONDS: ReadonlyMap<string, "first" | "last"> = new Map([
   ...["blpop", "brpop", "blmove", "brpoplpush", "bzpopmin", "bzpopmax"].map((name): [string, "last"] => [name, "last"]),
@@ -58,6 +64,8 @@ const HELD_MS = 1000;
 export class BlockingFrame {
   /** Whether the command blocks without a time limit. */
   readonly isEndless: boolean;
+  /** Whether the command is for a node that is busy with a script. */
+  readonly endsScripts: boolean;
   readonly #ms: number;
   readonly #unitMs: number;
   readonly #whole: string;
@@ -66,7 +74,9 @@ export class BlockingFrame {
   #startedAt: number | undefined;
   #sentAt = 0;
 
-  constructor(name: string, args: readonly Argument[], { ms, at, unitMs }: BlockingTime) {
+  constructor(name: string, args: readonly Argument[], time: BlockingTime) {
+    const { ms, at, unitMs } = time;
+    this.endsScripts = time === ENDS_SCRIPTS;
     const bulks = [name, ...args].map((value, index) => bulk(binaryOf(value, "argument", index)));
     this.isEndless = ms === 0 || ms > LONGEST_MS;
     this.#ms = ms;

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, SlotwireError, withOutcome } from "../errors.ts";
+import { InvalidArgumentError, ReplyError, SlotwireError, withOutcome } from "../errors.ts";
 import { slotOf } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { textOf } from "./keys.ts";
@@ -10,10 +10,17 @@ export type Join = "first" | "some" | "sum" | "least" | "most" | "every" | "any"
 export interface Spread {
   readonly nodes: "all" | "primaries";
   readonly join: Join;
+  /**
+   * Set for commands that end a running script. A server takes them while it is busy, and only the call of the script is
+   * why they are sent: so each goes to its node on a connection of its own, which may be opened while the node is busy.
+   */
+  readonly endsScripts?: true;
 }
 
 const all = (join: Join): Spread => ({ nodes: "all", join });
 const primaries = (join: Join): Spread => ({ nodes: "primaries", join });
+/** The servers' policy says primaries. But replicas run scripts that only read. */
+const KILL: Spread = { nodes: "all", join: "some", endsScripts: true };
 
 /**
  * The request and response policies that servers publish as command tips, by command or by subcommand. A command that
@@ -57,7 +64,7 @@ const SPREADS: ReadonlyMap<string, Spread | ReadonlyMap<string, Spread>> = new M
     new Map([
       ["delete", primaries("first")],
       ["flush", primaries("first")],
-      ["kill", primaries("some")],
+      ["kill", KILL],
       ["load", primaries("first")],
       ["restore", primaries("first")],
     ]),
@@ -71,7 +78,7 @@ const SPREADS: ReadonlyMap<string, Spread | ReadonlyMap<string, Spread>> = new M
       // The servers' policy says primaries. But replicas run scripts that only read, so these commands go to all nodes.
       ["exists", all("every")],
       ["flush", all("first")],
-      ["kill", primaries("some")],
+      ["kill", KILL],
       ["load", all("first")],
     ]),
   ],
@@ -186,17 +193,27 @@ const FOLDS: ReadonlyMap<Join, (a: number, b: number) => number> = new Map<Join,
 
 /**
  * The replies of all nodes or parts. Throws when the whole command failed, which is when any of them failed; with
- * `some`, only when all of them failed. The error is the first one, with the outcome of the whole command.
+ * `some`, only when all of them failed. The error is the first one of those that tell most, with the outcome of the
+ * whole command.
  */
 export function repliesOf(join: Join, results: readonly PromiseSettledResult<Reply>[]): readonly Reply[] {
   const replies = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   const failures = results.flatMap((result): unknown[] => (result.status === "rejected" ? [result.reason] : []));
-  const [first] = failures;
   if (failures.length === 0 || (join === "some" && replies.length > 0)) return replies;
+  const [first] = join === "some" ? failures.toSorted((a, b) => weightOf(b) - weightOf(a)) : failures;
   if (!(first instanceof SlotwireError)) throw first;
   const outcomes = failures.map((failure) => (failure instanceof SlotwireError ? failure.outcome : "unknown"));
   if (replies.length > 0 || outcomes.includes("executed")) throw withOutcome(first, "executed");
   throw outcomes.includes("unknown") ? withOutcome(first, "unknown") : first;
+}
+
+/**
+ * How much the failure of one node tells about a command of which one success is enough. A node that is not running a
+ * script tells least: the script may run on one that did not answer.
+ */
+function weightOf(failure: unknown): number {
+  if (!(failure instanceof ReplyError)) return 1;
+  return failure.reply.startsWith("NOTBUSY ") ? 0 : 2;
 }
 
 /** Joins the replies that `repliesOf` returns. */

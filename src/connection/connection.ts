@@ -3,17 +3,32 @@ import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError } from ".
 import { invariant } from "../invariant.ts";
 import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
 import { isSaidUnasked } from "../protocol/error-reply.ts";
+import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import { OversizedReplyError } from "../protocol/reply-framer.ts";
 import { Ring } from "../protocol/ring.ts";
 import { Counters, type Telemetry } from "../telemetry/counters.ts";
+import type { Crowd } from "./crowd.ts";
 import type { Handshake, HandshakeTerms, Login } from "./handshake.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
 
 /** The settings that all connections to one node share. */
 export interface ConnectionSettings extends HandshakeTerms {
   readonly endpoint: Endpoint;
+  /** The connections of the client among which this one takes its turn. */
+  readonly crowd?: Crowd;
+  /**
+   * Asked before each connection to an announced address: where the address leads by now.
+   * @throws Why nothing may connect there.
+   */
+  readonly locate?: () => NodeAddress;
   readonly environment: Environment;
   readonly connectTimeoutMs: number;
+  /**
+   * The most bytes of one reply.
+   * @default 512 MiB
+   */
+  readonly maxReplyBytes?: number;
   /** Asked at every new connection. */
   readonly credentials: () => Promise<Login> | Login | undefined;
   /**
@@ -91,10 +106,10 @@ export class Connection implements ReplySink {
   #cause: Error | undefined;
 
   /** Begins to open the stream. Never throws: a failure, at once or later, closes the connection. */
-  constructor({ address, endpoint, environment, telemetry }: ConnectionSettings) {
+  constructor({ address, endpoint, environment, maxReplyBytes, telemetry }: ConnectionSettings) {
     this.address = address;
     this.#counters = telemetry?.counters ?? new Counters();
-    this.#decoder = new ReplyDecoder(this);
+    this.#decoder = new ReplyDecoder(this, maxReplyBytes);
     let opened!: () => void;
     this.opened = new Promise<void>((resolve) => {
       opened = resolve;
@@ -227,8 +242,10 @@ export class Connection implements ReplySink {
     this.#transport.destroy();
     const lost = this.inFlight.takeAll();
     this.#own = 0;
-    const error = cause instanceof SlotwireError ? cause : new ConnectionLostError(this.address, "unknown", cause);
-    for (const request of lost) request.onLost(error);
+    if (lost.length > 0) {
+      const error = cause instanceof SlotwireError ? cause : new ConnectionLostError(this.address, "unknown", cause);
+      for (const request of lost) request.onLost(error);
+    }
     this.#onClosed(cause);
   }
 
@@ -240,6 +257,8 @@ export class Connection implements ReplySink {
       this.#decoder.push(bytes);
       if (this.inFlight.size === 0) this.#onIdle();
     } catch (error) {
+      // The request has been executed, and would get a reply of the same length if it were sent again.
+      if (error instanceof OversizedReplyError && this.inFlight.size > 0) this.#answered().onUndecodable(error.message);
       this.close(error as Error);
     }
   }

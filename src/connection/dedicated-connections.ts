@@ -40,6 +40,7 @@ export class DedicatedConnections {
   #lent = 0;
   /** Requests that this node refused, and that wait elsewhere for their next attempt. */
   #held = 0;
+  #heldBytes = 0;
   /** Counts `renew`: connections of an earlier generation serve no further request. */
   #generation = 0;
   /** Ends the wait after a failure, for the requests that wait. */
@@ -48,10 +49,11 @@ export class DedicatedConnections {
   /** Callers of `drain`. */
   readonly #whenDrained: (() => void)[] = [];
 
-  constructor(settings: ConnectionSettings, maxWaitingBytes: number) {
+  /** @param onStranger  Called when another server answers at the node's address. */
+  constructor(settings: ConnectionSettings, maxWaitingBytes: number, onStranger: (cause: Error) => void = noted) {
     this.#settings = settings;
     this.#maxWaitingBytes = maxWaitingBytes;
-    this.#opener = new Opener(settings);
+    this.#opener = new Opener(settings, onStranger);
   }
 
   /** Requests that wait for a connection, have one, or are held; and loans. */
@@ -59,8 +61,9 @@ export class DedicatedConnections {
     return this.#waiting.size + this.#busy.size + this.#held + this.#lent;
   }
 
+  /** The bytes of the requests that wait for a connection or are held. */
   get waitingBytes(): number {
-    return this.#waiting.bytes;
+    return this.#waiting.bytes + this.#heldBytes;
   }
 
   /** The requests that are carried. */
@@ -74,13 +77,15 @@ export class DedicatedConnections {
   }
 
   /** A request of this node waits elsewhere. It counts until it is released. */
-  hold(): void {
+  hold(bytes: number): void {
     this.#held++;
+    this.#heldBytes += bytes;
   }
 
-  release(): void {
-    invariant(this.#held > 0, "only a request that is held is released");
+  release(bytes: number): void {
     this.#held--;
+    this.#heldBytes -= bytes;
+    invariant(this.#held >= 0 && this.#heldBytes >= 0, "only a request that is held is released");
   }
 
   /** The error to refuse a request of `bytes` with, or undefined when it may be pushed. */
@@ -163,6 +168,11 @@ export class DedicatedConnections {
     this.#generation++;
     this.#opener.close(cause);
     for (const { connection } of [...this.#idle, ...this.#busy]) connection.close(cause);
+  }
+
+  /** Ends the tries to connect that are under way, because the node is unavailable. */
+  endTries(cause: Error): void {
+    this.#opener.close(cause);
   }
 
   /** Resolves when nothing is carried. */

@@ -1,4 +1,4 @@
-import { AuthError, InvalidArgumentError } from "../errors.ts";
+import { AuthError, InvalidArgumentError, ReplyError } from "../errors.ts";
 import { isAuthFailure, isSaidUnasked, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { isNodeId, verifyIdentity, WHO_ARE_YOU } from "./identity.ts";
@@ -20,6 +20,14 @@ export class CredentialsError extends Error {
   }
 }
 
+/** The server refused SELECT: it has no such database, or the user may not select it. Another try would not help. */
+export class RefusedDatabaseError extends ReplyError {
+  constructor(address: string, database: number, reply: string) {
+    super(reply, "not-executed");
+    this.message = `${address} refused database ${database}: ${reply}`;
+  }
+}
+
 /** @throws {CredentialsError} The provider threw. */
 export async function askForLogin(provider: () => Promise<Login> | Login | undefined): Promise<Login | undefined> {
   try {
@@ -34,6 +42,16 @@ export interface HandshakeTerms {
   /** The node as announced, for messages. */
   readonly address: string;
   readonly connectionName: string | undefined;
+  /**
+   * The number of the database that the connection selects.
+   * @default 0, which needs no SELECT
+   */
+  readonly database?: number;
+  /**
+   * Whether nothing may be sent to the server but what was asked for, besides AUTH, SELECT, CLIENT SETNAME and PING.
+   * @default false
+   */
+  readonly isPlain?: boolean;
   /** Whether a replica is to serve reads on the connection (READONLY). */
   readonly readOnly: boolean;
   /**
@@ -41,6 +59,8 @@ export interface HandshakeTerms {
    * the server has it.
    */
   readonly nodeId?: () => string;
+  /** Whether the connection is for commands that a server takes while it runs a script. @default false */
+  readonly acceptsBusy?: boolean;
 }
 
 /** Sends commands in one write, and returns a promise for each reply. */
@@ -56,30 +76,37 @@ export type Handshake = (exchange: Exchange, login: Login | undefined, terms: Ha
  * Logs in, names the connection, and makes sure that a Redis or Valkey server answers that can serve requests, and that
  * it is the node that is meant.
  * @throws {AuthError}     The credentials were refused, or are needed.
+ * @throws {RefusedDatabaseError} The server has no such database, or the user may not use it.
  * @throws {ReplyError}    The server is loading its data, is busy with a script, or closes the connection with these words.
  * @throws {StrangerError} The address belongs to another server.
  */
 export async function greet(exchange: Exchange, login: Login | undefined, terms: HandshakeTerms): Promise<void> {
   const wanted = terms.nodeId?.() ?? "";
   const asksId = isNodeId(wanted);
-  const replies = exchange(...(asksId ? [...greetingOf(login, terms), WHO_ARE_YOU] : greetingOf(login, terms)));
-  const results = await Promise.allSettled(replies);
-  for (const result of results) {
+  const commands = greetingOf(login, terms);
+  const results = await Promise.allSettled(exchange(...commands, ...(asksId ? [WHO_ARE_YOU] : [])));
+  for (const [index, result] of results.entries()) {
     if (result.status === "fulfilled") continue;
     const text = (result.reason as { reply?: string }).reply;
     if (text === undefined) throw result.reason;
     if (isAuthFailure(text)) throw new AuthError(terms.address, text);
     const { kind } = parseErrorReply(text);
+    if (kind === "busy" && terms.acceptsBusy === true) continue;
     if (kind === "loading" || kind === "busy" || isSaidUnasked(text)) throw result.reason;
+    if (commands[index]?.[0] === "SELECT") throw new RefusedDatabaseError(terms.address, terms.database ?? 0, text);
   }
   if (asksId) await verifyIdentity(exchange, results.at(-1), wanted, terms.address);
 }
 
-function greetingOf(login: Login | undefined, { connectionName, readOnly }: HandshakeTerms): Argument[][] {
+function greetingOf(
+  login: Login | undefined,
+  { connectionName, database = 0, readOnly }: HandshakeTerms,
+): Argument[][] {
   const commands: Argument[][] = [];
   if (login?.password !== undefined) {
     commands.push(login.username === undefined ? ["AUTH", login.password] : ["AUTH", login.username, login.password]);
   }
+  if (database !== 0) commands.push(["SELECT", database]);
   if (connectionName !== undefined) commands.push(["CLIENT", "SETNAME", connectionName]);
   // A server without cluster mode refuses READONLY, and needs none.
   if (readOnly) commands.push(["READONLY"]);

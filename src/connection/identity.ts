@@ -1,5 +1,5 @@
 import { ReplyError } from "../errors.ts";
-import { CLUSTER_DISABLED } from "../protocol/error-reply.ts";
+import { clusterSupportIn } from "../protocol/cluster-wordings.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 
 /*
@@ -29,7 +29,8 @@ export function isNodeId(text: unknown): text is string {
 /** Reads the answer to `WHO_ARE_YOU`. */
 export function introductionOf(result: PromiseSettledResult<Reply> | undefined): Introduction {
   if (result?.status === "fulfilled" && isNodeId(result.value)) return { kind: "id", id: result.value };
-  const isDisabled = result?.status === "rejected" && (result.reason as ReplyError).reply === CLUSTER_DISABLED;
+  const refusal = result?.status === "rejected" ? (result.reason as ReplyError).reply : undefined;
+  const isDisabled = refusal !== undefined && clusterSupportIn(refusal) === "disabled";
   return { kind: isDisabled ? "no-cluster" : "nothing" };
 }
 

@@ -18,8 +18,11 @@ const DRAIN_LOOK_MS = 5;
 
 /** A lane's news for its pool, and the preparation of its connections. */
 export interface LaneEvents {
-  /** Prepares a fresh connection (scripts) before requests may use it. */
-  prepare(connection: Connection): Promise<void>;
+  /**
+   * Prepares a fresh connection (scripts) before requests may use it. Resolves to false if the connection is kept for
+   * that, and requests need another one.
+   */
+  prepare(connection: Connection): Promise<boolean>;
   onUp(): void;
   /** The lane has no usable connection: it lost one, or could not get one. */
   onDown(cause: Error): void;
@@ -56,6 +59,8 @@ export class Lane {
   #retry: Timer | undefined;
   /** Failures since the lane was ready, or was told to connect now: they set the backoff. */
   #failures = 0;
+  /** The next failure costs no wait. */
+  #retriesAtOnce = false;
   /** Tries since the lane was ready, for listeners on the channel. */
   #tries = 0;
   #wasReady = false;
@@ -67,7 +72,7 @@ export class Lane {
     this.#settings = settings;
     this.#events = events;
     this.#retired = new RetiredConnections(settings.environment.clock);
-    void this.#connect();
+    this.#begin();
   }
 
   get ready(): boolean {
@@ -84,13 +89,19 @@ export class Lane {
     return this.#watchdog !== undefined && this.#watchdog.inDoubt;
   }
 
+  /** The connection in use, and the one that is being opened or prepared. */
+  get connections(): Connection[] {
+    return [this.#connection, this.#upcoming].filter((each) => each !== undefined);
+  }
+
   get state(): "connecting" | "ready" | "silent" | "waiting" | "closed" {
     return this.#state === "ready" && this.#muted ? "silent" : this.#state;
   }
 
   /** Calls queued or in flight, and loads queued in front of them. */
   get pending(): number {
-    return this.#queue.size + (this.#connection === undefined ? 0 : this.#connection.callsInFlight);
+    const pending = this.#queue.size + (this.#connection === undefined ? 0 : this.#connection.callsInFlight);
+    return this.#retired.size === 0 ? pending : pending + this.#retired.callsInFlight;
   }
 
   /** Bytes queued, or written and not yet taken by the operating system. */
@@ -140,13 +151,24 @@ export class Lane {
     if (!muted) this.#scheduleFlush();
   }
 
-  /** Uses a fresh connection from now on. The present one ends with its last reply. */
-  replaceConnection(): void {
+  /** Whether a connection that was replaced is still to answer. */
+  get isReplacing(): boolean {
+    return this.#retired.size > 0;
+  }
+
+  /**
+   * Uses a fresh connection from now on. The present one ends with its last reply.
+   * @param fresh  The connection, if it is open already. It is closed if it is not needed.
+   */
+  replaceConnection(fresh?: Connection): void {
     const old = this.#connection;
-    if (old === undefined) return;
+    if (old === undefined) {
+      fresh?.close(new Error("no longer needed"));
+      return;
+    }
     this.#letGo();
     this.#retired.add(old);
-    void this.#connect();
+    this.#begin(fresh);
   }
 
   /** Closes the connection, also one that is being opened. What is queued waits for the next one. */
@@ -160,7 +182,15 @@ export class Lane {
     if (this.#state !== "waiting") return;
     this.#retry?.cancel();
     this.#failures = 0;
-    void this.#connect();
+    this.#begin();
+  }
+
+  /** The node has answered another connection: a try that has heard nothing is given up, and the next one made at once. */
+  connectAfresh(): void {
+    const upcoming = this.#upcoming;
+    if (this.#state !== "connecting" || upcoming === undefined || upcoming.received > 0) return;
+    this.#retriesAtOnce = true;
+    upcoming.close(new Error("no answer, while another connection was answered"));
   }
 
   /** Resolves when nothing is queued or in flight. The lane takes requests meanwhile. */
@@ -174,6 +204,7 @@ export class Lane {
   /** Ends now. Requests that are queued or in flight are lost. */
   close(cause: Error): void {
     if (this.#state === "closed") return;
+    this.#leaveWaiting();
     this.#state = "closed";
     this.#retry?.cancel();
     const connection = this.#connection;
@@ -185,16 +216,25 @@ export class Lane {
     for (const request of this.#queue.takeAll()) request.onLost(cause);
   }
 
-  async #connect(): Promise<void> {
+  /** Connects, when it is this lane's turn. */
+  #begin(fresh?: Connection): void {
     invariant(this.#connection === undefined, "a lane has one connection at a time");
     this.#retry = undefined;
+    this.#leaveWaiting();
     this.#state = "connecting";
+    const { crowd } = this.#settings;
+    if (crowd === undefined) void this.#connect(fresh);
+    else crowd.begin(() => this.#state === "connecting" && void this.#connect(fresh));
+  }
+
+  async #connect(fresh?: Connection): Promise<void> {
     const onCreated = (created: Connection) => {
       this.#upcoming = created;
     };
     let connection: Connection;
     try {
-      connection = await openPrepared(this.#settings, (fresh) => this.#events.prepare(fresh), onCreated, ++this.#tries);
+      const prepare = (opened: Connection) => this.#events.prepare(opened);
+      connection = await openPrepared(this.#settings, prepare, onCreated, ++this.#tries, fresh);
       // It may have closed since, because this goes on in a later job.
       if (connection.closed) throw new Error("the connection was lost before it was used");
     } catch (error) {
@@ -247,9 +287,19 @@ export class Lane {
     this.#state = "waiting";
     this.cause = cause;
     const { clock, random } = this.#settings.environment;
-    this.#retry = clock.setTimer(() => void this.#connect(), retryDelayMs(cause, this.#failures++, random()));
+    const { crowd } = this.#settings;
+    if (crowd !== undefined) crowd.failing++;
+    const waitMs = this.#retriesAtOnce ? 0 : retryDelayMs(cause, this.#failures++, random(), crowd?.leastWaitMs);
+    this.#retriesAtOnce = false;
+    this.#retry = clock.setTimer(() => this.#begin(), waitMs);
     if (isRefusal(cause)) for (const request of this.#queue.takeAll()) request.onLost(cause);
     this.#events.onDown(cause);
+  }
+
+  /** The lane is about to leave its state. If it waits, it is not one of those that wait any more. */
+  #leaveWaiting(): void {
+    const { crowd } = this.#settings;
+    if (this.#state === "waiting" && crowd !== undefined) crowd.failing--;
   }
 
   #fallSilent(cause: Error): void {

@@ -2,7 +2,10 @@ import { QueueFullError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { DedicatedConnections } from "./dedicated-connections.ts";
+import { StrangerError } from "./identity.ts";
 import { Lane } from "./lane.ts";
+import { openConnection } from "./open-connection.ts";
+import { Repeats } from "./repeats.ts";
 
 /** How much may wait for one node. */
 export interface PoolLimits {
@@ -11,10 +14,27 @@ export interface PoolLimits {
   readonly maxPendingBytes: number;
 }
 
+/** The error for more than `limits` allow, where the limits are reached. `address` is undefined where no node has the limits. */
+export function queueFull(
+  address: string | undefined,
+  { maxPending, maxPendingBytes }: Pick<PoolLimits, "maxPending" | "maxPendingBytes">,
+  pending: number,
+): QueueFullError {
+  return new QueueFullError(
+    address,
+    pending >= maxPending
+      ? `maxPendingPerNode is ${maxPending} calls`
+      : `maxPendingBytesPerNode is ${maxPendingBytes} bytes`,
+  );
+}
+
 /** A pool's news for its owner, and the preparation of its connections. */
 export interface PoolEvents {
-  /** Prepares a fresh connection (scripts) before requests may use it. */
-  prepare(connection: Connection): Promise<void>;
+  /**
+   * Prepares a fresh connection (scripts) before requests may use it. Resolves to false if the connection is kept for
+   * that, and requests need another one.
+   */
+  prepare(connection: Connection): Promise<boolean>;
   /** The pool became ready. */
   onUp(): void;
   /** A lane lost its connection, or could not get one, and no other lane is ready. */
@@ -24,20 +44,36 @@ export interface PoolEvents {
 /** The connections to one node, with bounds on what may wait for them. */
 export class NodePool {
   readonly address: string;
+  /** The settings of all connections. */
+  readonly settings: ConnectionSettings;
   readonly lanes: readonly Lane[];
   /** Resolves when every lane got its first connection, or failed to for the first time. */
   readonly firstTry: Promise<void>;
   /** For requests that would keep others waiting, and for sessions. The bounds on lanes do not count them. */
   readonly dedicated: DedicatedConnections;
+  /** For requests that were lost together with another connection. */
+  readonly repeats: Repeats;
+  /** For requests that end a running script: these connections can be opened while the node is busy with it. */
+  readonly urgent: DedicatedConnections;
+  /** Calls that are not written are refused, because the node has been out of reach for long: see `Availability`. */
+  isUnavailable = false;
   readonly #limits: PoolLimits;
+  /** Connections that ask whether the node answers again. */
+  readonly #asking = new Set<Connection>();
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
   #heldCalls = 0;
   #heldBytes = 0;
 
   constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
     this.address = settings.address;
+    this.settings = settings;
     this.#limits = limits;
-    this.dedicated = new DedicatedConnections(settings, limits.maxPendingBytes);
+    // Connections that were opened earlier may lead to that server as well: CLUSTER RESET leaves them open.
+    const onStranger = (cause: Error) => this.dropConnections(cause);
+    const { maxPendingBytes } = limits;
+    this.dedicated = new DedicatedConnections(settings, maxPendingBytes, onStranger);
+    this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, maxPendingBytes, onStranger);
+    this.repeats = new Repeats(settings, onStranger);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {
@@ -51,6 +87,7 @@ export class NodePool {
         prepare: events.prepare,
         onUp: () => {
           this.#shareSilence();
+          if (this.ready) this.isUnavailable = false;
           if (this.ready && !wasReady) {
             wasReady = true;
             events.onUp();
@@ -59,6 +96,7 @@ export class NodePool {
         },
         onDown: (cause) => {
           tried();
+          if (cause instanceof StrangerError) onStranger(cause);
           this.#shareSilence();
           if (this.ready) return;
           wasReady = false;
@@ -82,7 +120,7 @@ export class NodePool {
   /** Whether the lane of a slot can write, or may soon because it has not failed yet. */
   isPromisingFor(slot: number): boolean {
     const lane = this.laneOf(slot);
-    return lane.ready || lane.cause === undefined;
+    return lane.ready || (lane.cause === undefined && !this.isUnavailable);
   }
 
   /** The lane of a slot, always the same one. */
@@ -100,14 +138,7 @@ export class NodePool {
 
   /** The error to refuse a request of `bytes` with, or undefined when it may be queued. */
   refusalOf(bytes: number): QueueFullError | undefined {
-    const { maxPending, maxPendingBytes } = this.#limits;
-    if (this.hasRoomFor(bytes)) return undefined;
-    return new QueueFullError(
-      this.address,
-      this.pending >= maxPending
-        ? `maxPendingPerNode is ${maxPending} calls`
-        : `maxPendingBytesPerNode is ${maxPendingBytes} bytes`,
-    );
+    return this.hasRoomFor(bytes) ? undefined : queueFull(this.address, this.#limits, this.pending);
   }
 
   /** How many more calls may be queued. */
@@ -132,39 +163,80 @@ export class NodePool {
     invariant(this.#heldCalls >= 0 && this.#heldBytes >= 0, "only a call that is held is released");
   }
 
-  /** Every request from now on goes through a fresh connection. */
-  replaceConnections(): void {
-    for (const lane of this.lanes) lane.replaceConnection();
+  /**
+   * Asks once more whether the node answers. A lane whose own try has heard nothing may have lost its first packets, and
+   * would learn of the node's return late.
+   */
+  askAgain(): void {
+    for (const lane of this.lanes) lane.connectNow();
+    if (this.lanes.every(({ state }) => state === "connecting")) void this.#ask();
+  }
+
+  async #ask(): Promise<void> {
+    let asking: Connection | undefined;
+    const onCreated = (created: Connection) => {
+      asking = created;
+      this.#asking.add(created);
+    };
+    try {
+      const { closed } = await openConnection(this.settings, onCreated);
+      if (!closed) for (const lane of this.lanes) lane.connectAfresh();
+    } catch {
+      // The lanes tell why.
+    }
+    if (asking === undefined) return;
+    asking.close(new Error("answered"));
+    this.#asking.delete(asking);
+  }
+
+  /**
+   * Every request from now on goes through a fresh connection.
+   * @param fresh  One of these connections, if it is open already.
+   */
+  replaceConnections(fresh?: Connection): void {
+    for (const [index, lane] of this.lanes.entries()) lane.replaceConnection(index === 0 ? fresh : undefined);
     this.dedicated.renew();
+    this.urgent.renew();
+    this.repeats.renew();
   }
 
   /** Another server answers at the node's address: closes every connection. What is queued waits for the next ones. */
   dropConnections(cause: Error): void {
     for (const lane of this.lanes) lane.dropConnection(cause);
     this.dedicated.dropConnections(cause);
+    this.urgent.dropConnections(cause);
+    this.repeats.dropConnections(cause);
   }
 
   /** Resolves when nothing is queued or in flight. */
   async drain(): Promise<void> {
-    await Promise.all([this.dedicated.drain(), ...this.lanes.map((lane) => lane.drain())]);
+    await Promise.all([
+      this.dedicated.drain(),
+      this.urgent.drain(),
+      this.repeats.drain(),
+      ...this.lanes.map((lane) => lane.drain()),
+    ]);
   }
 
   /** Ends now. Requests that are queued or in flight are lost. */
   close(cause: Error): void {
+    for (const connection of [...this.#asking]) connection.close(cause);
     for (const lane of this.lanes) lane.close(cause);
     this.dedicated.close(cause);
+    this.urgent.close(cause);
+    this.repeats.close(cause);
   }
 
   /** Calls queued, in flight, or held. */
   get pending(): number {
-    let pending = this.#heldCalls;
+    let pending = this.#heldCalls + this.repeats.pending;
     for (const lane of this.lanes) pending += lane.pending;
     return pending;
   }
 
   /** The bytes of these calls that the operating system has not taken. */
   get pendingBytes(): number {
-    let bytes = this.#heldBytes;
+    let bytes = this.#heldBytes + this.repeats.pendingBytes;
     for (const lane of this.lanes) bytes += lane.pendingBytes;
     return bytes;
   }

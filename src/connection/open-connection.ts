@@ -13,10 +13,16 @@ export type OnCreated = (connection: Connection) => void;
  * Opens a connection and completes its handshake, within `connectTimeoutMs`.
  * @param attempt  Counts the tries since the last success, for listeners on the channel.
  * @throws {AuthError} The credentials were refused, or are needed.
- * @throws {Error}     The socket's own error, a timeout, or a `ReplyError` of a server that is not ready (LOADING, BUSY).
+ * @throws {Error}     What `locate` throws; the socket's own error, a timeout, or a `ReplyError` of a server that is not
+ *                     ready (LOADING, BUSY).
  */
-export function openConnection(settings: ConnectionSettings, onCreated?: OnCreated, attempt = 1): Promise<Connection> {
-  const { telemetry, address, readOnly } = settings;
+export async function openConnection(
+  given: ConnectionSettings,
+  onCreated?: OnCreated,
+  attempt = 1,
+): Promise<Connection> {
+  const { locate, telemetry, address, readOnly } = given;
+  const settings = locate === undefined ? given : { ...given, endpoint: { ...given.endpoint, ...locate() } };
   if (telemetry === undefined || !isHeard(connectChannel)) return open(settings, onCreated);
   const { host, port } = settings.endpoint;
   const context: ConnectContext = { client: telemetry.client, address, endpoint: { host, port }, attempt, readOnly };
@@ -59,27 +65,29 @@ async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promis
 }
 
 /**
- * Opens a connection and has it prepared, for which the node has `connectTimeoutMs` once more.
+ * Opens a connection and has it prepared.
+ * @param prepare  Resolves to false if it keeps the connection for itself. Then another one is opened.
+ * @param open     A connection that is open already, and is only to be prepared.
  * @throws As `openConnection`, and whatever `prepare` throws.
  */
 export async function openPrepared(
   settings: ConnectionSettings,
-  prepare: (connection: Connection) => Promise<void>,
+  prepare: (connection: Connection) => Promise<boolean>,
   onCreated: OnCreated,
   attempt: number,
+  open?: Connection,
 ): Promise<Connection> {
-  const connection = await openConnection(settings, onCreated, attempt);
-  const { connectTimeoutMs, environment } = settings;
-  const tooLate = new Error(`no answer while scripts were loaded, within ${connectTimeoutMs} ms`);
-  const timer = environment.clock.setTimer(() => connection.close(tooLate), connectTimeoutMs);
-  try {
-    await Promise.race([prepare(connection), connection.gone]);
-    if (connection.closed) throw new Error("the connection was lost while it was prepared");
-    return connection;
-  } catch (error) {
-    connection.close(error as Error);
-    throw error;
-  } finally {
-    timer.cancel();
+  for (let opened = open; ; opened = undefined) {
+    if (opened !== undefined) onCreated(opened);
+    const connection = opened ?? (await openConnection(settings, onCreated, attempt));
+    try {
+      const isFree = await Promise.race([prepare(connection), connection.gone]);
+      if (!isFree) continue;
+      if (connection.closed) throw new Error("the connection was lost while it was prepared");
+      return connection;
+    } catch (error) {
+      connection.close(error as Error);
+      throw error;
+    }
   }
 }

@@ -62,6 +62,14 @@ function withAdvice(failure: Error, { tls, wasOpen, isOnlyAnnounced = false }: O
   return wasEnded ? `the connection ended before TLS was agreed on; is this a port for TLS?` : failure.message;
 }
 
+/** Whether the failure to open a connection is one of TLS: the certificate, or no TLS where it was wanted. */
+export function isTlsFailure(failure: unknown): boolean {
+  if (!(failure instanceof Error)) return false;
+  const { code = "" } = failure as NodeJS.ErrnoException;
+  if (failure instanceof ProtocolError) return failure.message.includes(TLS_ALERT);
+  return failure.message === NO_TLS_HERE || NO_AUTHORITY.includes(code) || /^ERR_(TLS|SSL)_|CERT|^CRL_/.test(code);
+}
+
 /** The beginning of the failure when time was up before the stream stood. */
 export const NO_CONNECTION = "no connection";
 /** The failure of a connection that the server closed in good order. */

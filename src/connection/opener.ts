@@ -1,5 +1,6 @@
 import type { AuthError } from "../errors.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
+import { StrangerError } from "./identity.ts";
 import { type OnCreated, openConnection } from "./open-connection.ts";
 import { isRefusal, retryDelayMs } from "./retry-policy.ts";
 
@@ -11,6 +12,7 @@ const AT_ONCE = Number.NEGATIVE_INFINITY;
  */
 export class Opener {
   readonly #settings: ConnectionSettings;
+  readonly #onStranger: (cause: StrangerError) => void;
   readonly #underWay = new Set<Connection>();
   /** Since the last success. */
   #failures = 0;
@@ -18,8 +20,10 @@ export class Opener {
   #restsUntil = AT_ONCE;
   #refusal: AuthError | undefined;
 
-  constructor(settings: ConnectionSettings) {
+  /** @param onStranger  Called when another server answers at the node's address. */
+  constructor(settings: ConnectionSettings, onStranger: (cause: StrangerError) => void) {
     this.#settings = settings;
+    this.#onStranger = onStranger;
   }
 
   /** Whether the last try failed. While it did, one try at a time is enough. */
@@ -77,5 +81,6 @@ export class Opener {
     if (this.restMs > 0) return;
     const { clock, random } = this.#settings.environment;
     this.#restsUntil = clock.now() + retryDelayMs(cause, this.#failures++, random());
+    if (cause instanceof StrangerError) this.#onStranger(cause);
   }
 }

@@ -17,6 +17,13 @@ export class RetiredConnections {
     return this.#open.size;
   }
 
+  /** The users' calls in flight on these connections. */
+  get callsInFlight(): number {
+    let calls = 0;
+    for (const connection of this.#open) calls += connection.callsInFlight;
+    return calls;
+  }
+
   add(connection: Connection): void {
     const close = () => connection.close(new Error("replaced"));
     const limit = this.#clock.setTimer(close, LIMIT_MS, true);

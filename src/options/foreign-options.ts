@@ -5,6 +5,7 @@ const AT_ONCE = "`connect` connects at once, and resolves when the cluster can b
 const BACKOFF = "slotwire always connects again, with pauses of its own; `commandTimeout` limits how long calls wait";
 const PAUSES = "slotwire chooses its pauses; `maxRedirections` and `commandTimeout` limit what one call may take";
 const FLAT = "write what is in it as options of `connect` itself";
+const ON_SOCKETS = "write socket: { family, lookup, localAddress, keepAliveInitialDelay }";
 const DEFINED = "write defineScript({ ... }) or defineLibrary({ ... }), and list the result in `scripts`";
 
 /** What to write in place of an option of another client: ioredis, node-redis or Valkey GLIDE. */
@@ -21,8 +22,14 @@ const INSTEAD: ReadonlyMap<string, string> = new Map(
     redisOptions: FLAT,
     defaults: FLAT,
     advancedConfiguration: FLAT,
-    db: "a cluster has only database 0, so leave it out",
-    databaseId: "a cluster has only database 0, so leave it out",
+    db: "write `database`",
+    databaseId: "write `database`",
+    path: 'write { path } as an element of nodes: nodes: [{ path: "/run/redis.sock" }]',
+    family: ON_SOCKETS,
+    keepAlive: ON_SOCKETS,
+    localAddress: ON_SOCKETS,
+    lookup: ON_SOCKETS,
+    dnsLookup: ON_SOCKETS,
     keyPrefix: "write whole keys, because a script's keys and the slot of a call are computed from what is written",
     lazyConnect: AT_ONCE,
     enableReadyCheck: AT_ONCE,

@@ -19,24 +19,38 @@ export interface Seed {
   readonly credentials: Credentials | undefined;
   /** Undefined when the seed does not say whether to use TLS. */
   readonly tls: boolean | undefined;
+  /** The database in the path of a URL. Undefined when the seed names none. */
+  readonly database: number | undefined;
+}
+
+/** The address of a server's socket file has no port. */
+export function isSocketFile({ port }: NodeAddress): boolean {
+  return port === 0;
 }
 
 /** Reads one element of `nodes`. */
 export function readSeed(node: unknown, index: number): Seed {
   const refuse = (why: string) =>
     invalid(
-      `nodes[${index}] ${why}; accepted are "host:port", "host", "redis://user:password@host:port", "rediss://..." and { host, port }`,
+      `nodes[${index}] ${why}; accepted are "host:port", "host", "redis://user:password@host:port/database", "rediss://...", { host, port } and { path }`,
     );
   if (typeof node === "object" && node !== null && "host" in node && "port" in node) {
     const address = readAddress(node);
     if (!address) throw refuse("has no valid host and port");
-    return { address, credentials: undefined, tls: undefined };
+    return plain(address);
+  }
+  if (typeof node === "object" && node !== null && "path" in node) {
+    const { path } = node;
+    if (typeof path !== "string" || path === "" || path.includes("\0")) {
+      throw refuse("has no valid path of a socket file");
+    }
+    return plain({ host: path, port: 0 });
   }
   if (typeof node !== "string") throw refuse(`is ${kindOf(node)}`);
   if (!node.includes("://")) {
     const address = parseAddress(node) ?? withoutPort(node);
     if (!address || address.host === "") throw refuse("is not a valid address");
-    return { address, credentials: undefined, tls: undefined };
+    return plain(address);
   }
   // No message may quote the URL, because it can contain a password.
   const url = URL.canParse(node) ? new URL(node) : undefined;
@@ -44,7 +58,8 @@ export function readSeed(node: unknown, index: number): Seed {
   if (!url || isTls === undefined || url.hostname === "") {
     throw refuse("is not a valid redis:// or rediss:// URL");
   }
-  if (!["", "/", "/0"].includes(url.pathname)) throw refuse("names a database, but a cluster has only database 0");
+  const [, digits] = /^\/?(\d{0,9})$/.exec(url.pathname) ?? [];
+  if (digits === undefined) throw refuse("has a path that is no number of a database");
   const address = parseAddress(`${url.hostname}:${url.port === "" ? DEFAULT_PORT : url.port}`);
   if (!address) throw refuse("has no valid host and port");
   const [username, password] = [url.username, url.password].map(percentDecoded);
@@ -53,7 +68,28 @@ export function readSeed(node: unknown, index: number): Seed {
     address,
     credentials: username === "" && password === "" ? undefined : { username, password },
     tls: isTls,
+    database: digits === "" ? undefined : Number(digits),
   };
+}
+
+/** A seed that says nothing but where it is. */
+function plain(address: NodeAddress): Seed {
+  return { address, credentials: undefined, tls: undefined, database: undefined };
+}
+
+/**
+ * The database of every connection.
+ * @param given  The option `database`, checked.
+ */
+export function readDatabase(given: number | undefined, seeds: readonly Seed[]): number {
+  const [first = given, ...others] = new Set(seeds.flatMap(({ database }) => database ?? []));
+  if (others.length > 0) {
+    throw invalid("nodes have URLs with different databases; accepted is one, because it is used for every node");
+  }
+  if (given !== undefined && first !== given) {
+    throw invalid(`database is ${given}, but a URL in nodes names ${first}; accepted is one, for every node`);
+  }
+  return first ?? 0;
 }
 
 /** Whether the seeds and the option `tls` ask for TLS, and how. */

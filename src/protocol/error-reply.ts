@@ -91,11 +91,13 @@ const NO_PERMISSION = [
 // Errors with which a server refuses a plain command before it runs. The beginning of the text is enough, because this
 // kind never causes a command to be sent again.
 const DECLINED =
-  /^(OOM|MISCONF|NOREPLICAS|NOAUTH) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^ERR This instance has cluster support disabled$|^EXECABORT Transaction discarded because of previous errors\.$/;
+  /^(OOM|MISCONF|NOREPLICAS|NOAUTH|NOTBUSY|UNKILLABLE) |^ERR (unknown (sub)?command|Unknown subcommand|wrong number of arguments)|^ERR This instance has cluster support disabled$|^EXECABORT Transaction discarded because of previous errors\.$/;
 const NO_READ_ONLY_VARIANT = /^ERR unknown command [`']EVAL(SHA)?_RO[`']/;
 const NO_FUNCTIONS = /^ERR unknown command [`']FCALL(_RO)?[`']/;
 // The words with which Redis and Valkey quote the arguments belong to it, so that a script cannot come upon it by chance.
 const NO_SCRIPTS = /^ERR unknown command [`']EVAL(SHA)?[`'], with args beginning with: /i;
+// `script|load` as servers from 7.0 on name it, the container alone, or its subcommand.
+const NO_LOADS = /^ERR (?:unknown command:? [`'"]?SCRIPT\b|unknown subcommand [`'"]?LOAD\b)/i;
 const EXEC_ABORT = "EXECABORT Transaction discarded because of: ";
 
 /** Classifies an error reply. `text` is the server's text without the leading `-`. */
@@ -121,6 +123,11 @@ export function parseErrorReply(text: string): Refusal {
   return { kind: DECLINED.test(text) ? "declined" : "other" };
 }
 
+/** Whether only a replica refuses so: the server that answered is one by now. */
+export function isOfReplica({ kind }: Refusal): boolean {
+  return kind === "readonly" || kind === "readonly-within" || kind === "unblocked" || kind === "masterdown";
+}
+
 /** Whether the error means that the login is missing or that the credentials are wrong. */
 export function isAuthFailure(text: string): boolean {
   return (
@@ -139,10 +146,12 @@ export function isSaidUnasked(text: string): boolean {
   return /^ERR max number of clients (?:\+ cluster connections )?reached$|^DENIED /.test(text);
 }
 
-/** The error text of a server that runs without cluster mode. */
-export const CLUSTER_DISABLED = "ERR This instance has cluster support disabled";
-
 /** Whether the server, usually an older one, does not know the command or the subcommand. */
 export function isUnknownCommand(text: string): boolean {
   return /^ERR (unknown (sub)?command|Unknown subcommand)/i.test(text);
+}
+
+/** Whether a server refuses every SCRIPT LOAD: the user may not load, or SCRIPT was renamed or is unknown to a proxy. */
+export function isLoadDenied(text: string): boolean {
+  return text.startsWith("NOPERM ") || NO_LOADS.test(text);
 }

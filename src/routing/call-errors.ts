@@ -20,12 +20,16 @@ import type { NodeDirectory } from "./node-directory.ts";
 export class CallErrors {
   readonly #directory: NodeDirectory;
   readonly #topology: () => Topology;
-  readonly #maxRedirections: number;
+  readonly #limits: { readonly maxRedirections: number; readonly unavailableAfter: number };
 
-  constructor(directory: NodeDirectory, topology: () => Topology, maxRedirections: number) {
+  constructor(
+    directory: NodeDirectory,
+    topology: () => Topology,
+    limits: { readonly maxRedirections: number; readonly unavailableAfter: number },
+  ) {
     this.#directory = directory;
     this.#topology = topology;
-    this.#maxRedirections = maxRedirections;
+    this.#limits = limits;
   }
 
   /**
@@ -36,8 +40,9 @@ export class CallErrors {
     const outcome = outcomeOfCall(step.outcome, call.inDoubt);
     const { script } = call.kind;
     if (step.why === "redirections") {
-      return new RedirectionsError(this.#maxRedirections, historyOf(call).hops, outcome);
+      return new RedirectionsError(this.#limits.maxRedirections, historyOf(call).hops, outcome);
     }
+    if (step.row === "node-unavailable") return this.#withoutLife(call.node as ClusterNode);
     if (step.why === "unavailable") return this.#withoutNode(call);
     if (step.why === "load" && remedy?.kind === "give-up") return replyErrorOf(remedy.cause.reply, outcome, script);
     if (typeof cause === "string") return replyErrorOf(cause, outcome, script);
@@ -54,8 +59,9 @@ export class CallErrors {
       const cause = replyErrorOf(historyOf(call).refusal, "not-executed", call.kind.script);
       return new DeadlineError(limitMs, outcome, cause);
     }
-    if (how !== "unavailable") return new DeadlineError(limitMs, outcome);
-    return this.#unavailable(call, `${call.node?.address} could not be reached within ${limitMs} ms`);
+    if (how !== "unavailable") return new DeadlineError(limitMs, outcome, call.history?.lostBecause);
+    const { address = "A node" } = call.node ?? {};
+    return this.#unavailable(call, `${address} could not be reached within ${limitMs} ms`);
   }
 
   /** The error when the credentials were refused: this attempt was not written, but an earlier one may have been. */
@@ -67,18 +73,29 @@ export class CallErrors {
     return new ClosedError(call.outcomeSoFar);
   }
 
+  /** Names one cause: where many nodes are down, many calls are refused, and each error would list them all. */
+  #withoutLife({ address, pool }: ClusterNode): UnavailableError {
+    const what = `${address} has given no sign of life for ${this.#limits.unavailableAfter} ms`;
+    return new UnavailableError(what, new Map([[address, pool.cause]]));
+  }
+
   #withoutNode(call: Call): UnavailableError {
     const { target } = call.kind;
     if (target !== undefined) return this.#unavailable(call, `${target.address} has left the cluster`);
-    const advice =
-      this.#topology().ranges.length === 0
-        ? 'No slot of this cluster has an owner: "redis-cli --cluster create" forms a cluster of its nodes.'
-        : 'The cluster\'s nodes know no owner of it: "redis-cli --cluster fix HOST:PORT" gives such slots to primaries.';
-    return this.#unavailable(call, `No node serves slot ${call.slot}`, advice);
+    const advice = !this.#topology().hasOwners
+      ? 'No slot of this cluster has an owner: "redis-cli --cluster create" forms a cluster of its nodes.'
+      : 'The cluster\'s nodes know no owner of it: "redis-cli --cluster fix HOST:PORT" gives such slots to primaries.';
+    const leftOut = this.#topology().leftOut.map(({ entry, why }) => [entry, new Error(why)] as const);
+    return this.#unavailable(call, `No node serves slot ${call.slot}`, advice, leftOut);
   }
 
-  #unavailable(call: Call, what: string, advice?: string): UnavailableError {
-    const causes = new Map<string, unknown>();
+  #unavailable(
+    call: Call,
+    what: string,
+    advice?: string,
+    others: readonly (readonly [string, Error])[] = [],
+  ): UnavailableError {
+    const causes = new Map<string, unknown>(others);
     for (const { address, pool } of this.#directory.nodes) if (!pool.ready) causes.set(address, pool.cause);
     return new UnavailableError(what, causes, call.outcomeSoFar, advice);
   }

@@ -97,10 +97,18 @@ export interface History {
   ownerlessSince: number | undefined;
   /** An earlier attempt was written and lost. So the call may have run, whatever a later answer proves. */
   inDoubt: boolean;
+  /** Why it was lost, the last time. */
+  lostBecause: Error | undefined;
   /** The last attempt was sent because a missing script was mended. */
   mended: boolean;
+  /** The next attempt goes on the node's connection for repeats, or the present one is there. */
+  isApart: boolean;
+  /** How often the call was lost while it had a connection to itself. */
+  lossesAlone: number;
   /** The replicas that could not serve this read. */
   avoid: Set<ClusterNode> | undefined;
+  /** A replica that could not serve reads: this read finds out whether it can by now. */
+  tries: ClusterNode | undefined;
   /**
    * Set when the attempt brings the script's source by EVAL. It is told how the load ended, because other calls wait
    * for it.
@@ -317,8 +325,12 @@ export function historyOf(call: Call): History {
     hops: [],
     refusal: "",
     inDoubt: false,
+    lostBecause: undefined,
     mended: false,
+    isApart: false,
+    lossesAlone: 0,
     avoid: undefined,
+    tries: undefined,
     evalEnded: undefined,
   };
   return call.history;

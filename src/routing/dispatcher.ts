@@ -16,10 +16,11 @@ import type { Deadlines } from "./deadlines.ts";
 import { Lessons, type RoutingEvents } from "./lessons.ts";
 import { decideExpiry } from "./next-step.ts";
 import type { NodeDirectory } from "./node-directory.ts";
-import { Placement, poolFor } from "./placement.ts";
+import { dedicatedFor, Placement, poolFor } from "./placement.ts";
 import { Rerouting } from "./rerouting.ts";
 import { Retries } from "./retries.ts";
 import { loadInFront, tellEvalEnded } from "./script-mending.ts";
+import { Unplaced } from "./unplaced.ts";
 
 /** Milliseconds that a call without a deadline may be refused, or wait for a node, before it is given up. */
 const PATIENCE_MS = 60_000;
@@ -34,6 +35,11 @@ export interface DispatcherParts {
   readonly events: RoutingEvents;
   readonly telemetry: Telemetry;
   readonly maxRedirections: number;
+  /** The bounds of one node, which also hold for all calls together that have no node. */
+  readonly maxPending: number;
+  readonly maxPendingBytes: number;
+  /** Milliseconds after which a node without sign of life is unavailable; 0 for never. */
+  readonly unavailableAfter: number;
 }
 
 /**
@@ -48,6 +54,8 @@ export interface DispatcherParts {
 export class Dispatcher implements CallOwner {
   /** The feeds with calls that are admitted and not sent yet. They are told when the client closes. */
   readonly feeds = new Set<{ onClosed(): void }>();
+  /** Counts what waits without a node. */
+  readonly unplaced: Unplaced;
   readonly #directory: NodeDirectory;
   readonly #clock: Clock;
   readonly #telemetry: Telemetry;
@@ -65,22 +73,25 @@ export class Dispatcher implements CallOwner {
 
   constructor(parts: DispatcherParts) {
     const { environment, directory, tracker, telemetry, maxRedirections } = parts;
+    this.unplaced = new Unplaced(parts);
     this.#directory = directory;
     this.#clock = environment.clock;
     this.#telemetry = telemetry;
     this.#deadlines = parts.deadlines;
-    this.#placement = new Placement(directory);
+    this.#placement = new Placement(directory, this.#clock);
     this.#rerouting = new Rerouting(directory, this.#placement, this.#clock, (requests) => this.resend(requests));
-    this.#errors = new CallErrors(directory, () => tracker().current, maxRedirections);
+    this.#errors = new CallErrors(directory, () => tracker().current, parts);
     this.#retries = new Retries({
       environment,
       directory,
       tracker,
       maxRedirections,
+      unplaced: this.unplaced,
       placement: this.#placement,
       lessons: new Lessons(tracker, parts.events, telemetry),
       errors: this.#errors,
       attempt: (call, node, pool) => this.#attempt(call, node, pool),
+      attemptApart: (call, node, pool) => this.#attemptApart(call, node, pool),
       limitPatience: (call) => this.#limitPatience(call),
     });
   }
@@ -116,11 +127,13 @@ export class Dispatcher implements CallOwner {
   send(call: Call): void {
     const node = this.#placement.nodeFor(call);
     if (node === undefined) {
-      this.#retries.withoutNode(call);
+      const refusal = this.unplaced.refusalOf(call.frame.length);
+      if (refusal === undefined) this.#retries.withoutNode(call);
+      else call.reject(refusal);
       return;
     }
     const pool = poolFor(call, node);
-    const full = (call.kind.blocking === undefined ? pool : pool.dedicated).refusalOf(call.frame.length);
+    const full = (call.kind.blocking === undefined ? pool : dedicatedFor(call, pool)).refusalOf(call.frame.length);
     if (full !== undefined) call.reject(full);
     else this.#attempt(call, node, pool);
   }
@@ -129,10 +142,15 @@ export class Dispatcher implements CallOwner {
    * Makes the first attempt of a call that has been admitted. Returns false, and does nothing, if its node has no room.
    */
   offer(call: Call): boolean {
-    const node = call.kind.blocking === undefined ? this.#placement.nodeFor(call) : undefined;
-    if (node === undefined) {
-      // A call that blocks may wait for an event that never comes, so no call of the feed may wait for it.
+    // A call that blocks may wait for an event that never comes, so no call of the feed may wait for it.
+    if (call.kind.blocking !== undefined) {
       this.send(call);
+      return true;
+    }
+    const node = this.#placement.nodeFor(call);
+    if (node === undefined) {
+      if (!this.unplaced.hasRoomFor(call.frame.length)) return false;
+      this.#retries.withoutNode(call);
       return true;
     }
     const pool = poolFor(call, node);
@@ -146,18 +164,36 @@ export class Dispatcher implements CallOwner {
     const { blocking } = call.kind;
     call.node = node;
     call.pool = pool;
+    if (pool.isUnavailable) {
+      this.#retries.nodeUnavailable(call);
+      return;
+    }
     if (blocking !== undefined) {
       call.frame = blocking.frameAt(this.#clock.now());
       this.#limitPatience(call);
       call.extras?.observer?.onAttempt(call, node.address);
-      pool.dedicated.push(call);
+      dedicatedFor(call, pool).push(call);
       return;
     }
     const lane = pool.laneOf(call.slot);
-    loadInFront(call, node, lane);
+    loadInFront(call, node, lane, this.#clock);
     if (!lane.ready) this.#limitPatience(call);
     call.extras?.observer?.onAttempt(call, node.address);
     lane.push(call);
+  }
+
+  /** Hands an attempt to the node's connection for repeats. */
+  #attemptApart(call: Call, node: ClusterNode, pool: NodePool): void {
+    call.node = node;
+    call.pool = pool;
+    if (pool.isUnavailable) {
+      this.#retries.nodeUnavailable(call);
+      return;
+    }
+    call.stamp = node.scripts.stamp;
+    this.#limitPatience(call);
+    call.extras?.observer?.onAttempt(call, node.address);
+    pool.repeats.push(call);
   }
 
   /** Limits how long a call without a deadline is tried again, or waits for a node. */
@@ -206,6 +242,7 @@ export class Dispatcher implements CallOwner {
   close(): void {
     for (const feed of this.feeds) feed.onClosed();
     this.#retries.close();
+    this.#rerouting.close();
     this.#deadlines.close();
   }
 
@@ -224,6 +261,7 @@ export class Dispatcher implements CallOwner {
     }
     if (call.history !== undefined) {
       this.#retries.parked.release(call);
+      if (replied) this.#placement.noteServed(call);
       call.history.evalEnded?.(replied ? "held" : "lost");
     }
     if (call.kind.blocking?.isEndless) this.#endless.delete(call);
@@ -257,6 +295,7 @@ export class Dispatcher implements CallOwner {
       call.place = "parked";
       const history = historyOf(call);
       history.inDoubt ||= written;
+      if (written) history.lostBecause = cause;
       history.hops.push({ address: (call.node as ClusterNode).address, answer: "LOST" });
       this.#retries.decide(call, { kind: "lost", written }, cause);
     }
@@ -268,7 +307,8 @@ export class Dispatcher implements CallOwner {
       hasDeadline: timeoutMs > 0,
       isInFlight: call.place === "in-flight",
       wasRefused: history !== undefined && history.refusal !== "",
-      isUnreachable: node !== undefined && pool?.ready !== true,
+      mayHaveRun: call.inDoubt,
+      isUnreachable: node === undefined ? this.#directory.isOutOfReach : pool?.ready !== true,
     });
     if (how === "wait") return;
     call.reject(this.#errors.expired(call, how, timeoutMs || PATIENCE_MS));

@@ -1,4 +1,4 @@
-import type { Refusal } from "../protocol/error-reply.ts";
+import { isOfReplica, type Refusal } from "../protocol/error-reply.ts";
 import { formatAddress, isHostThatAnswered } from "../protocol/node-address.ts";
 import { scriptMissingChannel } from "../telemetry/channels.ts";
 import { countIn, type Telemetry } from "../telemetry/counters.ts";
@@ -42,6 +42,7 @@ export class Lessons {
     this.count(step);
     const node = call.node as ClusterNode;
     if (refusal?.kind === "moved" || refusal?.kind === "ask") this.#tellRedirection(call, node, refusal);
+    if (refusal !== undefined && isOfReplica(refusal)) node.noteReplicaRefusal();
     switch (step.learned) {
       case "topology-stale":
         this.#tracker().refreshSoon("urgent");

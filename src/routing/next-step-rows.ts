@@ -23,10 +23,15 @@ export interface Retry {
   readonly to: Target;
   /** An ASKING goes in front of the call, in the same write. */
   readonly asking: boolean;
-  /** At once, after a pause, after the shared refresh, or after the load that is under way. */
-  readonly when: "now" | "after-backoff" | "after-refresh" | "after-load";
+  /**
+   * At once, after a pause, after the shared refresh, or after the load that is under way. `after-rest`: the decision is
+   * made once more when the script may be loaded again.
+   */
+  readonly when: "now" | "after-backoff" | "after-refresh" | "after-load" | "after-rest";
   readonly spends: "redirection" | "retry" | "nothing";
   readonly learned: Lesson;
+  /** Set when the call goes on the node's connection for repeats, where it can harm no other one. */
+  readonly isApart?: true;
 }
 
 /** The caller gets an error. */
@@ -43,7 +48,7 @@ export interface Rejection {
 
 export type NextStep = Retry | Rejection;
 
-type RetryRow = Pick<Retry, "kind" | "when" | "spends" | "learned"> & { readonly to: Retry["to"]["kind"] };
+type RetryRow = Pick<Retry, "kind" | "when" | "spends" | "learned" | "isApart"> & { readonly to: Retry["to"]["kind"] };
 type RejectRow = Pick<Rejection, "kind" | "why" | "outcome" | "learned">;
 /** One row of the decision: what follows after `met`. */
 export type Row = (RetryRow | RejectRow) & { readonly met: string };
@@ -107,6 +112,10 @@ const TABLE = {
     {},
   ),
   "noscript-wait": retry("NOSCRIPT, and another lane's load is under way", { when: "after-load" }),
+  "noscript-rest": retry("NOSCRIPT less than 10 ms after the newest load began", {
+    when: "after-rest",
+    spends: "nothing",
+  }),
   "noscript-load": retry("NOSCRIPT: SCRIPT LOAD goes in front", { learned: "script-missing" }),
   "noscript-eval": retry("NOSCRIPT where SCRIPT LOAD is forbidden: by EVAL", { learned: "script-missing" }),
   "noscript-give-up": reject("NOSCRIPT, and the node cannot load the script", {
@@ -120,6 +129,10 @@ const TABLE = {
     {},
   ),
   "function-wait": retry("no such function, and another lane's load is under way", { when: "after-load" }),
+  "function-rest": retry("no such function less than 10 ms after the newest load began", {
+    when: "after-rest",
+    spends: "nothing",
+  }),
   "function-load": retry("no such function: FUNCTION LOAD goes in front", { learned: "script-missing" }),
   "function-give-up": reject("no such function, and the node cannot load the library", {
     ...NOT_EXECUTED,
@@ -159,7 +172,12 @@ const TABLE = {
   other: reject("any other error", {}),
 
   "lost-unwritten": atOwner("the connection was lost, and no byte of the call was written"),
-  "lost-repeatable": atOwner("the connection was lost, and the call may run twice"),
+  "lost-repeatable": atOwner("the connection was lost, and the call may run twice", { isApart: true }),
+  "lost-alone": reject("the same, and the call was alone on its connection, twice", {
+    why: "lost",
+    outcome: "unknown",
+    learned: "topology-stale",
+  }),
   lost: reject("the connection was lost, and the call may have run", {
     why: "lost",
     outcome: "unknown",
@@ -170,6 +188,17 @@ const TABLE = {
     ...NOT_EXECUTED,
     why: "unavailable",
   }),
+  "node-unavailable": reject("the node has given no sign of life for `unavailableAfter`", {
+    ...NOT_EXECUTED,
+    why: "unavailable",
+  }),
+  "given-up-after-loss": reject(
+    "no node can serve it, or its node is unavailable; an earlier attempt was written and lost",
+    {
+      why: "lost",
+      outcome: "unknown",
+    },
+  ),
 } satisfies Record<string, Row>;
 
 /** The name of a row of the decision. */

@@ -17,7 +17,9 @@ export type Failure =
    * No node is known that may serve the call. `agreed`: since the call waits, two nodes have known none, or all that can
    * be reached.
    */
-  | { readonly kind: "no-node"; readonly waitedMs: number; readonly agreed: boolean };
+  | { readonly kind: "no-node"; readonly waitedMs: number; readonly agreed: boolean }
+  /** The node has given no sign of life for `unavailableAfter`, and the call was not written to it. */
+  | { readonly kind: "unavailable" };
 
 /** The facts that the decision depends on. */
 export interface Situation {
@@ -44,14 +46,20 @@ export interface Situation {
   readonly asking: boolean;
   /** The nodes that answered this call so far, including the present one. */
   readonly asked: readonly string[];
+  /** How often a connection was lost with no other call on it than this one: then this call is why. */
+  readonly lossesAlone: number;
   /** For MOVED and ASK: whether the topology lists a node at an address. */
   readonly isListed: (address: string) => boolean;
   /** For a missing script or function: how the node's copy can be mended. */
   readonly remedy: Remedy["kind"] | undefined;
   /** The call is a transaction that was discarded because SCRIPT LOAD is forbidden. */
   readonly loadsDenied: boolean;
+  /** An earlier attempt was written and lost. */
+  readonly mayHaveRun: boolean;
 }
 
+/** A reply alone can be too large for the server to send. */
+const MOST_LOSSES_ALONE = 2;
 /** The least time that a call waits for the owner of a slot that has none, because views can be wrong for a moment. */
 const OWNERLESS_MS = 200;
 
@@ -66,11 +74,15 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
       return decideRefusal(failure.refusal, situation);
     case "lost":
       if (!failure.written) return step("lost-unwritten");
-      return step(situation.mayRepeat ? "lost-repeatable" : "lost");
+      if (!situation.mayRepeat) return step("lost");
+      return step(situation.lossesAlone >= MOST_LOSSES_ALONE ? "lost-alone" : "lost-repeatable");
     case "looked-up":
       return failure.listed ? follow("redirection-listed", failure.redirection) : step("redirection-unlisted");
     case "no-node":
-      return step(failure.agreed && failure.waitedMs >= OWNERLESS_MS ? "no-node" : "no-node-yet");
+      if (!failure.agreed || failure.waitedMs < OWNERLESS_MS) return step("no-node-yet");
+      return step(situation.mayHaveRun ? "given-up-after-loss" : "no-node");
+    case "unavailable":
+      return step(situation.mayHaveRun ? "given-up-after-loss" : "node-unavailable");
   }
 }
 
@@ -152,8 +164,9 @@ function step(row: RowName, asking = false): NextStep {
     const { why, outcome, learned } = entry;
     return { kind: "reject", row, why, outcome, learned };
   }
-  const { when, spends, learned } = entry;
-  return { kind: "retry", row, to: entry.to === "owner" ? OWNER : SAME_NODE, asking, when, spends, learned };
+  const { when, spends, learned, isApart } = entry;
+  const to = entry.to === "owner" ? OWNER : SAME_NODE;
+  return { kind: "retry", row, to, asking, when, spends, learned, ...(isApart && { isApart }) };
 }
 
 /** The step of a row that goes to a node that a redirection named. */
@@ -171,7 +184,9 @@ export interface Expiry {
   readonly isInFlight: boolean;
   /** The last answer was a refusal. */
   readonly wasRefused: boolean;
-  /** The call was meant for a node that has no connection. */
+  /** An earlier attempt was written and lost. UNAVAILABLE says that a call was never written. */
+  readonly mayHaveRun: boolean;
+  /** The call was meant for a node that has no connection, or for no node while none has one. */
   readonly isUnreachable: boolean;
 }
 
@@ -182,13 +197,13 @@ export interface Expiry {
  * | --- | --- |
  * | is in flight and has no deadline | it is waited for |
  * | was refused last, and is not in flight | DEADLINE with the refusal as its cause |
- * | waits for a node that has no connection | UNAVAILABLE |
+ * | waits for a node that has no connection, and was never written | UNAVAILABLE |
  * | anything else | DEADLINE |
  */
 export function decideExpiry(expiry: Expiry): "wait" | "deadline" | "deadline-after-refusal" | "unavailable" {
   if (expiry.isInFlight) return expiry.hasDeadline ? "deadline" : "wait";
   if (expiry.wasRefused) return "deadline-after-refusal";
-  return expiry.isUnreachable ? "unavailable" : "deadline";
+  return expiry.isUnreachable && !expiry.mayHaveRun ? "unavailable" : "deadline";
 }
 
 /**

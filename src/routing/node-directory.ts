@@ -9,6 +9,10 @@ export interface DirectoryEvents {
   onRemoved(node: ClusterNode): void;
 }
 
+/** So many nodes are opened in one turn of the event loop: each takes some hundredths of a millisecond. */
+const OPENED_PER_TURN = 200;
+const NONE: readonly ClusterNode[] = [];
+
 /** The nodes of the current topology, by address and by slot. */
 export class NodeDirectory {
   readonly #events: DirectoryEvents;
@@ -16,6 +20,8 @@ export class NodeDirectory {
   /** In the order of `topology.nodes`. */
   #nodes: readonly ClusterNode[] = [];
   #primaries: readonly ClusterNode[] = [];
+  /** The nodes that own slots. */
+  #owners: readonly ClusterNode[] = [];
   /** The usable replicas of each node, in the order of `#nodes`. */
   #replicas: readonly (readonly ClusterNode[])[] = [];
   #topology: Topology | undefined;
@@ -54,16 +60,36 @@ export class NodeDirectory {
     return primaries[first % primaries.length];
   }
 
+  /** Whether no node has a usable connection. */
+  get isOutOfReach(): boolean {
+    return this.#nodes.every(({ pool }) => !pool.ready);
+  }
+
   /** The nodes that own slots and have no usable connection. */
-  ownersDown(): ClusterNode[] {
-    const down = new Set(this.#nodes.filter((node) => !node.pool.ready));
-    if (down.size === 0) return [];
-    const owners = new Set(this.#topology?.ranges.map((range) => range.primary.address));
-    return [...down].filter((node) => owners.has(node.address));
+  *ownersDown(): Generator<ClusterNode, void, undefined> {
+    for (const node of this.#owners) if (!node.pool.ready) yield node;
+  }
+
+  /**
+   * Opens the nodes of a first topology, some in each turn of the event loop. `follow` has to be called then.
+   * @param nextTurn  Resolves in another turn.
+   */
+  async openAll({ nodes }: Topology, nextTurn: () => Promise<void>): Promise<void> {
+    for (const [index, info] of nodes.entries()) {
+      if (index > 0 && index % OPENED_PER_TURN === 0) await nextTurn();
+      this.#byAddress.set(info.address, this.#events.open(info, undefined));
+    }
   }
 
   /** Follows a new topology: opens nodes that are new, and removes nodes that are gone. */
   follow(topology: Topology): void {
+    if (topology.nodes !== this.#topology?.nodes) this.#followNodes(topology);
+    this.#topology = topology;
+    const { slotOwners } = topology;
+    this.#owners = this.#nodes.filter(({ info }) => slotOwners.has(info));
+  }
+
+  #followNodes(topology: Topology): void {
     const gone = new Set(this.#byAddress.values());
     this.#byAddress.clear();
     const before = new Map([...gone].map((node) => [node.address, node]));
@@ -77,11 +103,17 @@ export class NodeDirectory {
       node.info = info;
       return node;
     });
-    this.#topology = topology;
     this.#nodes = nodes;
     this.#primaries = nodes.filter((node) => node.info.role === "primary");
-    const replicas = nodes.filter(({ info }) => info.role === "replica" && info.health !== "fail");
-    this.#replicas = nodes.map(({ address }) => replicas.filter(({ info }) => info.primary === address));
+    const replicas = new Map<string, ClusterNode[]>();
+    for (const node of nodes) {
+      const { health, primary = "", role } = node.info;
+      if (role !== "replica" || health === "fail") continue;
+      const siblings = replicas.get(primary);
+      if (siblings) siblings.push(node);
+      else replicas.set(primary, [node]);
+    }
+    this.#replicas = nodes.map(({ address }) => replicas.get(address) ?? NONE);
     for (const node of gone) this.#events.onRemoved(node);
   }
 }

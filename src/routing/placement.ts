@@ -1,5 +1,8 @@
+import type { DedicatedConnections } from "../connection/dedicated-connections.ts";
 import type { NodePool } from "../connection/node-pool.ts";
-import type { Call, ReadFrom } from "./call.ts";
+import type { Clock } from "../environment.ts";
+import type { Refusal } from "../protocol/error-reply.ts";
+import { type Call, historyOf, type ReadFrom } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { NodeDirectory } from "./node-directory.ts";
 
@@ -26,13 +29,20 @@ export const READER_ORDERS: Readonly<Record<Exclude<ReadFrom, "primary">, Reader
   },
 };
 
+/** How long a replica that said that it cannot serve is passed over. Then one read tries it. */
+const REST_MS = 1000;
+/** Said by a replica that may serve later: it has lost its primary, loads its data, or runs a script. */
+const CANNOT_SERVE: readonly Refusal["kind"][] = ["masterdown", "loading", "clusterdown", "busy"];
+
 /** Decides which node gets a call, and through which of its connections. It sends nothing. */
 export class Placement {
   readonly #directory: NodeDirectory;
+  readonly #clock: Clock;
   readonly #readerOrders: typeof READER_ORDERS;
 
-  constructor(directory: NodeDirectory, readerOrders: typeof READER_ORDERS = READER_ORDERS) {
+  constructor(directory: NodeDirectory, clock: Clock, readerOrders: typeof READER_ORDERS = READER_ORDERS) {
     this.#directory = directory;
+    this.#clock = clock;
     this.#readerOrders = readerOrders;
   }
 
@@ -61,8 +71,28 @@ export class Placement {
       const reader = order(call.slot, turn, owner, replicas);
       if (reader === undefined) return owner;
       if (call.history?.avoid?.has(reader)) continue;
-      if (poolFor(call, reader).isPromisingFor(call.slot)) return reader;
+      if (!poolFor(call, reader).isPromisingFor(call.slot)) continue;
+      if (reader.restsUntil === 0 || this.#mayTry(call, reader)) return reader;
     }
+  }
+
+  /** Whether the rest of a replica is over. Then this read tries it, and further reads pass it over meanwhile. */
+  #mayTry(call: Call, reader: ClusterNode): boolean {
+    const now = this.#clock.now();
+    if (now < reader.restsUntil) return false;
+    reader.restsUntil = now + REST_MS;
+    historyOf(call).tries = reader;
+    return true;
+  }
+
+  /** A replica refused a read. If it cannot serve reads now, they pass it over for a while. */
+  noteRefusal(replica: ClusterNode, refusal: Refusal["kind"]): void {
+    if (CANNOT_SERVE.includes(refusal)) replica.restsUntil = this.#clock.now() + REST_MS;
+  }
+
+  /** A call was served: a replica that it tried serves reads again. */
+  noteServed({ node, history }: Call): void {
+    if (node !== undefined && history?.tries === node) node.restsUntil = 0;
   }
 
   /** Whether a call that waits for a node would go to another node now. Reads and calls for one node always stay. */
@@ -71,6 +101,11 @@ export class Placement {
     if (asking || kind.target !== undefined || kind.readFrom !== "primary" || slot < 0) return false;
     return node !== this.#directory.ownerOf(slot);
   }
+}
+
+/** The connections of a node for a call that gets one to itself. */
+export function dedicatedFor({ kind: { blocking } }: Call, pool: NodePool): DedicatedConnections {
+  return blocking?.endsScripts === true ? pool.urgent : pool.dedicated;
 }
 
 /** The connections of a node that a call uses. A read from a replica uses READONLY connections. */

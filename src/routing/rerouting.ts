@@ -1,6 +1,6 @@
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
-import type { Clock } from "../environment.ts";
+import type { Clock, Timer } from "../environment.ts";
 import { ConnectionLostError } from "../errors.ts";
 import { Call } from "./call.ts";
 import type { NodeDirectory } from "./node-directory.ts";
@@ -15,6 +15,8 @@ export class Rerouting {
   readonly #placement: Placement;
   readonly #clock: Clock;
   readonly #resend: (requests: readonly Request[]) => void;
+  /** Of blocked calls whose slot has moved. */
+  readonly #timers = new Set<Timer>();
 
   constructor(
     directory: NodeDirectory,
@@ -49,11 +51,19 @@ export class Rerouting {
     const left = dedicated.carried.filter((request) => this.#isForAnother(request));
     if (left.length === 0) return;
     const lose = () => {
+      this.#timers.delete(timer);
       const cause = new ConnectionLostError(address, "unknown", new Error("it does not own the slot any more"));
       const still = left.filter((request) => this.#isForAnother(request));
       dedicated.lose(still, cause);
     };
-    this.#clock.setTimer(lose, LEFT_BEHIND_MS, true);
+    const timer = this.#clock.setTimer(lose, LEFT_BEHIND_MS, true);
+    this.#timers.add(timer);
+  }
+
+  /** The client ends. */
+  close(): void {
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
   }
 
   #isForAnother(request: Request): request is Call {

@@ -9,11 +9,12 @@ import type { CallErrors } from "./call-errors.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Lessons } from "./lessons.ts";
 import { decideNextStep, type Failure, type Situation } from "./next-step.ts";
-import type { Retry } from "./next-step-rows.ts";
+import type { Rejection, Retry } from "./next-step-rows.ts";
 import type { NodeDirectory } from "./node-directory.ts";
 import { ParkedCalls } from "./parked-calls.ts";
 import { type Placement, poolFor } from "./placement.ts";
 import { doWithoutReadOnlyVariant, mend, remedyFor } from "./script-mending.ts";
+import type { Unplaced } from "./unplaced.ts";
 
 /** The objects that `Retries` works with. */
 export interface RetriesParts {
@@ -23,9 +24,13 @@ export interface RetriesParts {
   readonly tracker: () => TopologyTracker;
   readonly lessons: Lessons;
   readonly errors: CallErrors;
+  /** Counts calls that no node can be given. */
+  readonly unplaced: Unplaced;
   readonly maxRedirections: number;
   /** Hands the next attempt of a call to a connection. */
   attempt(call: Call, node: ClusterNode, pool: NodePool): void;
+  /** The same on the node's connection for repeats. */
+  attemptApart(call: Call, node: ClusterNode, pool: NodePool): void;
   /** Limits how long a call without a deadline is tried again. */
   limitPatience(call: Call): void;
 }
@@ -42,12 +47,14 @@ export class Retries {
   readonly #parts: RetriesParts;
   readonly #clock: Clock;
   readonly #isListed = (address: string) => this.#parts.directory.get(address) !== undefined;
+  /** By slot: the last look-up of a call that was sent to a node that is not listed. */
+  readonly #lookUps = new Map<number, Promise<void>>();
   #closed = false;
 
   constructor(parts: RetriesParts) {
     this.#parts = parts;
     this.#clock = parts.environment.clock;
-    this.parked = new ParkedCalls(parts.environment, (call) => this.sendAgain(call));
+    this.parked = new ParkedCalls(parts.environment, parts.unplaced, (call) => this.sendAgain(call));
   }
 
   /** Rejects parked calls. From now on, a call that fails is rejected too. */
@@ -70,14 +77,26 @@ export class Retries {
     const node = call.node as ClusterNode;
     if (call.kind.blocking?.wasHeld(this.#clock.now())) forgetTroubles(call, history);
     // A replica that could not serve this read does not get it again, whatever the reason.
+    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
     if (call.pool !== node.pool) {
       history.avoid ??= new Set();
       history.avoid.add(node);
+      if (refusal !== undefined) this.#parts.placement.noteRefusal(node, refusal.kind);
     }
-    const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
+    if (failure.kind === "lost" && failure.written && history.isApart && call.pool?.repeats.sendsAlone) {
+      history.lossesAlone++;
+    }
+    // A call that is answered has not cost its connection.
+    if (refusal !== undefined) history.isApart = false;
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
-    const remedy = isMissing ? remedyFor(call) : undefined;
+    const remedy = isMissing ? remedyFor(call, this.#clock) : undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
+    if (remedy?.kind === "rest") {
+      lessons.count(step);
+      this.#parts.limitPatience(call);
+      this.parked.waitFor(call, remedy.done, () => this.decide(call, failure, cause));
+      return;
+    }
     lessons.learn(step, call, refusal);
     // A listener may have closed the client.
     if (this.#closed) call.reject(errors.closed(call));
@@ -99,7 +118,9 @@ export class Retries {
       return;
     }
     if (call.history !== undefined) call.history.ownerlessSince = undefined;
-    this.#parts.attempt(call, node, asking ? node.pool : poolFor(call, node));
+    const pool = asking ? node.pool : poolFor(call, node);
+    if (isApart(call, node)) this.#parts.attemptApart(call, node, pool);
+    else this.#parts.attempt(call, node, pool);
   }
 
   /** Goes on with a call when no node is known that may serve it. The calls of a slot wait together, in their order. */
@@ -113,12 +134,30 @@ export class Retries {
     const step = decideNextStep({ kind: "no-node", waitedMs, agreed }, this.#situationOf(call, undefined));
     lessons.count(step);
     if (step.kind === "reject") {
-      call.reject(errors.rejected(call, step, "", undefined));
+      call.reject(errors.rejected(call, step, history.lostBecause ?? "", undefined));
       return;
     }
     limitPatience(call);
     tracker().seekOwner();
     this.parked.waitForOwner(call);
+  }
+
+  /** Goes on with a call whose node has given no sign of life for `unavailableAfter`. */
+  nodeUnavailable(call: Call): void {
+    const { errors, lessons } = this.#parts;
+    const { node, pool } = call;
+    call.place = "parked";
+    // A replica is passed over.
+    if (node !== undefined && pool !== node.pool) {
+      const history = historyOf(call);
+      history.avoid ??= new Set();
+      history.avoid.add(node);
+      this.sendAgain(call);
+      return;
+    }
+    const step = decideNextStep({ kind: "unavailable" }, this.#situationOf(call, undefined));
+    lessons.count(step);
+    call.reject(errors.rejected(call, step as Rejection, call.history?.lostBecause ?? "", undefined));
   }
 
   #situationOf(call: Call, remedy: Remedy | undefined): Situation {
@@ -137,8 +176,10 @@ export class Retries {
       maxRedirections: this.#parts.maxRedirections,
       asking,
       asked: history.hops.map(({ address }) => address),
+      lossesAlone: history.lossesAlone,
       isListed: this.#isListed,
       remedy: remedy?.kind,
+      mayHaveRun: call.inDoubt,
       loadsDenied: kind.transaction?.loadsDenied === true,
     };
   }
@@ -150,10 +191,11 @@ export class Retries {
     this.#parts.limitPatience(call);
     call.asking = step.asking;
     history.mended = remedy !== undefined;
+    history.isApart ||= step.isApart === true;
     const node = call.node as ClusterNode;
     const pool = call.pool as NodePool;
     try {
-      if (remedy !== undefined) mend(call, node, remedy);
+      if (remedy !== undefined) mend(call, node, remedy, this.#clock);
       if (step.learned === "no-read-only-variant") doWithoutReadOnlyVariant(call);
       if (step.learned === "loads-denied") call.frame = call.kind.transaction?.encodeWithoutLoads() ?? call.frame;
     } catch (error) {
@@ -176,15 +218,27 @@ export class Retries {
     const { directory, tracker } = this.#parts;
     const node = directory.get(address);
     if (step.when === "after-refresh" || node === undefined) {
-      const refreshed = tracker()
-        .refreshUntil(() => this.#isListed(address))
-        .catch(() => {});
-      this.parked.waitFor(call, refreshed, () => this.#followLookedUp(call, step, address));
+      const lookedUp = this.#inTurn(
+        call.slot,
+        tracker().lookUp(() => this.#isListed(address)),
+      );
+      this.parked.waitFor(call, lookedUp, () => this.#followLookedUp(call, step, address));
       return;
     }
     if (step.learned === "slot-moved") tracker().slotMoved(call.slot, address);
     if (step.when === "now") this.#parts.attempt(call, node, node.pool);
     else this.parked.pause(call, historyOf(call).redirections - 1);
+  }
+
+  /** Settles behind the look-ups of calls of the slot that were refused earlier. */
+  #inTurn(slot: number, lookUp: Promise<void>): Promise<void> {
+    const earlier = this.#lookUps.get(slot);
+    const last = earlier === undefined ? lookUp : earlier.then(() => lookUp);
+    this.#lookUps.set(slot, last);
+    void last.then(() => {
+      if (this.#lookUps.get(slot) === last) this.#lookUps.delete(slot);
+    });
+    return last;
   }
 
   #followLookedUp(call: Call, redirection: Retry, address: string): void {
@@ -193,17 +247,23 @@ export class Retries {
     const failure: Failure = { kind: "looked-up", listed: node !== undefined, redirection };
     const step = decideNextStep(failure, this.#situationOf(call, undefined));
     lessons.count(step);
-    call.asking = step.kind === "retry" && step.asking;
-    if (node === undefined || step.kind === "reject" || step.when === "after-backoff") {
-      this.parked.pause(call, historyOf(call).redirections - 1);
-      return;
-    }
-    if (redirection.learned === "slot-moved") tracker().slotMoved(call.slot, address);
-    attempt(call, node, node.pool);
+    const isListed = node !== undefined && step.kind === "retry" && step.when !== "after-backoff";
+    if (isListed && redirection.learned === "slot-moved") tracker().slotMoved(call.slot, address);
+    // Calls of the slot that were refused earlier may have looked in vain, and pause: this one leaves behind them.
+    const isFirst = !this.parked.isPausing(call.slot);
+    call.asking = isListed && isFirst && step.asking;
+    if (isListed && isFirst) attempt(call, node, node.pool);
+    else this.parked.pause(call, historyOf(call).redirections - 1);
   }
 }
 
 const NO_NODE = { host: "", port: 0 };
+
+/** Whether the next attempt goes on the connection for repeats. A script that the node lacks goes with the call. */
+function isApart({ asking, history, kind: { blocking, registered } }: Call, { scripts }: ClusterNode): boolean {
+  if (history?.isApart !== true || asking || blocking !== undefined) return false;
+  return registered === undefined || !scripts.needsLoad(registered);
+}
 
 /** Forgets the redirections and retries of a call that the server blocked, because a call can be blocked for days. */
 function forgetTroubles(call: Call, history: History): void {

@@ -1,7 +1,7 @@
 import type { Place, Request } from "../connection/request.ts";
 import { ReplyError, withParticulars } from "../errors.ts";
 import { withinLimit } from "../protocol/encode.ts";
-import { parseErrorReply } from "../protocol/error-reply.ts";
+import { isOfReplica, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Loadable } from "../scripts/loadable.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
@@ -16,6 +16,7 @@ import {
   resultOf,
   type Verdict,
 } from "./call.ts";
+import type { ClusterNode } from "./cluster-node.ts";
 import { EXEC, MULTI } from "./transaction-support.ts";
 import { areLoadsDenied, didPartRun, verdictOf } from "./transaction-verdict.ts";
 
@@ -46,7 +47,7 @@ export class TransactionFrame implements FramedTransaction {
   /** By the last verdict, nothing ran because SCRIPT LOAD is forbidden. */
   loadsDenied = false;
   /** What carries the frame. Its node is the one that answers. */
-  carrier: { readonly node: { readonly address: string } | undefined } | undefined;
+  carrier: { readonly node: Pick<ClusterNode, "address" | "noteReplicaRefusal"> | undefined } | undefined;
 
   /** @param deniesLoads  SCRIPT LOAD is forbidden on the node, so calls bring their source by EVAL. */
   constructor(parts: readonly Call[], deniesLoads: boolean) {
@@ -113,6 +114,9 @@ export class TransactionFrame implements FramedTransaction {
       if (load instanceof ReplyError) return replyErrorOf(load.reply, "not-executed", part.kind.script);
       const result = partResult(part, reply[this.#loaded.length + index] as Reply, this.wantsBuffers);
       if (registered?.kind === "library" && isNoFunction(result)) this.missing.add(registered);
+      if (result instanceof ReplyError && isOfReplica(parseErrorReply(result.reply))) {
+        this.carrier?.node?.noteReplicaRefusal();
+      }
       return result;
     });
     return results.map((result, index) =>

@@ -1,4 +1,4 @@
-import { parseErrorReply, type Refusal } from "../protocol/error-reply.ts";
+import { isLoadDenied, parseErrorReply, type Refusal } from "../protocol/error-reply.ts";
 import type { CallKind, Verdict } from "./call.ts";
 
 /** The first error reply to each part of a transaction; undefined where there was none. */
@@ -34,9 +34,9 @@ function refusalOfAll(text: string): Refusal {
   return refusal.kind === "other" || refusal.kind === "readonly-within" ? { kind: "declined" } : refusal;
 }
 
-/** Whether nothing ran because the user may not load scripts. */
+/** Whether nothing ran because scripts cannot be loaded. */
 export function areLoadsDenied({ multi, load }: Omit<TransactionErrors, "exec">): boolean {
-  return multi === undefined && load !== undefined && parseErrorReply(load).kind === "noperm";
+  return multi === undefined && load !== undefined && isLoadDenied(load);
 }
 
 /** Whether a call of a transaction ran that has an error in its place among EXEC's replies. Pure. */

@@ -34,6 +34,11 @@ export class WaitingRoom {
     this.#bySlot.set(call.slot, { calls: [call], timer });
   }
 
+  /** Whether a call of a slot waits. */
+  isWaitedIn(slot: number): boolean {
+    return this.#bySlot.has(slot);
+  }
+
   /** Lets all calls leave, because something has changed. */
   releaseAll(): void {
     for (const slot of [...this.#bySlot.keys()]) this.#release(slot);

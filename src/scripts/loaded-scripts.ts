@@ -1,24 +1,16 @@
-import type { Connection } from "../connection/connection.ts";
 import type { Lane } from "../connection/lane.ts";
 import type { Request } from "../connection/request.ts";
-import { ConnectionLostError, type ReplyError } from "../errors.ts";
+import type { ReplyError } from "../errors.ts";
 import { CHECKS_INVARIANTS, invariant } from "../invariant.ts";
-import { Ring } from "../protocol/ring.ts";
 import { LoadRequest } from "./load-request.ts";
 import type { Loadable } from "./loadable.ts";
 import { type Remedy, remedyOf } from "./remedy.ts";
-import { askWhatIsHeld, type Finding } from "./script-questions.ts";
+import type { Finding } from "./script-questions.ts";
 import type { ScriptHolder, ScriptRegistry } from "./script-registry.ts";
-import { heldSince, isDenied, type Loading, type LoadOutcome, type ScriptState } from "./script-state.ts";
+import { heldSince, isDenied, isPassing, type Loading, type LoadOutcome, type ScriptState } from "./script-state.ts";
 
 export type { Remedy } from "./remedy.ts";
 export type { LoadOutcome } from "./script-state.ts";
-
-/**
- * How often a fresh connection is prepared for scripts that were registered meanwhile. An application that defines a script
- * for each call would keep it from its calls for ever; a script that comes later is loaded with its call.
- */
-const MOST_ROUNDS = 4;
 
 /** A load that has begun, and its end. */
 interface Begun {
@@ -34,22 +26,21 @@ export class LoadedScripts implements ScriptHolder {
   #evicted = new WeakMap<Loadable, ScriptState>();
   readonly #registry: ScriptRegistry;
   readonly #isPrimary: () => boolean;
-  readonly #onLoaded: (isHeld: boolean) => void;
+  readonly #onLoaded: (outcome: Exclude<LoadOutcome, "lost">) => void;
   /** Libraries that this client has put on the node. One that another client replaced since is left as it is. */
   readonly #delivered = new Set<Loadable>();
   #deniesLoads = false;
   /** The newest stamp. */
   #clock = 0;
-  #preparing: Promise<void> | undefined;
 
   /**
    * @param isPrimary  Libraries are loaded on primaries only, because replicas get them from there.
-   * @param onLoaded   Called when a load ended, in success or not.
+   * @param onLoaded   Called when a load was answered.
    */
   constructor(
     registry: ScriptRegistry,
     isPrimary: () => boolean = () => true,
-    onLoaded: (isHeld: boolean) => void = () => {},
+    onLoaded: (outcome: Exclude<LoadOutcome, "lost">) => void = () => {},
   ) {
     this.#registry = registry;
     this.#isPrimary = isPrimary;
@@ -96,6 +87,14 @@ export class LoadedScripts implements ScriptHolder {
     return state !== undefined && (state.kind !== "loading" || state.lane === lane);
   }
 
+  /** The items that nodes should hold, and that should be loaded here: absent ones, and those that were refused for now. */
+  get lacking(): readonly Loadable[] {
+    return this.#registry.wanted.filter((script) => {
+      const state = this.stateOf(script);
+      return this.#mayLoad(script) && (state === undefined || (state.kind === "failed" && isPassing(state.cause)));
+    });
+  }
+
   /** Whether SCRIPT LOAD is known to be refused here, even if the node holds the script. */
   get deniesLoads(): boolean {
     return this.#deniesLoads;
@@ -140,6 +139,11 @@ export class LoadedScripts implements ScriptHolder {
   /** Loads on `lane`, or joins the loads that are under way. Resolves when none is. */
   async loadNow(lane: Lane, script: Loadable): Promise<void> {
     if (this.stateOf(script)?.kind !== "loading") void this.loadOn(lane, script);
+    await this.loaded(script);
+  }
+
+  /** Resolves when no load of the script is under way. */
+  async loaded(script: Loadable): Promise<void> {
     for (let state = this.stateOf(script); state?.kind === "loading"; state = this.stateOf(script)) await state.done;
   }
 
@@ -154,60 +158,44 @@ export class LoadedScripts implements ScriptHolder {
   }
 
   /**
-   * Makes beliefs true for every registered script on a fresh connection, and loads missing ones, in one write. Resolves
-   * when each is held or failed. Rejects when the connection goes. Lanes that come up together share one preparation.
+   * Believes what a node says of `wanted`. Returns the items that it lacks and that may be loaded there.
+   * @param asked  The stamp when the node was asked.
+   * @param lane   The lane whose connection was asked. Undefined for a connection that no lane uses.
+   * @param ends   Gets a promise for each item that is being loaded by others.
    */
-  prepare(connection: Connection): Promise<void> {
-    const shared = (this.#preparing ?? Promise.reject()).catch(() => this.#prepare(connection));
-    const mine = shared.finally(() => {
-      if (this.#preparing === mine) this.#preparing = undefined;
-    });
-    this.#preparing = mine;
-    return mine;
-  }
-
-  async #prepare(connection: Connection): Promise<void> {
-    const prepared = new Set<Loadable>();
-    for (let round = 0; round < MOST_ROUNDS; round++) {
-      const missing = this.#registry.wanted.filter((script) => !prepared.has(script));
-      if (missing.length === 0) return;
-      for (const script of missing) prepared.add(script);
-      await this.ensure(connection, missing);
-    }
-  }
-
-  /**
-   * Asks the node which of `wanted` it has, and loads the others, in one write.
-   * @param lane  Whose connection it is. Undefined while no lane uses it yet.
-   */
-  async ensure(connection: Connection, wanted: readonly Loadable[], lane?: Lane): Promise<void> {
-    if (wanted.length === 0) return;
-    const asked = this.#clock;
-    const findings = await askWhatIsHeld(connection, wanted);
-    const loads = new Ring<Request>();
-    const ends: Promise<void>[] = [];
-    for (const script of wanted) {
+  judge(
+    wanted: readonly Loadable[],
+    findings: ReadonlyMap<Loadable, Finding>,
+    { asked, lane }: { readonly asked: number; readonly lane: Lane | undefined },
+    ends: Promise<void>[],
+  ): Loadable[] {
+    return wanted.filter((script) => {
       const state = this.stateOf(script);
       const finding = findings.get(script);
       if (this.#isThere(script, finding)) {
         if (state?.kind !== "loading") {
           this.#believe(script, { kind: "held", lane, queued: this.#clock, effective: this.#clock });
         }
-      } else if (lane && state?.kind === "loading") {
-        ends.push(state.done);
-      } else if (state?.kind === "held" && (heldSince(state, lane) > asked || (lane && finding === undefined))) {
-        // The script was loaded after the question was asked, or the node does not say: the belief stands.
-      } else if (this.#mayLoad(script)) {
-        const load = this.#load(script, lane);
-        loads.push(load.request);
-        ends.push(load.done);
-      } else {
-        this.#believe(script, undefined);
+        return false;
       }
-    }
-    connection.writeFrom(loads, true);
-    if (connection.closed) throw new ConnectionLostError(connection.address, "unknown");
-    await Promise.all(ends);
+      if (state?.kind === "loading" && state.lane?.ready !== false) {
+        ends.push(state.done);
+        return false;
+      }
+      // The script was loaded after the question was asked, or the node does not say: the belief stands.
+      if (state?.kind === "held" && (heldSince(state, lane) > asked || (lane && finding === undefined))) return false;
+      if (state?.kind !== "failed" || !this.#mayLoad(script)) this.#believe(script, undefined);
+      return this.#mayLoad(script);
+    });
+  }
+
+  /**
+   * Begins a load of an item that the node lacks; the caller writes the request. Undefined if the node has got it since,
+   * or is about to.
+   */
+  loadMissing(script: Loadable, lane: Lane | undefined): { request: Request; done: Promise<void> } | undefined {
+    const kind = this.stateOf(script)?.kind;
+    return kind === "held" || kind === "loading" ? undefined : this.#load(script, lane);
   }
 
   #isThere(item: Loadable, finding: Finding | undefined): boolean {
@@ -243,9 +231,9 @@ export class LoadedScripts implements ScriptHolder {
     const state: Loading = { kind: "loading", lane, queued, done, earlier };
     this.#believe(script, state);
     const finish = (outcome: LoadOutcome) => {
-      if (outcome !== "lost") this.#onLoaded(outcome === "held");
       // A newer load may have taken over: then its end counts.
       if (this.stateOf(script) === state) this.#believe(script, this.#stateAfter(state, outcome));
+      if (outcome !== "lost") this.#onLoaded(outcome);
       settled();
     };
     return { state, finish };

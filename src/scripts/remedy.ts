@@ -1,7 +1,7 @@
 import type { Lane } from "../connection/lane.ts";
 import { ReplyError } from "../errors.ts";
 import type { Loadable } from "./loadable.ts";
-import { type Failed, heldSince, isDenied, type ScriptState } from "./script-state.ts";
+import { type Failed, heldSince, isDenied, isPassing, passesSoon, type ScriptState } from "./script-state.ts";
 
 /** The remedy for a call that was answered NOSCRIPT, or "Function not found". */
 export type Remedy =
@@ -9,6 +9,8 @@ export type Remedy =
   | { readonly kind: "replay" }
   /** Another lane loads the script: send the call again after that. */
   | { readonly kind: "wait"; readonly done: Promise<void> }
+  /** The script was loaded a moment ago: decide again after a rest. Not told by `remedyOf`, which knows no time. */
+  | { readonly kind: "rest"; readonly done: Promise<void> }
   /** Put a load in front of the call. */
   | { readonly kind: "load" }
   /** The node refuses SCRIPT LOAD: send the source with the call. */
@@ -45,8 +47,9 @@ const NO_FUNCTION = "ERR Function not found";
  *                           of a library that was loaded for this attempt     give up: the library lacks the function
  *                           any other: the node forgot it                     load
  *   failed, final           any                                               give up
- *   failed, a library       any                                               give up
- *   failed, NOPERM          any                                               eval
+ *   failed, a library       any, unless the refusal may pass                  give up
+ *   failed, loads denied    any                                               eval
+ *   failed, BUSY and such   any: a call that is refused so is repeated too    load
  *   failed otherwise        not mended before                                 load
  *                           mended before                                     give up
  */
@@ -68,7 +71,7 @@ export function remedyOf(miss: Miss): Remedy {
 }
 
 function remedyAfter({ cause, final }: Failed, { kind, wasMended }: Miss): Remedy {
-  if (final || kind === "library") return { kind: "give-up", cause };
+  if (final || (kind === "library" && !isPassing(cause))) return { kind: "give-up", cause };
   if (isDenied(cause)) return EVAL;
-  return wasMended ? { kind: "give-up", cause } : LOAD;
+  return wasMended && !passesSoon(cause) ? { kind: "give-up", cause } : LOAD;
 }

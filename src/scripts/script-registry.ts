@@ -8,6 +8,8 @@ export type { RegisteredScript, ScriptSource } from "./registered-script.ts";
 
 /** So many scripts that were not preloaded stay registered. */
 const MOST_PASSING = 1000;
+/** Fewer holders are not looked at for some that are gone. */
+const LEAST_PRUNED = 16;
 
 /** Keeps something for each registered script, by its index. */
 export interface ScriptHolder {
@@ -34,10 +36,14 @@ export class ScriptRegistry {
   readonly #all = new Set<Loadable>();
   readonly #dialect: Dialect = { readOnlyVariants: true };
   /** Held weakly, because a node that leaves the cluster takes its beliefs along without a word. */
-  #holders: readonly WeakRef<ScriptHolder>[] = [];
+  #holders: WeakRef<ScriptHolder>[] = [];
+  /** At so many holders, those that are gone are left out. */
+  #prunedAt = LEAST_PRUNED;
   /** Places that evicted scripts have left. */
   readonly #vacant: number[] = [];
   #lastIndex = 0;
+  /** Counts the items that became wanted. */
+  changes = 0;
   #hasWarned = false;
 
   get all(): readonly Loadable[] {
@@ -59,8 +65,12 @@ export class ScriptRegistry {
 
   /** From now on, `holder` is told when a script leaves. */
   follow(holder: ScriptHolder): void {
-    const alive = this.#holders.filter((each) => each.deref() !== undefined);
-    this.#holders = [...alive, new WeakRef(holder)];
+    // Now and then, because looking at all of them for each new node would take quadratic time.
+    if (this.#holders.length >= this.#prunedAt) {
+      this.#holders = this.#holders.filter((each) => each.deref() !== undefined);
+      this.#prunedAt = Math.max(LEAST_PRUNED, this.#holders.length * 2);
+    }
+    this.#holders.push(new WeakRef(holder));
   }
 
   /** Registers a library for good. Of two versions of a library the newest is wanted. */
@@ -69,6 +79,7 @@ export class ScriptRegistry {
     if (registered === undefined) {
       registered = new RegisteredLibrary(this.#freeIndex(), library);
       this.#all.add(registered);
+      this.changes++;
       this.#libraries.set(library.sha, registered);
     }
     for (const other of this.#libraries.values()) if (other.name === library.name) other.wanted = other === registered;
@@ -80,14 +91,14 @@ export class ScriptRegistry {
     const registered = this.get(script.sha) ?? this.#enter(script);
     this.#passing.delete(script.sha);
     this.#kept.set(script.sha, registered);
-    registered.wanted = true;
+    this.#want(registered);
     return registered;
   }
 
   /** Registers a script that is run, until 1,000 others were registered after it. */
   register(script: ScriptSource): RegisteredScript {
     const registered = this.get(script.sha) ?? this.#enter(script);
-    registered.wanted = true;
+    this.#want(registered);
     if (this.#kept.has(script.sha)) return registered;
     // A Map keeps the order in which its keys were added: deleting it first makes this script the newest.
     this.#passing.delete(script.sha);
@@ -100,7 +111,13 @@ export class ScriptRegistry {
     refuseTooLarge(script);
     const registered = new RegisteredScript(this.#freeIndex(), script, this.#dialect);
     this.#all.add(registered);
+    this.changes++;
     return registered;
+  }
+
+  #want(script: RegisteredScript): void {
+    if (!script.wanted) this.changes++;
+    script.wanted = true;
   }
 
   #freeIndex(): number {

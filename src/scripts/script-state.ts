@@ -1,5 +1,6 @@
 import type { Lane } from "../connection/lane.ts";
 import type { ReplyError } from "../errors.ts";
+import { isLoadDenied, parseErrorReply } from "../protocol/error-reply.ts";
 
 /**
  * The client's belief about one script on one node.
@@ -50,7 +51,23 @@ export function heldSince({ lane: loadedOn, queued, effective }: Held, lane: Lan
   return loadedOn === lane ? queued : effective;
 }
 
-/** Whether the user lacks the permission to load, whatever the script. */
+/**
+ * Whether the node refused a load for a reason that has nothing to do with the script or the user, and that may pass: it
+ * has no memory or may not write now, it is busy or loads its data, or it has just become a replica.
+ */
+export function isPassing(cause: ReplyError): boolean {
+  return PASSING.test(cause.reply) || passesSoon(cause);
+}
+
+/** Whether the refusal is one that a call is repeated after, until its deadline. */
+export function passesSoon({ reply }: ReplyError): boolean {
+  return PASSING_SOON.has(parseErrorReply(reply).kind);
+}
+
+const PASSING = /^(OOM|MISCONF|NOREPLICAS) /;
+const PASSING_SOON: ReadonlySet<string> = new Set(["busy", "loading", "masterdown", "clusterdown", "readonly"]);
+
+/** Whether the node refuses every SCRIPT LOAD, whatever the script. */
 export function isDenied(cause: ReplyError): boolean {
-  return cause.reply.startsWith("NOPERM ");
+  return isLoadDenied(cause.reply);
 }

@@ -40,10 +40,12 @@ export const CHANNELS = Object.freeze({
 
 /** The client that a message is about. Each `connect` makes one such object. */
 export interface ClientInfo {
-  /** The addresses in `nodes` of `connect`, as `host:port`, without credentials. */
+  /** The addresses in `nodes` of `connect`, as `host:port` or a path, without credentials. */
   readonly seeds: readonly string[];
   /** The option `connectionName`. */
   readonly name: string | undefined;
+  /** The number of the database that the connections select. */
+  readonly database: number;
 }
 
 /** A script in a message. */
@@ -212,6 +214,13 @@ export interface TopologyMessage {
   readonly promoted: readonly string[];
   /** The number of slots whose owner changed; losing the owner and getting a first one count too. */
   readonly movedSlots: number;
+  /** Entries of the server's description that name no usable node, as in `topology.leftOut`. */
+  readonly leftOut: readonly {
+    /** The entry's id, printable. */
+    readonly entry: string;
+    /** What is wrong with the entry. */
+    readonly why: string;
+  }[];
 }
 
 type Tracing<C extends object> = TracingChannel<unknown, C>;

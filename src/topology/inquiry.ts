@@ -1,19 +1,13 @@
 import type { Connection } from "../connection/connection.ts";
-import { introductionOf, isNodeId, StrangerError, verifyIdentity, WHO_ARE_YOU } from "../connection/identity.ts";
+import { isNodeId, StrangerError, verifyIdentity } from "../connection/identity.ts";
 import type { Environment, Timer } from "../environment.ts";
 import { ReplyError, UnavailableError } from "../errors.ts";
-import { CLUSTER_DISABLED, isUnknownCommand } from "../protocol/error-reply.ts";
+import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Reply } from "../protocol/reply.ts";
+import { accountOf, epochsAt, idIn, unaskedAccount } from "./account.ts";
 import type { TopologyDescription } from "./topology.ts";
-import {
-  configEpochsIn,
-  hasRivalPrimaries,
-  parseClusterNodes,
-  parseClusterShards,
-  singleNode,
-  withRolesOf,
-} from "./topology-reply.ts";
+import type { LastAddress } from "./topology-reply.ts";
 import type { View } from "./view-judgement.ts";
 
 /** A node that can be asked for the topology. */
@@ -48,6 +42,11 @@ export interface InquiryOptions {
   readonly tls: boolean;
   /** Milliseconds that one informant may take to answer. */
   readonly answerTimeoutMs: number;
+  /**
+   * Whether every informant is a single server, so that no question is sent.
+   * @default false
+   */
+  readonly isSingle?: boolean;
 }
 
 /**
@@ -61,6 +60,8 @@ export interface InquiryTerms {
   worthOf(description: TopologyDescription): Worth;
   /** Whether config epochs are needed to judge a view. Only CLUSTER NODES has them. */
   wantsEpochs(description: TopologyDescription): boolean;
+  /** Where nodes were last found. Undefined where nothing is known yet. */
+  readonly lastAddress?: LastAddress;
 }
 
 /** Where nothing is known yet. A new, removed or reset node gives a valid answer without a single slot. */
@@ -68,6 +69,9 @@ const FIRST: InquiryTerms = {
   worthOf: ({ slots }) => (slots.length === 0 ? "poor" : "good"),
   wantsEpochs: () => false,
 };
+
+/** Advice for servers that keep CLUSTER from their users in words that are no proof of a single server. */
+const ADVICE = 'For a single server, or a proxy, write mode: "single": then no CLUSTER command is sent.';
 
 /** One query for the topology, which may ask several nodes. */
 export class Inquiry {
@@ -77,6 +81,8 @@ export class Inquiry {
   readonly #causes = new Map<string, unknown>();
   #answer: View | undefined;
   #poorAnswer: View | undefined;
+  /** A server took the connection, and would not describe a cluster. */
+  #wasRefused = false;
   #closed = false;
 
   constructor(options: InquiryOptions, terms = FIRST) {
@@ -113,7 +119,13 @@ export class Inquiry {
       });
       const answer = this.#answer ?? this.#poorAnswer;
       if (answer) return answer;
-      throw new UnavailableError("No node could be asked for the cluster's topology", this.#causes);
+      const advice = this.#wasRefused && this.#terms === FIRST ? ADVICE : undefined;
+      throw new UnavailableError(
+        "No node could be asked for the cluster's topology",
+        this.#causes,
+        "not-executed",
+        advice,
+      );
     } finally {
       this.close();
     }
@@ -126,8 +138,9 @@ export class Inquiry {
   }
 
   async #askOne(informant: Informant): Promise<void> {
-    const { environment, tls, answerTimeoutMs } = this.#options;
+    const { environment, answerTimeoutMs } = this.#options;
     let timer: Timer | undefined;
+    let isConnected = false;
     try {
       const connection = await informant.connect((temporary) => this.#temporary.add(temporary));
       const late = new Promise<never>((_, reject) => {
@@ -136,13 +149,15 @@ export class Inquiry {
           answerTimeoutMs,
         );
       });
-      const view = await Promise.race([viewOf(connection, informant, tls, this.#terms), late]);
+      isConnected = true;
+      const view = await Promise.race([viewOf(connection, informant, this.#options, this.#terms), late]);
       const worth = this.#terms.worthOf(view.description);
       if (worth instanceof Error) throw worth;
       if (worth === "good") this.#answer ??= view;
       else if (this.#poorAnswer === undefined || this.#poorAnswer.description.slots.length === 0)
         this.#poorAnswer = view;
     } catch (cause) {
+      this.#wasRefused ||= isConnected && isRefusedForGood(cause);
       this.#causes.set(informant.address, cause);
     } finally {
       timer?.cancel();
@@ -150,49 +165,30 @@ export class Inquiry {
   }
 }
 
-async function viewOf(connection: Connection, informant: Informant, tls: boolean, terms: InquiryTerms): Promise<View> {
-  const replies = connection.exchange(["CLUSTER", "SHARDS"], WHO_ARE_YOU, ["CLUSTER", "INFO"]);
-  const [shards, introduction, info] = await Promise.allSettled(replies);
-  await identify(connection, informant, introduction);
-  const description = await describe(connection, informant.answersAs, tls, shards as PromiseSettledResult<Reply>);
-  const introduced = introductionOf(introduction);
+async function viewOf(
+  connection: Connection,
+  informant: Informant,
+  { environment, tls, isSingle = false }: InquiryOptions,
+  terms: InquiryTerms,
+): Promise<View> {
+  const { answersAs, address, known } = informant;
+  const prove = (introduction: PromiseSettledResult<Reply> | undefined) =>
+    identify(connection, informant, introduction);
+  const account = isSingle
+    ? unaskedAccount(answersAs)
+    : await accountOf(connection, { environment, answersAs, tls, prove, lastAddress: terms.lastAddress });
+  const { description, isFailing } = account;
   return {
     description,
-    from: informant.address,
-    id: introduced.kind === "id" ? introduced.id : undefined,
-    isPrimary: informant.known?.isPrimary === true,
-    isFailing: info?.status === "fulfilled" && /^cluster_state:fail/m.test(String(info.value)),
-    epochs: terms.wantsEpochs(description) ? await epochsAt(connection) : NO_EPOCHS,
+    from: address,
+    id: idIn(account),
+    isPrimary: known?.isPrimary === true,
+    isFailing,
+    epochs: account.epochs ?? (terms.wantsEpochs(description) ? await epochsAt(connection) : NO_EPOCHS),
   };
 }
 
 const NO_EPOCHS: ReadonlyMap<string, number> = new Map();
-
-/** The config epochs in CLUSTER NODES; none where it may not be asked. */
-async function epochsAt(connection: Connection): Promise<ReadonlyMap<string, number>> {
-  const nodes = await askForNodes(connection).catch(() => undefined);
-  return typeof nodes === "string" ? configEpochsIn(nodes) : NO_EPOCHS;
-}
-
-async function describe(
-  connection: Connection,
-  answersAs: NodeAddress,
-  tls: boolean,
-  shards: PromiseSettledResult<Reply>,
-): Promise<TopologyDescription> {
-  try {
-    if (shards.status === "rejected") throw shards.reason;
-    const description = parseClusterShards(shards.value, answersAs, tls);
-    if (!hasRivalPrimaries(shards.value)) return description;
-    const nodes = await askForNodes(connection).catch(() => undefined);
-    return nodes === undefined ? description : withRolesOf(parseClusterNodes(nodes, answersAs), description);
-  } catch (error) {
-    if (!(error instanceof ReplyError)) throw error;
-    if (error.reply === CLUSTER_DISABLED) return singleNode(answersAs);
-    if (!isUnknownCommand(error.reply)) throw error;
-    return parseClusterNodes(await askForNodes(connection), answersAs);
-  }
-}
 
 /** Makes sure that a node of the topology is still the one that is known by this address. */
 async function identify(
@@ -210,6 +206,8 @@ async function identify(
   }
 }
 
-function askForNodes(connection: Connection): Promise<Reply> {
-  return connection.exchange(["CLUSTER", "NODES"])[0] as Promise<Reply>;
+/** Whether a server answered, and yet gave no description, for another reason than its state at the moment. */
+function isRefusedForGood(cause: unknown): boolean {
+  if (!(cause instanceof ReplyError)) return true;
+  return !["loading", "busy", "clusterdown", "masterdown"].includes(parseErrorReply(cause.reply).kind);
 }

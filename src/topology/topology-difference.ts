@@ -1,5 +1,5 @@
 import { SLOT_COUNT } from "../protocol/hash-slot.ts";
-import type { Topology } from "./topology.ts";
+import type { LeftOutEntry, Topology } from "./topology.ts";
 
 /** The changes from one topology to the next. All addresses are as announced. */
 export interface TopologyDifference {
@@ -10,6 +10,7 @@ export interface TopologyDifference {
   readonly promoted: readonly string[];
   /** The number of slots whose owner changed; losing the owner and getting a first one count too. */
   readonly movedSlots: number;
+  readonly leftOut: readonly LeftOutEntry[];
 }
 
 export function differenceOf(current: Topology, previous: Topology): TopologyDifference {
@@ -28,5 +29,6 @@ export function differenceOf(current: Topology, previous: Topology): TopologyDif
       .filter(({ address, role }) => role === "primary" && before.get(address) === "replica")
       .map(({ address }) => address),
     movedSlots,
+    leftOut: current.leftOut,
   };
 }

@@ -1,4 +1,5 @@
 import { ProtocolError } from "../errors.ts";
+import { kindOf } from "../protocol/encode.ts";
 import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import {
   formatAddress,
@@ -8,54 +9,92 @@ import {
   UNKNOWN_HOST,
 } from "../protocol/node-address.ts";
 import type { Reply } from "../protocol/reply.ts";
-import type { TopologyDescription } from "./topology.ts";
+import { shownText } from "../protocol/shown.ts";
+import type { LeftOutEntry, TopologyDescription } from "./topology.ts";
 
 /*
  * Turns the replies to CLUSTER SHARDS (since 7.0) and CLUSTER NODES into a description. Replies are not trusted: a
  * reply that makes no sense throws a ProtocolError, and a node whose entry has no usable address is left out.
  */
 
+/** More nodes than slots are no cluster. The nodes of a cluster gossip, so real ones end near 1,000. */
+const MAX_NODES = SLOT_COUNT;
+/** A slot has one owner. So many times over may the slots be named before the description is refused. */
+const MAX_NAMED_SLOTS = 4 * SLOT_COUNT;
+/** So many entries that were left out are told. */
+const MAX_LEFT_OUT = 100;
+/** The most characters of a node's id. Ids of servers have 40. */
+const MAX_ID_LENGTH = 255;
+
 type Node = TopologyDescription["nodes"][number];
 type Slots = TopologyDescription["slots"][number];
 
 /**
+ * Where a node was last found, by its id. A server forgets the address of a node at whose address another one answers
+ * (`noaddr`). That node still owns its slots, and comes back under its id.
+ */
+export type LastAddress = (id: string) => NodeAddress | undefined;
+const nowhere: LastAddress = () => undefined;
+
+/**
  * Reads a reply to CLUSTER SHARDS.
- * @param answeredBy  The node that answered. Its host is used where the reply has no host.
+ * @param answeredBy   The node that answered. Its host is used where the reply has no host.
+ * @param lastAddress  For nodes whose address the server does not know. Such a node counts as failed.
  * @see https://redis.io/docs/latest/commands/cluster-shards/
  */
-export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: boolean): TopologyDescription {
+export function parseClusterShards(
+  reply: Reply,
+  answeredBy: NodeAddress,
+  tls: boolean,
+  lastAddress = nowhere,
+): TopologyDescription {
   const nodes: Node[] = [];
   const slots: Slots[] = [];
+  const leftOut = new LeftOut();
   for (const shard of list(reply, "CLUSTER SHARDS")) {
-    const fields = fieldsOf(shard);
-    const entries = list(fields.get("nodes"), "nodes").map(fieldsOf);
-    const bounds = list(fields.get("slots"), "slots").map((bound) => slotNumber(bound));
-    if (bounds.length % 2 !== 0) throw nonsense("the number of slot bounds is odd");
-    const primaryEntry = entries.find((entry) => entry.get("role") === "master" && entry.get("health") !== "fail");
-    const primary = primaryEntry ?? entries.find((entry) => entry.get("role") === "master");
-    const primaryAddress = primary && addressOf(primary, answeredBy, tls);
-    for (const entry of entries) {
-      const address = addressOf(entry, answeredBy, tls);
+    const fields = list(shard, "a map");
+    const entries = list(fieldOf(fields, "nodes"), "nodes").map((entry) => list(entry, "a map"));
+    const primary = entries.find(isLivingPrimary) ?? entries.find(isPrimaryEntry);
+    const forgotten = entries.map((entry) => forgottenAddress(entry, lastAddress));
+    const addresses = entries.map((entry, place) => forgotten[place] ?? addressOf(entry, answeredBy, tls));
+    const primaryAddress = primary && usable(addresses[entries.indexOf(primary)]);
+    const primaryName = primaryAddress && formatAddress(primaryAddress);
+    const bounds = list(fieldOf(fields, "slots"), "slots");
+    let owner = -1;
+    for (const [place, entry] of entries.entries()) {
+      const address = leftOut.unlessUsable(fieldOf(entry, "id"), addresses[place] as Located);
       if (address === undefined) continue;
-      const isPrimary = entry.get("role") === "master";
-      const health = entry.get("health");
-      if (entry === primary) {
-        for (let index = 0; index < bounds.length; index += 2) {
-          const [start, end] = [bounds[index] as number, bounds[index + 1] as number];
-          if (start > end) throw nonsense(`the slots ${start} to ${end} are no range`);
-          slots.push({ owner: nodes.length, start, end });
-        }
-      }
-      nodes.push({
-        id: String(entry.get("id") ?? ""),
-        ...address,
-        role: isPrimary ? "primary" : "replica",
-        primary: isPrimary || primaryAddress === undefined ? undefined : formatAddress(primaryAddress),
-        health: health === "fail" || health === "loading" ? health : "online",
-      });
+      if (entry === primary) owner = nodes.length;
+      const node = nodeOf(entry, address, primaryName);
+      nodes.push(forgotten[place] === undefined ? node : { ...node, health: "fail" });
     }
+    readRanges(bounds, owner, slots);
+    if (nodes.length > MAX_NODES) throw tooMany("nodes", MAX_NODES);
   }
-  return checked({ nodes, slots });
+  return checked({ nodes, slots }, leftOut);
+}
+
+function nodeOf(entry: readonly Reply[], address: NodeAddress, primary: string | undefined): Node {
+  const health = fieldOf(entry, "health");
+  const isPrimary = isPrimaryEntry(entry);
+  return {
+    id: (fieldOf(entry, "id") ?? "") as string,
+    ...address,
+    role: isPrimary ? "primary" : "replica",
+    primary: isPrimary ? undefined : primary,
+    health: health === "fail" || health === "loading" ? health : "online",
+  };
+}
+
+/** Reads the slots of a shard. They are checked also where nobody owns them: -1 as `owner`. */
+function readRanges(bounds: readonly Reply[], owner: number, slots: Slots[]): void {
+  if (bounds.length % 2 !== 0) throw nonsense("the number of slot bounds is odd");
+  for (let index = 0; index < bounds.length; index += 2) {
+    const start = slotNumber(bounds[index]);
+    const end = slotNumber(bounds[index + 1]);
+    if (start > end) throw nonsense(`the slots ${start} to ${end} are no range`);
+    if (owner !== -1) slots.push({ owner, start, end });
+  }
 }
 
 /**
@@ -65,8 +104,8 @@ export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: b
  */
 export function hasRivalPrimaries(reply: Reply): boolean {
   return list(reply, "CLUSTER SHARDS").some((shard) => {
-    const entries = list(fieldsOf(shard).get("nodes"), "nodes").map(fieldsOf);
-    return entries.filter((entry) => entry.get("role") === "master" && entry.get("health") !== "fail").length > 1;
+    const entries = list(fieldOf(list(shard, "a map"), "nodes"), "nodes");
+    return entries.length > 1 && entries.filter((entry) => isLivingPrimary(list(entry, "a map"))).length > 1;
   });
 }
 
@@ -82,26 +121,33 @@ export function withRolesOf(byNodes: TopologyDescription, byShards: TopologyDesc
     return { ...node, role, primary: role === "primary" || found === undefined ? undefined : formatAddress(found) };
   });
   const slots = byNodes.slots.map((range) => ({ ...range, owner: placeOf(byNodes.nodes[range.owner]?.id) }));
-  return { nodes, slots: slots.filter(({ owner }) => owner !== -1) };
+  const { leftOut } = byShards;
+  return { nodes, slots: slots.filter(({ owner }) => owner !== -1), ...(leftOut === undefined ? {} : { leftOut }) };
 }
 
 /**
  * Reads a reply to CLUSTER NODES: `id host:port@bus,hostname flags primary-id ping pong epoch link slot...`
  * @see https://redis.io/docs/latest/commands/cluster-nodes/
  */
-export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress): TopologyDescription {
+export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress, lastAddress = nowhere): TopologyDescription {
   if (typeof reply !== "string") throw nonsense("CLUSTER NODES is not text");
-  const entries = reply
-    .split("\n")
-    .filter((line) => line.trim() !== "")
-    .map((line) => {
-      const [id, at, flags, primaryId, , , , , ...ranges] = line.trim().split(" ");
-      if (id === undefined || at === undefined || flags === undefined)
-        throw nonsense("a line of CLUSTER NODES is too short");
-      return { id, address: nodesAddress(at, answeredBy), flags: flags.split(","), primaryId, ranges };
-    })
-    .filter(({ address, flags }) => address && !flags.includes("noaddr") && !flags.includes("handshake"));
-  const addresses = new Map(entries.map(({ id, address }) => [id, formatAddress(address as NodeAddress)]));
+  const leftOut = new LeftOut();
+  const entries = reply.split("\n").flatMap((line) => {
+    if (line.trim() === "") return [];
+    const [id, at, flags, primaryId, , , , , ...ranges] = line.trim().split(" ");
+    if (id === undefined || at === undefined || flags === undefined)
+      throw nonsense("a line of CLUSTER NODES is too short");
+    const marks = flags.split(",");
+    if (marks.includes("handshake")) return [];
+    if (marks.includes("noaddr")) {
+      const forgotten = lastAddress(id);
+      return forgotten === undefined ? [] : [{ id, address: forgotten, flags: [...marks, "fail"], primaryId, ranges }];
+    }
+    const address = leftOut.unlessUsable(id, nodesAddress(at, answeredBy));
+    return address === undefined ? [] : [{ id, address, flags: marks, primaryId, ranges }];
+  });
+  if (entries.length > MAX_NODES) throw tooMany("nodes", MAX_NODES);
+  const addresses = new Map(entries.map(({ id, address }) => [id, formatAddress(address)]));
   const slots: Slots[] = [];
   const nodes = entries.map(({ id, address, flags, primaryId, ranges }, owner): Node => {
     const isPrimary = flags.includes("master");
@@ -115,13 +161,13 @@ export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress): Topolo
     }
     return {
       id,
-      ...(address as NodeAddress),
+      ...address,
       role: isPrimary ? "primary" : "replica",
       primary: isPrimary ? undefined : addresses.get(primaryId ?? ""),
       health: flags.includes("fail") ? "fail" : "online",
     };
   });
-  return checked({ nodes, slots });
+  return checked({ nodes, slots }, leftOut);
 }
 
 /** The config epochs in a reply to CLUSTER NODES, by node id. */
@@ -138,31 +184,78 @@ export function singleNode(answeredBy: NodeAddress): TopologyDescription {
   return { nodes: [node], slots: [{ owner: 0, start: 0, end: SLOT_COUNT - 1 }] };
 }
 
-function addressOf(entry: Map<string, Reply>, answeredBy: NodeAddress, tls: boolean): NodeAddress | undefined {
-  const port = Number((tls ? entry.get("tls-port") : entry.get("port")) ?? entry.get("port") ?? entry.get("tls-port"));
-  if (!Number.isInteger(port) || port < 1 || port > 65535) return undefined;
+/** A node's address, or why there is none. */
+type Located = NodeAddress | { readonly why: string };
+
+function usable(located: Located | undefined): NodeAddress | undefined {
+  return located === undefined || "why" in located ? undefined : located;
+}
+
+/** Where a node was last found, if its entry has no address at all. */
+function forgottenAddress(entry: readonly Reply[], lastAddress: LastAddress): NodeAddress | undefined {
+  if (fieldOf(entry, "port") || fieldOf(entry, "tls-port")) return undefined;
+  return lastAddress(String(fieldOf(entry, "id")));
+}
+
+function addressOf(entry: readonly Reply[], answeredBy: NodeAddress, tls: boolean): Located {
+  const [plainPort, tlsPort] = [fieldOf(entry, "port"), fieldOf(entry, "tls-port")];
+  const port = tls ? (tlsPort ?? plainPort) : (plainPort ?? tlsPort);
   // `endpoint` is the host that clients are to use. It is "?" where names are preferred and the node has none.
-  const endpoint = entry.get("endpoint") as string | null | undefined;
-  return hostKnown(
-    { host: endpoint === UNKNOWN_HOST ? (entry.get("ip") ?? UNKNOWN_HOST) : endpoint, port },
-    answeredBy,
-  );
+  const endpoint = fieldOf(entry, "endpoint");
+  return located(endpoint === UNKNOWN_HOST ? (fieldOf(entry, "ip") ?? UNKNOWN_HOST) : endpoint, port, answeredBy);
 }
 
-function nodesAddress(text: string, answeredBy: NodeAddress): NodeAddress | undefined {
-  const address = parseAddress(text.split(",")[0]?.split("@")[0] ?? "");
-  return address && hostKnown(address, answeredBy);
+function nodesAddress(text: string, answeredBy: NodeAddress): Located {
+  const at = text.split(",", 1)[0]?.split("@", 1)[0] ?? "";
+  const colon = at.lastIndexOf(":");
+  return located(at.slice(0, Math.max(colon, 0)).replace(/^\[(.*)\]$/, "$1"), at.slice(colon + 1), answeredBy);
 }
 
-/** The address of a node, or undefined where the server does not know its host. */
-function hostKnown({ host, port }: { host: Reply | undefined; port: number }, answeredBy: NodeAddress) {
-  if (isHostThatAnswered(host as string | null | undefined)) return { host: answeredBy.host, port };
-  return host === UNKNOWN_HOST ? undefined : { host: String(host), port };
+/** The address that a server gives for a node. What is no host or no port is told, and never connected to. */
+function located(host: Reply | undefined, port: Reply | undefined, answeredBy: NodeAddress): Located {
+  const known = isHostThatAnswered(host) ? answeredBy.host : host;
+  if (known === UNKNOWN_HOST) return { why: "the server does not know the node's host" };
+  if (typeof port !== "number" && !(typeof port === "string" && /^\d{1,5}$/.test(port))) {
+    return { why: "the port is no whole number" };
+  }
+  const number = Number(port);
+  if (!Number.isInteger(number) || number < 1 || number > 65535) return { why: "the port is out of range" };
+  if (typeof known !== "string") return { why: `the host is no text but ${kindOf(known)}` };
+  const address = parseAddress(formatAddress({ host: known, port: number }));
+  return address ?? { why: `the host, of ${known.length} characters, is no host name and no IP address` };
 }
 
-function checked(description: TopologyDescription): TopologyDescription {
-  const { nodes } = description;
-  if (nodes.length === 0) throw nonsense("it has no nodes");
+/** The entries of a description that name no usable node. */
+class LeftOut {
+  readonly #entries: LeftOutEntry[] = [];
+
+  /** The address, if the entry is usable. */
+  unlessUsable(id: Reply | undefined, located: Located): NodeAddress | undefined {
+    const hasId = id === undefined || id === null || (typeof id === "string" && id.length <= MAX_ID_LENGTH);
+    const address = usable(located);
+    if (address !== undefined && hasId) return address;
+    if (this.#entries.length < MAX_LEFT_OUT) {
+      // What stands in place of the address is not quoted: nobody knows what it is.
+      const why = "why" in located ? located.why : "the id is no id";
+      this.#entries.push({ entry: typeof id === "string" ? shownText(id) : "an entry without an id", why });
+    }
+    return undefined;
+  }
+
+  get all(): readonly LeftOutEntry[] | undefined {
+    return this.#entries.length === 0 ? undefined : this.#entries;
+  }
+}
+
+function checked({ nodes, slots }: TopologyDescription, told: LeftOut): TopologyDescription {
+  const [first] = told.all ?? [];
+  if (nodes.length === 0) {
+    throw nonsense(first === undefined ? "it has no nodes" : `it has no usable node; ${first.entry}: ${first.why}`);
+  }
+  let named = 0;
+  for (const { start, end } of slots) named += end - start + 1;
+  if (named > MAX_NAMED_SLOTS) throw tooMany("slots", MAX_NAMED_SLOTS);
+  const leftOut = told.all === undefined ? {} : { leftOut: told.all };
   // Two entries can have one address, after a node came back under a new id. The entry that has not failed counts.
   const byAddress = new Map<string, number>();
   const keep = nodes.map((node, index) => {
@@ -171,22 +264,28 @@ function checked(description: TopologyDescription): TopologyDescription {
     if (earlier === undefined || nodes[earlier]?.health === "fail") byAddress.set(address, index);
     return address;
   });
-  if (byAddress.size === nodes.length) return description;
+  if (byAddress.size === nodes.length) return { nodes, slots, ...leftOut };
   const kept = [...byAddress.values()].sort((a, b) => a - b);
+  const places = new Map(kept.map((index, place) => [keep[index], place]));
   return {
     nodes: kept.map((index) => nodes[index] as Node),
-    slots: description.slots.map((range) => ({
-      ...range,
-      owner: kept.indexOf(byAddress.get(keep[range.owner] as string) as number),
-    })),
+    slots: slots.map((range) => ({ ...range, owner: places.get(keep[range.owner]) as number })),
+    ...leftOut,
   };
 }
 
-function fieldsOf(reply: Reply): Map<string, Reply> {
-  const flat = list(reply, "a map");
-  const fields = new Map<string, Reply>();
-  for (let index = 0; index + 1 < flat.length; index += 2) fields.set(String(flat[index]), flat[index + 1] as Reply);
-  return fields;
+/** A field of a map that is sent as a flat array of names and values. */
+function fieldOf(flat: readonly Reply[], name: string): Reply | undefined {
+  for (let index = 0; index + 1 < flat.length; index += 2) if (flat[index] === name) return flat[index + 1];
+  return undefined;
+}
+
+function isPrimaryEntry(entry: readonly Reply[]): boolean {
+  return fieldOf(entry, "role") === "master";
+}
+
+function isLivingPrimary(entry: readonly Reply[]): boolean {
+  return isPrimaryEntry(entry) && fieldOf(entry, "health") !== "fail";
 }
 
 function list(reply: Reply | undefined, what: string): Reply[] {
@@ -194,12 +293,16 @@ function list(reply: Reply | undefined, what: string): Reply[] {
   return reply;
 }
 
-function slotNumber(value: Reply): number {
-  const slot = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+function slotNumber(value: Reply | undefined): number {
+  const slot = typeof value === "string" && /^\d{1,5}$/.test(value) ? Number(value) : value;
   if (typeof slot !== "number" || !Number.isInteger(slot) || slot < 0 || slot >= SLOT_COUNT) {
     throw nonsense("a slot is out of range");
   }
   return slot;
+}
+
+function tooMany(what: string, most: number): ProtocolError {
+  return nonsense(`it names more than ${most} ${what}`);
 }
 
 function nonsense(what: string): ProtocolError {

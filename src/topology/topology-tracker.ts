@@ -1,5 +1,6 @@
 import type { Environment, Timer } from "../environment.ts";
 import type { Informant } from "./inquiry.ts";
+import { Pace } from "./pace.ts";
 import { Round } from "./round.ts";
 import { Topology } from "./topology.ts";
 
@@ -12,11 +13,15 @@ const DEBOUNCE_MS = 100;
 const SETTLED_SPACING_MS = 1000;
 /** The delay of a confirming refresh after a change of roles: nodes need this time to agree on who replicates whom. */
 const CONFIRM_MS = 2000;
-/** The least time between two refreshes while calls wait for the cluster to recover. */
-const URGENT_SPACING_MS = 100;
-/** The same for a cluster that has been broken for longer than `BROKEN_AFTER_MS`. */
-const BROKEN_SPACING_MS = 1000;
-const BROKEN_AFTER_MS = 15_000;
+
+/** A round that has not begun. Everybody who asks before it begins shares it. */
+interface Upcoming {
+  at: number;
+  /** Undefined when the time has come, and another round has to end first. */
+  timer: Timer | undefined;
+  readonly done: Promise<void>;
+  readonly follow: (round: Promise<void> | undefined) => void;
+}
 
 /** Settings and callbacks that the tracker's owner provides. */
 export interface TrackerOptions {
@@ -26,6 +31,11 @@ export interface TrackerOptions {
   readonly intervalMs: number;
   /** Milliseconds that one informant may take to answer. */
   readonly answerTimeoutMs: number;
+  /**
+   * Whether there is one server, which is asked nothing.
+   * @default false
+   */
+  readonly isSingle?: boolean;
   /** The nodes that may be asked, best first. */
   informants(): readonly Informant[];
   /** Whether calls wait for the cluster to recover, so that another refresh is needed soon. */
@@ -38,12 +48,20 @@ export interface TrackerOptions {
   onRefreshed(): void;
 }
 
-/** Holds the current topology and finds out when it changes. At most one query runs at a time; all callers share it. */
+/**
+ * Holds the current topology and finds out when it changes. At most one round of queries runs at a time, and rounds keep
+ * a pace, whoever asks for them.
+ *
+ *   asked for --its time has come, and no round runs--> running --> ended
+ *       ^--- everybody who asks before it begins shares it
+ */
 export class TopologyTracker {
   readonly #options: TrackerOptions;
   #current: Topology;
   #running: Promise<void> | undefined;
-  #scheduled: { timer: Timer; at: number } | undefined;
+  #upcoming: Upcoming | undefined;
+  readonly #pace = new Pace();
+  #confirmation: Timer | undefined;
   #interval: Timer | undefined;
   #round: Round | undefined;
   /** The highest config epochs that were seen, by node id. */
@@ -51,15 +69,11 @@ export class TopologyTracker {
   /** A call has asked for the owner of a slot since the last round began. */
   #isOwnerWanted = false;
   #agreedAt = Number.NEGATIVE_INFINITY;
-  #lastStart = Number.NEGATIVE_INFINITY;
-  /** The last time at which the cluster was not known to be broken. */
-  #settledAt: number;
   #closed = false;
 
   constructor(initial: Topology, options: TrackerOptions) {
     this.#current = initial;
     this.#options = options;
-    this.#settledAt = options.environment.clock.now();
     this.#armInterval();
   }
 
@@ -79,27 +93,27 @@ export class TopologyTracker {
   }
 
   /**
-   * Schedules a refresh and does not wait for it. `urgent`: calls wait for the cluster to recover. `settled`: a MOVED
+   * Asks for a refresh and does not wait for it. `urgent`: calls wait for the cluster to recover. `settled`: a MOVED
    * has already taken effect. `confirm`: the nodes may not agree yet.
    */
   refreshSoon(why: "settled" | "confirm" | "urgent"): void {
     if (this.#closed) return;
-    const { environment } = this.#options;
-    const { clock } = environment;
+    const { clock, random } = this.#environment;
     const now = clock.now();
-    const urgentSpacing = now - this.#settledAt < BROKEN_AFTER_MS ? URGENT_SPACING_MS : BROKEN_SPACING_MS;
-    const spacing = why === "urgent" ? urgentSpacing : SETTLED_SPACING_MS;
-    const debounce = { urgent: 0, settled: DEBOUNCE_MS, confirm: CONFIRM_MS }[why];
-    const at = Math.max(now + debounce, this.#lastStart + spacing) + environment.random() * (debounce / 2);
-    if (this.#scheduled) {
-      if (this.#scheduled.at <= at) return;
-      this.#scheduled.timer.cancel();
+    if (why === "urgent") void this.#within(this.#pace.inTrouble(now));
+    else if (why === "settled") {
+      const at = Math.max(now + DEBOUNCE_MS, this.#pace.after(SETTLED_SPACING_MS, now));
+      void this.#within(at + random() * (DEBOUNCE_MS / 2));
+    } else {
+      // An earlier round does not replace this one, because the nodes may not agree by then.
+      this.#confirmation ??= clock.setTimer(
+        () => {
+          this.#confirmation = undefined;
+          this.refreshSoon("settled");
+        },
+        CONFIRM_MS * (1 + random() / 2),
+      );
     }
-    const timer = clock.setTimer(() => {
-      this.#scheduled = undefined;
-      this.refresh().catch(() => {});
-    }, at - now);
-    this.#scheduled = { timer, at };
   }
 
   /**
@@ -116,34 +130,80 @@ export class TopologyTracker {
     this.refreshSoon("urgent");
   }
 
-  /** Refreshes now, or joins the query that is under way. Rejects when no node could be asked. */
+  /**
+   * Refreshes as soon as the pace allows, or joins the round that is under way. Rejects when no node could be asked.
+   */
   refresh(): Promise<void> {
     if (this.#closed) return Promise.resolve();
-    this.#running ??= this.#query().finally(() => {
-      this.#running = undefined;
-      if (this.#options.unsettled()) this.refreshSoon("urgent");
-      else this.#settledAt = this.#options.environment.clock.now();
-    });
-    return this.#running;
+    return this.#running ?? this.#within(this.#pace.onRequest(this.#environment.clock.now()), true);
   }
 
-  /** Refreshes now. Refreshes once more if `found` is still false and the first query had begun before this call. */
-  async refreshUntil(found: () => boolean): Promise<void> {
-    const joined = this.#running !== undefined;
-    await this.refresh();
-    if (joined && !found()) await this.refresh();
+  /**
+   * Looks for a node that a redirection named: resolves when a round has ended that began after this call, or an earlier
+   * one after which `isFound` is true.
+   */
+  async lookUp(isFound: () => boolean): Promise<void> {
+    if (this.#closed) return;
+    if (this.#running !== undefined) {
+      await this.#running.catch(() => {});
+      if (isFound()) return;
+    }
+    await this.#within(this.#pace.inTrouble(this.#environment.clock.now()), true).catch(() => {});
   }
 
   close(): void {
     this.#closed = true;
     this.#interval?.cancel();
-    this.#scheduled?.timer.cancel();
+    this.#confirmation?.cancel();
+    this.#upcoming?.timer?.cancel();
+    this.#upcoming?.follow(undefined);
     this.#round?.close();
   }
 
+  get #environment(): Environment {
+    return this.#options.environment;
+  }
+
+  /**
+   * A round begins at `at` at the latest, unless another one is still running then.
+   * @param isAwaited  Somebody waits for it, so it begins in this very job where its time has come.
+   * @returns          Settles as the round does.
+   */
+  #within(at: number, isAwaited = false): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    const { clock } = this.#environment;
+    const upcoming = this.#upcoming ?? newUpcoming();
+    this.#upcoming = upcoming;
+    if (upcoming.at <= at) return upcoming.done;
+    upcoming.timer?.cancel();
+    upcoming.at = at;
+    const waitMs = at - clock.now();
+    if (isAwaited && waitMs <= 0) this.#due(upcoming);
+    else upcoming.timer = clock.setTimer(() => this.#due(upcoming), waitMs);
+    return upcoming.done;
+  }
+
+  #due(upcoming: Upcoming): void {
+    upcoming.timer = undefined;
+    if (this.#running === undefined) this.#begin(upcoming);
+  }
+
+  #begin(upcoming: Upcoming): void {
+    this.#upcoming = undefined;
+    this.#running = this.#query().finally(() => {
+      this.#running = undefined;
+      if (this.#options.unsettled()) this.refreshSoon("urgent");
+      const next = this.#upcoming;
+      if (next !== undefined && next.timer === undefined && !this.#closed) this.#begin(next);
+    });
+    this.#running.catch(() => {});
+    upcoming.follow(this.#running);
+  }
+
   async #query(): Promise<void> {
-    this.#lastStart = this.#options.environment.clock.now();
-    const startedAt = this.#lastStart;
+    const { clock, random } = this.#environment;
+    const startedAt = clock.now();
+    this.#pace.noteBegun(startedAt, random());
     const round = new Round(this.#options, {
       present: this.#current,
       epochs: this.#epochs,
@@ -180,6 +240,16 @@ export class TopologyTracker {
       true,
     );
   }
+}
+
+function newUpcoming(): Upcoming {
+  let follow!: Upcoming["follow"];
+  const done = new Promise<void>((resolve) => {
+    follow = resolve;
+  });
+  // A failure that nobody waits for must not end the process.
+  done.catch(() => {});
+  return { at: Number.POSITIVE_INFINITY, timer: undefined, done, follow };
 }
 
 /** Whether a node that is in both topologies has changed its role. */

@@ -31,13 +31,34 @@ export interface SlotRange {
   readonly replicas: readonly TopologyNode[];
 }
 
+/** An entry of a server's description of the cluster that names no usable node. */
+export interface LeftOutEntry {
+  /** The entry's id in quotes, shortened and printable, or "an entry without an id". */
+  readonly entry: string;
+  /** What is wrong with the entry. */
+  readonly why: string;
+}
+
 /** The result of a topology query: the nodes, and the slot ranges, each with the index of its owner in `nodes`. */
 export interface TopologyDescription {
   readonly nodes: readonly Omit<TopologyNode, "address">[];
   readonly slots: readonly { readonly owner: number; readonly start: number; readonly end: number }[];
+  /** Entries that name no usable node. */
+  readonly leftOut?: readonly LeftOutEntry[];
 }
 
 const NONE: readonly TopologyNode[] = Object.freeze([]);
+const NOTHING_LEFT_OUT: readonly LeftOutEntry[] = Object.freeze([]);
+
+const made = new WeakMap<TopologyDescription, Topology>();
+
+/** What follows from a list of nodes. Topologies with the same list share it. */
+interface NodeIndex {
+  /** The replicas by the address of their primary. */
+  readonly replicas: ReadonlyMap<string, readonly TopologyNode[]>;
+  /** The places in the list by address. */
+  readonly places: ReadonlyMap<string, number>;
+}
 
 /**
  * A snapshot of the cluster: its nodes, and the owner of each slot. A snapshot is never changed. A change makes a new
@@ -48,34 +69,50 @@ const NONE: readonly TopologyNode[] = Object.freeze([]);
 export class Topology {
   /** All nodes, including nodes without slots, sorted by address. */
   readonly nodes: readonly TopologyNode[];
+  /**
+   * The entries of the server's description that name no usable node, at most 100 of them. Slots of such an entry have no
+   * owner.
+   */
+  readonly leftOut: readonly LeftOutEntry[];
   readonly #owners: Uint16Array;
-  readonly #replicas: ReadonlyMap<string, readonly TopologyNode[]>;
+  readonly #index: NodeIndex;
+  #ranges: readonly SlotRange[] | undefined;
+  #slotOwners: ReadonlySet<TopologyNode> | undefined;
+  #ownerIndexes: readonly number[] | undefined;
 
-  private constructor(nodes: readonly TopologyNode[], owners: Uint16Array) {
+  private constructor(
+    nodes: readonly TopologyNode[],
+    owners: Uint16Array,
+    leftOut: readonly LeftOutEntry[],
+    index = indexOf(nodes),
+  ) {
     this.nodes = nodes;
+    this.leftOut = leftOut;
     this.#owners = owners;
-    const replicas = new Map<string, TopologyNode[]>();
-    for (const node of nodes) {
-      if (node.role !== "replica" || node.primary === undefined) continue;
-      const siblings = replicas.get(node.primary);
-      if (siblings) siblings.push(node);
-      else replicas.set(node.primary, [node]);
-    }
-    for (const siblings of replicas.values()) Object.freeze(siblings);
-    this.#replicas = replicas;
+    this.#index = index;
     Object.freeze(this);
   }
 
-  /** @internal */
+  /** @internal The topology of a description, which several parts of the client ask for: it is made once. */
   static from(description: TopologyDescription): Topology {
+    const known = made.get(description);
+    if (known !== undefined) return known;
+    const topology = Topology.#from(description);
+    made.set(description, topology);
+    return topology;
+  }
+
+  static #from(description: TopologyDescription): Topology {
     const named = description.nodes.map((node) => Object.freeze({ ...node, address: formatAddress(node) }));
     // Each server lists the nodes in its own order. After sorting, two views of the same state are equal.
     const nodes = named.toSorted((a, b) => (a.address < b.address ? -1 : 1));
+    const places = new Map(nodes.map((node, place) => [node, place]));
     const owners = new Uint16Array(SLOT_COUNT);
     for (const { owner, start, end } of description.slots) {
-      owners.fill(nodes.indexOf(named[owner] as (typeof named)[number]) + 1, start, end + 1);
+      owners.fill((places.get(named[owner] as TopologyNode) ?? -1) + 1, start, end + 1);
     }
-    return new Topology(Object.freeze(nodes), owners);
+    const { leftOut = NOTHING_LEFT_OUT } = description;
+    return new Topology(Object.freeze(nodes), owners, Object.freeze(leftOut.map((each) => Object.freeze({ ...each }))));
   }
 
   /** The primary that owns `slot` (0 to 16383). Undefined when the slot has no owner. */
@@ -86,12 +123,31 @@ export class Topology {
   /** The replicas of the primary that owns `slot` (0 to 16383). Empty when there are none. */
   replicasOf(slot: number): readonly TopologyNode[] {
     const primary = this.primaryOf(slot);
-    return (primary && this.#replicas.get(primary.address)) ?? NONE;
+    return (primary && this.#index.replicas.get(primary.address)) ?? NONE;
   }
 
   /** The slot ranges in ascending order, each as long as possible. A slot without an owner is in no range. */
   get ranges(): readonly SlotRange[] {
-    return rangesOf(this);
+    this.#ranges ??= rangesOf(this);
+    return this.#ranges;
+  }
+
+  /** @internal Whether both have the same owners of slots, at the same places of the same number of nodes. */
+  hasSameOwners(other: Topology): boolean {
+    if (this.nodes.length !== other.nodes.length) return false;
+    return Buffer.compare(new Uint8Array(this.#owners.buffer), new Uint8Array(other.#owners.buffer)) === 0;
+  }
+
+  /** @internal The nodes that own slots. */
+  get slotOwners(): ReadonlySet<TopologyNode> {
+    this.#slotOwners ??= new Set(this.ownerIndexes.flatMap((owner) => this.nodes[owner] ?? []));
+    return this.#slotOwners;
+  }
+
+  /** @internal The owners of slots by their places in `nodes`, each once; -1 where a slot has none. */
+  get ownerIndexes(): readonly number[] {
+    this.#ownerIndexes ??= [...new Set(this.#owners)].map((owner) => owner - 1);
+    return this.#ownerIndexes;
   }
 
   /** The index in `nodes` of the node that owns `slot`; -1 when the slot has no owner. */
@@ -109,21 +165,44 @@ export class Topology {
    * @throws {RangeError} when `address` is not the address of a node of this topology.
    */
   withSlotMoved(slot: number, address: string): Topology {
-    const owner = this.nodes.findIndex((node) => node.address === address);
-    if (owner === -1) throw new RangeError(`${address} is not a node of this topology`);
+    const owner = this.#index.places.get(address);
+    if (owner === undefined) throw new RangeError(`${address} is not a node of this topology`);
     if (this.ownerIndexOf(slot) === owner) return this;
     const owners = this.#owners.slice();
     owners[slot] = owner + 1;
-    return new Topology(this.nodes, owners);
+    return new Topology(this.nodes, owners, this.leftOut, this.#index);
   }
 
-  /** Whether both topologies have the same nodes, roles and slot owners. */
+  /** Whether both topologies have the same nodes, roles, slot owners and entries that were left out. */
   equals(other: Topology): boolean {
     return (
-      (this.nodes === other.nodes || JSON.stringify(this.nodes) === JSON.stringify(other.nodes)) &&
-      Buffer.compare(new Uint8Array(this.#owners.buffer), new Uint8Array(other.#owners.buffer)) === 0
+      (this.nodes === other.nodes || areEqual(this.nodes, other.nodes, NODE_FIELDS)) &&
+      areEqual(this.leftOut, other.leftOut, LEFT_OUT_FIELDS) &&
+      this.hasSameOwners(other)
     );
   }
+}
+
+const NODE_FIELDS = ["id", "address", "role", "primary", "health"] as const;
+const LEFT_OUT_FIELDS = ["entry", "why"] as const;
+
+function areEqual<T>(these: readonly T[], those: readonly T[], fields: readonly (keyof T)[]): boolean {
+  if (these.length !== those.length) return false;
+  return these.every((one, index) => fields.every((field) => one[field] === those[index]?.[field]));
+}
+
+function indexOf(nodes: readonly TopologyNode[]): NodeIndex {
+  const replicas = new Map<string, TopologyNode[]>();
+  const places = new Map<string, number>();
+  for (const [place, node] of nodes.entries()) {
+    places.set(node.address, place);
+    if (node.role !== "replica" || node.primary === undefined) continue;
+    const siblings = replicas.get(node.primary);
+    if (siblings) siblings.push(node);
+    else replicas.set(node.primary, [node]);
+  }
+  for (const siblings of replicas.values()) Object.freeze(siblings);
+  return { replicas, places };
 }
 
 function rangesOf(topology: Topology): readonly SlotRange[] {

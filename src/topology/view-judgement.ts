@@ -101,14 +101,19 @@ type Owner = TopologyNode | undefined;
 
 /** The owners of slots in two topologies, each pair once. */
 function ownersOf(present: Topology, next: Topology): (readonly [Owner, Owner])[] {
+  // Most views say what is known.
+  if (present.hasSameOwners(next)) {
+    return present.ownerIndexes.map((owner) => [present.nodes[owner], next.nodes[owner]] as const);
+  }
   const pairs = new Map<number, readonly [Owner, Owner]>();
-  let last = -1;
+  // Most owners are the same for all their slots, so the last pair of each owner spares the map most of the work.
+  const lastOther = new Int32Array(present.nodes.length + 1).fill(-2);
   for (let slot = 0; slot < SLOT_COUNT; slot++) {
     const owner = present.ownerIndexOf(slot);
     const other = next.ownerIndexOf(slot);
-    const pair = (owner + 1) * (next.nodes.length + 1) + other + 1;
-    if (pair !== last) pairs.set(pair, [present.nodes[owner], next.nodes[other]]);
-    last = pair;
+    if (lastOther[owner + 1] === other) continue;
+    lastOther[owner + 1] = other;
+    pairs.set((owner + 1) * (next.nodes.length + 1) + other + 1, [present.nodes[owner], next.nodes[other]]);
   }
   return [...pairs.values()];
 }

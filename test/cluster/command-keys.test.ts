@@ -140,7 +140,15 @@ const DEVIATIONS: readonly { readonly names: readonly string[]; readonly policy:
   { names: ["latency reset"], policy: /all_succeeded -> all sum/, why: "it replies with a number: published later" },
   {
     names: [
-      ...["function stats", "info", "latency doctor", "latency graph", "latency histogram", "latency history"],
+      ...[
+        "function stats",
+        "hotkeys get",
+        "info",
+        "latency doctor",
+        "latency graph",
+        "latency histogram",
+        "latency history",
+      ],
       ...["latency latest", "memory doctor", "memory malloc-stats", "memory stats"],
     ],
     policy: /response_policy:special -> none/,

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { context, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
@@ -19,6 +22,7 @@ import { type Cluster, connect, defineScript, slotOf } from "../../src/index.ts"
 import { instrument } from "../../src/telemetry/opentelemetry/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { incrScript, setScript } from "../support/scripts.ts";
+import { startSingle } from "../support/single-server.ts";
 
 describe("OpenTelemetry", () => {
   const spans = new InMemorySpanExporter();
@@ -205,6 +209,31 @@ describe("OpenTelemetry", () => {
       dataPoints.map(({ value }) => value.count),
       [1, 1, 1, 1],
     );
+  });
+
+  it("gets the database and the socket file of a single server", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "slotwire-telemetry-"));
+    const path = join(folder, "server.sock");
+    const server = await startSingle("--unixsocket", path);
+    try {
+      const single = await connect({ nodes: [{ path }], database: 3 });
+      await single.command("GET", "k");
+      single.destroy();
+      const [span] = finished(1);
+      assert.deepEqual(span?.attributes, {
+        "db.system.name": "redis",
+        "db.namespace": "3",
+        "server.address": path,
+        "db.operation.name": "GET",
+        "network.transport": "unix",
+        "network.peer.address": path,
+        "slotwire.slot": slotOf("k"),
+        "slotwire.attempts": 1,
+      });
+    } finally {
+      await server.stop();
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("gets nothing any more once it was undone", async () => {

@@ -115,6 +115,41 @@ describe("readFrom", () => {
     }
   });
 
+  it("a replica without a link to its primary, which may not serve stale data, is tried once a second", async () => {
+    const replica = client.topology.nodes.find(({ role }) => role === "replica");
+    assert.ok(replica?.primary, "the cluster has a replica");
+    const own = keys.filter((key) => client.topology.primaryOf(slotOf(key))?.address === replica.primary);
+    const command = (address: string, ...args: string[]) => cluster.command(address, ...(args as [string]));
+    const { primary } = replica;
+    await command(replica.address, "CONFIG", "SET", "replica-serve-stale-data", "no");
+    // Its connection stands, and its replica cannot log in any more.
+    await command(primary, "ACL", "SETUSER", "default", "-psync", "-sync", "-replconf");
+    try {
+      const isRefused = async () => String(await command(replica.address, "INFO", "replication")).includes(":down");
+      while (!(await isRefused())) {
+        await command(primary, "CLIENT", "KILL", "TYPE", "replica");
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      await command(replica.address, "CONFIG", "RESETSTAT");
+      const refreshes = () => client.metrics().counters.topologyRefreshes;
+      const before = refreshes();
+      const start = performance.now();
+      let reads = 0;
+      while (performance.now() - start < 3000) {
+        for (const key of own) assert.equal(await client.command("GET", key), key);
+        reads += own.length;
+      }
+      const seconds = (performance.now() - start) / 1000;
+      const tried = (await commandStats(cluster, replica.address))("get").failed;
+      assert.equal(tried <= 2 + seconds && tried > 0, true, `${tried} of ${reads} reads in ${seconds} s`);
+      const asked = refreshes() - before;
+      assert.equal(asked <= 10 + 2 * seconds, true, `${asked} topology queries in ${seconds} s`);
+    } finally {
+      await command(primary, "ACL", "SETUSER", "default", "+@all");
+      await command(replica.address, "CONFIG", "SET", "replica-serve-stale-data", "yes");
+    }
+  });
+
   it("works through a failover, and takes the primary when no replica is left", async () => {
     const replica = client.topology.nodes.find(({ role }) => role === "replica");
     assert.ok(replica?.primary);

@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { type CallOptions, ConnectionLostError, ProtocolError } from "../../src/index.ts";
+import {
+  type CallOptions,
+  ConnectionLostError,
+  DeadlineError,
+  ProtocolError,
+  UnavailableError,
+} from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import { type Answer, error } from "../support/fake-node.ts";
+import { type Answer, error, type FakeNode } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 import { idempotentScript, setScript } from "../support/scripts.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
@@ -55,6 +61,35 @@ describe("a connection that ends", () => {
     const closed = inDoubt();
     setTimeout(() => client.destroy(), 60);
     await assert.rejects(closed, { code: "CLOSED", outcome: "unknown" });
+  });
+
+  it("is never told as UNAVAILABLE by a call that was written: its deadline is, or the loss", async () => {
+    await cluster.stop();
+    cluster = await FakeCluster.start(2);
+    const client = await cluster.connect({ commandTimeout: 700 });
+    const [node, other] = cluster.nodes as [FakeNode, FakeNode];
+    node.silentAt.add("GET");
+    const written = Array.from({ length: 10 }, () => client.command("GET", key).catch((cause: unknown) => cause));
+    while (node.count("GET") < 1) await new Promise((resolve) => setTimeout(resolve, 1));
+    const down = new Promise((resolve) => client.on("nodeDown", resolve));
+    await node.stop();
+    await down;
+    const unwritten = client.command("GET", key).catch((cause: unknown) => cause);
+    for (const error of await Promise.all(written)) {
+      assert.ok(error instanceof DeadlineError, String(error));
+      assert.equal(error.outcome, "unknown");
+      assert.ok(error.cause instanceof ConnectionLostError, String(error.cause));
+    }
+    assert.ok((await unwritten) instanceof UnavailableError, String(await unwritten));
+
+    cluster.ranges = [[0, 8191, 0]];
+    other.expect("GET", "disconnect");
+    other.always("GET", () => error("CLUSTERDOWN Hash slot not served"));
+    const late = client.with({ timeout: 20_000 }).command("GET", keyForSlot(16_000));
+    const lost = await late.catch((cause: unknown) => cause);
+    assert.ok(lost instanceof ConnectionLostError, String(lost));
+    assert.equal(lost.outcome, "unknown");
+    assert.equal(client.metrics().counters.decisions["given-up-after-loss"], 1);
   });
 
   it("sends a command again that the server flags readonly, and no other", async () => {

@@ -68,6 +68,35 @@ describe("the id of a node", () => {
     assert.equal(await client.command("GET", FIRST), "OK");
   });
 
+  it("is found to be another one by a blocking call: the node's other connections are closed as well", async () => {
+    const client = await cluster.connect();
+    const told = downs(client);
+    const reset = cluster.node(1);
+    reset.id = OTHER;
+    reset.always("CLUSTER NODES", () => bulk(`${OTHER} :0@0 myself,master - 0 0 0 connected\n`));
+    const [from, before] = [reset.received.length, cluster.queries];
+    await assert.rejects(client.with({ timeout: 300 }).command("BLPOP", SECOND, 0.1), { outcome: "not-executed" });
+    assert.match(told[0] ?? "", /now belongs to another node/);
+    await until(() => cluster.queries > before, "a refresh is asked for");
+    await assert.rejects(client.with({ timeout: 200 }).command("GET", SECOND), { outcome: "not-executed" });
+    assert.ok(!reset.received.slice(from).some(({ args }) => args[0] === "BLPOP" || args[0] === "GET"), "no call");
+  });
+
+  it("is found to be another one by one of several connections: the others are closed as well", async () => {
+    const client = await cluster.connect({ connectionsPerNode: 2 });
+    const told = downs(client);
+    const reset = cluster.node(1);
+    const [from, before] = [reset.received.length, cluster.queries];
+    reset.id = OTHER;
+    reset.always("CLUSTER NODES", () => bulk(`${OTHER} :0@0 myself,master - 0 0 0 connected\n`));
+    reset.dropConnection();
+    await until(() => told.some((text) => text.includes("now belongs to another node")), "told");
+    await until(() => cluster.queries > before, "a refresh is asked for");
+    const calls = [SECOND, keyForSlot(9001)].map((key) => client.with({ timeout: 200 }).command("GET", key));
+    for (const call of calls) await assert.rejects(call, { outcome: "not-executed" });
+    assert.ok(!reset.received.slice(from).some(({ args }) => args[0] === "GET"), "no call");
+  });
+
   it("changes on open connections: they are closed at the next topology query, and no call goes there", async () => {
     const client = await cluster.connect();
     const told = downs(client);

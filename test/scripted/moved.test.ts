@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { Cluster, RedirectionsError, ReplyError, slotOf } from "../../src/index.ts";
+import { Cluster, RedirectionsError, ReplyError, SlotwireError, slotOf } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
@@ -91,6 +91,22 @@ describe("MOVED", () => {
     assert.equal(await client.run(setScript, [keyForSlot(0)], ["a"]), "OK");
     assert.equal(stranger.connections, 0);
     assert.equal(cluster.node(0).count("EVALSHA"), 2);
+  });
+
+  it("to addresses that nobody lists costs 10 topology queries in the first second, and 2 a second after it", async () => {
+    const client = await cluster.connect({ commandTimeout: 3000 });
+    let named = 0;
+    const stranger = () => `10.0.0.${named++ % 250}`;
+    cluster.node(0).always("GET", (args) => moved(slotOf(args[1] as string), { port: 7000 }, stranger()));
+    const before = refreshes(client);
+    const start = performance.now();
+    const keys = Array.from({ length: 300 }, (_, index) => keyForSlot(index));
+    const calls = keys.map((key) => client.command("GET", key).catch((cause: unknown) => cause));
+    for (const error of await Promise.all(calls)) assert.ok(error instanceof SlotwireError, String(error));
+    const seconds = (performance.now() - start) / 1000;
+    const queries = refreshes(client) - before;
+    assert.equal(queries <= 11 + 2 * seconds, true, `${queries} queries in ${seconds} s`);
+    assert.equal(named > 300, true, "the calls were redirected again and again");
   });
 
   it("to the node that said it is tried again on a fresh connection", async () => {

@@ -48,6 +48,31 @@ describe("NOSCRIPT", () => {
     assert.equal(cluster.node(0).count("SCRIPT LOAD"), 6);
   });
 
+  it("each time, to one call: at most one load in 10 ms, and calls of other scripts go on", async () => {
+    const other = defineScript({ name: "other", source: "return 2" });
+    const client = await cluster.connect({ scripts: [setScript, other], commandTimeout: 1500 });
+    const node = cluster.node(0);
+    node.always("EVALSHA", ([, sha]) => (sha === setScript.sha ? noScript : ok));
+    const loadsOfSet = () => node.received.filter(({ args }) => args[1] === "LOAD" && args[2] === setScript.source);
+    const before = loadsOfSet().length;
+    const start = performance.now();
+    const ends = Array.from({ length: 3 }, () => client.run(setScript, [key], [1]).catch((cause: unknown) => cause));
+    const ended = Promise.all(ends);
+    let others = 0;
+    for (let isOver = false; !isOver; others++) {
+      assert.equal(await client.run(other, [key]), "OK");
+      isOver = await Promise.race([ended.then(() => true), new Promise<false>((next) => setImmediate(next, false))]);
+    }
+    const hundredths = (performance.now() - start) / 10;
+    for (const error of await ended) assert.equal((error as { code?: string }).code, "DEADLINE", String(error));
+    const loads = loadsOfSet().length - before;
+    // One a second comes from the audit.
+    assert.equal(loads <= hundredths + 3, true, `${loads} loads in ${hundredths * 10} ms`);
+    assert.equal(loads > 10, true, `only ${loads} loads`);
+    assert.equal(others > 3 * loads, true, `${others} calls of the other script, ${loads} loads`);
+    assert.equal(client.metrics().counters.decisions["noscript-rest"] !== undefined, true);
+  });
+
   it("leaves it known why a script could not be loaded, while it is loaded again", async () => {
     const client = await cluster.connect();
     const node = cluster.node(0);

@@ -51,6 +51,43 @@ describe("TLS", () => {
     await assert.rejects(attempt({ tls: { ca, servername: "other.example" } }), /Hostname\/IP does not match/);
   });
 
+  it("ends a connection, and not the process, where checkServerIdentity throws or returns no Error", async () => {
+    const wrong: [() => unknown, RegExp][] = [
+      [
+        () => {
+          throw new Error("no such pin");
+        },
+        /no such pin/,
+      ],
+      [() => Promise.reject(new Error("late")), /returned neither undefined nor an Error/],
+      [() => false, /returned neither undefined nor an Error/],
+    ];
+    for (const [checkServerIdentity, message] of wrong) {
+      const tls = { ca, checkServerIdentity } as ConnectOptions["tls"];
+      await assert.rejects(attempt({ tls }), { code: "UNAVAILABLE", message });
+    }
+  });
+
+  it("tries a certificate that is not trusted any more about once a second, and sees when it is again", async () => {
+    let isTrusted = true;
+    let checks = 0;
+    const checkServerIdentity = () => {
+      checks++;
+      return isTrusted ? undefined : new Error("revoked");
+    };
+    const client = await cluster.connect({ tls: { ca, checkServerIdentity } });
+    isTrusted = false;
+    checks = 0;
+    for (const node of cluster.nodes) node.dropConnections();
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    // Each of the two nodes after 0, 0.5 to 1, and 1 to 2 s; the seed once.
+    assert.ok(checks >= 3, `it tried again: ${checks}`);
+    assert.ok(checks <= 10, `${checks} connections in 3 s`);
+    isTrusted = true;
+    assert.equal(await client.command("SET", keyForSlot(0), "v"), "OK");
+    client.destroy();
+  });
+
   it("against a plain port, and plain against a TLS port, fail within connectTimeout", async () => {
     using watch = new Stopwatch();
     await assert.rejects(attempt({ nodes: [plain.node(0).address], tls: { ca } }), { code: "UNAVAILABLE" });

@@ -18,6 +18,8 @@ export const VERSIONS: readonly ServerVersion[] = [
   { name: "redis-6.0", product: "redis", version: "6.0.", suites: ["bullseye"] },
   { name: "redis-7.0", product: "redis", version: "7.0.", suites: ["bookworm"] },
   { name: "redis-8.0", product: "redis", version: "8.0.", suites: ["trixie"] },
+  // Debian experimental is no suite by itself: its libraries are those of unstable, and what it holds changes.
+  { name: "redis-8.6", product: "redis", version: "8.6.", suites: ["experimental", "sid"] },
   { name: "valkey-8.0", product: "valkey", version: "8.0.", suites: ["bookworm-backports", "bookworm"] },
   { name: "valkey-8.1", product: "valkey", version: "8.1.", suites: ["trixie"] },
   // Debian testing: what it holds changes, so the version is looked at.

@@ -1,4 +1,4 @@
-import { type Cluster, defineScript, type SlotwireError } from "../../src/index.ts";
+import { type Argument, type Cluster, defineScript, type Script, type SlotwireError } from "../../src/index.ts";
 import { slotOf } from "../../src/protocol/hash-slot.ts";
 import { markOf } from "./ledger.ts";
 import type { Chance } from "./random.ts";
@@ -32,8 +32,13 @@ const FORGED = [
 
 /** Several calls that are sent together. */
 export interface Group {
-  readonly kind: "batch" | "transaction" | "watch";
+  /** `aside`: a write by the function of a watching transaction, which is not in the transaction. */
+  readonly kind: "batch" | "transaction" | "watch" | "aside";
   readonly number: number;
+  /** What the function of a watching transaction read of the watched key, last; undefined when it does not matter. */
+  saw?: string | null | undefined;
+  /** What the function of a watching transaction wrote aside. */
+  aside?: number | undefined;
 }
 
 /** A call as its caller sees it. */
@@ -56,7 +61,7 @@ export interface Made {
   failure: Pick<SlotwireError, "code" | "outcome" | "message"> | undefined;
 }
 
-export type CallName = ScriptName | "get" | "set";
+export type CallName = ScriptName | "get" | "set" | "push" | "pop";
 
 /** A call that can be made by itself or in a group. */
 export interface Draft {
@@ -94,18 +99,21 @@ export class Calls {
     const mark = markOf(number);
     const value = `value:${tag}`;
     const forged = what === "fail" ? this.#chance.pick(FORGED) : undefined;
-    const keys = keysOf(what, tag);
+    const keys = keysOf(what, tag, mark);
+    const blockMs = what === "pop" ? this.#chance.pick([20, 200, 1500]) : 0;
     const made: Made = {
       number,
       what,
       slot: keys.length === 0 ? -1 : slotOf(tag),
       key: keys[0],
-      timeoutMs,
+      timeoutMs: timeoutMs === 0 ? 0 : timeoutMs + blockMs,
       group,
       madeAt: this.#loop.time,
       wrongIn: (reply) => {
         if (what === "get") return wrongInValue(reply, value);
         if (what === "set") return reply === "OK" ? undefined : "is not OK";
+        if (what === "push") return typeof reply === "number" ? undefined : "is no length";
+        if (what === "pop") return wrongInElement(reply, keys[0] as string);
         return wrongInReply(reply, mark, what === "read" ? value : undefined);
       },
       mustFailWith: forged,
@@ -119,7 +127,8 @@ export class Calls {
       const where = group === undefined ? "" : ` in ${group.kind} ${group.number}`;
       return `call ${mark} ${what}${where}, slot ${made.slot}, ${timeoutMs} ms`;
     });
-    const args = what === "get" ? [] : what === "set" ? [`${mark}k=${value}`] : [mark];
+    const args =
+      what === "get" ? [] : what === "set" ? [`${mark}k=${value}`] : what === "pop" ? [String(blockMs / 1000)] : [mark];
     if (forged !== undefined) args.push(forged);
     if (what === "slow") args.push(String(this.#chance.pick([10, 300, 900])));
     return { made, keys, args };
@@ -127,12 +136,15 @@ export class Calls {
 
   /** Makes a call by itself. */
   make(cluster: Cluster, { made, keys, args }: Draft, signal?: AbortSignal): void {
-    const { what, timeoutMs: timeout } = made;
+    const { what } = made;
+    // A call that blocks has its blocking time in addition.
+    const timeout = what === "pop" && made.timeoutMs > 0 ? made.timeoutMs - Number(args[0]) * 1000 : made.timeoutMs;
     const options = { timeout, ...(signal && { signal }) };
+    const command = commandOf(what);
     const reply =
-      what === "get" || what === "set"
-        ? cluster.with(options).command(what, ...keys, ...args)
-        : cluster.run(SCRIPTS[what], keys, args, options);
+      command === undefined
+        ? cluster.run(SCRIPTS[what as ScriptName], keys, args, options)
+        : cluster.with(options).command(command, ...keys, ...args);
     reply.then(
       (value) => this.settled(made, value, undefined),
       (error: SlotwireError) => this.settled(made, undefined, error),
@@ -155,7 +167,29 @@ export class Calls {
   }
 }
 
-function keysOf(what: CallName, tag: string): string[] {
+const COMMANDS: Partial<Readonly<Record<CallName, string>>> = { get: "GET", set: "SET", push: "RPUSH", pop: "BLPOP" };
+
+/** The command of a call that is no script. */
+export function commandOf(what: CallName): string | undefined {
+  return COMMANDS[what];
+}
+
+/** What takes calls: a batch or a transaction. */
+interface Builder {
+  run(script: Script, keys: readonly Argument[], args: readonly Argument[]): unknown;
+  command(name: string, ...args: readonly Argument[]): unknown;
+}
+
+export function addTo(builder: Builder, { made: { what }, keys, args }: Draft): void {
+  const command = commandOf(what);
+  if (command === undefined) builder.run(SCRIPTS[what as ScriptName], keys, args);
+  else builder.command(command, ...keys, ...args);
+}
+
+function keysOf(what: CallName, tag: string, mark: string): string[] {
+  if (what === "push") return [`queue:${tag}`];
+  // Its number is in a key that never is one, because it has no other argument.
+  if (what === "pop") return [`queue:${tag}`, `${mark}${tag}`];
   if (what === "echo") return [];
   if (what === "pair") return [`count:${tag}`, `other:${tag}`];
   return [`${what === "get" || what === "set" || what === "read" || what === "put" ? "value" : "count"}:${tag}`];
@@ -165,6 +199,12 @@ function wrongInReply(reply: unknown, mark: string, readKey: string | undefined)
   if (!Array.isArray(reply) || reply.length !== 2) return "is no pair";
   if (reply[0] !== mark) return `belongs to ${String(reply[0])}`;
   return readKey === undefined ? undefined : wrongInValue(reply[1], readKey);
+}
+
+function wrongInElement(reply: unknown, queue: string): string | undefined {
+  if (reply === null) return undefined;
+  if (!Array.isArray(reply) || reply.length !== 2) return "is no pair";
+  return reply[0] === queue && /^@\d+;$/.test(reply[1]) ? undefined : "is no element of its list";
 }
 
 function wrongInValue(value: unknown, key: string): string | undefined {

@@ -38,7 +38,7 @@ export class Faults {
     for (const node of this.#cluster.nodes) {
       node.denied.clear();
       this.#thaw(node);
-      if (!node.isAlive) this.#restart(node);
+      if (!node.isAlive) this.#restart(node, node.host);
       this.#reconnect(node);
     }
   }
@@ -60,8 +60,8 @@ export class Faults {
     },
     migrate: () => this.#migrate(),
     failover: () => this.#failover(),
-    kill: (lastsMs) => this.#kill(this.#someNode(), lastsMs + NODE_TIMEOUT_MS),
-    restart: () => this.#kill(this.#someNode(), this.#chance.between(1, 200)),
+    kill: (lastsMs) => this.kill(this.#someNode(), lastsMs + NODE_TIMEOUT_MS),
+    restart: () => this.kill(this.#someNode(), this.#chance.between(1, 200)),
     freeze: (lastsMs) => this.#freeze(this.#someNode(), lastsMs),
     partition: (lastsMs) => this.#partition(this.#someNode(), lastsMs),
     deny: (lastsMs) => this.#deny(lastsMs),
@@ -92,17 +92,21 @@ export class Faults {
     return links.length === 0 ? undefined : this.#chance.pick(links);
   }
 
-  #kill(node: SimNode, restartAfterMs: number): void {
+  /** @param host  Where it listens when it is back. */
+  kill(node: SimNode, restartAfterMs: number, host = () => node.host): void {
     if (!node.isAlive) return;
     node.die();
     this.#noticeLater(node, () => !node.isAlive);
-    this.#cluster.loop.inWorld(restartAfterMs, () => this.#restart(node));
+    this.#cluster.loop.inWorld(restartAfterMs, () => this.#restart(node, host()));
   }
 
-  #restart(node: SimNode): void {
+  #restart(node: SimNode, host: string): void {
     if (node.isAlive) return;
+    this.#cluster.moveIn(node, host);
     node.reachability = this.#partitioned.has(node) ? "vanished" : "accepts";
     node.flushScripts();
+    node.runId += "1";
+    node.backSince = this.#cluster.loop.time;
     node.loadingUntil = this.#cluster.loop.time + this.#chance.pick([0, 20, 200]);
     this.#cluster.story.tell(() => `${node.name} has restarted`);
     this.#back(node);
@@ -111,6 +115,7 @@ export class Faults {
   #freeze(node: SimNode, lastsMs: number): void {
     if (!node.isAlive || node.isFrozen) return;
     node.freeze();
+    this.#cluster.frozen++;
     this.#noticeLater(node, () => node.isFrozen);
     this.#cluster.loop.inWorld(lastsMs, () => this.#thaw(node));
   }
@@ -135,6 +140,7 @@ export class Faults {
     if (!this.#partitioned.delete(node) || !node.isAlive) return;
     this.#cluster.story.tell(() => `the client can reach ${node.name} again`);
     node.reachability = "accepts";
+    node.backSince = this.#cluster.loop.time;
   }
 
   #deny(lastsMs: number): void {

@@ -1,12 +1,8 @@
-import type { Argument, Cluster, Script, SlotwireError } from "../../src/index.ts";
-import { type Calls, type Draft, type Group, SCRIPTS } from "./calls.ts";
+import type { Cluster, SlotwireError } from "../../src/index.ts";
+import { Bodies, type THROWN } from "./bodies.ts";
+import { addTo, type Calls, type Draft, type Group } from "./calls.ts";
 import type { Chance } from "./random.ts";
-
-/** What takes calls: a batch or a transaction. */
-interface Builder {
-  run(script: Script, keys: readonly Argument[], args: readonly Argument[]): unknown;
-  command(name: string, ...args: readonly Argument[]): unknown;
-}
+import type { SimLoop } from "./sim-loop.ts";
 
 export interface GroupSettings {
   readonly timeoutMs: number;
@@ -15,12 +11,14 @@ export interface GroupSettings {
 
 /** Makes calls together: batches, transactions, and transactions that watch a key. */
 export class Groups {
+  readonly #bodies: Bodies;
   readonly #calls: Calls;
   readonly #chance: Chance;
   readonly #tags: readonly string[];
   #made = 0;
 
-  constructor(calls: Calls, chance: Chance, tags: readonly string[]) {
+  constructor(calls: Calls, chance: Chance, loop: SimLoop, tags: readonly string[]) {
+    this.#bodies = new Bodies(calls, chance, loop);
     this.#calls = calls;
     this.#chance = chance;
     this.#tags = tags;
@@ -41,7 +39,7 @@ export class Groups {
     const few = this.#chance.of(0.5) ? [this.#chance.pick(this.#tags)] : this.#tags;
     const drafts = this.#drafts(group, timeoutMs, () => this.#chance.pick(few));
     const batch = view.batch();
-    for (const draft of drafts) add(batch, draft);
+    for (const draft of drafts) addTo(batch, draft);
     this.#settle(drafts, batch.exec());
   }
 
@@ -50,18 +48,11 @@ export class Groups {
     const drafts = this.#drafts(group, timeoutMs, () => tag);
     if (group.kind === "transaction") {
       const transaction = view.transaction(tag);
-      for (const draft of drafts) add(transaction, draft);
+      for (const draft of drafts) addTo(transaction, draft);
       this.#settle(drafts, transaction.exec());
       return;
     }
-    const key = `value:${tag}`;
-    const executed = view.transaction(tag, { watch: [key] }, async (tx) => {
-      await tx.command("GET", key);
-      const transaction = tx.multi();
-      for (const draft of drafts) add(transaction, draft);
-      return transaction;
-    });
-    this.#settle(drafts, executed);
+    this.#settle(drafts, this.#bodies.run(view, tag, group, drafts));
   }
 
   #drafts(group: Group, timeoutMs: number, tag: () => string): Draft[] {
@@ -81,7 +72,7 @@ export class Groups {
           else this.#calls.settled(made, result, results === null ? UNTOUCHED : undefined);
         });
       },
-      (error: SlotwireError) => {
+      (error: SlotwireError | typeof THROWN) => {
         for (const { made } of drafts) this.#calls.settled(made, undefined, error);
       },
     );
@@ -90,8 +81,3 @@ export class Groups {
 
 /** A watched key had changed: nothing ran. */
 const UNTOUCHED = { code: "REPLY", outcome: "not-executed", message: "a watched key had changed" } as const;
-
-function add(builder: Builder, { made: { what }, keys, args }: Draft): void {
-  if (what === "get" || what === "set") builder.command(what, ...keys, ...args);
-  else builder.run(SCRIPTS[what], keys, args);
-}

@@ -15,19 +15,26 @@ export interface Entry {
   firstRefusal: string;
   /** Times that it ran, on whichever server. */
   executed: number;
-  /** Position of its first execution among all, and which server that was. */
+  /** When and as which of all it ran first, and on which server. */
+  executedAtMs: number;
   executedAs: number;
   executedBy: string;
+  /** When a reply to what had run was at the client. */
+  arrivedAtMs: number | undefined;
   /** Keys that were watched when it ran. */
   watched: number;
+  /** What the watched key held then. */
+  heldThen: string | null | undefined;
+  /** The keys that its transaction watched when it was given up, because one of them had changed. */
+  readonly gaveUpFor: string[];
   /** Where an ASK has sent it. */
   askedTo: string | undefined;
   /** It was written inside MULTI, with other calls. */
   together: boolean;
 }
 
-/** In what the client writes: the bounds of a transaction, or a call's mark. */
-const TRACE = /\r\n(MULTI|EXEC)\r\n|@(\d+);/g;
+/** In what the client writes: the bounds of a transaction, a script that is loaded, or a call's mark. */
+const TRACE = /\r\n(MULTI|EXEC|LOAD)\r\n|@(\d+);/g;
 
 /** The mark that a call carries in its arguments, so that whoever sees it knows which call it is. */
 export function markOf(number: number): string {
@@ -53,9 +60,17 @@ export class Ledger {
   readonly redirectedSlots = new Set<number>();
   /** Things that no client should do to a server. */
   readonly rude: string[] = [];
+  /** The client believes that a stranger is of its cluster, or has believed it. */
+  isLedAstray = false;
+  wasLedAstray = false;
+  readonly #now: () => number;
   #writes = 0;
   #refusals = 0;
   #executions = 0;
+
+  constructor(now: () => number = () => 0) {
+    this.#now = now;
+  }
 
   of(call: number): Entry {
     let entry = this.#entries[call];
@@ -67,7 +82,11 @@ export class Ledger {
         refused: 0,
         executed: 0,
         executedBy: "",
+        executedAtMs: 0,
+        arrivedAtMs: undefined,
+        gaveUpFor: [],
         watched: 0,
+        heldThen: undefined,
         askedTo: undefined,
         together: false,
         ...never,
@@ -77,10 +96,13 @@ export class Ledger {
     return entry;
   }
 
-  noteWrite(binary: string, server: string): void {
+  /** @param isAstray  The server is not of the cluster. */
+  noteWrite(binary: string, server: string, isAstray: boolean): void {
     let isTogether = false;
-    for (const [, bound, call] of binary.matchAll(TRACE)) {
-      if (bound !== undefined) isTogether = bound === "MULTI";
+    for (const [all, word, call] of binary.matchAll(TRACE)) {
+      if (isAstray && !this.isLedAstray && (call !== undefined || word === "LOAD"))
+        this.rude.push(`${word === "LOAD" ? "a script" : all} was written to a stranger at ${server}`);
+      if (word === "MULTI" || word === "EXEC") isTogether = word === "MULTI";
       if (call === undefined) continue;
       const entry = this.of(Number(call));
       entry.together ||= isTogether;
@@ -106,13 +128,31 @@ export class Ledger {
     }
   }
 
-  noteExecution(calls: readonly number[], server: string, watched: number): void {
+  /** Bytes came on a connection on which a command waits. */
+  noteQueuing(binary: string, server: string): void {
+    const [call] = /@\d+;/.exec(binary) ?? [];
+    if (call !== undefined) this.rude.push(`call ${call} came behind one that waits, at ${server}`);
+  }
+
+  /** Replies to calls that have run could be read by the client from `time` on. */
+  noteArrival(calls: readonly number[], time: number): void {
+    for (const call of calls) this.of(call).arrivedAtMs = time;
+  }
+
+  /** A transaction that watches `keys` was given up, because one of them had changed. */
+  noteUntouched(calls: readonly number[], keys: readonly string[]): void {
+    for (const call of calls) this.of(call).gaveUpFor.push(...keys);
+  }
+
+  noteExecution(calls: readonly number[], server: string, watched: number, heldThen?: string | null): void {
     for (const call of calls) {
       const entry = this.of(call);
       if (entry.executed++ > 0) continue;
       entry.executedAs = this.#executions++;
       entry.executedBy = server;
       entry.watched = watched;
+      entry.heldThen = heldThen;
+      entry.executedAtMs = this.#now();
     }
   }
 }

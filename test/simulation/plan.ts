@@ -2,6 +2,7 @@ import type { ConnectOptions } from "../../src/index.ts";
 import type { Chance } from "./random.ts";
 import type { ClusterShape } from "./sim-cluster.ts";
 import type { NetworkProfile } from "./sim-network.ts";
+import { WORLDS, type WorldKind } from "./worlds.ts";
 
 /** What goes wrong in a run. */
 export type FaultKind =
@@ -31,10 +32,14 @@ export interface Plan {
   /** Hash tags of the keys that are used. */
   readonly tags: number;
   readonly faults: readonly FaultKind[];
+  /** What is odd beside the faults. */
+  readonly worlds: readonly WorldKind[];
   /** Some calls have less time than others. */
   readonly hurried: number;
   readonly aborted: number;
   readonly grouped: number;
+  /** Some block, or scan. */
+  readonly patient: number;
   /** How the client is ended, and whether that is in the middle of it all. */
   readonly ending: "close" | "destroy";
   readonly endsEarly: boolean;
@@ -62,8 +67,7 @@ export function planOf(seed: number, chance: Chance): Plan {
   // Many plain runs: what they find is easier to read.
   const howMany = chance.pick([0, 1, 1, 1, 2, 2, 3, 5]);
   const commandTimeout = chance.pick([40, 250, 1000, 1000, 5000, 0]);
-  return {
-    seed,
+  const ordinary = {
     network: {
       latencyMs: chance.pick([0.02, 0.1, 0.5, 3]),
       jitterMs: chance.pick([0, 0.1, 1, 5]),
@@ -88,7 +92,7 @@ export function planOf(seed: number, chance: Chance): Plan {
       maxPendingBytesPerNode: chance.pick([2000, 16_777_216, 16_777_216]),
       maxRedirections: chance.pick([3, 16, 16]),
       topologyRefreshInterval: chance.pick([0, 0, 400, 30_000]),
-      readFrom: chance.pick(["primary", "primary", "replica", "any"]),
+      readFrom: chance.pick(["primary", "primary", "replica", "any"] as const),
     },
     calls: chance.pick([20, 30, 50, 100]),
     durationMs: chance.pick([5, 50, 300, 1500]),
@@ -97,8 +101,13 @@ export function planOf(seed: number, chance: Chance): Plan {
     hurried: chance.pick([0, 0, 0.1, 0.4]),
     aborted: chance.pick([0, 0, 0.1, 0.3]),
     grouped: chance.pick([0, 0, 0.2, 0.5]),
-    ending: chance.pick(["close", "close", "destroy"]),
+    ending: chance.pick(["close", "close", "destroy"] as const),
     endsEarly: chance.of(0.12),
     preloads: chance.of(0.7),
   };
+  const worlds = Array.from({ length: chance.pick([0, 0, 1, 1, 2]) }, () => chance.weighted(WORLDS));
+  const needsAllSlots = chance.of(0.7);
+  const patient = chance.pick([0, 0, 0, 0.1, 0.3]);
+  const spares = worlds.includes("join") ? 1 : ordinary.shape.spares;
+  return { ...ordinary, seed, worlds, patient, shape: { ...ordinary.shape, spares, needsAllSlots } };
 }

@@ -13,7 +13,8 @@ export function brokenPromises(made: readonly Made[], ledger: Ledger, stalledMs:
       settledOnce(call),
       settledInTime(call, stalledMs),
       ranOnce(call, entry),
-      outcomeIsTrue(call, entry),
+      // A transaction may have run when its function wrote something.
+      outcomeIsTrue(call, entry, call.group?.aside === undefined ? 0 : ledger.of(call.group.aside).written),
       replyIsItsOwn(call),
     ].flatMap((broken) => (broken === undefined ? [] : [`call ${call.number} (${call.what}): ${broken}`]));
   });
@@ -33,7 +34,8 @@ function ranOnce(call: Made, { executed }: Entry): string | undefined {
   return mayRepeat(call) || executed <= 1 ? undefined : `ran ${executed} times`;
 }
 
-function outcomeIsTrue(call: Made, { executed, written, refused }: Entry): string | undefined {
+function outcomeIsTrue(call: Made, entry: Entry, asideWritten: number): string | undefined {
+  const { executed, written, refused } = entry;
   const { failure, reply, settledAt } = call;
   if (settledAt === undefined) return undefined;
   if (failure !== undefined && !["not-executed", "unknown", "executed"].includes(failure.outcome)) {
@@ -42,7 +44,9 @@ function outcomeIsTrue(call: Made, { executed, written, refused }: Entry): strin
   if (!isMarked(call)) return undefined;
   const outcome = failure === undefined ? "executed" : failure.outcome;
   // What was never handed to a socket, or was refused each time, is known not to have run.
-  const isTrue = { executed: executed > 0, "not-executed": executed === 0, unknown: written > 0 }[outcome];
+  const isTrue = { executed: executed > 0, "not-executed": executed === 0, unknown: written + asideWritten > 0 }[
+    outcome
+  ];
   if (isTrue) return undefined;
   const told = failure === undefined ? `a reply ${JSON.stringify(reply)}` : `${failure.code}, ${outcome}`;
   return `told as ${told}: written ${written}, refused ${refused}, executed ${executed} times`;
@@ -66,7 +70,9 @@ export function brokenOrder(made: readonly Made[], ledger: Ledger): string[] {
   const latest = new Map<number, { written: Made; executed: Map<string, Made> }>();
   for (const call of made) {
     const entry = ledger.of(call.number);
-    if (call.slot < 0 || isRead(call) || call.group || entry.written !== 1 || entry.refused > 0) continue;
+    // Reads, and calls that block, have connections of their own.
+    if (call.slot < 0 || isRead(call) || call.what === "pop" || call.group) continue;
+    if (entry.written !== 1 || entry.refused > 0) continue;
     const before = latest.get(call.slot) ?? { written: call, executed: new Map<string, Made>() };
     latest.set(call.slot, before);
     const { writtenAs, writtenTo } = ledger.of(before.written.number);
@@ -93,7 +99,9 @@ export function brokenRepetition(made: readonly Made[], ledger: Ledger): string[
   // What may run twice is also written again for other reasons.
   return made
     .filter(({ group, number }) => group === undefined || (group.kind === "batch" && !ledger.of(number).together))
-    .filter((call) => call.slot >= 0 && !mayRepeat(call) && ledger.of(call.number).rewrittenAs >= 0)
+    .filter(
+      (call) => call.slot >= 0 && call.what !== "pop" && !mayRepeat(call) && ledger.of(call.number).rewrittenAs >= 0,
+    )
     .sort((a, b) => ledger.of(a.number).refusedAs - ledger.of(b.number).refusedAs)
     .flatMap((call) => {
       const { firstRefusal, rewrittenAs } = ledger.of(call.number);
@@ -114,7 +122,7 @@ export function brokenRepetition(made: readonly Made[], ledger: Ledger): string[
 export function brokenGroups(made: readonly Made[], ledger: Ledger): string[] {
   const groups = new Map<string, Made[]>();
   for (const call of made) {
-    if (call.group === undefined) continue;
+    if (call.group === undefined || call.group.kind === "aside") continue;
     const { kind, number } = call.group;
     const name = `${kind} ${number}`;
     groups.set(name, [...(groups.get(name) ?? []), call]);
@@ -124,12 +132,27 @@ export function brokenGroups(made: readonly Made[], ledger: Ledger): string[] {
     const entries = calls.filter(isMarked).map(({ number }) => ledger.of(number));
     const broken: string[] = [];
     if (new Set(entries.map(({ executed }) => executed)).size > 1) broken.push(`${name} ran in part`);
-    const mustWatch = calls[0]?.group?.kind === "watch";
-    if (mustWatch && entries.some(({ executed, watched }) => executed > 0 && watched === 0)) {
+    const group = calls[0]?.group;
+    if (group?.kind !== "watch") return broken;
+    broken.push(...notWatchedAlone(name, calls, ledger));
+    const { saw } = group;
+    const isStale = ({ executed, heldThen }: Entry) => executed > 0 && saw !== undefined && heldThen !== saw;
+    const stale = entries.find(isStale);
+    if (stale) broken.push(`${name} ran though its key had changed: it read ${saw}, and then it was ${stale.heldThen}`);
+    if (entries.some(({ executed, watched }) => executed > 0 && watched === 0)) {
       broken.push(`${name} ran without watching its key`);
     }
     return broken;
   });
+}
+
+/** It is not given up for a key that another transaction has watched on the same connection. */
+function notWatchedAlone(name: string, calls: readonly Made[], ledger: Ledger): string[] {
+  const foreign = calls.flatMap(({ key, number }) => {
+    const tag = /\{.*\}/.exec(key ?? "")?.[0] ?? "";
+    return ledger.of(number).gaveUpFor.filter((watched) => watched !== `value:${tag}`);
+  });
+  return foreign.length === 0 ? [] : [`${name} was given up for ${foreign[0]}, which it does not watch`];
 }
 
 function outOfOrder(name: string, calls: readonly Made[], ledger: Ledger): string[] {
@@ -167,9 +190,9 @@ function isRead({ what }: Made): boolean {
  */
 export function boundsExceeded(made: readonly Made[], most: number, shardOf: (slot: number) => number): string[] {
   const changes = new Map<number, { at: number; by: 1 | -1 }[]>();
-  for (const { slot, madeAt, settledAt, group } of made) {
-    // What is refused is settled in the moment in which it is made.
-    if (slot < 0 || group !== undefined || settledAt === undefined || settledAt === madeAt) continue;
+  for (const { slot, madeAt, settledAt, group, what } of made) {
+    // What is refused is settled in the moment in which it is made. What blocks has a bound of its own.
+    if (slot < 0 || what === "pop" || group !== undefined || settledAt === undefined || settledAt === madeAt) continue;
     const shard = shardOf(slot);
     const list = changes.get(shard) ?? [];
     changes.set(shard, list);

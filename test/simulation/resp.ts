@@ -1,6 +1,15 @@
 /** A reply as a server makes it; bulk strings are binary strings. */
 export type Value = number | string | null | readonly Value[] | SimpleString | ErrorReply;
 
+/** In place of a reply: the command waits, and its connection with it. */
+export class Waits {
+  /** Milliseconds until it gives up. */
+  readonly ms: number;
+  constructor(ms: number) {
+    this.ms = ms;
+  }
+}
+
 export class SimpleString {
   readonly text: string;
   constructor(text: string) {

@@ -1,7 +1,7 @@
 import type { Ledger } from "./ledger.ts";
 import type { Chance } from "./random.ts";
-import type { Value } from "./resp.ts";
 import { Commands } from "./sim-commands.ts";
+import { describerOf } from "./sim-description.ts";
 import type { SimLoop } from "./sim-loop.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import { type NodeWorld, SimNode } from "./sim-node.ts";
@@ -21,6 +21,8 @@ export interface ClusterShape {
   readonly replicationLagMs: number;
   /** Until all nodes have heard of a change. */
   readonly gossipMs: number;
+  /** A node that does not know the owner of every slot serves none. */
+  readonly needsAllSlots: boolean;
 }
 
 /** Servers that form a cluster: who owns what, as each of them sees it, and how that changes. */
@@ -29,11 +31,23 @@ export class SimCluster {
   readonly shape: ClusterShape;
   readonly loop: SimLoop;
   readonly story: Story;
+  readonly #network: SimNetwork;
   readonly #chance: Chance;
   /** The highest config epoch. */
   #epoch: number;
   /** All that has happened, in its order; each node learns it in that order. */
   readonly #changes: Change[] = [];
+  #newHosts = 0;
+  /** Slots that are on their way. */
+  readonly #moving = new Set<number>();
+  /** A slot stopped on its way, and some of its keys are where it is not. */
+  isTorn = false;
+  /** How often a node stood still. */
+  frozen = 0;
+  /** Of its nodes, now and earlier. */
+  readonly ids: Set<string>;
+  /** All that it had is gone. */
+  isReplaced = false;
   /** Failovers that were not coordinated: two primaries at once, and writes that are lost. */
   splits = 0;
   /** How often slots began to move; -1 stands for the slots of a shard that got another primary. */
@@ -43,24 +57,29 @@ export class SimCluster {
     this.shape = shape;
     this.loop = network.loop;
     this.story = network.story;
+    this.#network = network;
     this.#chance = chance;
     const { loop, story } = network;
-    const { password, busyAfterMs, replicationLagMs, shards, replicasPerShard, spares } = shape;
-    const commands = new Commands({
-      shards: (node) => this.#shards(node),
-      nodes: (node) => this.#nodesText(node),
-      slots: (node) => this.#slots(node),
-    });
+    const { password, busyAfterMs, replicationLagMs, shards, replicasPerShard, spares, needsAllSlots } = shape;
+    const commands = new Commands(describerOf(() => this.nodes));
     const world: NodeWorld = { loop, ledger, story, commands, password, busyAfterMs, replicationLagMs };
     const primaries = Array.from({ length: shards + spares }, (_, shard) => shard);
     this.#epoch = primaries.length;
-    const newView = () => new View(primaries, shards);
+    const newNode = (index: number, shard: number) => {
+      return new SimNode(
+        { index, id: String(index).repeat(40) },
+        shard,
+        new View(primaries, shards, needsAllSlots),
+        world,
+      );
+    };
     this.nodes = [
-      ...primaries.map((shard) => new SimNode(shard, shard, newView(), world)),
+      ...primaries.map((shard) => newNode(shard, shard)),
       ...Array.from({ length: shards * replicasPerShard }, (_, replica) => {
-        return new SimNode(primaries.length + replica, replica % shards, newView(), world);
+        return newNode(primaries.length + replica, replica % shards);
       }),
     ];
+    this.ids = new Set(this.nodes.map(({ id }) => id));
     for (const node of this.nodes) {
       network.listen(node.name, node);
       if (!node.isPrimary) node.source = this.nodes[node.shard];
@@ -77,11 +96,9 @@ export class SimCluster {
 
   /** What has happened in the end, whoever knows of it yet. */
   get truth(): View {
-    const { shards, spares } = this.shape;
-    const view = new View(
-      Array.from({ length: shards + spares }, (_, shard) => shard),
-      shards,
-    );
+    const { shards, spares, needsAllSlots } = this.shape;
+    const primaries = Array.from({ length: shards + spares }, (_, shard) => shard);
+    const view = new View(primaries, shards, needsAllSlots);
     for (const change of this.#changes) change(view);
     return view;
   }
@@ -101,6 +118,62 @@ export class SimCluster {
       this.loop.inWorld(this.shape.gossipMs * this.#chance.next(), () => {
         if (node.isAlive && !node.isFrozen) this.#learn(node, known);
       });
+    }
+  }
+
+  /** A node listens from now on: at its address, or at another one. A stranger that was there goes away. */
+  moveIn(node: SimNode, host: string): void {
+    const there = this.#network.listenerAt(`${host}:${node.port}`);
+    const isTaken = this.nodes.some((other) => other === there && other !== node && other.isAlive);
+    if (isTaken) {
+      // Addresses go round.
+      this.moveIn(node, this.newHost());
+      return;
+    }
+    if (there?.isStranger) (there as SimNode).die();
+    if (host !== node.host) {
+      if (this.#network.listenerAt(node.name) === node) this.#network.listen(node.name, undefined);
+      node.host = host;
+      this.happen(`node ${node.index} is at ${host} now`, (view) => view.nodeIsAt(node.index, host), [node]);
+    }
+    this.#network.listen(node.name, node);
+  }
+
+  /** Where nobody has been. */
+  newHost(): string {
+    return `10.0.1.${++this.#newHosts}`;
+  }
+
+  /** A server that is not of this cluster takes the address of a node that is not there. */
+  letIn(stranger: SimNode): void {
+    this.story.tell(() => `a stranger starts at ${stranger.name}`);
+    this.#network.listen(stranger.name, stranger);
+  }
+
+  /** Keys that were there before the client. */
+  hold(keys: readonly string[]): void {
+    for (const key of keys) {
+      const shard = this.truth.shardOf(slotOfKey(key));
+      for (const { data } of this.nodes.filter((node) => node.shard === shard)) data.set(key, "kept");
+    }
+  }
+
+  /** What is in the lists of all primaries. */
+  get listElements(): string[] {
+    const lists = this.nodes.flatMap((node) => (node.isPrimary ? [...node.data] : []));
+    return lists.flatMap(([key, value]) => (key.startsWith("queue:") ? value.split(" ") : []));
+  }
+
+  /** CLUSTER RESET HARD everywhere, and a new cluster of the same shape at the same addresses. */
+  replace(): void {
+    this.isReplaced = true;
+    this.story.tell(() => "cluster: it is replaced by another one at the same addresses");
+    for (const node of this.nodes) {
+      node.id = `${node.index}${++this.#epoch}`.padEnd(40, "c");
+      this.ids.add(node.id);
+      node.migrating.clear();
+      node.importing.clear();
+      for (const key of [...node.data.keys()]) node.set(key, null);
     }
   }
 
@@ -150,12 +223,15 @@ export class SimCluster {
   /** A slot goes to another shard, key by key. Resolves nothing: it ends by itself. */
   migrate(slot: number, to: number, stepMs: number): void {
     const { truth } = this;
-    const source = this.node(truth.ownerOf(slot));
+    const owner = truth.ownerOf(slot);
+    if (owner === undefined) return;
+    const source = this.node(owner);
     const target = this.node(truth.primaries[to] as number);
-    if (source === target || source.migrating.has(slot) || target.importing.has(slot)) return;
+    if (source === target || this.#moving.has(slot)) return;
     if (!source.isAlive || !target.isAlive) return;
     this.story.tell(() => `cluster: slot ${slot} begins to move from ${source.name} to ${target.name}`);
     this.moves.set(slot, (this.moves.get(slot) ?? 0) + 1);
+    this.#moving.add(slot);
     target.importing.set(slot, source.index);
     this.loop.inWorld(this.#chance.between(0, stepMs), () => {
       if (source.isAlive) source.migrating.set(slot, target.index);
@@ -169,6 +245,8 @@ export class SimCluster {
       if (isBroken || source.migrating.get(slot) !== target.index || !target.importing.has(slot)) {
         source.migrating.delete(slot);
         target.importing.delete(slot);
+        this.#moving.delete(slot);
+        this.isTorn = true;
         return;
       }
       const key = [...source.data.keys()].find((each) => slotOfKey(each) === slot);
@@ -194,6 +272,7 @@ export class SimCluster {
       view.epochs[to] = epoch;
     };
     const finish = () => {
+      this.#moving.delete(slot);
       source.migrating.delete(slot);
       this.happen(`slot ${slot} belongs to ${target.name}`, change, [target, source]);
     };
@@ -224,6 +303,8 @@ export class SimCluster {
     const wasPrimary = node.isPrimary;
     for (; node.learned < upTo; node.learned++) this.#changes[node.learned]?.(node.view);
     const primary = this.node(node.view.primaries[node.shard] as number);
+    // Commands that wait are looked at when the servers' clock ticks.
+    if (node.waiting.size > 0) this.loop.inWorld(10 * this.#chance.next(), () => node.serveWaiting());
     if (primary === node) {
       node.source = undefined;
     } else if (wasPrimary || (node.source !== undefined && node.source !== primary)) {
@@ -232,71 +313,5 @@ export class SimCluster {
       node.migrating.clear();
       node.importing.clear();
     }
-  }
-
-  // What a node answers when it is asked about the cluster.
-
-  #members(node: SimNode): { shard: number; members: { member: SimNode; isPrimary: boolean; isFailed: boolean }[] }[] {
-    const { view } = node;
-    return view.primaries.map((primary, shard) => ({
-      shard,
-      members: this.nodes
-        .filter((member) => member.shard === shard)
-        .map((member) => ({
-          member,
-          isPrimary: member.index === primary,
-          isFailed: view.failed.has(member.index),
-        }))
-        .sort((a, b) => Number(b.isPrimary) - Number(a.isPrimary)),
-    }));
-  }
-
-  #shards(node: SimNode): Value {
-    return this.#members(node).map(({ shard, members }) => [
-      "slots",
-      node.view.rangesOf(shard),
-      "nodes",
-      members.map(({ member, isPrimary, isFailed }) => [
-        ...["id", member.id, "port", member.port, "ip", member.host, "endpoint", member.host],
-        ...["role", isPrimary ? "master" : "replica", "replication-offset", 0],
-        ...["health", isFailed ? "fail" : "online"],
-      ]),
-    ]);
-  }
-
-  #slots(node: SimNode): Value {
-    return this.#members(node).flatMap(({ shard, members }) => {
-      const ranges = node.view.rangesOf(shard);
-      const entries = members
-        .filter(({ isFailed }) => !isFailed)
-        .map(({ member }) => [member.host, member.port, member.id]);
-      return ranges.flatMap((start, index) =>
-        index % 2 === 0 ? [[start, ranges[index + 1] as number, ...entries]] : [],
-      );
-    });
-  }
-
-  #nodesText(node: SimNode): string {
-    return this.#members(node)
-      .flatMap(({ shard, members }) => {
-        const ranges = node.view.rangesOf(shard);
-        const slots = ranges.flatMap((start, index) => (index % 2 === 0 ? `${start}-${ranges[index + 1]}` : []));
-        const primaryId = members.find(({ isPrimary }) => isPrimary)?.member.id ?? "-";
-        return members.map(({ member, isPrimary, isFailed }) => {
-          const flags = [member === node && "myself", isPrimary ? "master" : "slave", isFailed && "fail"].filter(
-            Boolean,
-          );
-          const rest = [
-            isPrimary ? "-" : primaryId,
-            0,
-            0,
-            node.view.epochs[shard] as number,
-            "connected",
-            ...(isPrimary ? slots : []),
-          ];
-          return `${member.id} ${member.name}@17000 ${flags.join(",")} ${rest.join(" ")}\n`;
-        });
-      })
-      .join("");
   }
 }

@@ -1,7 +1,9 @@
 import { marksIn } from "./ledger.ts";
-import { ErrorReply, OK, QUEUED, SimpleString, type Value } from "./resp.ts";
+import { ErrorReply, OK, QUEUED, SimpleString, type Value, Waits } from "./resp.ts";
+import type { Describer } from "./sim-description.ts";
+import { pop, push, scanStep } from "./sim-lists.ts";
 import type { NodeSession, SimNode } from "./sim-node.ts";
-import { redirectionOf } from "./sim-routing.ts";
+import { redirectionOf, slotOfKey } from "./sim-routing.ts";
 import { behaviourOf, type Redis, shaOf } from "./sim-scripts.ts";
 
 interface Command {
@@ -9,7 +11,7 @@ interface Command {
   readonly isWrite: boolean;
   readonly whileBusy: boolean;
   readonly whileLoading: boolean;
-  readonly run: (session: NodeSession, args: readonly string[]) => Value;
+  readonly run: (session: NodeSession, args: readonly string[]) => Value | Waits;
 }
 
 const NO_KEYS = (): readonly string[] => [];
@@ -17,24 +19,25 @@ const ONE_KEY = (args: readonly string[]) => args.slice(1, 2);
 const ALL_KEYS = (args: readonly string[]) => args.slice(1);
 const NUMBERED_KEYS = (args: readonly string[]) => args.slice(3, 3 + Number(args[2]));
 
+const UNBLOCKED = new ErrorReply(
+  "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+);
 const WRONG_TYPE_OF_NUMBER = new ErrorReply("ERR value is not an integer or out of range");
+const NO_CLUSTER = new ErrorReply("ERR This instance has cluster support disabled");
 const PRODUCT = "Redis";
 const BUSY = `BUSY ${PRODUCT} is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.`;
-
-/** What a cluster answers to questions about itself. */
-export interface Describer {
-  shards(node: SimNode): Value;
-  nodes(node: SimNode): Value;
-  slots(node: SimNode): Value;
-}
 
 /** The commands that simulated servers know, with the checks in front of them in the servers' order. */
 export class Commands {
   readonly #table = new Map<string, Command>();
+  readonly #isCluster: boolean;
 
-  constructor(describer: Describer) {
+  /** @param isCluster  Whether the server has cluster mode. */
+  constructor(describer: Describer, isCluster = true) {
+    this.#isCluster = isCluster;
     this.#defineConnection();
     this.#defineStrings();
+    this.#defineLists();
     this.#defineScripts();
     this.#defineTransactions();
     this.#add("cluster|shards", { whileLoading: true, run: ({ node }) => describer.shards(node) });
@@ -42,12 +45,12 @@ export class Commands {
     this.#add("cluster|slots", { whileLoading: true, run: ({ node }) => describer.slots(node) });
     this.#add("cluster|myid", { run: ({ node }) => node.id });
     const info = (node: SimNode) =>
-      `cluster_enabled:1\r\ncluster_state:${node.view.isDown ? "fail" : "ok"}\r\ncluster_slots_assigned:16384\r\n`;
+      `cluster_enabled:1\r\ncluster_state:${node.view.servesNothing ? "fail" : "ok"}\r\ncluster_slots_assigned:16384\r\n`;
     this.#add("cluster|info", { whileLoading: true, run: ({ node }) => info(node) });
   }
 
   /** One command, from its checks to its reply. What becomes of the calls in it goes into the ledger. */
-  execute(session: NodeSession, args: readonly string[]): Value {
+  execute(session: NodeSession, args: readonly string[]): Value | Waits {
     const { node } = session;
     node.follow(node.world.loop.time - node.world.replicationLagMs);
     const name = nameOf(args);
@@ -82,6 +85,8 @@ export class Commands {
     if (node.denied.has(name)) {
       return new ErrorReply(`NOPERM this user has no permissions to run the '${name}' command`);
     }
+    if (!this.#isCluster && (name.startsWith("cluster|") || name === "readonly" || name === "asking"))
+      return NO_CLUSTER;
     const { keys, isWrite } =
       name === "exec" ? this.#ofQueued(session) : { keys: command.keys(args), isWrite: command.isWrite };
     const redirection = redirectionOf(session, keys, isWrite);
@@ -126,7 +131,7 @@ export class Commands {
     this.#add("echo", { run: (session, args) => noted(session, args, args[1] as string) });
     this.#add("auth", { whileBusy: true, whileLoading: true, run: logIn });
     this.#add("client|setname", { whileLoading: true, run: () => OK });
-    this.#add("info", { whileLoading: true, run: ({ node }) => `# Server\r\nrole:${node.isPrimary}\r\n` });
+    this.#add("info", { whileLoading: true, run: ({ node }) => `# Server\r\nrun_id:${node.runId}\r\n` });
     this.#add("asking", {
       run(session) {
         session.asking = true;
@@ -167,6 +172,46 @@ export class Commands {
       isWrite: true,
       run: (session, args) => increment(session.node, args[1] as string) ?? WRONG_TYPE_OF_NUMBER,
     });
+  }
+
+  #defineLists(): void {
+    const keys = (args: readonly string[]) => args.slice(1, -1);
+    this.#add("rpush", {
+      keys: ONE_KEY,
+      isWrite: true,
+      run: (session, args) => noted(session, args, push(session.node, args[1] as string, args.slice(2))),
+    });
+    this.#add("blpop", {
+      keys,
+      isWrite: true,
+      run(session, args) {
+        const found = pop(session.node, keys(args));
+        return found === undefined ? new Waits(Number(args.at(-1)) * 1000) : noted(session, args, found);
+      },
+    });
+    this.#add("scan", {
+      run({ node }, args) {
+        const [cursor, found] = scanStep(node, Number(args[1]), Number(args[3]));
+        return [String(cursor), found];
+      },
+    });
+  }
+
+  /** What a command that waits is answered by now; undefined when it waits on. */
+  answerTo(session: NodeSession, args: readonly string[], isLate: boolean): Value | undefined {
+    const { node } = session;
+    const keys = args.slice(1, -1);
+    const isLost =
+      !node.isPrimary || node.view.servesNothing || node.view.ownerOf(slotOfKey(keys[0] as string)) !== node.index;
+    if (isLost) {
+      const redirection = redirectionOf(session, keys, true);
+      const refusal = node.isPrimary && redirection !== undefined ? redirection : UNBLOCKED;
+      node.world.ledger.noteRefusal(marksIn(args), refusal.text, node.name, false);
+      return refusal;
+    }
+    const found = pop(node, keys);
+    if (found === undefined && !isLate) return undefined;
+    return noted(session, args, found ?? null);
   }
 
   #defineScripts(): void {
@@ -227,10 +272,14 @@ export class Commands {
     if (queued === undefined) return new ErrorReply("ERR EXEC without MULTI");
     const hasChanged = hasWatchedChanged(session);
     session.watchedAtExec = session.watched.size;
+    const [watched] = session.watched.keys();
+    session.heldAtExec = watched === undefined ? undefined : (session.node.data.get(watched) ?? null);
+    if (hasChanged) session.node.world.ledger.noteUntouched(queuedMarks(session), [...session.watched.keys()]);
     endTransaction(session);
     if (isDiscarded) return new ErrorReply("EXECABORT Transaction discarded because of previous errors.");
     if (hasChanged) return null;
-    return queued.map((args) => (this.#table.get(nameOf(args)) as Command).run(session, args));
+    // No client sends a command that waits in a transaction.
+    return queued.map((args) => (this.#table.get(nameOf(args)) as Command).run(session, args) as Value);
   }
 }
 
@@ -269,8 +318,11 @@ function hasWatchedChanged({ watched, node }: NodeSession): boolean {
 }
 
 /** The calls that are marked in `args` have run. */
-function noted<V extends Value>({ node, watchedAtExec }: NodeSession, args: readonly string[], reply: V): V {
-  node.world.ledger.noteExecution(marksIn(args), node.name, watchedAtExec);
+function noted<V extends Value>(session: NodeSession, args: readonly string[], reply: V): V {
+  const { node, watchedAtExec, heldAtExec } = session;
+  const marks = marksIn(args);
+  session.ran.push(...marks);
+  node.world.ledger.noteExecution(marks, node.name, watchedAtExec, heldAtExec);
   return reply;
 }
 
@@ -306,7 +358,7 @@ function runScript(session: NodeSession, args: readonly string[], bySource: bool
     ledger.noteRefusal(marksIn(args), noScript, node.name, false);
     return new ErrorReply(noScript);
   }
-  ledger.noteExecution(marksIn(args), node.name, session.watchedAtExec);
+  noted(session, args, null);
   const keys = NUMBERED_KEYS(args);
   const write = () => {
     if (!writes) throw new CommandFailed("ERR Write commands are not allowed from read-only scripts.");

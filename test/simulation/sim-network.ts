@@ -13,6 +13,8 @@ export interface Session {
 /** Who listens at an address. */
 export interface Listener {
   readonly name: string;
+  /** It is not of the cluster that the client is connected to. */
+  readonly isStranger: boolean;
   /** `refuses`: nobody listens. `vanished`: nothing ever comes back, not even from the system. */
   readonly reachability: "accepts" | "refuses" | "vanished";
   accept(link: Link): Session;
@@ -54,12 +56,18 @@ export class SimNetwork {
     this.wiretap = wiretap;
   }
 
-  listen(address: string, listener: Listener): void {
-    this.#listeners.set(address, listener);
+  /** From now on `listener` is found at an address; nobody when it is undefined. */
+  listen(address: string, listener: Listener | undefined): void {
+    if (listener === undefined) this.#listeners.delete(address);
+    else this.#listeners.set(address, listener);
+  }
+
+  listenerAt(address: string): Listener | undefined {
+    return this.#listeners.get(address);
   }
 
   readonly open = ({ host, port }: Endpoint, handlers: TransportHandlers): Transport => {
-    const link = new Link(this, ++this.#number, this.#listeners.get(`${host}:${port}`), handlers);
+    const link = new Link(this, ++this.#number, `${host}:${port}`, handlers);
     this.links.add(link);
     return link;
   };
@@ -72,23 +80,31 @@ export class SimNetwork {
 /** Bytes read by the client, in a buffer that is overwritten as soon as the reader is done. */
 const READ_BUFFER = Buffer.alloc(64 * 1024);
 const SPOILT = 0x21;
+/** Until a system has found out that nobody is on the other side any more. */
+const KEEP_ALIVE_MS = 25_000;
 /** In which one write or reply arrives. */
 const MOST_PIECES = 8;
 
 /** One connection: the client's transport, and the way to the server's session. */
 export class Link implements Transport {
   readonly number: number;
-  /** Whom it leads to. */
+  /** The address that it leads to. */
   readonly server: string;
+  /** Who accepted it is not of the client's cluster. */
+  leadsAstray = false;
   readonly #network: SimNetwork;
   readonly #handlers: TransportHandlers;
   #session: Session | undefined;
   #state: "connecting" | "open" | "closed" = "connecting";
   #serverClosed = false;
+  /** The client knows that the connection has ended. */
+  #isOver = false;
   /** Nothing passes any more, and nobody is told. */
   #halfOpen = false;
   /** When the client wrote to it last. */
   #writtenAt = 0;
+  /** What was written last may wait at the server for as long as it likes. */
+  #mayWait = false;
   #unsent = "";
   #inKernel = 0;
   #wantsDrain = false;
@@ -99,14 +115,15 @@ export class Link implements Transport {
   #upstreamLost = false;
   #downstreamLost = false;
 
-  constructor(network: SimNetwork, number: number, listener: Listener | undefined, handlers: TransportHandlers) {
+  constructor(network: SimNetwork, number: number, address: string, handlers: TransportHandlers) {
     this.#network = network;
     this.#handlers = handlers;
     this.number = number;
-    this.server = listener?.name ?? "nobody";
+    this.server = address;
     const { loop } = network;
-    if (listener?.reachability === "vanished") return;
+    if (network.listenerAt(address)?.reachability === "vanished") return;
     loop.inWorld(network.latency() * 2, () => {
+      const listener = network.listenerAt(address);
       if (this.#state === "closed" || listener?.reachability === "vanished") return;
       if (listener === undefined || listener.reachability !== "accepts") {
         this.#closeAtClient(new Error(`connect ECONNREFUSED ${this.server}`));
@@ -114,6 +131,7 @@ export class Link implements Transport {
       }
       if (this.#halfOpen) return;
       this.#session = listener.accept(this);
+      this.leadsAstray = listener.isStranger;
       loop.arrive(() => {
         if (this.#state !== "connecting") return;
         this.#state = "open";
@@ -122,13 +140,16 @@ export class Link implements Transport {
     });
   }
 
-  get isOpen(): boolean {
-    return this.#state !== "closed";
+  /** Bytes that had arrived can be read behind the end of the connection, unless a write met that end first. */
+  get #isReadable(): boolean {
+    return this.#state !== "connecting" && !this.#isOver;
   }
 
   /** How long ago the client wrote something to it that will never be answered; undefined when it is not half-open. */
   get unansweredMs(): number | undefined {
-    return this.#halfOpen && this.#writtenAt > 0 ? this.#network.loop.time - this.#writtenAt : undefined;
+    return this.#halfOpen && !this.#mayWait && this.#writtenAt > 0
+      ? this.#network.loop.time - this.#writtenAt
+      : undefined;
   }
 
   get pendingBytes(): number {
@@ -140,7 +161,11 @@ export class Link implements Transport {
     story.tell(() => `client -> ${this} ${shown(binary)}${this.#state === "open" ? "" : ` (${this.#state})`}`);
     wiretap(binary, this);
     this.#writtenAt = this.#network.loop.time;
-    if (this.#state === "closed") return false;
+    this.#mayWait = binary.includes("\r\nBLPOP\r\n");
+    if (this.#state === "closed") {
+      this.#isOver = true;
+      return false;
+    }
     this.#unsent += binary;
     const goesOn = this.#unsent.length < profile.highWaterMark;
     if (!goesOn) this.#wantsDrain = true;
@@ -149,6 +174,7 @@ export class Link implements Transport {
   }
 
   destroy(): void {
+    this.#isOver = true;
     if (this.#state === "closed") return;
     const { loop, chance, story } = this.#network;
     story.tell(() => `client closes ${this}`);
@@ -164,8 +190,8 @@ export class Link implements Transport {
     this.#closeAtClient(undefined);
   }
 
-  /** The server's reply. */
-  send(binary: string): void {
+  /** The server's reply. `onArrived` gets the time from which on the client can read all of it. */
+  send(binary: string, onArrived?: (time: number) => void): void {
     if (this.#serverClosed || this.#state === "closed" || binary === "") return;
     const { loop, story } = this.#network;
     story.tell(() => `${this} replies ${shown(binary)}`);
@@ -176,6 +202,14 @@ export class Link implements Transport {
         loop.arrive(() => this.#deliver(piece));
       });
     }
+    if (onArrived === undefined) return;
+    loop.inWorld(this.#downstreamAt - loop.time, () => {
+      const arrivedAt = loop.time;
+      if (this.#downstreamLost) return;
+      loop.arrive(() => {
+        if (this.#isReadable) onArrived(arrivedAt);
+      });
+    });
   }
 
   /** The server, or something on the way, ends the connection. Of what is on its way a part may still arrive. */
@@ -212,6 +246,7 @@ export class Link implements Transport {
     this.#network.broken++;
     this.#lose("upstream");
     this.#lose("downstream");
+    this.#network.loop.inWorld(KEEP_ALIVE_MS, () => this.#closeAtClient(new Error("read ETIMEDOUT")));
   }
 
   toString(): string {
@@ -224,8 +259,7 @@ export class Link implements Transport {
   }
 
   #deliver(piece: string): void {
-    if (this.#state !== "open") return;
-    for (let at = 0; at < piece.length && this.isOpen; at += READ_BUFFER.length) {
+    for (let at = 0; at < piece.length && this.#isReadable; at += READ_BUFFER.length) {
       const bytes = READ_BUFFER.subarray(0, READ_BUFFER.write(piece.slice(at, at + READ_BUFFER.length), "latin1"));
       this.#handlers.onData(bytes);
       bytes.fill(SPOILT);
@@ -266,7 +300,10 @@ export class Link implements Transport {
     this.#state = "closed";
     this.#unsent = "";
     this.#network.links.delete(this);
-    this.#network.loop.arrive(() => this.#handlers.onClose(cause));
+    this.#network.loop.arrive(() => {
+      this.#isOver = true;
+      this.#handlers.onClose(cause);
+    });
   }
 
   /** Short pieces first; the rest of what is long comes at once, or a run would be nothing but pieces. */

@@ -1,5 +1,5 @@
 import type { Ledger } from "./ledger.ts";
-import { CommandReader, ErrorReply, encodeReply, type Value } from "./resp.ts";
+import { CommandReader, encodeReply, type Value, Waits } from "./resp.ts";
 import type { Commands } from "./sim-commands.ts";
 import type { SimLoop } from "./sim-loop.ts";
 import type { Link, Listener, Session } from "./sim-network.ts";
@@ -26,12 +26,23 @@ export interface NodeWorld {
   readonly replicationLagMs: number;
 }
 
+/** Who a node is. */
+export interface Particulars {
+  readonly index: number;
+  readonly id: string;
+  /** Default: as the view has it. */
+  readonly host?: string;
+  readonly isStranger?: boolean;
+}
+
 /** A server: its data and scripts, its sessions, and what it does not answer. */
 export class SimNode implements Listener {
   readonly index: number;
-  readonly id: string;
-  readonly host: string;
+  id: string;
+  host: string;
   readonly port = 7000;
+  /** Not of the cluster that the client is connected to. */
+  readonly isStranger: boolean;
   readonly shard: number;
   readonly world: NodeWorld;
   readonly view: View;
@@ -39,6 +50,8 @@ export class SimNode implements Listener {
   learned = 0;
   reachability: "accepts" | "refuses" | "vanished" = "accepts";
   isFrozen = false;
+  /** When it came back, if it was away: dead, frozen or cut off. */
+  backSince = 0;
   loadingUntil = 0;
   data = new Map<string, string>();
   readonly versions = new Map<string, number>();
@@ -50,6 +63,12 @@ export class SimNode implements Listener {
   readonly scripts = new Map<string, string>();
   /** SCRIPT LOADs that came, by SHA-1, and how often the script was there already. */
   readonly loads = new Map<string, { all: number; needless: number }>();
+  /** Of the process that runs. */
+  runId = "1";
+  /** Sessions whose command waits, the first one first. */
+  readonly waiting = new Set<NodeSession>();
+  /** An element came since they were served last. */
+  hasPushed = false;
   /** Times that it lost its scripts. */
   flushes = 0;
   readonly denied = new Set<string>();
@@ -62,13 +81,14 @@ export class SimNode implements Listener {
   blockedUntil = 0;
   busyFrom = 0;
 
-  constructor(index: number, shard: number, view: View, world: NodeWorld) {
+  constructor({ index, id, host, isStranger = false }: Particulars, shard: number, view: View, world: NodeWorld) {
     this.index = index;
     this.shard = shard;
     this.view = view;
     this.world = world;
-    this.host = `10.0.0.${index + 1}`;
-    this.id = String(index).repeat(40);
+    this.id = id;
+    this.host = host ?? view.hostOf(index);
+    this.isStranger = isStranger;
   }
 
   get name(): string {
@@ -77,6 +97,12 @@ export class SimNode implements Listener {
 
   get isPrimary(): boolean {
     return this.view.primaries[this.shard] === this.index;
+  }
+
+  /** Since when it has answered everybody; undefined when it does not. */
+  get answersSince(): number | undefined {
+    const since = Math.max(this.backSince, this.loadingUntil, this.blockedUntil);
+    return this.reachability !== "accepts" || this.isFrozen || since > this.world.loop.time ? undefined : since;
   }
 
   get isAlive(): boolean {
@@ -128,6 +154,7 @@ export class SimNode implements Listener {
   thaw(): void {
     if (!this.isFrozen) return;
     this.isFrozen = false;
+    this.backSince = this.world.loop.time;
     this.world.story.tell(() => `${this.name} thaws`);
     this.wake();
   }
@@ -140,6 +167,7 @@ export class SimNode implements Listener {
     this.blockedUntil = 0;
     for (const { link } of this.sessions) link.serverDied();
     this.sessions.clear();
+    this.waiting.clear();
     this.migrating.clear();
     this.importing.clear();
   }
@@ -152,6 +180,11 @@ export class SimNode implements Listener {
     const wake = () => this.wake();
     if (busyAfterMs < milliseconds) loop.inWorld(busyAfterMs, wake);
     loop.inWorld(milliseconds, wake);
+  }
+
+  /** Something came that commands may have waited for. */
+  serveWaiting(): void {
+    for (const session of [...this.waiting]) session.work();
   }
 
   wake(): void {
@@ -175,11 +208,17 @@ export class NodeSession implements Session {
   readonly watched = new Map<string, number>();
   /** How many keys the last EXEC had watched. */
   watchedAtExec = 0;
+  /** What the first of them held then. */
+  heldAtExec: string | null | undefined;
   readonly #reader = new CommandReader();
   #unread: string[] = [];
+  /** Calls that have run since the last reply left. */
+  ran: number[] = [];
   /** The reply to the script that runs for this session. */
   #late: string | undefined;
   #gone = false;
+  /** The command that waits, and until when. */
+  #waits: { readonly args: readonly string[]; readonly until: number } | undefined;
 
   constructor(node: SimNode, link: Link) {
     this.node = node;
@@ -188,12 +227,15 @@ export class NodeSession implements Session {
   }
 
   receive(binary: string): void {
+    if (this.#waits !== undefined) this.node.world.ledger.noteQueuing(binary, this.node.name);
     this.#unread.push(binary);
     this.work();
   }
 
   onClosed(): void {
     this.#gone = true;
+    this.#waits = undefined;
+    this.node.waiting.delete(this);
     if (!this.node.isFrozen && this.#unread.length === 0) this.node.sessions.delete(this);
   }
 
@@ -206,8 +248,8 @@ export class NodeSession implements Session {
       this.link.hasRead(binary.length);
     }
     const now = node.world.loop.time;
-    let out = "";
-    for (;;) {
+    let out = this.#answerWaiting();
+    while (this.#waits === undefined) {
       if (node.blockedUntil > now && (this.#late !== undefined || now < node.busyFrom)) break;
       if (this.#late !== undefined) {
         out += this.#late;
@@ -215,24 +257,60 @@ export class NodeSession implements Session {
       }
       const args = this.#reader.next();
       if (args === undefined) break;
-      const reply = encodeReply(this.#execute(args));
+      const value = this.#execute(args);
+      if (value instanceof Waits) {
+        this.#wait(args, value.ms);
+        break;
+      }
+      const reply = encodeReply(value);
       if (node.blockedUntil > now && this.#startedScript) this.#late = reply;
       else out += reply;
     }
     if (this.#gone && this.#late === undefined) node.sessions.delete(this);
-    this.link.send(out);
+    // While a script runs, its call is among those that have run, and has no reply.
+    if (this.#late !== undefined || this.ran.length === 0) this.link.send(out);
+    else {
+      const { ran } = this;
+      this.ran = [];
+      this.link.send(out, (time) => node.world.ledger.noteArrival(ran, time));
+    }
+    if (node.hasPushed) {
+      node.hasPushed = false;
+      node.serveWaiting();
+    }
+  }
+
+  #wait(args: readonly string[], ms: number): void {
+    const { node } = this;
+    const { loop } = node.world;
+    this.#waits = { args, until: loop.time + ms };
+    node.waiting.add(this);
+    loop.inWorld(ms, () => this.work());
+  }
+
+  #answerWaiting(): string {
+    const { node } = this;
+    const { commands, loop, story } = node.world;
+    if (this.#waits === undefined || node.blockedUntil > loop.time) return "";
+    const { args, until } = this.#waits;
+    const reply = commands.answerTo(this, args, until <= loop.time);
+    if (reply === undefined) return "";
+    this.#waits = undefined;
+    node.waiting.delete(this);
+    story.tell(() => `    ${this.link}: ${args.join(" ")} has waited -> ${encodeReply(reply).replaceAll("\r\n", " ")}`);
+    return encodeReply(reply);
   }
 
   #startedScript = false;
 
-  #execute(args: string[]): Value {
+  #execute(args: string[]): Value | Waits {
     const { node } = this;
     const { commands, story } = node.world;
     const wasBlocked = node.blockedUntil > node.world.loop.time;
     const reply = commands.execute(this, args);
     this.#startedScript = !wasBlocked;
     story.tell(() => {
-      const text = reply instanceof ErrorReply ? reply.text : encodeReply(reply).replaceAll("\r\n", " ");
+      const text = reply instanceof Waits ? "waits" : encodeReply(reply).replaceAll("\r\n", " ");
       return `    ${this.link}: ${args.join(" ").slice(0, 120)} -> ${text.slice(0, 160)}`;
     });
     return reply;

@@ -24,8 +24,9 @@ export function redirectionOf(session: NodeSession, keys: readonly string[], isW
   if (keys.some((key) => slotOfKey(key) !== slot)) {
     return new ErrorReply("CROSSSLOT Keys in request don't hash to the same slot");
   }
-  if (view.isDown) return new ErrorReply("CLUSTERDOWN The cluster is down");
+  if (view.servesNothing) return new ErrorReply("CLUSTERDOWN The cluster is down");
   const owner = view.ownerOf(slot);
+  if (owner === undefined) return NOT_SERVED;
   const isMine = owner === node.index;
   const migratingTo = isMine ? node.migrating.get(slot) : undefined;
   const isMissing = (key: string) => !node.data.has(key);
@@ -40,8 +41,9 @@ export function redirectionOf(session: NodeSession, keys: readonly string[], isW
   return new ErrorReply(`MOVED ${slot} ${addressOf(node, owner)}`);
 }
 
+const NOT_SERVED = new ErrorReply("CLUSTERDOWN Hash slot not served");
 const TRY_AGAIN = new ErrorReply("TRYAGAIN Multiple keys request during rehashing of slot");
 
-function addressOf(node: SimNode, index: number): string {
-  return `${node.host.replace(/\d+$/, String(index + 1))}:${node.port}`;
+function addressOf({ view, port }: SimNode, index: number): string {
+  return `${view.hostOf(index)}:${port}`;
 }

@@ -1,5 +1,6 @@
 import { type Cluster, connectIn } from "../../src/cluster.ts";
 import type { Environment } from "../../src/environment.ts";
+import type { Topology } from "../../src/index.ts";
 import { SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
@@ -12,12 +13,16 @@ import {
   brokenRepetition,
   tooManyLoads,
 } from "./promises.ts";
+import { brokenQueues, takenTooLate } from "./queues.ts";
 import { Chance } from "./random.ts";
+import { brokenScans } from "./scans.ts";
 import { SimCluster } from "./sim-cluster.ts";
 import { SimLoop } from "./sim-loop.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { Story } from "./story.ts";
 import { Workload } from "./workload.ts";
+import { Worlds } from "./worlds.ts";
+import { lostOwners, lostWithoutCause, outrunReplies } from "./worlds-promises.ts";
 
 /** What came of one seed. */
 export interface Run {
@@ -38,6 +43,10 @@ const PATIENCE_MS = 32_000;
 const NOTICED_MS = 2000;
 /** All scripts together, loaded once. */
 const SCRIPT_BYTES = Object.values(SCRIPTS).reduce((sum, { source }) => sum + source.length + 50, 0);
+/** A node that answers has a connection again by then. */
+const RECONNECTED_MS = 1500;
+/** Whoever uses the client has heard of its end by then. */
+const ENDED_MS = 10;
 /** Timers that were set before the end may still run out, but none may set another. */
 const AFTERLIFE_MS = 2500;
 
@@ -50,11 +59,12 @@ class Simulation {
   readonly #plan: Plan;
   readonly #loop = new SimLoop();
   readonly #story: Story;
-  readonly #ledger = new Ledger();
+  readonly #ledger = new Ledger(() => this.#loop.time);
   readonly #network: SimNetwork;
   readonly #cluster: SimCluster;
   readonly #workload: Workload;
   readonly #faults: Faults;
+  readonly #worlds: Worlds;
   readonly #environment: Environment;
   readonly #broken: string[] = [];
 
@@ -63,14 +73,16 @@ class Simulation {
     this.#plan = planOf(seed, chance.fork());
     const { network, shape } = this.#plan;
     this.#story = new Story(isTold, () => this.#loop.time);
-    this.#network = new SimNetwork(this.#loop, chance.fork(), this.#story, network, (binary, { server }) =>
-      this.#ledger.noteWrite(binary, server),
+    this.#network = new SimNetwork(this.#loop, chance.fork(), this.#story, network, (binary, link) =>
+      this.#ledger.noteWrite(binary, link.server, link.leadsAstray),
     );
     this.#cluster = new SimCluster(shape, this.#network, this.#ledger, chance.fork());
     this.#workload = new Workload(this.#plan, chance.fork(), this.#loop, this.#story);
-    const { slots } = this.#workload;
+    const { slots, keptKeys } = this.#workload;
+    if (this.#plan.patient > 0) this.#cluster.hold(keptKeys);
     this.#faults = new Faults(this.#cluster, this.#network, this.#plan, slots, chance.fork());
     const { next } = chance.fork();
+    this.#worlds = new Worlds(this.#cluster, this.#faults, this.#plan, chance.fork());
     this.#environment = { clock: this.#loop, open: this.#network.open, random: next };
   }
 
@@ -102,14 +114,17 @@ class Simulation {
     if (cluster !== undefined) {
       const { durationMs, endsEarly } = this.#plan;
       const begin = this.#loop.time;
+      cluster.on("topology", ({ current }) => this.#recognise(current));
       this.#workload.schedule(cluster, () => this.#weigh(cluster));
       this.#faults.schedule();
+      this.#worlds.schedule();
       await this.#loop.run(begin + durationMs * (endsEarly ? 0.6 : 1));
       if (endsEarly) await this.#end(cluster);
       this.#story.tell(() => "everything is mended");
+      this.#worlds.heal();
       this.#faults.heal();
       if (!endsEarly) {
-        await this.#loop.run(this.#loop.time + PATIENCE_MS, () => this.#workload.calls.unsettled === 0);
+        await this.#loop.run(this.#loop.time + PATIENCE_MS, () => this.#workload.underWay === 0);
         // Half-open connections that nobody has used yet are found out by the first calls.
         for (const isDemanding of [false, true]) {
           await this.#loop.run(this.#loop.time + RECOVERY_MS);
@@ -123,6 +138,19 @@ class Simulation {
     this.#judge();
   }
 
+  /** Another cluster is believed in only after no node of this one could be reached. */
+  #recognise({ nodes }: Topology): void {
+    const { ids, nodes: ours } = this.#cluster;
+    this.#ledger.isLedAstray = nodes.some(({ id }) => !ids.has(id));
+    if (!this.#ledger.isLedAstray) return;
+    this.#ledger.wasLedAstray = true;
+    const before = this.#loop.time - (this.#plan.options.connectTimeout ?? 0) - RECONNECTED_MS;
+    const found = ours.find(({ answersSince, host, view, index }) => {
+      return answersSince !== undefined && answersSince < before && view.isAtHome(index) && host === view.hostOf(index);
+    });
+    if (found) this.#broken.push(`a stranger is believed, though ${found.name} can be reached`);
+  }
+
   /** While each call stays with its node, no more bytes wait there than may, beside loads and one large transaction. */
   #weigh(cluster: Cluster): void {
     const { maxPendingBytesPerNode = Number.POSITIVE_INFINITY, connectionsPerNode = 1, readFrom } = this.#plan.options;
@@ -134,8 +162,9 @@ class Simulation {
   }
 
   async #connect(): Promise<Cluster | undefined> {
-    const { password, shards } = this.#plan.shape;
-    const nodes = this.#cluster.nodes.slice(0, Math.min(2, shards)).map(({ name }) => name);
+    const { password } = this.#plan.shape;
+    const known = this.#cluster.nodes.filter(({ index }) => !this.#cluster.node(0).view.lacks.has(index));
+    const nodes = known.slice(0, 2).map(({ name }) => name);
     const scripts = this.#plan.preloads ? Object.values(SCRIPTS) : [];
     const options = { ...this.#plan.options, nodes, scripts, ...(password && { password }) };
     let cluster: Cluster | undefined;
@@ -150,7 +179,15 @@ class Simulation {
     );
     await this.#loop.run(this.#loop.time + 30_000, () => cluster !== undefined || failure !== undefined);
     if (cluster === undefined) this.#broken.push(`connect to a healthy cluster: ${String(failure ?? "no answer")}`);
+    else for (const node of this.#preloaded(scripts.length)) this.#broken.push(`connected, and ${node} lacks scripts`);
     return cluster;
+  }
+
+  /** Nodes of the cluster that lack some of the scripts. */
+  #preloaded(count: number): string[] {
+    const { nodes } = this.#cluster;
+    const lacking = nodes.filter(({ index, scripts }) => !nodes[0]?.view.lacks.has(index) && scripts.size < count);
+    return lacking.map(({ name }) => name);
   }
 
   async #probe(cluster: Cluster, isDemanding: boolean): Promise<void> {
@@ -183,25 +220,38 @@ class Simulation {
         ended = true;
       });
     if (ending === "close") await this.#loop.run(this.#loop.time + PATIENCE_MS, () => ended);
-    else await this.#loop.run(this.#loop.time + 1);
+    else await this.#loop.run(this.#loop.time + ENDED_MS);
     if (ending === "close" && !ended) this.#broken.push("close has not ended");
     for (const link of this.#network.links) this.#broken.push(`left behind: connection ${link}`);
-    if (this.#workload.calls.unsettled > 0)
-      this.#broken.push(`${this.#workload.calls.unsettled} calls are unsettled after the end`);
+    // A scan may still have keys to hand out.
+    const { unsettled } = this.#workload.calls;
+    if (unsettled > 0) this.#broken.push(`${unsettled} calls are unsettled after the end`);
   }
 
   #judge(): void {
     const { made } = this.#workload.calls;
-    const { nodes, moves } = this.#cluster;
+    const { nodes, moves, splits } = this.#cluster;
     this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.stalledMs));
     this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger));
     this.#broken.push(...brokenRepetition(made, this.#ledger), ...tooManyLoads(nodes, made), ...this.#ledger.rude);
+    this.#broken.push(...lostOwners(made, this.#plan), ...outrunReplies(made, this.#ledger));
+    // A failover ends what blocks, and connections to nodes that are replaced end.
+    const isUnbroken = this.#network.broken === 0 && !moves.has(-1) && !this.#cluster.isReplaced;
+    if (isUnbroken) this.#broken.push(...lostWithoutCause(made));
+    const isLossy = splits > 0 || this.#cluster.isReplaced || this.#cluster.isTorn || this.#ledger.wasLedAstray;
+    this.#broken.push(...brokenScans(this.#workload.scans.made, isLossy ? [] : this.#workload.keptKeys));
+    if (!isLossy) {
+      this.#broken.push(...brokenQueues(made, this.#ledger, this.#cluster.listElements));
+    }
+    if (this.#network.broken === 0 && this.#cluster.frozen === 0)
+      this.#broken.push(...takenTooLate(made, this.#ledger));
     const { readFrom, maxPendingPerNode } = this.#plan.options;
     if (moves.size === 0 && readFrom === "primary" && maxPendingPerNode !== undefined) {
       const shardOf = (slot: number) => this.#cluster.truth.shardOf(slot);
       this.#broken.push(...boundsExceeded(made, maxPendingPerNode, shardOf));
     }
-    for (const slot of moves.has(-1) ? [] : this.#ledger.redirectedSlots) {
+    const isElsewhere = moves.has(-1) || this.#plan.worlds.some((kind) => ["recycle", "stranger"].includes(kind));
+    for (const slot of isElsewhere ? [] : this.#ledger.redirectedSlots) {
       if (!moves.has(slot)) this.#broken.push(`calls of slot ${slot}, which never moved, were sent elsewhere`);
     }
   }

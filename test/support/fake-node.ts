@@ -112,6 +112,12 @@ export class FakeNode {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Ends the oldest connection. */
+  dropConnection(): void {
+    const [oldest] = this.#sockets;
+    oldest?.destroy();
+  }
+
   /** Everything that was scripted has been asked for. */
   verify(): void {
     assert.deepEqual(this.#expected, [], `${this.address} was not asked for all that was expected`);

@@ -60,6 +60,8 @@ describe("where to connect, by redis-cli's names", () => {
     ["-u redis://ann:pw@a:7000", { nodes: ["redis://ann:pw@a:7000"] }],
     ["-u redis://a -p 7000", { nodes: ["redis://a", { host: "127.0.0.1", port: 7000 }] }],
     ["-u redis://pw@a", { nodes: ["redis://:pw@a"] }],
+    ["-n 3", { nodes: [{ host: "127.0.0.1", port: 6379 }], database: 3 }],
+    ["-u redis://a/3", { nodes: ["redis://a/3"] }],
     ["-a pw", { nodes: [{ host: "127.0.0.1", port: 6379 }], password: "pw" }],
     ["--user ann --pass pw", { nodes: [{ host: "127.0.0.1", port: 6379 }], username: "ann", password: "pw" }],
     ["--tls", { nodes: [{ host: "127.0.0.1", port: 6379 }], tls: true }],

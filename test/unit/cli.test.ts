@@ -229,6 +229,7 @@ describe("slotwire", { concurrency: true }, () => {
         ["topology", "-u", "redis://:geheim@127.0.0.1:99999"],
         /nodes\[0\] is not a valid redis:\/\/ or rediss:\/\/ URL/,
       ],
+      [["topology", "-n", "three"], /-n is not the number of a database; accepted is a whole number/],
       [["topology", "7000"], /topology is given a word that is no option; accepted are only options/],
       [["scripts", "--load"], /--load needs scripts to load; accepted are --eval FILE and a FOLDER of Lua files/],
       [["scripts", "--load", "0".repeat(40)], /--load cannot load a SHA-1, because its source is not known/],

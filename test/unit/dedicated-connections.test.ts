@@ -238,13 +238,13 @@ describe("dedicated connections", () => {
     const lending = dedicated.lend(() => {});
     await wire.pass(5);
     const loan = await lending;
-    dedicated.hold();
+    dedicated.hold(1);
     pushed(998);
     await assert.rejects(
       dedicated.lend(() => {}),
       { code: "QUEUE_FULL", outcome: "not-executed" },
     );
-    dedicated.release();
+    dedicated.release(1);
     pushed(1);
     loan.connection.close(new Error("the transaction has ended"));
     assert.equal(dedicated.pending, 999);

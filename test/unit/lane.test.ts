@@ -10,7 +10,7 @@ import { FakeWire } from "../support/fake-wire.ts";
 
 function poolOn(wire: FakeWire, changes: Partial<ConnectionSettings> = {}): NodePool {
   const limits = { connections: 1, maxPending: 1000, maxPendingBytes: 10_000 };
-  return new NodePool(settingsOn(wire, changes), limits, { prepare: async () => {}, onUp() {}, onDown() {} });
+  return new NodePool(settingsOn(wire, changes), limits, { prepare: async () => true, onUp() {}, onDown() {} });
 }
 
 describe("requests that are given up while they are queued", () => {

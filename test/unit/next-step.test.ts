@@ -29,6 +29,8 @@ const SCRIPT: Situation = {
   remedy: undefined,
   isListed: () => true,
   loadsDenied: false,
+  lossesAlone: 0,
+  mayHaveRun: false,
 };
 /** FCALL of a library's function. */
 const FUNCTION: Partial<Situation> = { isScript: false, isFunction: true };
@@ -267,6 +269,13 @@ const ROWS: readonly Row[] = [
     expect: retry({ asking: true, when: "after-load" }),
   },
   {
+    when: "NOSCRIPT, and the script was loaded a moment ago: decide again after a rest",
+    failure: refused(NOSCRIPT),
+    situation: { remedy: "rest", asking: true },
+    row: "noscript-rest",
+    expect: retry({ asking: true, when: "after-rest", spends: "nothing" }),
+  },
+  {
     when: "NOSCRIPT, and the node refuses SCRIPT LOAD: the source goes along",
     failure: refused(NOSCRIPT),
     situation: { remedy: "eval", asking: true },
@@ -437,7 +446,21 @@ const ROWS: readonly Row[] = [
     failure: LOST_WRITTEN,
     situation: REPEATABLE,
     row: "lost-repeatable",
-    expect: OWNER_LATER,
+    expect: { ...OWNER_LATER, isApart: true },
+  },
+  {
+    when: "it is lost once more, while it had its connection to itself: again, because the server may have ended",
+    failure: LOST_WRITTEN,
+    situation: { ...REPEATABLE, lossesAlone: 1 },
+    row: "lost-repeatable",
+    expect: { ...OWNER_LATER, isApart: true },
+  },
+  {
+    when: "it is lost twice while it had its connection to itself: the call is why",
+    failure: LOST_WRITTEN,
+    situation: { ...REPEATABLE, lossesAlone: 2 },
+    row: "lost-alone",
+    expect: { kind: "reject", why: "lost", outcome: "unknown", learned: "topology-stale" },
   },
   ...[
     "ERR any error of a script",
@@ -538,7 +561,27 @@ const ROWS: readonly Row[] = [
     row: "no-node",
     expect: { kind: "reject", why: "unavailable", outcome: "not-executed", learned: "nothing" },
   },
-  ...(["replay", "wait", "give-up"] as const).map((remedy) => ({
+  {
+    when: "nobody owns the slot, and an earlier attempt may have run: the loss is told",
+    failure: { kind: "no-node", waitedMs: 200, agreed: true },
+    situation: { mayHaveRun: true },
+    row: "given-up-after-loss",
+    expect: reject("lost", "unknown"),
+  },
+  {
+    when: "the node has given no sign of life for long: unavailable",
+    failure: { kind: "unavailable" },
+    row: "node-unavailable",
+    expect: { kind: "reject", why: "unavailable", outcome: "not-executed", learned: "nothing" },
+  },
+  {
+    when: "the node has given no sign of life for long, and an earlier attempt may have run: the loss is told",
+    failure: { kind: "unavailable" },
+    situation: { mayHaveRun: true },
+    row: "given-up-after-loss",
+    expect: reject("lost", "unknown"),
+  },
+  ...(["replay", "wait", "rest", "give-up"] as const).map((remedy) => ({
     when: `the function is missing, and the remedy is ${remedy}`,
     failure: refused("ERR Function not found"),
     situation: { ...FUNCTION, remedy },
@@ -546,6 +589,7 @@ const ROWS: readonly Row[] = [
     expect: {
       replay: retry({}),
       wait: retry({ when: "after-load" }),
+      rest: retry({ when: "after-rest", spends: "nothing" }),
       "give-up": reject("load", "not-executed", "script-missing"),
     }[remedy],
   })),
@@ -651,7 +695,7 @@ describe("decideNextStep, when", () => {
 
 describe("decideNextStep, in every situation,", () => {
   const flags = [false, true];
-  const remedies: Situation["remedy"][] = ["replay", "wait", "load", "eval", "give-up", undefined];
+  const remedies: Situation["remedy"][] = ["replay", "wait", "rest", "load", "eval", "give-up", undefined];
   const situations = flags.flatMap((isScript) =>
     flags.flatMap((runsCode) =>
       flags.flatMap((mayRepeat) =>
@@ -700,7 +744,9 @@ describe("decideNextStep, in every situation,", () => {
       if (step.kind !== "retry") continue;
       const redirected = failure.kind === "refusal" && ["moved", "ask"].includes(failure.refusal.kind);
       const isSearch = failure.kind === "looked-up" || failure.kind === "no-node";
-      assert.equal(step.spends, isSearch ? "nothing" : redirected ? "redirection" : "retry");
+      // After a rest it is decided once more.
+      const isDeferred = step.when === "after-rest";
+      assert.equal(step.spends, isSearch || isDeferred ? "nothing" : redirected ? "redirection" : "retry");
     }
   });
 
@@ -740,7 +786,7 @@ function tableOfRows(): string {
     const { met, learned, ...entry } = DECISION[row];
     const next =
       entry.kind === "retry"
-        ? `${{ "same-node": "same node", owner: "the owner", named: "the node that was named" }[entry.to]}, ${entry.when}`
+        ? `${{ "same-node": "same node", owner: "the owner", named: "the node that was named" }[entry.to]}, ${entry.when}${entry.isApart ? ", apart" : ""}`
         : `reject, ${entry.outcome}`;
     const spends = entry.kind === "retry" ? entry.spends : "";
     return `| \`${row}\` | ${met} | ${next} | ${learned} | ${spends} |`;
@@ -751,7 +797,13 @@ function tableOfRows(): string {
 }
 
 describe("decideExpiry", () => {
-  const WAITING: Expiry = { hasDeadline: true, isInFlight: false, wasRefused: false, isUnreachable: false };
+  const WAITING: Expiry = {
+    hasDeadline: true,
+    isInFlight: false,
+    wasRefused: false,
+    mayHaveRun: false,
+    isUnreachable: false,
+  };
   const rows: readonly [when: string, expiry: Partial<Expiry>, ends: string][] = [
     ["is in flight: its deadline", { isInFlight: true }, "deadline"],
     ["is in flight and has no deadline: it is waited for", { isInFlight: true, hasDeadline: false }, "wait"],
@@ -771,6 +823,11 @@ describe("decideExpiry", () => {
       "waits for a node without connection and has no deadline",
       { isUnreachable: true, hasDeadline: false },
       "unavailable",
+    ],
+    [
+      "waits for a node without connection, and was written and lost before",
+      { isUnreachable: true, mayHaveRun: true },
+      "deadline",
     ],
     ["waits in a queue", {}, "deadline"],
   ];

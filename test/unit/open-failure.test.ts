@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ENDED, explained, NO_CONNECTION, type OpenCircumstances } from "../../src/connection/open-failure.ts";
+import {
+  ENDED,
+  explained,
+  isTlsFailure,
+  NO_CONNECTION,
+  type OpenCircumstances,
+} from "../../src/connection/open-failure.ts";
 import { AuthError, ProtocolError } from "../../src/errors.ts";
 
 const plain = { tls: false, wasOpen: true };
@@ -79,4 +85,23 @@ describe("a connection that cannot be opened, because of", () => {
     const auth = new AuthError("127.0.0.1:1", "WRONGPASS no");
     assert.equal(explained(auth, plain), auth);
   });
+});
+
+describe("a failure", () => {
+  const rows: [string, Error, boolean][] = [
+    ["a certificate that nobody vouches for", coded("DEPTH_ZERO_SELF_SIGNED_CERT"), true],
+    ["a certificate that has expired", coded("CERT_HAS_EXPIRED"), true],
+    ["a certificate for another name", coded("ERR_TLS_CERT_ALTNAME_INVALID"), true],
+    ["an alert", coded("ERR_SSL_TLSV1_ALERT_UNKNOWN_CA"), true],
+    ["no TLS where it was wanted", explained(coded("ERR_SSL_WRONG_VERSION_NUMBER"), early), true],
+    ["TLS where it was not wanted", new ProtocolError("The server sent byte 21 as a reply's type."), true],
+    ["another protocol", new ProtocolError("The server sent byte 72 as a reply's type."), false],
+    ["nobody listens", coded("ECONNREFUSED"), false],
+    ["a lost connection", explained(coded("ECONNRESET", "read ECONNRESET"), early), false],
+    ["silence", new Error(`${NO_CONNECTION} within 5 ms`), false],
+    ["refused credentials", new AuthError("h:1", "WRONGPASS"), false],
+  ];
+  for (const [what, failure, isOfTls] of rows) {
+    it(`${isOfTls ? "is" : "is not"} one of TLS: ${what}`, () => assert.equal(isTlsFailure(failure), isOfTls));
+  }
 });

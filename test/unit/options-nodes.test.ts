@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { UntrustedError } from "../../src/connection/retry-policy.ts";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import { type ConnectOptions, resolveOptions } from "../../src/options.ts";
 
@@ -39,6 +40,8 @@ describe("nodes", () => {
     ["127.0.0.1", "127.0.0.1", 6379],
     ["[::1]", "::1", 6379],
     [{ host: "h", port: "7000" }, "h", 7000],
+    ["redis://h:7000/3", "h", 7000],
+    [{ path: "/run/redis.sock" }, "/run/redis.sock", 0],
   ];
   for (const [node, host, port] of valid) {
     it(`may have ${JSON.stringify(node)}`, () => assert.deepEqual(seedsOf(node), [{ host, port }]));
@@ -74,8 +77,14 @@ describe("nodes", () => {
     "redis://h:99999",
     "redis://user:s3cret@h:99999",
     "redis://user:s3cret@h:x",
-    "redis://user:s3cret@h:7000/3",
     "redis://user:s3cret@h:7000/x",
+    "redis://user:s3cret@h:7000/-1",
+    "redis://user:s3cret@h:7000/3/4",
+    "redis://user:s3cret@h:7000/1e3",
+    "redis://user:s3cret@h:7000/1234567890",
+    { path: "" },
+    { path: 5 },
+    { path: "\0s3cret" },
     "unix:///s3cret",
     { host: "h" },
     { port: 7000 },
@@ -98,7 +107,15 @@ describe("nodes", () => {
   ];
   for (const node of invalid) {
     it(`cannot have ${JSON.stringify(node)}: the message says which one it is, what is accepted, and no password`, () => {
-      refuses({ nodes: ["ok:1", node] }, /nodes\[1\] /, /"host:port"/, /redis:\/\//, /rediss:\/\//, /\{ host, port \}/);
+      refuses(
+        { nodes: ["ok:1", node] },
+        /nodes\[1\] /,
+        /"host:port"/,
+        /redis:\/\//,
+        /rediss:\/\//,
+        /\{ host, port \}/,
+        /\{ path \}/,
+      );
     });
   }
 });
@@ -154,6 +171,42 @@ describe("TLS in URLs", () => {
     refuses({ nodes: ["rediss://h:1", "redis://h:2"] }, /nodes mix redis:\/\/ and rediss:\/\//);
     refuses({ nodes: ["redis://h:1"], tls: true }, /tls is on/);
     refuses({ nodes: ["redis://h:1"], tls: { ca: "s3cret" } }, /tls is on/);
+  });
+});
+
+describe("databases in URLs", () => {
+  const databaseOf = (options: object) => resolveOptions(options as ConnectOptions).database;
+
+  it("hold for every node, as the option does", () => {
+    assert.equal(databaseOf({ nodes: ["redis://h:1/3"] }), 3);
+    assert.equal(databaseOf({ nodes: ["h:1", "redis://h:2", "redis://h:3/", "redis://h:4/3"] }), 3);
+    assert.equal(databaseOf({ nodes: ["redis://h:1/3", "redis://h:2/3"] }), 3);
+    assert.equal(databaseOf({ nodes: ["redis://h:1/3"], database: 3 }), 3);
+    assert.equal(databaseOf({ nodes: ["h:1"], database: 7 }), 7);
+    assert.equal(databaseOf({ nodes: ["redis://h:1/0"] }), 0);
+  });
+
+  it("cannot differ, neither from each other nor from the option", () => {
+    refuses({ nodes: ["redis://h:1/3", "redis://h:2/4"] }, /nodes have URLs with different databases/);
+    refuses({ nodes: ["redis://h:1/0", "redis://h:2/4"] }, /nodes have URLs with different databases/);
+    refuses({ nodes: ["redis://h:1/3"], database: 0 }, /database is 0, but a URL in nodes names 3/);
+  });
+});
+
+describe("trusts", () => {
+  const trustsOf = (trusts: unknown) => resolveOptions({ nodes: ["h:1"], trusts } as ConnectOptions).trusts;
+
+  it("trusts by true alone", () => {
+    trustsOf(() => true)("h:1");
+    trustsOf((address: string) => address === "h:1")("h:1");
+    for (const answer of [false, undefined, 1, "yes", null, {}, Promise.resolve(true)]) {
+      assert.throws(() => trustsOf(() => answer)("h:1"), UntrustedError);
+    }
+  });
+
+  it("is a function", () => {
+    for (const trusts of [null, 5, "s3cret", true, {}])
+      refuses({ nodes: ["h:1"], trusts }, /trusts is .*; accepted is a function/);
   });
 });
 

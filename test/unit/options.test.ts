@@ -26,24 +26,31 @@ function refuses(options: unknown, ...words: RegExp[]): void {
 
 describe("connect's options", () => {
   it("have these defaults", () => {
-    const { credentials, natMap, ...rest } = resolve({});
+    const { credentials, natMap, trusts, ...rest } = resolve({});
     assert.deepEqual(rest, {
       seeds: [{ host: "127.0.0.1", port: 7000 }],
       scripts: [],
       tls: undefined,
+      socket: undefined,
+      database: 0,
+      mode: "auto",
       connectionName: undefined,
       connectTimeout: 2000,
+      startTimeout: 0,
       commandTimeout: 5000,
       maxRedirections: 16,
       connectionsPerNode: 1,
       maxPendingPerNode: 10_000,
       maxPendingBytesPerNode: 16 * 1024 * 1024,
+      maxReplyBytes: 512 * 1024 * 1024,
       topologyRefreshInterval: 30_000,
+      unavailableAfter: 0,
       readFrom: "primary",
       durations: false,
     });
     assert.deepEqual(credentials(), {});
     assert.equal(natMap("127.0.0.1:7000"), undefined);
+    trusts("127.0.0.1:7000");
   });
 
   it("take undefined for the default", () => {
@@ -53,8 +60,12 @@ describe("connect's options", () => {
       "password",
       "credentials",
       "tls",
+      "socket",
+      "database",
+      "mode",
       "connectionName",
       "connectTimeout",
+      "startTimeout",
       "natMap",
     ];
     const { connectTimeout, tls, scripts } = resolve(Object.fromEntries(names.map((name) => [name, undefined])));
@@ -85,7 +96,11 @@ describe("connect's options", () => {
     ["url", /nodes: \["redis:/],
     ["rootNodes", /write `nodes`/],
     ["redisOptions", /options of `connect` itself/],
-    ["db", /only database 0/],
+    ["db", /write `database`/],
+    ["databaseId", /write `database`/],
+    ["path", /nodes: \[\{ path/],
+    ["family", /socket: \{ family/],
+    ["dnsLookup", /socket: \{ family/],
     ["keyPrefix", /whole keys/],
     ["lazyConnect", /connects at once/],
     ["retryStrategy", /connects again/],
@@ -105,11 +120,14 @@ describe("options that are whole numbers", () => {
   const numbers: [keyof ResolvedOptions, number, number][] = [
     ["connectTimeout", 1, 2 ** 31 - 1],
     ["commandTimeout", 0, 2 ** 31 - 1],
+    ["startTimeout", 0, 2 ** 31 - 1],
+    ["database", 0, 2 ** 31 - 1],
     ["maxRedirections", 0, 1000],
     ["connectionsPerNode", 1, 64],
     ["maxPendingPerNode", 1, 2 ** 31 - 1],
     ["maxPendingBytesPerNode", 1, Number.MAX_SAFE_INTEGER],
     ["topologyRefreshInterval", 0, 2 ** 31 - 1],
+    ["unavailableAfter", 0, 2 ** 31 - 1],
   ];
   for (const [name, least, most] of numbers) {
     it(`${name} is a whole number from ${least} to ${most}`, () => {
@@ -181,6 +199,15 @@ describe("username, password and credentials", () => {
     }
   });
 
+  it("of a function may say when it wants to be asked again", async () => {
+    const answer = { password: "p", renewAfter: 5 };
+    assert.deepEqual(await resolve({ credentials: async () => answer }).credentials(), answer);
+    for (const renewAfter of [0, -1, Number.NaN, "5", null]) {
+      const { credentials } = resolve({ credentials: async () => ({ ...answer, renewAfter }) });
+      await assert.rejects(async () => credentials(), { code: "INVALID_ARGUMENT", message: /renewAfter/ });
+    }
+  });
+
   it("may come from a function, which is asked each time", async () => {
     let asked = 0;
     const { credentials } = resolve({ credentials: async () => ({ password: `p${++asked}` }) });
@@ -222,5 +249,48 @@ describe("tls", () => {
     it(`cannot be ${typeof tls === "string" ? "a string" : String(tls)}`, () => {
       refuses({ nodes: NODES, tls }, /tls is /, /true, false and Node's tls\.ConnectionOptions/);
     });
+  }
+});
+
+describe("mode", () => {
+  it('is "auto" or "single"', () => {
+    for (const mode of ["auto", "single"] as const) assert.equal(resolve({ mode }).mode, mode);
+    for (const mode of ["cluster", "", null, 1, true])
+      refuses({ nodes: NODES, mode }, /mode is /, /"auto" and "single"/);
+  });
+
+  it("is single where a seed is a socket file", () => {
+    assert.equal(resolve({ nodes: [{ path: "/run/redis.sock" }] }).mode, "single");
+    assert.equal(resolve({ nodes: [{ path: "/run/redis.sock" }], mode: "auto" }).mode, "single");
+  });
+});
+
+describe("socket", () => {
+  const lookup = () => {};
+
+  it("has options of net.connect, or is a function", () => {
+    const socket = { family: 6, lookup, localAddress: "127.0.0.1", keepAliveInitialDelay: 0 };
+    assert.deepEqual(resolve({ socket }).socket, socket);
+    assert.deepEqual(resolve({ socket: { family: undefined } }).socket, {});
+    assert.equal(resolve({ socket: lookup }).socket, lookup);
+    assert.ok(Object.isFrozen(resolve({ socket }).socket), "it can be changed");
+  });
+
+  const wrong: [unknown, ...RegExp[]][] = [
+    [5, /socket is a number/, /family, lookup, localAddress, keepAliveInitialDelay/, /a function/],
+    [null, /socket is null/],
+    [[], /socket is an array/],
+    [{ host: "h" }, /socket has no host/, /accepted are family, lookup/],
+    [{ constructor: 1 }, /socket has no constructor/],
+    [{ family: 5 }, /socket.family is 5/, /0, 4 and 6/],
+    [{ family: "IPv4" }, /socket.family is of type string/],
+    [{ lookup: "dns" }, /socket.lookup is of type string/, /a function/],
+    [{ localAddress: "" }, /socket.localAddress/, /an IP address/],
+    [{ localAddress: 5 }, /socket.localAddress is 5/],
+    [{ keepAliveInitialDelay: -1 }, /socket.keepAliveInitialDelay is -1/, /milliseconds/],
+    [{ keepAliveInitialDelay: 0.5 }, /socket.keepAliveInitialDelay is 0.5/],
+  ];
+  for (const [socket, ...words] of wrong) {
+    it(`cannot be ${JSON.stringify(socket)}`, () => refuses({ nodes: NODES, socket }, ...words));
   }
 });

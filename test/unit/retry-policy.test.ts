@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { distrust } from "../../src/connection/certificates.ts";
 import { CredentialsError } from "../../src/connection/handshake.ts";
-import { isRefusal, retryDelayMs } from "../../src/connection/retry-policy.ts";
-import { AuthError, ConnectionLostError, ReplyError } from "../../src/errors.ts";
+import { explained } from "../../src/connection/open-failure.ts";
+import { isRefusal, retryDelayMs, UntrustedError } from "../../src/connection/retry-policy.ts";
+import { AuthError, ConnectionLostError, InvalidArgumentError, ReplyError } from "../../src/errors.ts";
 
 const REFUSED = new AuthError("127.0.0.1:7000", "WRONGPASS invalid username-password pair or user is disabled.");
 
@@ -23,6 +25,39 @@ const ROWS: readonly {
     when: "the provider of credentials failed",
     cause: new CredentialsError("the provider of credentials failed"),
     waits: [1000, 2000, 4000, 8000, 10_000, 10_000],
+    tellsRequests: false,
+  },
+  {
+    when: "the certificate is not trusted",
+    cause: distrust(Object.assign(new Error("certificate has expired"), { code: "CERT_HAS_EXPIRED" })),
+    waits: [1000, 2000, 2000, 2000],
+    tellsRequests: false,
+  },
+  {
+    when: "the certificate is not trusted, and the failure has advice",
+    cause: explained(distrust(Object.assign(new Error("self-signed"), { code: "DEPTH_ZERO_SELF_SIGNED_CERT" })), {
+      tls: true,
+      wasOpen: false,
+    }),
+    waits: [1000, 2000, 2000, 2000],
+    tellsRequests: false,
+  },
+  {
+    when: "the server does not trust the client's certificate",
+    cause: Object.assign(new Error("alert"), { code: "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED" }),
+    waits: [1000, 2000, 2000, 2000],
+    tellsRequests: false,
+  },
+  {
+    when: "trusts says no",
+    cause: new UntrustedError("trusts says no to 10.0.0.1:7000"),
+    waits: [1000, 2000, 2000, 2000],
+    tellsRequests: false,
+  },
+  {
+    when: "natMap fails",
+    cause: new InvalidArgumentError("connect: natMap threw."),
+    waits: [1000, 2000, 2000, 2000],
     tellsRequests: false,
   },
   {

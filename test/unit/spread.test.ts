@@ -93,6 +93,19 @@ describe("the outcome of the whole", () => {
     assert.equal(joinResults("some", [rejected(refused), fulfilled("OK")]), "OK");
     assert.throws(() => joinResults("some", [rejected(refused)]), refused);
   });
+
+  it("for one that is enough, counts a node that runs no script least", () => {
+    const idle = rejected(new ReplyError("NOTBUSY No scripts in execution right now.", "not-executed"));
+    const unkillable = rejected(new ReplyError("UNKILLABLE Sorry", "not-executed"));
+    const rows: [results: PromiseSettledResult<Reply>[], code: string, outcome: string][] = [
+      [[idle, idle], "REPLY", "not-executed"],
+      [[idle, rejected(late), idle], "DEADLINE", "unknown"],
+      [[idle, rejected(unsent)], "UNAVAILABLE", "not-executed"],
+      [[idle, rejected(late), unkillable], "REPLY", "unknown"],
+    ];
+    for (const [results, code, outcome] of rows) assert.throws(() => joinResults("some", results), { code, outcome });
+    assert.throws(() => joinResults("some", [idle, rejected(late), unkillable]), /UNKILLABLE/);
+  });
 });
 
 describe("what is divided", () => {
@@ -134,6 +147,9 @@ describe("what is for many nodes", () => {
     assert.equal(spreadOf("dbsize", [])?.join, "sum");
     for (const word of ["FLUSH", "flush", Buffer.from("Flush"), new Uint8Array(Buffer.from("flush"))]) {
       assert.equal(spreadOf("script", [word])?.nodes, "all");
+    }
+    for (const name of ["script", "function"]) {
+      assert.deepEqual(spreadOf(name, ["KILL"]), { nodes: "all", join: "some", endsScripts: true });
     }
     for (const args of [[], ["SHOW"], [5]] as Argument[][]) assert.equal(spreadOf("script", args), undefined);
     assert.equal(spreadOf("get", ["flush"]), undefined);

@@ -149,6 +149,27 @@ describe("CLUSTER NODES", () => {
     }
   });
 
+  it("leaves out and tells entries without a usable address, as CLUSTER SHARDS does", () => {
+    for (const at of [
+      "\0:1@2",
+      "user@h:1@2",
+      "h:1e3@2",
+      "h:0@2",
+      "h:65536@2",
+      `${"h".repeat(256)}:1@2`,
+      "h@2",
+      "?:1@2",
+      "a/b:1@2",
+    ]) {
+      const { nodes, leftOut, slots } = parseClusterNodes(
+        `${master("a", "h:1@2", "0-9")}\n${master("b", at, "10-19")}`,
+        ASKED,
+      );
+      assert.deepEqual([nodes.length, slots.length], [1, 1], at);
+      assert.equal(leftOut?.[0]?.entry, '"b"');
+    }
+  });
+
   it("does not mind blank lines and carriage returns", () => {
     assert.equal(parseClusterNodes(`\r\n${master("a", "h:1@2", "0-9")}\r\n\r\n`, ASKED).nodes.length, 1);
   });

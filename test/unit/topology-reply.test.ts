@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ProtocolError } from "../../src/errors.ts";
+import { ProtocolError, ReplyError } from "../../src/errors.ts";
 import type { Reply } from "../../src/protocol/reply.ts";
 import { Topology } from "../../src/topology/topology.ts";
 import {
@@ -30,6 +30,107 @@ const shard = (slots: Reply, ...nodes: Reply[]): Reply => flat({ slots, nodes })
 const parse = (reply: Reply, tls = false) => parseClusterShards(reply, ASKED, tls);
 const addressesOf = (reply: Reply, tls = false) => parse(reply, tls).nodes.map(({ host, port }) => `${host} ${port}`);
 const FULL = [0, 16383];
+
+describe("an entry of CLUSTER SHARDS", () => {
+  const hosts: [string, Reply][] = [
+    ["a null byte", "\0"],
+    ["a space", "a b"],
+    ["a user's name", "user@127.0.0.1"],
+    ["a path", "a/b"],
+    ["a line break", "a\nb"],
+    ["an escape", "\x1b[31m"],
+    ["a bidirectional character", "a\u202eb"],
+    ["half a surrogate pair", "a\ud800"],
+    ["a C1 character", "a\x9b"],
+    ["a name and a port", "h:7000"],
+    ["brackets", "[::1]"],
+    ["256 characters", "a".repeat(256)],
+    ["300,000 characters", "a".repeat(300_000)],
+    ["an array", ["127.0.0.1"]],
+    ["an error", new ReplyError("ERR s3cret")],
+    ["a number", 5],
+    ["?, without an ip", "?"],
+  ];
+  for (const [what, endpoint] of hosts) {
+    it(`is left out and told when its host is ${what}`, () => {
+      const more = endpoint === "?" ? { ip: null } : {};
+      const bad = node(7001, "master", { endpoint, ...more });
+      const description = parse([shard([0, 99], node(7000, "master")), shard([100, 16383], bad)]);
+      assert.deepEqual(
+        description.nodes.map(({ port }) => port),
+        [7000],
+      );
+      const topology = Topology.from(description);
+      assert.deepEqual(
+        topology.leftOut.map(({ entry }) => entry),
+        ['"id7001"'],
+      );
+      assert.match(topology.leftOut[0]?.why ?? "", /host/);
+      assert.doesNotMatch(JSON.stringify(topology.leftOut), /s3cret|\\u0000|user@/);
+      assert.equal(topology.primaryOf(100), undefined, "its slots have no owner");
+      assert.equal(topology.withSlotMoved(100, "10.0.0.1:7000").leftOut, topology.leftOut);
+    });
+  }
+
+  for (const port of [
+    0,
+    -1,
+    65_536,
+    1.5,
+    "1e3",
+    "0x10",
+    " 7000",
+    "7000 ",
+    "",
+    "70000",
+    null,
+    true,
+    ["7000"],
+    new ReplyError("ERR"),
+  ]) {
+    it(`is left out and told when its port is ${JSON.stringify(port)}`, () => {
+      const bad = node(7001, "replica", { port: port as Reply });
+      const { nodes, leftOut } = parse([shard(FULL, node(7000, "master"), bad)]);
+      assert.equal(nodes.length, 1);
+      assert.match(leftOut?.[0]?.why ?? "", /port/);
+    });
+  }
+
+  it("is left out and told when its id is no text, or a long one", () => {
+    for (const id of [["a"], 5, new ReplyError("ERR"), "a".repeat(256)] as Reply[]) {
+      const { nodes, leftOut } = parse([shard(FULL, node(7000, "master"), node(7001, "replica", { id }))]);
+      assert.equal(nodes.length, 1);
+      assert.match(leftOut?.[0]?.why ?? "", /id/);
+      assert.ok((leftOut?.[0]?.entry.length ?? 0) < 100, "it is told shortly");
+    }
+  });
+
+  it("is used when its port is text of digits, and its host has 255 characters", () => {
+    const endpoint = "a".repeat(255);
+    assert.deepEqual(addressesOf([shard(FULL, node(7000, "master", { endpoint, port: "7000" }))]), [
+      `${endpoint} 7000`,
+    ]);
+  });
+
+  it("is told among at most 100, and an only one refuses the whole", () => {
+    const bad = Array.from({ length: 500 }, (_, index) => node(index + 1, "replica", { endpoint: "a b" }));
+    assert.equal(parse([shard(FULL, node(7000, "master"), ...bad)]).leftOut?.length, 100);
+    assert.throws(() => parse([shard(FULL, ...bad)]), /it has no usable node; "id1": the host, of 3 characters,/);
+  });
+});
+
+describe("absurd counts", () => {
+  it("of nodes are refused", () => {
+    const nodes = Array.from({ length: 16_385 }, (_, index) => node(1 + index, "replica"));
+    assert.throws(() => parse([shard(FULL, node(65_535, "master"), ...nodes)]), ProtocolError);
+    parse([shard(FULL, node(65_535, "master"), ...nodes.slice(2))]);
+  });
+
+  it("of ranges are refused before they are filled in", () => {
+    const everything = Array.from({ length: 100_000 }, () => FULL as Reply[]).flat();
+    assert.throws(() => parse([shard(everything, node(7000, "master"))]), ProtocolError);
+  });
+});
 
 describe("CLUSTER SHARDS", () => {
   it("becomes nodes with their roles, and the slots of each primary", () => {

@@ -103,3 +103,96 @@ describe("a MOVED", () => {
     assert.deepEqual([changes, clock.pending.size], [0, 0]);
   });
 });
+
+describe("everybody who asks for the topology", () => {
+  const turns = async () => {
+    for (let time = 0; time < 8; time++) await turn();
+  };
+
+  it("shares the rounds of one pace: 10 in the first second, 2 a second after it", async () => {
+    const clock = new TurningClock();
+    const begun: number[] = [];
+    const informant: Informant = {
+      address: "10.0.0.1:7000",
+      answersAs: { host: "10.0.0.1", port: 7000 },
+      connect: async () => {
+        begun.push(clock.time);
+        const other = Promise.resolve("");
+        return { exchange: () => [Promise.resolve(SHARDS), other, other] } as unknown as Connection;
+      },
+    };
+    const tracker = new TopologyTracker(Topology.from(parseClusterShards(SHARDS, informant.answersAs, false)), {
+      environment: { clock, open: () => assert.fail("nothing is to be opened"), random: () => 0 },
+      tls: false,
+      intervalMs: 0,
+      answerTimeoutMs: 2000,
+      informants: () => [informant],
+      unsettled: () => true,
+      outOfReach: () => false,
+      onChange: () => {},
+      onRefreshed: () => {},
+    });
+    const ended = { lookUps: 0, refreshes: 0 };
+    for (let ms = 0; ms < 3000; ms += 10) {
+      tracker.refreshSoon("urgent");
+      tracker.refreshSoon("settled");
+      tracker.seekOwner();
+      void tracker.lookUp(() => false).then(() => ended.lookUps++);
+      if (ms === 40) void tracker.refresh().then(() => ended.refreshes++);
+      await turns();
+      clock.advance(10);
+      await turns();
+    }
+    assert.equal(begun.filter((at) => at < 1000).length, 10, `${begun}`);
+    assert.equal(begun.filter((at) => at >= 1000).length, 4, `${begun}`);
+    assert.equal(begun[0], 0);
+    assert.equal(ended.refreshes, 1);
+    assert.equal(ended.lookUps > 200, true, `${ended.lookUps} look-ups have ended`);
+    tracker.close();
+    await turns();
+    assert.equal(ended.lookUps, 300, "nobody waits for a round that never comes");
+    assert.equal(clock.pending.size, 0);
+  });
+
+  it("is answered by a round that began after the question, where the one under way did not find what is looked for", async () => {
+    const clock = new TurningClock();
+    const answers: ((reply: Reply) => void)[] = [];
+    const informant: Informant = {
+      address: "10.0.0.1:7000",
+      answersAs: { host: "10.0.0.1", port: 7000 },
+      connect: async () => {
+        const other = Promise.resolve("");
+        const shards = new Promise<Reply>((resolve) => answers.push(resolve));
+        return { exchange: () => [shards, other, other] } as unknown as Connection;
+      },
+    };
+    const tracker = new TopologyTracker(Topology.from(parseClusterShards(SHARDS, informant.answersAs, false)), {
+      environment: { clock, open: () => assert.fail("nothing is to be opened"), random: () => 0 },
+      tls: false,
+      intervalMs: 0,
+      answerTimeoutMs: 2000,
+      informants: () => [informant],
+      unsettled: () => false,
+      outOfReach: () => false,
+      onChange: () => {},
+      onRefreshed: () => {},
+    });
+    void tracker.refresh();
+    await turns();
+    let isFound = false;
+    let ended = 0;
+    void tracker.lookUp(() => isFound).then(() => ended++);
+    answers[0]?.(SHARDS);
+    await turns();
+    assert.deepEqual([answers.length, ended], [1, 0]);
+    clock.advance(100);
+    await turns();
+    assert.equal(answers.length, 2);
+    void tracker.lookUp(() => isFound).then(() => ended++);
+    isFound = true;
+    answers[1]?.(SHARDS);
+    await turns();
+    assert.equal(ended, 2);
+    tracker.close();
+  });
+});

@@ -7,7 +7,7 @@ import type { BatchContext, ClientInfo, CommandContext } from "../channels.ts";
  * @see https://opentelemetry.io/docs/specs/semconv/db/redis/
  */
 
-/** The attributes that are known when a call begins. A cluster has only database 0. */
+/** The attributes that are known when a call begins. */
 export function commandAttributes({ client, command, script }: CommandContext): Attributes {
   return { ...serverAttributes(client), "db.operation.name": command, ...procedure(script?.name) };
 }
@@ -36,6 +36,7 @@ export function spanName(attributes: Attributes): string {
 export function peerAttributes(address: string | undefined): Attributes {
   if (address === undefined) return {};
   const [host, port] = parted(address);
+  if (port === 0) return { "network.transport": "unix", "network.peer.address": host };
   return { "network.peer.address": host, "network.peer.port": port };
 }
 
@@ -58,14 +59,16 @@ function serverAttributes(client: ClientInfo): Attributes {
     const seeds = client.seeds.map(parted);
     const [port, ...others] = new Set(seeds.map(([, each]) => each));
     const address = others.length === 0 ? [...new Set(seeds.map(([host]) => host))].join(",") : client.seeds.join(",");
-    attributes = { "db.system.name": "redis", "db.namespace": "0", "server.address": address };
-    if (others.length === 0) attributes["server.port"] = port;
+    attributes = { "db.system.name": "redis", "db.namespace": String(client.database), "server.address": address };
+    if (others.length === 0 && port !== 0) attributes["server.port"] = port;
     servers.set(client, attributes);
   }
   return attributes;
 }
 
+/** The path of a socket file has the port 0. */
 function parted(address: string): [host: string, port: number] {
   const at = address.lastIndexOf(":");
+  if (!/^\d{1,5}$/.test(address.slice(at + 1))) return [address, 0];
   return [address.slice(0, at).replace(/^\[(.*)\]$/, "$1"), Number(address.slice(at + 1))];
 }

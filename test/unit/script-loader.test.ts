@@ -2,44 +2,40 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import type { Connection } from "../../src/connection/connection.ts";
 import type { Lane } from "../../src/connection/lane.ts";
+import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import type { Request } from "../../src/connection/request.ts";
 import { ConnectionLostError, ReplyError } from "../../src/errors.ts";
-import type { Argument, Reply } from "../../src/protocol/reply.ts";
+import { Delivery } from "../../src/scripts/delivery.ts";
 import { LoadedScripts } from "../../src/scripts/loaded-scripts.ts";
 import { defineScript } from "../../src/scripts/script.ts";
+import { ScriptLoader } from "../../src/scripts/script-loader.ts";
 import { ScriptRegistry } from "../../src/scripts/script-registry.ts";
+import { Turns } from "../../src/scripts/turns.ts";
+import { settingsOn } from "../support/connection-settings.ts";
+import { FakeWire } from "../support/fake-wire.ts";
+import { StandInConnection } from "../support/stand-in-connection.ts";
 
-/** Notes what is asked and written; SCRIPT EXISTS is answered by `exists`. */
-class StandInConnection {
-  readonly address = "10.0.0.1:7000";
-  closed = false;
-  readonly asked: (readonly Argument[])[] = [];
-  readonly loads: Request[] = [];
-  exists: (shas: readonly Argument[]) => Promise<Reply>;
-
-  constructor(exists: (shas: readonly Argument[]) => Promise<Reply>) {
-    this.exists = exists;
-  }
-
-  exchange(command: readonly Argument[]): Promise<Reply>[] {
-    this.asked.push(command);
-    return [this.exists(command.slice(2))];
-  }
-
-  writeFrom(queue: { shift(): Request | undefined }): void {
-    for (let request = queue.shift(); request !== undefined; request = queue.shift()) this.loads.push(request);
-  }
-
-  get asConnection(): Connection {
-    return this as unknown as Connection;
-  }
+async function turn(): Promise<void> {
+  for (let count = 0; count < 5; count++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+/** A loader of a node to which no lane is connected yet. */
+function loaderOf(registry: ScriptRegistry, scripts = new LoadedScripts(registry)): ScriptLoader {
+  const settings = settingsOn(new FakeWire(), { environment: nodeEnvironment });
+  return new ScriptLoader({
+    scripts,
+    registry,
+    turns: new Turns(nodeEnvironment.clock),
+    settings: () => settings,
+    lane: () => undefined,
+    onBrought: () => {},
+  });
+}
 
 describe("preparing a fresh connection", () => {
   let registry: ScriptRegistry;
   let scripts: LoadedScripts;
+  let loader: ScriptLoader;
   const definitions = [1, 2, 3].map((number) => defineScript({ name: `s${number}`, source: `return ${number}` }));
   const [one, two, three] = definitions.map(({ sha }) => sha) as [string, string, string];
 
@@ -47,8 +43,11 @@ describe("preparing a fresh connection", () => {
     registry = new ScriptRegistry();
     for (const definition of definitions) registry.register(definition);
     scripts = new LoadedScripts(registry);
+    loader = loaderOf(registry, scripts);
   });
 
+  const deliver = (connection: Connection, lane: Lane) =>
+    new Delivery(connection, scripts, new Turns(nodeEnvironment.clock), { lane }).bring(registry.all);
   const holding = (...held: string[]) =>
     new StandInConnection(async (shas) => shas.map((sha) => (held.includes(sha as string) ? 1 : 0)));
   const states = () => registry.all.map((script) => scripts.stateOf(script)?.kind);
@@ -61,7 +60,7 @@ describe("preparing a fresh connection", () => {
 
   it("asks once for all scripts and loads those that are missing, and no other", async () => {
     const connection = holding(two);
-    const prepared = scripts.prepare(connection.asConnection);
+    const prepared = loader.prepare(connection.asConnection);
     await turn();
     assert.deepEqual(connection.asked, [["SCRIPT", "EXISTS", one, two, three]]);
     assert.deepEqual(
@@ -75,21 +74,21 @@ describe("preparing a fresh connection", () => {
 
   it("writes nothing more when the node has them all", async () => {
     const connection = holding(one, two, three);
-    await scripts.prepare(connection.asConnection);
+    await loader.prepare(connection.asConnection);
     assert.deepEqual(connection.loads, []);
     assert.deepEqual(states(), ["held", "held", "held"]);
   });
 
   it("asks nothing when no script is registered", async () => {
     const connection = holding();
-    await new LoadedScripts(new ScriptRegistry()).prepare(connection.asConnection);
+    await loaderOf(new ScriptRegistry()).prepare(connection.asConnection);
     assert.deepEqual(connection.asked, []);
   });
 
   it("loads again what it believed to be there and is not (the server was restarted)", async () => {
-    await scripts.prepare(holding(one, two, three).asConnection);
+    await loader.prepare(holding(one, two, three).asConnection);
     const restarted = holding();
-    const prepared = scripts.prepare(restarted.asConnection);
+    const prepared = loader.prepare(restarted.asConnection);
     await turn();
     assert.equal(restarted.loads.length, 3);
     answerAll(restarted);
@@ -100,7 +99,7 @@ describe("preparing a fresh connection", () => {
     const connection = new StandInConnection(async () => {
       throw new ReplyError("NOPERM User alice has no permissions to run the 'script|exists' command");
     });
-    const prepared = scripts.prepare(connection.asConnection);
+    const prepared = loader.prepare(connection.asConnection);
     await turn();
     assert.equal(connection.loads.length, 3);
     answerAll(connection);
@@ -109,7 +108,7 @@ describe("preparing a fresh connection", () => {
 
   it("resolves when a script fails, and knows which one and why", async () => {
     const connection = holding(one, two);
-    const prepared = scripts.prepare(connection.asConnection);
+    const prepared = loader.prepare(connection.asConnection);
     await turn();
     connection.loads[0]?.onErrorReply("ERR no");
     await prepared;
@@ -119,13 +118,13 @@ describe("preparing a fresh connection", () => {
   it("rejects when the connection goes before the answer", async () => {
     const gone = new ConnectionLostError("10.0.0.1:7000", "unknown");
     const connection = new StandInConnection(() => Promise.reject(gone));
-    await assert.rejects(scripts.prepare(connection.asConnection), (error: unknown) => error === gone);
+    await assert.rejects(loader.prepare(connection.asConnection), (error: unknown) => error === gone);
   });
 
   it("rejects when the connection goes before the loads are written", async () => {
     const connection = holding();
     connection.closed = true;
-    await assert.rejects(scripts.prepare(connection.asConnection), ConnectionLostError);
+    await assert.rejects(loader.prepare(connection.asConnection), ConnectionLostError);
   });
 
   it("includes scripts that are registered meanwhile", async () => {
@@ -134,7 +133,7 @@ describe("preparing a fresh connection", () => {
       registry.register(late);
       return shas.map((sha) => (sha === late.sha ? 0 : 1));
     });
-    const prepared = scripts.prepare(connection.asConnection);
+    const prepared = loader.prepare(connection.asConnection);
     await turn();
     assert.deepEqual(connection.asked.at(-1), ["SCRIPT", "EXISTS", late.sha]);
     answerAll(connection);
@@ -149,7 +148,7 @@ describe("preparing a fresh connection", () => {
       registry.register(defineScript({ name: `late ${count}`, source: `return 'late ${count}'` }));
       return shas.map(() => 1);
     });
-    await scripts.prepare(connection.asConnection);
+    await loader.prepare(connection.asConnection);
     assert.ok(count > 1 && count < 10, `asked ${count} times`);
     assert.deepEqual(states().slice(0, 4), ["held", "held", "held", "held"]);
     const [last] = registry.all.slice(-1);
@@ -158,9 +157,9 @@ describe("preparing a fresh connection", () => {
 
   it("is done once for lanes that come up together, and anew for one that comes later", async () => {
     const [first, second, later] = [holding(one, two, three), holding(one, two, three), holding(one, two, three)];
-    await Promise.all([scripts.prepare(first.asConnection), scripts.prepare(second.asConnection)]);
+    await Promise.all([loader.prepare(first.asConnection), loader.prepare(second.asConnection)]);
     assert.deepEqual([first.asked.length, second.asked.length], [1, 0]);
-    await scripts.prepare(later.asConnection);
+    await loader.prepare(later.asConnection);
     assert.equal(later.asked.length, 1);
   });
 
@@ -168,8 +167,8 @@ describe("preparing a fresh connection", () => {
     const first = new StandInConnection(() => Promise.reject(new ConnectionLostError("10.0.0.1:7000", "unknown")));
     const second = holding(one, two, three);
     const [failed, done] = await Promise.allSettled([
-      scripts.prepare(first.asConnection),
-      scripts.prepare(second.asConnection),
+      loader.prepare(first.asConnection),
+      loader.prepare(second.asConnection),
     ]);
     assert.deepEqual([failed?.status, done?.status], ["rejected", "fulfilled"]);
     assert.deepEqual(states(), ["held", "held", "held"]);
@@ -177,11 +176,12 @@ describe("preparing a fresh connection", () => {
 
   it("leaves alone what was loaded after the question was asked", async () => {
     const pushed: Request[] = [];
-    const lane = { push: (request: Request) => void pushed.push(request) } as unknown as Lane;
+    const push = (request: Request) => void pushed.push(request);
+    const lane = { push, useConnection: () => {} } as unknown as Lane;
     const connection = holding();
     const [script, ...others] = registry.all;
     assert.ok(script && others.length === 2);
-    const ensured = scripts.ensure(connection.asConnection, registry.all, lane);
+    const ensured = deliver(connection.asConnection, lane);
     void scripts.loadOn(lane, script);
     pushed[0]?.onReply(script.sha);
     await turn();
@@ -197,12 +197,13 @@ describe("preparing a fresh connection", () => {
   it("leaves alone what another lane was loading when the question was asked, and has loaded when it is answered", async () => {
     const pushed: Request[] = [];
     const other = { push: (request: Request) => void pushed.push(request) } as unknown as Lane;
-    const lane = { push: () => assert.fail("it has nothing to load") } as unknown as Lane;
+    const push = () => assert.fail("it has nothing to load");
+    const lane = { push, useConnection: () => {} } as unknown as Lane;
     const connection = holding(two, three);
     const [script] = registry.all;
     assert.ok(script);
     void scripts.loadOn(other, script);
-    const ensured = scripts.ensure(connection.asConnection, registry.all, lane);
+    const ensured = deliver(connection.asConnection, lane);
     pushed[0]?.onReply(script.sha);
     await ensured;
     assert.deepEqual(connection.loads, []);

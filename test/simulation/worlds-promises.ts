@@ -1,0 +1,31 @@
+import type { Made } from "./calls.ts";
+import type { Ledger } from "./ledger.ts";
+import type { FaultKind, Plan } from "./plan.ts";
+
+/** Faults that neither break connections nor take slots from their owners. */
+const MILD: readonly FaultKind[] = ["flush", "flush-all", "migrate", "deny", "stall"];
+
+/** A view that lacks something is not believed while other nodes know better. */
+export function lostOwners(made: readonly Made[], { faults, worlds }: Plan): string[] {
+  const isOneView = worlds.length === 1 && (worlds[0] === "forget" || worlds[0] === "join");
+  if (!isOneView || faults.some((kind) => !MILD.includes(kind))) return [];
+  return made.flatMap(({ number, failure }) =>
+    failure?.code === "UNAVAILABLE" ? [`call ${number} failed, and one node alone was wrong: ${failure.message}`] : [],
+  );
+}
+
+/** A connection that nothing has broken is not lost, however slow it is and however long the server takes. */
+export function lostWithoutCause(made: readonly Made[]): string[] {
+  return made.flatMap(({ number, failure }) =>
+    failure?.code === "CONNECTION_LOST" ? [`call ${number} was lost, and nothing was broken: ${failure.message}`] : [],
+  );
+}
+
+/** A reply that has arrived wins over a deadline. */
+export function outrunReplies(made: readonly Made[], ledger: Ledger): string[] {
+  return made.flatMap(({ number, failure, settledAt = 0 }) => {
+    const { arrivedAtMs } = ledger.of(number);
+    if (failure?.code !== "DEADLINE" || arrivedAtMs === undefined || arrivedAtMs >= settledAt) return [];
+    return [`call ${number} ran out of time ${settledAt - arrivedAtMs} ms after its reply had arrived`];
+  });
+}

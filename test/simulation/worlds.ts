@@ -1,0 +1,128 @@
+import type { Faults } from "./faults.ts";
+import type { Plan } from "./plan.ts";
+import type { Chance } from "./random.ts";
+import type { SimCluster } from "./sim-cluster.ts";
+import type { SimNode } from "./sim-node.ts";
+import { strangerAt } from "./sim-strangers.ts";
+
+/** What is odd about the world of a run, beside the faults in it. */
+export type WorldKind = "stranger" | "recycle" | "replace" | "forget" | "join";
+
+/** How often each is drawn. */
+export const WORLDS: Readonly<Record<WorldKind, number>> = {
+  stranger: 4,
+  recycle: 2,
+  replace: 1,
+  forget: 4,
+  join: 2,
+};
+
+/** How long the others take to tell a newcomer of one more node, at most. */
+const ACQUAINTANCE_MS = 1500;
+
+/** Makes the world as it is: addresses change hands, and nodes know less than all. */
+export class Worlds {
+  readonly #cluster: SimCluster;
+  readonly #faults: Faults;
+  readonly #chance: Chance;
+  readonly #plan: Plan;
+  readonly #strangers = new Set<SimNode>();
+
+  constructor(cluster: SimCluster, faults: Faults, plan: Plan, chance: Chance) {
+    this.#cluster = cluster;
+    this.#faults = faults;
+    this.#plan = plan;
+    this.#chance = chance;
+    if (plan.worlds.includes("join")) this.#keepNewcomerOut();
+  }
+
+  /** Schedules what the plan has. */
+  schedule(): void {
+    for (const kind of this.#plan.worlds) {
+      this.#cluster.loop.inWorld(this.#chance.between(0, this.#plan.durationMs), () => this.#strike(kind));
+    }
+  }
+
+  /** Strangers leave, and all nodes know all others. */
+  heal(): void {
+    for (const stranger of this.#strangers) if (stranger.isAlive) stranger.die();
+    for (const { view } of this.#cluster.nodes) view.lacks.clear();
+  }
+
+  #strike(kind: WorldKind): void {
+    this.#strikes[kind](this.#chance.pick([5, 100, 400, 1200, 3000]));
+  }
+
+  /** By kind; what lasts takes for how long. */
+  readonly #strikes: Readonly<Record<WorldKind, (lastsMs: number) => void>> = {
+    stranger: (lastsMs) => this.#bringStranger(this.#someNode(), lastsMs),
+    recycle: () => this.#recycle(),
+    replace: () => this.#cluster.replace(),
+    forget: (lastsMs) => this.#forget(this.#someNode(), lastsMs),
+    join: () => this.#join(),
+  };
+
+  #someNode(): SimNode {
+    return this.#chance.pick(this.#cluster.nodes);
+  }
+
+  /** A node dies, and somebody else gets its address. It comes back there, or at another one. */
+  #bringStranger(node: SimNode, lastsMs: number): void {
+    if (!node.isAlive) return;
+    const { host } = node;
+    // A seed stays where it is: somebody must be found when all others have gone.
+    const isElsewhere = this.#chance.of(0.4) && node.index > 0;
+    this.#faults.kill(node, 600 + lastsMs, () => (isElsewhere ? this.#cluster.newHost() : node.host));
+    const kind = this.#chance.pick(["plain server", "node of another cluster"] as const);
+    this.#cluster.loop.inWorld(this.#chance.between(1, 300), () => {
+      if (node.isAlive || node.host !== host) return;
+      const stranger = strangerAt(host, kind, node.world);
+      this.#strangers.add(stranger);
+      this.#cluster.letIn(stranger);
+    });
+  }
+
+  /** Two nodes restart, each at the address of the other. */
+  #recycle(): void {
+    const [one, other] = [this.#someNode(), this.#someNode()];
+    const isNew = [one, other].some(({ index }) => this.#cluster.node(0).view.lacks.has(index));
+    if (one === other || isNew || !one.isAlive || !other.isAlive) return;
+    const [there, here] = [other.host, one.host];
+    this.#faults.kill(one, this.#chance.between(1, 400), () => there);
+    this.#faults.kill(other, this.#chance.between(1, 400), () => here);
+  }
+
+  /** A node is told to forget another one (CLUSTER FORGET), and hears of it again from the others. */
+  #forget({ view, index, name }: SimNode, lastsMs: number): void {
+    const forgotten = this.#chance.pick(this.#cluster.nodes);
+    if (forgotten.index === index) return;
+    this.#cluster.story.tell(() => `${name} forgets ${forgotten.name}`);
+    view.lacks.add(forgotten.index);
+    this.#cluster.loop.inWorld(lastsMs, () => view.lacks.delete(forgotten.index));
+  }
+
+  get #newcomer(): SimNode {
+    const { shards, spares } = this.#plan.shape;
+    return this.#cluster.node(shards + spares - 1);
+  }
+
+  #keepNewcomerOut(): void {
+    for (const node of this.#cluster.nodes) {
+      if (node === this.#newcomer) for (const { index } of this.#cluster.nodes) node.view.lacks.add(index);
+      else node.view.lacks.add(this.#newcomer.index);
+    }
+    this.#newcomer.view.lacks.delete(this.#newcomer.index);
+  }
+
+  /** The others soon know the newcomer, which knows few of them at first. */
+  #join(): void {
+    const newcomer = this.#newcomer;
+    this.#cluster.story.tell(() => `${newcomer.name} joins`);
+    for (const { view, index } of this.#cluster.nodes) {
+      this.#cluster.loop.inWorld(this.#plan.shape.gossipMs * this.#chance.next(), () =>
+        view.lacks.delete(newcomer.index),
+      );
+      this.#cluster.loop.inWorld(ACQUAINTANCE_MS * this.#chance.next(), () => newcomer.view.lacks.delete(index));
+    }
+  }
+}
