@@ -8,7 +8,7 @@ import { CallGroup, type GroupOwner } from "./call-group.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 
-/** Milliseconds to the next look at a full node, if no call of this feed is under way whose answer would make room. */
+/** Milliseconds to the next look at a full node, if no call of this feed ends before. */
 const LOOK_AGAIN_MS = 5;
 
 /**
@@ -54,6 +54,8 @@ class BatchFeed implements CallFeed, GroupOwner {
   #scheduled = false;
   #closed = false;
   #givingUp = false;
+  /** A timer is set for the next look at a full node. */
+  #looksAgain = false;
 
   constructor(dispatcher: Dispatcher, environment: Environment, calls: readonly Call[], ordered: boolean) {
     this.#dispatcher = dispatcher;
@@ -104,7 +106,8 @@ class BatchFeed implements CallFeed, GroupOwner {
       this.#outstanding--;
       call.place = "new";
       turn.isSent = false;
-      if (turn.waitsFor === 0) this.#released.push(call);
+      if (this.#closed) call.reject(new ClosedError(call.outcomeSoFar));
+      else if (turn.waitsFor === 0) this.#released.push(call);
       if (wasRefused && call === calls[0]) this.#noteRefused(call.slot);
     }
     this.#feedSoon();
@@ -145,7 +148,16 @@ class BatchFeed implements CallFeed, GroupOwner {
     if (this.#offerReleased() && this.#offerNext()) {
       // Calls that still wait are released by calls that are under way.
       if (this.#outstanding === 0) this.#dispatcher.feeds.delete(this);
-    } else if (this.#outstanding === 0) this.#environment.clock.setTimer(this.#feed, LOOK_AGAIN_MS);
+    } else if (!this.#looksAgain) {
+      // A call of this feed may be put off for long, so its answer is not waited for.
+      this.#looksAgain = true;
+      this.#environment.clock.setTimer(this.#lookAgain, LOOK_AGAIN_MS);
+    }
+  };
+
+  readonly #lookAgain = (): void => {
+    this.#looksAgain = false;
+    this.#feed();
   };
 
   #feedSoon(): void {
