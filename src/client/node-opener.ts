@@ -143,6 +143,8 @@ export class NodeOpener {
     });
     const openReaders = () => this.#openReaders(node);
     const node: ClusterNode = new ClusterNode(info, pool, scripts, loader, openReaders, () => this.#checkName(node));
+    // Nothing is sent that was not asked for.
+    if (this.#options.mode === "single") node.transactions.refused();
     if (info.role === "replica" && this.#options.readFrom !== "primary") node.openReaders();
     return node;
   }

@@ -100,7 +100,7 @@ export function planOf(seed: number, chance: Chance): Plan {
     faults: Array.from({ length: howMany }, () => chance.weighted(FAULTS)),
     hurried: chance.pick([0, 0, 0.1, 0.4]),
     aborted: chance.pick([0, 0, 0.1, 0.3]),
-    grouped: chance.pick([0, 0, 0.1, 0.3]),
+    grouped: chance.pick([0, 0, 0.2, 0.5]),
     ending: chance.pick(["close", "close", "destroy"] as const),
     endsEarly: chance.of(0.12),
     preloads: chance.of(0.7),
