@@ -6,6 +6,7 @@ import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "../scripts/script.ts";
 import { tracedBatch } from "../telemetry/call-trace.ts";
+import { inOrder, type Reject, type Resolve } from "./call-factory.ts";
 import { type Host, limitsOf } from "./host.ts";
 import { Operation } from "./operation.ts";
 import { planOfLearned } from "./plan.ts";
@@ -101,7 +102,8 @@ export class Batch<R extends readonly unknown[] = []> {
     const { factory, view } = this.#host;
     this.#refuseWhenExecuted();
     const settle = this.#settleNext();
-    this.#calls.push(factory.run(script, keys, args, view.timeoutMs, settle, settle));
+    const call = factory.run(script, keys, args, view.timeoutMs, settle, settle);
+    this.#calls.push(this.#ordered ? inOrder(call, keys) : call);
     this.#expect();
     return this;
   }
@@ -113,11 +115,11 @@ export class Batch<R extends readonly unknown[] = []> {
    * @throws {InvalidArgumentError | CrossSlotError} The call is wrong; it is not added.
    */
   command<T = Reply>(name: string, ...args: readonly Argument[]): Batch<[...R, T | SlotwireError]> {
-    const { factory, view } = this.#host;
+    const { factory } = this.#host;
     this.#refuseWhenExecuted();
     const plan = factory.planOf(name, args);
     const settle = this.#settleNext();
-    if (plan.kind === "one") this.#calls.push(factory.command(name, args, view.timeoutMs, settle, settle));
+    if (plan.kind === "one") this.#calls.push(this.#callOf(name, args, settle, settle));
     else if (plan.kind === "parts") this.#calls.push(...this.#partsOf(name, plan.division, settle));
     else this.#addSteps(name, args, plan, settle);
     this.#expect();
@@ -166,14 +168,14 @@ export class Batch<R extends readonly unknown[] = []> {
   }
 
   async #learn(operation: Operation, place: number, { index, name, args }: Unlearned): Promise<void> {
-    const { client, factory, view } = this.#host;
+    const { client } = this.#host;
     const settle = (result: unknown) => this.#settle(index, result);
     const keys = await learn(operation, client, name, args);
     const plan = planOfLearned(name.toLowerCase(), args, client.commands);
     if (plan.kind !== "one") this.#carryOutLater(name, args, plan, settle);
     else {
       try {
-        this.#calls[place] = factory.command(name, args, view.timeoutMs, settle, settle, keys);
+        this.#calls[place] = this.#callOf(name, args, settle, settle, keys);
       } catch (error) {
         settle(error);
       }
@@ -192,7 +194,6 @@ export class Batch<R extends readonly unknown[] = []> {
   }
 
   #partsOf(name: string, { parts, join }: Division, settleWhole: (result: unknown) => void): Call[] {
-    const { factory, view } = this.#host;
     const outcomes: PromiseSettledResult<Reply>[] = [];
     let open = parts.length;
     return parts.map((args, part) => {
@@ -202,8 +203,13 @@ export class Batch<R extends readonly unknown[] = []> {
       };
       const onReply = (value: Reply) => settle({ status: "fulfilled", value });
       const onError = (reason: Error) => settle({ status: "rejected", reason });
-      return factory.command(name, args, view.timeoutMs, onReply, onError);
+      return this.#callOf(name, args, onReply, onError);
     });
+  }
+
+  #callOf(name: string, args: readonly Argument[], resolve: Resolve, reject: Reject, keys?: readonly Argument[]): Call {
+    const { factory, view } = this.#host;
+    return factory.command(name, args, view.timeoutMs, resolve, reject, keys, this.#ordered);
   }
 
   /** Checks a command of several steps now. It is sent with the other calls. */

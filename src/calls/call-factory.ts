@@ -101,7 +101,11 @@ export class CallFactory {
     return this.#kindOf(script, slot);
   }
 
-  /** A call of any other command. `keys` are given where a server has said which arguments are keys. */
+  /**
+   * A call of any other command.
+   * @param keys      Given where a server has said which arguments are keys.
+   * @param isInOrder  The call keeps an order with other calls of its keys, so it knows its keys.
+   */
   command(
     name: string,
     args: readonly Argument[],
@@ -109,9 +113,10 @@ export class CallFactory {
     resolve: Resolve,
     reject: Reject,
     keys?: readonly Argument[],
+    isInOrder = false,
   ): Call {
     try {
-      return this.#command(name, args, timeoutMs, resolve, reject, keys);
+      return this.#command(name, args, timeoutMs, resolve, reject, keys, isInOrder);
     } catch (error) {
       throw naming(error, name);
     }
@@ -123,7 +128,8 @@ export class CallFactory {
     timeoutMs: number,
     resolve: Resolve,
     reject: Reject,
-    keys?: readonly Argument[],
+    keys: readonly Argument[] | undefined,
+    isInOrder: boolean,
   ): Call {
     const frame = encodeCommand([name, ...args]);
     const traits = traitsOf(name, args, this.#client.commands);
@@ -136,14 +142,18 @@ export class CallFactory {
       return new Call({ ...kind, blocking, readFrom: "primary" }, frame, slot, limitMs, resolve, reject);
     }
     const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.scripts.wantedScript(textOf(args[0])) : undefined;
-    if (registered === undefined) return new Call(kind, frame, slot, timeoutMs, resolve, reject);
+    if (registered === undefined) {
+      const call = new Call(kind, frame, slot, timeoutMs, resolve, reject);
+      return isInOrder ? inOrder(call, routedBy) : call;
+    }
     // Encoded as `run` encodes a call, so that this call can be replayed in the same ways.
     const { length } = traits.keys;
     const bySha = withinLimit(() => {
       const rest = args.slice(2).map((value, index) => bulk(binaryOf(value, "argument", index + 2)));
       return registered.head(length, rest.length - length, traits.readOnly) + rest.join("");
     });
-    return new Call({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
+    const call = new Call({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
+    return isInOrder ? inOrder(call, routedBy) : call;
   }
 
   /** A command that only the owner of the keys may serve, whatever `readFrom` of the view says. */
@@ -187,6 +197,7 @@ export class CallFactory {
       wantsBuffers: this.#view.replies === "buffer",
       mayRepeat: readOnly,
       runsCode,
+      reads: readOnly,
       readFrom: readOnly && target === undefined ? this.#view.readFrom : "primary",
       target,
       script: undefined,
@@ -204,6 +215,7 @@ export class CallFactory {
       wantsBuffers: (this.#view.replies ?? script.replies) === "buffer",
       mayRepeat: script.idempotent || script.readOnly,
       runsCode: true,
+      reads: script.readOnly,
       readFrom: script.readOnly ? this.#view.readFrom : "primary",
       target: undefined,
       script,
@@ -215,6 +227,15 @@ export class CallFactory {
     this.#kinds.set(script, kind);
     return kind;
   }
+}
+
+/** A call of a batch that keeps its order knows its keys. */
+export function inOrder(call: Call, keys: readonly Argument[]): Call {
+  const [only] = keys;
+  if (only === undefined) return call;
+  call.withExtras.keys =
+    keys.length === 1 ? binaryOf(only, "key", 0) : keys.map((key, index) => binaryOf(key, "key", index));
+  return call;
 }
 
 /**

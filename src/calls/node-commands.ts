@@ -2,6 +2,7 @@ import { ENDS_SCRIPTS } from "../commands/blocking.ts";
 import { textOf } from "../commands/keys.ts";
 import { joinResults, type Spread } from "../commands/spread.ts";
 import type { NodePool } from "../connection/node-pool.ts";
+import type { Clock } from "../environment.ts";
 import { ReplyError, UnavailableError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
@@ -34,25 +35,32 @@ export async function runOnNodes(
         operation.sendWhenRoom(call);
       }),
   );
-  if (spread.endsScripts === true) await endRest(operation, replies, calls);
+  if (spread.endsScripts === true) await endRest(client.environment.clock, operation, replies, calls);
   const results = await Promise.allSettled(replies);
   if (`${name} ${textOf(args[0])}`.toLowerCase() === "script flush") client.scripts.forgetScripts();
   return joinResults(spread.join, results);
 }
 
-/** Milliseconds that the other nodes have when one node has ended its script, because they may run one as well. */
-const OTHER_SCRIPTS_MS = 50;
+/**
+ * Milliseconds that the other nodes have at most when one node has ended its script, because they may run one as well.
+ * They have as long as that node took.
+ */
+const OTHER_SCRIPTS_MS = { least: 10, most: 50 };
 
 /** When one node has ended its script, the calls to nodes that say nothing soon are given up. */
 async function endRest(
+  clock: Clock,
   operation: Operation,
   replies: readonly Promise<Reply>[],
   calls: readonly Call[],
 ): Promise<void> {
+  const began = clock.now();
   const all = Promise.allSettled(replies);
   await operation.wait(Promise.any(replies)).catch(() => all);
   // The whole has succeeded, even if its time ends now.
-  await Promise.race([all, operation.pause(OTHER_SCRIPTS_MS).catch(() => {})]);
+  const { least, most } = OTHER_SCRIPTS_MS;
+  const restMs = Math.min(most, Math.max(least, clock.now() - began));
+  await Promise.race([all, operation.pause(restMs).catch(() => {})]);
   for (const call of calls) call.abort("another node has ended its script");
 }
 

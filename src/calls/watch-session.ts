@@ -200,6 +200,7 @@ export class WatchSession {
         isFunction: false,
         atReplica: false,
         runsCode: kind?.runsCode === true,
+        isCheckedFirst: kind?.registered?.isCheckedFirst === true,
         mayRepeat: false,
         node: this.#parts.node.info,
         redirections: 0,

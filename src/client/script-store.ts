@@ -159,8 +159,9 @@ const PIECE = 500;
 export async function registryOf(items: readonly (Script | Library)[], turns: Turns): Promise<ScriptRegistry> {
   const registry = new ScriptRegistry();
   for (let at = 0; at < items.length; at += PIECE) {
-    await turns.take();
-    for (const item of items.slice(at, at + PIECE)) keepIn(registry, item);
+    await turns.run(() => {
+      for (const item of items.slice(at, at + PIECE)) keepIn(registry, item);
+    });
   }
   return registry;
 }

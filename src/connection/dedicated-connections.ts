@@ -145,7 +145,7 @@ export class DedicatedConnections {
 
   /** Takes the requests that were not written and that `isTaken` picks. */
   takeWaitingWhere(isTaken: (request: Request) => boolean): Request[] {
-    return this.#waiting.takeWhere(() => isTaken);
+    return this.#waiting.takeWhere(isTaken);
   }
 
   /** The requests of `given` that are still carried are lost. */

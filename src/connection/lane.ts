@@ -130,9 +130,9 @@ export class Lane {
     return this.#queue.takeAll();
   }
 
-  /** Takes the queued requests that `choose` picks when it has seen them all. The others keep their order. */
-  takeQueuedWhere(choose: (queued: readonly Request[]) => (request: Request) => boolean): Request[] {
-    return this.#queue.takeWhere(choose);
+  /** Takes the queued requests that `isTaken` picks. The others keep their order. */
+  takeQueuedWhere(isTaken: (request: Request) => boolean): Request[] {
+    return this.#queue.takeWhere(isTaken);
   }
 
   /**

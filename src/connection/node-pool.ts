@@ -141,14 +141,24 @@ export class NodePool {
     return this.hasRoomFor(bytes) ? undefined : queueFull(this.address, this.#limits, this.pending);
   }
 
-  /** A call of this node waits in no lane. It counts until it is released. */
-  hold(bytes: number): void {
-    this.#heldCalls++;
+  /** How many more calls may be queued. */
+  get roomForCalls(): number {
+    return this.#limits.maxPending - this.pending;
+  }
+
+  /** How many more bytes may be queued. */
+  get roomForBytes(): number {
+    return this.#limits.maxPendingBytes - this.pendingBytes;
+  }
+
+  /** Calls of this node wait in no lane, or share one request. They count until they are released. */
+  hold(bytes: number, calls = 1): void {
+    this.#heldCalls += calls;
     this.#heldBytes += bytes;
   }
 
-  release(bytes: number): void {
-    this.#heldCalls--;
+  release(bytes: number, calls = 1): void {
+    this.#heldCalls -= calls;
     this.#heldBytes -= bytes;
     invariant(this.#heldCalls >= 0 && this.#heldBytes >= 0, "only a call that is held is released");
   }

@@ -64,12 +64,10 @@ export class RequestQueue implements Backlog {
     return requests;
   }
 
-  /** Takes the requests that `choose` picks when it has seen them all. The others keep their order. */
-  takeWhere(choose: (queued: readonly Request[]) => (request: Request) => boolean): Request[] {
+  /** Takes the requests that `isTaken` picks. The others keep their order. */
+  takeWhere(isTaken: (request: Request) => boolean): Request[] {
     if (this.#ring.size === 0) return [];
-    const queued = this.takeAll();
-    const isTaken = choose(queued);
-    return queued.filter((request) => {
+    return this.takeAll().filter((request) => {
       if (isTaken(request)) return true;
       this.push(request);
       return false;

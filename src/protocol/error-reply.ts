@@ -1,7 +1,8 @@
 /**
  * What an error reply proves. Each kind is recognised by the exact wording of a known server, because a script can
  * return any error text and a prefix therefore proves nothing. Every kind except `other` and `readonly-within` proves
- * that the command did not run; `declined` proves it only for a command that runs no code.
+ * that the command did not run; `declined` proves it only for a command that runs no code, and `out-of-memory` for such a
+ * command and for code that is checked first.
  */
 export type Refusal =
   | { readonly kind: "moved"; readonly slot: number; readonly host: string; readonly port: number }
@@ -37,6 +38,12 @@ export type RefusalKind =
    * the same text.
    */
   | "declined"
+  /**
+   * The memory is full. To a function, and to a script that begins with `#!`, servers say so before they run it, and
+   * never from its middle. From the middle of any other script the same text comes when the script returns the error of
+   * a `redis.pcall`.
+   */
+  | "out-of-memory"
   | "other";
 
 const PRODUCTS = ["Redis", "Valkey"];
@@ -60,6 +67,7 @@ const WORDINGS: ReadonlyMap<string, RefusalKind> = new Map<string, RefusalKind>(
   ["READONLY Can not run script with write flag on readonly replica", "readonly"],
   ["UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", "unblocked"],
   ["UNBLOCKED client unblocked via CLIENT UNBLOCK", "declined"],
+  ["OOM command not allowed when used memory > 'maxmemory'.", "out-of-memory"],
   ...PRODUCTS.flatMap((product): [string, RefusalKind][] => [
     [`LOADING ${product} is loading the dataset in memory`, "loading"],
     [`BUSY ${product} is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.`, "busy"],

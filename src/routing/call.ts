@@ -19,6 +19,8 @@ import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { CallTrace } from "../telemetry/call-trace.ts";
+import type { CallKeys } from "./batch-order.ts";
+import type { Turn } from "./batch-turns.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { DeadlineList, Expiring } from "./deadlines.ts";
 import { outcomeOfCall } from "./next-step.ts";
@@ -36,6 +38,8 @@ export interface CallKind {
   readonly mayRepeat: boolean;
   /** The call runs Lua or a function. */
   readonly runsCode: boolean;
+  /** The call changes nothing. */
+  readonly reads: boolean;
   /** Other than `"primary"` only for calls that read. */
   readonly readFrom: ReadFrom;
   /** The only node that the call may go to, for a call that is about a node and not about a slot. */
@@ -116,11 +120,13 @@ export interface Extras {
   stopListening: (() => void) | undefined;
   /** The call is a step of an operation with a deadline, which ends the call in time. */
   isStep: boolean;
-  /** Another call of the slot has to run after this one, so the script is loaded ahead in the same write. */
-  loadsAhead: boolean;
-  /** The node on which the script was last loaded ahead for this call. */
-  loadedOn: ClusterNode | undefined;
+  /** The keys of a call of a batch that keeps its order, until the batch is sent. */
+  keys: CallKeys | undefined;
+  /** The turn of a call that waits for other calls of its batch, or for which others wait. */
+  turn: Turn<Call> | undefined;
   feed: CallFeed | undefined;
+  /** A later call that may write one of the keys was written behind the call: a repetition might run behind that one. */
+  mayNotRepeat: boolean;
   observer: CallTrace | undefined;
   /** When the call was made, on the environment's clock. Set only if durations are measured. */
   startedAt: number;
@@ -154,7 +160,8 @@ export function resultOf({ parse, script }: CallKind, reply: Reply): unknown {
  * dropped. The class is small and flat, because there is one object for each call in flight.
  */
 export class Call implements Request, Expiring {
-  readonly kind: CallKind;
+  /** Replaced only before the call is sent. */
+  kind: CallKind;
   /** The encoded command, by SHA-1 for a script. */
   frame: string;
   /** 0 to 16383; -1 for a call without keys. */
@@ -226,9 +233,10 @@ export class Call implements Request, Expiring {
     this.extras ??= {
       stopListening: undefined,
       isStep: false,
-      loadsAhead: false,
-      loadedOn: undefined,
+      keys: undefined,
+      turn: undefined,
       feed: undefined,
+      mayNotRepeat: false,
       observer: undefined,
       startedAt: 0,
     };

@@ -3,6 +3,7 @@ import type { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import type { ScriptLoader } from "../scripts/script-loader.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import { LoadPace } from "./load-pace.ts";
+import { TransactionSupport } from "./transaction-support.ts";
 
 /** A node of the cluster, with the client's connections to it and the client's belief about its scripts. */
 export class ClusterNode {
@@ -20,6 +21,7 @@ export class ClusterNode {
    * environment's clock.
    */
   restsUntil = 0;
+  readonly transactions = new TransactionSupport();
   readonly #openReaders: () => NodePool;
   #readers: NodePool | undefined;
 

@@ -166,6 +166,9 @@ const TABLE = {
   declined: reject("a check before execution said no (OOM, MISCONF, wrong arity, ...) to a call that runs no code", {
     ...NOT_EXECUTED,
   }),
+  "out-of-memory-at-first": reject("OOM to a function, or to a script that begins with `#!`: checked before it runs", {
+    ...NOT_EXECUTED,
+  }),
   other: reject("any other error", {}),
 
   "lost-unwritten": atOwner("the connection was lost, and no byte of the call was written"),

@@ -33,6 +33,8 @@ export interface Situation {
   readonly atReplica: boolean;
   /** The call runs Lua or a function, so that an error may come from the middle of it. */
   readonly runsCode: boolean;
+  /** Servers check whether the code may run before they run it: a function, or a script that begins with `#!`. */
+  readonly isCheckedFirst: boolean;
   /** The call may be written again when nobody knows whether it ran. */
   readonly mayRepeat: boolean;
   /** The node that was asked, as announced. */
@@ -123,6 +125,9 @@ function decideRefusal(refusal: Refusal, situation: Situation): NextStep {
       return isScript ? step("read-only-variant", asking) : step("read-only-variant-foreign");
     case "declined":
       return step(runsCode ? "other" : "declined");
+    case "out-of-memory":
+      if (!runsCode) return step("declined");
+      return step(situation.isCheckedFirst ? "out-of-memory-at-first" : "other");
     case "other":
       return step("other");
   }

@@ -33,15 +33,12 @@ export class Rerouting {
   /**
    * The topology changed. Calls that wait for a connection go, in order, to the present owner of their slot. So do
    * calls that are queued on a connection, because otherwise later calls of their slot would be written before them.
-   *
-   * Calls of a batch stay, because calls in front of them may have to hear of the move first. Then all other queued
-   * calls of their slot stay as well, because otherwise they would be written before the calls of the batch.
    */
   followSlots(): void {
     const lanes = this.#directory.nodes.flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
     for (const lane of lanes) {
       const isWriting = lane.ready && !lane.inDoubt;
-      this.#resend(isWriting ? lane.takeQueuedWhere((queued) => this.#freeToGo(queued)) : lane.takeQueued());
+      this.#resend(isWriting ? lane.takeQueuedWhere((request) => this.#isForAnother(request)) : lane.takeQueued());
     }
     for (const { pool } of this.#directory.nodes) {
       this.#resend(pool.dedicated.takeWaitingWhere((request) => this.#isForAnother(request)));
@@ -67,15 +64,6 @@ export class Rerouting {
   close(): void {
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
-  }
-
-  /** For one queue, chooses the requests that go to another node and whose slot has no request that stays. */
-  #freeToGo(queued: readonly Request[]): (request: Request) => boolean {
-    const staying = new Set<number>();
-    for (const request of queued) {
-      if (this.#isForAnother(request) && request.extras?.feed !== undefined) staying.add(request.slot);
-    }
-    return (request) => this.#isForAnother(request) && !staying.has(request.slot);
   }
 
   #isForAnother(request: Request): request is Call {

@@ -12,22 +12,12 @@ export function loadInFront(call: Call, node: ClusterNode, lane: Lane, clock: Cl
   if (registered === undefined) return;
   // A lane without a connection is given every script before it writes again.
   if (lane.ready) {
-    const missing = node.scripts.needsLoad(registered);
-    if (missing) registered.wanted = true;
-    if (missing || isLoadAhead(call, node, lane)) load(call, node, lane, clock);
+    if (node.scripts.needsLoad(registered)) {
+      registered.wanted = true;
+      load(call, node, lane, clock);
+    }
   }
   call.stamp = node.scripts.stamp;
-}
-
-/**
- * Whether the script goes in front of a call of a batch, because later calls depend on it. A call that is sent to the
- * same node again does not bring the script again.
- */
-function isLoadAhead({ extras, kind: { registered } }: Call, node: ClusterNode, lane: Lane): boolean {
-  if (extras?.loadsAhead !== true || registered === undefined) return false;
-  const isFirst = extras.loadedOn !== node;
-  extras.loadedOn = node;
-  return isFirst && node.scripts.needsLoadAhead(registered, lane);
 }
 
 function load({ kind: { registered }, extras }: Call, node: ClusterNode, lane: Lane, clock: Clock): void {

@@ -1,6 +1,6 @@
 import type { Place, Request } from "../connection/request.ts";
 import { ReplyError, withParticulars } from "../errors.ts";
-import { encodeCommand, withinLimit } from "../protocol/encode.ts";
+import { withinLimit } from "../protocol/encode.ts";
 import { isOfReplica, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Loadable } from "../scripts/loadable.ts";
@@ -17,10 +17,8 @@ import {
   type Verdict,
 } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
+import { EXEC, MULTI } from "./transaction-support.ts";
 import { areLoadsDenied, didPartRun, verdictOf } from "./transaction-verdict.ts";
-
-const MULTI = encodeCommand(["MULTI"]);
-const EXEC = encodeCommand(["EXEC"]);
 
 /**
  * A transaction as one frame, so that no reconnection can tear it apart:
@@ -79,7 +77,7 @@ export class TransactionFrame implements FramedTransaction {
     this.#loaded = scripts;
     this.#bytes = withinLimit(() => {
       const loads = scripts.map(({ loadFrame }) => loadFrame).join("");
-      return MULTI + loads + this.#parts.map((part) => frameOf(part, deniesLoads)).join("") + EXEC;
+      return MULTI + loads + this.#parts.map((part) => frameWithin(part, deniesLoads)).join("") + EXEC;
     });
     const loads = new Array<Request>(scripts.length).fill(this.#loading);
     this.#ahead = [this.#multi, ...loads, ...new Array<Request>(this.#parts.length).fill(this.#queued)];
@@ -92,6 +90,7 @@ export class TransactionFrame implements FramedTransaction {
       wantsBuffers: this.wantsBuffers,
       mayRepeat: false,
       runsCode: false,
+      reads: false,
       readFrom: "primary",
       target: undefined,
       script: undefined,
@@ -141,19 +140,19 @@ export class TransactionFrame implements FramedTransaction {
   }
 }
 
-/** The frame of a call inside the transaction. A script is never run by EVALSHA_RO. */
-function frameOf({ frame, kind: { registered } }: Call, deniesLoads: boolean): string {
-  if (registered?.kind !== "script") return frame;
+/** The frame of a call inside a transaction. A script is never run by EVALSHA_RO. */
+export function frameWithin({ frame, kind: { registered, reads } }: Call, deniesLoads: boolean): string {
+  if (registered?.kind !== "script" || !(reads || deniesLoads)) return frame;
   const plain = registered.plainFrame(frame);
   return deniesLoads ? registered.evalFrame(plain) : plain;
 }
 
 function partResult({ kind }: Call, reply: Reply, areBuffers: boolean): unknown {
   if (reply instanceof ReplyError) {
-    const ran = didPartRun(reply.reply, kind.runsCode, kind.registered?.kind === "library");
+    const ran = didPartRun(reply.reply, kind);
     return replyErrorOf(reply.reply, ran ? "executed" : "not-executed", kind.script);
   }
-  const value = areBuffers && !kind.wantsBuffers ? textOf(reply) : reply;
+  const value = areBuffers && !kind.wantsBuffers ? textsOf(reply) : reply;
   try {
     return resultOf(kind, value);
   } catch (error) {
@@ -165,9 +164,10 @@ function isNoFunction(result: unknown): boolean {
   return result instanceof ReplyError && parseErrorReply(result.reply).kind === "no-function";
 }
 
-function textOf(reply: Reply): Reply {
+/** A reply with its Buffers as text. */
+export function textsOf(reply: Reply): Reply {
   if (Buffer.isBuffer(reply)) return reply.toString();
-  return Array.isArray(reply) ? reply.map(textOf) : reply;
+  return Array.isArray(reply) ? reply.map(textsOf) : reply;
 }
 
 /** Takes replies that matter only if they are errors. Keeps the first error. */

@@ -1,5 +1,5 @@
 import { isLoadDenied, parseErrorReply, type Refusal } from "../protocol/error-reply.ts";
-import type { Verdict } from "./call.ts";
+import type { CallKind, Verdict } from "./call.ts";
 
 /** The first error reply to each part of a transaction; undefined where there was none. */
 export interface TransactionErrors {
@@ -39,13 +39,47 @@ export function areLoadsDenied({ multi, load }: Omit<TransactionErrors, "exec">)
   return multi === undefined && load !== undefined && isLoadDenied(load);
 }
 
-/**
- * Whether a call of a transaction ran that has an error in its place among EXEC's replies. Pure.
- * @param isOfLibrary  The call runs a function of a registered library.
- */
-export function didPartRun(reply: string, runsCode: boolean, isOfLibrary: boolean): boolean {
+/** Whether a call of a transaction ran that has an error in its place among EXEC's replies. Pure. */
+export function didPartRun(
+  reply: string,
+  { runsCode, registered }: Pick<CallKind, "runsCode" | "registered">,
+): boolean {
   const { kind } = parseErrorReply(reply);
   if (kind === "noscript" || kind === "noperm") return false;
-  if (kind === "no-function" && isOfLibrary) return false;
+  if (kind === "no-function" && registered?.kind === "library") return false;
+  if (kind === "out-of-memory") return runsCode && registered?.isCheckedFirst !== true;
   return runsCode || kind !== "declined";
+}
+
+/** What the error in place of EXEC's reply means for a group of calls. */
+export type GroupDecision =
+  /** MULTI was refused: each call ran by itself, and was answered by itself. */
+  | { readonly kind: "ran-one-by-one" }
+  /** Nothing ran, and the same would be said to a call that is sent alone. */
+  | { readonly kind: "refused"; readonly text: string }
+  /** Nothing ran. The reason may be one call of several, or the load. */
+  | { readonly kind: "discarded"; readonly loadsDenied: boolean }
+  /** The words are not known. */
+  | { readonly kind: "unclear" };
+
+/** Refusals of a slot or of a whole node. */
+const OF_ALL: ReadonlySet<Refusal["kind"]> = new Set<Refusal["kind"]>([
+  "moved",
+  "ask",
+  "tryagain",
+  "clusterdown",
+  "loading",
+  "masterdown",
+  "busy",
+]);
+
+/** What becomes of a group of calls whose EXEC was answered by an error. Pure. */
+export function decideGroup(errors: TransactionErrors): GroupDecision {
+  if (errors.multi !== undefined) return { kind: "ran-one-by-one" };
+  const { text, refusal } = verdictOf(errors);
+  if (OF_ALL.has(refusal.kind)) return { kind: "refused", text };
+  if (errors.exec.startsWith("EXECABORT Transaction discarded because of")) {
+    return { kind: "discarded", loadsDenied: areLoadsDenied(errors) };
+  }
+  return { kind: "unclear" };
 }

@@ -74,9 +74,8 @@ export class Delivery {
       if (pause !== undefined) await pause(piece.length * QUESTION_BYTES);
       this.#isUsed();
       const asked = this.#scripts.stamp;
-      const findings = await askWhatIsHeld(this.#connection, piece);
-      await this.#turns.take();
-      const missing = this.#scripts.judge(piece, findings, { asked, lane }, ends);
+      const findings = await this.#turns.run(() => askWhatIsHeld(this.#connection, piece));
+      const missing = await this.#turns.run(() => this.#scripts.judge(piece, findings, { asked, lane }, ends));
       if (missing.length === 0) continue;
       const end = elsewhere?.(missing) ?? this.load(missing);
       // The connection may be lost before all ends are awaited.
@@ -109,8 +108,7 @@ export class Delivery {
   async #write(): Promise<void> {
     this.#isWriting = true;
     while (this.#waiting.size > 0 && !this.#connection.closed) {
-      await this.#turns.take();
-      this.#fill();
+      await this.#turns.run(() => this.#fill());
       const next = this.#waiting.peek();
       if (next === undefined || this.#hasRoom(next)) continue;
       // One of the loads that are under way makes room.

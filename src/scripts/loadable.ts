@@ -19,6 +19,8 @@ export interface Loadable {
   readonly source: string;
   /** Where its lines came from, for errors. */
   readonly origin: Script["origin"] | undefined;
+  /** Servers check whether it may run before they run it, and not in its middle: its source begins with `#!`. */
+  readonly isCheckedFirst: boolean;
   /** False from a flush through this client until it is run or preloaded again: meanwhile only a call loads it. */
   wanted: boolean;
   /** The whole command that loads it. */

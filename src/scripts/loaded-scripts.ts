@@ -30,7 +30,6 @@ export class LoadedScripts implements ScriptHolder {
   /** Libraries that this client has put on the node. One that another client replaced since is left as it is. */
   readonly #delivered = new Set<Loadable>();
   #deniesLoads = false;
-  #takesLoads = false;
   /** The newest stamp. */
   #clock = 0;
 
@@ -82,12 +81,6 @@ export class LoadedScripts implements ScriptHolder {
     return this.stateOf(script) === undefined && this.#mayLoad(script);
   }
 
-  /** Whether no load of the script waits on `lane`: for a call that must find it, whatever happens before. */
-  needsLoadAhead(script: Loadable, lane: Lane): boolean {
-    const state = this.stateOf(script);
-    return state?.kind !== "loading" || state.lane !== lane || state.request?.place !== "queued";
-  }
-
   /** Whether a call that is queued on `lane` now finds the script, or is known not to find it. */
   isComing(script: Loadable, lane: Lane): boolean {
     const state = this.stateOf(script);
@@ -105,13 +98,6 @@ export class LoadedScripts implements ScriptHolder {
   /** Whether SCRIPT LOAD is known to be refused here, even if the node holds the script. */
   get deniesLoads(): boolean {
     return this.#deniesLoads;
-  }
-
-  /** Whether a load of `script` can be expected to succeed: the node has taken one, or holds the script anyway. */
-  takesLoadOf(script: Loadable): boolean {
-    const state = this.stateOf(script);
-    if (this.#deniesLoads || state?.kind === "failed") return false;
-    return this.#takesLoads || state?.kind === "held";
   }
 
   /** The node refused a SCRIPT LOAD that was not sent from here. */
@@ -228,12 +214,10 @@ export class LoadedScripts implements ScriptHolder {
       else if (outcome === "held") this.#delivered.add(script);
       finish(outcome);
     });
-    state.request = request;
     return { request, done: state.done };
   }
 
   #learnPermission(outcome: LoadOutcome): void {
-    if (outcome === "held") this.#takesLoads = true;
     if (outcome !== "lost") this.#deniesLoads = outcome !== "held" && isDenied(outcome.cause);
   }
 
@@ -244,7 +228,7 @@ export class LoadedScripts implements ScriptHolder {
     });
     const queued = ++this.#clock;
     const earlier = this.failureOf(script);
-    const state: Loading = { kind: "loading", lane, queued, done, earlier, request: undefined };
+    const state: Loading = { kind: "loading", lane, queued, done, earlier };
     this.#believe(script, state);
     const finish = (outcome: LoadOutcome) => {
       // A newer load may have taken over: then its end counts.

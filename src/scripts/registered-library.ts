@@ -11,6 +11,7 @@ export class RegisteredLibrary implements Loadable {
   readonly sha: string;
   readonly source: string;
   readonly origin = undefined;
+  readonly isCheckedFirst = true;
   wanted = true;
   readonly #heads = new Map<string, string>();
   #loadFrame: string | undefined;

@@ -11,8 +11,6 @@ export interface ScriptSource extends Pick<Script, "name" | "sha" | "source"> {
 export interface Dialect {
   /** Whether EVALSHA_RO is used: until a server turns out not to know it. */
   readOnlyVariants: boolean;
-  /** Whether a server has answered an EVALSHA_RO. */
-  readOnlyVariantsSeen: boolean;
 }
 
 /** First values from this length on get no head of their own, because such heads would rarely be used twice. */
@@ -58,6 +56,10 @@ export class RegisteredScript implements Loadable {
 
   get loadReply(): string {
     return this.sha;
+  }
+
+  get isCheckedFirst(): boolean {
+    return this.source.startsWith("#!");
   }
 
   /** `SCRIPT LOAD source`, whole. */
@@ -106,16 +108,6 @@ export class RegisteredScript implements Loadable {
   /** An encoded call by EVALSHA_RO as the same call by EVALSHA. */
   plainFrame(frame: string): string {
     return this.#rewritten(frame, () => bulk("EVALSHA") + bulk(this.sha));
-  }
-
-  /** Whether `frame` is a call by EVALSHA_RO that the servers may be too old for. */
-  mayBeUnknown(frame: string): boolean {
-    return !this.#dialect.readOnlyVariantsSeen && frame.indexOf(bulk("EVALSHA_RO")) === frame.indexOf("$");
-  }
-
-  /** A call was answered. If it was an EVALSHA_RO, the servers know that command. */
-  noteAnswered(frame: string): void {
-    if (this.mayBeUnknown(frame)) this.#dialect.readOnlyVariantsSeen = true;
   }
 
   /** The servers are too old for EVALSHA_RO: from now on all scripts are called by EVALSHA. */

@@ -1,7 +1,7 @@
 import type { Lane } from "../connection/lane.ts";
 import { ReplyError } from "../errors.ts";
 import type { Loadable } from "./loadable.ts";
-import { type Failed, heldSince, isDenied, isPassing, type ScriptState } from "./script-state.ts";
+import { type Failed, heldSince, isDenied, isPassing, passesSoon, type ScriptState } from "./script-state.ts";
 
 /** The remedy for a call that was answered NOSCRIPT, or "Function not found". */
 export type Remedy =
@@ -49,6 +49,7 @@ const NO_FUNCTION = "ERR Function not found";
  *   failed, final           any                                               give up
  *   failed, a library       any, unless the refusal may pass                  give up
  *   failed, loads denied    any                                               eval
+ *   failed, BUSY and such   any: a call that is refused so is repeated too    load
  *   failed otherwise        not mended before                                 load
  *                           mended before                                     give up
  */
@@ -72,5 +73,5 @@ export function remedyOf(miss: Miss): Remedy {
 function remedyAfter({ cause, final }: Failed, { kind, wasMended }: Miss): Remedy {
   if (final || (kind === "library" && !isPassing(cause))) return { kind: "give-up", cause };
   if (isDenied(cause)) return EVAL;
-  return wasMended ? { kind: "give-up", cause } : LOAD;
+  return wasMended && !passesSoon(cause) ? { kind: "give-up", cause } : LOAD;
 }

@@ -130,12 +130,14 @@ export class ScriptLoader {
   }
 
   async #inRounds(delivery: Delivery): Promise<void> {
-    const prepared = new Set<Loadable>();
-    for (let round = 0; round < MOST_ROUNDS; round++) {
-      const missing = this.#parts.registry.wanted.filter((script) => !prepared.has(script));
-      if (missing.length === 0) return;
-      for (const script of missing) prepared.add(script);
-      await delivery.bring(missing);
+    const { registry, turns } = this.#parts;
+    let prepared: readonly Loadable[] = [];
+    let seen = -1;
+    for (let round = 0; round < MOST_ROUNDS && registry.changes !== seen; round++) {
+      seen = registry.changes;
+      const earlier = new Set(prepared);
+      prepared = await turns.run(() => registry.wanted);
+      await delivery.bring(earlier.size === 0 ? prepared : prepared.filter((item) => !earlier.has(item)));
     }
   }
 

@@ -34,7 +34,7 @@ export class ScriptRegistry {
   readonly #libraries = new Map<string, RegisteredLibrary>();
   /** Scripts and libraries, in the order of their first registration. */
   readonly #all = new Set<Loadable>();
-  readonly #dialect: Dialect = { readOnlyVariants: true, readOnlyVariantsSeen: false };
+  readonly #dialect: Dialect = { readOnlyVariants: true };
   /** Held weakly, because a node that leaves the cluster takes its beliefs along without a word. */
   #holders: WeakRef<ScriptHolder>[] = [];
   /** At so many holders, those that are gone are left out. */
@@ -42,6 +42,8 @@ export class ScriptRegistry {
   /** Places that evicted scripts have left. */
   readonly #vacant: number[] = [];
   #lastIndex = 0;
+  /** Counts the items that became wanted. */
+  changes = 0;
   #hasWarned = false;
 
   get all(): readonly Loadable[] {
@@ -77,6 +79,7 @@ export class ScriptRegistry {
     if (registered === undefined) {
       registered = new RegisteredLibrary(this.#freeIndex(), library);
       this.#all.add(registered);
+      this.changes++;
       this.#libraries.set(library.sha, registered);
     }
     for (const other of this.#libraries.values()) if (other.name === library.name) other.wanted = other === registered;
@@ -88,14 +91,14 @@ export class ScriptRegistry {
     const registered = this.get(script.sha) ?? this.#enter(script);
     this.#passing.delete(script.sha);
     this.#kept.set(script.sha, registered);
-    registered.wanted = true;
+    this.#want(registered);
     return registered;
   }
 
   /** Registers a script that is run, until 1,000 others were registered after it. */
   register(script: ScriptSource): RegisteredScript {
     const registered = this.get(script.sha) ?? this.#enter(script);
-    registered.wanted = true;
+    this.#want(registered);
     if (this.#kept.has(script.sha)) return registered;
     // A Map keeps the order in which its keys were added: deleting it first makes this script the newest.
     this.#passing.delete(script.sha);
@@ -108,7 +111,13 @@ export class ScriptRegistry {
     refuseTooLarge(script);
     const registered = new RegisteredScript(this.#freeIndex(), script, this.#dialect);
     this.#all.add(registered);
+    this.changes++;
     return registered;
+  }
+
+  #want(script: RegisteredScript): void {
+    if (!script.wanted) this.changes++;
+    script.wanted = true;
   }
 
   #freeIndex(): number {

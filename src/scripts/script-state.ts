@@ -1,5 +1,4 @@
 import type { Lane } from "../connection/lane.ts";
-import type { Request } from "../connection/request.ts";
 import type { ReplyError } from "../errors.ts";
 import { isLoadDenied, parseErrorReply } from "../protocol/error-reply.ts";
 
@@ -24,8 +23,6 @@ export interface Loading {
   readonly done: Promise<void>;
   /** Why the load before this one failed, if it did. It stays the last news until this load ends. */
   readonly earlier: ReplyError | undefined;
-  /** The load, unless a call brings the source itself. */
-  request: Request | undefined;
 }
 
 export interface Held {
@@ -58,12 +55,17 @@ export function heldSince({ lane: loadedOn, queued, effective }: Held, lane: Lan
  * Whether the node refused a load for a reason that has nothing to do with the script or the user, and that may pass: it
  * has no memory or may not write now, it is busy or loads its data, or it has just become a replica.
  */
-export function isPassing({ reply }: ReplyError): boolean {
-  return PASSING_WORDS.test(reply) || PASSING.has(parseErrorReply(reply).kind);
+export function isPassing(cause: ReplyError): boolean {
+  return PASSING.test(cause.reply) || passesSoon(cause);
 }
 
-const PASSING_WORDS = /^(OOM|MISCONF|NOREPLICAS) /;
-const PASSING: ReadonlySet<string> = new Set(["busy", "loading", "masterdown", "clusterdown", "readonly"]);
+/** Whether the refusal is one that a call is repeated after, until its deadline. */
+export function passesSoon({ reply }: ReplyError): boolean {
+  return PASSING_SOON.has(parseErrorReply(reply).kind);
+}
+
+const PASSING = /^(OOM|MISCONF|NOREPLICAS) /;
+const PASSING_SOON: ReadonlySet<string> = new Set(["busy", "loading", "masterdown", "clusterdown", "readonly"]);
 
 /** Whether the node refuses every SCRIPT LOAD, whatever the script. */
 export function isDenied(cause: ReplyError): boolean {

@@ -92,7 +92,7 @@ describe("a batch", () => {
     if (counts("subcommands", test, cluster)) assert.equal(await total("script|load"), 0);
   });
 
-  it("in which order is at stake brings a short source once a node, and none of a long one", async (test) => {
+  it("in which few calls wait for each other sends no source, and no transaction", async (test) => {
     await resetStats(cluster);
     const batch = client.batch();
     for (let index = 0; index < 50; index++) {
@@ -104,8 +104,29 @@ describe("a batch", () => {
         .command("GET", `${key}:long`);
     }
     assert.deepEqual(await batch.exec(), Array.from({ length: 50 }, () => [1, "1", 1, "1"]).flat());
-    if (counts("subcommands", test, cluster)) assert.equal(await total("script|load"), 3);
+    assert.deepEqual([await total("eval"), await total("exec")], [0, 0]);
+    if (counts("subcommands", test, cluster)) assert.equal(await total("script|load"), 0);
   });
+
+  for (const script of [incrScript, longIncr]) {
+    it(`in which many calls wait for each other goes in few transactions (${script.name})`, async (test) => {
+      const key = `chain:${script.name}`;
+      await client.batch([script.call([`${key}:first`])]);
+      await resetStats(cluster);
+      const batch = client.batch();
+      for (let index = 0; index < 1000; index++) batch.run(script, [key]);
+      assert.deepEqual(
+        await batch.exec(),
+        Array.from({ length: 1000 }, (_, index) => index + 1),
+      );
+      const transactions = await total("exec");
+      assert.ok(transactions >= 2 && transactions <= 10, `${transactions} transactions`);
+      assert.equal(await total("evalsha"), 1000);
+      if (!counts("subcommands", test, cluster)) return;
+      const loads = await total("script|load");
+      assert.ok(loads <= transactions, `${loads} sources in ${transactions} transactions`);
+    });
+  }
 
   it("of 100,000 calls works within the bounds", async () => {
     const bounded = await connect({
@@ -141,8 +162,7 @@ describe("a batch", () => {
     done = true;
     await flushing;
     const wrong = results.filter((result, index) => result !== index + 1).length;
-    // A flush can still come between a load and what is behind it, if rarely: see BYTES_BEHIND_LOAD.
-    assert.ok(flushes > 2 && wrong < 1000, `${wrong} out of order, with ${flushes} flushes`);
+    assert.ok(flushes > 2 && wrong === 0, `${wrong} out of order, with ${flushes} flushes`);
   });
 
   it("past the bounds sends what waits for a long script's answer, too", async () => {

@@ -2,11 +2,13 @@
  * Causes faults on real servers and shows what became of the calls: npm run test:faults [-- NAME...]
  * One table; status 1 when a fault showed something else than it must.
  */
+import { batchOrder } from "./batch-order.ts";
 import { brokenWays, cut, halfOpen } from "./broken-ways.ts";
 import { deadAndFrozen, primaryKilled } from "./dead-and-frozen.ts";
 import { besideFrozenReplica, type Fault, type Finding } from "./fault.ts";
 import { forgedErrors } from "./forged-errors.ts";
 import { hostile } from "./hostile.ts";
+import { crowds } from "./many-nodes.ts";
 import { askBeforeOwning, flushed, moving, pausedWrites } from "./moving-and-flushing.ts";
 import { Noise } from "./noise.ts";
 import { pressure } from "./pressure.ts";
@@ -19,10 +21,12 @@ const faults: readonly Fault[] = [
   askBeforeOwning,
   flushed,
   pausedWrites,
+  ...batchOrder,
   ...[primaryKilled, halfOpen, cut, moving, askBeforeOwning, flushed].map(besideFrozenReplica),
   forgedErrors,
   ...hostile,
   ...pressure,
+  ...crowds,
 ];
 
 async function finding({ cause }: Fault): Promise<Finding> {

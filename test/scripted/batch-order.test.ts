@@ -1,69 +1,169 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { defineScript } from "../../src/index.ts";
+import { type Cluster, defineScript, SlotwireError } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import { noScript, ok } from "../support/fake-node.ts";
+import { error, noScript, ok } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 
 const key = keyForSlot(0);
-const CALLS = 40;
+const push = defineScript({ name: "push", source: "return redis.call('rpush', KEYS[1], ARGV[1])", numberOfKeys: 1 });
 
-/** A script of so many bytes. */
-const scriptOf = (name: string, bytes: number) =>
-  defineScript({ name, source: `return '${name}' --${"x".repeat(bytes)}`, numberOfKeys: 1 });
-const long = scriptOf("long", 20_000);
-const longer = scriptOf("longer", 100_000);
-
-describe("a batch with long scripts in one slot", () => {
+describe("a batch", () => {
   let cluster: FakeCluster;
+  let client: Cluster;
+  /** The values in the order in which the nodes took them. */
+  let ran: string[];
   beforeEach(async () => {
-    cluster = await FakeCluster.start(1);
+    cluster = await FakeCluster.start(2);
+    client = await cluster.connect({ scripts: [push] });
+    ran = [];
+    for (const node of cluster.nodes) {
+      node.always("RPUSH", ([, , value = ""]) => {
+        ran.push(value);
+        return ok;
+      });
+      node.always("EVALSHA", ([, , , , value = ""]) => {
+        ran.push(value);
+        return ok;
+      });
+    }
   });
   afterEach(() => cluster.stop());
 
-  const orders = {
-    "take turns": (index: number) => index % 2 === 0,
-    "come in two runs": (index: number) => index < CALLS / 2,
-    "come in runs of four": (index: number) => index % 8 < 4,
+  const refusals: Readonly<Record<string, () => string>> = {
+    NOSCRIPT: () => noScript,
+    MOVED: () => error(`MOVED 0 ${cluster.node(1).address}`),
+    ASK: () => error(`ASK 0 ${cluster.node(1).address}`),
+    TRYAGAIN: () => error("TRYAGAIN Multiple keys request during rehashing of slot"),
+    CLUSTERDOWN: () => error("CLUSTERDOWN The cluster is down"),
+    LOADING: () => error("LOADING Redis is loading the dataset in memory"),
+    MASTERDOWN: () => error("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
+    BUSY: () => error("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."),
   };
-  for (const [name, isFirst] of Object.entries(orders)) {
-    it(`runs them in call order where two ${name}, and scripts are flushed behind the first load`, async () => {
-      const client = await cluster.connect();
-      const node = cluster.node(0);
-      const { scripts } = node;
-      // A source of several reads can end where a read ends, and then another client has its turn.
-      let isFlushed = false;
-      scripts.add = (sha) => {
-        Set.prototype.add.call(scripts, sha);
-        if (!isFlushed) scripts.clear();
-        isFlushed = true;
-        return scripts;
-      };
-      const ran: number[] = [];
-      node.always("EVALSHA", ([, sha = "", , , argument]) => {
-        if (!scripts.has(sha)) return noScript;
-        ran.push(Number(argument));
-        return ok;
-      });
+  for (const [name, refusal] of Object.entries(refusals)) {
+    it(`runs a key's calls in call order when ${name} meets one of them, and not those behind it`, async () => {
       const batch = client.batch();
-      const inOrder = Array.from({ length: CALLS }, (_, index) => index);
-      for (const index of inOrder) batch.run(isFirst(index) ? long : longer, [key], [index]);
+      for (let index = 0; index < 6; index += 2) batch.run(push, [key], [index]).command("RPUSH", key, index + 1);
+      // After a MOVED nothing more comes here.
+      cluster.node(0).expect("EVALSHA", refusal(), name === "MOVED" ? 1 : 2);
+      if (name !== "NOSCRIPT" && name !== "MOVED") cluster.node(0).expect("RPUSH", refusal());
       assert.deepEqual(new Set(await batch.exec()), new Set(["OK"]));
-      assert.equal(isFlushed, true);
-      assert.deepEqual(ran, inOrder);
+      assert.deepEqual(ran, ["0", "1", "2", "3", "4", "5"]);
     });
   }
 
-  it("sends no source of one that the node holds, where plain commands come between its calls", async () => {
-    const client = await cluster.connect({ scripts: [long] });
+  it("sends calls of other keys at once, in one write", async () => {
+    const beside = `{${key}}beside`;
+    const batch = client.batch().command("RPUSH", key, 1).command("RPUSH", key, 2).command("RPUSH", beside, 3);
+    await batch.exec();
+    assert.deepEqual(ran, ["1", "3", "2"]);
+    const [first, other, second] = cluster.node(0).received.slice(-3);
+    assert.equal(first?.write, other?.write);
+    assert.notEqual(first?.write, second?.write);
+  });
+
+  it("lets reads of a key pass together, and a write behind them wait for all", async () => {
+    await client.batch().command("GET", key).command("STRLEN", key).command("RPUSH", key, 1).command("GET", key).exec();
+    const [get, strlen, write, last] = cluster.node(0).received.slice(-4);
+    assert.deepEqual([get?.args[0], strlen?.args[0], write?.args[0], last?.args[0]], ["GET", "STRLEN", "RPUSH", "GET"]);
+    assert.equal(get?.write, strlen?.write);
+    assert.equal(new Set([get?.write, write?.write, last?.write]).size, 3);
+  });
+
+  it("repeats a read that was lost, and no later write of its key has run by then", async () => {
     const node = cluster.node(0);
-    assert.equal(node.count("SCRIPT LOAD"), 1, "the preload");
-    node.received.length = 0;
-    const batch = client.batch();
-    for (let index = 0; index < CALLS; index += 2) batch.run(long, [key], [index]).command("INCR", key);
-    assert.deepEqual(new Set(await batch.exec()), new Set(["OK"]));
-    assert.deepEqual([node.count("EVALSHA"), node.count("SCRIPT LOAD")], [CALLS / 2, 0]);
-    const sent = node.received.flatMap(({ args }) => args).join("").length;
-    assert.equal(sent < long.source.length, true, `${sent} bytes`);
+    let value = "old";
+    node.expect("GET", "disconnect");
+    node.always("GET", () => `$${value.length}\r\n${value}\r\n`);
+    node.always("SET", ([, , given = ""]) => {
+      value = given;
+      return ok;
+    });
+    assert.deepEqual(await client.batch().command("GET", key).command("SET", key, "new").exec(), ["old", "OK"]);
+  });
+
+  it("tells a write that was lost as unknown, and goes on with those behind it", async () => {
+    cluster.node(0).expect("RPUSH", "disconnect");
+    const [lost, next] = await client.batch().command("RPUSH", key, 1).command("RPUSH", key, 2).exec();
+    assert.ok(lost instanceof SlotwireError, "the first call failed");
+    assert.deepEqual([lost.code, lost.outcome, next], ["CONNECTION_LOST", "unknown", "OK"]);
+    assert.deepEqual(ran, ["2"]);
+  });
+
+  it("settles every call by its deadline, when the first one is put off for ever", async () => {
+    cluster.node(0).always("EVALSHA", () => error("TRYAGAIN Multiple keys request during rehashing of slot"));
+    const started = performance.now();
+    const hurried = client.with({ timeout: 200 });
+    const results = await hurried.batch().run(push, [key], [1]).command("RPUSH", key, 2).run(push, [key], [3]).exec();
+    assert.deepEqual(
+      results.map((result) => result instanceof SlotwireError && [result.code, result.outcome]),
+      [1, 2, 3].map(() => ["DEADLINE", "not-executed"]),
+    );
+    assert.deepEqual(ran, []);
+    assert.ok(performance.now() - started < 3000, "it took too long");
+  });
+
+  it("rejects what waits when the client is destroyed", async () => {
+    cluster.node(0).expect("RPUSH", "hang");
+    const results = client.batch().command("RPUSH", key, 1).command("RPUSH", key, 2).exec();
+    while (cluster.node(0).count("RPUSH") === 0) await new Promise((resolve) => setImmediate(resolve));
+    client.destroy();
+    assert.deepEqual(
+      (await results).map((result) => result instanceof SlotwireError && [result.code, result.outcome]),
+      [
+        ["CLOSED", "unknown"],
+        ["CLOSED", "not-executed"],
+      ],
+    );
+  });
+
+  it("without order waits for nothing", async () => {
+    const unordered = client.batch({ ordered: false });
+    for (let index = 0; index < 20; index++) unordered.command("RPUSH", key, index);
+    await unordered.exec();
+    assert.equal(
+      new Set(
+        cluster
+          .node(0)
+          .received.slice(-20)
+          .map(({ write }) => write),
+      ).size,
+      1,
+    );
+  });
+});
+
+describe("a batch of a view that reads from replicas", () => {
+  it("reads at the primary behind a write of the key, and at the replica otherwise", async () => {
+    const cluster = await FakeCluster.start(2);
+    try {
+      cluster.primaryOf.set(1, 0);
+      cluster.ranges = [[0, 16_383, 0]];
+      const client = await cluster.connect();
+      const [primary, replica] = [cluster.node(0), cluster.node(1)];
+      primary.always("GET", () => "$3\r\nnew\r\n");
+      replica.always("GET", () => "$3\r\nold\r\n");
+      const read = defineScript({ name: "read", source: "return 1", numberOfKeys: 1, readOnly: true });
+      primary.always("EVALSHA_RO", () => "$3\r\nnew\r\n");
+      replica.always("EVALSHA_RO", () => "$3\r\nold\r\n");
+      for (const readFrom of ["replica", "any"] as const) {
+        const batch = () => client.with({ readFrom }).batch();
+        // The slot of this key begins with the replica for both.
+        const own = keyForSlot(1);
+        const results = await batch()
+          .command("GET", own)
+          .command("SET", own, "new")
+          .command("GET", own)
+          .run(read, [own])
+          .command("GET", keyForSlot(3))
+          .exec();
+        assert.deepEqual(results, ["old", "OK", "new", "new", "old"], readFrom);
+        assert.deepEqual(await batch().command("GET", own).command("GET", own).exec(), ["old", "old"]);
+        const unordered = client.with({ readFrom }).batch({ ordered: false });
+        assert.deepEqual(await unordered.command("SET", own, "new").command("GET", own).exec(), ["OK", "old"]);
+      }
+    } finally {
+      await cluster.stop();
+    }
   });
 });

@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-
 /** What the servers and the wire know of one call, to be compared with what the client says of it. */
 export interface Entry {
   /** Times that its bytes were handed to a socket. */
@@ -15,8 +13,6 @@ export interface Entry {
   /** The position of the first refusal among all, what it was, and whose. */
   refusedAs: number;
   firstRefusal: string;
-  /** Of those, the ones that a batch may lose its order by. */
-  putOff: number;
   /** Times that it ran, on whichever server. */
   executed: number;
   /** When and as which of all it ran first, and on which server. */
@@ -33,23 +29,12 @@ export interface Entry {
   readonly gaveUpFor: string[];
   /** Where an ASK has sent it. */
   askedTo: string | undefined;
-  /** Its script was loaded ahead of it in the same write. */
-  loadedAhead: boolean;
+  /** It was written inside MULTI, with other calls. */
+  together: boolean;
 }
 
-/** In what the client writes: a source's length, a script's SHA-1, or a call's mark. */
-const TRACE = /LOAD\r\n\$(\d+)\r\n|\$40\r\n([0-9a-f]{40})\r\n|@(\d+);/g;
-
-const shas = new Map<string, string>();
-
-function sha1Of(source: string): string {
-  let sha = shas.get(source);
-  if (sha === undefined) {
-    sha = createHash("sha1").update(source, "latin1").digest("hex");
-    shas.set(source, sha);
-  }
-  return sha;
-}
+/** In what the client writes: the bounds of a transaction, a script that is loaded, or a call's mark. */
+const TRACE = /\r\n(MULTI|EXEC|LOAD)\r\n|@(\d+);/g;
 
 /** The mark that a call carries in its arguments, so that whoever sees it knows which call it is. */
 export function markOf(number: number): string {
@@ -95,7 +80,6 @@ export class Ledger {
         written: 0,
         writtenTo: "",
         refused: 0,
-        putOff: 0,
         executed: 0,
         executedBy: "",
         executedAtMs: 0,
@@ -104,7 +88,7 @@ export class Ledger {
         watched: 0,
         heldThen: undefined,
         askedTo: undefined,
-        loadedAhead: false,
+        together: false,
         ...never,
       };
       this.#entries[call] = entry;
@@ -114,18 +98,14 @@ export class Ledger {
 
   /** @param isAstray  The server is not of the cluster. */
   noteWrite(binary: string, server: string, isAstray: boolean): void {
-    const loaded = new Set<string>();
-    let sha = "";
-    for (const match of binary.matchAll(TRACE)) {
-      const [all, length, named, call] = match;
-      const end = match.index + all.length;
-      if (isAstray && named === undefined && !this.isLedAstray)
-        this.rude.push(`${all.includes("LOAD") ? "a script" : all} was written to a stranger at ${server}`);
-      if (length !== undefined) loaded.add(sha1Of(binary.slice(end, end + Number(length))));
-      if (named !== undefined) sha = named;
+    let isTogether = false;
+    for (const [all, word, call] of binary.matchAll(TRACE)) {
+      if (isAstray && !this.isLedAstray && (call !== undefined || word === "LOAD"))
+        this.rude.push(`${word === "LOAD" ? "a script" : all} was written to a stranger at ${server}`);
+      if (word === "MULTI" || word === "EXEC") isTogether = word === "MULTI";
       if (call === undefined) continue;
       const entry = this.of(Number(call));
-      entry.loadedAhead = loaded.has(sha);
+      entry.together ||= isTogether;
       if (entry.written++ === 0) {
         entry.writtenAs = this.#writes++;
         entry.writtenTo = server;
@@ -141,9 +121,6 @@ export class Ledger {
       const entry = this.of(call);
       if (entry.refused++ === 0) entry.firstRefusal = `${text} of ${server}`;
       if (entry.refused === 1) entry.refusedAs = this.#refusals++;
-      // A script that was lost between its load and the call behind it was loaded ahead as promised.
-      const isForeseen = word === "NOSCRIPT" ? !entry.loadedAhead : ["MOVED", "ASK"].includes(word);
-      if (!isForeseen) entry.putOff++;
       if (word === "MOVED" && needsAsking && entry.askedTo === server) {
         this.rude.push(`call ${call} came to ${server} by an ASK, without ASKING`);
       }

@@ -1,5 +1,5 @@
 import { isMarked, type Made, mayRepeat } from "./calls.ts";
-import type { Entry, Ledger } from "./ledger.ts";
+import { type Entry, type Ledger, marksIn } from "./ledger.ts";
 import type { SimNode } from "./sim-node.ts";
 
 /** From a deadline to the end of the call: a timer's grain, and what the client was busy with. */
@@ -71,8 +71,8 @@ export function brokenOrder(made: readonly Made[], ledger: Ledger): string[] {
   for (const call of made) {
     const entry = ledger.of(call.number);
     // Reads, and calls that block, have connections of their own.
-    const isRead = ["read", "get", "pop"].includes(call.what);
-    if (call.slot < 0 || isRead || call.group || entry.written !== 1 || entry.refused > 0) continue;
+    if (call.slot < 0 || isRead(call) || call.what === "pop" || call.group) continue;
+    if (entry.written !== 1 || entry.refused > 0) continue;
     const before = latest.get(call.slot) ?? { written: call, executed: new Map<string, Made>() };
     latest.set(call.slot, before);
     const { writtenAs, writtenTo } = ledger.of(before.written.number);
@@ -90,12 +90,15 @@ export function brokenOrder(made: readonly Made[], ledger: Ledger): string[] {
   return broken;
 }
 
-/** Calls of a slot that one node refused in the same way are written again in the order of the refusals. */
+/**
+ * Calls of a slot that one node refused in the same way are written again in the order of the refusals. Those of a batch
+ * that were refused together wait for the first of them.
+ */
 export function brokenRepetition(made: readonly Made[], ledger: Ledger): string[] {
   const latest = new Map<string, Made>();
   // What may run twice is also written again for other reasons.
   return made
-    .filter(({ group }) => group === undefined || group.kind === "batch")
+    .filter(({ group, number }) => group === undefined || (group.kind === "batch" && !ledger.of(number).together))
     .filter(
       (call) => call.slot >= 0 && call.what !== "pop" && !mayRepeat(call) && ledger.of(call.number).rewrittenAs >= 0,
     )
@@ -113,12 +116,10 @@ export function brokenRepetition(made: readonly Made[], ledger: Ledger): string[
 }
 
 /**
- * In a batch the calls of a key run in call order, through NOSCRIPT, MOVED and ASK; a transaction runs as a whole or not
- * at all, and one that watches a key only while it watches.
- *
- * @param hasOrder  Whether nothing has happened to a slot's calls that the order in a batch is not promised for.
+ * In a batch the calls of a key run in call order, whatever happens; a transaction runs as a whole or not at all, and one
+ * that watches a key only while it watches.
  */
-export function brokenGroups(made: readonly Made[], ledger: Ledger, hasOrder: (slot: number) => boolean): string[] {
+export function brokenGroups(made: readonly Made[], ledger: Ledger): string[] {
   const groups = new Map<string, Made[]>();
   for (const call of made) {
     if (call.group === undefined || call.group.kind === "aside") continue;
@@ -127,12 +128,7 @@ export function brokenGroups(made: readonly Made[], ledger: Ledger, hasOrder: (s
     groups.set(name, [...(groups.get(name) ?? []), call]);
   }
   return [...groups].flatMap(([name, calls]) => {
-    if (calls[0]?.group?.kind === "batch")
-      return outOfOrder(
-        name,
-        calls.filter(({ slot }) => hasOrder(slot)),
-        ledger,
-      );
+    if (calls[0]?.group?.kind === "batch") return [...outOfOrder(name, calls, ledger), ...readTooMuch(name, calls)];
     const entries = calls.filter(isMarked).map(({ number }) => ledger.of(number));
     const broken: string[] = [];
     if (new Set(entries.map(({ executed }) => executed)).size > 1) broken.push(`${name} ran in part`);
@@ -163,13 +159,27 @@ function outOfOrder(name: string, calls: readonly Made[], ledger: Ledger): strin
   const latest = new Map<string, Made>();
   return calls.flatMap((call) => {
     const entry = ledger.of(call.number);
-    const isPlain = call.failure === undefined && entry.executed === 1 && entry.putOff === 0;
-    if (call.key === undefined || call.what === "read" || !isPlain) return [];
+    // What ended otherwise may still run late; and of what ran twice, the first attempt may have.
+    if (call.key === undefined || call.failure !== undefined || entry.executed !== 1) return [];
     const before = latest.get(call.key);
-    latest.set(call.key, call);
+    if (!isRead(call)) latest.set(call.key, call);
     if (before === undefined || ledger.of(before.number).executedAs < entry.executedAs) return [];
     return [`${name}: call ${call.number} ran before call ${before.number} of the same key`];
   });
+}
+
+/** A read of a batch, however often it is repeated, does not see a value that a later call of the batch has written. */
+function readTooMuch(name: string, calls: readonly Made[]): string[] {
+  return calls.flatMap((call, index) => {
+    if (!isRead(call) || call.failure !== undefined) return [];
+    const seen = marksIn(["", String(Array.isArray(call.reply) ? call.reply[1] : call.reply)]);
+    const later = calls.slice(index + 1).find(({ number }) => seen.includes(number));
+    return later === undefined ? [] : [`${name}: call ${call.number} saw what call ${later.number} wrote behind it`];
+  });
+}
+
+function isRead({ what }: Made): boolean {
+  return what === "read" || what === "get";
 }
 
 /**

@@ -231,13 +231,8 @@ class Simulation {
   #judge(): void {
     const { made } = this.#workload.calls;
     const { nodes, moves, splits } = this.#cluster;
-    // Where a script cannot be loaded, and that is news, the calls behind it have been sent already.
-    const isDenied = this.#plan.faults.includes("deny");
-    const isCalm = splits === 0 && this.#network.broken === 0 && !isDenied;
-    // Calls that are in flight while a slot moves twice meet different nodes. A failover moves all that a node has.
-    const hasOrder = (slot: number) => isCalm && (moves.get(slot) ?? 0) + (moves.get(-1) ?? 0) < 2;
     this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.stalledMs));
-    this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger, hasOrder));
+    this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger));
     this.#broken.push(...brokenRepetition(made, this.#ledger), ...tooManyLoads(nodes, made), ...this.#ledger.rude);
     this.#broken.push(...lostOwners(made, this.#plan), ...outrunReplies(made, this.#ledger));
     // A failover ends what blocks, and connections to nodes that are replaced end.

@@ -5,6 +5,7 @@ const KIND: CallKind = {
   wantsBuffers: false,
   mayRepeat: false,
   runsCode: false,
+  reads: false,
   readFrom: "primary",
   target: undefined,
   script: undefined,

@@ -189,8 +189,17 @@ describe("parseErrorReply", () => {
     }
   });
 
+  it("tells OOM to the call from OOM in the middle of a script", () => {
+    const text = "OOM command not allowed when used memory > 'maxmemory'.";
+    assert.deepEqual(parseErrorReply(text), { kind: "out-of-memory" });
+    // Redis 7 and 8; Valkey 9.
+    for (const within of [`${text} script: 2b58b113, on @user_script:1.`, `${text} script: on @user_script:1.`]) {
+      assert.deepEqual(parseErrorReply(within), { kind: "declined" });
+    }
+    isOther(`x ${text}`);
+  });
+
   for (const text of [
-    "OOM command not allowed when used memory > 'maxmemory'.",
     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
     "NOREPLICAS Not enough good replicas to write.",
     "NOAUTH Authentication required.",

@@ -19,6 +19,7 @@ const SCRIPT: Situation = {
   isFunction: false,
   atReplica: false,
   runsCode: true,
+  isCheckedFirst: false,
   mayRepeat: false,
   node: { host: "10.0.0.1", port: 7000 },
   redirections: 0,
@@ -663,6 +664,20 @@ const ROWS: readonly Row[] = [
     row: "declined" as const,
     expect: reject("reply", "not-executed"),
   })),
+  {
+    when: "OOM to a script with #!, or to a function: for the user, and proven not to have run",
+    failure: refused("OOM command not allowed when used memory > 'maxmemory'."),
+    situation: { isCheckedFirst: true },
+    row: "out-of-memory-at-first",
+    expect: reject("reply", "not-executed"),
+  },
+  {
+    when: "OOM from the middle of a script with #!, which no server sends: it may be the script's own error",
+    failure: refused("OOM command not allowed when used memory > 'maxmemory'. script: 2b58b113, on @user_script:1."),
+    situation: { isCheckedFirst: true },
+    row: "other",
+    expect: reject("reply", "executed"),
+  },
 ];
 
 describe("decideNextStep, when", () => {

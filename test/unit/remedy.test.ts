@@ -11,13 +11,15 @@ const done = Promise.resolve();
 const NOPERM = new ReplyError("NOPERM User alice has no permissions to run the 'script|load' command");
 const BROKEN = new ReplyError("ERR Error compiling script (new function): user_script:1: unexpected symbol");
 
+const OOM = new ReplyError("OOM command not allowed when used memory > 'maxmemory'.");
+const BUSY = new ReplyError("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
+
 const loading = (lane: Lane | undefined, queued: number): ScriptState => ({
   kind: "loading",
   lane,
   queued,
   done,
   earlier: undefined,
-  request: undefined,
 });
 const held = (lane: Lane | undefined): ScriptState => ({ kind: "held", lane, queued: 10, effective: 20 });
 const failed = (cause: ReplyError, final = false): ScriptState => ({ kind: "failed", cause, final });
@@ -28,6 +30,16 @@ const ROWS: readonly (Partial<Miss> & {
   readonly expect: Remedy;
 })[] = [
   { belief: "absent", call: "any", state: undefined, expect: { kind: "load" } },
+  { belief: "failed, OOM", call: "of a library", kind: "library", state: failed(OOM), expect: { kind: "load" } },
+  {
+    belief: "failed, OOM",
+    call: "of a library, mended before",
+    kind: "library",
+    state: failed(OOM),
+    wasMended: true,
+    expect: { kind: "give-up", cause: OOM },
+  },
+  { belief: "failed, BUSY", call: "mended before", state: failed(BUSY), wasMended: true, expect: { kind: "load" } },
   { belief: "absent", call: "mended before", state: undefined, wasMended: true, expect: { kind: "load" } },
 
   {

@@ -83,14 +83,11 @@ describe("a queue of requests", () => {
     assert.deepEqual(figures(), [0, 0]);
   });
 
-  it("gives back those that are chosen among all, and keeps the order of the others", () => {
+  it("gives back those that are picked, and keeps the order of the others", () => {
     const requests = queued(6, "ab");
     requests[2]?.giveUp();
     const seen: Request[] = [];
-    const taken = queue.takeWhere((all) => {
-      seen.push(...all);
-      return (request) => all.indexOf(request) % 2 === 1;
-    });
+    const taken = queue.takeWhere((request) => seen.push(request) % 2 === 0);
     const [first, second, , fourth, fifth, sixth] = requests;
     assert.deepEqual(seen, [first, second, fourth, fifth, sixth]);
     assert.deepEqual(taken, [second, fifth]);

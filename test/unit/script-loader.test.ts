@@ -5,7 +5,6 @@ import type { Lane } from "../../src/connection/lane.ts";
 import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import type { Request } from "../../src/connection/request.ts";
 import { ConnectionLostError, ReplyError } from "../../src/errors.ts";
-import type { Argument, Reply } from "../../src/protocol/reply.ts";
 import { Delivery } from "../../src/scripts/delivery.ts";
 import { LoadedScripts } from "../../src/scripts/loaded-scripts.ts";
 import { defineScript } from "../../src/scripts/script.ts";
@@ -14,34 +13,11 @@ import { ScriptRegistry } from "../../src/scripts/script-registry.ts";
 import { Turns } from "../../src/scripts/turns.ts";
 import { settingsOn } from "../support/connection-settings.ts";
 import { FakeWire } from "../support/fake-wire.ts";
+import { StandInConnection } from "../support/stand-in-connection.ts";
 
-/** Notes what is asked and written; SCRIPT EXISTS is answered by `exists`. */
-class StandInConnection {
-  readonly address = "10.0.0.1:7000";
-  closed = false;
-  readonly asked: (readonly Argument[])[] = [];
-  readonly loads: Request[] = [];
-  exists: (shas: readonly Argument[]) => Promise<Reply>;
-
-  constructor(exists: (shas: readonly Argument[]) => Promise<Reply>) {
-    this.exists = exists;
-  }
-
-  exchange(command: readonly Argument[]): Promise<Reply>[] {
-    this.asked.push(command);
-    return [this.exists(command.slice(2))];
-  }
-
-  writeFrom(queue: { shift(): Request | undefined }): void {
-    for (let request = queue.shift(); request !== undefined; request = queue.shift()) this.loads.push(request);
-  }
-
-  get asConnection(): Connection {
-    return this as unknown as Connection;
-  }
+async function turn(): Promise<void> {
+  for (let count = 0; count < 5; count++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
-
-const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** A loader of a node to which no lane is connected yet. */
 function loaderOf(registry: ScriptRegistry, scripts = new LoadedScripts(registry)): ScriptLoader {

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type CallKeys, findOrder } from "../../src/routing/batch-order.ts";
+import { passOn, type Turn, turnsOf } from "../../src/routing/batch-turns.ts";
+
+/** `R` reads its keys, `W` may write them. */
+const call = (what: string, settled = false) => {
+  const [kind, ...keys] = what.split(" ");
+  const known: CallKeys | undefined = keys.length < 2 ? keys[0] : keys;
+  return { kind: { reads: kind === "R" }, extras: { keys: known }, settled };
+};
+
+const TABLE: readonly {
+  readonly calls: readonly string[];
+  /** For each call the calls that it waits for. */
+  readonly waits: readonly (readonly number[])[];
+  readonly behindWrite?: readonly number[];
+}[] = [
+  { calls: ["W a", "W b", "R c"], waits: [[], [], []] },
+  { calls: ["W a", "W a", "W a"], waits: [[], [0], [1]], behindWrite: [1, 2] },
+  { calls: ["R a", "R a", "R a"], waits: [[], [], []] },
+  { calls: ["R a", "R a", "W a"], waits: [[], [], [0, 1]] },
+  { calls: ["W a", "R a", "R a"], waits: [[], [0], [0]], behindWrite: [1, 2] },
+  { calls: ["W a", "R a", "W a", "R a"], waits: [[], [0], [1], [2]], behindWrite: [1, 2, 3] },
+  { calls: ["W a b", "W a", "W b", "R a b"], waits: [[], [0], [0], [1, 2]], behindWrite: [1, 2, 3] },
+  { calls: ["R a", "W a b", "R b"], waits: [[], [0], [1]], behindWrite: [2] },
+  { calls: ["W a b", "R a b"], waits: [[], [0]], behindWrite: [1] },
+  { calls: ["W a a", "R a a", "R a a", "W a a"], waits: [[], [0], [0], [1, 2]], behindWrite: [1, 2, 3] },
+  { calls: ["W", "W", "R"], waits: [[], [], []] },
+  { calls: ["W constructor", "R constructor", "R __proto__"], waits: [[], [0], []], behindWrite: [1] },
+];
+
+describe("the order in a batch", () => {
+  for (const { calls, waits, behindWrite = [] } of TABLE) {
+    it(`of ${calls.join(", ")}`, () => {
+      const found = findOrder(calls.map((each) => call(each)));
+      assert.deepEqual(
+        found.map((before) => before?.calls ?? []),
+        waits,
+      );
+      const behind = found.flatMap((before, index) => (before?.isBehindWrite ? [index] : []));
+      assert.deepEqual(behind, behindWrite);
+    });
+  }
+
+  it("gives a turn only to calls that wait or are waited for", () => {
+    const calls = ["W a", "W b", "R a"].map((each) => call(each));
+    assert.deepEqual(
+      turnsOf(calls)?.map((turn) => turn?.waitsFor),
+      [0, undefined, 1],
+    );
+    assert.equal(turnsOf(["W a", "W b"].map((each) => call(each))), undefined);
+    assert.equal(turnsOf([call("W a")]), undefined);
+  });
+});
+
+describe("the turns of calls", () => {
+  const end = (turn: Turn<ReturnType<typeof call>> | undefined, calls: readonly unknown[]): number[] => {
+    const released: number[] = [];
+    assert.ok(turn, "the call has a turn");
+    passOn(turn, (next) => released.push(calls.indexOf(next.call)));
+    return released;
+  };
+
+  it("come when the last call ends that they wait for", () => {
+    const calls = ["R a", "R a", "W a", "R a", "R a"].map((each) => call(each));
+    const turns = turnsOf(calls) ?? [];
+    assert.deepEqual(end(turns[1], calls), []);
+    assert.deepEqual(end(turns[0], calls), [2]);
+    assert.deepEqual(end(turns[2], calls), [3, 4]);
+  });
+
+  it("are not passed by a call that ended before its own turn", () => {
+    const calls = ["W a", "W a", "W a"].map((each) => call(each));
+    const turns = turnsOf(calls) ?? [];
+    Object.assign(calls[1] as object, { settled: true });
+    assert.deepEqual(end(turns[1], calls), [], "the third call would overtake the first");
+    assert.deepEqual(end(turns[0], calls), [2]);
+  });
+
+  it("come for no call that was sent already", () => {
+    const calls = ["W a", "W a"].map((each) => call(each));
+    const turns = turnsOf(calls) ?? [];
+    Object.assign(turns[1] as object, { isSent: true });
+    assert.deepEqual(end(turns[0], calls), []);
+  });
+
+  it("pass along a chain of any length", () => {
+    const calls = Array.from({ length: 100_000 }, (_, index) => call("W a", index > 0 && index < 99_999));
+    assert.deepEqual(end(turnsOf(calls)?.[0], calls), [99_999]);
+  });
+});
