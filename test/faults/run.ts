@@ -8,6 +8,7 @@ import { deadAndFrozen, primaryKilled } from "./dead-and-frozen.ts";
 import { besideFrozenReplica, type Fault, type Finding } from "./fault.ts";
 import { forgedErrors } from "./forged-errors.ts";
 import { hostile } from "./hostile.ts";
+import { loadAndLimits } from "./load-and-limits.ts";
 import { askBeforeOwning, flushed, moving, pausedWrites } from "./moving-and-flushing.ts";
 import { Noise } from "./noise.ts";
 import { pressure } from "./pressure.ts";
@@ -25,6 +26,7 @@ const faults: readonly Fault[] = [
   forgedErrors,
   ...hostile,
   ...pressure,
+  ...loadAndLimits,
 ];
 
 async function finding({ cause }: Fault): Promise<Finding> {
