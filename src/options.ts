@@ -9,6 +9,7 @@ import { isSocketFile, readDatabase, readSeed, readTls } from "./options/seeds.t
 import { readSocket } from "./options/socket.ts";
 import { kindOf } from "./protocol/encode.ts";
 import type { NodeAddress } from "./protocol/node-address.ts";
+import { MAX_REPLY_BYTES } from "./protocol/reply-framer.ts";
 import type { ReadFrom } from "./routing/call.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script } from "./scripts/script.ts";
@@ -45,7 +46,9 @@ export interface ConnectOptions {
    */
   readonly password?: string | undefined;
   /**
-   * A function that is called for the credentials of every new connection. It replaces `username` and `password`.
+   * A function that is called for the credentials of every new connection. It replaces `username` and `password`. If its
+   * answer has `renewAfter`, in milliseconds, the function is called again after that time, and the open connections log in
+   * again.
    * @default `username` and `password`, or those of a URL in `nodes`
    */
   readonly credentials?: (() => Promise<Credentials>) | undefined;
@@ -91,6 +94,13 @@ export interface ConnectOptions {
    * @default 16777216
    */
   readonly maxPendingBytesPerNode?: number | undefined;
+  /**
+   * The most bytes of one reply; each element of an array counts as 8 bytes more. The call of a longer reply is rejected
+   * with `PROTOCOL`, outcome `executed`, and its connection is closed, also when the call has settled long since. A reply
+   * is kept until its end has come. A string of more than about 512 MiB can only be had with `replies: "buffer"`.
+   * @default 536870912
+   */
+  readonly maxReplyBytes?: number | undefined;
   /**
    * Milliseconds between two background refreshes of the topology; each interval varies by up to a tenth. 0 turns these
    * refreshes off.
@@ -174,6 +184,7 @@ export interface ResolvedOptions {
   readonly connectionsPerNode: number;
   readonly maxPendingPerNode: number;
   readonly maxPendingBytesPerNode: number;
+  readonly maxReplyBytes: number;
   readonly topologyRefreshInterval: number;
   readonly unavailableAfter: number;
   readonly natMap: (address: string) => NodeAddress | undefined;
@@ -192,6 +203,7 @@ const NUMBERS = {
   connectionsPerNode: { fallback: 1, least: 1, most: 64 },
   maxPendingPerNode: { fallback: 10_000, least: 1, most: 2 ** 31 - 1 },
   maxPendingBytesPerNode: { fallback: 16 * 1024 * 1024, least: 1, most: Number.MAX_SAFE_INTEGER },
+  maxReplyBytes: { fallback: MAX_REPLY_BYTES, least: 1, most: 4_000_000_000 },
   topologyRefreshInterval: { fallback: 30_000, least: 0, most: 2 ** 31 - 1 },
   unavailableAfter: { fallback: 0, least: 0, most: 2 ** 31 - 1 },
 } as const;

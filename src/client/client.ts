@@ -27,8 +27,9 @@ import { refuseWithoutLocation } from "./locations.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
 import { NodeOpener } from "./node-opener.ts";
 import { Reach } from "./reach.ts";
-import { reauthenticate, type Steps } from "./reauthentication.ts";
+import { ALONE, reauthenticate, type Steps } from "./reauthentication.ts";
 import { refusedEverywhere } from "./refused-everywhere.ts";
+import { Renewal } from "./renewal.ts";
 import { ScriptAudits } from "./script-audits.ts";
 import { registryOf, ScriptStore } from "./script-store.ts";
 import { askedSparingly, seedInformant } from "./seeds.ts";
@@ -58,6 +59,7 @@ export class Client {
   readonly #tracker: TopologyTracker;
   readonly #audits: ScriptAudits;
   readonly #reach: Reach;
+  readonly #renewal: Renewal;
   readonly #availability: Availability;
   readonly #onTopology = new Set<() => void>();
   #idle: Promise<void> | undefined;
@@ -73,6 +75,7 @@ export class Client {
     initial: Topology,
     registry: ScriptRegistry,
     turns: Turns,
+    renewal: Renewal,
   ) {
     const { clock } = environment;
     this.options = options;
@@ -146,11 +149,13 @@ export class Client {
         this.dispatcher.lookForOwners();
       },
     });
+    this.#renewal = renewal;
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */
   static async connect(given: ResolvedOptions, environment: Environment): Promise<Client> {
-    const options = { ...given, credentials: askedSparingly(given.credentials, environment) };
+    const renewal = new Renewal(environment);
+    const options = { ...given, credentials: renewal.listeningTo(askedSparingly(given.credentials, environment)) };
     const telemetry = new Telemetry(
       Object.freeze({
         seeds: Object.freeze(options.seeds.map(formatAddress)),
@@ -163,10 +168,16 @@ export class Client {
     const turns = new Turns(environment.clock);
     const registering = registryOf(options.scripts, turns);
     registering.catch(() => {});
-    const topology = Topology.from(await findTopology(options, environment, seeds));
-    refuseWithoutLocation(topology, options);
-    const client = new Client(options, environment, telemetry, seeds, topology, await registering, turns);
-    await client.#openAll(topology);
+    const found = findTopology(options, environment, seeds).then(async (description) => {
+      const topology = Topology.from(description);
+      refuseWithoutLocation(topology, options);
+      return new Client(options, environment, telemetry, seeds, topology, await registering, turns, renewal);
+    });
+    // Without a client there is nothing to renew.
+    found.catch(() => renewal.close());
+    const client = await found;
+    await client.#openAll(client.topology);
+    renewal.begin(() => client.reauthenticate(ALONE));
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
     if (refusal === undefined) return client;
@@ -255,6 +266,7 @@ export class Client {
     if (!this.#lifetime.end()) return;
     const cause = new ClosedError();
     this.#audits.close();
+    this.#renewal.close();
     this.#tracker.close();
     this.#availability.close();
     this.dispatcher.close();

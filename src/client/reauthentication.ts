@@ -15,6 +15,9 @@ export interface Steps {
   onEnd(listener: () => void): void;
 }
 
+/** A renewal that nobody waits for. */
+export const ALONE: Steps = { outcome: "not-executed", wait: (promise) => promise, onEnd: () => {} };
+
 /**
  * Asks for the credentials and logs in again on every open connection. A connection that was refused is tried again at
  * once. The provider and each node have `connectTimeout`.

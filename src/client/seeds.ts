@@ -88,6 +88,7 @@ export function settingsFor(
     endpoint: { ...endpointTo(node), tls, ...(socket === undefined ? {} : { socket }) },
     environment,
     connectTimeoutMs: options.connectTimeout,
+    maxReplyBytes: options.maxReplyBytes,
     connectionName: options.connectionName,
     database: options.database,
     isPlain: options.mode === "single",

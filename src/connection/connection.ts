@@ -5,6 +5,7 @@ import { ReplyDecoder, type ReplySink } from "../protocol/decoder.ts";
 import { isSaidUnasked } from "../protocol/error-reply.ts";
 import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import { OversizedReplyError } from "../protocol/reply-framer.ts";
 import { Ring } from "../protocol/ring.ts";
 import { Counters, type Telemetry } from "../telemetry/counters.ts";
 import type { Crowd } from "./crowd.ts";
@@ -23,6 +24,11 @@ export interface ConnectionSettings extends HandshakeTerms {
   readonly locate?: () => NodeAddress;
   readonly environment: Environment;
   readonly connectTimeoutMs: number;
+  /**
+   * The most bytes of one reply.
+   * @default 512 MiB
+   */
+  readonly maxReplyBytes?: number;
   /** Asked at every new connection. */
   readonly credentials: () => Promise<Login> | Login | undefined;
   /**
@@ -100,10 +106,10 @@ export class Connection implements ReplySink {
   #cause: Error | undefined;
 
   /** Begins to open the stream. Never throws: a failure, at once or later, closes the connection. */
-  constructor({ address, endpoint, environment, telemetry }: ConnectionSettings) {
+  constructor({ address, endpoint, environment, maxReplyBytes, telemetry }: ConnectionSettings) {
     this.address = address;
     this.#counters = telemetry?.counters ?? new Counters();
-    this.#decoder = new ReplyDecoder(this);
+    this.#decoder = new ReplyDecoder(this, maxReplyBytes);
     let opened!: () => void;
     this.opened = new Promise<void>((resolve) => {
       opened = resolve;
@@ -236,8 +242,10 @@ export class Connection implements ReplySink {
     this.#transport.destroy();
     const lost = this.inFlight.takeAll();
     this.#own = 0;
-    const error = cause instanceof SlotwireError ? cause : new ConnectionLostError(this.address, "unknown", cause);
-    for (const request of lost) request.onLost(error);
+    if (lost.length > 0) {
+      const error = cause instanceof SlotwireError ? cause : new ConnectionLostError(this.address, "unknown", cause);
+      for (const request of lost) request.onLost(error);
+    }
     this.#onClosed(cause);
   }
 
@@ -249,6 +257,8 @@ export class Connection implements ReplySink {
       this.#decoder.push(bytes);
       if (this.inFlight.size === 0) this.#onIdle();
     } catch (error) {
+      // The request has been executed, and would get a reply of the same length if it were sent again.
+      if (error instanceof OversizedReplyError && this.inFlight.size > 0) this.#answered().onUndecodable(error.message);
       this.close(error as Error);
     }
   }

@@ -3,7 +3,7 @@ import type { Clock } from "../environment.ts";
 /** So many connections begin in one turn of the event loop: each takes some tenths of a millisecond. */
 const MOST_PER_TURN = 16;
 /** While many lanes fail, each failure costs so much of the next wait, up to `CROWDED_MS`. */
-const MS_PER_FAILING = 16;
+const MS_PER_FAILING = 20;
 const CROWDED_MS = 1000;
 /** While very many lanes fail, all of them together try 200 times a second. */
 const LEAST_MS_PER_FAILING = 5;
@@ -34,7 +34,7 @@ export class Crowd {
     }
   }
 
-  /** The least milliseconds from a failed try to the next one; half of it may be taken off by chance. */
+  /** The least milliseconds from a failed try to the next one; a quarter of it may be taken off by chance. */
   get leastWaitMs(): number {
     return Math.max(Math.min(this.failing * MS_PER_FAILING, CROWDED_MS), this.failing * LEAST_MS_PER_FAILING);
   }

@@ -26,11 +26,10 @@ const SELDOM: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
  *
  * @param failures   The tries that failed in a row before this one.
  * @param random     In [0, 1).
- * @param crowdedMs  The least wait, because many others fail as well; chance takes off up to half of it.
+ * @param crowdedMs  The least wait, because many others fail as well; chance takes off up to a quarter of it.
  */
 export function retryDelayMs(cause: Error, failures: number, random: number, crowdedMs = 0): number {
-  const crowded = backoffMs(0, { firstMs: crowdedMs, mostMs: crowdedMs }, random);
-  return Math.max(crowded, backoffMs(failures, rangeFor(cause), random));
+  return Math.max(crowdedMs * (0.75 + 0.25 * random), backoffMs(failures, rangeFor(cause), random));
 }
 
 function rangeFor(cause: Error): BackoffRange {

@@ -8,6 +8,12 @@ export interface Credentials {
   readonly username?: string | undefined;
   /** The password. Without a password, connections do not log in. */
   readonly password?: string | undefined;
+  /**
+   * In the answer of a `credentials` function: milliseconds after which the function is asked again. The open connections
+   * log in again then.
+   * @default never
+   */
+  readonly renewAfter?: number | undefined;
 }
 
 /** Where the user name and the password of every connection come from. */
@@ -21,7 +27,11 @@ export function readCredentials(
     if (given.username !== undefined || given.password !== undefined) {
       throw invalid("credentials cannot be combined with username or password");
     }
-    return async () => withoutEmpty(checked((await provider()) ?? {}));
+    return async () => {
+      const answer = checked((await provider()) ?? {});
+      const { renewAfter } = answer;
+      return { ...withoutEmpty(answer), ...(renewAfter === undefined ? {} : { renewAfter }) };
+    };
   }
   for (const [name, value] of Object.entries({ username: given.username, password: given.password })) {
     if (value !== undefined && typeof value !== "string") throw invalid(`${name} must be a string`);
@@ -51,9 +61,14 @@ function withoutEmpty({ username, password }: Credentials): Credentials {
 /** The answer of a provider, which is the application's: its type proves nothing. */
 function checked(answer: unknown): Credentials {
   if (isPlainObject(answer)) {
-    const { username, password } = answer as Credentials;
+    const { username, password, renewAfter } = answer as Credentials;
     const areTexts = [username, password].every((value) => value === undefined || typeof value === "string");
-    if (areTexts) return { username, password };
+    if (renewAfter !== undefined && !(typeof renewAfter === "number" && renewAfter > 0)) {
+      throw new InvalidArgumentError(
+        "credentials returned a renewAfter that is no number above 0; accepted are milliseconds.",
+      );
+    }
+    if (areTexts) return { username, password, renewAfter };
   }
   throw new InvalidArgumentError(
     "credentials returned no { username, password } with strings; accepted is a promise of these.",

@@ -1,5 +1,6 @@
 import RedisParser from "redis-parser";
 import { ProtocolError, ReplyError } from "../errors.ts";
+import { HeldBytes } from "./held-bytes.ts";
 import type { Reply } from "./reply.ts";
 import { MAX_DECODED_DEPTH, ReplyFramer } from "./reply-framer.ts";
 
@@ -26,14 +27,17 @@ export interface ReplySink {
  */
 export class ReplyDecoder {
   readonly #sink: ReplySink;
-  readonly #framer = new ReplyFramer();
+  readonly #framer: ReplyFramer;
   readonly #parser: RedisParser;
-  /** Copies of the pieces of a reply whose end has not arrived. */
-  #held: Buffer[] = [];
+  /** The bytes of a reply whose end has not arrived. */
+  readonly #held: HeldBytes;
   #wantsBuffers = false;
 
-  constructor(sink: ReplySink) {
+  /** @param maxReplyBytes  The most bytes of one reply: see `ReplyFramer`. */
+  constructor(sink: ReplySink, maxReplyBytes?: number) {
     this.#sink = sink;
+    this.#framer = new ReplyFramer(maxReplyBytes);
+    this.#held = new HeldBytes(this.#framer.mostBytes);
     this.#parser = new RedisParser({
       returnReply: (reply: Reply) => this.#deliver(reply),
       returnError: (error: Error) => {
@@ -60,11 +64,11 @@ export class ReplyDecoder {
       const decodedEnd = this.#decodeWhole(chunk, start, framer.firstEnd, framer.lastEnd);
       if (broken !== undefined) throw broken;
       if (framer.tooDeepEnd === -1) {
-        if (decodedEnd < chunk.length) this.#held.push(Buffer.from(chunk.subarray(decodedEnd)));
+        if (decodedEnd < chunk.length) this.#held.push(chunk.subarray(decodedEnd), framer.announced);
         else framer.sawNestedError = false;
         return;
       }
-      this.#held = [];
+      this.#held.clear();
       framer.bigIntegers.length = 0;
       this.#sink.onUndecodable(`The reply is nested more than ${MAX_DECODED_DEPTH} arrays deep.`);
       start = framer.tooDeepEnd;
@@ -104,12 +108,10 @@ export class ReplyDecoder {
   #decodeWhole(chunk: Buffer, start: number, firstEnd: number, lastEnd: number): number {
     if (lastEnd === -1) return start;
     let from = start;
-    if (this.#held.length > 0) {
-      this.#held.push(chunk.subarray(start, firstEnd));
-      const whole = Buffer.concat(this.#held);
-      this.#held = [];
+    if (this.#held.size > 0) {
+      this.#held.push(chunk.subarray(start, firstEnd), 0);
       from = firstEnd;
-      this.#parse(whole);
+      this.#parse(this.#held.take());
     }
     if (lastEnd > from) this.#parse(from === 0 && lastEnd === chunk.length ? chunk : chunk.subarray(from, lastEnd));
     return lastEnd;

@@ -1,5 +1,13 @@
 import { ProtocolError } from "../errors.ts";
 
+/** A reply that is longer than `maxReplyBytes`: the request that it belongs to need not be sent again. */
+export class OversizedReplyError extends ProtocolError {
+  /** The class of errors that callers know. */
+  override get name(): string {
+    return "ProtocolError";
+  }
+}
+
 /*
  * Finds the end of each reply, and refuses bytes that are not RESP2, before redis-parser sees them. The parser checks
  * little: it accepts any length, any line end and any depth. So it is only ever given complete, valid replies.
@@ -12,9 +20,11 @@ import { ProtocolError } from "../errors.ts";
  */
 
 /** The default `proto-max-bulk-len` of servers. It is also about the longest string that V8 can hold. */
-const MAX_BULK_BYTES = 512 * 1024 * 1024;
-/** The most elements that the open arrays may have declared and not yet received, all arrays together. */
-const MAX_MISSING_ELEMENTS = 2 ** 26;
+export const MAX_REPLY_BYTES = 512 * 1024 * 1024;
+/** Each element that an array announces counts as so many bytes of its reply: an array has a pointer for it. */
+const ELEMENT_BYTES = 8;
+/** The words around a bulk string, so that one of exactly the most bytes fits. */
+const AROUND_BYTES = 32;
 /** Servers stop converting a Lua table near 8,000 levels, so no server sends a deeper reply. */
 const MAX_DEPTH = 8192;
 /** redis-parser and printing functions recurse into a reply. So a deeper reply is measured, but not decoded. */
@@ -26,6 +36,7 @@ const MAX_INTEGER = 2n ** 63n;
 /** Any integer of this many digits is below 2^53. */
 const SAFE_DIGITS = 15;
 
+const CRLF_BYTES = 2;
 const CR = 13;
 const LF = 10;
 const MINUS = 45;
@@ -41,6 +52,12 @@ const ARRAY = 42; // *
 type Place = "type" | "text" | "number" | "line-feed" | "body" | "body-cr" | "body-lf";
 
 export class ReplyFramer {
+  readonly #maxReplyBytes: number;
+  /** The bytes of the present reply in earlier chunks, and the elements that its arrays have announced, in bytes. */
+  #earlier = 0;
+  #elements = 0;
+  /** Where the present reply begins in the chunk. */
+  #start = 0;
   /** In the last scanned chunk: the index behind the first reply that ends in it, or -1 if no reply ends in it. */
   firstEnd = -1;
   /** In the last scanned chunk: the index behind the last reply that ends in it, or -1 if no reply ends in it. */
@@ -56,7 +73,6 @@ export class ReplyFramer {
   #type = 0;
   /** The number of missing elements of each open array, outermost first. */
   readonly #missing: number[] = [];
-  #missingTotal = 0;
   #deepest = 0;
   // In a number: the value, digits, sign and text read so far. In a line of text, #value counts the bytes read so far.
   // In the body of a bulk string, #value counts the bytes that are still missing.
@@ -64,6 +80,24 @@ export class ReplyFramer {
   #digits = 0;
   #negative = false;
   #numberText = "";
+
+  /**
+   * @param maxReplyBytes  The most bytes of one reply, each element of an array counted as 8 bytes more. A longer reply is
+   *                       refused with its first byte past the bound, or earlier, when its announced length is past it.
+   */
+  constructor(maxReplyBytes = MAX_REPLY_BYTES) {
+    this.#maxReplyBytes = maxReplyBytes;
+  }
+
+  /** The most bytes of a reply, with the words around it. */
+  get mostBytes(): number {
+    return this.#maxReplyBytes + AROUND_BYTES;
+  }
+
+  /** The bytes that are announced behind those scanned so far: the rest of a bulk string. */
+  get announced(): number {
+    return this.#place === "body" ? this.#value + CRLF_BYTES : 0;
+  }
 
   /** Whether every scanned byte belongs to a complete reply. */
   get isBetweenReplies(): boolean {
@@ -81,6 +115,7 @@ export class ReplyFramer {
     this.tooDeepEnd = -1;
     const end = chunk.length;
     let at = start;
+    this.#start = start;
     while (at < end) {
       switch (this.#place) {
         case "type":
@@ -128,6 +163,17 @@ export class ReplyFramer {
           break;
       }
     }
+    this.#earlier += end - this.#start;
+    this.#start = end;
+    this.#checkSize(0);
+  }
+
+  /** @param announced  The length of the bulk string that begins now. */
+  #checkSize(announced: number): void {
+    const most = this.#maxReplyBytes;
+    const needed = this.#elements + announced;
+    if (needed <= most && needed + this.#earlier <= this.mostBytes) return;
+    throw new OversizedReplyError(`The server sent a reply of more than ${most} bytes, which is \`maxReplyBytes\`.`);
   }
 
   #beginElement(type: number): void {
@@ -185,8 +231,8 @@ export class ReplyFramer {
 
   /** Handles the end of a line. True when a reply ends with it. */
   #endLine(): boolean {
-    if (this.#type === BULK) return this.#endLength(MAX_BULK_BYTES, "bulk string");
-    if (this.#type === ARRAY) return this.#endLength(MAX_MISSING_ELEMENTS, "array");
+    if (this.#type === BULK) return this.#endLength("bulk string");
+    if (this.#type === ARRAY) return this.#endLength("array");
     if (this.#type === INTEGER && this.#digits > SAFE_DIGITS) {
       const exact = BigInt(this.#numberText);
       if (exact > MAX_INTEGER) throw malformed("an integer of more than 64 bits");
@@ -195,20 +241,20 @@ export class ReplyFramer {
     return this.#endElement();
   }
 
-  #endLength(most: number, what: string): boolean {
+  #endLength(what: string): boolean {
     const length = this.#value;
     if (this.#negative) {
       if (length !== 1 || this.#digits !== 1) throw malformed(`a negative ${what} length other than -1`);
       return this.#endElement();
     }
-    if (length > most) throw malformed(`${length} as the length of a reply (${what}), more than ${most}`);
-    if (this.#type === BULK) {
+    const isBulk = this.#type === BULK;
+    if (!isBulk) this.#elements += length * ELEMENT_BYTES;
+    this.#checkSize(isBulk ? length : 0);
+    if (isBulk) {
       this.#place = length === 0 ? "body-cr" : "body";
       return false;
     }
     if (length === 0) return this.#endElement();
-    this.#missingTotal += length;
-    if (this.#missingTotal > MAX_MISSING_ELEMENTS) throw malformed(`arrays of more than ${most} elements in one reply`);
     this.#missing.push(length);
     const depth = this.#missing.length;
     if (depth > MAX_DEPTH) throw malformed(`arrays more than ${MAX_DEPTH} deep`);
@@ -223,7 +269,6 @@ export class ReplyFramer {
     const missing = this.#missing;
     while (missing.length > 0) {
       const innermost = missing.length - 1;
-      this.#missingTotal--;
       if (--(missing[innermost] as number) > 0) return false;
       missing.pop();
     }
@@ -234,6 +279,9 @@ export class ReplyFramer {
   #endReply(at: number): boolean {
     const tooDeep = this.#deepest > MAX_DECODED_DEPTH;
     this.#deepest = 0;
+    this.#earlier = 0;
+    this.#elements = 0;
+    this.#start = at;
     if (tooDeep) {
       this.tooDeepEnd = at;
       return true;

@@ -47,6 +47,8 @@ export class Retries {
   readonly #parts: RetriesParts;
   readonly #clock: Clock;
   readonly #isListed = (address: string) => this.#parts.directory.get(address) !== undefined;
+  /** By slot: the last look-up of a call that was sent to a node that is not listed. */
+  readonly #lookUps = new Map<number, Promise<void>>();
   #closed = false;
 
   constructor(parts: RetriesParts) {
@@ -216,13 +218,27 @@ export class Retries {
     const { directory, tracker } = this.#parts;
     const node = directory.get(address);
     if (step.when === "after-refresh" || node === undefined) {
-      const refreshed = tracker().lookUp(() => this.#isListed(address));
-      this.parked.waitFor(call, refreshed, () => this.#followLookedUp(call, step, address));
+      const lookedUp = this.#inTurn(
+        call.slot,
+        tracker().lookUp(() => this.#isListed(address)),
+      );
+      this.parked.waitFor(call, lookedUp, () => this.#followLookedUp(call, step, address));
       return;
     }
     if (step.learned === "slot-moved") tracker().slotMoved(call.slot, address);
     if (step.when === "now") this.#parts.attempt(call, node, node.pool);
     else this.parked.pause(call, historyOf(call).redirections - 1);
+  }
+
+  /** Settles behind the look-ups of calls of the slot that were refused earlier. */
+  #inTurn(slot: number, lookUp: Promise<void>): Promise<void> {
+    const earlier = this.#lookUps.get(slot);
+    const last = earlier === undefined ? lookUp : earlier.then(() => lookUp);
+    this.#lookUps.set(slot, last);
+    void last.then(() => {
+      if (this.#lookUps.get(slot) === last) this.#lookUps.delete(slot);
+    });
+    return last;
   }
 
   #followLookedUp(call: Call, redirection: Retry, address: string): void {

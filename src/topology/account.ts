@@ -11,6 +11,7 @@ import type { TopologyDescription } from "./topology.ts";
 import {
   configEpochsIn,
   hasRivalPrimaries,
+  type LastAddress,
   parseClusterNodes,
   parseClusterShards,
   singleNode,
@@ -42,6 +43,8 @@ export interface Asking {
   readonly environment: Environment;
   readonly answersAs: NodeAddress;
   readonly tls: boolean;
+  /** For nodes whose address the server does not know. */
+  readonly lastAddress: LastAddress | undefined;
   /** Called with the answer to CLUSTER MYID before the description is read. */
   readonly prove: (introduction: PromiseSettledResult<Reply> | undefined) => Promise<void>;
 }
@@ -124,24 +127,24 @@ function refusalIn(reason: unknown): ReplyError {
 
 async function read(
   connection: Connection,
-  { answersAs, tls }: Asking,
+  { answersAs, tls, lastAddress }: Asking,
   question: Question,
   reply: Reply,
 ): Promise<Said> {
   if (question === "NODES") {
     const epochs = typeof reply === "string" ? configEpochsIn(reply) : undefined;
-    return { description: parseClusterNodes(reply, answersAs), epochs };
+    return { description: parseClusterNodes(reply, answersAs, lastAddress), epochs };
   }
   if (question === "SLOTS") {
     if (Array.isArray(reply) && reply.length === 0)
       throw new Error("the server knows of no slots: CLUSTER SLOTS is empty");
-    return { description: parseClusterShards(shardsOfSlots(reply), answersAs, tls), epochs: undefined };
+    return { description: parseClusterShards(shardsOfSlots(reply), answersAs, tls, lastAddress), epochs: undefined };
   }
-  const description = parseClusterShards(reply, answersAs, tls);
+  const description = parseClusterShards(reply, answersAs, tls, lastAddress);
   if (!hasRivalPrimaries(reply)) return { description, epochs: undefined };
   const nodes = await ask(connection, "NODES").catch(() => undefined);
   if (nodes === undefined) return { description, epochs: undefined };
-  return { description: withRolesOf(parseClusterNodes(nodes, answersAs), description), epochs: undefined };
+  return { description: withRolesOf(parseClusterNodes(nodes, answersAs, lastAddress), description), epochs: undefined };
 }
 
 /** About how many nodes and bounds of slots a description has. */

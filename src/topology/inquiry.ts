@@ -7,6 +7,7 @@ import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { accountOf, epochsAt, idIn, unaskedAccount } from "./account.ts";
 import type { TopologyDescription } from "./topology.ts";
+import type { LastAddress } from "./topology-reply.ts";
 import type { View } from "./view-judgement.ts";
 
 /** A node that can be asked for the topology. */
@@ -59,6 +60,8 @@ export interface InquiryTerms {
   worthOf(description: TopologyDescription): Worth;
   /** Whether config epochs are needed to judge a view. Only CLUSTER NODES has them. */
   wantsEpochs(description: TopologyDescription): boolean;
+  /** Where nodes were last found. Undefined where nothing is known yet. */
+  readonly lastAddress?: LastAddress;
 }
 
 /** Where nothing is known yet. A new, removed or reset node gives a valid answer without a single slot. */
@@ -173,7 +176,7 @@ async function viewOf(
     identify(connection, informant, introduction);
   const account = isSingle
     ? unaskedAccount(answersAs)
-    : await accountOf(connection, { environment, answersAs, tls, prove });
+    : await accountOf(connection, { environment, answersAs, tls, prove, lastAddress: terms.lastAddress });
   const { description, isFailing } = account;
   return {
     description,

@@ -1,3 +1,4 @@
+import type { NodeAddress } from "../protocol/node-address.ts";
 import { type Informant, Inquiry, type InquiryOptions, type Worth } from "./inquiry.ts";
 import type { Topology, TopologyDescription } from "./topology.ts";
 import { changesOwners, doubtOf, isForeign, saysTheSame, type View, viewThatCounts } from "./view-judgement.ts";
@@ -27,6 +28,11 @@ export interface Finding {
 }
 
 const NOTHING: Finding = { adopt: undefined, isAgreed: false };
+
+function lastAddressIn({ nodes }: Topology, id: string): NodeAddress | undefined {
+  const node = id === "" ? undefined : nodes.find((each) => each.id === id);
+  return node && { host: node.host, port: node.port };
+}
 
 /** Why a view says nothing about the cluster. */
 const FOREIGN = {
@@ -129,6 +135,7 @@ export class Round {
     const inquiry = new Inquiry(this.#options, {
       worthOf: (view) => this.#worthOf(view),
       wantsEpochs: (description) => changesOwners(present, description),
+      lastAddress: (id) => lastAddressIn(present, id),
     });
     this.#inquiries.add(inquiry);
     const view = await inquiry.ask(informants);

@@ -30,11 +30,24 @@ type Node = TopologyDescription["nodes"][number];
 type Slots = TopologyDescription["slots"][number];
 
 /**
+ * Where a node was last found, by its id. A server forgets the address of a node at whose address another one answers
+ * (`noaddr`). That node still owns its slots, and comes back under its id.
+ */
+export type LastAddress = (id: string) => NodeAddress | undefined;
+const nowhere: LastAddress = () => undefined;
+
+/**
  * Reads a reply to CLUSTER SHARDS.
- * @param answeredBy  The node that answered. Its host is used where the reply has no host.
+ * @param answeredBy   The node that answered. Its host is used where the reply has no host.
+ * @param lastAddress  For nodes whose address the server does not know. Such a node counts as failed.
  * @see https://redis.io/docs/latest/commands/cluster-shards/
  */
-export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: boolean): TopologyDescription {
+export function parseClusterShards(
+  reply: Reply,
+  answeredBy: NodeAddress,
+  tls: boolean,
+  lastAddress = nowhere,
+): TopologyDescription {
   const nodes: Node[] = [];
   const slots: Slots[] = [];
   const leftOut = new LeftOut();
@@ -42,7 +55,8 @@ export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: b
     const fields = list(shard, "a map");
     const entries = list(fieldOf(fields, "nodes"), "nodes").map((entry) => list(entry, "a map"));
     const primary = entries.find(isLivingPrimary) ?? entries.find(isPrimaryEntry);
-    const addresses = entries.map((entry) => addressOf(entry, answeredBy, tls));
+    const forgotten = entries.map((entry) => forgottenAddress(entry, lastAddress));
+    const addresses = entries.map((entry, place) => forgotten[place] ?? addressOf(entry, answeredBy, tls));
     const primaryAddress = primary && usable(addresses[entries.indexOf(primary)]);
     const primaryName = primaryAddress && formatAddress(primaryAddress);
     const bounds = list(fieldOf(fields, "slots"), "slots");
@@ -51,7 +65,8 @@ export function parseClusterShards(reply: Reply, answeredBy: NodeAddress, tls: b
       const address = leftOut.unlessUsable(fieldOf(entry, "id"), addresses[place] as Located);
       if (address === undefined) continue;
       if (entry === primary) owner = nodes.length;
-      nodes.push(nodeOf(entry, address, primaryName));
+      const node = nodeOf(entry, address, primaryName);
+      nodes.push(forgotten[place] === undefined ? node : { ...node, health: "fail" });
     }
     readRanges(bounds, owner, slots);
     if (nodes.length > MAX_NODES) throw tooMany("nodes", MAX_NODES);
@@ -114,7 +129,7 @@ export function withRolesOf(byNodes: TopologyDescription, byShards: TopologyDesc
  * Reads a reply to CLUSTER NODES: `id host:port@bus,hostname flags primary-id ping pong epoch link slot...`
  * @see https://redis.io/docs/latest/commands/cluster-nodes/
  */
-export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress): TopologyDescription {
+export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress, lastAddress = nowhere): TopologyDescription {
   if (typeof reply !== "string") throw nonsense("CLUSTER NODES is not text");
   const leftOut = new LeftOut();
   const entries = reply.split("\n").flatMap((line) => {
@@ -123,7 +138,11 @@ export function parseClusterNodes(reply: Reply, answeredBy: NodeAddress): Topolo
     if (id === undefined || at === undefined || flags === undefined)
       throw nonsense("a line of CLUSTER NODES is too short");
     const marks = flags.split(",");
-    if (marks.includes("noaddr") || marks.includes("handshake")) return [];
+    if (marks.includes("handshake")) return [];
+    if (marks.includes("noaddr")) {
+      const forgotten = lastAddress(id);
+      return forgotten === undefined ? [] : [{ id, address: forgotten, flags: [...marks, "fail"], primaryId, ranges }];
+    }
     const address = leftOut.unlessUsable(id, nodesAddress(at, answeredBy));
     return address === undefined ? [] : [{ id, address, flags: marks, primaryId, ranges }];
   });
@@ -170,6 +189,12 @@ type Located = NodeAddress | { readonly why: string };
 
 function usable(located: Located | undefined): NodeAddress | undefined {
   return located === undefined || "why" in located ? undefined : located;
+}
+
+/** Where a node was last found, if its entry has no address at all. */
+function forgottenAddress(entry: readonly Reply[], lastAddress: LastAddress): NodeAddress | undefined {
+  if (fieldOf(entry, "port") || fieldOf(entry, "tls-port")) return undefined;
+  return lastAddress(String(fieldOf(entry, "id")));
 }
 
 function addressOf(entry: readonly Reply[], answeredBy: NodeAddress, tls: boolean): Located {

@@ -78,6 +78,7 @@ export class Topology {
   readonly #index: NodeIndex;
   #ranges: readonly SlotRange[] | undefined;
   #slotOwners: ReadonlySet<TopologyNode> | undefined;
+  #ownerIndexes: readonly number[] | undefined;
 
   private constructor(
     nodes: readonly TopologyNode[],
@@ -139,8 +140,14 @@ export class Topology {
 
   /** @internal The nodes that own slots. */
   get slotOwners(): ReadonlySet<TopologyNode> {
-    this.#slotOwners ??= new Set([...new Set(this.#owners)].flatMap((owner) => this.nodes[owner - 1] ?? []));
+    this.#slotOwners ??= new Set(this.ownerIndexes.flatMap((owner) => this.nodes[owner] ?? []));
     return this.#slotOwners;
+  }
+
+  /** @internal The owners of slots by their places in `nodes`, each once; -1 where a slot has none. */
+  get ownerIndexes(): readonly number[] {
+    this.#ownerIndexes ??= [...new Set(this.#owners)].map((owner) => owner - 1);
+    return this.#ownerIndexes;
   }
 
   /** The index in `nodes` of the node that owns `slot`; -1 when the slot has no owner. */

@@ -101,6 +101,10 @@ type Owner = TopologyNode | undefined;
 
 /** The owners of slots in two topologies, each pair once. */
 function ownersOf(present: Topology, next: Topology): (readonly [Owner, Owner])[] {
+  // Most views say what is known.
+  if (present.hasSameOwners(next)) {
+    return present.ownerIndexes.map((owner) => [present.nodes[owner], next.nodes[owner]] as const);
+  }
   const pairs = new Map<number, readonly [Owner, Owner]>();
   // Most owners are the same for all their slots, so the last pair of each owner spares the map most of the work.
   const lastOther = new Int32Array(present.nodes.length + 1).fill(-2);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Cluster, connect } from "../../src/index.ts";
+import { type Cluster, connect, SlotwireError } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 import { getScript, setScript } from "../support/scripts.ts";
-import { type Stranger, startStranger } from "../support/stranger.ts";
+import { type Stranger, startAgain, startStranger } from "../support/stranger.ts";
 
 const KEYS = [500, 6000, 12_000].map((slot) => keyForSlot(slot, "stranger"));
 /** The handshake, which asks a stranger who it is. The test itself asks for INFO and CONFIG. */
@@ -31,6 +31,15 @@ describe("a server at the address of a dead node", { timeout: 60_000 }, () => {
     client = await connect({ ...cluster.connectOptions, scripts: [setScript, getScript], ...options });
     client.on("nodeDown", ({ address, cause }) => down.push(`${address} ${cause.message}`));
     for (const key of KEYS) assert.equal(await client.run(setScript, [key], ["of the cluster"]), "OK");
+  };
+
+  /** No call for `slot` is given up, or served, within `ms`: its owner is dead. */
+  const useSlot = async (slot: number, ms: number) => {
+    const settled: unknown[] = [];
+    const call = client.with({ timeout: 30_000 }).command("GET", keyForSlot(slot, "stranger"));
+    void call.then(String, String).then((how) => settled.push(how));
+    await sleep(ms);
+    assert.deepEqual(settled, []);
   };
 
   /** Reads and writes for `ms`, by every way. Each reply is the cluster's. */
@@ -68,21 +77,29 @@ describe("a server at the address of a dead node", { timeout: 60_000 }, () => {
     });
   }
 
-  it("gets no call and no script where a primary was: calls wait for the promotion", async () => {
-    await open({ commandTimeout: 20_000 });
-    const address = client.topology.primaryOf(500)?.address as string;
-    await cluster.kill(address);
-    stranger = await startStranger(address, "plain");
-    // The replica may copy the stranger's data before it is promoted. So only what is written from now on is certain.
-    for (const key of KEYS) assert.equal(await client.run(setScript, [key], ["of the cluster"]), "OK");
-    await useFor(2000);
-    assert.notEqual(client.topology.primaryOf(500)?.address, address);
-    const received = (await stranger.received()).filter((name) => !/^(psync|replconf)$/.test(name));
-    assert.deepEqual(
-      received.filter((name) => !HARMLESS.test(name)),
-      [],
-    );
-  });
+  for (const kind of ["plain", "other-cluster"] as const) {
+    it(`gets no call and no script where a primary was (${kind}): calls wait for the promotion`, async () => {
+      await open({ commandTimeout: 20_000 });
+      const address = client.topology.primaryOf(500)?.address as string;
+      await cluster.kill(address);
+      const [replica] = client.topology.replicasOf(500);
+      stranger = await startStranger(address, kind);
+      // The others have forgotten the primary's address, and promote its replica only when they are told to.
+      if (kind === "other-cluster") {
+        await useSlot(500, 1500);
+        await cluster.command(replica?.address as string, "CLUSTER", "FAILOVER", "TAKEOVER");
+      }
+      // The replica may copy the stranger's data before it is promoted. So only what is written from now on is certain.
+      for (const key of KEYS) assert.equal(await client.run(setScript, [key], ["of the cluster"]), "OK");
+      await useFor(2000);
+      assert.notEqual(client.topology.primaryOf(500)?.address, address);
+      const received = (await stranger.received()).filter((name) => !/^(psync|replconf)$/.test(name));
+      assert.deepEqual(
+        received.filter((name) => !HARMLESS.test(name)),
+        [],
+      );
+    });
+  }
 
   it("is found through natMap too: ids are compared by the announced address", async () => {
     const natMap = (announced: string) => {
@@ -99,6 +116,46 @@ describe("a server at the address of a dead node", { timeout: 60_000 }, () => {
       [],
     );
     assert.equal(down.filter((text) => text.includes("now belongs to a server without cluster mode")).length, 1);
+  });
+});
+
+describe("a node of another cluster at the address of a dead primary that has no replica", { timeout: 120_000 }, () => {
+  it("gets no call: calls wait for their deadlines, and are served when the real node is back", async () => {
+    const cluster = await startCluster({ primaries: 3, tls: false });
+    const client = await connect({ ...cluster.connectOptions, scripts: [setScript], commandTimeout: 20_000 });
+    let [stranger, end]: [Stranger | undefined, (() => Promise<void>) | undefined] = [undefined, undefined];
+    try {
+      const [key, other] = KEYS as [string, string];
+      assert.equal(await client.run(setScript, [key], ["before"]), "OK");
+      const address = client.topology.primaryOf(500)?.address as string;
+      const [, folder] = (await cluster.command(address, "CONFIG", "GET", "dir")) as [string, string];
+      await cluster.kill(address);
+      stranger = await startStranger(address, "other-cluster");
+      // Long enough for the other nodes to call the dead one failed, and for the client to ask the stranger who it is.
+      const hurried = client.with({ timeout: 4000 });
+      const start = performance.now();
+      for (const call of [hurried.run(setScript, [key], [1]), hurried.command("GET", key)]) {
+        const error = await call.catch((cause: unknown) => cause);
+        assert.ok(error instanceof SlotwireError, String(error));
+        assert.match(error.code, /^(UNAVAILABLE|DEADLINE|CONNECTION_LOST)$/);
+        assert.doesNotMatch(error.message, /No node serves slot/);
+        if (error.code === "CONNECTION_LOST") assert.equal(error.outcome, "unknown");
+        else assert.equal(performance.now() - start > 3900, true, `${error} after ${performance.now() - start} ms`);
+      }
+      assert.deepEqual(
+        (await stranger.received()).filter((name) => !HARMLESS.test(name)),
+        [],
+      );
+      assert.equal(client.topology.primaryOf(500)?.address, address, "the topology stays");
+      await stranger.stop();
+      end = await startAgain(address, folder);
+      for (const each of [key, other]) assert.equal(await client.run(setScript, [each], ["after"]), "OK");
+    } finally {
+      client.destroy();
+      await end?.();
+      await stranger?.stop();
+      await cluster.stop();
+    }
   });
 });
 

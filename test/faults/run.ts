@@ -9,6 +9,7 @@ import { besideFrozenReplica, type Fault, type Finding } from "./fault.ts";
 import { forgedErrors } from "./forged-errors.ts";
 import { hostile } from "./hostile.ts";
 import { loadAndLimits } from "./load-and-limits.ts";
+import { crowds } from "./many-nodes.ts";
 import { askBeforeOwning, flushed, moving, pausedWrites } from "./moving-and-flushing.ts";
 import { Noise } from "./noise.ts";
 import { pressure } from "./pressure.ts";
@@ -27,6 +28,7 @@ const faults: readonly Fault[] = [
   ...hostile,
   ...pressure,
   ...loadAndLimits,
+  ...crowds,
 ];
 
 async function finding({ cause }: Fault): Promise<Finding> {

@@ -30,7 +30,7 @@ describe("diagnostics channels", () => {
     ear.take();
     await client.run(setScript, [keyForSlot(5)], ["v"]);
     assert.deepEqual(ear.names, ["command:start", "command:end", "attempt", "command:asyncStart", "command:asyncEnd"]);
-    const who = { seeds: [node(0)], name: "me" };
+    const who = { seeds: [node(0)], name: "me", database: 0 };
     const [start] = ear.all("command:start");
     const call = { client: who, command: "EVALSHA", script, slot: 5, batch: undefined };
     assert.deepEqual(start, { ...call, attempts: 0, address: undefined });

@@ -48,6 +48,36 @@ describe("calls of a slot, when a node", () => {
     assert.equal(cluster.node(2).connections, connections);
   });
 
+  it("leaves, returns and leaves again: one set of connections, and the calls keep their order", async () => {
+    const connections = cluster.node(2).connections;
+    const { ranges } = cluster;
+    const leave = () => {
+      cluster.announced = 2;
+      cluster.ranges = ranges.slice(0, 2);
+      return client.refreshTopology();
+    };
+    const comeBack = () => {
+      cluster.announced = 3;
+      cluster.ranges = ranges;
+      return client.refreshTopology();
+    };
+    const calls = call(0);
+    await sleep(10);
+    for (let time = 0; time < 3; time++) {
+      await leave();
+      assert.equal(client.topology.nodes.length, 2);
+      await comeBack();
+      assert.equal(client.topology.nodes.length, 3);
+    }
+    const later = call(CALLS);
+    await leave();
+    await comeBack();
+    const replies = await Promise.all([...calls, ...later]);
+    assert.deepEqual(replies, Array(2 * CALLS).fill("OK"));
+    assert.deepEqual(ran, inOrder);
+    assert.equal(cluster.node(2).connections, connections);
+  });
+
   it("is announced under another address: what is in flight is answered first", async () => {
     const calls = call(0);
     await sleep(10);

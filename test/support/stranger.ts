@@ -1,6 +1,8 @@
+import { spawn } from "node:child_process";
 import { SLOT_COUNT } from "../../src/protocol/hash-slot.ts";
 import { parseAddress } from "../../src/protocol/node-address.ts";
-import { findServer } from "../../src/testing/server-binary.ts";
+import { Guard } from "../../src/testing/guard.ts";
+import { environmentFor, findServer } from "../../src/testing/server-binary.ts";
 import { ServerHerd, ServerProcess } from "../../src/testing/server-process.ts";
 
 /** A server that takes the address of a node that is dead. */
@@ -33,4 +35,21 @@ export async function startStranger(address: string, kind: "plain" | "other-clus
       await herd.release();
     },
   };
+}
+
+const guard = new Guard();
+
+/** Starts a node again that was killed, with what is left in its folder: its id, and no data. Returns what ends it. */
+export async function startAgain(address: string, folder: string): Promise<() => Promise<void>> {
+  const port = String(parseAddress(address)?.port);
+  const { path, libraryPath } = await findServer();
+  const own = ["--port", port, "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no"];
+  const cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+  const child = spawn(path, [...own, ...cluster], { cwd: folder, env: environmentFor(libraryPath), stdio: "ignore" });
+  guard.watch(child);
+  return () =>
+    new Promise((resolve) => {
+      child.once("exit", () => resolve());
+      child.kill("SIGKILL");
+    });
 }

@@ -42,6 +42,7 @@ describe("connect's options", () => {
       connectionsPerNode: 1,
       maxPendingPerNode: 10_000,
       maxPendingBytesPerNode: 16 * 1024 * 1024,
+      maxReplyBytes: 512 * 1024 * 1024,
       topologyRefreshInterval: 30_000,
       unavailableAfter: 0,
       readFrom: "primary",
@@ -195,6 +196,15 @@ describe("username, password and credentials", () => {
         code: "INVALID_ARGUMENT",
         message: "credentials returned no { username, password } with strings; accepted is a promise of these.",
       });
+    }
+  });
+
+  it("of a function may say when it wants to be asked again", async () => {
+    const answer = { password: "p", renewAfter: 5 };
+    assert.deepEqual(await resolve({ credentials: async () => answer }).credentials(), answer);
+    for (const renewAfter of [0, -1, Number.NaN, "5", null]) {
+      const { credentials } = resolve({ credentials: async () => ({ ...answer, renewAfter }) });
+      await assert.rejects(async () => credentials(), { code: "INVALID_ARGUMENT", message: /renewAfter/ });
     }
   });
 

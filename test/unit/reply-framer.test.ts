@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { MAX_DECODED_DEPTH, ReplyFramer } from "../../src/protocol/reply-framer.ts";
+import { MAX_DECODED_DEPTH, OversizedReplyError, ReplyFramer } from "../../src/protocol/reply-framer.ts";
 
 const scan = (framer: ReplyFramer, text: string, start = 0) => {
   framer.scan(Buffer.from(text), start);
@@ -52,5 +52,47 @@ describe("ReplyFramer", () => {
     assert.equal(framer.sawNestedError, false);
     scan(framer, "*1\r\n-ERR inside\r\n");
     assert.equal(framer.sawNestedError, true);
+  });
+});
+
+describe("the bound of a reply", () => {
+  const framed = (most: number, ...chunks: string[]) => {
+    const framer = new ReplyFramer(most);
+    for (const chunk of chunks) framer.scan(Buffer.from(chunk), 0);
+    return framer.isBetweenReplies;
+  };
+  const refuses = (most: number, ...chunks: string[]) =>
+    assert.throws(
+      () => framed(most, ...chunks),
+      (error: unknown) => {
+        assert.ok(error instanceof OversizedReplyError, String(error));
+        assert.deepEqual([error.code, error.name], ["PROTOCOL", "ProtocolError"]);
+        assert.match(error.message, /`maxReplyBytes`/);
+        return true;
+      },
+    );
+
+  it("allows a bulk string of exactly its bytes, and refuses a longer one when it is announced", () => {
+    assert.equal(framed(100, "$100\r\n", `${"x".repeat(100)}\r\n`), true);
+    refuses(100, "$101\r\n");
+    assert.equal(framed(10_000_000_000, "$4294967296\r\n"), false);
+  });
+
+  it("counts 8 bytes for each element that an array announces, nested ones too", () => {
+    assert.equal(framed(80, "*10\r\n"), false);
+    refuses(80, "*11\r\n");
+    refuses(80, "*5\r\n*6\r\n");
+    refuses(1000, "*90\r\n$500\r\n");
+  });
+
+  it("is met by bytes that nothing announces: a line without end, and small elements", () => {
+    refuses(1000, "+", ...Array.from({ length: 11 }, () => "x".repeat(100)));
+    refuses(1000, "*100\r\n", ...Array.from({ length: 99 }, () => "$5\r\nabcde\r\n"));
+  });
+
+  it("is each reply's own, whether replies share chunks or not", () => {
+    assert.equal(framed(100, ...Array.from({ length: 50 }, () => `+${"x".repeat(90)}\r\n`)), true);
+    assert.equal(framed(100, Array.from({ length: 50 }, () => `*2\r\n$5\r\nabcde\r\n:1\r\n`).join("")), true);
+    assert.equal(framed(100, `${"+x\r\n".repeat(100)}+ab`, `c\r\n${"+x\r\n".repeat(100)}`), true);
   });
 });
