@@ -1,8 +1,9 @@
 import { marksIn } from "./ledger.ts";
-import { ErrorReply, OK, QUEUED, SimpleString, type Value, Waits } from "./resp.ts";
+import { ErrorReply, HELD_UP, OK, QUEUED, SimpleString, type Value, Waits } from "./resp.ts";
 import type { Describer } from "./sim-description.ts";
 import { pop, push, scanStep } from "./sim-lists.ts";
-import type { NodeSession, SimNode } from "./sim-node.ts";
+import type { SimNode } from "./sim-node.ts";
+import type { NodeSession } from "./sim-session.ts";
 import { redirectionOf, slotOfKey } from "./sim-routing.ts";
 import { behaviourOf, type Redis, shaOf } from "./sim-scripts.ts";
 
@@ -56,6 +57,7 @@ export class Commands {
     const name = nameOf(args);
     const command = this.#table.get(name);
     const refusal = command === undefined ? unknown(args) : this.#refusalOf(session, name, command, args);
+    if (refusal === undefined && node.isPaused && this.#mayWrite(session, name, command)) return HELD_UP;
     const { asking: wasAsking, wasAsked } = session;
     // MULTI passes it on to the commands behind it.
     if (session.queued === undefined) session.wasAsked = name === "asking" || (wasAsked && name === "multi");
@@ -99,6 +101,13 @@ export class Commands {
     return undefined;
   }
 
+  /** Scripts wait as well, whatever they do; only those that say so are known to read. */
+  #mayWrite(session: NodeSession, name: string, command: Command | undefined): boolean {
+    if (name !== "exec") return command?.isWrite === true || name === "evalsha" || name === "eval";
+    const queued = (session.queued ?? []).map(nameOf);
+    return queued.some((each) => this.#mayWrite(session, each, this.#table.get(each)));
+  }
+
   #ofQueued(session: NodeSession): { keys: readonly string[]; isWrite: boolean } {
     const commands = (session.queued ?? []).map((args) => ({
       args,
@@ -131,6 +140,10 @@ export class Commands {
     this.#add("echo", { run: (session, args) => noted(session, args, args[1] as string) });
     this.#add("auth", { whileBusy: true, whileLoading: true, run: logIn });
     this.#add("client|setname", { whileLoading: true, run: () => OK });
+    this.#add("client|setinfo", { whileLoading: true, run: () => OK });
+    this.#add("client|id", { whileLoading: true, run: ({ link }) => link.number });
+    this.#add("client|info", { whileLoading: true, run: ({ description }) => `${description}\n` });
+    this.#add("client|list", { whileLoading: true, run: listed });
     this.#add("info", { whileLoading: true, run: ({ node }) => `# Server\r\nrun_id:${node.runId}\r\n` });
     this.#add("asking", {
       run(session) {
@@ -301,6 +314,12 @@ function logIn(session: NodeSession, args: readonly string[]): Value {
   }
   session.isLoggedIn = true;
   return OK;
+}
+
+/** CLIENT LIST ID id ... */
+function listed({ node }: NodeSession, args: readonly string[]): string {
+  const wanted = [...node.sessions].filter(({ link }) => args.slice(3).includes(String(link.number)));
+  return wanted.map(({ description }) => `${description}\n`).join("");
 }
 
 function queuedMarks({ queued = [] }: NodeSession): number[] {

@@ -1,7 +1,7 @@
 import { type Cluster, connectIn } from "../../src/cluster.ts";
 import type { Environment } from "../../src/environment.ts";
 import type { Topology } from "../../src/index.ts";
-import { SCRIPTS } from "./calls.ts";
+import { LARGE_BYTES, SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
 import { type Plan, planOf } from "./plan.ts";
@@ -82,7 +82,7 @@ class Simulation {
     if (this.#plan.patient > 0) this.#cluster.hold(keptKeys);
     this.#faults = new Faults(this.#cluster, this.#network, this.#plan, slots, chance.fork());
     const { next } = chance.fork();
-    this.#worlds = new Worlds(this.#cluster, this.#faults, this.#plan, chance.fork());
+    this.#worlds = new Worlds(this.#cluster, this.#faults, this.#plan, slots, chance.fork());
     this.#environment = { clock: this.#loop, open: this.#network.open, random: next };
   }
 
@@ -155,7 +155,8 @@ class Simulation {
   #weigh(cluster: Cluster): void {
     const { maxPendingBytesPerNode = Number.POSITIVE_INFINITY, connectionsPerNode = 1, readFrom } = this.#plan.options;
     if (readFrom !== "primary" || this.#cluster.moves.size > 0) return;
-    const most = maxPendingBytesPerNode + (connectionsPerNode + 1) * SCRIPT_BYTES;
+    const large = this.#plan.worlds.includes("slow-network") ? 10 * LARGE_BYTES : 0;
+    const most = maxPendingBytesPerNode + large + (connectionsPerNode + 1) * SCRIPT_BYTES;
     for (const { address, pendingBytes } of cluster.metrics().nodes) {
       if (pendingBytes > most) this.#broken.push(`${pendingBytes} bytes wait for ${address}, where ${most} may`);
     }
@@ -169,6 +170,7 @@ class Simulation {
     const options = { ...this.#plan.options, nodes, scripts, ...(password && { password }) };
     let cluster: Cluster | undefined;
     let failure: unknown;
+    this.#worlds.scheduleConnect();
     connectIn(this.#environment, options).then(
       (connected) => {
         cluster = connected;
