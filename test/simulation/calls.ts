@@ -135,7 +135,13 @@ export class Calls {
     });
     const bulk = this.#isBulky && what === "set" ? "-".repeat(this.#chance.pick([0, 0, 2000, LARGE_BYTES])) : "";
     const args =
-      what === "get" ? [] : what === "set" ? [`${mark}${bulk}k=${value}`] : what === "pop" ? [String(blockMs / 1000)] : [mark];
+      what === "get"
+        ? []
+        : what === "set"
+          ? [`${mark}${bulk}k=${value}`]
+          : what === "pop"
+            ? [String(blockMs / 1000)]
+            : [mark];
     if (forged !== undefined) args.push(forged);
     if (what === "slow") args.push(String(this.#chance.pick([10, 300, 900])));
     return { made, keys, args };

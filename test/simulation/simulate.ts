@@ -4,6 +4,7 @@ import type { Topology } from "../../src/index.ts";
 import { LARGE_BYTES, SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
+import { askedTooOften, unownedExceeded } from "./pace.ts";
 import { type Plan, planOf } from "./plan.ts";
 import {
   boundsExceeded,
@@ -11,6 +12,7 @@ import {
   brokenOrder,
   brokenPromises,
   brokenRepetition,
+  readTooLittle,
   tooManyLoads,
 } from "./promises.ts";
 import { brokenQueues, takenTooLate } from "./queues.ts";
@@ -243,12 +245,22 @@ class Simulation {
     const isLossy = splits > 0 || this.#cluster.isReplaced || this.#cluster.isTorn || this.#ledger.wasLedAstray;
     this.#broken.push(...brokenScans(this.#workload.scans.made, isLossy ? [] : this.#workload.keptKeys));
     if (!isLossy) {
+      this.#broken.push(...readTooLittle(made, this.#ledger));
       this.#broken.push(...brokenQueues(made, this.#ledger, this.#cluster.listElements));
     }
     if (this.#network.broken === 0 && this.#cluster.frozen === 0)
       this.#broken.push(...takenTooLate(made, this.#ledger));
     const { readFrom, maxPendingPerNode } = this.#plan.options;
-    if (moves.size === 0 && readFrom === "primary" && maxPendingPerNode !== undefined) {
+    if (maxPendingPerNode !== undefined && readFrom === "primary" && moves.size === 0) {
+      this.#broken.push(...unownedExceeded(made, maxPendingPerNode, this.#worlds.unownedSlots));
+    }
+    this.#broken.push(...askedTooOften(this.#ledger));
+    if (
+      this.#worlds.unownedSlots.size === 0 &&
+      moves.size === 0 &&
+      readFrom === "primary" &&
+      maxPendingPerNode !== undefined
+    ) {
       const shardOf = (slot: number) => this.#cluster.truth.shardOf(slot);
       this.#broken.push(...boundsExceeded(made, maxPendingPerNode, shardOf));
     }

@@ -27,10 +27,10 @@ export const WORLDS: Readonly<Record<WorldKind, number>> = {
   replace: 1,
   forget: 4,
   join: 2,
-  unowned: 0,
-  pause: 0,
+  unowned: 2,
+  pause: 3,
   "busy-connection": 0,
-  full: 0,
+  full: 2,
   "slow-network": 0,
   "long-stall": 0,
   "stalled-connect": 0,
@@ -46,6 +46,8 @@ export class Worlds {
   readonly #chance: Chance;
   readonly #plan: Plan;
   readonly #slots: readonly number[];
+  /** Slots that were nobody's for a while. */
+  readonly unownedSlots = new Set<number>();
   /** Slots that are nobody's, with the shard that they were in. */
   readonly #unowned = new Map<number, number>();
   readonly #strangers = new Set<SimNode>();
@@ -149,6 +151,7 @@ export class Worlds {
     const shard = truth.shardOf(slot);
     if (this.#unowned.has(slot) || this.#cluster.isMoving(slot)) return;
     this.#unowned.set(slot, shard);
+    this.unownedSlots.add(slot);
     this.#cluster.happen(`slot ${slot} is nobody's`, (view) => view.disown(slot), this.#cluster.nodes);
     this.#cluster.loop.inWorld(lastsMs, () => this.#own(slot, shard));
   }
