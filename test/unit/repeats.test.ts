@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
+import { Probe } from "../../src/connection/probe.ts";
 import { Repeats } from "../../src/connection/repeats.ts";
 import type { Place, Request } from "../../src/connection/request.ts";
 import { settingsOn } from "../support/connection-settings.ts";
@@ -56,7 +57,8 @@ describe("the connection for repeats", () => {
       together.push(count);
       return count >= tooMany ? new Error("output limit") : "+OK\r\n".repeat(count);
     };
-    repeats = new Repeats(settingsOn(wire), () => {});
+    const settings = settingsOn(wire);
+    repeats = new Repeats(settings, () => {}, new Probe(settings));
   });
 
   /** Pushes reads; each that is lost comes again, as calls do. */
