@@ -3,6 +3,7 @@ import { ReplyError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument } from "../protocol/reply.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
+import { StrangerError } from "./identity.ts";
 import { openConnection } from "./open-connection.ts";
 import { setPatience } from "./signs-of-life.ts";
 import { inHandIn, type Standing, whatIsInHand } from "./standing.ts";
@@ -31,6 +32,7 @@ const SILENT: Evidence = { kind: "silent" };
 export class Probe {
   readonly #settings: ConnectionSettings;
   readonly #clock: Clock;
+  readonly #onStranger: (cause: Error) => void;
   #connection: Connection | undefined;
   /** Settles when `#connection` is open. */
   #opening: Promise<Connection> | undefined;
@@ -43,7 +45,9 @@ export class Probe {
   #rest: Timer | undefined;
   #ended = false;
 
-  constructor(settings: ConnectionSettings) {
+  /** @param onStranger  Called when another server answers at the node's address. */
+  constructor(settings: ConnectionSettings, onStranger: (cause: Error) => void = () => {}) {
+    this.#onStranger = onStranger;
     const credentials: ConnectionSettings["credentials"] = () => {
       const login = settings.credentials();
       if (!(login instanceof Promise)) return login;
@@ -120,6 +124,8 @@ export class Probe {
       }
       return await this.#ofPause(probe);
     } catch (error) {
+      // The address has passed to another server, and the node is not there any more.
+      if (error instanceof StrangerError) this.#onStranger(error);
       if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy") return { kind: "busy" };
       const { code = "" } = error as NodeJS.ErrnoException;
       return NOBODY.includes(code) ? SILENT : NOTHING;
@@ -155,6 +161,8 @@ export class Probe {
       await probe.exchange(QUESTION)[0];
       return NOTHING;
     } catch (error) {
+      // The address has passed to another server, and the node is not there any more.
+      if (error instanceof StrangerError) this.#onStranger(error);
       if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "noscript") return { kind: "unheld" };
       throw error;
     }

@@ -229,7 +229,7 @@ export class NodeSession implements Session {
   /** The connection as CLIENT LIST shows it: what is not executed or not answered yet is in hand. */
   get clientLine(): string {
     const { number } = this.link;
-    const flags = this.#late === undefined ? "N" : "b";
+    const flags = this.#late === undefined && this.#waits === undefined ? "N" : "b";
     return `id=${number} addr=10.9.9.9:${number} flags=${flags} qbuf=${this.#reader.left} argv-mem=0 obl=0 oll=0 omem=0\n`;
   }
 
