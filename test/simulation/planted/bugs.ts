@@ -166,7 +166,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug("a stranger at the address proves nothing about an old connection", 1052789282, /failed when all was mended/, [
     "connection/probe.ts",
-    "if (error instanceof StrangerError) return GONE;",
+    "if (error instanceof StrangerError) this.#onStranger(error);",
     "",
   ]),
 ];
