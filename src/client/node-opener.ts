@@ -143,6 +143,8 @@ export class NodeOpener {
     });
     const openReaders = () => this.#openReaders(node);
     const node: ClusterNode = new ClusterNode(info, pool, scripts, loader, openReaders, () => this.#checkName(node));
+    // Nothing is sent that was not asked for.
+    if (this.#options.mode === "single") node.transactions.refused();
     if (info.role === "replica" && this.#options.readFrom !== "primary") node.openReaders();
     return node;
   }
@@ -226,7 +228,7 @@ export class NodeOpener {
     const handshake: Handshake = async (exchange, login, terms) => {
       // A node that does not answer under its earlier address has other limits to run into.
       if (earlier !== undefined) await settledWithin(clock, options.connectTimeout / 2, earlier);
-      await greet(exchange, login, terms);
+      return greet(exchange, login, terms);
     };
     const limits = {
       connections: options.connectionsPerNode,

@@ -18,7 +18,7 @@ export function whileAlive(
 ): Promise<void> {
   return new Promise((resolve) => {
     let seen = signsOf(node);
-    let since = clock.now();
+    let quietMs = 0;
     let timer: Timer;
     let isOver = false;
     const finish = () => {
@@ -29,15 +29,15 @@ export function whileAlive(
     const look = () => {
       if (isOver) return;
       const signs = signsOf(node);
-      if (signs !== seen || isBusy()) since = clock.now();
+      // A look counts for its step, however long this process computed meanwhile.
+      quietMs = signs === seen && !isBusy() ? quietMs + limitMs / LOOKS : 0;
       seen = signs;
-      if (clock.now() - since >= limitMs) return finish();
+      if (quietMs >= limitMs) return finish();
       if (node.loader.isBusy) ask(node);
       lookLater();
     };
     const lookLater = () => {
-      // What has arrived while the event loop was busy is read first.
-      timer = clock.setTimer(() => clock.afterReads(look), limitMs / LOOKS);
+      timer = clock.setTimer(look, limitMs / LOOKS);
     };
     lookLater();
     work.then(finish, finish);

@@ -65,6 +65,14 @@ describe("a long chain of calls in a batch", () => {
     assert.equal(transactions(), 1);
   });
 
+  it("waits where nothing may be sent but what was asked for", async () => {
+    const single = await cluster.connect({ mode: "single", scripts: [push] });
+    const batch = single.batch();
+    for (const index of inOrder) batch.command("RPUSH", key, index);
+    assert.deepEqual(await batch.exec(), inOrder);
+    assert.equal(transactions(), 0);
+  });
+
   it("takes each answer as its call's, where MULTI is refused later", async () => {
     assert.deepEqual(await batchOf(inOrder).exec(), inOrder);
     rules.multi = () => error("NOPERM this user has no permissions to run the 'multi' command");

@@ -4,6 +4,7 @@ import { type Cluster, defineScript, SlotwireError } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { error, noScript, ok } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
+import { SteppedClock, turns } from "../support/stepped-clock.ts";
 
 const key = keyForSlot(0);
 const push = defineScript({ name: "push", source: "return redis.call('rpush', KEYS[1], ARGV[1])", numberOfKeys: 1 });
@@ -101,6 +102,24 @@ describe("a batch", () => {
     );
     assert.deepEqual(ran, []);
     assert.ok(performance.now() - started < 3000, "it took too long");
+  });
+
+  it("gives up together the calls without a deadline that wait for one which is refused for 60 s", async () => {
+    const clock = new SteppedClock();
+    const patient = await cluster.connect({ commandTimeout: 0 }, clock.environment);
+    cluster.node(0).always("RPUSH", () => error("TRYAGAIN Multiple keys request during rehashing of slot"));
+    const batch = patient.batch();
+    for (let index = 0; index < 10; index++) batch.command("RPUSH", key, index);
+    let results: readonly unknown[] | undefined;
+    void batch.exec().then((all) => {
+      results = all;
+    });
+    await turns(20);
+    for (let second = 0; second < 130 && results === undefined; second++) await clock.pass(1000);
+    assert.deepEqual(
+      results?.map((result) => result instanceof SlotwireError && [result.code, result.outcome]),
+      Array.from({ length: 10 }, () => ["DEADLINE", "not-executed"]),
+    );
   });
 
   it("rejects what waits when the client is destroyed", async () => {
