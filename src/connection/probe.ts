@@ -3,6 +3,7 @@ import { ReplyError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument } from "../protocol/reply.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
+import { StrangerError } from "./identity.ts";
 import { openConnection } from "./open-connection.ts";
 import { setPatience } from "./signs-of-life.ts";
 import { inHandIn, type Standing, whatIsInHand } from "./standing.ts";
@@ -21,6 +22,7 @@ const NOBODY = ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT"];
 
 const NOTHING: Evidence = { kind: "nothing" };
 const SILENT: Evidence = { kind: "silent" };
+const GONE: Evidence = { kind: "gone" };
 
 /**
  * A second connection to a node, on which the node is asked about those that are silent. It is opened for the first
@@ -120,6 +122,8 @@ export class Probe {
       }
       return await this.#ofPause(probe);
     } catch (error) {
+      // The node that had the connection is not at the address any more.
+      if (error instanceof StrangerError) return GONE;
       if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy") return { kind: "busy" };
       const { code = "" } = error as NodeJS.ErrnoException;
       return NOBODY.includes(code) ? SILENT : NOTHING;
