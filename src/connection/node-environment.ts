@@ -1,24 +1,15 @@
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import type { Clock, Endpoint, Environment, Timer, Transport, TransportHandlers } from "../environment.ts";
+import type { Endpoint, Environment, Transport, TransportHandlers } from "../environment.ts";
 import { distrust } from "./certificates.ts";
+import { attention, nodeClock } from "./node-clock.ts";
 import { ENDED } from "./open-failure.ts";
 import { openStream } from "./open-stream.ts";
-
-const clock: Clock = {
-  now: () => performance.now(),
-  setTimer(callback, delayMs, background = false): Timer {
-    const handle = setTimeout(callback, delayMs);
-    if (background) handle.unref();
-    return { cancel: () => clearTimeout(handle) };
-  },
-  nextTick: (callback) => process.nextTick(callback),
-  afterReads: (callback) => void setImmediate(callback),
-};
+import { Outgoing } from "./outgoing.ts";
 
 /** Node's sockets, clock and event loop. */
 export const nodeEnvironment: Environment = {
-  clock,
+  clock: nodeClock,
   random: Math.random,
   open: (endpoint, handlers) => new SocketTransport(endpoint, handlers),
 };
@@ -27,11 +18,15 @@ export const nodeEnvironment: Environment = {
 class SocketTransport implements Transport {
   readonly #stream: Duplex;
   readonly #beneath: Duplex | undefined;
+  readonly #outgoing: Outgoing;
 
   constructor(endpoint: Endpoint, handlers: TransportHandlers) {
     let failure: Error | undefined;
     const { stream, opening, isGiven, beneath } = openStream(endpoint, {
-      onData: handlers.onData,
+      onData: (bytes) => {
+        attention.hasRead = true;
+        handlers.onData(bytes);
+      },
       onThrown: (error) => {
         failure ??= error;
       },
@@ -52,13 +47,13 @@ class SocketTransport implements Transport {
     const fail = (cause: Error) => {
       failure ??= cause;
       // A socket of Node's own is destroyed by its end. An application's stream may have been told not to be.
-      if (!isGiven) return;
-      this.destroy();
-      clock.nextTick(onClose);
+      if (isGiven) this.destroy();
+      // "close" comes later than calls that are written in this turn, so the end is told at its first sign.
+      nodeClock.nextTick(onClose);
     };
-    if (opening === undefined) clock.nextTick(onOpen);
+    if (opening === undefined) nodeClock.nextTick(onOpen);
     else stream.once(opening, onOpen);
-    stream.on("drain", () => handlers.onDrain());
+    this.#outgoing = new Outgoing(stream, () => handlers.onDrain());
     stream.on("error", (error) => {
       const isDistrusted = stream instanceof TLSSocket && Boolean(stream.authorizationError) && !stood;
       fail(isDistrusted ? distrust(error) : error);
@@ -69,14 +64,15 @@ class SocketTransport implements Transport {
   }
 
   get pendingBytes(): number {
-    return this.#stream.writableLength;
+    return this.#outgoing.pendingBytes;
   }
 
   write(binary: string): boolean {
-    return this.#stream.write(binary, "latin1");
+    return this.#outgoing.write(binary);
   }
 
   destroy(): void {
+    this.#outgoing.end();
     this.#stream.destroy();
     this.#beneath?.destroy();
   }

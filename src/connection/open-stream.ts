@@ -3,10 +3,9 @@ import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import type { Endpoint, OpenSocket } from "../environment.ts";
 import { guarded } from "./certificates.ts";
+import { WRITE_BUFFER_BYTES } from "./outgoing.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
-/** A socket takes so many bytes before it says that it is full. Node's 16 KiB are less than the calls of one tick. */
-const WRITE_BUFFER_BYTES = 1024 * 1024;
 const KEEP_ALIVE_MS = 15_000;
 
 /** What a stream that is being opened tells. */
