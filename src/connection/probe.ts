@@ -22,7 +22,6 @@ const NOBODY = ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT"];
 
 const NOTHING: Evidence = { kind: "nothing" };
 const SILENT: Evidence = { kind: "silent" };
-const GONE: Evidence = { kind: "gone" };
 
 /**
  * A second connection to a node, on which the node is asked about those that are silent. It is opened for the first
@@ -33,6 +32,7 @@ const GONE: Evidence = { kind: "gone" };
 export class Probe {
   readonly #settings: ConnectionSettings;
   readonly #clock: Clock;
+  readonly #onStranger: (cause: Error) => void;
   #connection: Connection | undefined;
   /** Settles when `#connection` is open. */
   #opening: Promise<Connection> | undefined;
@@ -45,7 +45,9 @@ export class Probe {
   #rest: Timer | undefined;
   #ended = false;
 
-  constructor(settings: ConnectionSettings) {
+  /** @param onStranger  Called when another server answers at the node's address. */
+  constructor(settings: ConnectionSettings, onStranger: (cause: Error) => void = () => {}) {
+    this.#onStranger = onStranger;
     const credentials: ConnectionSettings["credentials"] = () => {
       const login = settings.credentials();
       if (!(login instanceof Promise)) return login;
@@ -122,8 +124,8 @@ export class Probe {
       }
       return await this.#ofPause(probe);
     } catch (error) {
-      // The node that had the connection is not at the address any more.
-      if (error instanceof StrangerError) return GONE;
+      // The address has passed to another server, and the node is not there any more.
+      if (error instanceof StrangerError) this.#onStranger(error);
       if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy") return { kind: "busy" };
       const { code = "" } = error as NodeJS.ErrnoException;
       return NOBODY.includes(code) ? SILENT : NOTHING;
@@ -159,6 +161,8 @@ export class Probe {
       await probe.exchange(QUESTION)[0];
       return NOTHING;
     } catch (error) {
+      // The address has passed to another server, and the node is not there any more.
+      if (error instanceof StrangerError) this.#onStranger(error);
       if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "noscript") return { kind: "unheld" };
       throw error;
     }

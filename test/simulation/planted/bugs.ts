@@ -81,8 +81,8 @@ export const BUGS: readonly Bug[] = [
   ),
   bug("a call whose connection was lost is sent again, whatever it does", 6, /ran \d+ times/, [
     "routing/next-step.ts",
-    'return step(situation.mayRepeat ? "lost-repeatable" : "lost");',
-    'return step("lost-repeatable");',
+    'if (!situation.mayRepeat) return step("lost");',
+    "",
   ]),
   bug("nobody notes that a call was written", 2, /ran \d+ times|told as \w+, not-executed/, [
     "connection/connection.ts",
@@ -166,7 +166,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug("a stranger at the address proves nothing about an old connection", 1052789282, /failed when all was mended/, [
     "connection/probe.ts",
-    "if (error instanceof StrangerError) return GONE;",
+    "if (error instanceof StrangerError) this.#onStranger(error);",
     "",
   ]),
 ];
