@@ -72,6 +72,11 @@ export class NodeOpener {
     this.#crowd = new Crowd(environment.clock);
   }
 
+  /** Whether nodes wait for their turn, to be connected or to be given scripts. */
+  get isBusy(): boolean {
+    return this.#crowd.isBusy || this.#turns.isBusy;
+  }
+
   /**
    * Opens the connections of a node. A node that left and is still answering comes back with the connections that it
    * has: calls of a slot would overtake those in flight if they used others.
@@ -138,6 +143,8 @@ export class NodeOpener {
     });
     const openReaders = () => this.#openReaders(node);
     const node: ClusterNode = new ClusterNode(info, pool, scripts, loader, openReaders, () => this.#checkName(node));
+    // Nothing is sent that was not asked for.
+    if (this.#options.mode === "single") node.transactions.refused();
     if (info.role === "replica" && this.#options.readFrom !== "primary") node.openReaders();
     return node;
   }

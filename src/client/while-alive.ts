@@ -7,8 +7,15 @@ const LOOKS = 8;
 /**
  * Resolves when `work` on a node is settled, however that ends, or when the node has given no sign of life for `limitMs`.
  * While loads are written on a slow link no answer comes on their connection, so the node is asked on another one.
+ * @param isBusy  Whether nodes wait for this client: then no silence is theirs.
  */
-export function whileAlive(clock: Clock, limitMs: number, node: ClusterNode, work: Promise<unknown>): Promise<void> {
+export function whileAlive(
+  clock: Clock,
+  limitMs: number,
+  node: ClusterNode,
+  work: Promise<unknown>,
+  isBusy: () => boolean = () => false,
+): Promise<void> {
   return new Promise((resolve) => {
     let seen = signsOf(node);
     let quietMs = 0;
@@ -23,7 +30,7 @@ export function whileAlive(clock: Clock, limitMs: number, node: ClusterNode, wor
       if (isOver) return;
       const signs = signsOf(node);
       // A look counts for its step, however long this process computed meanwhile.
-      quietMs = signs === seen ? quietMs + limitMs / LOOKS : 0;
+      quietMs = signs === seen && !isBusy() ? quietMs + limitMs / LOOKS : 0;
       seen = signs;
       if (quietMs >= limitMs) return finish();
       if (node.loader.isBusy) ask(node);

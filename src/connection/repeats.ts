@@ -23,7 +23,7 @@ const noted = () => {};
  *   one at a time --all answered--> two --all answered--> four ...
  *        ^-- lost; from now on at most a quarter of those together --'
  *
- * It starts anew when nothing is left to repeat.
+ * It begins with one again when nothing is left to repeat, and forgets what was too many when it has been idle.
  */
 export class Repeats {
   readonly #settings: ConnectionSettings;
@@ -170,8 +170,11 @@ export class Repeats {
   /** Nothing is left to repeat. */
   #rest(): void {
     this.#window = 1;
-    this.#mostInFlight = MOST_IN_FLIGHT;
-    this.#wait(IDLE_MS, () => this.#connection?.close(new Error("not needed any more")), true);
+    const leave = () => {
+      this.#connection?.close(new Error("not needed any more"));
+      this.#mostInFlight = MOST_IN_FLIGHT;
+    };
+    this.#wait(IDLE_MS, leave, true);
   }
 
   #lost(): void {
@@ -179,7 +182,7 @@ export class Repeats {
     this.#watchdog?.end();
     this.#watchdog = undefined;
     this.#stopWaiting();
-    this.#mostInFlight = Math.max(1, Math.floor(this.#window / 4));
+    this.#mostInFlight = Math.min(this.#mostInFlight, Math.max(1, Math.floor(this.#window / 4)));
     this.#window = 1;
     this.#serve();
   }

@@ -8,7 +8,7 @@ import { CallGroup, type GroupOwner } from "./call-group.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 
-/** Milliseconds to the next look at a full node, if no call of this feed is under way whose answer would make room. */
+/** Milliseconds to the next look at a full node, if no call of this feed ends before. */
 const LOOK_AGAIN_MS = 5;
 
 /**
@@ -53,6 +53,9 @@ class BatchFeed implements CallFeed, GroupOwner {
   #outstanding = 0;
   #scheduled = false;
   #closed = false;
+  #givingUp = false;
+  /** A timer is set for the next look at a full node. */
+  #looksAgain = false;
 
   constructor(dispatcher: Dispatcher, environment: Environment, calls: readonly Call[], ordered: boolean) {
     this.#dispatcher = dispatcher;
@@ -74,6 +77,19 @@ class BatchFeed implements CallFeed, GroupOwner {
     this.#feedSoon();
   }
 
+  onGivenUp(call: Call): void {
+    // A call that is given up here calls this again.
+    if (this.#givingUp) return;
+    this.#givingUp = true;
+    const behind = new Set(call.extras?.turn?.followers);
+    for (const turn of behind) {
+      if (turn.isSent) continue;
+      if (!turn.call.settled) turn.call.expire();
+      for (const follower of turn.followers) behind.add(follower);
+    }
+    this.#givingUp = false;
+  }
+
   onClosed(): void {
     this.#closed = true;
     for (const [index, call] of this.#calls.entries()) {
@@ -90,7 +106,8 @@ class BatchFeed implements CallFeed, GroupOwner {
       this.#outstanding--;
       call.place = "new";
       turn.isSent = false;
-      if (turn.waitsFor === 0) this.#released.push(call);
+      if (this.#closed) call.reject(new ClosedError(call.outcomeSoFar));
+      else if (turn.waitsFor === 0) this.#released.push(call);
       if (wasRefused && call === calls[0]) this.#noteRefused(call.slot);
     }
     this.#feedSoon();
@@ -131,7 +148,16 @@ class BatchFeed implements CallFeed, GroupOwner {
     if (this.#offerReleased() && this.#offerNext()) {
       // Calls that still wait are released by calls that are under way.
       if (this.#outstanding === 0) this.#dispatcher.feeds.delete(this);
-    } else if (this.#outstanding === 0) this.#environment.clock.setTimer(this.#feed, LOOK_AGAIN_MS);
+    } else if (!this.#looksAgain) {
+      // A call of this feed may be put off for long, so its answer is not waited for.
+      this.#looksAgain = true;
+      this.#environment.clock.setTimer(this.#lookAgain, LOOK_AGAIN_MS);
+    }
+  };
+
+  readonly #lookAgain = (): void => {
+    this.#looksAgain = false;
+    this.#feed();
   };
 
   #feedSoon(): void {
@@ -190,7 +216,10 @@ class BatchFeed implements CallFeed, GroupOwner {
     const lane = node?.pool.laneOf(slot);
     if (node === undefined || lane?.ready !== true) return undefined;
     const { roomForCalls, roomForBytes } = node.pool;
-    const calls = chooseTogether(turn, shareIn, { calls: roomForCalls, bySource: node.scripts.deniesLoads });
+    const calls = chooseTogether(turn, (call) => shareOf(call, node), {
+      calls: roomForCalls,
+      bySource: node.scripts.deniesLoads,
+    });
     if (calls === undefined) return undefined;
     if (!node.transactions.isTaken) {
       // The answer is there when that to the call is, which goes alone this time.
@@ -218,10 +247,14 @@ class BatchFeed implements CallFeed, GroupOwner {
   }
 }
 
-/** What a call adds to a transaction. Only calls on the owner of their slot can be part of one. */
-function shareIn({ frame, kind }: Call): Share | undefined {
+/**
+ * What a call adds to a transaction on `node`. Only calls on the owner of their slot can be part of one. A library is no
+ * part of it, because loading it again would disturb its other users.
+ */
+function shareOf({ frame, kind }: Call, node: ClusterNode): Share | undefined {
   if (kind.readFrom !== "primary" || kind.blocking !== undefined || kind.transaction !== undefined) return undefined;
   const { registered } = kind;
+  if (registered?.kind === "library" && node.scripts.stateOf(registered)?.kind !== "held") return undefined;
   return { bytes: frame.length, source: registered?.kind === "script" ? registered : undefined };
 }
 

@@ -13,7 +13,7 @@ import { decideGroup } from "./transaction-verdict.ts";
 export interface GroupOwner {
   /** @param wasRefused  The server discarded the group, or did not take it. */
   takeBack(calls: readonly Call[], wasRefused: boolean): void;
-  /** How many calls wait for others that have not ended. */
+  /** Every call that `call` waits for has ended. */
   isNext(call: Call): boolean;
   /** A later call of the group may write a key of `call`. */
   isOverwritten(call: Call, group: ReadonlySet<Call>): boolean;

@@ -82,6 +82,8 @@ export interface Verdict {
 export interface CallFeed {
   /** @param replied  The call ran, and its reply has come. */
   onCallSettled(call: Call, replied: boolean): void;
+  /** A call without a deadline was given up. The calls that wait for it would wait as long again, one by one. */
+  onGivenUp(call: Call): void;
 }
 
 /** The past of a call that was not served at once. */

@@ -310,7 +310,9 @@ export class Dispatcher implements CallOwner {
       mayHaveRun: call.inDoubt,
       isUnreachable: node === undefined ? this.#directory.isOutOfReach : pool?.ready !== true,
     });
-    if (how !== "wait") call.reject(this.#errors.expired(call, how, timeoutMs || PATIENCE_MS));
+    if (how === "wait") return;
+    call.reject(this.#errors.expired(call, how, timeoutMs || PATIENCE_MS));
+    if (timeoutMs === 0) call.extras?.feed?.onGivenUp(call);
   }
 }
 

@@ -29,7 +29,7 @@ describe("a long chain of calls in a batch", () => {
   };
   beforeEach(async () => {
     cluster = await FakeCluster.start(2);
-    client = await cluster.connect({ scripts: [push] });
+    client = await cluster.connect({ scripts: [push], commandTimeout: 60_000 });
     ran = [];
     forbidden = undefined;
     rules = takeTransactions(cluster.node(0), COMMANDS, run);
@@ -63,6 +63,14 @@ describe("a long chain of calls in a batch", () => {
     assert.deepEqual(await batchOf(inOrder).exec(), inOrder);
     assert.deepEqual(ran, inOrder);
     assert.equal(transactions(), 1);
+  });
+
+  it("waits where nothing may be sent but what was asked for", async () => {
+    const single = await cluster.connect({ mode: "single", scripts: [push] });
+    const batch = single.batch();
+    for (const index of inOrder) batch.command("RPUSH", key, index);
+    assert.deepEqual(await batch.exec(), inOrder);
+    assert.equal(transactions(), 0);
   });
 
   it("takes each answer as its call's, where MULTI is refused later", async () => {

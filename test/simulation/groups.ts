@@ -56,7 +56,7 @@ export class Groups {
   }
 
   #drafts(group: Group, timeoutMs: number, tag: () => string): Draft[] {
-    const size = this.#chance.pick(group.kind === "batch" ? [1, 2, 4, 8, 30] : [1, 2, 4, 8]);
+    const size = this.#chance.pick(group.kind === "batch" ? [1, 2, 4, 8, 30, 60] : [1, 2, 4, 8]);
     const weights = { count: 6, put: 2, read: 2, pair: 1, fail: 0.5, set: 2, get: 1 };
     return Array.from({ length: size }, () =>
       this.#calls.draft(this.#chance.weighted(weights), tag(), timeoutMs, group),

@@ -10,6 +10,9 @@ export class Waits {
   }
 }
 
+/** A pause holds the command up. It is looked at again when the pause is over. */
+export const HELD_UP = new Waits(Number.NaN);
+
 export class SimpleString {
   readonly text: string;
   constructor(text: string) {
@@ -41,6 +44,11 @@ export function encodeReply(value: Value): string {
 export class CommandReader {
   #bytes = "";
   #at = 0;
+
+  /** Bytes of commands that have not been taken. */
+  get length(): number {
+    return this.#bytes.length - this.#at;
+  }
 
   push(binary: string): void {
     this.#bytes = this.#at === this.#bytes.length ? binary : this.#bytes.slice(this.#at) + binary;

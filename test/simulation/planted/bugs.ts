@@ -65,9 +65,9 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug(
     "calls that wait for their next attempt are counted in and never out",
-    60,
+    65,
     /failed when all was mended: QUEUE_FULL/,
-    ["connection/node-pool.ts", "this.#heldCalls--;", ""],
+    ["connection/node-pool.ts", "this.#heldCalls -= calls;", ""],
   ),
   bug(
     "an aborted call gives its place in the line of replies away",
@@ -81,8 +81,8 @@ export const BUGS: readonly Bug[] = [
   ),
   bug("a call whose connection was lost is sent again, whatever it does", 6, /ran \d+ times/, [
     "routing/next-step.ts",
-    'return step(situation.mayRepeat ? "lost-repeatable" : "lost");',
-    'return step("lost-repeatable");',
+    'if (!situation.mayRepeat) return step("lost");',
+    "",
   ]),
   bug("nobody notes that a call was written", 2, /ran \d+ times|told as \w+, not-executed/, [
     "connection/connection.ts",
@@ -139,13 +139,21 @@ export const BUGS: readonly Bug[] = [
     "    this.#watchdog?.watch();\n    return this.#connection;",
     "    return this.#connection;",
   ]),
-  bug(
-    "scripts of a batch are not loaded ahead of calls behind them",
-    277,
-    /batch \d+: call \d+ ran before/,
-    ["routing/batch-feed.ts", "else if (this.#followers.has(call)) this.#await(call);", ""],
-    ["routing/batch-feed.ts", "const cover = this.#coverFor(call);", "const cover = undefined;"],
-  ),
+  bug("a call of a batch does not wait for those in front of it", 1, /batch \d+: call \d+ ran before/, [
+    "routing/batch-turns.ts",
+    "turn.waitsFor = before.calls.length;",
+    "turn.waitsFor = 0;",
+  ]),
+  bug("a group that was refused goes on behind its first call", 1, /batch \d+: call \d+ ran before/, [
+    "routing/batch-feed.ts",
+    "      if (turn.waitsFor === 0) this.#released.push(call);",
+    "      turn.waitsFor = 0;\n      this.#released.push(call);",
+  ]),
+  bug("a group that was lost is sent again", 436, /ran \d+ times/, [
+    "routing/call-group.ts",
+    "if (isUnclear || cause instanceof ClosedError || this.#owner.isNext(call)) call.onLost(cause);",
+    "if (cause instanceof ClosedError) call.onLost(cause);",
+  ]),
   bug("a transaction that was lost is sent again", 465, /ran \d+ times/, [
     "routing/transaction-frame.ts",
     "mayRepeat: false,",
@@ -160,5 +168,10 @@ export const BUGS: readonly Bug[] = [
     "connection/node-pool.ts",
     "return waiting === 0 || waiting + bytes <= this.#limits.maxPendingBytes;",
     "return true;",
+  ]),
+  bug("a stranger at the address proves nothing about an old connection", 1052789282, /failed when all was mended/, [
+    "connection/probe.ts",
+    "if (error instanceof StrangerError) this.#onStranger(error);",
+    "",
   ]),
 ];
