@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { setTimeout, setTimeout as sleep } from "node:timers/promises";
+import { setTimeout } from "node:timers/promises";
 import { inspect } from "node:util";
 import { type Cluster, type ClusterEvent, type ConnectOptions, connect, defineScript } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
