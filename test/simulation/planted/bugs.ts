@@ -126,8 +126,13 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug("a half-open connection is kept", 6, /half-open for .* ms, and kept/, [
     "connection/lane.ts",
-    "onHalfOpen: (why) => connection.close(why),",
-    "onHalfOpen: () => {},",
+    "onDead: (why) => connection.close(why),",
+    "onDead: () => {},",
+  ]),
+  bug("a command that the server lets wait is no sign of life", 1208420750, /was lost, and nothing was broken/, [
+    "connection/standing.ts",
+    'if (flags.includes("b")) return { kind: "blocked" };',
+    "",
   ]),
   bug("nobody watches while only our own questions are out", 83, /half-open for .* ms, and kept/, [
     "connection/lane.ts",
