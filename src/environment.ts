@@ -2,6 +2,22 @@ import type { LookupFunction } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ConnectionOptions } from "node:tls";
 
+/**
+ * The process's functions of time. Frameworks for tests replace them in the process, so they are taken when this module
+ * is loaded: connections live on while a test plays with time. Everything but the command line uses these.
+ */
+export const realTime = {
+  setTimeout: globalThis.setTimeout,
+  clearTimeout: globalThis.clearTimeout,
+  setImmediate: globalThis.setImmediate,
+  clearImmediate: globalThis.clearImmediate,
+  nextTick: process.nextTick.bind(process),
+  /** Milliseconds since some fixed moment. */
+  now: performance.now.bind(performance),
+  /** Milliseconds since 1970. The wall clock goes on while a virtual machine is suspended. */
+  wallNow: Date.now.bind(Date),
+} as const;
+
 /** A timer that has been set. */
 export interface Timer {
   cancel(): void;
@@ -11,12 +27,22 @@ export interface Timer {
 export interface Clock {
   /** Milliseconds since some fixed moment. The value never decreases. */
   now(): number;
-  /** Calls `callback` once, after `delayMs` milliseconds. A `background` timer does not keep the process alive. */
+  /**
+   * Calls `callback` once, after `delayMs` milliseconds, and after everything that had arrived by then was read. A
+   * `background` timer does not keep the process alive.
+   */
   setTimer(callback: () => void, delayMs: number, background?: boolean): Timer;
   /** Calls `callback` after the current callback, and after the promise jobs that it caused. */
   nextTick(callback: () => void): void;
-  /** Calls `callback` after all sockets that are readable now have been read. */
+  /** Calls `callback` at the end of the event loop's turn, when the sockets that were readable in it have been read. */
   afterReads(callback: () => void): void;
+  /**
+   * Whether the sockets may not have been read for long, because the process was stopped, computed, or had nothing to
+   * do. A server may have closed a connection meanwhile. Whoever is about to write waits for `afterArrivals` first.
+   */
+  isBehind(): boolean;
+  /** Calls `callback` when everything that has arrived by now was read. Costs one more turn than `afterReads`. */
+  afterArrivals(callback: () => void): void;
 }
 
 /** Resolves in another turn of the event loop, so that sockets and timers get theirs before the work goes on. */

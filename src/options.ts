@@ -63,7 +63,9 @@ export interface ConnectOptions {
    */
   readonly connectionName?: string | undefined;
   /**
-   * Milliseconds that one connection may take for TCP, TLS and handshake together.
+   * Milliseconds that one connection may take for TCP, TLS and handshake together. While scripts are loaded, `connect`,
+   * `preload` and `refreshTopology` wait for a node until it has given no sign of life for so long: a slow link is waited
+   * for, however long the loads take.
    * @default 2000
    */
   readonly connectTimeout?: number | undefined;

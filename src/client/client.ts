@@ -317,7 +317,9 @@ export class Client {
       await loader.idle();
     };
     return Promise.all(
-      this.#directory.nodes.map((node) => whileAlive(clock, this.options.connectTimeout, node, prepared(node))),
+      this.#directory.nodes.map((node) =>
+        whileAlive(clock, this.options.connectTimeout, node, prepared(node), () => this.#opener.isBusy),
+      ),
     ).then(() => {});
   }
 

@@ -1,6 +1,7 @@
 import type { Connection } from "../connection/connection.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import { openConnection } from "../connection/open-connection.ts";
+import { setPatience } from "../connection/signs-of-life.ts";
 import type { Clock, Timer } from "../environment.ts";
 import { ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
@@ -103,7 +104,7 @@ export class NameCheck {
       this.#connection = created;
     });
     if (settings.isPlain) return "unknown";
-    const limit = this.#clock.setTimer(() => connection.close(new Error("no answer")), this.#answerTimeoutMs);
+    const limit = setPatience(this.#clock, this.#answerTimeoutMs, () => connection.close(new Error("no answer")));
     try {
       return roleIn(await (connection.exchange(["ROLE"])[0] as Promise<Reply>));
     } catch (error) {

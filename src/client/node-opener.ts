@@ -72,6 +72,11 @@ export class NodeOpener {
     this.#crowd = new Crowd(environment.clock);
   }
 
+  /** Whether nodes wait for their turn, to be connected or to be given scripts. */
+  get isBusy(): boolean {
+    return this.#crowd.isBusy || this.#turns.isBusy;
+  }
+
   /**
    * Opens the connections of a node. A node that left and is still answering comes back with the connections that it
    * has: calls of a slot would overtake those in flight if they used others.
@@ -223,7 +228,7 @@ export class NodeOpener {
     const handshake: Handshake = async (exchange, login, terms) => {
       // A node that does not answer under its earlier address has other limits to run into.
       if (earlier !== undefined) await settledWithin(clock, options.connectTimeout / 2, earlier);
-      await greet(exchange, login, terms);
+      return greet(exchange, login, terms);
     };
     const limits = {
       connections: options.connectionsPerNode,

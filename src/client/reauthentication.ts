@@ -1,4 +1,5 @@
 import { CredentialsError, type Login } from "../connection/handshake.ts";
+import { setPatience } from "../connection/signs-of-life.ts";
 import type { Environment } from "../environment.ts";
 import { AuthError, InvalidArgumentError, type Outcome, ReplyError, UnavailableError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
@@ -90,7 +91,7 @@ async function within(
 ): Promise<Login | undefined> {
   try {
     return await new Promise<Login | undefined>((resolve, reject) => {
-      const timer = clock.setTimer(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
+      const timer = setPatience(clock, limitMs, () => reject(new Error(`no answer within ${limitMs} ms`)));
       steps.onEnd(() => timer.cancel());
       const answered = new Promise<Login | undefined>((settle) => settle(credentials()));
       answered.finally(() => timer.cancel()).then(resolve, reject);

@@ -105,10 +105,10 @@ export class ScriptAudits {
 
   /** Waits until the node may be asked another question of so many bytes. */
   async #pause(node: ClusterNode, bytes: number): Promise<void> {
-    const now = this.#clock.now();
-    const at = Math.max(now, this.#nextAt.get(node) ?? now);
-    this.#nextAt.set(node, at + bytes / BYTES_PER_MS);
-    if (at > now) await new Promise<void>((resolve) => this.#clock.setTimer(resolve, at - now, true));
+    const waitMs = (this.#nextAt.get(node) ?? 0) - this.#clock.now();
+    if (waitMs > 0) await new Promise<void>((resolve) => this.#clock.setTimer(resolve, waitMs, true));
+    // Counted from now, so that a wait that was too long is not made up for.
+    this.#nextAt.set(node, this.#clock.now() + bytes / BYTES_PER_MS);
   }
 }
 

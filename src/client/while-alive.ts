@@ -7,11 +7,18 @@ const LOOKS = 8;
 /**
  * Resolves when `work` on a node is settled, however that ends, or when the node has given no sign of life for `limitMs`.
  * While loads are written on a slow link no answer comes on their connection, so the node is asked on another one.
+ * @param isBusy  Whether nodes wait for this client: then no silence is theirs.
  */
-export function whileAlive(clock: Clock, limitMs: number, node: ClusterNode, work: Promise<unknown>): Promise<void> {
+export function whileAlive(
+  clock: Clock,
+  limitMs: number,
+  node: ClusterNode,
+  work: Promise<unknown>,
+  isBusy: () => boolean = () => false,
+): Promise<void> {
   return new Promise((resolve) => {
     let seen = signsOf(node);
-    let since = clock.now();
+    let quietMs = 0;
     let timer: Timer;
     let isOver = false;
     const finish = () => {
@@ -22,15 +29,15 @@ export function whileAlive(clock: Clock, limitMs: number, node: ClusterNode, wor
     const look = () => {
       if (isOver) return;
       const signs = signsOf(node);
-      if (signs !== seen) since = clock.now();
+      // A look counts for its step, however long this process computed meanwhile.
+      quietMs = signs === seen && !isBusy() ? quietMs + limitMs / LOOKS : 0;
       seen = signs;
-      if (clock.now() - since >= limitMs) return finish();
+      if (quietMs >= limitMs) return finish();
       if (node.loader.isBusy) ask(node);
       lookLater();
     };
     const lookLater = () => {
-      // What has arrived while the event loop was busy is read first.
-      timer = clock.setTimer(() => clock.afterReads(look), limitMs / LOOKS);
+      timer = clock.setTimer(look, limitMs / LOOKS);
     };
     lookLater();
     work.then(finish, finish);

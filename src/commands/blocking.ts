@@ -22,6 +22,9 @@ const SECONDS: ReadonlyMap<string, "first" | "last"> = new Map([
   ...["blmpop", "bzmpop"].map((name): [string, "first"] => [name, "first"]),
 ]);
 
+/** Commands that always block, or block with an option. */
+export const blockingNames: ReadonlySet<string> = new Set([...SECONDS.keys(), "xread", "xreadgroup"]);
+
 /** The blocking time of a command; undefined when the command does not block. `args` are the arguments as text. */
 export function blockingTimeOf(lower: string, args: readonly string[]): BlockingTime | undefined {
   const position = SECONDS.get(lower);

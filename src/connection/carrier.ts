@@ -1,6 +1,7 @@
 import type { Timer } from "../environment.ts";
 import type { Connection } from "./connection.ts";
 import type { Backlog, Request } from "./request.ts";
+import type { Watchdog } from "./watchdog.ts";
 
 /** A dedicated connection, with the one request that it carries. */
 export class Carrier implements Backlog {
@@ -12,8 +13,11 @@ export class Carrier implements Backlog {
   /** Closes the connection when it has been idle for long. Set exactly while the carrier is idle. */
   rest: Timer | undefined;
 
-  constructor(connection: Connection, generation: number) {
+  readonly watchdog: Watchdog;
+
+  constructor(connection: Connection, generation: number, watchdog: Watchdog) {
     this.connection = connection;
+    this.watchdog = watchdog;
     this.generation = generation;
   }
 
@@ -21,6 +25,7 @@ export class Carrier implements Backlog {
     this.request = request;
     request.backlog = this;
     this.connection.carry(request);
+    this.watchdog.watch();
   }
 
   /** A blocked command can only be cancelled by closing its socket. One that was answered has left the ring. */

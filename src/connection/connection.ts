@@ -11,6 +11,7 @@ import { Counters, type Telemetry } from "../telemetry/counters.ts";
 import type { Crowd } from "./crowd.ts";
 import type { Handshake, HandshakeTerms, Login } from "./handshake.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
+import type { Standing } from "./standing.ts";
 
 /** The settings that all connections to one node share. */
 export interface ConnectionSettings extends HandshakeTerms {
@@ -86,8 +87,12 @@ export class Connection implements ReplySink {
   readonly gone: Promise<never>;
   /** Counts the reads from the socket. */
   received = 0;
+  /** Bytes handed to the socket. */
+  writtenBytes = 0;
   /** Milliseconds that opening and the handshake took: some round trips. */
   openedInMs = 0;
+  /** How the server knows this connection. Undefined where it was not asked, or did not say. */
+  standing: Standing | undefined;
 
   #onClosed: (cause: Error) => void = nothing;
   #onIdle: () => void = nothing;
@@ -218,6 +223,7 @@ export class Connection implements ReplySink {
   }
 
   #write(bytes: string): boolean {
+    this.writtenBytes += bytes.length;
     this.#counters.bytesWritten += bytes.length;
     return this.#transport.write(bytes);
   }

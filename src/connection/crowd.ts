@@ -24,6 +24,11 @@ export class Crowd {
     this.#clock = clock;
   }
 
+  /** Whether any connection waits for its turn. */
+  get isBusy(): boolean {
+    return this.#beginning.length > 0;
+  }
+
   /** Calls `begin` now, or in the next turn that has room. */
   begin(begin: () => void): void {
     this.#awaitTurn();

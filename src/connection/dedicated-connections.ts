@@ -5,9 +5,11 @@ import { Carrier } from "./carrier.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { Loan } from "./loan.ts";
 import { Opener } from "./opener.ts";
+import { Probe } from "./probe.ts";
 import type { Request } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { isRefusal } from "./retry-policy.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** The most requests (waiting, carried or held) and loans together. A server takes 10,000 clients by default. */
 const MOST = 1000;
@@ -29,6 +31,7 @@ const noted = () => {};
 export class DedicatedConnections {
   readonly #settings: ConnectionSettings;
   readonly #maxWaitingBytes: number;
+  readonly #probe: Probe;
   readonly #opener: Opener;
   readonly #waiting = new RequestQueue();
   /** The last one is taken first, so that surplus connections stay idle until they are closed. */
@@ -46,12 +49,23 @@ export class DedicatedConnections {
   /** Ends the wait after a failure, for the requests that wait. */
   #retry: Timer | undefined;
   #ended: Error | undefined;
+  /** The sockets are read before an idle connection is used. */
+  #isReading = false;
   /** Callers of `drain`. */
   readonly #whenDrained: (() => void)[] = [];
 
-  /** @param onStranger  Called when another server answers at the node's address. */
-  constructor(settings: ConnectionSettings, maxWaitingBytes: number, onStranger: (cause: Error) => void = noted) {
+  /**
+   * @param onStranger  Called when another server answers at the node's address.
+   * @param probe       Asks the node about a connection that is silent.
+   */
+  constructor(
+    settings: ConnectionSettings,
+    maxWaitingBytes: number,
+    onStranger: (cause: Error) => void = noted,
+    probe = new Probe(settings),
+  ) {
     this.#settings = settings;
+    this.#probe = probe;
     this.#maxWaitingBytes = maxWaitingBytes;
     this.#opener = new Opener(settings, onStranger);
   }
@@ -119,6 +133,8 @@ export class DedicatedConnections {
   async lend(onCreated: (connection: Connection) => void): Promise<Loan> {
     if (this.#ended !== undefined) throw this.#ended;
     if (this.pending >= MOST) throw this.#tooMany();
+    if (this.#idle.length > 0) await this.#arrivals();
+    if (this.#ended !== undefined) throw this.#ended;
     const free = this.#idle.pop();
     if (free === undefined && this.#opener.refusal !== undefined) throw this.#opener.refusal;
     const generation = free?.generation ?? this.#generation;
@@ -137,10 +153,21 @@ export class DedicatedConnections {
   }
 
   #loanOf(connection: Connection, generation: number): Loan {
-    return new Loan(connection, {
+    return new Loan(connection, this.#watchdogOf(connection), {
       onEnded: () => this.#lent--,
       onReturned: () => this.#adopt(connection, generation),
     });
+  }
+
+  #watchdogOf(connection: Connection): Watchdog {
+    const { clock } = this.#settings.environment;
+    return new Watchdog(connection, clock, this.#probe, { onDead: (why) => connection.close(why) }, true);
+  }
+
+  /** Resolves when the sockets were read: the server may have closed connections while this process did something else. */
+  #arrivals(): Promise<void> | undefined {
+    const { clock } = this.#settings.environment;
+    return clock.isBehind() ? new Promise<void>((resolve) => clock.afterArrivals(resolve)) : undefined;
   }
 
   /** Takes the requests that were not written and that `isTaken` picks. */
@@ -192,7 +219,15 @@ export class DedicatedConnections {
 
   /** Gives waiting requests the idle connections, and opens connections for the others. */
   #serve(): void {
-    if (this.#ended !== undefined) return;
+    if (this.#ended !== undefined || this.#isReading) return;
+    if (this.#idle.length > 0 && this.#waiting.size > 0 && this.#settings.environment.clock.isBehind()) {
+      this.#isReading = true;
+      this.#settings.environment.clock.afterArrivals(() => {
+        this.#isReading = false;
+        this.#serve();
+      });
+      return;
+    }
     for (let carrier = this.#idle.at(-1); carrier !== undefined; carrier = this.#idle.at(-1)) {
       const request = this.#waiting.next();
       if (request === undefined) return;
@@ -240,7 +275,7 @@ export class DedicatedConnections {
 
   /** Takes over a connection that is open, and on which nothing is awaited. */
   #adopt(connection: Connection, generation: number): void {
-    const carrier = new Carrier(connection, generation);
+    const carrier = new Carrier(connection, generation, this.#watchdogOf(connection));
     if (!connection.closed) {
       connection.handOver({ onIdle: () => this.#answered(carrier), onClosed: () => this.#gone(carrier) });
       this.#rest(carrier);
@@ -253,6 +288,7 @@ export class DedicatedConnections {
     // Bytes came that are no whole reply yet, on a connection that awaits none.
     if (request === undefined) return;
     carrier.request = undefined;
+    carrier.watchdog.rest();
     // An answer that does not settle its request was a refusal. A server that says UNBLOCKED closes the connection as well,
     // and reads nothing more from it.
     if (request.place !== "settled") connection.close(new Error("replaced"));
@@ -284,6 +320,7 @@ export class DedicatedConnections {
 
   #gone(carrier: Carrier): void {
     this.#wake(carrier);
+    carrier.watchdog.end();
     const at = this.#idle.indexOf(carrier);
     if (at !== -1) this.#idle.splice(at, 1);
     this.#leaveBusy(carrier);

@@ -1,7 +1,8 @@
 import { AuthError, InvalidArgumentError, ReplyError } from "../errors.ts";
 import { isAuthFailure, isSaidUnasked, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
-import { isNodeId, verifyIdentity, WHO_ARE_YOU } from "./identity.ts";
+import { introductionOf, isNodeId, verifyIdentity, WHO_ARE_YOU } from "./identity.ts";
+import { HOW_AM_I_KNOWN, runIdIn, type Standing, standingIn, WHICH_PROCESS } from "./standing.ts";
 
 /** The name and password that a connection logs in with. */
 export interface Login {
@@ -56,7 +57,8 @@ export interface HandshakeTerms {
   readonly readOnly: boolean;
   /**
    * The id that the topology has for the node by now; empty where it has none. In a cluster the handshake asks whether
-   * the server has it.
+   * the server has it. Undefined for a connection to an address that is no node: it is asked neither for the id nor how
+   * it knows the connection.
    */
   readonly nodeId?: () => string;
   /** Whether the connection is for commands that a server takes while it runs a script. @default false */
@@ -68,9 +70,13 @@ export type Exchange = (...commands: (readonly Argument[])[]) => Promise<Reply>[
 
 /**
  * The commands of a connection in front of all others. The connection is usable when the promise resolves, and closed
- * when it rejects.
+ * when it rejects. It resolves to how the server knows the connection, where the server says so.
  */
-export type Handshake = (exchange: Exchange, login: Login | undefined, terms: HandshakeTerms) => Promise<void>;
+export type Handshake = (
+  exchange: Exchange,
+  login: Login | undefined,
+  terms: HandshakeTerms,
+) => Promise<Standing | undefined>;
 
 /**
  * Logs in, names the connection, and makes sure that a Redis or Valkey server answers that can serve requests, and that
@@ -80,11 +86,17 @@ export type Handshake = (exchange: Exchange, login: Login | undefined, terms: Ha
  * @throws {ReplyError}    The server is loading its data, is busy with a script, or closes the connection with these words.
  * @throws {StrangerError} The address belongs to another server.
  */
-export async function greet(exchange: Exchange, login: Login | undefined, terms: HandshakeTerms): Promise<void> {
+export async function greet(
+  exchange: Exchange,
+  login: Login | undefined,
+  terms: HandshakeTerms,
+): Promise<Standing | undefined> {
   const wanted = terms.nodeId?.() ?? "";
   const asksId = isNodeId(wanted);
   const commands = greetingOf(login, terms);
-  const results = await Promise.allSettled(exchange(...commands, ...(asksId ? [WHO_ARE_YOU] : [])));
+  const asksNothing = terms.nodeId === undefined || terms.isPlain === true;
+  const questions = asksNothing ? [] : [asksId ? WHO_ARE_YOU : WHICH_PROCESS, HOW_AM_I_KNOWN];
+  const results = await Promise.allSettled(exchange(...commands, ...questions));
   for (const [index, result] of results.entries()) {
     if (result.status === "fulfilled") continue;
     const text = (result.reason as { reply?: string }).reply;
@@ -95,7 +107,13 @@ export async function greet(exchange: Exchange, login: Login | undefined, terms:
     if (kind === "loading" || kind === "busy" || isSaidUnasked(text)) throw result.reason;
     if (commands[index]?.[0] === "SELECT") throw new RefusedDatabaseError(terms.address, terms.database ?? 0, text);
   }
-  if (asksId) await verifyIdentity(exchange, results.at(-1), wanted, terms.address);
+  if (questions.length === 0) return undefined;
+  const [process, known] = results.slice(-2) as [PromiseSettledResult<Reply>, PromiseSettledResult<Reply>];
+  if (asksId) await verifyIdentity(exchange, process, wanted, terms.address);
+  if (process.status === "rejected" || known.status === "rejected") return undefined;
+  const id = introductionOf(process);
+  const name = id.kind === "id" ? id.id : runIdIn(process.value);
+  return name === undefined ? undefined : standingIn(known.value, name);
 }
 
 function greetingOf(

@@ -2,6 +2,7 @@ import type { Timer } from "../environment.ts";
 import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { openPrepared } from "./open-connection.ts";
+import type { Probe } from "./probe.ts";
 import type { Request } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { RetiredConnections } from "./retired-connections.ts";
@@ -42,6 +43,7 @@ export interface LaneEvents {
 export class Lane {
   readonly #settings: ConnectionSettings;
   readonly #events: LaneEvents;
+  readonly #probe: Probe;
   readonly #queue = new RequestQueue();
   readonly #retired: RetiredConnections;
   #state: "connecting" | "ready" | "waiting" | "closed" = "connecting";
@@ -68,8 +70,10 @@ export class Lane {
   /** Why the lane cannot write, while it cannot. */
   cause: Error | undefined;
 
-  constructor(settings: ConnectionSettings, events: LaneEvents) {
+  /** @param probe  Asks the node about a connection that is silent. */
+  constructor(settings: ConnectionSettings, events: LaneEvents, probe: Probe) {
     this.#settings = settings;
+    this.#probe = probe;
     this.#events = events;
     this.#retired = new RetiredConnections(settings.environment.clock);
     this.#begin();
@@ -256,8 +260,8 @@ export class Lane {
     this.#failures = 0;
     this.cause = undefined;
     this.#connection = connection;
-    this.#watchdog = new Watchdog(connection, this.#settings, {
-      onHalfOpen: (why) => connection.close(why),
+    this.#watchdog = new Watchdog(connection, this.#settings.environment.clock, this.#probe, {
+      onDead: (why) => connection.close(why),
       onSilent: (why) => this.#fallSilent(why),
       onSpeaking: () => this.#speakAgain(),
     });
@@ -327,8 +331,15 @@ export class Lane {
   }
 
   readonly #flush = (): void => {
-    this.#flushScheduled = false;
     const connection = this.#connection;
+    const { clock } = this.#settings.environment;
+    // The server may have closed the connection while this process was stopped or computed. That is read first: what was
+    // never written goes through the next connection, what was written may have run.
+    if (connection !== undefined && clock.isBehind()) {
+      clock.afterArrivals(this.#flush);
+      return;
+    }
+    this.#flushScheduled = false;
     if (connection === undefined || this.#muted) return;
     connection.writeFrom(this.#queue);
     if (connection.inFlight.size > 0) this.#watchdog?.watch();

@@ -1,6 +1,7 @@
 import { commandNameOf } from "../protocol/command-name.ts";
 import type { Connection } from "./connection.ts";
 import type { Request } from "./request.ts";
+import type { Watchdog } from "./watchdog.ts";
 
 /** A loan's news for its lender. */
 export interface LoanEvents {
@@ -19,17 +20,19 @@ export interface LoanEvents {
  */
 export class Loan {
   readonly connection: Connection;
+  readonly #watchdog: Watchdog;
   readonly #events: LoanEvents;
   /** WATCH was written, and no MULTI to EXEC after it. */
   #watches = false;
   #hasEnded = false;
 
   /** @param connection  Open, or closed meanwhile by the borrower: then the loan has ended. */
-  constructor(connection: Connection, events: LoanEvents) {
+  constructor(connection: Connection, watchdog: Watchdog, events: LoanEvents) {
     this.connection = connection;
+    this.#watchdog = watchdog;
     this.#events = events;
     if (connection.closed) this.#end();
-    else connection.handOver({ onClosed: () => this.#end() });
+    else connection.handOver({ onClosed: () => this.#end(), onIdle: () => watchdog.rest() });
   }
 
   /** Writes one request. */
@@ -38,6 +41,7 @@ export class Loan {
     if (command === "WATCH") this.#watches = true;
     else if (command === "MULTI") this.#watches = false;
     this.connection.carry(request);
+    this.#watchdog.watch();
   }
 
   /**
@@ -58,6 +62,7 @@ export class Loan {
   #end(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#watchdog.end();
     this.#events.onEnded();
   }
 }

@@ -3,8 +3,9 @@ import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { DedicatedConnections } from "./dedicated-connections.ts";
 import { StrangerError } from "./identity.ts";
-import { Lane } from "./lane.ts";
+import { Lane, type LaneEvents } from "./lane.ts";
 import { openConnection } from "./open-connection.ts";
+import { Probe } from "./probe.ts";
 import { Repeats } from "./repeats.ts";
 
 /** How much may wait for one node. */
@@ -58,6 +59,7 @@ export class NodePool {
   /** Calls that are not written are refused, because the node has been out of reach for long: see `Availability`. */
   isUnavailable = false;
   readonly #limits: PoolLimits;
+  readonly #probe: Probe;
   /** Connections that ask whether the node answers again. */
   readonly #asking = new Set<Connection>();
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
@@ -71,9 +73,11 @@ export class NodePool {
     // Connections that were opened earlier may lead to that server as well: CLUSTER RESET leaves them open.
     const onStranger = (cause: Error) => this.dropConnections(cause);
     const { maxPendingBytes } = limits;
-    this.dedicated = new DedicatedConnections(settings, maxPendingBytes, onStranger);
-    this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, maxPendingBytes, onStranger);
-    this.repeats = new Repeats(settings, onStranger);
+    const probe = new Probe(settings, onStranger);
+    this.#probe = probe;
+    this.dedicated = new DedicatedConnections(settings, maxPendingBytes, onStranger, probe);
+    this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, maxPendingBytes, onStranger, probe);
+    this.repeats = new Repeats(settings, onStranger, probe);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {
@@ -83,7 +87,7 @@ export class NodePool {
           tried = resolve;
         }),
       );
-      return new Lane(settings, {
+      const laneEvents: LaneEvents = {
         prepare: events.prepare,
         onUp: () => {
           this.#shareSilence();
@@ -102,7 +106,8 @@ export class NodePool {
           wasReady = false;
           events.onDown(cause);
         },
-      });
+      };
+      return new Lane(settings, laneEvents, probe);
     });
     this.firstTry = Promise.all(tries).then(() => {});
   }
@@ -206,6 +211,7 @@ export class NodePool {
     this.dedicated.dropConnections(cause);
     this.urgent.dropConnections(cause);
     this.repeats.dropConnections(cause);
+    this.#probe.reset();
   }
 
   /** Resolves when nothing is queued or in flight. */
@@ -225,6 +231,7 @@ export class NodePool {
     this.dedicated.close(cause);
     this.urgent.close(cause);
     this.repeats.close(cause);
+    this.#probe.close();
   }
 
   /** Calls queued, in flight, or held. */

@@ -1,10 +1,10 @@
-import type { Timer } from "../environment.ts";
 import { ReplyError } from "../errors.ts";
 import { isSaidUnasked } from "../protocol/error-reply.ts";
 import { type ConnectContext, connectChannel, isHeard, traced } from "../telemetry/channels.ts";
 import { Connection, type ConnectionSettings } from "./connection.ts";
 import { askForLogin, greet } from "./handshake.ts";
 import { explained, NO_CONNECTION } from "./open-failure.ts";
+import { setPatience } from "./signs-of-life.ts";
 
 /** Gets a connection before it is open, so that it can be closed early. */
 export type OnCreated = (connection: Connection) => void;
@@ -36,15 +36,15 @@ async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promis
   const connection = new Connection(settings);
   onCreated?.(connection);
   let missing = "no credentials from their provider";
-  const timer: Timer = clock.setTimer(() => {
+  const timer = setPatience(clock, connectTimeoutMs, () => {
     connection.close(new Error(`${connection.wasOpen ? missing : NO_CONNECTION} within ${connectTimeoutMs} ms`));
-  }, connectTimeoutMs);
+  });
   try {
     const ready = Promise.all([connection.opened, askForLogin(credentials)]);
     const [, login] = await Promise.race([ready, connection.gone]);
     missing = "no answer to the handshake";
-    await handshake((...commands) => connection.exchange(...commands), login, settings);
-    connection.openedInMs = clock.now() - started;
+    connection.standing = await handshake((...commands) => connection.exchange(...commands), login, settings);
+    connection.openedInMs = Math.min(clock.now() - started, timer.listenedMs);
     if (telemetry !== undefined) telemetry.counters.connectionsOpened++;
     return connection;
   } catch (error) {

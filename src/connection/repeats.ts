@@ -1,6 +1,7 @@
 import type { Timer } from "../environment.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { Opener } from "./opener.ts";
+import type { Probe } from "./probe.ts";
 import type { Request } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -22,11 +23,12 @@ const noted = () => {};
  *   one at a time --all answered--> two --all answered--> four ...
  *        ^-- lost; from now on at most a quarter of those together --'
  *
- * It starts anew when nothing is left to repeat.
+ * It begins with one again when nothing is left to repeat, and forgets what was too many when it has been idle.
  */
 export class Repeats {
   readonly #settings: ConnectionSettings;
   readonly #opener: Opener;
+  readonly #probe: Probe;
   readonly #queue = new RequestQueue();
   #connection: Connection | undefined;
   #watchdog: Watchdog | undefined;
@@ -39,9 +41,13 @@ export class Repeats {
   #timer: Timer | undefined;
   #ended: Error | undefined;
 
-  /** @param onStranger  Called when another server answers at the node's address. */
-  constructor(settings: ConnectionSettings, onStranger: (cause: Error) => void) {
+  /**
+   * @param onStranger  Called when another server answers at the node's address.
+   * @param probe       Asks the node about a connection that is silent.
+   */
+  constructor(settings: ConnectionSettings, onStranger: (cause: Error) => void, probe: Probe) {
     this.#settings = settings;
+    this.#probe = probe;
     this.#opener = new Opener(settings, onStranger);
   }
 
@@ -142,10 +148,8 @@ export class Repeats {
     if (this.#ended !== undefined) connection.close(this.#ended);
     if (connection.closed) return;
     this.#connection = connection;
-    this.#watchdog = new Watchdog(connection, this.#settings, {
-      onHalfOpen: (why) => connection.close(why),
-      onSilent: noted,
-      onSpeaking: noted,
+    this.#watchdog = new Watchdog(connection, this.#settings.environment.clock, this.#probe, {
+      onDead: (why) => connection.close(why),
     });
     connection.handOver({
       onIdle: () => this.#answered(),
@@ -166,8 +170,11 @@ export class Repeats {
   /** Nothing is left to repeat. */
   #rest(): void {
     this.#window = 1;
-    this.#mostInFlight = MOST_IN_FLIGHT;
-    this.#wait(IDLE_MS, () => this.#connection?.close(new Error("not needed any more")), true);
+    const leave = () => {
+      this.#connection?.close(new Error("not needed any more"));
+      this.#mostInFlight = MOST_IN_FLIGHT;
+    };
+    this.#wait(IDLE_MS, leave, true);
   }
 
   #lost(): void {
@@ -175,7 +182,7 @@ export class Repeats {
     this.#watchdog?.end();
     this.#watchdog = undefined;
     this.#stopWaiting();
-    this.#mostInFlight = Math.max(1, Math.floor(this.#window / 4));
+    this.#mostInFlight = Math.min(this.#mostInFlight, Math.max(1, Math.floor(this.#window / 4)));
     this.#window = 1;
     this.#serve();
   }

@@ -2,6 +2,7 @@ import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
 import type { Connection, ConnectionSettings } from "../connection/connection.ts";
 import type { Lane } from "../connection/lane.ts";
 import { openConnection } from "../connection/open-connection.ts";
+import { setPatience } from "../connection/signs-of-life.ts";
 import type { Timer } from "../environment.ts";
 import { Delivery, type DeliveryTerms } from "./delivery.ts";
 import type { Loadable } from "./loadable.ts";
@@ -239,7 +240,7 @@ export class ScriptLoader {
     if (this.#own !== own) {
       this.#own = own;
       if (!connection.closed) connection.handOver({ onClosed: () => this.#let(own) });
-      this.#watch(own, connection.received, this.#now());
+      this.#watch(own, connection.received, 0);
     }
     const over = () => {
       if (--own.tasks > 0 || connection.closed) return;
@@ -258,34 +259,29 @@ export class ScriptLoader {
   }
 
   /** Closes the loader's connection when it has been silent for longer than a slow link needs. */
-  #watch(own: Own, seen: number, since: number): void {
+  #watch(own: Own, seen: number, quietMs: number): void {
     const { clock } = this.#parts.settings().environment;
     const look = () => {
       const { connection, delivery } = own;
       if (this.#own !== own || connection.closed) return;
-      const isNew = connection.received !== seen;
-      const quietMs = isNew ? 0 : this.#now() - since;
+      // A look counts for its step, however long this process computed meanwhile.
+      const nowQuietMs = connection.received === seen ? quietMs + LOOK_MS : 0;
       const limitMs = this.#parts.settings().connectTimeoutMs + delivery.outstandingBytes / SLOWEST_BYTES_PER_MS;
-      if (quietMs < limitMs) this.#watch(own, connection.received, isNew ? this.#now() : since);
-      else connection.close(new Error(`no answer while scripts were loaded, for ${Math.round(quietMs)} ms`));
+      if (nowQuietMs < limitMs) this.#watch(own, connection.received, nowQuietMs);
+      else connection.close(new Error(`no answer while scripts were loaded, for ${Math.round(nowQuietMs)} ms`));
     };
-    // After the event loop was busy for long, answers may have arrived that are not read yet.
-    clock.setTimer(() => clock.afterReads(look), LOOK_MS, true);
+    clock.setTimer(look, LOOK_MS, true);
   }
 
   #tellIdle(): void {
     if (!this.isBusy) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
-  #now(): number {
-    return this.#parts.settings().environment.clock.now();
-  }
-
   /** How `work` ended, within so many milliseconds. */
   #within(limitMs: number, work: Promise<void>): Promise<"done" | "failed" | "late"> {
     const { clock } = this.#parts.settings().environment;
     return new Promise((resolve) => {
-      const timer = clock.setTimer(() => clock.afterReads(() => resolve("late")), limitMs);
+      const timer = setPatience(clock, limitMs, () => resolve("late"));
       const end = (how: "done" | "failed") => {
         timer.cancel();
         resolve(how);

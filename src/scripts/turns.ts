@@ -19,6 +19,11 @@ export class Turns {
     this.#clock = clock;
   }
 
+  /** Whether any work waits for its turn. */
+  get isBusy(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** Does one piece of work. Resolves to its result. */
   run<T>(work: () => T | Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { realTime } from "../environment.ts";
 
 /** A private key and its certificate, as PEM texts. The certificate is self-signed, so it is its own authority. */
 export interface Certificate {
@@ -19,7 +20,7 @@ const OID = {
  * 5280) is written out here, because Node can sign and read certificates but not make them, and because not every
  * machine has the openssl program.
  */
-export function selfSignedCertificate(now = Date.now()): Certificate {
+export function selfSignedCertificate(now = realTime.wallNow()): Certificate {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const algorithm = sequence(oid(OID.ecdsaWithSha256));
   const name = sequence(der(0x31, sequence(oid(OID.commonName), der(0x0c, Buffer.from("slotwire test")))));

@@ -1,3 +1,4 @@
+import { realTime } from "../environment.ts";
 import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { ServerProcess } from "./server-process.ts";
@@ -72,13 +73,13 @@ export async function idOf(server: ServerProcess): Promise<string> {
 }
 
 export async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + SETTLE_TIMEOUT_MS;
+  const deadline = realTime.wallNow() + SETTLE_TIMEOUT_MS;
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`Waited ${SETTLE_TIMEOUT_MS} ms in vain for ${what}.`);
+    if (realTime.wallNow() > deadline) throw new Error(`Waited ${SETTLE_TIMEOUT_MS} ms in vain for ${what}.`);
     await sleep(POLL_MS);
   }
 }
 
 export function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+  return new Promise((resolve) => realTime.setTimeout(resolve, milliseconds));
 }

@@ -4,6 +4,7 @@ import { access, constants, mkdir, readdir, rm, writeFile } from "node:fs/promis
 import { homedir } from "node:os";
 import { delimiter, isAbsolute, join, resolve, sep } from "node:path";
 import { promisify } from "node:util";
+import { realTime } from "../environment.ts";
 import { Guard } from "./guard.ts";
 import { FETCH_TIMEOUT_MS, hasPackages, unpackPackages } from "./server-packages.ts";
 
@@ -118,10 +119,10 @@ async function fetchServer(): Promise<ServerBinary> {
   if (!hasPackages()) throw new Error(whatToDo());
   await mkdir(cacheFolder(), { recursive: true });
   const lock = join(cacheFolder(), "fetching");
-  const deadline = Date.now() + FETCH_TIMEOUT_MS;
+  const deadline = realTime.wallNow() + FETCH_TIMEOUT_MS;
   while (!(await takeLock(lock))) {
-    if (Date.now() > deadline) throw new Error(whatToDo(`${lock} was held for too long`));
-    await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
+    if (realTime.wallNow() > deadline) throw new Error(whatToDo(`${lock} was held for too long`));
+    await new Promise((resolve) => realTime.setTimeout(resolve, LOCK_RETRY_MS));
   }
   const guard = new Guard(lock);
   try {

@@ -7,6 +7,7 @@ import { basename, dirname, join } from "node:path";
 import type { Connection } from "../connection/connection.ts";
 import { nodeEnvironment } from "../connection/node-environment.ts";
 import { openConnection } from "../connection/open-connection.ts";
+import { realTime } from "../environment.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Certificate } from "./certificate.ts";
 import { Guard } from "./guard.ts";
@@ -154,7 +155,7 @@ export class ServerProcess {
   }
 
   async #ready(): Promise<void> {
-    const deadline = Date.now() + START_TIMEOUT_MS;
+    const deadline = realTime.wallNow() + START_TIMEOUT_MS;
     for (;;) {
       let cause: unknown;
       try {
@@ -162,11 +163,11 @@ export class ServerProcess {
       } catch (error) {
         cause = error;
       }
-      if (!this.#alive || Date.now() > deadline) {
+      if (!this.#alive || realTime.wallNow() > deadline) {
         const log = this.#readLog().trim().split("\n").slice(-5).join("\n");
         throw new Error(`The server on port ${this.port} did not start. Its log ends with:\n${log}`, { cause });
       }
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => realTime.setTimeout(resolve, 20));
     }
   }
 

@@ -1,5 +1,6 @@
 import type { Connection } from "../connection/connection.ts";
 import { isNodeId, StrangerError, verifyIdentity } from "../connection/identity.ts";
+import { setPatience } from "../connection/signs-of-life.ts";
 import type { Environment, Timer } from "../environment.ts";
 import { ReplyError, UnavailableError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
@@ -144,10 +145,8 @@ export class Inquiry {
     try {
       const connection = await informant.connect((temporary) => this.#temporary.add(temporary));
       const late = new Promise<never>((_, reject) => {
-        timer = environment.clock.setTimer(
-          () => reject(new Error(`no answer within ${answerTimeoutMs} ms`)),
-          answerTimeoutMs,
-        );
+        const tooLate = () => reject(new Error(`no answer within ${answerTimeoutMs} ms`));
+        timer = setPatience(environment.clock, answerTimeoutMs, tooLate);
       });
       isConnected = true;
       const view = await Promise.race([viewOf(connection, informant, this.#options, this.#terms), late]);

@@ -72,6 +72,7 @@ describe("a view that lacks something", { timeout: 120_000 }, () => {
 
   it("(a newcomer's) is not believed in 20 joins, each under a new id: no slot is lost, no call fails", async () => {
     const newcomer = cluster.nodes[3] as string;
+    const load = steadyLoad(200, (index) => client.command("SET", KEYS[index % KEYS.length] as string, index));
     for (let join = 0; join < 20; join++) {
       const old = await idOf(newcomer);
       for (const address of cluster.nodes.slice(0, 3)) {
@@ -79,8 +80,12 @@ describe("a view that lacks something", { timeout: 120_000 }, () => {
       }
       await cluster.command(newcomer, "CLUSTER", "RESET", "HARD");
       await cluster.command(newcomer, "CLUSTER", "MEET", ...(cluster.nodes[join % 3] as string).split(":"));
-      await stand(3);
+      for (let time = 0; time < 3; time++) await client.refreshTopology();
     }
+    const { errors, calls } = await load.stop();
+    assert.deepEqual(errors, []);
+    assert.equal(calls > 0, true, "calls were made");
+    assert.equal(lost, 0);
   });
 
   it("(of a node that was told to forget another one) is not believed", async () => {

@@ -3,7 +3,7 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { type Cluster, type ConnectOptions, connect, defineScript, type Script, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { commandStats, counts, resetStats } from "../support/command-stats.ts";
-import { SlowLink } from "../support/slow-link.ts";
+import { SlowProxy } from "../support/slow-proxy.ts";
 
 const scriptOf = (bytes: number, value: number): Script =>
   defineScript({ name: `s${value}`, source: `return ${value} --${"z".repeat(bytes)}`, numberOfKeys: 1 });
@@ -12,7 +12,7 @@ const large = scriptOf(600_000, 600);
 
 describe("scripts over a slow link", () => {
   let cluster: LocalCluster;
-  let links: Map<string, SlowLink>;
+  let links: Map<string, SlowProxy>;
   let client: Cluster | undefined;
   before(async () => {
     cluster = await startCluster({ primaries: 3 });
@@ -26,7 +26,7 @@ describe("scripts over a slow link", () => {
 
   async function slowly(bytesPerMs: number, options: Partial<ConnectOptions> = {}): Promise<Cluster> {
     links = new Map();
-    for (const address of cluster.nodes) links.set(address, await SlowLink.start(address, bytesPerMs));
+    for (const address of cluster.nodes) links.set(address, await SlowProxy.start(address, bytesPerMs));
     const natMap = (address: string) => links.get(address);
     await resetStats(cluster);
     client = await connect({ ...cluster.connectOptions, natMap, connectTimeout: 600, ...options });
@@ -93,7 +93,7 @@ describe("scripts over a slow link", () => {
 
   it("serve calls again at once after the connection was lost, although the scripts are gone", async () => {
     const slow = await slowly(200, { scripts: [large] });
-    const [address, link] = [...links][0] as [string, SlowLink];
+    const [address, link] = [...links][0] as [string, SlowProxy];
     await cluster.command(address, "SCRIPT", "FLUSH");
     link.cut();
     const key = Array.from({ length: 100 }, (_, index) => `untouched${index}`).find(

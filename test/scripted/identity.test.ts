@@ -64,7 +64,7 @@ describe("the id of a node", () => {
     await assert.rejects(client.with({ timeout: 300 }).command("GET", SECOND), { outcome: "not-executed" });
     await until(() => cluster.queries > before, "a refresh is asked for");
     const names = new Set(stranger.received.slice(from).map(({ args }) => args[0]));
-    assert.deepEqual([...names].toSorted(), ["CLUSTER", "PING"]);
+    assert.deepEqual([...names].toSorted(), ["CLIENT", "CLUSTER", "PING"]);
     assert.equal(await client.command("GET", FIRST), "OK");
   });
 

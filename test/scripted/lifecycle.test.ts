@@ -348,7 +348,11 @@ describe("a call", () => {
     const client = await cluster.connect({ scripts: [setScript] });
     const abort = new AbortController();
     const node = cluster.node(0);
-    node.expect("EVALSHA", "+one\r\n");
+    let answer: (text: string) => void = () => {};
+    const first = new Promise<string>((resolve) => {
+      answer = resolve;
+    });
+    node.expect("EVALSHA", first);
     node.expect("EVALSHA", "+two\r\n");
     node.expect("EVALSHA", "+three\r\n");
     const calls = [
@@ -356,7 +360,9 @@ describe("a call", () => {
       client.run(setScript, [key], [2], { signal: abort.signal }),
       client.run(setScript, [key], [3]),
     ];
-    process.nextTick(() => process.nextTick(() => abort.abort(new Error("enough"))));
+    while (node.count("EVALSHA") === 0) await new Promise((resolve) => setImmediate(resolve));
+    abort.abort(new Error("enough"));
+    answer("+one\r\n");
     const [one, two, three] = await Promise.allSettled(calls);
     assert.deepEqual(one, { status: "fulfilled", value: "one" });
     assert.deepEqual(three, { status: "fulfilled", value: "three" });

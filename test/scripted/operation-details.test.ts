@@ -184,8 +184,8 @@ describe("an operation", () => {
     for (const value of large) whole.command("SET", here, value);
     await assert.rejects(whole.exec(), expected);
     const [commands] = await stage.traffic();
-    // The watching transaction has begun: its WATCH, and the PING and the CLUSTER MYID of its connection.
-    assert.equal(commands, before[0] + 2 + 3);
+    // The watching transaction has begun: its WATCH, and the PING, CLUSTER MYID and CLIENT INFO of its connection.
+    assert.equal(commands, before[0] + 2 + 4);
   });
 
   it("asks about an unlisted command again when it could ask nobody the first time", async () => {

@@ -57,6 +57,21 @@ describe("credentials that are to be renewed", () => {
     assert.ok(later >= 1 && later <= 3, `asked ${later} times in 900 ms`);
   });
 
+  it("are renewed in time on old connections, also while new ones are opened again and again", async () => {
+    let asked = 0;
+    const credentials = async () => ({ password: `p${++asked}`, renewAfter: 600 });
+    await cluster.connect({ credentials });
+    const lane = cluster.node(0).connections;
+    const dropping = setInterval(() => cluster.node(1).dropConnections(), 100);
+    try {
+      await sleep(2000);
+    } finally {
+      clearInterval(dropping);
+    }
+    const renewals = given(0, lane).length - 1;
+    assert.ok(renewals >= 2, `${renewals} renewals in 2 s`);
+  });
+
   it("are asked for again where the provider or a node failed", async () => {
     let asked = 0;
     let isBroken = false;

@@ -16,6 +16,9 @@ export const SCRIPTS = Object.fromEntries(
   }),
 ) as Readonly<Record<ScriptName, ReturnType<typeof defineScript>>>;
 
+/** Of the largest value. */
+export const LARGE_BYTES = 20_000;
+
 /** Errors that a script raises after it has written. None is a whole error of a server. */
 const FORGED = [
   "MOVEDOUT x",
@@ -84,11 +87,14 @@ export function mayRepeat({ what, group }: Made): boolean {
 /** Calls as their callers know them. */
 export class Calls {
   readonly made: Made[] = [];
+  readonly #isBulky: boolean;
   readonly #chance: Chance;
   readonly #loop: SimLoop;
   readonly #story: Story;
 
-  constructor(chance: Chance, loop: SimLoop, story: Story) {
+  /** @param isBulky  Some calls are large. */
+  constructor(chance: Chance, loop: SimLoop, story: Story, isBulky = false) {
+    this.#isBulky = isBulky;
     this.#chance = chance;
     this.#loop = loop;
     this.#story = story;
@@ -127,8 +133,15 @@ export class Calls {
       const where = group === undefined ? "" : ` in ${group.kind} ${group.number}`;
       return `call ${mark} ${what}${where}, slot ${made.slot}, ${timeoutMs} ms`;
     });
+    const bulk = this.#isBulky && what === "set" ? "-".repeat(this.#chance.pick([0, 0, 2000, LARGE_BYTES])) : "";
     const args =
-      what === "get" ? [] : what === "set" ? [`${mark}k=${value}`] : what === "pop" ? [String(blockMs / 1000)] : [mark];
+      what === "get"
+        ? []
+        : what === "set"
+          ? [`${mark}${bulk}k=${value}`]
+          : what === "pop"
+            ? [String(blockMs / 1000)]
+            : [mark];
     if (forged !== undefined) args.push(forged);
     if (what === "slow") args.push(String(this.#chance.pick([10, 300, 900])));
     return { made, keys, args };

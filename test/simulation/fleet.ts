@@ -51,8 +51,9 @@ export async function fleet(clients: number, seed: number): Promise<FleetResult>
   const chance = new Chance(seed);
   const loop = new SimLoop();
   const story = new Story(false, () => loop.time);
-  const profile = { latencyMs: 0.2, jitterMs: 0.6, pieceBytes: 65_536, kernelBytes: 1_000_000, highWaterMark: 16_384 };
-  const network = new SimNetwork(loop, chance.fork(), story, profile, () => {});
+  const profile = { latencyMs: 0.2, jitterMs: 0.6, bytesPerMs: Number.POSITIVE_INFINITY };
+  const buffers = { pieceBytes: 65_536, kernelBytes: 1_000_000, highWaterMark: 16_384 };
+  const network = new SimNetwork(loop, chance.fork(), story, { ...profile, ...buffers }, () => {});
   const shape = { shards: 3, replicasPerShard: 1, spares: 0, password: undefined, needsAllSlots: true };
   const times = { busyAfterMs: 600, replicationLagMs: 1, gossipMs: 50 };
   const cluster = new SimCluster({ ...shape, ...times }, network, new Ledger(), chance.fork());

@@ -18,6 +18,8 @@ export interface Entry {
   /** When and as which of all it ran first, and on which server. */
   executedAtMs: number;
   executedAs: number;
+  /** Which of all it ran as last. */
+  executedLast: number;
   executedBy: string;
   /** When a reply to what had run was at the client. */
   arrivedAtMs: number | undefined;
@@ -60,6 +62,8 @@ export class Ledger {
   readonly redirectedSlots = new Set<number>();
   /** Things that no client should do to a server. */
   readonly rude: string[] = [];
+  /** When the topology was asked for, by server. */
+  readonly questions = new Map<string, number[]>();
   /** The client believes that a stranger is of its cluster, or has believed it. */
   isLedAstray = false;
   wasLedAstray = false;
@@ -75,7 +79,14 @@ export class Ledger {
   of(call: number): Entry {
     let entry = this.#entries[call];
     if (entry === undefined) {
-      const never = { writtenAs: -1, rewrittenAs: -1, refusedAs: -1, firstRefusal: "", executedAs: -1 };
+      const never = {
+        writtenAs: -1,
+        rewrittenAs: -1,
+        refusedAs: -1,
+        firstRefusal: "",
+        executedAs: -1,
+        executedLast: -1,
+      };
       entry = {
         written: 0,
         writtenTo: "",
@@ -98,6 +109,8 @@ export class Ledger {
 
   /** @param isAstray  The server is not of the cluster. */
   noteWrite(binary: string, server: string, isAstray: boolean): void {
+    if (binary.includes("\r\nSHARDS\r\n"))
+      this.questions.set(server, [...(this.questions.get(server) ?? []), this.#now()]);
     let isTogether = false;
     for (const [all, word, call] of binary.matchAll(TRACE)) {
       if (isAstray && !this.isLedAstray && (call !== undefined || word === "LOAD"))
@@ -147,8 +160,9 @@ export class Ledger {
   noteExecution(calls: readonly number[], server: string, watched: number, heldThen?: string | null): void {
     for (const call of calls) {
       const entry = this.of(call);
+      entry.executedLast = this.#executions++;
       if (entry.executed++ > 0) continue;
-      entry.executedAs = this.#executions++;
+      entry.executedAs = entry.executedLast;
       entry.executedBy = server;
       entry.watched = watched;
       entry.heldThen = heldThen;

@@ -109,5 +109,7 @@ export function planOf(seed: number, chance: Chance): Plan {
   const needsAllSlots = chance.of(0.7);
   const patient = chance.pick([0, 0, 0, 0.1, 0.3]);
   const spares = worlds.includes("join") ? 1 : ordinary.shape.spares;
-  return { ...ordinary, seed, worlds, patient, shape: { ...ordinary.shape, spares, needsAllSlots } };
+  const bytesPerMs = worlds.includes("slow-network") ? chance.pick([5, 30, 200]) : Number.POSITIVE_INFINITY;
+  const network = { ...ordinary.network, bytesPerMs };
+  return { ...ordinary, seed, worlds, patient, network, shape: { ...ordinary.shape, spares, needsAllSlots } };
 }

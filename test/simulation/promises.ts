@@ -178,6 +178,23 @@ function readTooMuch(name: string, calls: readonly Made[]): string[] {
   });
 }
 
+/** A read of a batch sees what an earlier call of the batch has written, or something newer. */
+export function readTooLittle(made: readonly Made[], ledger: Ledger): string[] {
+  const written = new Map<string, Made>();
+  const isCertain = ({ number, failure }: Made) => failure === undefined && ledger.of(number).executed === 1;
+  return made.flatMap((call) => {
+    const { group, key, reply, what } = call;
+    if (group?.kind !== "batch" || key === undefined) return [];
+    const name = `${group.number} ${key}`;
+    if (what === "set" || what === "put") written.set(name, call);
+    const before = written.get(name);
+    if (before === undefined || !isRead(call) || call.failure !== undefined || !isCertain(before)) return [];
+    const [seen] = marksIn(["", String(Array.isArray(reply) ? reply[1] : reply)]);
+    const isNewer = seen !== undefined && ledger.of(seen).executedLast >= ledger.of(before.number).executedAs;
+    return isNewer ? [] : [`batch ${group.number}: call ${call.number} did not see what call ${before.number} wrote`];
+  });
+}
+
 function isRead({ what }: Made): boolean {
   return what === "read" || what === "get";
 }

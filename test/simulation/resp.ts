@@ -10,6 +10,9 @@ export class Waits {
   }
 }
 
+/** A pause holds the command up. It is looked at again when the pause is over. */
+export const HELD_UP = new Waits(Number.NaN);
+
 export class SimpleString {
   readonly text: string;
   constructor(text: string) {
@@ -42,9 +45,19 @@ export class CommandReader {
   #bytes = "";
   #at = 0;
 
+  /** Bytes of commands that have not been taken. */
+  get length(): number {
+    return this.#bytes.length - this.#at;
+  }
+
   push(binary: string): void {
     this.#bytes = this.#at === this.#bytes.length ? binary : this.#bytes.slice(this.#at) + binary;
     this.#at = 0;
+  }
+
+  /** The bytes of a command that has not come as a whole. */
+  get left(): number {
+    return this.#bytes.length - this.#at;
   }
 
   /** The next command that has come as a whole. */

@@ -114,7 +114,14 @@ export class SimulatedSide implements Side {
 
   constructor(busyAfterMs: number) {
     const story = new Story(false, () => this.#loop.time);
-    const whole = { latencyMs: 0.01, jitterMs: 0, pieceBytes: 1e6, kernelBytes: 1e6, highWaterMark: 1e6 };
+    const whole = {
+      latencyMs: 0.01,
+      jitterMs: 0,
+      bytesPerMs: Number.POSITIVE_INFINITY,
+      pieceBytes: 1e6,
+      kernelBytes: 1e6,
+      highWaterMark: 1e6,
+    };
     const network = new SimNetwork(this.#loop, new Chance(1), story, whole, () => undefined);
     const shape = { shards: 3, replicasPerShard: 1, spares: 0, password: undefined, busyAfterMs };
     const prompt = { replicationLagMs: 0, gossipMs: 0, needsAllSlots: true };

@@ -228,6 +228,7 @@ export class SimCluster {
     const source = this.node(owner);
     const target = this.node(truth.primaries[to] as number);
     if (source === target || this.#moving.has(slot)) return;
+    if (source.view.lacks.has(target.index) || target.view.lacks.has(source.index)) return;
     if (!source.isAlive || !target.isAlive) return;
     this.story.tell(() => `cluster: slot ${slot} begins to move from ${source.name} to ${target.name}`);
     this.moves.set(slot, (this.moves.get(slot) ?? 0) + 1);
@@ -250,7 +251,8 @@ export class SimCluster {
         return;
       }
       const key = [...source.data.keys()].find((each) => slotOfKey(each) === slot);
-      const isStuck = source.isFrozen || target.isFrozen || source.blockedUntil > this.loop.time;
+      const isHeld = source.isPaused || target.isPaused;
+      const isStuck = isHeld || source.isFrozen || target.isFrozen || source.blockedUntil > this.loop.time;
       if (isStuck || target.blockedUntil > this.loop.time) {
         this.#migrateNext(slot, to, source, target, Math.max(1, stepMs));
       } else if (key !== undefined) {
@@ -264,11 +266,26 @@ export class SimCluster {
     });
   }
 
+  isMoving(slot: number): boolean {
+    return this.#moving.has(slot);
+  }
+
+  /** A slot that was nobody's is a shard's again. */
+  handTo(slot: number, shard: number): void {
+    const epoch = ++this.#epoch;
+    const owner = this.node(this.truth.primaries[shard] as number);
+    const change: Change = (view) => {
+      view.own(slot, shard);
+      view.epochs[shard] = epoch;
+    };
+    this.happen(`slot ${slot} is shard ${shard}'s again`, change, [owner]);
+  }
+
   /** The new owner first, as resharding tools do it. */
   #handOver(slot: number, to: number, source: SimNode, target: SimNode): void {
     const epoch = ++this.#epoch;
     const change: Change = (view) => {
-      view.moved.set(slot, to);
+      view.own(slot, to);
       view.epochs[to] = epoch;
     };
     const finish = () => {

@@ -1,10 +1,11 @@
 import { marksIn } from "./ledger.ts";
-import { ErrorReply, OK, QUEUED, SimpleString, type Value, Waits } from "./resp.ts";
+import { ErrorReply, HELD_UP, OK, QUEUED, SimpleString, type Value, Waits } from "./resp.ts";
 import type { Describer } from "./sim-description.ts";
+import { increment, load, NUMBERED_KEYS, noted, runScript, WRONG_TYPE_OF_NUMBER } from "./sim-effects.ts";
 import { pop, push, scanStep } from "./sim-lists.ts";
-import type { NodeSession, SimNode } from "./sim-node.ts";
+import type { SimNode } from "./sim-node.ts";
 import { redirectionOf, slotOfKey } from "./sim-routing.ts";
-import { behaviourOf, type Redis, shaOf } from "./sim-scripts.ts";
+import type { NodeSession } from "./sim-session.ts";
 
 interface Command {
   readonly keys: (args: readonly string[]) => readonly string[];
@@ -17,12 +18,10 @@ interface Command {
 const NO_KEYS = (): readonly string[] => [];
 const ONE_KEY = (args: readonly string[]) => args.slice(1, 2);
 const ALL_KEYS = (args: readonly string[]) => args.slice(1);
-const NUMBERED_KEYS = (args: readonly string[]) => args.slice(3, 3 + Number(args[2]));
 
 const UNBLOCKED = new ErrorReply(
   "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 );
-const WRONG_TYPE_OF_NUMBER = new ErrorReply("ERR value is not an integer or out of range");
 const NO_CLUSTER = new ErrorReply("ERR This instance has cluster support disabled");
 const PRODUCT = "Redis";
 const BUSY = `BUSY ${PRODUCT} is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.`;
@@ -56,6 +55,7 @@ export class Commands {
     const name = nameOf(args);
     const command = this.#table.get(name);
     const refusal = command === undefined ? unknown(args) : this.#refusalOf(session, name, command, args);
+    if (refusal === undefined && node.isPaused && this.#mayWrite(session, name, command)) return HELD_UP;
     const { asking: wasAsking, wasAsked } = session;
     // MULTI passes it on to the commands behind it.
     if (session.queued === undefined) session.wasAsked = name === "asking" || (wasAsked && name === "multi");
@@ -99,6 +99,13 @@ export class Commands {
     return undefined;
   }
 
+  /** Scripts wait as well, whatever they do; only those that say so are known to read. */
+  #mayWrite(session: NodeSession, name: string, command: Command | undefined): boolean {
+    if (name !== "exec") return command?.isWrite === true || name === "evalsha" || name === "eval";
+    const queued = (session.queued ?? []).map(nameOf);
+    return queued.some((each) => this.#mayWrite(session, each, this.#table.get(each)));
+  }
+
   #ofQueued(session: NodeSession): { keys: readonly string[]; isWrite: boolean } {
     const commands = (session.queued ?? []).map((args) => ({
       args,
@@ -131,6 +138,10 @@ export class Commands {
     this.#add("echo", { run: (session, args) => noted(session, args, args[1] as string) });
     this.#add("auth", { whileBusy: true, whileLoading: true, run: logIn });
     this.#add("client|setname", { whileLoading: true, run: () => OK });
+    this.#add("client|setinfo", { whileLoading: true, run: () => OK });
+    this.#add("client|id", { whileLoading: true, run: ({ link }) => link.number });
+    this.#add("client|info", { whileLoading: true, run: ({ description }) => `${description}\n` });
+    this.#add("client|list", { whileLoading: true, run: listed });
     this.#add("info", { whileLoading: true, run: ({ node }) => `# Server\r\nrun_id:${node.runId}\r\n` });
     this.#add("asking", {
       run(session) {
@@ -303,6 +314,12 @@ function logIn(session: NodeSession, args: readonly string[]): Value {
   return OK;
 }
 
+/** CLIENT LIST ID id ... */
+function listed({ node }: NodeSession, args: readonly string[]): string {
+  const wanted = [...node.sessions].filter(({ link }) => args.slice(3).includes(String(link.number)));
+  return wanted.map(({ description }) => `${description}\n`).join("");
+}
+
 function queuedMarks({ queued = [] }: NodeSession): number[] {
   return queued.flatMap((args) => marksIn(args));
 }
@@ -315,73 +332,4 @@ function endTransaction(session: NodeSession): void {
 
 function hasWatchedChanged({ watched, node }: NodeSession): boolean {
   return [...watched].some(([key, version]) => (node.versions.get(key) ?? 0) !== version);
-}
-
-/** The calls that are marked in `args` have run. */
-function noted<V extends Value>(session: NodeSession, args: readonly string[], reply: V): V {
-  const { node, watchedAtExec, heldAtExec } = session;
-  const marks = marksIn(args);
-  session.ran.push(...marks);
-  node.world.ledger.noteExecution(marks, node.name, watchedAtExec, heldAtExec);
-  return reply;
-}
-
-function increment(node: SimNode, key: string): number | undefined {
-  const value = Number(node.data.get(key) ?? 0) + 1;
-  if (!Number.isInteger(value)) return undefined;
-  node.set(key, String(value));
-  return value;
-}
-
-function load(node: SimNode, source: string, isLoad: boolean): string {
-  const sha = shaOf(source);
-  if (isLoad) {
-    const loads = node.loads.get(sha) ?? { all: 0, needless: 0 };
-    loads.all++;
-    if (node.scripts.has(sha)) loads.needless++;
-    node.loads.set(sha, loads);
-  }
-  node.scripts.set(sha, source);
-  return sha;
-}
-
-/** A script stops at the command that fails. What was before that has run. */
-class CommandFailed extends Error {}
-
-function runScript(session: NodeSession, args: readonly string[], bySource: boolean, writes: boolean): Value {
-  const { node } = session;
-  const { ledger } = node.world;
-  const sha = bySource ? load(node, args[1] as string, false) : (args[1] as string).toLowerCase();
-  const source = node.scripts.get(sha);
-  if (source === undefined) {
-    const noScript = "NOSCRIPT No matching script. Please use EVAL.";
-    ledger.noteRefusal(marksIn(args), noScript, node.name, false);
-    return new ErrorReply(noScript);
-  }
-  noted(session, args, null);
-  const keys = NUMBERED_KEYS(args);
-  const write = () => {
-    if (!writes) throw new CommandFailed("ERR Write commands are not allowed from read-only scripts.");
-    if (!node.isPrimary) throw new CommandFailed("READONLY You can't write against a read only replica.");
-  };
-  const redis: Redis = {
-    get: (key) => node.data.get(key) ?? null,
-    set(key, value) {
-      write();
-      node.set(key, value);
-    },
-    incr(key) {
-      write();
-      const value = increment(node, key);
-      if (value === undefined) throw new CommandFailed(WRONG_TYPE_OF_NUMBER.text);
-      return value;
-    },
-    spend: (milliseconds) => node.spend(milliseconds),
-  };
-  try {
-    return behaviourOf(source)?.(redis, keys, args.slice(3 + keys.length)) ?? null;
-  } catch (error) {
-    if (!(error instanceof CommandFailed)) throw error;
-    return new ErrorReply(`${error.message} script: ${sha}, on @user_script:1.`);
-  }
 }

@@ -1,6 +1,9 @@
 import type { Clock, Timer } from "../../src/environment.ts";
 import { type Due, Heap } from "./heap.ts";
 
+/** As with the real clock. */
+const BEHIND_MS = 50;
+
 interface SimTimer extends Timer, Due {
   readonly callback: () => void;
   readonly background: boolean;
@@ -13,8 +16,8 @@ interface WorldEvent extends Due {
 }
 
 /**
- * Virtual time, and the client's event loop in it, in the order that Node keeps: timers that are due, sockets that are
- * readable, what was put after the reads; behind each callback its ticks and promise jobs.
+ * Virtual time, and the client's event loop in it, in the order of the real clock: sockets that are readable, timers that
+ * are due, what was put after the reads; behind each callback its ticks and promise jobs.
  *
  * The world (network and servers) goes on while the client is busy; what it has for the client waits until then.
  */
@@ -31,6 +34,8 @@ export class SimLoop implements Clock {
   #dueTimers: SimTimer[] = [];
   #arrivals: (() => void)[] = [];
   #nextArrival = 0;
+  /** All that had arrived by then was read. */
+  #readAt = 0;
   #afterReads: (() => void)[] = [];
   /** Those of this turn: what they add is for the next one. */
   #present: (() => void)[] = [];
@@ -62,6 +67,14 @@ export class SimLoop implements Clock {
   }
 
   afterReads(callback: () => void): void {
+    this.#afterReads.push(callback);
+  }
+
+  isBehind(): boolean {
+    return this.time - this.#readAt > BEHIND_MS;
+  }
+
+  afterArrivals(callback: () => void): void {
     this.#afterReads.push(callback);
   }
 
@@ -121,15 +134,16 @@ export class SimLoop implements Clock {
   /** The client's next callback. */
   #next(limit: number): (() => void) | undefined {
     for (;;) {
+      if (this.#nextArrival < this.#arrivals.length) return this.#arrivals[this.#nextArrival++] as () => void;
+      this.#arrivals.length = 0;
+      this.#nextArrival = 0;
+      this.#readAt = this.time;
       const timer = this.#dueTimers.shift();
       if (timer !== undefined) {
         if (!timer.live) continue;
         timer.cancel();
         return timer.callback;
       }
-      if (this.#nextArrival < this.#arrivals.length) return this.#arrivals[this.#nextArrival++] as () => void;
-      this.#arrivals.length = 0;
-      this.#nextArrival = 0;
       const after = this.#present.shift();
       if (after !== undefined) return after;
       if (!this.#advance(limit)) return undefined;

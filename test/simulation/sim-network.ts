@@ -24,6 +24,8 @@ export interface Listener {
 export interface NetworkProfile {
   readonly latencyMs: number;
   readonly jitterMs: number;
+  /** Bytes that pass in a millisecond, in each direction of a connection. */
+  readonly bytesPerMs: number;
   /** Bytes of the longest piece in which bytes arrive. */
   readonly pieceBytes: number;
   /** Bytes that a system takes before the other side has read them. */
@@ -71,6 +73,12 @@ export class SimNetwork {
     this.links.add(link);
     return link;
   };
+
+  /** When bytes arrive that leave now, behind others that arrive at `earlier`. */
+  arrival(earlier: number, bytes: number): number {
+    const takesMs = bytes / this.profile.bytesPerMs;
+    return Math.max(earlier + takesMs, this.loop.time + this.latency() + takesMs);
+  }
 
   latency(): number {
     return this.profile.latencyMs + this.profile.jitterMs * this.chance.next();
@@ -126,17 +134,19 @@ export class Link implements Transport {
       const listener = network.listenerAt(address);
       if (this.#state === "closed" || listener?.reachability === "vanished") return;
       if (listener === undefined || listener.reachability !== "accepts") {
-        this.#closeAtClient(new Error(`connect ECONNREFUSED ${this.server}`));
+        const refused = new Error(`connect ECONNREFUSED ${this.server}`);
+        this.#closeAtClient(Object.assign(refused, { code: "ECONNREFUSED" }));
         return;
       }
       if (this.#halfOpen) return;
-      this.#session = listener.accept(this);
       this.leadsAstray = listener.isStranger;
       loop.arrive(() => {
         if (this.#state !== "connecting") return;
         this.#state = "open";
         this.#handlers.onOpen();
       });
+      // What it says at once comes behind that.
+      this.#session = listener.accept(this);
     });
   }
 
@@ -196,7 +206,7 @@ export class Link implements Transport {
     const { loop, story } = this.#network;
     story.tell(() => `${this} replies ${shown(binary)}`);
     for (const piece of this.#pieces(binary)) {
-      this.#downstreamAt = Math.max(this.#downstreamAt, loop.time + this.#network.latency());
+      this.#downstreamAt = this.#network.arrival(this.#downstreamAt, piece.length);
       loop.inWorld(this.#downstreamAt - loop.time, () => {
         if (this.#downstreamLost) return;
         loop.arrive(() => this.#deliver(piece));
@@ -210,6 +220,14 @@ export class Link implements Transport {
         if (this.#isReadable) onArrived(arrivedAt);
       });
     });
+  }
+
+  /** The server says why it does not serve this connection, and ends it. */
+  refuse(words: string): void {
+    const { loop } = this.#network;
+    this.send(words);
+    this.#serverClosed = true;
+    loop.inWorld(this.#downstreamAt - loop.time + 0.01, () => this.#closeAtClient(new Error("the server ended it")));
   }
 
   /** The server, or something on the way, ends the connection. Of what is on its way a part may still arrive. */
@@ -274,7 +292,7 @@ export class Link implements Transport {
       this.#unsent = this.#unsent.slice(taken.length);
       this.#inKernel += taken.length;
       for (const piece of this.#pieces(taken)) {
-        this.#upstreamAt = Math.max(this.#upstreamAt, loop.time + this.#network.latency());
+        this.#upstreamAt = this.#network.arrival(this.#upstreamAt, piece.length);
         loop.inWorld(this.#upstreamAt - loop.time, () => {
           if (this.#serverClosed || this.#upstreamLost) return;
           this.#session?.receive(piece);

@@ -1,8 +1,8 @@
 import type { Ledger } from "./ledger.ts";
-import { CommandReader, encodeReply, type Value, Waits } from "./resp.ts";
 import type { Commands } from "./sim-commands.ts";
 import type { SimLoop } from "./sim-loop.ts";
 import type { Link, Listener, Session } from "./sim-network.ts";
+import { NodeSession } from "./sim-session.ts";
 import type { View } from "./sim-view.ts";
 import type { Story } from "./story.ts";
 
@@ -34,6 +34,8 @@ export interface Particulars {
   readonly host?: string;
   readonly isStranger?: boolean;
 }
+
+const NOBODY: Session = { receive() {}, onClosed() {} };
 
 /** A server: its data and scripts, its sessions, and what it does not answer. */
 export class SimNode implements Listener {
@@ -80,6 +82,10 @@ export class SimNode implements Listener {
   /** The end of the script that runs. */
   blockedUntil = 0;
   busyFrom = 0;
+  /** Until when writes wait. */
+  pausedUntil = 0;
+  /** It takes no more clients. */
+  isFull = false;
 
   constructor({ index, id, host, isStranger = false }: Particulars, shard: number, view: View, world: NodeWorld) {
     this.index = index;
@@ -109,7 +115,11 @@ export class SimNode implements Listener {
     return this.reachability !== "refuses";
   }
 
-  accept(link: Link): NodeSession {
+  accept(link: Link): Session {
+    if (this.isFull) {
+      link.refuse("-ERR max number of clients reached\r\n");
+      return NOBODY;
+    }
     this.accepted++;
     const session = new NodeSession(this, link);
     this.sessions.add(session);
@@ -165,6 +175,7 @@ export class SimNode implements Listener {
     this.reachability = "refuses";
     this.isFrozen = false;
     this.blockedUntil = 0;
+    this.pausedUntil = 0;
     for (const { link } of this.sessions) link.serverDied();
     this.sessions.clear();
     this.waiting.clear();
@@ -187,132 +198,19 @@ export class SimNode implements Listener {
     for (const session of [...this.waiting]) session.work();
   }
 
+  /** CLIENT PAUSE ... WRITE. */
+  pause(milliseconds: number): void {
+    const { loop, story } = this.world;
+    this.pausedUntil = Math.max(this.pausedUntil, loop.time + milliseconds);
+    story.tell(() => `${this.name} pauses writes for ${milliseconds} ms`);
+    loop.inWorld(milliseconds, () => this.wake());
+  }
+
+  get isPaused(): boolean {
+    return this.pausedUntil > this.world.loop.time;
+  }
+
   wake(): void {
     for (const session of [...this.sessions]) session.work();
-  }
-}
-
-/** A client's connection, seen from the server. */
-export class NodeSession implements Session {
-  readonly node: SimNode;
-  readonly link: Link;
-  isLoggedIn: boolean;
-  isReadOnly = false;
-  /** The command that comes next may be for a slot that is on its way here. */
-  asking = false;
-  /** ASKING came last, whether it was heeded or not. */
-  wasAsked = false;
-  /** Commands behind MULTI. */
-  queued: string[][] | undefined;
-  isDiscarded = false;
-  readonly watched = new Map<string, number>();
-  /** How many keys the last EXEC had watched. */
-  watchedAtExec = 0;
-  /** What the first of them held then. */
-  heldAtExec: string | null | undefined;
-  readonly #reader = new CommandReader();
-  #unread: string[] = [];
-  /** Calls that have run since the last reply left. */
-  ran: number[] = [];
-  /** The reply to the script that runs for this session. */
-  #late: string | undefined;
-  #gone = false;
-  /** The command that waits, and until when. */
-  #waits: { readonly args: readonly string[]; readonly until: number } | undefined;
-
-  constructor(node: SimNode, link: Link) {
-    this.node = node;
-    this.link = link;
-    this.isLoggedIn = node.world.password === undefined;
-  }
-
-  receive(binary: string): void {
-    if (this.#waits !== undefined) this.node.world.ledger.noteQueuing(binary, this.node.name);
-    this.#unread.push(binary);
-    this.work();
-  }
-
-  onClosed(): void {
-    this.#gone = true;
-    this.#waits = undefined;
-    this.node.waiting.delete(this);
-    if (!this.node.isFrozen && this.#unread.length === 0) this.node.sessions.delete(this);
-  }
-
-  /** Executes what has come, as far as the server can. */
-  work(): void {
-    const { node } = this;
-    if (node.isFrozen || !node.sessions.has(this)) return;
-    for (const binary of this.#unread.splice(0)) {
-      this.#reader.push(binary);
-      this.link.hasRead(binary.length);
-    }
-    const now = node.world.loop.time;
-    let out = this.#answerWaiting();
-    while (this.#waits === undefined) {
-      if (node.blockedUntil > now && (this.#late !== undefined || now < node.busyFrom)) break;
-      if (this.#late !== undefined) {
-        out += this.#late;
-        this.#late = undefined;
-      }
-      const args = this.#reader.next();
-      if (args === undefined) break;
-      const value = this.#execute(args);
-      if (value instanceof Waits) {
-        this.#wait(args, value.ms);
-        break;
-      }
-      const reply = encodeReply(value);
-      if (node.blockedUntil > now && this.#startedScript) this.#late = reply;
-      else out += reply;
-    }
-    if (this.#gone && this.#late === undefined) node.sessions.delete(this);
-    // While a script runs, its call is among those that have run, and has no reply.
-    if (this.#late !== undefined || this.ran.length === 0) this.link.send(out);
-    else {
-      const { ran } = this;
-      this.ran = [];
-      this.link.send(out, (time) => node.world.ledger.noteArrival(ran, time));
-    }
-    if (node.hasPushed) {
-      node.hasPushed = false;
-      node.serveWaiting();
-    }
-  }
-
-  #wait(args: readonly string[], ms: number): void {
-    const { node } = this;
-    const { loop } = node.world;
-    this.#waits = { args, until: loop.time + ms };
-    node.waiting.add(this);
-    loop.inWorld(ms, () => this.work());
-  }
-
-  #answerWaiting(): string {
-    const { node } = this;
-    const { commands, loop, story } = node.world;
-    if (this.#waits === undefined || node.blockedUntil > loop.time) return "";
-    const { args, until } = this.#waits;
-    const reply = commands.answerTo(this, args, until <= loop.time);
-    if (reply === undefined) return "";
-    this.#waits = undefined;
-    node.waiting.delete(this);
-    story.tell(() => `    ${this.link}: ${args.join(" ")} has waited -> ${encodeReply(reply).replaceAll("\r\n", " ")}`);
-    return encodeReply(reply);
-  }
-
-  #startedScript = false;
-
-  #execute(args: string[]): Value | Waits {
-    const { node } = this;
-    const { commands, story } = node.world;
-    const wasBlocked = node.blockedUntil > node.world.loop.time;
-    const reply = commands.execute(this, args);
-    this.#startedScript = !wasBlocked;
-    story.tell(() => {
-      const text = reply instanceof Waits ? "waits" : encodeReply(reply).replaceAll("\r\n", " ");
-      return `    ${this.link}: ${args.join(" ").slice(0, 120)} -> ${text.slice(0, 160)}`;
-    });
-    return reply;
   }
 }

@@ -1,6 +1,7 @@
 import { slotOf } from "../../src/protocol/hash-slot.ts";
 import { ErrorReply } from "./resp.ts";
-import type { NodeSession, SimNode } from "./sim-node.ts";
+import type { SimNode } from "./sim-node.ts";
+import type { NodeSession } from "./sim-session.ts";
 
 const slots = new Map<string, number>();
 

@@ -37,6 +37,18 @@ export class View {
     return this.#hosts.get(node) ?? `10.0.0.${node + 1}`;
   }
 
+  /** A slot has no owner from now on. */
+  disown(slot: number): void {
+    this.moved.set(slot, NOBODY);
+    this.isAnyUnowned = true;
+  }
+
+  /** A slot is a shard's from now on. */
+  own(slot: number, shard: number): void {
+    this.moved.set(slot, shard);
+    this.isAnyUnowned = [...this.moved.values()].includes(NOBODY);
+  }
+
   /** Whether a node is where it has always been. */
   isAtHome(node: number): boolean {
     return !this.#hosts.has(node);

@@ -1,9 +1,10 @@
 import { type Cluster, connectIn } from "../../src/cluster.ts";
 import type { Environment } from "../../src/environment.ts";
 import type { Topology } from "../../src/index.ts";
-import { SCRIPTS } from "./calls.ts";
+import { LARGE_BYTES, SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
+import { askedTooOften, unownedExceeded } from "./pace.ts";
 import { type Plan, planOf } from "./plan.ts";
 import {
   boundsExceeded,
@@ -11,6 +12,7 @@ import {
   brokenOrder,
   brokenPromises,
   brokenRepetition,
+  readTooLittle,
   tooManyLoads,
 } from "./promises.ts";
 import { brokenQueues, takenTooLate } from "./queues.ts";
@@ -82,7 +84,7 @@ class Simulation {
     if (this.#plan.patient > 0) this.#cluster.hold(keptKeys);
     this.#faults = new Faults(this.#cluster, this.#network, this.#plan, slots, chance.fork());
     const { next } = chance.fork();
-    this.#worlds = new Worlds(this.#cluster, this.#faults, this.#plan, chance.fork());
+    this.#worlds = new Worlds(this.#cluster, this.#faults, this.#plan, slots, chance.fork());
     this.#environment = { clock: this.#loop, open: this.#network.open, random: next };
   }
 
@@ -155,7 +157,8 @@ class Simulation {
   #weigh(cluster: Cluster): void {
     const { maxPendingBytesPerNode = Number.POSITIVE_INFINITY, connectionsPerNode = 1, readFrom } = this.#plan.options;
     if (readFrom !== "primary" || this.#cluster.moves.size > 0) return;
-    const most = maxPendingBytesPerNode + (connectionsPerNode + 1) * SCRIPT_BYTES;
+    const large = this.#plan.worlds.includes("slow-network") ? 10 * LARGE_BYTES : 0;
+    const most = maxPendingBytesPerNode + large + (connectionsPerNode + 1) * SCRIPT_BYTES;
     for (const { address, pendingBytes } of cluster.metrics().nodes) {
       if (pendingBytes > most) this.#broken.push(`${pendingBytes} bytes wait for ${address}, where ${most} may`);
     }
@@ -169,6 +172,7 @@ class Simulation {
     const options = { ...this.#plan.options, nodes, scripts, ...(password && { password }) };
     let cluster: Cluster | undefined;
     let failure: unknown;
+    this.#worlds.scheduleConnect();
     connectIn(this.#environment, options).then(
       (connected) => {
         cluster = connected;
@@ -241,12 +245,22 @@ class Simulation {
     const isLossy = splits > 0 || this.#cluster.isReplaced || this.#cluster.isTorn || this.#ledger.wasLedAstray;
     this.#broken.push(...brokenScans(this.#workload.scans.made, isLossy ? [] : this.#workload.keptKeys));
     if (!isLossy) {
+      this.#broken.push(...readTooLittle(made, this.#ledger));
       this.#broken.push(...brokenQueues(made, this.#ledger, this.#cluster.listElements));
     }
     if (this.#network.broken === 0 && this.#cluster.frozen === 0)
       this.#broken.push(...takenTooLate(made, this.#ledger));
     const { readFrom, maxPendingPerNode } = this.#plan.options;
-    if (moves.size === 0 && readFrom === "primary" && maxPendingPerNode !== undefined) {
+    if (maxPendingPerNode !== undefined && readFrom === "primary" && moves.size === 0) {
+      this.#broken.push(...unownedExceeded(made, maxPendingPerNode, this.#worlds.unownedSlots));
+    }
+    this.#broken.push(...askedTooOften(this.#ledger));
+    if (
+      this.#worlds.unownedSlots.size === 0 &&
+      moves.size === 0 &&
+      readFrom === "primary" &&
+      maxPendingPerNode !== undefined
+    ) {
       const shardOf = (slot: number) => this.#cluster.truth.shardOf(slot);
       this.#broken.push(...boundsExceeded(made, maxPendingPerNode, shardOf));
     }

@@ -3,7 +3,7 @@ import type { Ledger } from "./ledger.ts";
 import type { FaultKind, Plan } from "./plan.ts";
 
 /** Faults that neither break connections nor take slots from their owners. */
-const MILD: readonly FaultKind[] = ["flush", "flush-all", "migrate", "deny", "stall"];
+const MILD: readonly FaultKind[] = ["flush", "flush-all", "deny", "stall"];
 
 /** A view that lacks something is not believed while other nodes know better. */
 export function lostOwners(made: readonly Made[], { faults, worlds }: Plan): string[] {

@@ -6,7 +6,19 @@ import type { SimNode } from "./sim-node.ts";
 import { strangerAt } from "./sim-strangers.ts";
 
 /** What is odd about the world of a run, beside the faults in it. */
-export type WorldKind = "stranger" | "recycle" | "replace" | "forget" | "join";
+export type WorldKind =
+  | "stranger"
+  | "recycle"
+  | "replace"
+  | "forget"
+  | "join"
+  | "unowned"
+  | "pause"
+  | "busy-connection"
+  | "full"
+  | "slow-network"
+  | "long-stall"
+  | "stalled-connect";
 
 /** How often each is drawn. */
 export const WORLDS: Readonly<Record<WorldKind, number>> = {
@@ -15,6 +27,13 @@ export const WORLDS: Readonly<Record<WorldKind, number>> = {
   replace: 1,
   forget: 4,
   join: 2,
+  unowned: 2,
+  pause: 3,
+  "busy-connection": 0,
+  full: 2,
+  "slow-network": 0,
+  "long-stall": 0,
+  "stalled-connect": 0,
 };
 
 /** How long the others take to tell a newcomer of one more node, at most. */
@@ -26,14 +45,27 @@ export class Worlds {
   readonly #faults: Faults;
   readonly #chance: Chance;
   readonly #plan: Plan;
+  readonly #slots: readonly number[];
+  /** Slots that were nobody's for a while. */
+  readonly unownedSlots = new Set<number>();
+  /** Slots that are nobody's, with the shard that they were in. */
+  readonly #unowned = new Map<number, number>();
   readonly #strangers = new Set<SimNode>();
 
-  constructor(cluster: SimCluster, faults: Faults, plan: Plan, chance: Chance) {
+  constructor(cluster: SimCluster, faults: Faults, plan: Plan, slots: readonly number[], chance: Chance) {
+    this.#slots = slots;
     this.#cluster = cluster;
     this.#faults = faults;
     this.#plan = plan;
     this.#chance = chance;
     if (plan.worlds.includes("join")) this.#keepNewcomerOut();
+  }
+
+  /** The client has something else to do while it connects. */
+  scheduleConnect(): void {
+    if (!this.#plan.worlds.includes("stalled-connect")) return;
+    const { latencyMs, jitterMs } = this.#plan.network;
+    this.#cluster.loop.inWorld(this.#chance.between(0, 20 * (latencyMs + jitterMs) + 5), () => this.#stall());
   }
 
   /** Schedules what the plan has. */
@@ -46,7 +78,11 @@ export class Worlds {
   /** Strangers leave, and all nodes know all others. */
   heal(): void {
     for (const stranger of this.#strangers) if (stranger.isAlive) stranger.die();
-    for (const { view } of this.#cluster.nodes) view.lacks.clear();
+    for (const node of this.#cluster.nodes) {
+      node.view.lacks.clear();
+      node.isFull = false;
+    }
+    for (const [slot, shard] of this.#unowned) this.#own(slot, shard);
   }
 
   #strike(kind: WorldKind): void {
@@ -60,6 +96,14 @@ export class Worlds {
     replace: () => this.#cluster.replace(),
     forget: (lastsMs) => this.#forget(this.#someNode(), lastsMs),
     join: () => this.#join(),
+    unowned: (lastsMs) => this.#disown(this.#chance.pick(this.#slots), lastsMs),
+    pause: (lastsMs) => this.#someNode().pause(lastsMs),
+    "busy-connection": (lastsMs) => this.#keepBusy(lastsMs),
+    full: (lastsMs) => this.#fill(this.#someNode(), lastsMs),
+    // It is as the plan says, from the beginning on.
+    "slow-network": () => {},
+    "long-stall": () => this.#stall(),
+    "stalled-connect": () => {},
   };
 
   #someNode(): SimNode {
@@ -99,6 +143,45 @@ export class Worlds {
     this.#cluster.story.tell(() => `${name} forgets ${forgotten.name}`);
     view.lacks.add(forgotten.index);
     this.#cluster.loop.inWorld(lastsMs, () => view.lacks.delete(forgotten.index));
+  }
+
+  /** A slot is nobody's for a while (CLUSTER DELSLOTS). */
+  #disown(slot: number, lastsMs: number): void {
+    const { truth } = this.#cluster;
+    const shard = truth.shardOf(slot);
+    if (this.#unowned.has(slot) || this.#cluster.isMoving(slot)) return;
+    this.#unowned.set(slot, shard);
+    this.unownedSlots.add(slot);
+    this.#cluster.happen(`slot ${slot} is nobody's`, (view) => view.disown(slot), this.#cluster.nodes);
+    this.#cluster.loop.inWorld(lastsMs, () => this.#own(slot, shard));
+  }
+
+  #own(slot: number, shard: number): void {
+    if (!this.#unowned.delete(slot)) return;
+    this.#cluster.handTo(slot, shard);
+  }
+
+  /** The server does something in a thread for one connection, and answers the others. */
+  #keepBusy(lastsMs: number): void {
+    const sessions = [...this.#someNode().sessions];
+    if (sessions.length === 0) return;
+    const session = this.#chance.pick(sessions);
+    this.#cluster.story.tell(() => `${session.link} is busy for ${lastsMs} ms, alone`);
+    session.keepBusy(lastsMs);
+  }
+
+  /** A node takes no new client for a while. */
+  #fill(node: SimNode, lastsMs: number): void {
+    this.#cluster.story.tell(() => `${node.name} has as many clients as it takes`);
+    node.isFull = true;
+    this.#cluster.loop.inWorld(lastsMs, () => {
+      node.isFull = false;
+    });
+  }
+
+  /** For longer than the client waits for a connection. */
+  #stall(): void {
+    this.#cluster.loop.arrive(() => this.#cluster.loop.stall(this.#chance.pick([700, 2500, 4000])));
   }
 
   get #newcomer(): SimNode {

@@ -41,6 +41,20 @@ export class FakeClock implements Clock {
     this.#afterReads.push(callback);
   }
 
+  /** Whether the sockets may not have been read for long. */
+  behind = false;
+
+  isBehind(): boolean {
+    return this.behind;
+  }
+
+  afterArrivals(callback: () => void): void {
+    this.afterReads(() => {
+      this.behind = false;
+      callback();
+    });
+  }
+
   /** Runs every timer that is due within the next `milliseconds`, each at its time. */
   advance(milliseconds: number): void {
     const end = this.time + milliseconds;
@@ -48,6 +62,7 @@ export class FakeClock implements Clock {
     for (let timer = this.#next(end); timer !== undefined; timer = this.#next(end)) {
       this.pending.delete(timer);
       this.time = Math.max(this.time, timer.at);
+      this.onReads();
       timer.callback();
       this.#turn();
     }

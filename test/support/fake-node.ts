@@ -142,7 +142,7 @@ export class FakeNode {
       }
       writeReplies(socket, line);
     };
-    const line: Line = { connection, held: [], replies: "", waits: false, hangs: false, ended: false, take };
+    const line: Line = { number: connection, held: [], replies: "", waits: false, hangs: false, ended: false, take };
     this.#sockets.add(socket);
     this.#lines.set(socket, line);
     socket.on("close", () => {
@@ -168,7 +168,7 @@ export class FakeNode {
   }
 
   #answerFirst(line: Line): void {
-    const answer = this.#answer(line.held.shift() as string[], line.connection);
+    const answer = this.#answer(line.held.shift() as string[], line.number);
     if (answer instanceof Promise) {
       line.waits = true;
       void answer.then((text) => {
@@ -182,17 +182,23 @@ export class FakeNode {
     if (line.ended || line.hangs) line.held.length = 0;
   }
 
-  #answer(args: readonly string[], connection: number): LaterAnswer {
+  #answer(args: readonly string[], number: number): LaterAnswer {
     const name = nameOf(args);
     const next = this.#expected.findIndex(({ command }) => command === name);
     if (next !== -1) return (this.#expected.splice(next, 1)[0] as { answer: LaterAnswer }).answer;
     const always = this.#always.get(name);
-    if (always) return always(args, connection);
+    if (always) return always(args, number);
     switch (name) {
       case "PING":
         return "+PONG\r\n";
       case "CLUSTER MYID":
         return this.id === undefined ? noCluster : bulk(this.id);
+      case "CLIENT INFO":
+        return bulk(clientLine(number));
+      case "CLIENT LIST": {
+        const isOpen = [...this.#lines.values()].some((line) => line.number === Number(args[3]));
+        return bulk(isOpen ? clientLine(Number(args[3])) : "");
+      }
       case "CLUSTER SHARDS":
         return this.shards();
       case "SCRIPT EXISTS":
@@ -214,7 +220,7 @@ export class FakeNode {
 
 /** One connection, seen from the node. */
 interface Line {
-  readonly connection: number;
+  readonly number: number;
   /** Commands that were received and not answered, oldest first. */
   readonly held: string[][];
   /** Answers that are not written yet. */
@@ -234,6 +240,11 @@ function writeReplies(socket: Socket, line: Line): void {
   line.replies = "";
   if (line.ended) socket.end(replies, "latin1");
   else if (replies !== "" && socket.writable) socket.write(replies, "latin1");
+}
+
+/** A line of CLIENT LIST about a connection of which the node has nothing in hand. */
+export function clientLine(number: number, more = "flags=N qbuf=0 argv-mem=0 obl=0 oll=0 omem=0"): string {
+  return `id=${number} addr=127.0.0.1:${10_000 + number} ${more}\n`;
 }
 
 /** `SCRIPT LOAD`, `CLUSTER SHARDS`, `EVALSHA`: containers with their subcommand. */

@@ -14,6 +14,10 @@ export class SteppedClock extends FakeClock {
     setImmediate(callback);
   }
 
+  override afterArrivals(callback: () => void): void {
+    setImmediate(() => setImmediate(callback));
+  }
+
   /** A timer that a call waits for is due within `milliseconds`. Timers of the background are none. */
   isDueWithin(milliseconds: number): boolean {
     return [...this.pending].some(({ at, background }) => !background && at <= this.time + milliseconds);

@@ -132,6 +132,8 @@ describe("a crowd of connections", () => {
     setTimer: () => ({ cancel() {} }),
     nextTick: () => {},
     afterReads: (next: () => void) => void turns.push(next),
+    isBehind: () => false,
+    afterArrivals: (next: () => void) => void turns.push(next),
   };
 
   it("begins 16 connections in a turn, in order, and the others in later ones", () => {

@@ -8,6 +8,7 @@ import {
   type TracerProvider,
   trace,
 } from "@opentelemetry/api";
+import { realTime } from "../../environment.ts";
 import {
   type BatchContext,
   batchChannel,
@@ -68,7 +69,7 @@ export function instrument(options: InstrumentOptions = {}): () => void {
 
   const begin = (context: CommandContext | BatchContext, attributes: Attributes) => {
     const span = tracer.startSpan(spanName(attributes), { kind: SpanKind.CLIENT, attributes });
-    operations.set(context, { span, startedAt: performance.now(), attributes, failed: 0 });
+    operations.set(context, { span, startedAt: realTime.now(), attributes, failed: 0 });
   };
   const end = (context: CommandContext | BatchContext, atEnd: Attributes, more: Attributes) => {
     const operation = operations.get(context);
@@ -80,7 +81,7 @@ export function instrument(options: InstrumentOptions = {}): () => void {
     if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
     span.setAttributes({ ...atEnd, ...failure, ...more });
     span.end();
-    duration.record((performance.now() - startedAt) / 1000, { ...attributes, ...atEnd, ...failure });
+    duration.record((realTime.now() - startedAt) / 1000, { ...attributes, ...atEnd, ...failure });
   };
 
   // A call of a batch has no span of its own, because it is part of the batch's span.

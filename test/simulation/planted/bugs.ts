@@ -164,4 +164,9 @@ export const BUGS: readonly Bug[] = [
     "return waiting === 0 || waiting + bytes <= this.#limits.maxPendingBytes;",
     "return true;",
   ]),
+  bug("a stranger at the address proves nothing about an old connection", 1052789282, /failed when all was mended/, [
+    "connection/probe.ts",
+    "if (error instanceof StrangerError) this.#onStranger(error);",
+    "",
+  ]),
 ];

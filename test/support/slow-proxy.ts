@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer, connect as openSocket, type Server, type Socket } from "node:net";
 
 /** A TCP proxy in front of one server, whose connections take bytes for the server slowly. */
-export class SlowLink {
+export class SlowProxy {
   /** Bytes that were taken for the server on each connection, in the order in which they were opened. */
   readonly taken: number[] = [];
   readonly #server: Server;
@@ -12,20 +12,20 @@ export class SlowLink {
   }
 
   /** @param bytesPerMs  Of each connection, towards the server. */
-  static async start(address: string, bytesPerMs: number): Promise<SlowLink> {
+  static async start(address: string, bytesPerMs: number): Promise<SlowProxy> {
     const [host, port] = address.split(":") as [string, string];
     const server = createServer({ noDelay: true });
-    const link = new SlowLink(server);
+    const proxy = new SlowProxy(server);
     server.on("connection", (client) => {
       const node = openSocket({ host, port: Number(port), noDelay: true });
-      const at = link.taken.push(0) - 1;
+      const at = proxy.taken.push(0) - 1;
       let free = performance.now();
       client.on("data", (bytes) => {
         client.pause();
         const now = performance.now();
         free = Math.max(free, now) + bytes.length / bytesPerMs;
         setTimeout(() => {
-          link.taken[at] = (link.taken[at] ?? 0) + bytes.length;
+          proxy.taken[at] = (proxy.taken[at] ?? 0) + bytes.length;
           node.write(bytes);
           client.resume();
         }, free - now);
@@ -35,16 +35,16 @@ export class SlowLink {
         [client, node],
         [node, client],
       ] as const) {
-        link.#sockets.add(one);
+        proxy.#sockets.add(one);
         one.on("error", () => {});
         one.on("close", () => {
-          link.#sockets.delete(one);
+          proxy.#sockets.delete(one);
           other.destroy();
         });
       }
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    return link;
+    return proxy;
   }
 
   get host(): string {
