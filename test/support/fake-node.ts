@@ -142,7 +142,11 @@ export class FakeNode {
       }
       writeReplies(socket, line);
     };
+<<<<<<< HEAD
     const line: Line = { number: connection, held: [], replies: "", waits: false, hangs: false, ended: false, take };
+=======
+    const line: Line = { connection, held: [], replies: "", waits: false, hangs: false, ended: false, take };
+>>>>>>> main
     this.#sockets.add(socket);
     this.#lines.set(socket, line);
     socket.on("close", () => {
@@ -168,7 +172,11 @@ export class FakeNode {
   }
 
   #answerFirst(line: Line): void {
+<<<<<<< HEAD
     const answer = this.#answer(line.held.shift() as string[], line.number);
+=======
+    const answer = this.#answer(line.held.shift() as string[], line.connection);
+>>>>>>> main
     if (answer instanceof Promise) {
       line.waits = true;
       void answer.then((text) => {
@@ -182,7 +190,11 @@ export class FakeNode {
     if (line.ended || line.hangs) line.held.length = 0;
   }
 
+<<<<<<< HEAD
   #answer(args: readonly string[], number: number): LaterAnswer {
+=======
+  #answer(args: readonly string[], connection: number): LaterAnswer {
+>>>>>>> main
     const name = nameOf(args);
     const next = this.#expected.findIndex(({ command }) => command === name);
     if (next !== -1) return (this.#expected.splice(next, 1)[0] as { answer: LaterAnswer }).answer;
@@ -194,9 +206,9 @@ export class FakeNode {
       case "CLUSTER MYID":
         return this.id === undefined ? noCluster : bulk(this.id);
       case "CLIENT INFO":
-        return bulk(clientLine(number));
+        return bulk(clientLine(connection));
       case "CLIENT LIST": {
-        const isOpen = [...this.#lines.values()].some((line) => line.number === Number(args[3]));
+        const isOpen = [...this.#lines.values()].some((line) => line.connection === Number(args[3]));
         return bulk(isOpen ? clientLine(Number(args[3])) : "");
       }
       case "CLUSTER SHARDS":
@@ -220,7 +232,11 @@ export class FakeNode {
 
 /** One connection, seen from the node. */
 interface Line {
+<<<<<<< HEAD
   readonly number: number;
+=======
+  readonly connection: number;
+>>>>>>> main
   /** Commands that were received and not answered, oldest first. */
   readonly held: string[][];
   /** Answers that are not written yet. */
