@@ -142,11 +142,7 @@ export class FakeNode {
       }
       writeReplies(socket, line);
     };
-<<<<<<< HEAD
-    const line: Line = { number: connection, held: [], replies: "", waits: false, hangs: false, ended: false, take };
-=======
     const line: Line = { connection, held: [], replies: "", waits: false, hangs: false, ended: false, take };
->>>>>>> main
     this.#sockets.add(socket);
     this.#lines.set(socket, line);
     socket.on("close", () => {
@@ -172,11 +168,7 @@ export class FakeNode {
   }
 
   #answerFirst(line: Line): void {
-<<<<<<< HEAD
-    const answer = this.#answer(line.held.shift() as string[], line.number);
-=======
     const answer = this.#answer(line.held.shift() as string[], line.connection);
->>>>>>> main
     if (answer instanceof Promise) {
       line.waits = true;
       void answer.then((text) => {
@@ -190,16 +182,12 @@ export class FakeNode {
     if (line.ended || line.hangs) line.held.length = 0;
   }
 
-<<<<<<< HEAD
-  #answer(args: readonly string[], number: number): LaterAnswer {
-=======
   #answer(args: readonly string[], connection: number): LaterAnswer {
->>>>>>> main
     const name = nameOf(args);
     const next = this.#expected.findIndex(({ command }) => command === name);
     if (next !== -1) return (this.#expected.splice(next, 1)[0] as { answer: LaterAnswer }).answer;
     const always = this.#always.get(name);
-    if (always) return always(args, number);
+    if (always) return always(args, connection);
     switch (name) {
       case "PING":
         return "+PONG\r\n";
@@ -232,11 +220,7 @@ export class FakeNode {
 
 /** One connection, seen from the node. */
 interface Line {
-<<<<<<< HEAD
-  readonly number: number;
-=======
   readonly connection: number;
->>>>>>> main
   /** Commands that were received and not answered, oldest first. */
   readonly held: string[][];
   /** Answers that are not written yet. */
