@@ -27,14 +27,14 @@ const bug = (
 });
 
 export const BUGS: readonly Bug[] = [
-  bug("the replay after a NOSCRIPT forgets its ASKING", 299, /without ASKING/, [
+  bug("the replay after a NOSCRIPT forgets its ASKING", 465, /without ASKING/, [
     "routing/next-step.ts",
     "{remedy}`, asking);",
     "{remedy}`);",
   ]),
   bug(
     "ASKING goes in front of SCRIPT LOAD, which spends it",
-    299,
+    465,
     /without ASKING/,
     ["scripts/load-request.ts", "  readonly asking = false;", "  readonly asking = true;"],
     [
@@ -65,7 +65,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug(
     "calls that wait for their next attempt are counted in and never out",
-    65,
+    71,
     /failed when all was mended: QUEUE_FULL/,
     ["connection/node-pool.ts", "this.#heldCalls -= calls;", ""],
   ),
@@ -79,7 +79,7 @@ export const BUGS: readonly Bug[] = [
       "let request = this.inFlight.shift();\n    while (request?.place === 'settled' && this.inFlight.size > 0) request = this.inFlight.shift();",
     ],
   ),
-  bug("a call whose connection was lost is sent again, whatever it does", 6, /ran \d+ times/, [
+  bug("a call whose connection was lost is sent again, whatever it does", 39, /ran \d+ times/, [
     "routing/next-step.ts",
     'if (!situation.mayRepeat) return step("lost");',
     "",
@@ -94,12 +94,12 @@ export const BUGS: readonly Bug[] = [
     'outcomeOfCall(this.place === "in-flight" ? "unknown" : "not-executed", this.inDoubt)',
     'outcomeOfCall("not-executed", this.inDoubt)',
   ]),
-  bug("a call forgets that an earlier attempt may have run", 376, /told as \w+, not-executed/, [
+  bug("a call forgets that an earlier attempt may have run", 382, /told as \w+, not-executed/, [
     "routing/dispatcher.ts",
     "history.inDoubt ||= written;",
     "",
   ]),
-  bug("every call that met a NOSCRIPT brings a load of its own", 58, /times, \d+ of them needlessly/, [
+  bug("every call that met a NOSCRIPT brings a load of its own", 170, /times, \d+ of them needlessly/, [
     "scripts/loaded-scripts.ts",
     "return remedyOf({ state: this.stateOf(script),",
     'if (lane.ready) return { kind: "load" };\n    return remedyOf({ state: this.stateOf(script),',
@@ -109,7 +109,7 @@ export const BUGS: readonly Bug[] = [
     "for (const request of requests) {",
     "for (const request of [...requests].reverse()) {",
   ]),
-  bug("calls of a slot that waited leave in the reverse order", 26, /was written again before call/, [
+  bug("calls of a slot that waited leave in the reverse order", 185, /was written again before call/, [
     "routing/waiting-room.ts",
     "for (const call of waiting.calls) this.#leave(call);",
     "for (const call of waiting.calls.reverse()) this.#leave(call);",
@@ -139,22 +139,22 @@ export const BUGS: readonly Bug[] = [
     "    this.#watchdog?.watch();\n    return this.#connection;",
     "    return this.#connection;",
   ]),
-  bug("a call of a batch does not wait for those in front of it", 1, /batch \d+: call \d+ ran before/, [
+  bug("a call of a batch does not wait for those in front of it", 2, /batch \d+: call \d+ ran before/, [
     "routing/batch-turns.ts",
     "turn.waitsFor = before.calls.length;",
     "turn.waitsFor = 0;",
   ]),
-  bug("a group that was refused goes on behind its first call", 1, /batch \d+: call \d+ ran before/, [
+  bug("a group that was refused goes on behind its first call", 44, /batch \d+: call \d+ ran before/, [
     "routing/batch-feed.ts",
-    "      if (turn.waitsFor === 0) this.#released.push(call);",
-    "      turn.waitsFor = 0;\n      this.#released.push(call);",
+    "else if (turn.waitsFor === 0) this.#released.push(call);",
+    "else this.#released.push(Object.assign(turn, { waitsFor: 0 }).call);",
   ]),
-  bug("a group that was lost is sent again", 436, /ran \d+ times/, [
+  bug("a group that was lost is sent again", 835, /ran \d+ times/, [
     "routing/call-group.ts",
     "if (isUnclear || cause instanceof ClosedError || this.#owner.isNext(call)) call.onLost(cause);",
     "if (cause instanceof ClosedError) call.onLost(cause);",
   ]),
-  bug("a transaction that was lost is sent again", 465, /ran \d+ times/, [
+  bug("a transaction that was lost is sent again", 494, /ran \d+ times/, [
     "routing/transaction-frame.ts",
     "mayRepeat: false,",
     "mayRepeat: true,",
