@@ -151,6 +151,7 @@ export class NodeOpener {
       settings: () => pool.settings,
       lane: () => pool.lanes.find(({ ready }) => ready),
       onBrought: () => this.#store.tellPrepared(node),
+      onStranger: (cause) => node.dropConnections(cause),
     });
     const openReaders = () => this.#openReaders(node);
     const node: ClusterNode = new ClusterNode(info, pool, scripts, loader, openReaders, () => this.#checkName(node));
@@ -259,6 +260,7 @@ export class NodeOpener {
 }
 
 /** Another server answers at a node's address: what one pool has found out holds for the other as well. */
-function dropConnectionsOf({ pools }: ClusterNode, finder: NodePool, cause: StrangerError): void {
+function dropConnectionsOf({ loader, pools }: ClusterNode, finder: NodePool, cause: StrangerError): void {
+  loader.dropConnection(cause);
   for (const pool of pools) if (pool !== finder) pool.dropConnections(cause);
 }
