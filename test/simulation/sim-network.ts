@@ -90,6 +90,8 @@ const READ_BUFFER = Buffer.alloc(64 * 1024);
 const SPOILT = 0x21;
 /** Until a system has found out that nobody is on the other side any more. */
 const KEEP_ALIVE_MS = 25_000;
+/** In which bytes come on a slow network. */
+const STEP_MS = 50;
 /** In which one write or reply arrives. */
 const MOST_PIECES = 8;
 
@@ -333,7 +335,9 @@ export class Link implements Transport {
       pieces.push(binary.slice(at, at + length));
       at += length;
     }
-    if (at < binary.length) pieces.push(binary.slice(at));
+    // On a slow network bytes come as they pass.
+    const most = Math.min(binary.length, STEP_MS * profile.bytesPerMs);
+    for (; at < binary.length; at += most) pieces.push(binary.slice(at, at + most));
     return pieces;
   }
 }
