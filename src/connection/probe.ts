@@ -3,6 +3,7 @@ import { ReplyError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument } from "../protocol/reply.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
+import { StrangerError } from "./identity.ts";
 import { openConnection } from "./open-connection.ts";
 import { setPatience } from "./signs-of-life.ts";
 import { inHandIn, type Standing, whatIsInHand } from "./standing.ts";
@@ -121,6 +122,8 @@ export class Probe {
       return await this.#ofPause(probe);
     } catch (error) {
       if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy") return { kind: "busy" };
+      // Whatever the silent connection leads to, it is not the node that is meant any more.
+      if (error instanceof StrangerError) return { kind: "gone" };
       const { code = "" } = error as NodeJS.ErrnoException;
       return NOBODY.includes(code) ? SILENT : NOTHING;
     }

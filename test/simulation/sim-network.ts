@@ -42,7 +42,7 @@ export class SimNetwork {
   readonly loop: SimLoop;
   readonly chance: Chance;
   readonly story: Story;
-  readonly profile: NetworkProfile;
+  profile: NetworkProfile;
   readonly wiretap: Wiretap;
   readonly links = new Set<Link>();
   /** Connections that were cut, or let bytes vanish. */
@@ -78,6 +78,11 @@ export class SimNetwork {
   arrival(earlier: number, bytes: number): number {
     const takesMs = bytes / this.profile.bytesPerMs;
     return Math.max(earlier + takesMs, this.loop.time + this.latency() + takesMs);
+  }
+
+  /** It is as fast as any other. */
+  mend(): void {
+    this.profile = { ...this.profile, bytesPerMs: Number.POSITIVE_INFINITY };
   }
 
   latency(): number {
@@ -328,15 +333,15 @@ export class Link implements Transport {
   /** Short pieces first; the rest of what is long comes at once, or a run would be nothing but pieces. */
   #pieces(binary: string): string[] {
     const { profile, chance } = this.#network;
+    // On a slow network bytes come as they pass.
+    const most = Math.min(binary.length, STEP_MS * profile.bytesPerMs);
     const pieces: string[] = [];
     let at = 0;
     while (binary.length - at > profile.pieceBytes && pieces.length < MOST_PIECES) {
       const length = chance.whole(1, chance.of(0.2) ? binary.length - at : profile.pieceBytes);
-      pieces.push(binary.slice(at, at + length));
-      at += length;
+      pieces.push(binary.slice(at, at + Math.min(most, length)));
+      at += Math.min(most, length);
     }
-    // On a slow network bytes come as they pass.
-    const most = Math.min(binary.length, STEP_MS * profile.bytesPerMs);
     for (; at < binary.length; at += most) pieces.push(binary.slice(at, at + most));
     return pieces;
   }
