@@ -73,7 +73,7 @@ export class NodePool {
     // Connections that were opened earlier may lead to that server as well: CLUSTER RESET leaves them open.
     const onStranger = (cause: Error) => this.dropConnections(cause);
     const { maxPendingBytes } = limits;
-    const probe = new Probe(settings);
+    const probe = new Probe(settings, onStranger);
     this.#probe = probe;
     this.dedicated = new DedicatedConnections(settings, maxPendingBytes, onStranger, probe);
     this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, maxPendingBytes, onStranger, probe);

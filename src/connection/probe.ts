@@ -32,6 +32,7 @@ const SILENT: Evidence = { kind: "silent" };
 export class Probe {
   readonly #settings: ConnectionSettings;
   readonly #clock: Clock;
+  readonly #onStranger: (cause: Error) => void;
   #connection: Connection | undefined;
   /** Settles when `#connection` is open. */
   #opening: Promise<Connection> | undefined;
@@ -44,7 +45,9 @@ export class Probe {
   #rest: Timer | undefined;
   #ended = false;
 
-  constructor(settings: ConnectionSettings) {
+  /** @param onStranger  Called when another server answers at the node's address. */
+  constructor(settings: ConnectionSettings, onStranger: (cause: Error) => void = () => {}) {
+    this.#onStranger = onStranger;
     const credentials: ConnectionSettings["credentials"] = () => {
       const login = settings.credentials();
       if (!(login instanceof Promise)) return login;
@@ -121,9 +124,9 @@ export class Probe {
       }
       return await this.#ofPause(probe);
     } catch (error) {
+      // The address has passed to another server, and the node is not there any more.
+      if (error instanceof StrangerError) this.#onStranger(error);
       if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy") return { kind: "busy" };
-      // Whatever the silent connection leads to, it is not the node that is meant any more.
-      if (error instanceof StrangerError) return { kind: "gone" };
       const { code = "" } = error as NodeJS.ErrnoException;
       return NOBODY.includes(code) ? SILENT : NOTHING;
     }
@@ -158,6 +161,8 @@ export class Probe {
       await probe.exchange(QUESTION)[0];
       return NOTHING;
     } catch (error) {
+      // The address has passed to another server, and the node is not there any more.
+      if (error instanceof StrangerError) this.#onStranger(error);
       if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "noscript") return { kind: "unheld" };
       throw error;
     }

@@ -21,6 +21,8 @@ export class OversizedReplyError extends ProtocolError {
 
 /** The default `proto-max-bulk-len` of servers. It is also about the longest string that V8 can hold. */
 export const MAX_REPLY_BYTES = 512 * 1024 * 1024;
+/** No server has so long a reply: whoever announces it speaks another protocol. */
+const ABSURD_LENGTH = 2 ** 31;
 /** Each element that an array announces counts as so many bytes of its reply: an array has a pointer for it. */
 const ELEMENT_BYTES = 8;
 /** The words around a bulk string, so that one of exactly the most bytes fits. */
@@ -246,6 +248,9 @@ export class ReplyFramer {
     if (this.#negative) {
       if (length !== 1 || this.#digits !== 1) throw malformed(`a negative ${what} length other than -1`);
       return this.#endElement();
+    }
+    if (length >= ABSURD_LENGTH && length > this.#maxReplyBytes) {
+      throw malformed(`${length} as the length of a reply (${what})`);
     }
     const isBulk = this.#type === BULK;
     if (!isBulk) this.#elements += length * ELEMENT_BYTES;

@@ -23,6 +23,14 @@ interface Upcoming {
   readonly follow: (round: Promise<void> | undefined) => void;
 }
 
+/** Somebody looks for a node. */
+interface LookUp {
+  readonly isFound: () => boolean;
+  /** The end of this round answers, whether the node is found or not. */
+  readonly round: number;
+  readonly resolve: () => void;
+}
+
 /** Settings and callbacks that the tracker's owner provides. */
 export interface TrackerOptions {
   readonly environment: Environment;
@@ -61,6 +69,10 @@ export class TopologyTracker {
   #running: Promise<void> | undefined;
   #upcoming: Upcoming | undefined;
   readonly #pace = new Pace();
+  /** Rounds that have begun. */
+  #rounds = 0;
+  /** Those who look for a node, in the order in which they asked. */
+  readonly #lookUps: LookUp[] = [];
   #confirmation: Timer | undefined;
   #interval: Timer | undefined;
   #round: Round | undefined;
@@ -140,15 +152,15 @@ export class TopologyTracker {
 
   /**
    * Looks for a node that a redirection named: resolves when a round has ended that began after this call, or an earlier
-   * one after which `isFound` is true.
+   * one after which `isFound` is true. Those who look resolve in the order in which they asked, because the calls of a slot
+   * go on in their order.
    */
-  async lookUp(isFound: () => boolean): Promise<void> {
-    if (this.#closed) return;
-    if (this.#running !== undefined) {
-      await this.#running.catch(() => {});
-      if (isFound()) return;
-    }
-    await this.#within(this.#pace.inTrouble(this.#environment.clock.now()), true).catch(() => {});
+  lookUp(isFound: () => boolean): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#lookUps.push({ isFound, round: this.#rounds + 1, resolve });
+      if (this.#running === undefined) void this.#within(this.#pace.inTrouble(this.#environment.clock.now()), true);
+    });
   }
 
   close(): void {
@@ -157,6 +169,7 @@ export class TopologyTracker {
     this.#confirmation?.cancel();
     this.#upcoming?.timer?.cancel();
     this.#upcoming?.follow(undefined);
+    for (const { resolve } of this.#lookUps.splice(0)) resolve();
     this.#round?.close();
   }
 
@@ -190,14 +203,25 @@ export class TopologyTracker {
 
   #begin(upcoming: Upcoming): void {
     this.#upcoming = undefined;
+    this.#rounds++;
     this.#running = this.#query().finally(() => {
       this.#running = undefined;
-      if (this.#options.unsettled()) this.refreshSoon("urgent");
+      this.#answerLookUps();
+      if (this.#options.unsettled() || this.#lookUps.length > 0) this.refreshSoon("urgent");
       const next = this.#upcoming;
       if (next !== undefined && next.timer === undefined && !this.#closed) this.#begin(next);
     });
     this.#running.catch(() => {});
     upcoming.follow(this.#running);
+  }
+
+  #answerLookUps(): void {
+    const still = this.#lookUps.splice(0).filter(({ isFound, round, resolve }) => {
+      const isAnswered = round <= this.#rounds || isFound();
+      if (isAnswered) resolve();
+      return !isAnswered;
+    });
+    this.#lookUps.push(...still);
   }
 
   async #query(): Promise<void> {

@@ -102,6 +102,7 @@ describe("single servers that swap roles behind one name", () => {
     await open({ scripts: [push] });
     const before = name.opened.length;
     await swapRoles();
+    const begun = performance.now();
     const refusals = await Promise.allSettled(Array.from({ length: 50 }, () => client.run(push, [`l${round}`], ["x"])));
     const since = await lead(2500);
     // The name check goes on: the first call after a while succeeds, though no other call told that the name has moved.
@@ -112,10 +113,8 @@ describe("single servers that swap roles behind one name", () => {
       "the replica refused too little",
     );
     const checks = name.opened.slice(before).filter((at) => at < since);
-    for (const [index, at] of checks.entries()) {
-      const gap = at - (checks[index - 1] ?? Number.NEGATIVE_INFINITY);
-      assert.ok(gap > 900, `checks ${gap} ms apart`);
-    }
+    const most = 1 + Math.ceil((since - begun) / 1000);
+    assert.ok(checks.length <= most, `${checks.length} checks in ${since - begun} ms`);
     assert.ok(checks.length >= 2, `${checks.length} checks`);
   });
 
@@ -123,7 +122,7 @@ describe("single servers that swap roles behind one name", () => {
     await open();
     const id = await client.command("CLIENT", "ID");
     await one.command("REPLICAOF", "127.0.0.1", two.port);
-    await assert.rejects(client.with({ timeout: 2500 }).command("SET", `k${round}`, 1), /READONLY/);
+    await assert.rejects(client.with({ timeout: 2500 }).command("SET", `k${round}`, 1), { code: "DEADLINE" });
     assert.equal(await client.command("CLIENT", "ID"), id);
   });
 

@@ -29,7 +29,7 @@ describe("a long chain of calls in a batch", () => {
   };
   beforeEach(async () => {
     cluster = await FakeCluster.start(2);
-    client = await cluster.connect({ scripts: [push] });
+    client = await cluster.connect({ scripts: [push], commandTimeout: 60_000 });
     ran = [];
     forbidden = undefined;
     rules = takeTransactions(cluster.node(0), COMMANDS, run);

@@ -58,8 +58,13 @@ describe("a connection that ends", () => {
     node.always("EVALSHA", () => error("NOPERM this user has no permissions to run the 'evalsha' command"));
     await assert.rejects(inDoubt(), { code: "REPLY", outcome: "unknown" });
     node.always("EVALSHA", () => error("CLUSTERDOWN The cluster is down"));
+    const asked = node.count("EVALSHA");
     const closed = inDoubt();
-    setTimeout(() => client.destroy(), 60);
+    // It is lost by the first answer, and refused by the second.
+    const isInDoubt = async () => {
+      while (node.count("EVALSHA") < asked + 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    };
+    void isInDoubt().then(() => client.destroy());
     await assert.rejects(closed, { code: "CLOSED", outcome: "unknown" });
   });
 

@@ -45,7 +45,10 @@ describe("NOSCRIPT", () => {
     const client = await cluster.connect({ scripts: [setScript] });
     cluster.node(0).expect("EVALSHA", noScript, 5);
     assert.equal(await client.run(setScript, [key], [1]), "OK");
-    assert.equal(cluster.node(0).count("SCRIPT LOAD"), 6);
+    assert.equal(cluster.node(0).count("EVALSHA"), 6);
+    // The preload, and one in front of each replay. The audit after 50 ms may find out in place of one of them.
+    const loads = cluster.node(0).count("SCRIPT LOAD");
+    assert.equal(loads === 6 || loads === 5, true, `${loads} loads`);
   });
 
   it("each time, to one call: at most one load in 10 ms, and calls of other scripts go on", async () => {

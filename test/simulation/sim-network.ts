@@ -141,7 +141,8 @@ export class Link implements Transport {
       const listener = network.listenerAt(address);
       if (this.#state === "closed" || listener?.reachability === "vanished") return;
       if (listener === undefined || listener.reachability !== "accepts") {
-        this.#closeAtClient(new Error(`connect ECONNREFUSED ${this.server}`));
+        const refused = new Error(`connect ECONNREFUSED ${this.server}`);
+        this.#closeAtClient(Object.assign(refused, { code: "ECONNREFUSED" }));
         return;
       }
       if (this.#halfOpen) return;

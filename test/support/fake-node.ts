@@ -44,7 +44,7 @@ export class FakeNode {
   readonly #sockets = new Set<Socket>();
   readonly #lines = new Map<Socket, Line>();
   readonly #expected: { readonly command: string; readonly answer: LaterAnswer }[] = [];
-  readonly #always = new Map<string, (args: readonly string[]) => LaterAnswer>();
+  readonly #always = new Map<string, (args: readonly string[], connection: number) => LaterAnswer>();
   #writes = 0;
 
   private constructor(server: Server) {
@@ -71,8 +71,8 @@ export class FakeNode {
     for (let time = 0; time < times; time++) this.#expected.push({ command, answer });
   }
 
-  /** The answer to `command` whenever nothing else was scripted. */
-  always(command: string, answer: (args: readonly string[]) => LaterAnswer): void {
+  /** The answer to `command` whenever nothing else was scripted. The function gets the connection's number as well. */
+  always(command: string, answer: (args: readonly string[], connection: number) => LaterAnswer): void {
     this.#always.set(command, answer);
   }
 
@@ -142,7 +142,7 @@ export class FakeNode {
       }
       writeReplies(socket, line);
     };
-    const line: Line = { number: connection, held: [], replies: "", waits: false, hangs: false, ended: false, take };
+    const line: Line = { connection, held: [], replies: "", waits: false, hangs: false, ended: false, take };
     this.#sockets.add(socket);
     this.#lines.set(socket, line);
     socket.on("close", () => {
@@ -168,7 +168,7 @@ export class FakeNode {
   }
 
   #answerFirst(line: Line): void {
-    const answer = this.#answer(line.held.shift() as string[], line.number);
+    const answer = this.#answer(line.held.shift() as string[], line.connection);
     if (answer instanceof Promise) {
       line.waits = true;
       void answer.then((text) => {
@@ -182,21 +182,21 @@ export class FakeNode {
     if (line.ended || line.hangs) line.held.length = 0;
   }
 
-  #answer(args: readonly string[], number: number): LaterAnswer {
+  #answer(args: readonly string[], connection: number): LaterAnswer {
     const name = nameOf(args);
     const next = this.#expected.findIndex(({ command }) => command === name);
     if (next !== -1) return (this.#expected.splice(next, 1)[0] as { answer: LaterAnswer }).answer;
     const always = this.#always.get(name);
-    if (always) return always(args);
+    if (always) return always(args, connection);
     switch (name) {
       case "PING":
         return "+PONG\r\n";
       case "CLUSTER MYID":
         return this.id === undefined ? noCluster : bulk(this.id);
       case "CLIENT INFO":
-        return bulk(clientLine(number));
+        return bulk(clientLine(connection));
       case "CLIENT LIST": {
-        const isOpen = [...this.#lines.values()].some((line) => line.number === Number(args[3]));
+        const isOpen = [...this.#lines.values()].some((line) => line.connection === Number(args[3]));
         return bulk(isOpen ? clientLine(Number(args[3])) : "");
       }
       case "CLUSTER SHARDS":
@@ -220,7 +220,7 @@ export class FakeNode {
 
 /** One connection, seen from the node. */
 interface Line {
-  readonly number: number;
+  readonly connection: number;
   /** Commands that were received and not answered, oldest first. */
   readonly held: string[][];
   /** Answers that are not written yet. */

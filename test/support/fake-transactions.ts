@@ -10,39 +10,40 @@ export interface TransactionRules {
   exec: (queued: readonly (readonly string[])[]) => Answer | undefined;
 }
 
-/** Lets a node take transactions of `commands`, on one connection. `run` gives the reply to each command. */
+/** Lets a node take transactions of `commands`. `run` gives the reply to each command. */
 export function takeTransactions(
   node: FakeNode,
   commands: readonly string[],
   run: (args: readonly string[]) => Answer,
 ): TransactionRules {
   const rules: TransactionRules = { multi: () => ok, refuse: () => undefined, exec: () => undefined };
-  let queued: (readonly string[])[] | undefined;
-  let isDiscarded = false;
-  node.always("MULTI", () => {
+  /** By connection. */
+  const open = new Map<number, { readonly queued: (readonly string[])[]; isDiscarded: boolean }>();
+  node.always("MULTI", (_, connection) => {
     const answer = rules.multi();
-    if (answer === ok) queued = [];
-    isDiscarded = false;
+    if (answer === ok) open.set(connection, { queued: [], isDiscarded: false });
     return answer;
   });
   for (const command of commands) {
-    node.always(command, (args) => {
-      if (queued === undefined) return run(args);
+    node.always(command, (args, connection) => {
+      const transaction = open.get(connection);
+      if (transaction === undefined) return run(args);
       const refusal = rules.refuse(args);
-      if (refusal === undefined) queued.push(args);
-      else isDiscarded = true;
+      if (refusal === undefined) transaction.queued.push(args);
+      else transaction.isDiscarded = true;
       return refusal === undefined ? "+QUEUED\r\n" : error(refusal);
     });
   }
-  node.always("EXEC", () => {
-    const all = queued;
-    queued = undefined;
-    if (all === undefined) return error("ERR EXEC without MULTI");
+  node.always("EXEC", (_, connection) => {
+    const transaction = open.get(connection);
+    open.delete(connection);
+    if (transaction === undefined) return error("ERR EXEC without MULTI");
+    const { queued, isDiscarded } = transaction;
     // The empty transaction is a question.
-    const answer = all.length === 0 && !isDiscarded ? undefined : rules.exec(all);
+    const answer = queued.length === 0 && !isDiscarded ? undefined : rules.exec(queued);
     if (answer !== undefined) return answer;
     if (isDiscarded) return error("EXECABORT Transaction discarded because of previous errors.");
-    return array(...all.map(run));
+    return array(...queued.map(run));
   });
   return rules;
 }

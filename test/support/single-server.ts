@@ -7,7 +7,8 @@ export interface SingleServer {
   readonly address: string;
   readonly port: number;
   command: ServerProcess["command"];
-  kill: ServerProcess["kill"];
+  /** The commands that it was sent since `CONFIG RESETSTAT`, by its own count; `client|setname` from Redis 7.0 on. */
+  received(): Promise<string[]>;
   stop(): Promise<void>;
 }
 
@@ -24,7 +25,10 @@ export async function startSingle(...args: readonly string[]): Promise<SingleSer
       address: server.address,
       port: server.port,
       command: (...command) => server.command(...command),
-      kill: () => server.kill(),
+      received: async () => {
+        const info = String(await server.command("INFO", "commandstats"));
+        return [...info.matchAll(/^cmdstat_([^:]+):/gm)].map(([, name]) => name as string);
+      },
       stop: async () => {
         await server.kill();
         await herd.release();
@@ -33,37 +37,6 @@ export async function startSingle(...args: readonly string[]): Promise<SingleSer
   } catch (error) {
     await herd.release();
     throw error;
-  }
-}
-
-/** What a server receives, by its own word: MONITOR. */
-export class Monitor {
-  readonly #socket: Socket;
-  #text = "";
-
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.on("data", (chunk) => {
-      this.#text += chunk.toString();
-    });
-  }
-
-  static async of({ port }: { readonly port: number }): Promise<Monitor> {
-    const socket = connectTcp(port, "127.0.0.1");
-    const monitor = new Monitor(socket);
-    socket.write("MONITOR\r\n");
-    while (!monitor.#text.startsWith("+OK\r\n")) await new Promise((resolve) => setTimeout(resolve, 5));
-    return monitor;
-  }
-
-  /** Each command with its arguments, in order, but not those that scripts call. */
-  get commands(): string[][] {
-    const lines = this.#text.split("\r\n").filter((line) => /^\+\d+\.\d+ \[\d+ (?!lua\])/.test(line));
-    return lines.map((line) => [...line.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, word]) => word as string));
-  }
-
-  stop(): void {
-    this.#socket.destroy();
   }
 }
 

@@ -97,6 +97,7 @@ describe("differenceOf", () => {
       removed: ["h:1"],
       promoted: ["h:3"],
       movedSlots: 110,
+      leftOut: [],
     });
   });
 });

@@ -154,6 +154,39 @@ describe("everybody who asks for the topology", () => {
     assert.equal(clock.pending.size, 0);
   });
 
+  it("hears in the order of the questions, also when some came while the round was under way", async () => {
+    const clock = new TurningClock();
+    const answers: ((reply: Reply) => void)[] = [];
+    const informant: Informant = {
+      address: "10.0.0.1:7000",
+      answersAs: { host: "10.0.0.1", port: 7000 },
+      connect: async () => {
+        const other = Promise.resolve("");
+        const shards = new Promise<Reply>((resolve) => answers.push(resolve));
+        return { exchange: () => [shards, other, other] } as unknown as Connection;
+      },
+    };
+    const tracker = new TopologyTracker(Topology.from(parseClusterShards(SHARDS, informant.answersAs, false)), {
+      environment: { clock, open: () => assert.fail("nothing is to be opened"), random: () => 0 },
+      tls: false,
+      intervalMs: 0,
+      answerTimeoutMs: 2000,
+      informants: () => [informant],
+      unsettled: () => false,
+      outOfReach: () => false,
+      onChange: () => {},
+      onRefreshed: () => {},
+    });
+    const heard: number[] = [];
+    for (let asker = 0; asker < 5; asker++) void tracker.lookUp(() => true).then(() => heard.push(asker));
+    await turns();
+    assert.deepEqual([answers.length, heard], [1, []]);
+    answers[0]?.(SHARDS);
+    await turns();
+    assert.deepEqual(heard, [0, 1, 2, 3, 4]);
+    tracker.close();
+  });
+
   it("is answered by a round that began after the question, where the one under way did not find what is looked for", async () => {
     const clock = new TurningClock();
     const answers: ((reply: Reply) => void)[] = [];

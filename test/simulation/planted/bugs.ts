@@ -274,4 +274,9 @@ export const BUGS: readonly Bug[] = [
     'if (turn.isBehindWrite && call.kind.readFrom !== "primary") call.kind = atPrimary(call.kind);',
     "",
   ]),
+  bug("a stranger at the address proves nothing about an old connection", 1052789282, /failed when all was mended/, [
+    "connection/probe.ts",
+    "if (error instanceof StrangerError) this.#onStranger(error);",
+    "",
+  ]),
 ];
