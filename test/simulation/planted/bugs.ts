@@ -129,11 +129,6 @@ export const BUGS: readonly Bug[] = [
     "onDead: (why) => connection.close(why),",
     "onDead: () => {},",
   ]),
-  bug("a command that the server lets wait is no sign of life", 1208420750, /was lost, and nothing was broken/, [
-    "connection/standing.ts",
-    'if (flags.includes("b")) return { kind: "blocked" };',
-    "",
-  ]),
   bug("nobody watches while only our own questions are out", 83, /half-open for .* ms, and kept/, [
     "connection/lane.ts",
     "    this.#watchdog?.watch();\n    return this.#connection;",
@@ -146,8 +141,8 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug("a group that was refused goes on behind its first call", 44, /batch \d+: call \d+ ran before/, [
     "routing/batch-feed.ts",
-    "else if (turn.waitsFor === 0) this.#released.push(call);",
-    "else this.#released.push(Object.assign(turn, { waitsFor: 0 }).call);",
+    "      else if (turn.waitsFor === 0) this.#released.push(call);",
+    "      else {\n        turn.waitsFor = 0;\n        this.#released.push(call);\n      }",
   ]),
   bug("a group that was lost is sent again", 835, /ran \d+ times/, [
     "routing/call-group.ts",
@@ -168,6 +163,116 @@ export const BUGS: readonly Bug[] = [
     "connection/node-pool.ts",
     "return waiting === 0 || waiting + bytes <= this.#limits.maxPendingBytes;",
     "return true;",
+  ]),
+
+  // Who a node is, and whom to believe.
+  bug("nobody asks who answers at an address", 3, /was written to a stranger/, [
+    "connection/handshake.ts",
+    "const asksId = isNodeId(wanted);",
+    "const asksId = false;",
+  ]),
+  bug("a view of another cluster is believed", 1, /a stranger is believed/, [
+    "topology/view-judgement.ts",
+    'return view.nodes.some((node) => known.has(nameOf(node))) ? undefined : "other-cluster";',
+    'return known.has("") ? "other-cluster" : undefined;',
+  ]),
+  bug("the seeds are never asked again", 30, /failed when all was mended/, [
+    "client/reach.ts",
+    "return this.#doubtedSince !== undefined && this.#clock",
+    "return this.#doubtedSince !== undefined && this.#patienceMs < 0 && this.#clock",
+  ]),
+  bug(
+    "a view that lacks nodes is believed at once",
+    1,
+    /one node alone was wrong/,
+    ["topology/view-judgement.ts", 'if (missingIn(description, present).length > 0) return "node-missing";', ""],
+    ["topology/view-judgement.ts", 'if (owner !== undefined) return "owner-lost";', ""],
+  ),
+  bug("a connection that finds a stranger leaves the others of its node open", 1, /failed when all was mended/, [
+    "connection/node-pool.ts",
+    "if (cause instanceof StrangerError) onStranger(cause);",
+    "",
+  ]),
+
+  // Calls that block, functions of watching transactions, and scans.
+  bug("a call that blocks keeps its connection when it is given up", 25, /took an element|came behind one that waits/, [
+    "connection/carrier.ts",
+    'this.connection.close(new Error("nobody waits for the reply any more"));',
+    "",
+  ]),
+  bug("the timer of calls that were left behind outlives the client", 744, /left behind: a background timer/, [
+    "routing/dispatcher.ts",
+    "this.#rerouting.close();",
+    "",
+  ]),
+  bug("nothing is watched", 2, /without watching its key|though its key had changed/, [
+    "calls/watched-transaction.ts",
+    "await operation.wait(session.watch(this.#keys));",
+    "",
+  ]),
+  bug("a watching session that has written starts over", 1, /ran \d+ times/, [
+    "calls/watch-decisions.ts",
+    "if (state.writes > 0) return false;",
+    "",
+  ]),
+  bug("a slot that left a node in the middle of a pass is done", 18, /scan \d+ missed/, [
+    "calls/scan-coverage.ts",
+    "      this.whole.delete(slot);\n",
+    "",
+  ]),
+  bug("a slot that is on its way is done after one pass", 100, /scan \d+ missed/, [
+    "calls/scan-coverage.ts",
+    "if (target === undefined) {\n        this.open",
+    "if (target !== null) {\n        this.open",
+  ]),
+  bug("a cursor of one process is used in the next", 1, /scan \d+ missed/, [
+    "calls/scan.ts",
+    "if ((await this.#runIdOf(node)) === runId) this",
+    "if ((await this.#runIdOf(node)) !== null) this",
+  ]),
+
+  // Stalls, slow networks, and servers that wait.
+  bug("deadlines run out before the sockets are read", 201, /after its reply had arrived/, [
+    "routing/deadlines.ts",
+    "this.#clock.afterReads(this.#expire);",
+    "this.#expire();",
+  ]),
+  bug("what a server has in hand is taken for nothing", 1, /was lost, and nothing was broken/, [
+    "connection/standing.ts",
+    'if (flags.includes("b")) return { kind: "blocked" };',
+    "",
+  ]),
+  bug("bytes that move are no sign of life", 1, /was lost, and nothing was broken/, [
+    "connection/standing.ts",
+    'amounts: amounts.join(" ") };',
+    'amounts: "" };',
+  ]),
+  bug("connect does not wait for the scripts", 1, /connected, and .* lacks scripts/, [
+    "client/client.ts",
+    "    await client.#prepared();\n    const refusal",
+    "    const refusal",
+  ]),
+
+  // Order, bounds and pace.
+  bug("calls look up the node of a redirection each by itself", 1, /was written again before/, [
+    "routing/retries.ts",
+    "earlier === undefined ? lookUp : earlier.then(() => lookUp)",
+    "lookUp",
+  ]),
+  bug("the bound on calls without owner is not looked at", 1, /for slots without owner/, [
+    "routing/unplaced.ts",
+    "if (this.#items >= this.#limits.maxPending) return false;",
+    "",
+  ]),
+  bug("the topology is asked for without a pause", 1, /was asked for the topology more than/, [
+    "topology/pace.ts",
+    "return Math.max(now, this.#begunAt + waitMs * this.#stretch);",
+    "return waitMs < 0 ? this.#begunAt * this.#stretch : now;",
+  ]),
+  bug("a read of a batch goes to a replica, behind a write of its key", 1, /did not see what call/, [
+    "routing/batch-feed.ts",
+    'if (turn.isBehindWrite && call.kind.readFrom !== "primary") call.kind = atPrimary(call.kind);',
+    "",
   ]),
   bug("a stranger at the address proves nothing about an old connection", 1052789282, /failed when all was mended/, [
     "connection/probe.ts",
