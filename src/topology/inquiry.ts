@@ -1,6 +1,6 @@
 import type { Connection } from "../connection/connection.ts";
 import { isNodeId, StrangerError, verifyIdentity } from "../connection/identity.ts";
-import { setPatience } from "../connection/signs-of-life.ts";
+import { SignsOfLife, setPatience } from "../connection/signs-of-life.ts";
 import type { Environment, Timer } from "../environment.ts";
 import { ReplyError, UnavailableError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
@@ -146,7 +146,8 @@ export class Inquiry {
       const connection = await informant.connect((temporary) => this.#temporary.add(temporary));
       const late = new Promise<never>((_, reject) => {
         const tooLate = () => reject(new Error(`no answer within ${answerTimeoutMs} ms`));
-        timer = setPatience(environment.clock, answerTimeoutMs, tooLate);
+        // A description of a large cluster takes its time on a slow link.
+        timer = setPatience(environment.clock, answerTimeoutMs, tooLate, new SignsOfLife(connection));
       });
       isConnected = true;
       const view = await Promise.race([viewOf(connection, informant, this.#options, this.#terms), late]);

@@ -16,9 +16,6 @@ export const SCRIPTS = Object.fromEntries(
   }),
 ) as Readonly<Record<ScriptName, ReturnType<typeof defineScript>>>;
 
-/** Of the largest value. */
-export const LARGE_BYTES = 20_000;
-
 /** Errors that a script raises after it has written. None is a whole error of a server. */
 const FORGED = [
   "MOVEDOUT x",
@@ -87,14 +84,14 @@ export function mayRepeat({ what, group }: Made): boolean {
 /** Calls as their callers know them. */
 export class Calls {
   readonly made: Made[] = [];
-  readonly #isBulky: boolean;
+  readonly #largestBytes: number;
   readonly #chance: Chance;
   readonly #loop: SimLoop;
   readonly #story: Story;
 
-  /** @param isBulky  Some calls are large. */
-  constructor(chance: Chance, loop: SimLoop, story: Story, isBulky = false) {
-    this.#isBulky = isBulky;
+  /** @param largestBytes  Of values; 0 where all are short. */
+  constructor(chance: Chance, loop: SimLoop, story: Story, largestBytes = 0) {
+    this.#largestBytes = largestBytes;
     this.#chance = chance;
     this.#loop = loop;
     this.#story = story;
@@ -133,7 +130,10 @@ export class Calls {
       const where = group === undefined ? "" : ` in ${group.kind} ${group.number}`;
       return `call ${mark} ${what}${where}, slot ${made.slot}, ${timeoutMs} ms`;
     });
-    const bulk = this.#isBulky && what === "set" ? "-".repeat(this.#chance.pick([0, 0, 2000, LARGE_BYTES])) : "";
+    const bulk =
+      this.#largestBytes > 0 && what === "set"
+        ? "-".repeat(this.#largestBytes * this.#chance.pick([0, 0, 0.1, 1]))
+        : "";
     const args =
       what === "get"
         ? []

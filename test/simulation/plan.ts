@@ -38,6 +38,8 @@ export interface Plan {
   readonly hurried: number;
   readonly aborted: number;
   readonly grouped: number;
+  /** Of values; 0 where all are short. */
+  readonly largestBytes: number;
   /** Some block, or scan. */
   readonly patient: number;
   /** How the client is ended, and whether that is in the middle of it all. */
@@ -109,7 +111,18 @@ export function planOf(seed: number, chance: Chance): Plan {
   const needsAllSlots = chance.of(0.7);
   const patient = chance.pick([0, 0, 0, 0.1, 0.3]);
   const spares = worlds.includes("join") ? 1 : ordinary.shape.spares;
-  const bytesPerMs = worlds.includes("slow-network") ? chance.pick([5, 30, 200]) : Number.POSITIVE_INFINITY;
-  const network = { ...ordinary.network, bytesPerMs };
-  return { ...ordinary, seed, worlds, patient, network, shape: { ...ordinary.shape, spares, needsAllSlots } };
+  const bytesPerMs = worlds.includes("slow-network") ? chance.pick([5, 10, 20]) : Number.POSITIVE_INFINITY;
+  // The largest value takes a second.
+  const largestBytes = worlds.includes("slow-network") ? bytesPerMs * 1000 : 0;
+  const kernelBytes = Math.min(ordinary.network.kernelBytes, worlds.includes("slow-network") ? 4000 : 1_000_000);
+  const network = { ...ordinary.network, bytesPerMs, kernelBytes };
+  return {
+    ...ordinary,
+    seed,
+    worlds,
+    patient,
+    largestBytes,
+    network,
+    shape: { ...ordinary.shape, spares, needsAllSlots },
+  };
 }

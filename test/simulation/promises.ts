@@ -81,7 +81,8 @@ export function brokenOrder(made: readonly Made[], ledger: Ledger): string[] {
     if (writtenAs > entry.writtenAs && !isOvertaken) {
       broken.push(`call ${call.number} was written before call ${before.written.number} of the same slot`);
     } else before.written = call;
-    if (entry.executed !== 1) continue;
+    // What ended with an unknown outcome may still be on its way, and run late.
+    if (entry.executed !== 1 || call.failure?.outcome === "unknown") continue;
     const ran = before.executed.get(entry.executedBy);
     if (ran !== undefined && ledger.of(ran.number).executedAs > entry.executedAs) {
       broken.push(`call ${call.number} ran before call ${ran.number} of the same slot`);

@@ -78,6 +78,11 @@ export class SimLoop implements Clock {
     this.#afterReads.push(callback);
   }
 
+  /** When the client is done with what it is busy with. */
+  get freeAt(): number {
+    return Math.max(this.time, this.#busyUntil);
+  }
+
   /** Timers that are set, for those who look whether anything was left behind. */
   get timersLeft(): string[] {
     return [...this.#liveTimers].map(

@@ -42,7 +42,7 @@ export class SimNetwork {
   readonly loop: SimLoop;
   readonly chance: Chance;
   readonly story: Story;
-  readonly profile: NetworkProfile;
+  profile: NetworkProfile;
   readonly wiretap: Wiretap;
   readonly links = new Set<Link>();
   /** Connections that were cut, or let bytes vanish. */
@@ -80,6 +80,11 @@ export class SimNetwork {
     return Math.max(earlier + takesMs, this.loop.time + this.latency() + takesMs);
   }
 
+  /** It is as fast as any other. */
+  mend(): void {
+    this.profile = { ...this.profile, bytesPerMs: Number.POSITIVE_INFINITY };
+  }
+
   latency(): number {
     return this.profile.latencyMs + this.profile.jitterMs * this.chance.next();
   }
@@ -90,6 +95,8 @@ const READ_BUFFER = Buffer.alloc(64 * 1024);
 const SPOILT = 0x21;
 /** Until a system has found out that nobody is on the other side any more. */
 const KEEP_ALIVE_MS = 25_000;
+/** In which bytes come on a slow network. */
+const STEP_MS = 50;
 /** In which one write or reply arrives. */
 const MOST_PIECES = 8;
 
@@ -327,14 +334,16 @@ export class Link implements Transport {
   /** Short pieces first; the rest of what is long comes at once, or a run would be nothing but pieces. */
   #pieces(binary: string): string[] {
     const { profile, chance } = this.#network;
+    // On a slow network bytes come as they pass.
+    const most = Math.min(binary.length, STEP_MS * profile.bytesPerMs);
     const pieces: string[] = [];
     let at = 0;
     while (binary.length - at > profile.pieceBytes && pieces.length < MOST_PIECES) {
       const length = chance.whole(1, chance.of(0.2) ? binary.length - at : profile.pieceBytes);
-      pieces.push(binary.slice(at, at + length));
-      at += length;
+      pieces.push(binary.slice(at, at + Math.min(most, length)));
+      at += Math.min(most, length);
     }
-    if (at < binary.length) pieces.push(binary.slice(at));
+    for (; at < binary.length; at += most) pieces.push(binary.slice(at, at + most));
     return pieces;
   }
 }

@@ -42,7 +42,8 @@ export class NodeSession implements Session {
 
   /** What CLIENT INFO and CLIENT LIST say of it. */
   get description(): string {
-    const isWaiting = this.#waits !== undefined || this.#heldUp !== undefined || this.#isBusy;
+    const isWaiting =
+      this.#waits !== undefined || this.#heldUp !== undefined || this.#late !== undefined || this.#isBusy;
     const [qbuf, argv] = [this.#reader.length, this.#heldUp === undefined ? 0 : 100];
     const state = `flags=${isWaiting ? "b" : "N"} db=0 qbuf=${qbuf} argv-mem=${argv} obl=0 oll=0 omem=0`;
     return `id=${this.link.number} addr=10.1.0.1:${20_000 + this.link.number} age=0 idle=0 ${state}`;

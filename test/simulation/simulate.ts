@@ -1,7 +1,7 @@
 import { type Cluster, connectIn } from "../../src/cluster.ts";
 import type { Environment } from "../../src/environment.ts";
 import type { Topology } from "../../src/index.ts";
-import { LARGE_BYTES, SCRIPTS } from "./calls.ts";
+import { SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
 import { askedTooOften, unownedExceeded } from "./pace.ts";
@@ -125,6 +125,8 @@ class Simulation {
       this.#story.tell(() => "everything is mended");
       this.#worlds.heal();
       this.#faults.heal();
+      this.#network.mend();
+      await this.#loop.run(this.#loop.freeAt);
       if (!endsEarly) {
         await this.#loop.run(this.#loop.time + PATIENCE_MS, () => this.#workload.underWay === 0);
         // Half-open connections that nobody has used yet are found out by the first calls.
@@ -135,7 +137,8 @@ class Simulation {
         await this.#end(cluster);
       }
     }
-    await this.#loop.run(this.#loop.time + AFTERLIFE_MS);
+    // The client may still be busy with something, or become so.
+    for (let time = 0; time < 2; time++) await this.#loop.run(this.#loop.freeAt + AFTERLIFE_MS / 2);
     this.#broken.push(...this.#loop.timersLeft.map((timer) => `left behind: a ${timer}`));
     this.#judge();
   }
@@ -157,8 +160,7 @@ class Simulation {
   #weigh(cluster: Cluster): void {
     const { maxPendingBytesPerNode = Number.POSITIVE_INFINITY, connectionsPerNode = 1, readFrom } = this.#plan.options;
     if (readFrom !== "primary" || this.#cluster.moves.size > 0) return;
-    const large = this.#plan.worlds.includes("slow-network") ? 10 * LARGE_BYTES : 0;
-    const most = maxPendingBytesPerNode + large + (connectionsPerNode + 1) * SCRIPT_BYTES;
+    const most = maxPendingBytesPerNode + 10 * this.#plan.largestBytes + (connectionsPerNode + 1) * SCRIPT_BYTES;
     for (const { address, pendingBytes } of cluster.metrics().nodes) {
       if (pendingBytes > most) this.#broken.push(`${pendingBytes} bytes wait for ${address}, where ${most} may`);
     }

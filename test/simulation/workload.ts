@@ -30,7 +30,7 @@ export class Workload {
     this.#loop = loop;
     this.tags = Array.from({ length: plan.tags }, (_, index) => tagFrom(chance, index));
     this.slots = this.tags.map((tag) => slotOf(tag));
-    this.calls = new Calls(chance, loop, story, plan.worlds.includes("slow-network"));
+    this.calls = new Calls(chance, loop, story, plan.largestBytes);
     this.#groups = new Groups(this.calls, chance, loop, this.tags);
     this.scans = new Scans(chance, loop, story);
   }

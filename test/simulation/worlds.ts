@@ -29,11 +29,11 @@ export const WORLDS: Readonly<Record<WorldKind, number>> = {
   join: 2,
   unowned: 2,
   pause: 3,
-  "busy-connection": 0,
+  "busy-connection": 2,
   full: 2,
-  "slow-network": 0,
-  "long-stall": 0,
-  "stalled-connect": 0,
+  "slow-network": 3,
+  "long-stall": 2,
+  "stalled-connect": 2,
 };
 
 /** How long the others take to tell a newcomer of one more node, at most. */
