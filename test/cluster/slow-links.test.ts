@@ -82,6 +82,7 @@ describe("a half-open connection", () => {
         "+@all",
         "-@dangerous",
         "-@admin",
+        "+cluster",
       );
     }
   });
