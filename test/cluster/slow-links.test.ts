@@ -82,6 +82,7 @@ describe("a half-open connection", () => {
         "+@all",
         "-@dangerous",
         "-@admin",
+        "+cluster",
       );
     }
   });
@@ -160,7 +161,9 @@ describe("a half-open connection", () => {
           ["OK"],
           "it had written nothing, so it starts over",
         );
-        assert.ok(watch.ms < 1500 + NOISE_MS, `after ${watch.ms} ms`);
+        // Redis 6.0 cannot say what it has in hand, so it takes longer to be sure.
+        const limitMs = / v=6\.0\./.test(cluster.version) ? 3000 : 1500;
+        assert.ok(watch.ms < limitMs + NOISE_MS, `after ${watch.ms} ms`);
         assert.equal(times, 2);
       }));
   }
