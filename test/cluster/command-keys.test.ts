@@ -123,6 +123,11 @@ describe("what the server says of its commands", () => {
 const DEVIATIONS: readonly { readonly names: readonly string[]; readonly policy: RegExp; readonly why: string }[] = [
   { names: ["del", "exists", "touch", "unlink"], policy: /multi_shard .*agg_sum -> none/, why: "divided by slot" },
   { names: ["mget"], policy: /multi_shard -> none/, why: "divided by slot" },
+  {
+    names: ["script kill", "function kill"],
+    policy: /one_succeeded -> all some/,
+    why: "replicas run scripts that only read",
+  },
   { names: ["mset"], policy: /multi_shard .*all_succeeded -> none/, why: "divided by slot" },
   {
     names: ["msetnx", "msetex"],

@@ -9,7 +9,7 @@ import { type Stranger, startAgain, startStranger } from "../support/stranger.ts
 
 const KEYS = [500, 6000, 12_000].map((slot) => keyForSlot(slot, "stranger"));
 /** The handshake, which asks a stranger who it is. The test itself asks for INFO and CONFIG. */
-const HARMLESS = /^(ping|readonly|cluster(\|(myid|nodes))?|info|config(\|.*)?)$/;
+const HARMLESS = /^(ping|readonly|client\|info|cluster(\|(myid|nodes))?|info|config(\|.*)?)$/;
 
 describe("a server at the address of a dead node", { timeout: 60_000 }, () => {
   let cluster: LocalCluster;

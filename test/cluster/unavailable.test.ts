@@ -89,9 +89,12 @@ describe("unavailableAfter", () => {
 
     it("that is gone: calls that wait for a connection are refused when the time has come", async () => {
       const address = owner();
+      // A call that was in flight when the connection was lost would be in doubt.
+      const down = new Promise<void>((resolve) => {
+        client.on("nodeDown", (event) => event.address === address && resolve());
+      });
       await cluster.kill(address);
-      // The first one may be in flight when the connection is lost.
-      await endOf(client.command("INCR", KEY));
+      await down;
       const queued = await Promise.all(Array.from({ length: 100 }, () => endOf(client.command("INCR", KEY))));
       for (const { how, ms } of queued) {
         assert.equal(how, "UNAVAILABLE not-executed");
