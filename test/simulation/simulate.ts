@@ -1,6 +1,7 @@
 import { type Cluster, connectIn } from "../../src/cluster.ts";
 import type { Environment } from "../../src/environment.ts";
 import type { Topology } from "../../src/index.ts";
+import { SLOT_COUNT } from "../../src/protocol/hash-slot.ts";
 import { SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
@@ -24,7 +25,7 @@ import { SimNetwork } from "./sim-network.ts";
 import { Story } from "./story.ts";
 import { Workload } from "./workload.ts";
 import { Worlds } from "./worlds.ts";
-import { lostOwners, lostWithoutCause, outrunReplies } from "./worlds-promises.ts";
+import { isOneViewWrong, lostOwners, lostWithoutCause, outrunReplies } from "./worlds-promises.ts";
 
 /** What came of one seed. */
 export interface Run {
@@ -144,7 +145,11 @@ class Simulation {
   }
 
   /** Another cluster is believed in only after no node of this one could be reached. */
-  #recognise({ nodes }: Topology): void {
+  #recognise({ nodes, ranges }: Topology): void {
+    const owned = ranges.reduce((sum, { start, end }) => sum + end - start + 1, 0);
+    if (owned < SLOT_COUNT && isOneViewWrong(this.#plan)) {
+      this.#broken.push(`${SLOT_COUNT - owned} slots lost their owner, and one node alone was wrong`);
+    }
     const { ids, nodes: ours } = this.#cluster;
     this.#ledger.isLedAstray = nodes.some(({ id }) => !ids.has(id));
     if (!this.#ledger.isLedAstray) return;
