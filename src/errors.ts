@@ -197,11 +197,15 @@ export class UnavailableError extends SlotwireError {
     outcome: Outcome = "not-executed",
     advice?: string,
   ) {
-    const reasons = [...causes].slice(0, MOST_REASONS).map(([address, cause]) => `${address}${reasonOf(cause)}`);
+    const reasons: string[] = [];
+    for (const [address, cause] of causes) {
+      if (reasons.length === MOST_REASONS) break;
+      reasons.push(`${address}${reasonOf(cause)}`);
+    }
     if (causes.size > MOST_REASONS) reasons.push(`and ${causes.size - MOST_REASONS} more`);
     const list = reasons.join("; ");
     const message = list === "" ? `${what}.` : `${what}: ${list}.`;
-    super(advice === undefined ? message : `${message} ${advice}`, outcome, [...causes.values()][0]);
+    super(advice === undefined ? message : `${message} ${advice}`, outcome, causes.values().next().value);
     this.causes = causes;
   }
 }

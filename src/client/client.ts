@@ -36,6 +36,9 @@ import { askedSparingly, seedInformant } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
 import { whileAlive } from "./while-alive.ts";
 
+/** While very many nodes are being opened, those that are down are looked at after this time. */
+const LOOK_AGAIN_MS = 50;
+
 /**
  * One connected client. It wires its parts together, begins them and ends them: connections at the bottom, scripts and
  * topology above them, the dispatcher and the door on top. `Cluster` is its public face; all views share one client.
@@ -282,12 +285,16 @@ export class Client {
     this.#mayTopologyHelp ||= mayHelp;
     if (this.#isLookDue) return;
     this.#isLookDue = true;
-    this.environment.clock.afterReads(() => {
+    const { clock } = this.environment;
+    const look = () => {
+      // A crowd is being opened, so the topology is young, and there is enough to do.
+      if (this.#opener.isOpening) return void clock.setTimer(look, LOOK_AGAIN_MS, true);
       this.#isLookDue = false;
       this.#reach.look();
       if (this.#mayTopologyHelp) this.#tracker.refreshSoon(this.#isUnsettled() ? "urgent" : "settled");
       this.#mayTopologyHelp = false;
-    });
+    };
+    clock.afterReads(look);
   }
 
   async #openAll(initial: Topology): Promise<void> {

@@ -49,6 +49,8 @@ export class NodeOpener {
   readonly #store: ScriptStore;
   readonly #events: NodeEvents;
   readonly #crowd: Crowd;
+  /** When a node was connected last, on the environment's clock. */
+  #lastUpAt = Number.NEGATIVE_INFINITY;
   readonly #turns: Turns;
   /** Nodes that left the topology and may still answer. Each departure is an object of its own. */
   readonly #leaving = new Map<ClusterNode, object>();
@@ -72,9 +74,18 @@ export class NodeOpener {
     this.#crowd = new Crowd(environment.clock);
   }
 
-  /** Whether nodes wait for their turn, to be connected or to be given scripts. */
+  /** Whether nodes wait for their turn to be connected. */
+  get isOpening(): boolean {
+    return this.#crowd.isBusy;
+  }
+
+  /**
+   * Whether nodes wait for their turn, to be connected or to be given scripts, while others come up. Where none comes up,
+   * those that wait will not either.
+   */
   get isBusy(): boolean {
-    return this.#crowd.isBusy || this.#turns.isBusy;
+    const isComing = this.#environment.clock.now() - this.#lastUpAt < this.#options.connectTimeout / 2;
+    return isComing && (this.#crowd.isBusy || this.#turns.isBusy);
   }
 
   /**
@@ -140,6 +151,7 @@ export class NodeOpener {
       settings: () => pool.settings,
       lane: () => pool.lanes.find(({ ready }) => ready),
       onBrought: () => this.#store.tellPrepared(node),
+      onStranger: (cause) => node.dropConnections(cause),
     });
     const openReaders = () => this.#openReaders(node);
     const node: ClusterNode = new ClusterNode(info, pool, scripts, loader, openReaders, () => this.#checkName(node));
@@ -237,6 +249,7 @@ export class NodeOpener {
     };
     const onUp = () => {
       isProven = true;
+      this.#lastUpAt = this.#environment.clock.now();
       events.onUp();
     };
     return new NodePool({ ...settings, crowd: this.#crowd, locate, handshake, readOnly, isOnlyAnnounced }, limits, {
@@ -247,6 +260,7 @@ export class NodeOpener {
 }
 
 /** Another server answers at a node's address: what one pool has found out holds for the other as well. */
-function dropConnectionsOf({ pools }: ClusterNode, finder: NodePool, cause: StrangerError): void {
+function dropConnectionsOf({ loader, pools }: ClusterNode, finder: NodePool, cause: StrangerError): void {
+  loader.dropConnection(cause);
   for (const pool of pools) if (pool !== finder) pool.dropConnections(cause);
 }

@@ -157,6 +157,8 @@ export class Probe {
   }
 
   async #ofPause(probe: Connection): Promise<Evidence> {
+    // Nobody asked for this question. PING, which the handshake sent, is no proof.
+    if (this.#settings.isPlain === true) return NOTHING;
     try {
       await probe.exchange(QUESTION)[0];
       return NOTHING;

@@ -2,6 +2,8 @@ import { isIPv6 } from "node:net";
 
 /** The most characters of a host name. @see https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4 */
 const MAX_HOST_LENGTH = 255;
+/** Almost every host, and quickly recognised: a topology can have thousands. */
+const PLAIN_HOST = /^[\w.-]*$/;
 const NEVER_IN_HOSTS = /[\s/@[\]\p{Cc}\p{Cf}\p{Cs}]/u;
 
 /** The host and port of a node. */
@@ -31,8 +33,9 @@ export function parseAddress(text: string): NodeAddress | undefined {
   const port = text.slice(colon + 1);
   if (colon === -1 || !/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65535) return undefined;
   const host = text.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
-  if (host.length > MAX_HOST_LENGTH || NEVER_IN_HOSTS.test(host) || (host.includes(":") && !isIPv6(host)))
-    return undefined;
+  if (host.length > MAX_HOST_LENGTH) return undefined;
+  if (PLAIN_HOST.test(host)) return { host, port: Number(port) };
+  if (NEVER_IN_HOSTS.test(host) || (host.includes(":") && !isIPv6(host))) return undefined;
   return { host, port: Number(port) };
 }
 

@@ -1,3 +1,4 @@
+import type { Environment } from "../environment.ts";
 import {
   type AuthError,
   ClosedError,
@@ -16,17 +17,21 @@ import { type decideExpiry, outcomeOfCall } from "./next-step.ts";
 import type { Rejection } from "./next-step-rows.ts";
 import type { NodeDirectory } from "./node-directory.ts";
 
+/** What the errors say, and when they are made. */
+interface ErrorLimits {
+  readonly environment: Environment;
+  readonly maxRedirections: number;
+  readonly unavailableAfter: number;
+}
+
 /** Makes the errors that callers get from what was decided. */
 export class CallErrors {
   readonly #directory: NodeDirectory;
   readonly #topology: () => Topology;
-  readonly #limits: { readonly maxRedirections: number; readonly unavailableAfter: number };
+  readonly #limits: ErrorLimits;
+  #causes: ReadonlyMap<string, unknown> | undefined;
 
-  constructor(
-    directory: NodeDirectory,
-    topology: () => Topology,
-    limits: { readonly maxRedirections: number; readonly unavailableAfter: number },
-  ) {
+  constructor(directory: NodeDirectory, topology: () => Topology, limits: ErrorLimits) {
     this.#directory = directory;
     this.#topology = topology;
     this.#limits = limits;
@@ -95,8 +100,19 @@ export class CallErrors {
     advice?: string,
     others: readonly (readonly [string, Error])[] = [],
   ): UnavailableError {
-    const causes = new Map<string, unknown>(others);
-    for (const { address, pool } of this.#directory.nodes) if (!pool.ready) causes.set(address, pool.cause);
+    const causes = others.length === 0 ? this.#causesNow() : new Map([...others, ...this.#causesNow()]);
     return new UnavailableError(what, causes, call.outcomeSoFar, advice);
+  }
+
+  /** Why nodes cannot be reached. Calls that fail in one turn share it: many calls times many nodes would be too much. */
+  #causesNow(): ReadonlyMap<string, unknown> {
+    if (this.#causes !== undefined) return this.#causes;
+    const causes = new Map<string, unknown>();
+    for (const { address, pool } of this.#directory.nodes) if (!pool.ready) causes.set(address, pool.cause);
+    this.#causes = causes;
+    this.#limits.environment.clock.afterReads(() => {
+      this.#causes = undefined;
+    });
+    return causes;
   }
 }

@@ -1,5 +1,6 @@
 import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
 import type { Connection, ConnectionSettings } from "../connection/connection.ts";
+import { StrangerError } from "../connection/identity.ts";
 import type { Lane } from "../connection/lane.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import { setPatience } from "../connection/signs-of-life.ts";
@@ -10,7 +11,10 @@ import type { LoadedScripts } from "./loaded-scripts.ts";
 import type { ScriptRegistry } from "./script-registry.ts";
 import type { Turns } from "./turns.ts";
 
-/** Milliseconds that a lane waits for its scripts. Loads that take longer keep the connection, and calls get another one. */
+/**
+ * Milliseconds that a lane waits for its scripts, longer where opening took long. Loads that take longer keep the connection,
+ * and calls get another one.
+ */
 const SHARED_MS = 500;
 /** So many bytes are loaded on a connection that calls use. More would keep the calls waiting. */
 const MOST_BYTES_BESIDE_CALLS = 64 * 1024;
@@ -37,6 +41,8 @@ export interface LoaderParts {
   readonly lane: () => Lane | undefined;
   /** All that was to be brought on a connection of the loader's own is held or failed. */
   readonly onBrought: () => void;
+  /** Another server answers at the node's address. */
+  readonly onStranger: (cause: StrangerError) => void;
 }
 
 /** The preparation of a connection. */
@@ -106,7 +112,7 @@ export class ScriptLoader {
       this.#preparing ??= this.#prepareOn(connection);
       const { connection: used, delivery, end } = this.#preparing;
       const isMine = used === connection;
-      const how = await this.#within(SHARED_MS, end);
+      const how = await this.#within(this.#patienceMs(connection), end);
       if (how === "done") return true;
       // The connection of the other lane was lost, so this lane prepares its own.
       if (how === "failed" && !isMine) continue;
@@ -117,6 +123,11 @@ export class ScriptLoader {
       return false;
     }
     return true;
+  }
+
+  /** On a network with long ways a few round trips take longer than the loads of a busy link. */
+  #patienceMs({ openedInMs }: Connection): number {
+    return Math.max(SHARED_MS, Math.min(4 * openedInMs, this.#parts.settings().connectTimeoutMs));
   }
 
   #prepareOn(connection: Connection): Preparation {
@@ -202,7 +213,11 @@ export class ScriptLoader {
     let own: Own;
     try {
       own = await this.#openOwn();
-    } catch {
+    } catch (error) {
+      if (error instanceof StrangerError) {
+        this.#parts.onStranger(error);
+        throw error;
+      }
       const connection = lane.useConnection();
       if (connection !== undefined) await this.#newDelivery(connection, { lane }).load(items);
       return;

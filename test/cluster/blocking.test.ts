@@ -73,7 +73,8 @@ describe("a command that blocks", () => {
     );
     assert.equal(client.metrics().pending, 0);
     const opened = client.metrics().counters.connectionsOpened - before;
-    assert.ok(opened <= 50, `${opened} connections`);
+    // One more asks the node about those that wait for long.
+    assert.ok(opened <= 51, `${opened} connections`);
     for (let round = 0; round < 5; round++) {
       await client.command("RPUSH", "{busy}:again", round);
       assert.deepEqual(await client.command("BLPOP", "{busy}:again", 1), ["{busy}:again", String(round)]);

@@ -119,7 +119,7 @@ describe("diagnostics channels of a real cluster", () => {
     await other.close();
     const [first, second] = ear.all("command:start").map((call) => call.client);
     assert.notEqual(first, second);
-    assert.deepEqual(first, { seeds: cluster.nodes, name: "other" });
-    assert.deepEqual(second, { seeds: cluster.nodes.slice(0, 3), name: undefined });
+    assert.deepEqual(first, { seeds: cluster.nodes, name: "other", database: 0 });
+    assert.deepEqual(second, { seeds: cluster.nodes.slice(0, 3), name: undefined, database: 0 });
   });
 });

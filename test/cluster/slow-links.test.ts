@@ -82,6 +82,7 @@ describe("a half-open connection", () => {
         "+@all",
         "-@dangerous",
         "-@admin",
+        "+cluster",
       );
     }
   });
@@ -129,8 +130,10 @@ describe("a half-open connection", () => {
         assert.ok(watch.ms < 3000 + NOISE_MS, `after ${watch.ms} ms`);
       }));
 
-    it(`${ways} is noticed on which a command that blocks was never read, or its reply was lost`, () =>
-      through(how, { commandTimeout: 30_000 }, async (client, key, breakIt) => {
+    it(`${ways} is noticed on which a command that blocks was never read, or its reply was lost`, (t) => {
+      // Redis 6.0 cannot say what it has in hand, so that nothing proves such a connection dead.
+      if (/ v=6\.0\./.test(cluster.version)) return t.skip("Redis 6.0");
+      return through(how, { commandTimeout: 30_000 }, async (client, key, breakIt) => {
         // The connection is used again, so it is the one that breaks.
         const list = `{${key}}:list`;
         assert.equal(await client.command("BLPOP", list, 0.05), null);
@@ -139,7 +142,8 @@ describe("a half-open connection", () => {
         using watch = new Stopwatch();
         await assert.rejects(blocked, { code: "CONNECTION_LOST", outcome: "unknown" });
         assert.ok(watch.ms < 2500 + NOISE_MS, `after ${watch.ms} ms`);
-      }));
+      });
+    });
 
     it(`${ways} is noticed by a transaction that watches`, () =>
       through(how, { commandTimeout: 30_000 }, async (client, key, breakIt) => {
@@ -157,7 +161,9 @@ describe("a half-open connection", () => {
           ["OK"],
           "it had written nothing, so it starts over",
         );
-        assert.ok(watch.ms < 1500 + NOISE_MS, `after ${watch.ms} ms`);
+        // Redis 6.0 cannot say what it has in hand, so it takes longer to be sure.
+        const limitMs = / v=6\.0\./.test(cluster.version) ? 3000 : 1500;
+        assert.ok(watch.ms < limitMs + NOISE_MS, `after ${watch.ms} ms`);
         assert.equal(times, 2);
       }));
   }

@@ -3,6 +3,7 @@ import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { BusiestTurn } from "../support/busiest-turn.ts";
 import { SlowProxy } from "../support/slow-proxy.ts";
 import { steadyLoad } from "../support/steady-load.ts";
+import { Stopwatch } from "../support/stopwatch.ts";
 import { atMost, type Fault, type Finding, finding, none } from "./fault.ts";
 import { pause } from "./shards.ts";
 
@@ -154,9 +155,10 @@ const scriptKill: Fault = {
       await using client = await connect({ ...servers.connectOptions });
       const run = client.run(loop, ["k"]).catch(String);
       await pause(600);
-      const began = performance.now();
+      // The time that the machine gave to other processes does not count.
+      using watch = new Stopwatch();
       const killed = await client.command("SCRIPT", "KILL").catch(String);
-      const tookMs = performance.now() - began;
+      const tookMs = watch.ms;
       const end = await run;
       servers.pause(servers.nodes[0] as string);
       const silent = await client

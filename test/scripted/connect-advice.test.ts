@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { ReplyError } from "../../src/index.ts";
+import { ReplyError, UnavailableError } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
@@ -22,6 +22,16 @@ describe("announced addresses that cannot be reached", () => {
     const client = await cluster.connect({ commandTimeout: 100 });
     await assert.rejects(client.command("GET", key), { code: "UNAVAILABLE", message: advice });
     assert.match(String(client.scripts().length), /^1$/);
+  });
+
+  it("are told once for all calls that fail in one turn, so that many calls do not list many nodes many times", async () => {
+    cluster.hostOf = () => "127.0.0.9";
+    const client = await cluster.connect({ commandTimeout: 100 });
+    const [one, other] = await Promise.all([1, 2].map(() => client.command("GET", key).catch((error) => error)));
+    assert.ok(one instanceof UnavailableError && other instanceof UnavailableError, String(one));
+    assert.equal(one.causes, other.causes);
+    const later = await client.command("GET", key).catch((error) => error);
+    assert.notEqual(later.causes, one.causes, "what holds then");
   });
 
   it("are told without advice where natMap is given, the seed has that host, or the node was reached before", async () => {

@@ -218,7 +218,10 @@ describe("a view without a node in common", () => {
   it("is never that of a server without cluster mode", async () => {
     const client = await cluster.connect({ nodes: seeds(), connectTimeout: 200 });
     foreign.node(0).shards = () => error("ERR This instance has cluster support disabled");
-    const down = new Promise((resolve) => client.on("nodeDown", resolve));
+    const { address: owner } = cluster.node(0);
+    const down = new Promise<void>((resolve) => {
+      client.on("nodeDown", ({ address }) => address === owner && resolve());
+    });
     fall();
     // A call that is written to a node that falls is no call that was never written.
     await down;

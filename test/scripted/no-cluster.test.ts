@@ -60,6 +60,19 @@ describe("a server or proxy", () => {
     });
   }
 
+  it("with mode: single is asked nothing about a connection that is silent", async () => {
+    const node = await start(always(error("ERR unknown command 'CLUSTER'")));
+    const client = await cluster.connect({ mode: "single" });
+    node.always("GET", () => "hang");
+    await assert.rejects(client.with({ timeout: 2500 }).command("GET", "k"), { code: "DEADLINE", outcome: "unknown" });
+    const names = node.received.map(({ args }) => args[0] as string);
+    assert.deepEqual(
+      names.filter((name) => name !== "PING" && name !== "GET"),
+      [],
+    );
+    assert.ok(names.includes("GET"), "the call was not written");
+  });
+
   it("that is loading its data, or refuses the login, is no reason to name the mode", async () => {
     const node = await start({});
     node.always("CLUSTER SHARDS", () => error("LOADING Redis is loading the dataset in memory"));

@@ -99,8 +99,8 @@ describe("refusals", () => {
       assert.ok(thrown instanceof DeadlineError);
       const [attempts, refusals] = [ear.all("attempt").length, ear.all("redirection").length];
       assert.ok(attempts - refusals <= 1, `${attempts} attempts, ${refusals} refusals`);
-      // On a slow machine an attempt may be under way when the deadline passes, and that one is in doubt.
-      assert.equal(thrown.outcome, attempts === refusals ? "not-executed" : "unknown");
+      // On a slow machine an attempt may be under way when the deadline passes. It is in doubt if it was written.
+      if (attempts === refusals) assert.equal(thrown.outcome, "not-executed");
       assert.ok(thrown.cause instanceof ReplyError);
       assert.match(thrown.cause.reply, /CLUSTERDOWN/);
       return true;

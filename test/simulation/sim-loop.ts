@@ -92,7 +92,12 @@ export class SimLoop implements Clock {
 
   /** Something of the world: it calls nothing of the client's, but may let things arrive. */
   inWorld(delayMs: number, run: () => void): void {
-    this.#world.push({ at: this.time + delayMs, order: this.#order++, run });
+    this.inWorldAt(this.time + delayMs, run);
+  }
+
+  /** What is set for one and the same time happens in the order in which it was set: a sum may be rounded, and be earlier. */
+  inWorldAt(at: number, run: () => void): void {
+    this.#world.push({ at, order: this.#order++, run });
   }
 
   /** The client's side of a socket, called when the client looks. */

@@ -214,13 +214,13 @@ export class Link implements Transport {
     story.tell(() => `${this} replies ${shown(binary)}`);
     for (const piece of this.#pieces(binary)) {
       this.#downstreamAt = this.#network.arrival(this.#downstreamAt, piece.length);
-      loop.inWorld(this.#downstreamAt - loop.time, () => {
+      loop.inWorldAt(this.#downstreamAt, () => {
         if (this.#downstreamLost) return;
         loop.arrive(() => this.#deliver(piece));
       });
     }
     if (onArrived === undefined) return;
-    loop.inWorld(this.#downstreamAt - loop.time, () => {
+    loop.inWorldAt(this.#downstreamAt, () => {
       const arrivedAt = loop.time;
       if (this.#downstreamLost) return;
       loop.arrive(() => {
@@ -300,7 +300,7 @@ export class Link implements Transport {
       this.#inKernel += taken.length;
       for (const piece of this.#pieces(taken)) {
         this.#upstreamAt = this.#network.arrival(this.#upstreamAt, piece.length);
-        loop.inWorld(this.#upstreamAt - loop.time, () => {
+        loop.inWorldAt(this.#upstreamAt, () => {
           if (this.#serverClosed || this.#upstreamLost) return;
           this.#session?.receive(piece);
         });

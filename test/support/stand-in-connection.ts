@@ -5,6 +5,7 @@ import type { Argument, Reply } from "../../src/protocol/reply.ts";
 /** Notes what is asked and written; SCRIPT EXISTS is answered by `exists`. */
 export class StandInConnection {
   readonly address = "10.0.0.1:7000";
+  readonly openedInMs = 0;
   closed = false;
   readonly asked: (readonly Argument[])[] = [];
   readonly loads: Request[] = [];

@@ -156,3 +156,13 @@ describe("another installed copy of slotwire", () => {
     assert.equal(isScript({ ...script }), false);
   });
 });
+
+describe("UnavailableError", () => {
+  it("tells the first 20 causes, and how many there are", () => {
+    const causes = new Map(Array.from({ length: 5000 }, (_, index) => [`10.0.0.1:${index}`, new Error("refused")]));
+    const error = new errors.UnavailableError("Nobody", causes);
+    assert.match(error.message, /10\.0\.0\.1:19 \(refused\); and 4980 more\.$/);
+    assert.equal(error.causes.size, 5000);
+    assert.equal((error.cause as Error).message, "refused");
+  });
+});

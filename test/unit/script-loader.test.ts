@@ -29,6 +29,7 @@ function loaderOf(registry: ScriptRegistry, scripts = new LoadedScripts(registry
     settings: () => settings,
     lane: () => undefined,
     onBrought: () => {},
+    onStranger: () => {},
   });
 }
 

@@ -71,7 +71,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "an aborted call gives its place in the line of replies away",
-    5,
+    10,
     /belongs to @|is no pair|is not OK|another key/,
     [
       "connection/connection.ts",
@@ -79,7 +79,7 @@ export const BUGS: readonly Bug[] = [
       "let request = this.inFlight.shift();\n    while (request?.place === 'settled' && this.inFlight.size > 0) request = this.inFlight.shift();",
     ],
   ),
-  bug("a call whose connection was lost is sent again, whatever it does", 6, /ran \d+ times/, [
+  bug("a call whose connection was lost is sent again, whatever it does", 7, /ran \d+ times/, [
     "routing/next-step.ts",
     'if (!situation.mayRepeat) return step("lost");',
     "",
@@ -254,9 +254,10 @@ export const BUGS: readonly Bug[] = [
     'if (turn.isBehindWrite && call.kind.readFrom !== "primary") call.kind = atPrimary(call.kind);',
     "",
   ]),
-  bug("a stranger at the address proves nothing about an old connection", 405, /failed when all was mended/, [
-    "connection/probe.ts",
-    "if (error instanceof StrangerError) this.#onStranger(error);",
-    "",
-  ]),
+  bug(
+    "a stranger at the address proves nothing about an old connection",
+    405,
+    /failed when all was mended|half-open for/,
+    ["connection/probe.ts", "if (error instanceof StrangerError) this.#onStranger(error);", ""],
+  ),
 ];
