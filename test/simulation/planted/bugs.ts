@@ -183,7 +183,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug(
     "a view that lacks nodes is believed at once",
-    1,
+    451,
     /one node alone was wrong/,
     ["topology/view-judgement.ts", 'if (missingIn(description, present).length > 0) return "node-missing";', ""],
     ["topology/view-judgement.ts", 'if (owner !== undefined) return "owner-lost";', ""],
