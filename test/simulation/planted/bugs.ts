@@ -171,11 +171,6 @@ export const BUGS: readonly Bug[] = [
     "const asksId = isNodeId(wanted);",
     "const asksId = false;",
   ]),
-  bug("a view of another cluster is believed", 1, /a stranger is believed/, [
-    "topology/view-judgement.ts",
-    'return view.nodes.some((node) => known.has(nameOf(node))) ? undefined : "other-cluster";',
-    'return known.has("") ? "other-cluster" : undefined;',
-  ]),
   bug("the seeds are never asked again", 39, /failed when all was mended/, [
     "client/reach.ts",
     "return this.#doubtedSince !== undefined && this.#clock",
@@ -188,11 +183,6 @@ export const BUGS: readonly Bug[] = [
     ["topology/view-judgement.ts", 'if (missingIn(description, present).length > 0) return "node-missing";', ""],
     ["topology/view-judgement.ts", 'if (owner !== undefined) return "owner-lost";', ""],
   ),
-  bug("a connection that finds a stranger leaves the others of its node open", 1, /failed when all was mended/, [
-    "connection/node-pool.ts",
-    "if (cause instanceof StrangerError) onStranger(cause);",
-    "",
-  ]),
 
   // Calls that block, functions of watching transactions, and scans.
   bug("a call that blocks keeps its connection when it is given up", 25, /took an element|came behind one that waits/, [
@@ -210,7 +200,7 @@ export const BUGS: readonly Bug[] = [
     "await operation.wait(session.watch(this.#keys));",
     "",
   ]),
-  bug("a watching session that has written starts over", 1, /ran \d+ times/, [
+  bug("a watching session that has written starts over", 1943, /ran \d+ times/, [
     "calls/watch-decisions.ts",
     "if (state.writes > 0) return false;",
     "",
