@@ -40,8 +40,8 @@ export interface Run {
 
 /** From the mending of everything to calls that must succeed. */
 const RECOVERY_MS = 3000;
-/** A call without a deadline is given up after 30 s of refusals. */
-const PATIENCE_MS = 32_000;
+/** A call without a deadline is given up after 60 s of refusals. */
+const PATIENCE_MS = 62_000;
 /** A half-open connection on which something is waited for is found out by then. */
 const NOTICED_MS = 2000;
 /** All scripts together, loaded once. */
