@@ -12,9 +12,10 @@ type Terms = Pick<ResolvedOptions, "natMap" | "seeds" | "trusts">;
  *                                here, can be anybody.
  */
 export function locationOf(node: TopologyNode, { natMap, seeds, trusts }: Terms): NodeAddress {
-  // A single server is not announced: its address is the user's own.
+  // A single server is not announced: its address is the user's own, and the way there needs no map.
   const isAnnounced = node.id !== "" || !seeds.some(({ host, port }) => host === node.host && port === node.port);
-  if (isAnnounced) trusts(node.address);
+  if (!isAnnounced) return node;
+  trusts(node.address);
   return natMap(node.address) ?? node;
 }
 

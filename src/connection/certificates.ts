@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
+import { letGoOf } from "./given-functions.ts";
 
 /** A certificate that was not trusted. The message and the code are those of the failure, which is the cause. */
 class DistrustError extends Error {}
@@ -34,7 +35,7 @@ export function guarded(tls: ConnectionOptions, onThrown: (error: Error) => void
         return asError(thrown, "tls.checkServerIdentity threw");
       }
       if (verdict === undefined || verdict instanceof Error) return verdict;
-      if (verdict instanceof Promise) verdict.catch(() => {});
+      letGoOf(verdict);
       return new Error("tls.checkServerIdentity returned neither undefined nor an Error");
     };
   }

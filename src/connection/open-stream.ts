@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import type { Endpoint, OpenSocket } from "../environment.ts";
 import { guarded } from "./certificates.ts";
+import { letGoOf } from "./given-functions.ts";
 import { WRITE_BUFFER_BYTES } from "./outgoing.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
@@ -86,5 +87,6 @@ function streamOf(open: OpenSocket, { host, port, path }: Endpoint): Duplex {
   const stream: Partial<Duplex> | undefined = open(path === undefined ? { host, port } : { host, port, path });
   // A copy of Node's streams from a package has classes of its own.
   if (typeof stream?.write === "function" && typeof stream.destroy === "function") return stream as Duplex;
+  letGoOf(stream);
   throw new TypeError("the function `socket` returned no Duplex");
 }

@@ -1,3 +1,5 @@
+import { types } from "node:util";
+import { letGoOf } from "../connection/given-functions.ts";
 import { UntrustedError } from "../connection/retry-policy.ts";
 import { kindOf } from "../protocol/encode.ts";
 import { formatAddress, type NodeAddress, parseAddress } from "../protocol/node-address.ts";
@@ -19,6 +21,8 @@ export function readNatMap(natMap: NatMap | undefined): (address: string) => Nod
   if (natMap === undefined) return () => undefined;
   if (typeof natMap === "function") return (address) => mapped(natMap, address);
   if (!isPlainObject(natMap)) throw invalid("natMap must be an object or a function");
+  // Nothing would be mapped, because the entries of a Map are no properties.
+  if (types.isMap(natMap)) throw invalid("natMap is a Map; accepted is natMap: Object.fromEntries(map)");
   const table = new Map(
     Object.entries(natMap).map(([from, to]) => {
       const [announced, reachable] = [parseAddress(from), readAddress(to)];
@@ -45,6 +49,7 @@ export function readTrusts(trusts: Trusts | undefined): (address: string) => voi
       throw new UntrustedError(`trusts threw for ${address} (${messageOf(cause)})`, { cause });
     }
     if (answer === true) return;
+    letGoOf(answer);
     if (answer === false) throw new UntrustedError(`trusts says no to ${address}, so nothing connects there`);
     throw new UntrustedError(`trusts returned ${kindOf(answer)} for ${address}; accepted are true and false`);
   };
@@ -62,6 +67,7 @@ function mapped(natMap: (address: string) => NodeAddress | undefined, address: s
     throw invalid(`natMap threw for ${address} (${messageOf(error)})`);
   }
   const reachable = to === undefined ? undefined : readAddress(to);
-  if (to !== undefined && !reachable) throw invalid(`natMap returned no { host, port } for ${address}`);
-  return reachable;
+  if (to === undefined || reachable) return reachable;
+  letGoOf(to);
+  throw invalid(`natMap returned no { host, port } for ${address}`);
 }

@@ -1,4 +1,5 @@
 import type { Connection } from "../connection/connection.ts";
+import { StrangerError } from "../connection/identity.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Clock, Timer } from "../environment.ts";
 import { AuthError, ReplyError } from "../errors.ts";
@@ -32,8 +33,9 @@ export interface AvailabilityEvents {
  *   available --not ready, no sign of life for limitMs--> unavailable --ready--> available
  *                                                           '-- asked again each second, and by the lanes' own tries
  *
- * A sign of life is whatever a server says, even a refusal, and bytes that it takes. A pool that is ready, which means that
- * no watchdog has found its node silent, is never unavailable: a server may hold a call for long.
+ * A sign of life is whatever a server says, even a refusal, and bytes that it takes; but nothing of a stranger at the node's
+ * address. A pool that is ready, which means that no watchdog has found its node silent, is never unavailable: a server may
+ * hold a call for long.
  */
 export class Availability {
   readonly #nodes: () => readonly ClusterNode[];
@@ -76,7 +78,10 @@ export class Availability {
     const observation = { aliveAt: before?.aliveAt ?? now, signs, askedAt: before?.askedAt ?? now };
     this.#observed.set(pool, observation);
     const isIdle = pool.ready && pool.pending === 0;
-    if (isIdle || hasSpoken(pool) || (before !== undefined && differ(before.signs, signs))) observation.aliveAt = now;
+    // What is read on the next connection may be the stranger's again, until the connection is ready.
+    const isStrangers = pool.cause instanceof StrangerError;
+    const isHeard = !isStrangers && before !== undefined && differ(before.signs, signs);
+    if (isIdle || hasSpoken(pool) || isHeard) observation.aliveAt = now;
     if (pool.ready) pool.isUnavailable = false;
     else if (now - observation.aliveAt < this.#limitMs) return;
     else if (!pool.isUnavailable) {

@@ -117,6 +117,11 @@ describe("sockets", () => {
   for (const [what, socket, words] of [
     ["throws", () => assert.fail("no tunnel today"), /h:1 \(no tunnel today\)/],
     ["returns no stream", () => undefined as unknown as Duplex, /h:1 \(the function `socket` returned no Duplex\)/],
+    [
+      "returns a promise, which rejects",
+      () => Promise.reject(new Error("lost")) as unknown as Duplex,
+      /h:1 \(the function `socket` returned no Duplex\)/,
+    ],
     ["returns a stream that fails", () => failing(), /h:1 \(the tunnel collapsed\)/],
   ] as const) {
     it(`of a function that ${what} are an error that says so`, async () => {

@@ -68,6 +68,20 @@ describe("the id of a node", () => {
     assert.equal(await client.command("GET", FIRST), "OK");
   });
 
+  it("is another one on a slow way: what a stranger says is no sign of life of the node", async () => {
+    const client = await cluster.connect({ unavailableAfter: 1000, commandTimeout: 10_000 });
+    const stranger = cluster.node(1);
+    stranger.id = OTHER;
+    const says = bulk(`${OTHER} 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-16383\n`);
+    // So a handshake begins more often than once in `unavailableAfter`, and is under way when somebody looks.
+    const slow = () => new Promise<string>((resolve) => setTimeout(resolve, 400, says));
+    stranger.always("CLUSTER NODES", slow);
+    const told = downs(client);
+    stranger.dropConnections();
+    await until(() => told.some((text) => /now belongs to another node/.test(text)), "no nodeDown");
+    await assert.rejects(client.command("GET", SECOND), { code: "UNAVAILABLE", outcome: "not-executed" });
+  });
+
   it("is found to be another one by a blocking call: the node's other connections are closed as well", async () => {
     const client = await cluster.connect();
     const told = downs(client);

@@ -58,8 +58,8 @@ describe("an announced address", () => {
       /natMap returned no/,
     ],
     [
-      "natMap that gives a promise",
-      { natMap: (address) => (isNew(address) ? (Promise.resolve() as never) : undefined) },
+      "natMap that gives a promise, which rejects",
+      { natMap: (address) => (isNew(address) ? (Promise.reject(new Error("lost")) as never) : undefined) },
       /natMap returned no/,
     ],
     [
@@ -72,6 +72,11 @@ describe("an announced address", () => {
     [
       "trusts that gives a promise",
       { trusts: (address) => !isNew(address) || (Promise.resolve(true) as never) },
+      /trusts returned/,
+    ],
+    [
+      "trusts that gives a promise, which rejects",
+      { trusts: (address) => !isNew(address) || (Promise.reject(new Error("lost")) as never) },
       /trusts returned/,
     ],
   ];
@@ -130,7 +135,9 @@ describe("an announced address", () => {
   it("is not what a single server has: nobody is asked about it", async () => {
     cluster.node(0).shards = () => "-ERR This instance has cluster support disabled\r\n";
     cluster.node(0).id = undefined;
-    const client = await cluster.connect({ trusts: () => false });
-    assert.equal(await client.command("GET", keyForSlot(0)), "OK");
+    for (const mode of ["auto", "single"] as const) {
+      const client = await cluster.connect({ mode, trusts: () => false, natMap: throws });
+      assert.equal(await client.command("GET", keyForSlot(0)), "OK");
+    }
   });
 });

@@ -239,6 +239,10 @@ describe("natMap", () => {
     assert.deepEqual([natMap("a:1"), natMap("b:1")], [reached, undefined]);
   });
 
+  it("cannot be a Map, none of whose entries would count", () => {
+    refuses({ nodes, natMap: new Map([["10.0.0.1:7000", reached]]) }, /Object\.fromEntries/);
+  });
+
   for (const natMap of [null, 5, "s3cret", true]) {
     it(`cannot be of type ${natMap === null ? "null" : typeof natMap}`, () => {
       refuses({ nodes, natMap }, /natMap must be an object or a function/);
