@@ -75,7 +75,7 @@ export class Lane {
     this.#settings = settings;
     this.#probe = probe;
     this.#events = events;
-    this.#retired = new RetiredConnections(settings.environment.clock);
+    this.#retired = new RetiredConnections(settings.environment.clock, probe);
     this.#begin();
   }
 
