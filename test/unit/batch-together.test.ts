@@ -94,7 +94,12 @@ describe("calls go together, when", () => {
     it(when, () => {
       const head = turnsOf(calls)?.[0];
       assert.ok(head, "the first call is waited for");
-      const chosen = chooseTogether(head, ({ share }) => share, { calls: 10_000, reads: 10_000, bySource: false, ...limits });
+      const chosen = chooseTogether(head, ({ share }) => share, {
+        calls: 10_000,
+        reads: 10_000,
+        bySource: false,
+        ...limits,
+      });
       assert.deepEqual(
         chosen?.map((call) => calls.indexOf(call)),
         expect,

@@ -192,7 +192,8 @@ describe("a lane", () => {
   });
 
   it("gives a replaced connection up that is dead", async () => {
-    const answer = (written: string) => (written.includes("EVALSHA") ? "-NOSCRIPT No matching script.\r\n" : "+PONG\r\n");
+    const answer = (written: string) =>
+      written.includes("EVALSHA") ? "-NOSCRIPT No matching script.\r\n" : "+PONG\r\n";
     wire.server = (written) => (written.includes("GET") ? undefined : answer(written));
     pool = poolOn(wire);
     await wire.pass(10);
