@@ -80,12 +80,11 @@ export class WatchSession {
 
   /** Sends the call behind a load of its script in the same write, or by EVAL where loads are forbidden. */
   async #runScript(frame: string, kind: CallKind, script: RegisteredScript): Promise<Reply> {
-    const { clock, node } = this.#parts;
-    const { scripts, loads: loadPace } = node;
+    const { scripts } = this.#parts.node;
     const plain = script.plainFrame(frame);
     for (let loads = 1; !scripts.deniesLoads; loads++) {
-      if (loads > 1) await loadPace.restOf(script, clock);
-      loadPace.note(script, clock);
+      if (loads > 1) await scripts.pace?.restOf(script);
+      scripts.pace?.note(script);
       const load = this.#send(script.loadFrame, false).then(nothing, (error: unknown) => error);
       try {
         return await this.#call(plain, kind);
