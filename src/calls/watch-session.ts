@@ -2,7 +2,6 @@ import type { Door } from "../client/door.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Loan } from "../connection/loan.ts";
 import type { Place, Request } from "../connection/request.ts";
-import type { Clock } from "../environment.ts";
 import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError, withParticulars } from "../errors.ts";
 import { commandNameOf } from "../protocol/command-name.ts";
 import { encodeCommand } from "../protocol/encode.ts";
@@ -27,7 +26,6 @@ function isRefusal(error: unknown, kind: RefusalKind): boolean {
 export interface SessionParts {
   readonly door: Door;
   readonly loan: Loan;
-  readonly clock: Clock;
   readonly node: ClusterNode;
   readonly slot: number;
   /** The slot is on its way to the node, so every command has an ASKING in front of it. */
