@@ -7,7 +7,7 @@ import { addUser, pause, type Shards, withShards } from "./shards.ts";
 /** How soon a half-open connection must be noticed and replaced. */
 const NOTICED_MS = 1500;
 /** The same where the server may not be asked what it has of a connection. */
-const NOTICED_UNASKED_MS = 3000;
+const NOTICED_DENIED_MS = 3000;
 
 /** A client that reaches the victim through a proxy. */
 async function throughProxy(
@@ -80,13 +80,13 @@ const halfOpenReplies: Fault = {
   cause: (setting) => withShards(setting, {}, (shards) => breakHalf(shards, "swallowReplies")),
 };
 
-const halfOpenUnasked = (how: "swallow" | "swallowReplies", ways: string): Fault => ({
-  name: how === "swallow" ? "half-open-unasked" : "half-open-replies-unasked",
-  must: `half-open socket, ${ways}, and a user who may not ask CLIENT LIST: noticed and replaced in at most ${NOTICED_UNASKED_MS / 1000} s; at most 500 unknown, then no more errors`,
+const halfOpenDenied = (how: "swallow" | "swallowReplies", ways: string): Fault => ({
+  name: how === "swallow" ? "half-open-denied" : "half-open-replies-denied",
+  must: `half-open socket, ${ways}, and a user who may not ask CLIENT LIST: noticed and replaced in at most ${NOTICED_DENIED_MS / 1000} s; at most 500 unknown, then no more errors`,
   cause: (setting) =>
     withShards(setting, {}, async (shards) => {
-      await addUser(shards.cluster, "unasked", "+@all", "-@dangerous", "-@admin", "+cluster");
-      return breakHalf(shards, how, NOTICED_UNASKED_MS, { username: "unasked", password: "pw" });
+      await addUser(shards.cluster, "denied", "+@all", "-@dangerous", "-@admin", "+cluster");
+      return breakHalf(shards, how, NOTICED_DENIED_MS, { username: "denied", password: "pw" });
     }),
 });
 
@@ -163,8 +163,8 @@ export const cut = repliesCut(false);
 export const brokenWays: readonly Fault[] = [
   halfOpen,
   halfOpenReplies,
-  halfOpenUnasked("swallow", "both ways"),
-  halfOpenUnasked("swallowReplies", "replies alone"),
+  halfOpenDenied("swallow", "both ways"),
+  halfOpenDenied("swallowReplies", "replies alone"),
   halfOpenIdle,
   cut,
   repliesCut(true),
