@@ -1,6 +1,6 @@
 import { backoffMs } from "../connection/backoff.ts";
 import type { Connection } from "../connection/connection.ts";
-import { ConnectionLostError, InvalidArgumentError, SlotwireError, UnavailableError } from "../errors.ts";
+import { ConnectionLostError, InvalidArgumentError, ReplyError, SlotwireError, UnavailableError } from "../errors.ts";
 import { kindOf } from "../protocol/encode.ts";
 import { slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
@@ -222,7 +222,8 @@ class WatchingRun<R extends readonly unknown[]> {
 
 /** The error of a transaction that got no connection, however often it started over. */
 function withoutConnection({ address }: ClusterNode, failure: unknown): unknown {
-  if (failure instanceof SlotwireError) return failure;
+  // What a server says to a new connection (LOADING, too many clients) answers no call.
+  if (failure instanceof SlotwireError && !(failure instanceof ReplyError)) return failure;
   return new UnavailableError(`No connection to ${address} could be had`, new Map([[address, failure]]));
 }
 

@@ -12,7 +12,7 @@ const LEAST_MS_PER_FAILING = 5;
  * costs several times what one try more costs in a turn.
  */
 const COMMON_FROM = 16;
-const COMMON_MS = 200;
+const COMMON_MS = 250;
 
 /** Tries that begin in one turn, by one timer. */
 interface CommonTurn {

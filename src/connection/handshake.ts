@@ -2,6 +2,7 @@ import { AuthError, InvalidArgumentError, ReplyError } from "../errors.ts";
 import { isAuthFailure, isSaidUnasked, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { introductionOf, isNodeId, verifyIdentity, WHO_ARE_YOU } from "./identity.ts";
+import { VERSION } from "./library-version.ts";
 import { HOW_AM_I_KNOWN, runIdIn, type Standing, standingIn, WHICH_PROCESS } from "./standing.ts";
 
 /** The name and password that a connection logs in with. */
@@ -95,7 +96,7 @@ export async function greet(
   const asksId = isNodeId(wanted);
   const commands = greetingOf(login, terms);
   const asksNothing = terms.nodeId === undefined || terms.isPlain === true;
-  const questions = asksNothing ? [] : [asksId ? WHO_ARE_YOU : WHICH_PROCESS, HOW_AM_I_KNOWN];
+  const questions = asksNothing ? [] : [asksId ? WHO_ARE_YOU : WHICH_PROCESS, HOW_AM_I_KNOWN, ...INTRODUCTION];
   const results = await Promise.allSettled(exchange(...commands, ...questions));
   for (const [index, result] of results.entries()) {
     if (result.status === "fulfilled") continue;
@@ -108,13 +109,22 @@ export async function greet(
     if (commands[index]?.[0] === "SELECT") throw new RefusedDatabaseError(terms.address, terms.database ?? 0, text);
   }
   if (questions.length === 0) return undefined;
-  const [process, known] = results.slice(-2) as [PromiseSettledResult<Reply>, PromiseSettledResult<Reply>];
+  const [process, known] = results.slice(commands.length) as [PromiseSettledResult<Reply>, PromiseSettledResult<Reply>];
   if (asksId) await verifyIdentity(exchange, process, wanted, terms.address);
   if (process.status === "rejected" || known.status === "rejected") return undefined;
   const id = introductionOf(process);
   const name = id.kind === "id" ? id.id : runIdIn(process.value);
   return name === undefined ? undefined : standingIn(known.value, name);
 }
+
+/**
+ * Says in CLIENT LIST which library the connection belongs to. Servers know it since Redis 7.2 and Valkey 7.2. Older ones
+ * refuse it, and so do some users' rights, which harms nobody.
+ */
+const INTRODUCTION: readonly (readonly Argument[])[] = [
+  ["CLIENT", "SETINFO", "LIB-NAME", "slotwire"],
+  ["CLIENT", "SETINFO", "LIB-VER", VERSION],
+];
 
 function greetingOf(
   login: Login | undefined,

@@ -163,8 +163,6 @@ export class Probe {
       await probe.exchange(QUESTION)[0];
       return NOTHING;
     } catch (error) {
-      // The address has passed to another server, and the node is not there any more.
-      if (error instanceof StrangerError) this.#onStranger(error);
       if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "noscript") return { kind: "unheld" };
       throw error;
     }

@@ -75,6 +75,40 @@ describe("the simulated cluster answers as a real one does", () => {
     ]);
   });
 
+  it("when commands wait: for elements, and for the end of a pause", async (t) => {
+    if (isOther) return t.skip(isOther);
+    const key = keyIn(2000, 1);
+    const later = (session: string, ...args: string[]) =>
+      act(`${session} sends ${args.join(" ")}`, async (side) => {
+        side.send(session, 0, args);
+        await side.pass(50);
+      });
+    const heard = (session: string): Step => ({ text: `${session} hears`, do: (side) => side.hear(session, 0) });
+    await compare([
+      asked("b", 0, "BLPOP", key, "0.05"),
+      later("b", "BLPOP", key, "5"),
+      later("c", "BLPOP", key, keyIn(2000, 2), "5"),
+      asked("a", 0, "RPUSH", key, "one", "two"),
+      heard("b"),
+      heard("c"),
+      asked("a", 0, "RPUSH", key, "three"),
+      asked("b", 0, "BLPOP", key, "5"),
+      asked("a", 0, "CLIENT", "PAUSE", "400", "WRITE"),
+      later("b", "SET", key, "v"),
+      later("c", "EVALSHA", "0".repeat(40), "0"),
+      asked("a", 0, "PING"),
+      asked("a", 0, "GET", keyIn(1000, 1)),
+      asked("a", 0, "SCRIPT", "LOAD", "return 1"),
+      asked("a", 0, "EVALSHA_RO", "0".repeat(40), "1", key),
+      asked("a", 0, "MULTI"),
+      asked("a", 0, "GET", key),
+      asked("a", 0, "EXEC"),
+      heard("b"),
+      heard("c"),
+      asked("b", 0, "GET", key),
+    ]);
+  });
+
   it("through a failover, and when nobody serves some slots", async (t) => {
     if (isOther) return t.skip(isOther);
     const everywhere = [0, 1, 2, 3, 4, 5];

@@ -8,6 +8,7 @@ import { deadAndFrozen, primaryKilled } from "./dead-and-frozen.ts";
 import { besideFrozenReplica, type Fault, type Finding } from "./fault.ts";
 import { forgedErrors } from "./forged-errors.ts";
 import { hostile } from "./hostile.ts";
+import { identity } from "./identity.ts";
 import { loadAndLimits } from "./load-and-limits.ts";
 import { crowds } from "./many-nodes.ts";
 import { askBeforeOwning, flushed, moving, pausedWrites } from "./moving-and-flushing.ts";
@@ -31,6 +32,7 @@ const faults: readonly Fault[] = [
   ...hostile,
   ...pressure,
   ...paces,
+  ...identity,
   ...loadAndLimits,
   ...crowds,
 ];

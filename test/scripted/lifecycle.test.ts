@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, it, type TestContext } from "node:test";
 import { inspect } from "node:util";
@@ -229,6 +230,14 @@ describe("connect", () => {
       const first = node.received.slice(0, 3).map(({ args }) => args.slice(0, 3).join(" "));
       assert.match(first[0] as string, /^AUTH app p\d$/);
       assert.deepEqual(first.slice(1), ["CLIENT SETNAME shop", "PING"]);
+    }
+    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+    for (const node of cluster.nodes) {
+      const said = node.received.filter(({ args }) => args[1] === "SETINFO").map(({ args }) => args.slice(2));
+      assert.deepEqual(said.slice(0, 2), [
+        ["LIB-NAME", "slotwire"],
+        ["LIB-VER", version],
+      ]);
     }
     assert.equal(asked, 3, "the seed's connection, and one for each node");
     await client.reauthenticate();

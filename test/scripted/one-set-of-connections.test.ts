@@ -25,14 +25,16 @@ describe("calls of a slot, when a node", () => {
   });
   afterEach(() => cluster.stop());
 
-  const call = (from: number) =>
-    Array.from({ length: CALLS }, (_, index) =>
+  const call = (from: number, count = CALLS) =>
+    Array.from({ length: count }, (_, index) =>
       client.command("SET", KEY, from + index).catch((e: Error) => e.message),
     );
+  /** How many connections have carried calls. One more may ask a slow node about them. */
+  const carriers = () =>
+    new Set(cluster.node(2).received.flatMap(({ args, connection }) => (args[0] === "SET" ? [connection] : []))).size;
   const inOrder = Array.from({ length: 2 * CALLS }, (_, index) => index);
 
   it("is missing from one view and back in the next: it keeps its connections", async () => {
-    const connections = cluster.node(2).connections;
     const calls = call(0);
     await sleep(10);
     const { ranges } = cluster;
@@ -45,11 +47,10 @@ describe("calls of a slot, when a node", () => {
     const replies = await Promise.all([...calls, ...call(CALLS)]);
     assert.deepEqual(replies, Array(2 * CALLS).fill("OK"));
     assert.deepEqual(ran, inOrder);
-    assert.equal(cluster.node(2).connections, connections);
+    assert.equal(carriers(), 1);
   });
 
   it("leaves, returns and leaves again: one set of connections, and the calls keep their order", async () => {
-    const connections = cluster.node(2).connections;
     const { ranges } = cluster;
     const leave = () => {
       cluster.announced = 2;
@@ -61,7 +62,9 @@ describe("calls of a slot, when a node", () => {
       cluster.ranges = ranges;
       return client.refreshTopology();
     };
-    const calls = call(0);
+    // They are answered one after the other, for longer than all that follows takes: a node without calls may start anew.
+    const many = 4 * CALLS;
+    const calls = call(0, many);
     await sleep(10);
     for (let time = 0; time < 3; time++) {
       await leave();
@@ -69,13 +72,16 @@ describe("calls of a slot, when a node", () => {
       await comeBack();
       assert.equal(client.topology.nodes.length, 3);
     }
-    const later = call(CALLS);
+    const later = call(many);
     await leave();
     await comeBack();
     const replies = await Promise.all([...calls, ...later]);
-    assert.deepEqual(replies, Array(2 * CALLS).fill("OK"));
-    assert.deepEqual(ran, inOrder);
-    assert.equal(cluster.node(2).connections, connections);
+    assert.deepEqual(replies, Array(many + CALLS).fill("OK"));
+    assert.deepEqual(
+      ran,
+      Array.from({ length: many + CALLS }, (_, index) => index),
+    );
+    assert.equal(carriers(), 1);
   });
 
   it("is announced under another address: what is in flight is answered first", async () => {

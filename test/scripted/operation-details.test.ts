@@ -184,8 +184,9 @@ describe("an operation", () => {
     for (const value of large) whole.command("SET", here, value);
     await assert.rejects(whole.exec(), expected);
     const [commands] = await stage.traffic();
-    // The watching transaction has begun: its WATCH, and the PING, CLUSTER MYID and CLIENT INFO of its connection.
-    assert.equal(commands, before[0] + 2 + 4);
+    // The watching transaction has begun: its WATCH, and the PING, CLUSTER MYID, CLIENT INFO and two CLIENT SETINFO of its
+    // connection.
+    assert.equal(commands, before[0] + 2 + 6);
   });
 
   it("asks about an unlisted command again when it could ask nobody the first time", async () => {

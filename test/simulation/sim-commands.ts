@@ -139,6 +139,12 @@ export class Commands {
     this.#add("auth", { whileBusy: true, whileLoading: true, run: logIn });
     this.#add("client|setname", { whileLoading: true, run: () => OK });
     this.#add("client|setinfo", { whileLoading: true, run: () => OK });
+    this.#add("client|pause", {
+      run({ node }, args) {
+        node.pause(Number(args[2]));
+        return OK;
+      },
+    });
     this.#add("client|id", { whileLoading: true, run: ({ link }) => link.number });
     this.#add("client|info", { whileLoading: true, run: ({ description }) => `${description}\n` });
     this.#add("client|list", { whileLoading: true, run: listed });

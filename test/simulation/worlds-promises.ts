@@ -5,10 +5,15 @@ import type { FaultKind, Plan } from "./plan.ts";
 /** Faults that neither break connections nor take slots from their owners. */
 const MILD: readonly FaultKind[] = ["flush", "flush-all", "deny", "stall"];
 
+/** Whether one node at most lacks others, and no slot ever loses its owner. */
+export function isOneViewWrong({ faults, worlds }: Plan): boolean {
+  const isOne = worlds.length === 1 && (worlds[0] === "forget" || worlds[0] === "join");
+  return isOne && faults.every((kind) => MILD.includes(kind));
+}
+
 /** A view that lacks something is not believed while other nodes know better. */
-export function lostOwners(made: readonly Made[], { faults, worlds }: Plan): string[] {
-  const isOneView = worlds.length === 1 && (worlds[0] === "forget" || worlds[0] === "join");
-  if (!isOneView || faults.some((kind) => !MILD.includes(kind))) return [];
+export function lostOwners(made: readonly Made[], plan: Plan): string[] {
+  if (!isOneViewWrong(plan)) return [];
   return made.flatMap(({ number, failure }) =>
     failure?.code === "UNAVAILABLE" ? [`call ${number} failed, and one node alone was wrong: ${failure.message}`] : [],
   );

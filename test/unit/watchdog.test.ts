@@ -75,6 +75,7 @@ describe("a watchdog", () => {
       PING: () => "+PONG\r\n",
       INFO: () => bulk("run_id:abc\r\n"),
       "CLIENT INFO": () => bulk(`id=${++clients} addr=10.0.0.1:${clients} ${EMPTY}\n`),
+      "CLIENT SETINFO": () => "+OK\r\n",
       EVALSHA: () => NOSCRIPT,
     };
     saysOfFirst(EMPTY);
