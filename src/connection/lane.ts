@@ -294,8 +294,10 @@ export class Lane {
     const { crowd } = this.#settings;
     if (crowd !== undefined) crowd.failing++;
     const waitMs = this.#retriesAtOnce ? 0 : retryDelayMs(cause, this.#failures++, random(), crowd?.leastWaitMs);
+    const begin = () => this.#begin();
+    this.#retry =
+      crowd === undefined || this.#retriesAtOnce ? clock.setTimer(begin, waitMs) : crowd.beginAfter(waitMs, begin);
     this.#retriesAtOnce = false;
-    this.#retry = clock.setTimer(() => this.#begin(), waitMs);
     if (isRefusal(cause)) for (const request of this.#queue.takeAll()) request.onLost(cause);
     this.#events.onDown(cause);
   }
