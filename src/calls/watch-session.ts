@@ -2,7 +2,6 @@ import type { Door } from "../client/door.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Loan } from "../connection/loan.ts";
 import type { Place, Request } from "../connection/request.ts";
-import type { Clock } from "../environment.ts";
 import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError, withParticulars } from "../errors.ts";
 import { commandNameOf } from "../protocol/command-name.ts";
 import { encodeCommand } from "../protocol/encode.ts";
@@ -27,7 +26,6 @@ function isRefusal(error: unknown, kind: RefusalKind): boolean {
 export interface SessionParts {
   readonly door: Door;
   readonly loan: Loan;
-  readonly clock: Clock;
   readonly node: ClusterNode;
   readonly slot: number;
   /** The slot is on its way to the node, so every command has an ASKING in front of it. */
@@ -80,12 +78,11 @@ export class WatchSession {
 
   /** Sends the call behind a load of its script in the same write, or by EVAL where loads are forbidden. */
   async #runScript(frame: string, kind: CallKind, script: RegisteredScript): Promise<Reply> {
-    const { clock, node } = this.#parts;
-    const { scripts, loads: loadPace } = node;
+    const { scripts } = this.#parts.node;
     const plain = script.plainFrame(frame);
     for (let loads = 1; !scripts.deniesLoads; loads++) {
-      if (loads > 1) await loadPace.restOf(script, clock);
-      loadPace.note(script, clock);
+      if (loads > 1) await scripts.pace?.restOf(script);
+      scripts.pace?.note(script);
       const load = this.#send(script.loadFrame, false).then(nothing, (error: unknown) => error);
       try {
         return await this.#call(plain, kind);

@@ -171,7 +171,6 @@ class WatchingRun<R extends readonly unknown[]> {
       session = new WatchSession({
         door: this.#host.client.door,
         loan,
-        clock: this.#host.client.environment.clock,
         node,
         slot: this.#slot,
         asking,

@@ -129,9 +129,11 @@ export class Client {
     this.#availability = new Availability(nodes, clock, options.unavailableAfter, {
       onUnavailable: (pool) => {
         for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
-        this.dispatcher.resend(pool.dedicated.takeWaitingWhere(() => true));
+        for (const connections of [pool.dedicated, pool.urgent]) {
+          this.dispatcher.resend(connections.takeWaitingWhere(() => true));
+          connections.endTries(new Error("the node gives no sign of life"));
+        }
         this.dispatcher.resend(pool.repeats.takeQueued());
-        pool.dedicated.endTries(new Error("the node gives no sign of life"));
       },
     });
     this.door = new Door(this.dispatcher, this.signals, environment);

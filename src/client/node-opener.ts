@@ -7,6 +7,7 @@ import type { Environment } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { ClusterNode } from "../routing/cluster-node.ts";
+import { LoadPace } from "../scripts/load-pace.ts";
 import { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import { ScriptLoader } from "../scripts/script-loader.ts";
 import { isPassing } from "../scripts/script-state.ts";
@@ -114,6 +115,7 @@ export class NodeOpener {
           if (isPassing(outcome.cause)) loader.bringLater();
         }
       },
+      new LoadPace(this.#environment.clock),
     );
     let announced: "up" | "down" | "unfit" | undefined;
     const nodeId = () => node.info.id;

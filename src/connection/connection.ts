@@ -178,6 +178,11 @@ export class Connection implements ReplySink {
     return this.inFlight.size - this.#own;
   }
 
+  /** Whether somebody waits for a reply: a call that has settled waits no more. */
+  get isAwaited(): boolean {
+    return this.inFlight.some(({ isOwn, place }) => isOwn !== true && place !== "settled");
+  }
+
   /** Writes from the front of `queue` until it is empty or the socket is full; with `all`, until it is empty. */
   writeFrom(queue: { shift(): Request | undefined }, all = false): void {
     const { inFlight } = this;

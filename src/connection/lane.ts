@@ -75,7 +75,7 @@ export class Lane {
     this.#settings = settings;
     this.#probe = probe;
     this.#events = events;
-    this.#retired = new RetiredConnections(settings.environment.clock);
+    this.#retired = new RetiredConnections(settings.environment.clock, probe);
     this.#begin();
   }
 
@@ -294,8 +294,10 @@ export class Lane {
     const { crowd } = this.#settings;
     if (crowd !== undefined) crowd.failing++;
     const waitMs = this.#retriesAtOnce ? 0 : retryDelayMs(cause, this.#failures++, random(), crowd?.leastWaitMs);
+    const begin = () => this.#begin();
+    this.#retry =
+      crowd === undefined || this.#retriesAtOnce ? clock.setTimer(begin, waitMs) : crowd.beginAfter(waitMs, begin);
     this.#retriesAtOnce = false;
-    this.#retry = clock.setTimer(() => this.#begin(), waitMs);
     if (isRefusal(cause)) for (const request of this.#queue.takeAll()) request.onLost(cause);
     this.#events.onDown(cause);
   }

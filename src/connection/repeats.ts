@@ -85,6 +85,11 @@ export class Repeats {
     return this.#queue.takeAll();
   }
 
+  /** Takes the queued requests that `isTaken` picks. The others keep their order. */
+  takeQueuedWhere(isTaken: (request: Request) => boolean): Request[] {
+    return this.#queue.takeWhere(isTaken);
+  }
+
   /** No connection that is open serves a further request. */
   renew(): void {
     this.#opener.reset();
@@ -150,6 +155,7 @@ export class Repeats {
     this.#connection = connection;
     this.#watchdog = new Watchdog(connection, this.#settings.environment.clock, this.#probe, {
       onDead: (why) => connection.close(why),
+      onSilent: (why) => this.#fallSilent(connection, why),
     });
     connection.handOver({
       onIdle: () => this.#answered(),
@@ -185,6 +191,13 @@ export class Repeats {
     this.#mostInFlight = Math.min(this.#mostInFlight, Math.max(1, Math.floor(this.#window / 4)));
     this.#window = 1;
     this.#serve();
+  }
+
+  /** The node answers nobody. What is repeated on a replica has other nodes to go to, as it has on a lane. */
+  #fallSilent(connection: Connection, why: Error): void {
+    if (!this.#settings.readOnly) return;
+    for (const request of this.#queue.takeAll()) request.onLost(why);
+    connection.close(why);
   }
 
   #wait(ms: number, then: () => void, background = false): void {

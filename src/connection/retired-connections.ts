@@ -1,16 +1,24 @@
-import type { Clock } from "../environment.ts";
+import type { Clock, Timer } from "../environment.ts";
 import type { Connection } from "./connection.ts";
+import type { Probe } from "./probe.ts";
+import { Watchdog } from "./watchdog.ts";
 
-/** Replies that have not come after this time may never come. */
-const LIMIT_MS = 10_000;
+/** After this time, and again after it, a connection is closed on which nobody waits for a reply. */
+const LOOK_MS = 10_000;
 
-/** Connections that were replaced. Each stays open until its last reply has come. */
+/**
+ * Connections that were replaced. Each stays open until its last reply has come, or is dead, as any other connection: a
+ * server may work long at what it was asked.
+ */
 export class RetiredConnections {
   readonly #clock: Clock;
+  readonly #probe: Probe;
   readonly #open = new Set<Connection>();
 
-  constructor(clock: Clock) {
+  /** @param probe  Asks the node about a connection that is silent. */
+  constructor(clock: Clock, probe: Probe) {
     this.#clock = clock;
+    this.#probe = probe;
   }
 
   get size(): number {
@@ -26,16 +34,24 @@ export class RetiredConnections {
 
   add(connection: Connection): void {
     const close = () => connection.close(new Error("replaced"));
-    const limit = this.#clock.setTimer(close, LIMIT_MS, true);
+    let timer: Timer;
+    const look = () => {
+      if (connection.isAwaited) timer = this.#clock.setTimer(look, LOOK_MS, true);
+      else close();
+    };
+    timer = this.#clock.setTimer(look, LOOK_MS, true);
+    const watchdog = new Watchdog(connection, this.#clock, this.#probe, { onDead: (why) => connection.close(why) });
     this.#open.add(connection);
     connection.handOver({
       onIdle: close,
       onClosed: () => {
-        limit.cancel();
+        timer.cancel();
+        watchdog.end();
         this.#open.delete(connection);
       },
     });
     if (connection.inFlight.size === 0) close();
+    else watchdog.watch();
   }
 
   close(cause: Error): void {

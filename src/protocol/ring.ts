@@ -34,6 +34,11 @@ export class Ring<T extends object> {
     return item;
   }
 
+  /** Whether `isMeant` is true of an item. Looks at all of them. */
+  some(isMeant: (item: T) => boolean): boolean {
+    return this.#slots.some((item) => item !== undefined && isMeant(item));
+  }
+
   /** Empties the queue and returns its items, oldest first. */
   takeAll(): T[] {
     const items: T[] = [];

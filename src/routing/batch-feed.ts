@@ -10,6 +10,12 @@ import type { Dispatcher } from "./dispatcher.ts";
 
 /** Milliseconds to the next look at a full node, if no call of this feed ends before. */
 const LOOK_AGAIN_MS = 5;
+/**
+ * A group's replies come as one reply, and a server may close a connection for which too much waits: then all of the
+ * group is lost. So few calls that read go together at first, and twice as many as long as their replies are short.
+ */
+const FIRST_READS = 4;
+const SHORT_REPLIES_BYTES = 64 * 1024;
 
 /**
  * Sends calls that have been admitted; with `ordered`, the calls of each key in their order. A node without room does
@@ -56,6 +62,8 @@ class BatchFeed implements CallFeed, GroupOwner {
   #givingUp = false;
   /** A timer is set for the next look at a full node. */
   #looksAgain = false;
+  /** So many calls that read go together. 0 after long replies, or a loss. */
+  #mostReads = FIRST_READS;
 
   constructor(dispatcher: Dispatcher, environment: Environment, calls: readonly Call[], ordered: boolean) {
     this.#dispatcher = dispatcher;
@@ -111,6 +119,15 @@ class BatchFeed implements CallFeed, GroupOwner {
       if (wasRefused && call === calls[0]) this.#noteRefused(call.slot);
     }
     this.#feedSoon();
+  }
+
+  noteReplies(bytes: number): void {
+    this.#mostReads = bytes > SHORT_REPLIES_BYTES ? 0 : 2 * this.#mostReads;
+  }
+
+  noteLost(slot: number): void {
+    this.#mostReads = 0;
+    this.#noteRefused(slot);
   }
 
   isNext(call: Call): boolean {
@@ -218,6 +235,7 @@ class BatchFeed implements CallFeed, GroupOwner {
     const { roomForCalls, roomForBytes } = node.pool;
     const calls = chooseTogether(turn, (call) => shareOf(call, node), {
       calls: roomForCalls,
+      reads: this.#mostReads,
       bySource: node.scripts.deniesLoads,
     });
     if (calls === undefined) return undefined;
@@ -255,7 +273,7 @@ function shareOf({ frame, kind }: Call, node: ClusterNode): Share | undefined {
   if (kind.readFrom !== "primary" || kind.blocking !== undefined || kind.transaction !== undefined) return undefined;
   const { registered } = kind;
   if (registered?.kind === "library" && node.scripts.stateOf(registered)?.kind !== "held") return undefined;
-  return { bytes: frame.length, source: registered?.kind === "script" ? registered : undefined };
+  return { bytes: frame.length, source: registered?.kind === "script" ? registered : undefined, reads: kind.reads };
 }
 
 const atPrimaries = new WeakMap<CallKind, CallKind>();

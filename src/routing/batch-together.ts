@@ -6,12 +6,16 @@ export interface Share {
   readonly bytes: number;
   /** The script that has to be loaded in the transaction, if the call runs one. */
   readonly source: { readonly loadFrame: string } | undefined;
+  /** The call reads, so its reply can be as long as a value. */
+  readonly reads: boolean;
 }
 
 /** Bounds on the calls that go together. */
 export interface TogetherLimits {
   /** As many calls as the node has room for. */
   readonly calls: number;
+  /** So many calls that read: EXEC's reply holds all of theirs. */
+  readonly reads: number;
   /** Each call brings its source by itself, because SCRIPT LOAD is forbidden. */
   readonly bySource: boolean;
 }
@@ -42,7 +46,7 @@ const SOURCE_BYTES_PER_WAIT = 4096;
 export function chooseTogether<C extends { readonly settled: boolean }>(
   head: Turn<C>,
   shareOf: (call: C) => Share | undefined,
-  { calls: mostCalls, bySource }: TogetherLimits,
+  { calls: mostCalls, reads: mostReads, bySource }: TogetherLimits,
 ): C[] | undefined {
   if (head.followers.length === 0 || mostCalls <= LEAST_SAVED) return undefined;
   const chosen: Turn<C>[] = [];
@@ -52,11 +56,13 @@ export function chooseTogether<C extends { readonly settled: boolean }>(
   let bytes = 0;
   let sourceBytes = 0;
   let waits = 0;
+  let reads = 0;
   const queue = [head];
   for (let at = 0; at < queue.length && chosen.length < mostCalls; at++) {
     const turn = queue[at] as Turn<C>;
     const share = shareOf(turn.call);
     if (share === undefined || turn.call.settled || turn.isSent || bytes + share.bytes > MOST_BYTES) continue;
+    if (share.reads && ++reads > mostReads) continue;
     chosen.push(turn);
     bytes += share.bytes;
     if (share.source !== undefined && (bySource || !sources.has(share.source))) {

@@ -15,6 +15,10 @@ export interface GroupOwner {
   takeBack(calls: readonly Call[], wasRefused: boolean): void;
   /** Every call that `call` waits for has ended. */
   isNext(call: Call): boolean;
+  /** @param bytes  The replies of a group, about. */
+  noteReplies(bytes: number): void;
+  /** A group was lost after it had been written. */
+  noteLost(slot: number): void;
   /** A later call of the group may write a key of `call`. */
   isOverwritten(call: Call, group: ReadonlySet<Call>): boolean;
 }
@@ -114,6 +118,7 @@ export class CallGroup implements Request, Backlog {
       for (const call of calls) call.reject(error);
       throw error;
     }
+    this.#owner.noteReplies(bytesOf(reply));
     for (const [index, call] of this.calls.entries()) this.#give(call, reply[loads + index] as Reply, reply);
   }
 
@@ -155,6 +160,7 @@ export class CallGroup implements Request, Backlog {
   onLost(cause: Error): void {
     const wasWritten = this.#place === "in-flight";
     const calls = this.#end(wasWritten ? "in-flight" : "parked");
+    if (wasWritten) this.#owner.noteLost((this.calls[0] as Call).slot);
     const all = new Set(this.calls);
     for (const call of calls) {
       const isUnclear = wasWritten && (!call.kind.mayRepeat || this.#owner.isOverwritten(call, all));
@@ -193,6 +199,12 @@ export class CallGroup implements Request, Backlog {
     else if (reply instanceof ReplyError) call.onErrorReply(reply.reply);
     else call.onReply(this.wantsBuffers && !call.wantsBuffers ? textsOf(reply) : reply);
   }
+}
+
+/** The bytes of a reply's strings, about. */
+function bytesOf(reply: Reply): number {
+  if (typeof reply === "string" || Buffer.isBuffer(reply)) return reply.length;
+  return Array.isArray(reply) ? reply.reduce<number>((sum, each) => sum + bytesOf(each as Reply), 0) : 0;
 }
 
 /**

@@ -2,7 +2,6 @@ import type { NodePool } from "../connection/node-pool.ts";
 import type { LoadedScripts } from "../scripts/loaded-scripts.ts";
 import type { ScriptLoader } from "../scripts/script-loader.ts";
 import type { TopologyNode } from "../topology/topology.ts";
-import { LoadPace } from "./load-pace.ts";
 import { TransactionSupport } from "./transaction-support.ts";
 
 /** A node of the cluster, with the client's connections to it and the client's belief about its scripts. */
@@ -15,7 +14,6 @@ export class ClusterNode {
   /** A call was refused in a way that only a replica refuses. A single server is asked by its name again. */
   readonly noteReplicaRefusal: () => void;
   readonly loader: ScriptLoader;
-  readonly loads = new LoadPace();
   /**
    * Until when reads pass the node over, because it said that it cannot serve; 0 while it serves reads. On the
    * environment's clock.

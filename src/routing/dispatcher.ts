@@ -176,7 +176,7 @@ export class Dispatcher implements CallOwner {
       return;
     }
     const lane = pool.laneOf(call.slot);
-    loadInFront(call, node, lane, this.#clock);
+    loadInFront(call, node, lane);
     if (!lane.ready) this.#limitPatience(call);
     call.extras?.observer?.onAttempt(call, node.address);
     lane.push(call);

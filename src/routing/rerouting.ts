@@ -41,6 +41,7 @@ export class Rerouting {
       this.#resend(isWriting ? lane.takeQueuedWhere((request) => this.#isForAnother(request)) : lane.takeQueued());
     }
     for (const { pool } of this.#directory.nodes) {
+      this.#resend(pool.repeats.takeQueuedWhere((request) => this.#isForAnother(request)));
       this.#resend(pool.dedicated.takeWaitingWhere((request) => this.#isForAnother(request)));
       this.#giveUpLeftBehind(pool);
     }

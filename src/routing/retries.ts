@@ -89,7 +89,7 @@ export class Retries {
     // A call that is answered has not cost its connection.
     if (refusal !== undefined) history.isApart = false;
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
-    const remedy = isMissing ? remedyFor(call, this.#clock) : undefined;
+    const remedy = isMissing ? remedyFor(call) : undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
     if (remedy?.kind === "rest") {
       lessons.count(step);
@@ -195,7 +195,7 @@ export class Retries {
     const node = call.node as ClusterNode;
     const pool = call.pool as NodePool;
     try {
-      if (remedy !== undefined) mend(call, node, remedy, this.#clock);
+      if (remedy !== undefined) mend(call, node, remedy);
       if (step.learned === "no-read-only-variant") doWithoutReadOnlyVariant(call);
       if (step.learned === "loads-denied") call.frame = call.kind.transaction?.encodeWithoutLoads() ?? call.frame;
     } catch (error) {

@@ -1,5 +1,4 @@
 import type { Lane } from "../connection/lane.ts";
-import type { Clock } from "../environment.ts";
 import { ReplyError } from "../errors.ts";
 import type { Refusal } from "../protocol/error-reply.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
@@ -7,42 +6,41 @@ import { type Call, type History, historyOf } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 
 /** Puts a load in front of a call that is about to be queued on `lane`, if the node lacks the call's script. */
-export function loadInFront(call: Call, node: ClusterNode, lane: Lane, clock: Clock): void {
+export function loadInFront(call: Call, node: ClusterNode, lane: Lane): void {
   const { registered } = call.kind;
   if (registered === undefined) return;
   // A lane without a connection is given every script before it writes again.
   if (lane.ready) {
     if (node.scripts.needsLoad(registered)) {
       registered.wanted = true;
-      load(call, node, lane, clock);
+      load(call, node, lane);
     }
   }
   call.stamp = node.scripts.stamp;
 }
 
-function load({ kind: { registered }, extras }: Call, node: ClusterNode, lane: Lane, clock: Clock): void {
+function load({ kind: { registered }, extras }: Call, node: ClusterNode, lane: Lane): void {
   if (registered === undefined) return;
-  node.loads.note(registered, clock);
   void node.scripts.loadOn(lane, registered);
   extras?.observer?.onLoad(registered.loadFrame.length);
 }
 
 /** How a script that the node lacks can be mended; undefined for a call that runs no registered script. */
-export function remedyFor(call: Call, clock: Clock): Remedy | undefined {
+export function remedyFor(call: Call): Remedy | undefined {
   const { lane, node } = call;
   const { registered } = call.kind;
   if (registered === undefined || lane === undefined || node === undefined) return undefined;
   const remedy = node.scripts.remedyFor(registered, lane, call.stamp, historyOf(call).mended);
-  const done = remedy.kind === "load" ? node.loads.restOf(registered, clock) : undefined;
+  const done = remedy.kind === "load" ? node.scripts.pace?.restOf(registered) : undefined;
   return done === undefined ? remedy : { kind: "rest", done };
 }
 
 /** Prepares the next attempt of a call whose script was missing. */
-export function mend(call: Call, node: ClusterNode, remedy: Remedy, clock: Clock): void {
+export function mend(call: Call, node: ClusterNode, remedy: Remedy): void {
   const { lane } = call;
   const { registered } = call.kind;
   if (registered === undefined) return;
-  if (remedy.kind === "load" && lane?.ready) load(call, node, lane, clock);
+  if (remedy.kind === "load" && lane?.ready) load(call, node, lane);
   if (remedy.kind === "eval" && registered.kind === "script") {
     call.frame = registered.evalFrame(call.frame);
     historyOf(call).evalEnded = node.scripts.loadByEval(lane, registered);

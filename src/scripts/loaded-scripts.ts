@@ -2,6 +2,7 @@ import type { Lane } from "../connection/lane.ts";
 import type { Request } from "../connection/request.ts";
 import type { ReplyError } from "../errors.ts";
 import { CHECKS_INVARIANTS, invariant } from "../invariant.ts";
+import type { LoadPace } from "./load-pace.ts";
 import { LoadRequest } from "./load-request.ts";
 import type { Loadable } from "./loadable.ts";
 import { type Remedy, remedyOf } from "./remedy.ts";
@@ -26,6 +27,8 @@ export class LoadedScripts implements ScriptHolder {
   #evicted = new WeakMap<Loadable, ScriptState>();
   readonly #registry: ScriptRegistry;
   readonly #isPrimary: () => boolean;
+  /** When scripts may be loaded again. It hears of the loads that are made here. */
+  readonly pace: LoadPace | undefined;
   readonly #onLoaded: (outcome: Exclude<LoadOutcome, "lost">) => void;
   /** Libraries that this client has put on the node. One that another client replaced since is left as it is. */
   readonly #delivered = new Set<Loadable>();
@@ -36,12 +39,15 @@ export class LoadedScripts implements ScriptHolder {
   /**
    * @param isPrimary  Libraries are loaded on primaries only, because replicas get them from there.
    * @param onLoaded   Called when a load was answered.
+   * @param pace       Hears of every load.
    */
   constructor(
     registry: ScriptRegistry,
     isPrimary: () => boolean = () => true,
     onLoaded: (outcome: Exclude<LoadOutcome, "lost">) => void = () => {},
+    pace?: LoadPace,
   ) {
+    this.pace = pace;
     this.#registry = registry;
     this.#isPrimary = isPrimary;
     this.#onLoaded = onLoaded;
@@ -184,6 +190,8 @@ export class LoadedScripts implements ScriptHolder {
       }
       // The script was loaded after the question was asked, or the node does not say: the belief stands.
       if (state?.kind === "held" && (heldSince(state, lane) > asked || (lane && finding === undefined))) return false;
+      // Somebody flushes all the time. The next call that meets NOSCRIPT brings the script, when its rest is over.
+      if (state?.kind === "held" && lane !== undefined && this.pace?.isResting(script)) return false;
       if (state?.kind !== "failed" || !this.#mayLoad(script)) this.#believe(script, undefined);
       return this.#mayLoad(script);
     });
@@ -208,6 +216,7 @@ export class LoadedScripts implements ScriptHolder {
   }
 
   #load(script: Loadable, lane: Lane | undefined): { request: Request; done: Promise<void> } {
+    this.pace?.note(script);
     const { state, finish } = this.#begin(script, lane);
     const request = new LoadRequest(script, (outcome) => {
       if (script.kind === "script") this.#learnPermission(outcome);

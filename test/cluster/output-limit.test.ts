@@ -59,6 +59,23 @@ describe("reads whose replies together exceed the server's limit on what waits f
     return allSucceed(batch.exec());
   });
 
+  it("all succeed in a batch where each waits for a write in front of it", async () => {
+    // The node is asked whether it takes transactions, so that calls that wait for each other may go in one.
+    const warm = client.batch();
+    for (let index = 0; index < 20; index++) warm.command("INCR", "{a}count");
+    await warm.exec();
+    await client.command("SET", "{a}long", value);
+    const batch = client.batch();
+    for (let index = 0; index < 40; index++) batch.command("APPEND", "{a}long", "y").command("GET", "{a}long");
+    const replies = await batch.exec();
+    const lengths = replies.map((reply) => (typeof reply === "string" ? reply.length : reply));
+    assert.deepEqual(
+      lengths,
+      Array.from({ length: 80 }, (_, index) => value.length + 1 + Math.floor(index / 2)),
+    );
+    assert.equal(client.metrics().counters.reconnections, 0);
+  });
+
   it("cost their neighbours what the first loss took", async () => {
     const load = steadyLoad(500, (index) => client.command("SET", `{a}neighbour${index % 100}`, index));
     await new Promise((resolve) => setTimeout(resolve, 100));

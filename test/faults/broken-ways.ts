@@ -1,20 +1,24 @@
-import { type Cluster, connect } from "../../src/index.ts";
+import { type Cluster, type ConnectOptions, connect } from "../../src/index.ts";
 import { ByteProxy } from "../support/byte-proxy.ts";
 import { CountedLoad, kindsOf, type LoadReport, type Made, recordScript, repeatableScript } from "./counted-load.ts";
 import { atMost, type Fault, type Finding, finding, none } from "./fault.ts";
-import { pause, type Shards, withShards } from "./shards.ts";
+import { addUser, pause, type Shards, withShards } from "./shards.ts";
 
 /** How soon a half-open connection must be noticed and replaced. */
 const NOTICED_MS = 1500;
+/** The same where the server may not be asked what it has of a connection. */
+const NOTICED_DENIED_MS = 3000;
 
 /** A client that reaches the victim through a proxy. */
 async function throughProxy(
   { cluster, victim }: Shards,
   body: (client: Cluster, proxy: ByteProxy) => Promise<LoadReport>,
+  user: Partial<ConnectOptions> = {},
 ): Promise<LoadReport> {
   const proxy = await ByteProxy.start(victim);
   const client = await connect({
     ...cluster.connectOptions,
+    ...user,
     scripts: [recordScript, repeatableScript],
     natMap: { [victim]: { host: proxy.host, port: proxy.port } },
   });
@@ -26,10 +30,15 @@ async function throughProxy(
   }
 }
 
-async function breakHalf(shards: Shards, how: "swallow" | "swallowReplies"): Promise<Finding> {
+async function breakHalf(
+  shards: Shards,
+  how: "swallow" | "swallowReplies",
+  noticedMs = NOTICED_MS,
+  user: Partial<ConnectOptions> = {},
+): Promise<Finding> {
   let brokenAt = 0;
   let replacedAt = Number.POSITIVE_INFINITY;
-  const report = await throughProxy(shards, async (client, proxy) => {
+  const load = async (client: Cluster, proxy: ByteProxy) => {
     const load = new CountedLoad(client, [...shards.own, ...shards.others]);
     await pause(1000);
     brokenAt = performance.now();
@@ -39,14 +48,16 @@ async function breakHalf(shards: Shards, how: "swallow" | "swallowReplies"): Pro
     });
     await pause(4000);
     return load.end(6000);
-  });
-  const later = report.failed.filter(({ settledAt }) => settledAt > brokenAt + NOTICED_MS);
+  };
+  const report = await throughProxy(shards, load, user);
+  const later = report.failed.filter(({ settledAt }) => settledAt > brokenAt + noticedMs);
   return finding({
-    gap: atMost(report.longestGapMs(shards.own), NOTICED_MS),
-    "replaced after": atMost(replacedAt - brokenAt, NOTICED_MS),
+    gap: atMost(report.longestGapMs(shards.own), noticedMs),
+    "replaced after": atMost(replacedAt - brokenAt, noticedMs),
     errors: [
       kindsOf(report.errors),
-      report.errors.length <= 250 && report.errors.every(({ outcome }) => outcome === "unknown"),
+      report.errors.length <= (250 * noticedMs) / NOTICED_MS &&
+        report.errors.every(({ outcome }) => outcome === "unknown"),
     ],
     "errors after that": none(later.length),
     doubles: none(report.doubles),
@@ -68,6 +79,16 @@ const halfOpenReplies: Fault = {
   must: `half-open socket, calls arrive and their replies vanish: ${HALF_OPEN}`,
   cause: (setting) => withShards(setting, {}, (shards) => breakHalf(shards, "swallowReplies")),
 };
+
+const halfOpenDenied = (how: "swallow" | "swallowReplies", ways: string): Fault => ({
+  name: how === "swallow" ? "half-open-denied" : "half-open-replies-denied",
+  must: `half-open socket, ${ways}, and a user who may not ask CLIENT LIST: noticed and replaced in at most ${NOTICED_DENIED_MS / 1000} s; at most 500 unknown, then no more errors`,
+  cause: (setting) =>
+    withShards(setting, {}, async (shards) => {
+      await addUser(shards.cluster, "denied", "+@all", "-@dangerous", "-@admin", "+cluster");
+      return breakHalf(shards, how, NOTICED_DENIED_MS, { username: "denied", password: "pw" });
+    }),
+});
 
 const halfOpenIdle: Fault = {
   name: "half-open-idle",
@@ -139,4 +160,12 @@ const repliesCut = (repeatable: boolean): Fault => ({
 });
 
 export const cut = repliesCut(false);
-export const brokenWays: readonly Fault[] = [halfOpen, halfOpenReplies, halfOpenIdle, cut, repliesCut(true)];
+export const brokenWays: readonly Fault[] = [
+  halfOpen,
+  halfOpenReplies,
+  halfOpenDenied("swallow", "both ways"),
+  halfOpenDenied("swallowReplies", "replies alone"),
+  halfOpenIdle,
+  cut,
+  repliesCut(true),
+];

@@ -1,27 +1,14 @@
 import { type Cluster, connect, defineLibrary, defineScript, type Script } from "../../src/index.ts";
-import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import type { LocalCluster } from "../../src/testing/index.ts";
 import { BusiestTurn } from "../support/busiest-turn.ts";
 import { SlowProxy } from "../support/slow-proxy.ts";
 import { steadyLoad } from "../support/steady-load.ts";
 import { Stopwatch } from "../support/stopwatch.ts";
 import { atMost, type Fault, type Finding, finding, none } from "./fault.ts";
-import { pause } from "./shards.ts";
+import { pause, withServers } from "./shards.ts";
 
 const scriptOf = (value: number, bytes: number): Script =>
   defineScript({ name: `s${value}`, source: `return ${value} --${"z".repeat(bytes)}`, numberOfKeys: 1 });
-
-/** Real servers for one fault. */
-async function withServers(
-  options: Parameters<typeof startCluster>[0],
-  use: (servers: LocalCluster) => Promise<Finding>,
-): Promise<Finding> {
-  const servers = await startCluster(options);
-  try {
-    return await use(servers);
-  } finally {
-    await servers.stop();
-  }
-}
 
 /** Connects over links that take so many bytes a millisecond for each connection. */
 async function overSlowLinks(

@@ -13,12 +13,15 @@ import { loadAndLimits } from "./load-and-limits.ts";
 import { crowds } from "./many-nodes.ts";
 import { askBeforeOwning, flushed, moving, pausedWrites } from "./moving-and-flushing.ts";
 import { Noise } from "./noise.ts";
+import { paces } from "./paces.ts";
 import { pressure } from "./pressure.ts";
+import { signsOfLife } from "./signs-of-life.ts";
 import { RULE, row, rowOf } from "./table.ts";
 
 const faults: readonly Fault[] = [
   ...deadAndFrozen,
   ...brokenWays,
+  ...signsOfLife,
   moving,
   askBeforeOwning,
   flushed,
@@ -28,6 +31,7 @@ const faults: readonly Fault[] = [
   forgedErrors,
   ...hostile,
   ...pressure,
+  ...paces,
   ...identity,
   ...loadAndLimits,
   ...crowds,

@@ -1,7 +1,7 @@
 import { type Cluster, type ConnectOptions, connect, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { recordScript, repeatableScript } from "./counted-load.ts";
-import type { Setting } from "./fault.ts";
+import type { Finding, Setting } from "./fault.ts";
 
 /** A cluster of 3 primaries and 3 replicas, a client, and keys by shard. */
 export interface Shards {
@@ -42,6 +42,26 @@ export async function withShards<T>(
   } finally {
     client?.destroy();
     await cluster.stop();
+  }
+}
+
+/** Real servers for one fault; nothing of them is left afterwards. */
+export async function withServers(
+  options: Parameters<typeof startCluster>[0],
+  use: (servers: LocalCluster) => Promise<Finding>,
+): Promise<Finding> {
+  const servers = await startCluster(options);
+  try {
+    return await use(servers);
+  } finally {
+    await servers.stop();
+  }
+}
+
+/** Makes a user with the password `pw`, for all keys and channels, on every node. */
+export async function addUser(cluster: LocalCluster, name: string, ...rights: readonly string[]): Promise<void> {
+  for (const address of cluster.nodes) {
+    await cluster.command(address, "ACL", "SETUSER", name, "on", ">pw", "~*", "&*", ...rights);
   }
 }
 

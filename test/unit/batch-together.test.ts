@@ -22,7 +22,7 @@ const callOf = ({ keys = "k", reads = false, source, bytes = 100, apart = false,
   kind: { reads },
   extras: { keys },
   settled,
-  share: apart ? undefined : { bytes, source },
+  share: apart ? undefined : { bytes, source, reads },
 });
 const many = (count: number, sketch: (index: number) => Sketch = () => ({})) =>
   Array.from({ length: count }, (_, index) => callOf(sketch(index)));
@@ -30,7 +30,7 @@ const many = (count: number, sketch: (index: number) => Sketch = () => ({})) =>
 const TABLE: readonly {
   readonly when: string;
   readonly calls: readonly ReturnType<typeof callOf>[];
-  readonly limits?: { readonly calls?: number; readonly bySource?: boolean };
+  readonly limits?: { readonly calls?: number; readonly reads?: number; readonly bySource?: boolean };
   /** The positions of the calls that go together; undefined where the first one goes alone. */
   readonly expect: readonly number[] | undefined;
 }[] = [
@@ -40,6 +40,12 @@ const TABLE: readonly {
   { when: "a server reads them in several goes", calls: many(1000), expect: upTo(163) },
   { when: "the node has room for 20", calls: many(1000), limits: { calls: 20 }, expect: upTo(20) },
   { when: "the node has room for 7", calls: many(1000), limits: { calls: 7 }, expect: undefined },
+  {
+    when: "few calls that read may go together",
+    calls: many(40, (index) => ({ reads: index % 2 === 1 })),
+    limits: { reads: 4 },
+    expect: upTo(9),
+  },
   { when: "they run a short script", calls: many(8, () => ({ source: short })), expect: upTo(8) },
   { when: "few run a long script", calls: many(8, () => ({ source: long })), expect: upTo(8) },
   { when: "few run a longer script", calls: many(20, () => ({ source: longer })), expect: undefined },
@@ -88,7 +94,12 @@ describe("calls go together, when", () => {
     it(when, () => {
       const head = turnsOf(calls)?.[0];
       assert.ok(head, "the first call is waited for");
-      const chosen = chooseTogether(head, ({ share }) => share, { calls: 10_000, bySource: false, ...limits });
+      const chosen = chooseTogether(head, ({ share }) => share, {
+        calls: 10_000,
+        reads: 10_000,
+        bySource: false,
+        ...limits,
+      });
       assert.deepEqual(
         chosen?.map((call) => calls.indexOf(call)),
         expect,

@@ -176,10 +176,39 @@ describe("a lane", () => {
     wire.opened[0]?.receive("+OK\r\n");
     assert.deepEqual([wire.opened[0]?.closed, lane().ready], [true, true]);
   });
+
+  it("keeps a replaced connection for as long as its server works at a call, and no longer than it is waited for", async () => {
+    wire.server = (written) => (written.includes("WAIT") ? undefined : "+PONG\r\n");
+    pool = poolOn(wire);
+    await wire.pass(10);
+    const call = push(lane());
+    wire.clock.advance(0);
+    lane().replaceConnection();
+    await wire.pass(12_000);
+    assert.deepEqual([wire.opened[0]?.closed, call.settled], [false, false]);
+    call.reject(new Error("given up"));
+    await wire.pass(10_000);
+    assert.equal(wire.opened[0]?.closed, true);
+  });
+
+  it("gives a replaced connection up that is dead", async () => {
+    const answer = (written: string) =>
+      written.includes("EVALSHA") ? "-NOSCRIPT No matching script.\r\n" : "+PONG\r\n";
+    wire.server = (written) => (written.includes("GET") ? undefined : answer(written));
+    pool = poolOn(wire);
+    await wire.pass(10);
+    push(lane(), "*2\r\n$3\r\nGET\r\n$1\r\na\r\n");
+    wire.clock.advance(0);
+    lane().replaceConnection();
+    await wire.pass(3000);
+    assert.equal(wire.opened[0]?.closed, true);
+  });
 });
 
-function push(lane: Lane): void {
+function push(lane: Lane, frame = "*1\r\n$4\r\nWAIT\r\n"): Call {
   const { kind } = idleCall(0);
   const ignore = () => {};
-  lane.push(new Call(kind, "*1\r\n$4\r\nWAIT\r\n", 0, 0, ignore, ignore));
+  const call = new Call(kind, frame, 0, 0, ignore, ignore);
+  lane.push(call);
+  return call;
 }

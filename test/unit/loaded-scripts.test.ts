@@ -3,9 +3,11 @@ import { beforeEach, describe, it } from "node:test";
 import type { Lane } from "../../src/connection/lane.ts";
 import type { Request } from "../../src/connection/request.ts";
 import { ProtocolError, ReplyError } from "../../src/errors.ts";
+import { LoadPace } from "../../src/scripts/load-pace.ts";
 import { LoadedScripts } from "../../src/scripts/loaded-scripts.ts";
 import { defineScript } from "../../src/scripts/script.ts";
 import { type RegisteredScript, ScriptRegistry } from "../../src/scripts/script-registry.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 
 /** Takes requests, and lets the test answer them. */
 class StandInLane {
@@ -44,6 +46,21 @@ describe("LoadedScripts", () => {
   const kind = () => scripts.stateOf(script)?.kind;
   const remedy = (stamp: number, { on = lane, again = false } = {}) =>
     scripts.remedyFor(script, on.asLane, stamp, again);
+
+  it("loads nothing again for an audit less than 10 ms after a load, whoever flushed it", () => {
+    const clock = new FakeClock();
+    const registry = new ScriptRegistry();
+    script = registry.register(defineScript({ name: "one", source: "return 1" }));
+    scripts = new LoadedScripts(registry, undefined, undefined, new LoadPace(clock));
+    load().onReply(script.sha);
+    const audit = () =>
+      scripts.judge([script], new Map([[script, "none"]]), { asked: scripts.stamp, lane: lane.asLane }, []);
+    assert.deepEqual(audit(), []);
+    assert.equal(kind(), "held");
+    clock.advance(10);
+    assert.deepEqual(audit(), [script]);
+    assert.equal(kind(), undefined);
+  });
 
   describe("belief", () => {
     it("is none at first: a call needs a load in front of it", () => {

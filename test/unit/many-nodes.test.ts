@@ -160,4 +160,66 @@ describe("a crowd of connections", () => {
     });
     assert.deepEqual(waits, [0, 20, 500, 1000, 1000, 5000, 25_000]);
   });
+
+  describe("whose tries failed", () => {
+    interface Pending {
+      readonly at: number;
+      readonly fire: () => void;
+    }
+    let now = 0;
+    let pending: Pending[] = [];
+    const timed = {
+      ...clock,
+      now: () => now,
+      setTimer: (fire: () => void, delayMs: number) => {
+        const timer = { at: now + delayMs, fire };
+        pending.push(timer);
+        const cancel = () => {
+          pending = pending.filter((each) => each !== timer);
+        };
+        return { cancel };
+      },
+    };
+    const crowdOf = (failing: number) => {
+      [now, pending] = [1_000_130, []];
+      const crowd = new Crowd(timed);
+      crowd.failing = failing;
+      return crowd;
+    };
+    /** Between 750 and 1,000 ms, as chance has it. */
+    const waits = Array.from({ length: 59 }, (_, index) => 750 + (index * 250) / 58);
+
+    it("makes the next ones in common turns if there are many, each within its second", () => {
+      const crowd = crowdOf(59);
+      let begun = 0;
+      for (const wait of waits) crowd.beginAfter(wait, () => begun++);
+      assert.ok(pending.length <= 2, `${pending.length} timers`);
+      for (const { at } of pending) assert.ok(at - now >= 500 && at - now <= 1000, `after ${at - now} ms`);
+      for (const { fire } of [...pending]) fire();
+      assert.equal(begun, 59);
+    });
+
+    it("makes the next ones at their own times if there are few", () => {
+      const crowd = crowdOf(3);
+      for (const wait of [20, 47, 51]) crowd.beginAfter(wait, () => {});
+      assert.deepEqual(
+        pending.map(({ at }) => at - now),
+        [20, 47, 51],
+      );
+    });
+
+    it("leaves out those that were cancelled, and leaves no timer when all were", () => {
+      const crowd = crowdOf(59);
+      const begun: number[] = [];
+      const timers = waits.map((wait, index) => crowd.beginAfter(wait, () => begun.push(index)));
+      timers[0]?.cancel();
+      const fired = pending;
+      pending = [];
+      for (const { fire } of fired) fire();
+      assert.equal(begun.length, 58);
+      assert.equal(begun.includes(0), false);
+      for (const timer of waits.map((wait) => crowd.beginAfter(wait, () => begun.push(-1)))) timer.cancel();
+      assert.equal(pending.length, 0);
+    });
+  });
 });

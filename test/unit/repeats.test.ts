@@ -124,6 +124,23 @@ describe("the connection for repeats", () => {
     assert.equal(repeats.pending, 0);
   });
 
+  it("gives everything back when a replica answers nobody, because other nodes can serve it", async () => {
+    for (const readOnly of [true, false]) {
+      const answers = (written: string) => "+PONG\r\n".repeat(written.match(/^\*/gm)?.length ?? 0);
+      wire.server = (written) => (written.startsWith(FRAME) ? undefined : answers(written));
+      const settings = settingsOn(wire, { readOnly });
+      repeats = new Repeats(settings, () => {}, new Probe(settings));
+      const reads = Array.from({ length: 3 }, () => new Read());
+      for (const read of reads) repeats.push(read);
+      await wire.pass(10);
+      assert.equal(reads[0]?.place, "in-flight");
+      wire.server = undefined;
+      await wire.pass(3000);
+      const places = new Set(reads.map(({ place }) => place));
+      assert.deepEqual(places, new Set(readOnly ? ["parked"] : ["in-flight", "queued"]));
+    }
+  });
+
   it("leaves out what was given up before it was written", async () => {
     const reads = Array.from({ length: 3 }, () => new Read());
     for (const read of reads) repeats.push(read);

@@ -65,7 +65,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug(
     "calls that wait for their next attempt are counted in and never out",
-    71,
+    141,
     /failed when all was mended: QUEUE_FULL/,
     ["connection/node-pool.ts", "this.#heldCalls -= calls;", ""],
   ),

@@ -1,5 +1,5 @@
 import type { Clock } from "../environment.ts";
-import type { Loadable } from "../scripts/loadable.ts";
+import type { Loadable } from "./loadable.ts";
 
 /** The least time between two loads of one script where a node answers NOSCRIPT again and again. */
 const REST_MS = 10;
@@ -11,27 +11,41 @@ const REST_MS = 10;
  *   load --NOSCRIPT within 10 ms--> rest: calls that meet it share one promise --> the first of them brings the next load
  */
 export class LoadPace {
+  readonly #clock: Clock;
   readonly #loadedAt = new WeakMap<Loadable, number>();
   readonly #rests = new WeakMap<Loadable, Promise<void>>();
 
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
   /** A load is queued now. */
-  note(script: Loadable, clock: Clock): void {
-    this.#loadedAt.set(script, clock.now());
+  note(script: Loadable): void {
+    this.#loadedAt.set(script, this.#clock.now());
+  }
+
+  /** Whether the script should not be loaded again yet. */
+  isResting(script: Loadable): boolean {
+    return this.#leftMs(script) > 0;
   }
 
   /** Resolves when the script may be loaded again. Undefined if it may be now. */
-  restOf(script: Loadable, clock: Clock): Promise<void> | undefined {
+  restOf(script: Loadable): Promise<void> | undefined {
     const resting = this.#rests.get(script);
     if (resting !== undefined) return resting;
-    const leftMs = (this.#loadedAt.get(script) ?? Number.NEGATIVE_INFINITY) + REST_MS - clock.now();
+    const leftMs = this.#leftMs(script);
     if (leftMs <= 0) return undefined;
     const rest = new Promise<void>((resolve) => {
-      clock.setTimer(() => {
+      this.#clock.setTimer(() => {
         this.#rests.delete(script);
         resolve();
       }, leftMs);
     });
     this.#rests.set(script, rest);
     return rest;
+  }
+
+  #leftMs(script: Loadable): number {
+    return (this.#loadedAt.get(script) ?? Number.NEGATIVE_INFINITY) + REST_MS - this.#clock.now();
   }
 }
