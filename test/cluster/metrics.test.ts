@@ -138,7 +138,12 @@ describe("metrics", () => {
   it("count connections that were lost and came again", async () => {
     const client = await connected();
     const address = client.topology.primaryOf(slotOf("m:3"))?.address as string;
+    // A call that is lost meanwhile would be repeated on one more connection.
+    const isUp = new Promise<void>((resolve) => {
+      client.on("nodeUp", (event) => event.address === address && resolve());
+    });
     await cluster.command(address, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    await isUp;
     await client.with({ timeout: 5000 }).command("GET", "m:3");
     const { counters, nodes } = client.metrics();
     assert.equal(counters.reconnections, 1);

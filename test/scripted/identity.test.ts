@@ -69,7 +69,7 @@ describe("the id of a node", () => {
   });
 
   it("is another one on a slow way: what a stranger says is no sign of life of the node", async () => {
-    const client = await cluster.connect({ unavailableAfter: 1000, commandTimeout: 10_000 });
+    const client = await cluster.connect({ unavailableAfter: 2000, commandTimeout: 10_000 });
     const stranger = cluster.node(1);
     stranger.id = OTHER;
     const says = bulk(`${OTHER} 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-16383\n`);
