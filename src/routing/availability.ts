@@ -80,7 +80,7 @@ export class Availability {
     const isIdle = pool.ready && pool.pending === 0;
     // What is read on the next connection may be the stranger's again, until the connection is ready.
     const isStrangers = pool.cause instanceof StrangerError;
-    const isHeard = before !== undefined && differ(before.signs, signs);
+    const isHeard = !isStrangers && before !== undefined && differ(before.signs, signs);
     if (isIdle || hasSpoken(pool) || isHeard) observation.aliveAt = now;
     if (pool.ready) pool.isUnavailable = false;
     else if (now - observation.aliveAt < this.#limitMs) return;
