@@ -80,7 +80,10 @@ describe("the id of a node", () => {
     stranger.dropConnections();
     await until(() => told.some((text) => /now belongs to another node/.test(text)), "no nodeDown");
     // At its deadline the call would be refused in other words.
-    await assert.rejects(client.command("GET", SECOND), { code: "UNAVAILABLE", message: /no sign of life for 1500 ms/ });
+    await assert.rejects(client.command("GET", SECOND), {
+      code: "UNAVAILABLE",
+      message: /no sign of life for 1500 ms/,
+    });
   });
 
   it("is found to be another one by a blocking call: the node's other connections are closed as well", async () => {
