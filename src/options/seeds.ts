@@ -110,7 +110,8 @@ export function readAddress(value: unknown): NodeAddress | undefined {
   if (!isPlainObject(value)) return undefined;
   const { host, port } = value as Partial<NodeAddress>;
   if (typeof host !== "string" || host === "" || !isPort(port)) return undefined;
-  return parseAddress(formatAddress({ host, port: Number(port) }));
+  // The hostname of a URL has brackets around an IPv6 address.
+  return parseAddress(formatAddress({ host: host.replace(/^\[(.*:.*)\]$/, "$1"), port: Number(port) }));
 }
 
 /** A number, or its digits: ports often come from the environment, where everything is text. */
