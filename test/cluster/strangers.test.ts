@@ -8,8 +8,9 @@ import { getScript, setScript } from "../support/scripts.ts";
 import { type Stranger, startAgain, startStranger } from "../support/stranger.ts";
 
 const KEYS = [500, 6000, 12_000].map((slot) => keyForSlot(slot, "stranger"));
-/** The handshake, which asks a stranger who it is. The test itself asks for INFO and CONFIG. */
-const HARMLESS = /^(ping|readonly|client\|info|cluster(\|(myid|nodes))?|info|config(\|.*)?)$/;
+/** The handshake, which asks a stranger who it is. Redis 6.0 counts its parts as `client` and `cluster`. The test itself
+ * asks for INFO and CONFIG. */
+const HARMLESS = /^(ping|readonly|client(\|(info|setinfo))?|cluster(\|(myid|nodes))?|info|config(\|.*)?)$/;
 
 describe("a server at the address of a dead node", { timeout: 60_000 }, () => {
   let cluster: LocalCluster;
@@ -33,13 +34,13 @@ describe("a server at the address of a dead node", { timeout: 60_000 }, () => {
     for (const key of KEYS) assert.equal(await client.run(setScript, [key], ["of the cluster"]), "OK");
   };
 
-  /** No call for `slot` is given up, or served, within `ms`: its owner is dead. */
+  /** One call for `slot`, whose owner is dead, within `ms`. Returns how it ended, if it did. */
   const useSlot = async (slot: number, ms: number) => {
     const settled: unknown[] = [];
     const call = client.with({ timeout: 30_000 }).command("GET", keyForSlot(slot, "stranger"));
     void call.then(String, String).then((how) => settled.push(how));
     await sleep(ms);
-    assert.deepEqual(settled, []);
+    return settled;
   };
 
   /** Reads and writes for `ms`, by every way. Each reply is the cluster's. */
@@ -84,10 +85,12 @@ describe("a server at the address of a dead node", { timeout: 60_000 }, () => {
       await cluster.kill(address);
       const [replica] = client.topology.replicasOf(500);
       stranger = await startStranger(address, kind);
-      // The others have forgotten the primary's address, and promote its replica only when they are told to.
+      // The others have forgotten the primary's address, and promote its replica only when they are told to. Valkey 9.1
+      // promotes it by itself.
       if (kind === "other-cluster") {
-        await useSlot(500, 1500);
-        await cluster.command(replica?.address as string, "CLUSTER", "FAILOVER", "TAKEOVER");
+        const settled = await useSlot(500, 1500);
+        if (settled.length > 0) assert.deepEqual(settled, ["of the cluster"]);
+        else await cluster.command(replica?.address as string, "CLUSTER", "FAILOVER", "TAKEOVER");
       }
       // The replica may copy the stranger's data before it is promoted. So only what is written from now on is certain.
       for (const key of KEYS) assert.equal(await client.run(setScript, [key], ["of the cluster"]), "OK");
