@@ -196,7 +196,7 @@ const FOLDS: ReadonlyMap<Join, (a: number, b: number) => number> = new Map<Join,
  * `some`, only when all of them failed. The error is the first one of those that tell most, with the outcome of the
  * whole command.
  */
-export function repliesOf(join: Join, results: readonly PromiseSettledResult<Reply>[]): readonly Reply[] {
+function repliesOf(join: Join, results: readonly PromiseSettledResult<Reply>[]): readonly Reply[] {
   const replies = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   const failures = results.flatMap((result): unknown[] => (result.status === "rejected" ? [result.reason] : []));
   if (failures.length === 0 || (join === "some" && replies.length > 0)) return replies;

@@ -41,7 +41,7 @@ export type Action =
 /** The time between two looks. */
 const LOOK_MS = 250;
 /** The shortest silence after which the server is asked. */
-export const SILENCE_MS = 500;
+const SILENCE_MS = 500;
 /** A second answer that speaks against the connection comes this long after the first. */
 const AGAIN_MS = 250;
 /** The same where the server may not be asked about the connection itself. */

@@ -19,7 +19,7 @@ export type ReaderOrder = (
 ) => ClusterNode | undefined;
 
 /** A slot is read from the same node while that node can serve. Different slots begin with different nodes. */
-export const READER_ORDERS: Readonly<Record<Exclude<ReadFrom, "primary">, ReaderOrder>> = {
+const READER_ORDERS: Readonly<Record<Exclude<ReadFrom, "primary">, ReaderOrder>> = {
   replica: (slot, turn, _owner, replicas) =>
     turn < replicas.length ? replicas[(slot + turn) % replicas.length] : undefined,
   any: (slot, turn, owner, replicas) => {
