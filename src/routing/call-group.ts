@@ -7,7 +7,7 @@ import { type Call, historyOf } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import { frameWithin, textsOf } from "./transaction-frame.ts";
 import { EXEC, MULTI } from "./transaction-support.ts";
-import { decideGroup } from "./transaction-verdict.ts";
+import { decideGroup, decideLostPart } from "./transaction-verdict.ts";
 
 /** Gets the calls of a group back that nobody has run. */
 export interface GroupOwner {
@@ -163,9 +163,15 @@ export class CallGroup implements Request, Backlog {
     if (wasWritten) this.#owner.noteLost((this.calls[0] as Call).slot);
     const all = new Set(this.calls);
     for (const call of calls) {
-      const isUnclear = wasWritten && (!call.kind.mayRepeat || this.#owner.isOverwritten(call, all));
-      if (isUnclear) call.withExtras.mayNotRepeat = true;
-      if (isUnclear || cause instanceof ClosedError || this.#owner.isNext(call)) call.onLost(cause);
+      const decision = decideLostPart({
+        wasWritten,
+        mayRepeat: call.kind.mayRepeat,
+        isOverwritten: this.#owner.isOverwritten(call, all),
+        isNext: this.#owner.isNext(call),
+        isClosed: cause instanceof ClosedError,
+      });
+      if (decision === "lost-for-good") call.withExtras.mayNotRepeat = true;
+      if (decision !== "takes-its-turn") call.onLost(cause);
       else {
         if (wasWritten) historyOf(call).inDoubt = true;
         this.#owner.takeBack([call], false);

@@ -188,6 +188,10 @@ const TABLE = {
     ...NOT_EXECUTED,
     why: "unavailable",
   }),
+  "replica-unavailable": retry("a replica has given no sign of life for `unavailableAfter`: it is passed over", {
+    to: "owner",
+    spends: "nothing",
+  }),
   "node-unavailable": reject("the node has given no sign of life for `unavailableAfter`", {
     ...NOT_EXECUTED,
     why: "unavailable",

@@ -82,6 +82,7 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
       if (!failure.agreed || failure.waitedMs < OWNERLESS_MS) return step("no-node-yet");
       return step(situation.mayHaveRun ? "given-up-after-loss" : "no-node");
     case "unavailable":
+      if (situation.atReplica) return step("replica-unavailable");
       return step(situation.mayHaveRun ? "given-up-after-loss" : "node-unavailable");
   }
 }

@@ -9,7 +9,7 @@ import type { CallErrors } from "./call-errors.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Lessons } from "./lessons.ts";
 import { decideNextStep, type Failure, type Situation } from "./next-step.ts";
-import type { Rejection, Retry } from "./next-step-rows.ts";
+import type { Retry } from "./next-step-rows.ts";
 import type { NodeDirectory } from "./node-directory.ts";
 import { ParkedCalls } from "./parked-calls.ts";
 import { type Placement, poolFor } from "./placement.ts";
@@ -79,8 +79,7 @@ export class Retries {
     // A replica that could not serve this read does not get it again, whatever the reason.
     const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
     if (call.pool !== node.pool) {
-      history.avoid ??= new Set();
-      history.avoid.add(node);
+      avoid(history, node);
       if (refusal !== undefined) this.#parts.placement.noteRefusal(node, refusal.kind);
     }
     if (failure.kind === "lost" && failure.written && history.isApart && call.pool?.repeats.sendsAlone) {
@@ -91,6 +90,7 @@ export class Retries {
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
     const remedy = isMissing ? remedyFor(call) : undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
+    // After its rest the call may find the script loaded by another one, so it is decided upon once more.
     if (remedy?.kind === "rest") {
       lessons.count(step);
       this.#parts.limitPatience(call);
@@ -147,17 +147,12 @@ export class Retries {
     const { errors, lessons } = this.#parts;
     const { node, pool } = call;
     call.place = "parked";
-    // A replica is passed over.
-    if (node !== undefined && pool !== node.pool) {
-      const history = historyOf(call);
-      history.avoid ??= new Set();
-      history.avoid.add(node);
-      this.sendAgain(call);
-      return;
-    }
+    const history = historyOf(call);
+    if (node !== undefined && pool !== node.pool) avoid(history, node);
     const step = decideNextStep({ kind: "unavailable" }, this.#situationOf(call, undefined));
     lessons.count(step);
-    call.reject(errors.rejected(call, step as Rejection, call.history?.lostBecause ?? "", undefined));
+    if (step.kind === "reject") call.reject(errors.rejected(call, step, history.lostBecause ?? "", undefined));
+    else this.sendAgain(call);
   }
 
   #situationOf(call: Call, remedy: Remedy | undefined): Situation {
@@ -258,6 +253,12 @@ export class Retries {
 }
 
 const NO_NODE = { host: "", port: 0 };
+
+/** The call does not go to that replica any more. */
+function avoid(history: History, node: ClusterNode): void {
+  history.avoid ??= new Set();
+  history.avoid.add(node);
+}
 
 /** Whether the next attempt goes on the connection for repeats. A script that the node lacks goes with the call. */
 function isApart({ asking, history, kind: { blocking, registered } }: Call, { scripts }: ClusterNode): boolean {

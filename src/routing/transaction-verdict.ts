@@ -51,6 +51,32 @@ export function didPartRun(
   return runsCode || kind !== "declined";
 }
 
+/** The facts about one call of a group that was lost. */
+export interface LostPart {
+  /** The group was handed to a socket. */
+  readonly wasWritten: boolean;
+  readonly mayRepeat: boolean;
+  /** A later call of its keys that may write was written in the same group. */
+  readonly isOverwritten: boolean;
+  /** The call waits for no other one. */
+  readonly isNext: boolean;
+  readonly isClosed: boolean;
+}
+
+/**
+ * What becomes of one call of a group that was lost. Pure.
+ *
+ * | the call | then |
+ * | --- | --- |
+ * | was written, and may not run twice or behind a later write | it is lost, and never repeated |
+ * | waits for no other one, or the client is closed | it is lost, and `decideNextStep` says what follows |
+ * | waits for others | it takes its turn behind them |
+ */
+export function decideLostPart(part: LostPart): "lost-for-good" | "lost" | "takes-its-turn" {
+  if (part.wasWritten && (!part.mayRepeat || part.isOverwritten)) return "lost-for-good";
+  return part.isClosed || part.isNext ? "lost" : "takes-its-turn";
+}
+
 /** What the error in place of EXEC's reply means for a group of calls. */
 export type GroupDecision =
   /** MULTI was refused: each call ran by itself, and was answered by itself. */

@@ -213,7 +213,8 @@ class Simulation {
         const unansweredMs = link.unansweredMs ?? 0;
         // Where nobody is at the address any more, nobody can say that the connection is dead. It ends with the farewell.
         const isDeserted = this.#network.listenerAt(link.server) === undefined;
-        if (unansweredMs > (isDeserted ? FAREWELL_MS : NOTICED_MS)) this.#broken.push(`half-open for ${unansweredMs} ms, and kept: ${link}`);
+        if (unansweredMs > (isDeserted ? FAREWELL_MS : NOTICED_MS))
+          this.#broken.push(`half-open for ${unansweredMs} ms, and kept: ${link}`);
       }
     }
     for (const tag of this.#workload.tags) {

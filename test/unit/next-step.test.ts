@@ -575,6 +575,13 @@ const ROWS: readonly Row[] = [
     expect: { kind: "reject", why: "unavailable", outcome: "not-executed", learned: "nothing" },
   },
   {
+    when: "a replica has given no sign of life for long: passed over, also where an earlier attempt may have run",
+    failure: { kind: "unavailable" },
+    situation: { atReplica: true, mayHaveRun: true },
+    row: "replica-unavailable",
+    expect: retry({ to: { kind: "owner" }, spends: "nothing" }),
+  },
+  {
     when: "the node has given no sign of life for long, and an earlier attempt may have run: the loss is told",
     failure: { kind: "unavailable" },
     situation: { mayHaveRun: true },

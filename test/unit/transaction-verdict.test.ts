@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { decideGroup, type GroupDecision, type TransactionErrors } from "../../src/routing/transaction-verdict.ts";
+import {
+  decideGroup,
+  decideLostPart,
+  type GroupDecision,
+  type LostPart,
+  type TransactionErrors,
+} from "../../src/routing/transaction-verdict.ts";
 
 const MOVED = "MOVED 7629 127.0.0.1:7001";
 const ABORTED = "EXECABORT Transaction discarded because of previous errors.";
@@ -39,6 +45,25 @@ describe("a group of calls, when", () => {
     it(`${when}: ${decision.kind}`, () => {
       const none = { multi: undefined, load: undefined, queued: undefined, exec: "" };
       assert.deepEqual(decideGroup({ ...none, ...errors }), decision);
+    });
+  }
+});
+
+describe("a call of a group that was lost", () => {
+  const part: LostPart = { wasWritten: true, mayRepeat: true, isOverwritten: false, isNext: false, isClosed: false };
+  for (const [when, facts, expected] of [
+    ["may repeat, and waits for others", {}, "takes-its-turn"],
+    ["may repeat, and waits for none", { isNext: true }, "lost"],
+    ["may not repeat", { mayRepeat: false }, "lost-for-good"],
+    ["may not repeat, and waits for none", { mayRepeat: false, isNext: true }, "lost-for-good"],
+    ["has a later write of its key behind it", { isOverwritten: true }, "lost-for-good"],
+    ["may not repeat, but was not written", { wasWritten: false, mayRepeat: false }, "takes-its-turn"],
+    ["was not written, with a later write behind it", { wasWritten: false, isOverwritten: true }, "takes-its-turn"],
+    ["was not written, and waits for none", { wasWritten: false, isNext: true }, "lost"],
+    ["is one of a client that was closed", { isClosed: true }, "lost"],
+  ] as const) {
+    it(`${when}: ${expected}`, () => {
+      assert.equal(decideLostPart({ ...part, ...facts }), expected);
     });
   }
 });

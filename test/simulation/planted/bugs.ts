@@ -146,7 +146,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug("a group that was lost is sent again", 483, /ran \d+ times/, [
     "routing/call-group.ts",
-    "if (isUnclear || cause instanceof ClosedError || this.#owner.isNext(call)) call.onLost(cause);",
+    'if (decision !== "takes-its-turn") call.onLost(cause);',
     "if (cause instanceof ClosedError) call.onLost(cause);",
   ]),
   bug("a transaction that was lost is sent again", 494, /ran \d+ times/, [
