@@ -2,6 +2,7 @@ import type { Clock } from "../environment.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { isLibrary, type Library, libraryOfFunction } from "../scripts/library.ts";
 import type { Loadable } from "../scripts/loadable.ts";
+import type { LoadEnd } from "../scripts/loaded-scripts.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "../scripts/script-registry.ts";
@@ -116,12 +117,19 @@ export class ScriptStore {
     source: ScriptSource,
   ): Promise<{ readonly address: string; readonly cause: Error | undefined }[]> {
     const script = this.registry.register(source);
-    await Promise.all(this.#nodes().map((node) => this.#patiently(node, node.loader.load(script))));
-    return this.#nodes().map(({ address, pool, scripts }) => {
-      const state = scripts.stateOf(script);
-      if (state?.kind === "held") return { address, cause: undefined };
-      return { address, cause: state?.kind === "failed" ? state.cause : (pool.cause ?? new Error("not answered yet")) };
-    });
+    return Promise.all(
+      this.#nodes().map(async (node) => {
+        let end: LoadEnd;
+        // The end is noted at once, because another caller may load the script again before all nodes have answered.
+        const load = node.loader.load(script).then((how) => {
+          end = how;
+        });
+        await this.#patiently(node, load);
+        const { address, pool } = node;
+        if (end?.kind === "held") return { address, cause: undefined };
+        return { address, cause: end?.kind === "failed" ? end.cause : (pool.cause ?? new Error("not answered yet")) };
+      }),
+    );
   }
 
   /** The nodes were told to forget every script, so a script is loaded again only after it is run or preloaded. */

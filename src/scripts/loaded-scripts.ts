@@ -8,10 +8,10 @@ import type { Loadable } from "./loadable.ts";
 import { type Remedy, remedyOf } from "./remedy.ts";
 import type { Finding } from "./script-questions.ts";
 import type { ScriptHolder, ScriptRegistry } from "./script-registry.ts";
-import { heldSince, isDenied, isPassing, type Loading, type LoadOutcome, type ScriptState } from "./script-state.ts";
+import { heldSince, isDenied, isPassing, type LoadEnd, type Loading, type LoadOutcome, type ScriptState } from "./script-state.ts";
 
 export type { Remedy } from "./remedy.ts";
-export type { LoadOutcome } from "./script-state.ts";
+export type { LoadEnd, LoadOutcome } from "./script-state.ts";
 
 /** A load that has begun, and its end. */
 interface Begun {
@@ -142,15 +142,17 @@ export class LoadedScripts implements ScriptHolder {
     return done;
   }
 
-  /** Loads on `lane`, or joins the loads that are under way. Resolves when none is. */
-  async loadNow(lane: Lane, script: Loadable): Promise<void> {
+  /** Loads on `lane`, or joins the loads that are under way. Resolves when none is, to how they have ended. */
+  loadNow(lane: Lane, script: Loadable): Promise<LoadEnd> {
     if (this.stateOf(script)?.kind !== "loading") void this.loadOn(lane, script);
-    await this.loaded(script);
+    return this.loaded(script);
   }
 
-  /** Resolves when no load of the script is under way. */
-  async loaded(script: Loadable): Promise<void> {
-    for (let state = this.stateOf(script); state?.kind === "loading"; state = this.stateOf(script)) await state.done;
+  /** Resolves when no load of the script is under way, to what is believed then: the next load may begin at once. */
+  async loaded(script: Loadable): Promise<LoadEnd> {
+    let state = this.stateOf(script);
+    for (; state?.kind === "loading"; state = this.stateOf(script)) await state.done;
+    return state;
   }
 
   /** A call that brings the source itself is about to be queued on `lane`. The caller reports how that ended. */

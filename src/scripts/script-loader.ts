@@ -7,7 +7,7 @@ import { setPatience } from "../connection/signs-of-life.ts";
 import type { Timer } from "../environment.ts";
 import { Delivery, type DeliveryTerms } from "./delivery.ts";
 import type { Loadable } from "./loadable.ts";
-import type { LoadedScripts } from "./loaded-scripts.ts";
+import type { LoadEnd, LoadedScripts } from "./loaded-scripts.ts";
 import type { ScriptRegistry } from "./script-registry.ts";
 import type { Turns } from "./turns.ts";
 
@@ -171,11 +171,13 @@ export class ScriptLoader {
   }
 
   /** Loads an item that the node lacks, or joins the loads that are under way. Resolves when none is. */
-  async load(item: Loadable): Promise<void> {
+  async load(item: Loadable): Promise<LoadEnd> {
     const lane = this.#parts.lane();
-    if (lane === undefined) return;
-    if (bytesOf([item]) > MOST_BYTES_BESIDE_CALLS) await this.#loadApart([item], lane);
-    else await this.#parts.scripts.loadNow(lane, item);
+    if (lane === undefined) return undefined;
+    const { scripts } = this.#parts;
+    if (bytesOf([item]) <= MOST_BYTES_BESIDE_CALLS) return scripts.loadNow(lane, item);
+    await this.#loadApart([item], lane);
+    return scripts.loaded(item);
   }
 
   /** Brings what the node lacks, after a wait: loads were lost, or were refused for a reason that may pass. */

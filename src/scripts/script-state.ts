@@ -39,6 +39,9 @@ export interface Failed {
   readonly final: boolean;
 }
 
+/** The belief when no load is under way. Undefined where the node may or may not have the script. */
+export type LoadEnd = Held | Failed | undefined;
+
 /** How a load ended. */
 export type LoadOutcome =
   | "held"

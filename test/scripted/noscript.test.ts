@@ -18,6 +18,16 @@ describe("NOSCRIPT", () => {
   const key = keyForSlot(0);
   const loadsAndRuns = () => cluster.node(0).got("SCRIPT LOAD", "EVALSHA", "EVAL");
 
+  it("is no news of SCRIPT LOAD that has ended when another caller loads the same script in the same read", async () => {
+    const client = await cluster.connect();
+    const load = () => client.command("SCRIPT", "LOAD", setScript.source);
+    const first = load();
+    // Its reply comes in the same read as that of the load.
+    const second = client.command("GET", key).then(load);
+    assert.deepEqual(await Promise.all([first, second]), [setScript.sha, setScript.sha]);
+    assert.equal(cluster.node(0).count("SCRIPT LOAD"), 2);
+  });
+
   it("is mended by one SCRIPT LOAD however many calls wait, in one write with the replays, in their order", async () => {
     const client = await cluster.connect({ scripts: [setScript] });
     const node = cluster.node(0);
