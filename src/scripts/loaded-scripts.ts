@@ -8,7 +8,15 @@ import type { Loadable } from "./loadable.ts";
 import { type Remedy, remedyOf } from "./remedy.ts";
 import type { Finding } from "./script-questions.ts";
 import type { ScriptHolder, ScriptRegistry } from "./script-registry.ts";
-import { heldSince, isDenied, isPassing, type LoadEnd, type Loading, type LoadOutcome, type ScriptState } from "./script-state.ts";
+import {
+  heldSince,
+  isDenied,
+  isPassing,
+  type LoadEnd,
+  type Loading,
+  type LoadOutcome,
+  type ScriptState,
+} from "./script-state.ts";
 
 export type { Remedy } from "./remedy.ts";
 export type { LoadEnd, LoadOutcome } from "./script-state.ts";
