@@ -113,7 +113,8 @@ describe("subscriptions are told", () => {
     );
     const { counters, subscriptions } = client.metrics();
     assert.equal((counters.gaps["connection-lost"] ?? 0) - (before.counters.gaps["connection-lost"] ?? 0), 3);
-    assert.deepEqual(subscriptions, { subscriptions: 1, topics: 3, connections: 1 });
+    const { subscriptions: count, topics } = subscriptions;
+    assert.deepEqual([count, topics], [1, 3]);
     await subscription.close();
   });
 
