@@ -1,6 +1,5 @@
-import { connect as connectTcp, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
-import RedisParser from "redis-parser";
+import { BareConnection, LOST } from "./bare-connection.ts";
+import { epochMs as now } from "./epoch.ts";
 import type { Orders, StreamPlan, Told, Wanted } from "./publisher.ts";
 import type { SentMessage } from "./subscription-history.ts";
 
@@ -10,57 +9,11 @@ import type { SentMessage } from "./subscription-history.ts";
  */
 
 const TICK_MS = 5;
-/** A node that does not answer in this time is left, as a user would leave it. Its messages may be published all the same. */
+/** A node that does not answer in this time is left. What it was sent may be published all the same. */
 const ANSWER_TIMEOUT_MS = 1000;
 const CONNECT_AGAIN_MS = 50;
 /** After a standstill of this process, what is due is sent in bursts no longer than this. */
 const MOST_A_TICK = 500;
-
-type Answered = (reply: unknown) => void;
-
-/** Nobody knows whether the command ran. */
-const LOST = Symbol("lost");
-
-class NodeConnection {
-  state: "opening" | "open" | "closed" = "opening";
-  closedAt = 0;
-  readonly #socket: Socket;
-  readonly #waiting: { readonly since: number; readonly answered: Answered }[] = [];
-
-  constructor(address: string, ca: string | undefined) {
-    const colon = address.lastIndexOf(":");
-    const where = { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
-    this.#socket = ca === undefined ? connectTcp({ ...where, noDelay: true }) : connectTls({ ...where, ca });
-    const answer = (reply: unknown) => this.#waiting.shift()?.answered(reply);
-    const parser = new RedisParser({ returnReply: answer, returnError: answer });
-    this.#socket.setNoDelay(true);
-    this.#socket.on(ca === undefined ? "connect" : "secureConnect", () => {
-      this.state = "open";
-    });
-    this.#socket.on("data", (bytes) => parser.execute(bytes));
-    this.#socket.on("error", () => {});
-    this.#socket.on("close", () => this.close());
-  }
-
-  send(args: readonly string[], answered: Answered): void {
-    this.#waiting.push({ since: now(), answered });
-    const bulks = args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`);
-    this.#socket.write(`*${args.length}\r\n${bulks.join("")}`);
-  }
-
-  closeIfSilent(): void {
-    const [oldest] = this.#waiting;
-    if (oldest !== undefined && now() - oldest.since > ANSWER_TIMEOUT_MS) this.close();
-  }
-
-  close(): void {
-    if (this.state === "closed") return;
-    this.state = "closed";
-    this.closedAt = now();
-    this.#socket.destroy();
-    for (const { answered } of this.#waiting.splice(0)) answered(LOST);
-  }
-}
 
 interface Stream {
   readonly plan: StreamPlan;
@@ -75,7 +28,7 @@ interface Stream {
 class Publishing {
   readonly #orders: Orders;
   readonly #streams: readonly Stream[];
-  readonly #connections = new Map<string, NodeConnection>();
+  readonly #connections = new Map<string, BareConnection>();
   readonly #timer: NodeJS.Timeout;
   readonly #begin = now();
   #made = 0;
@@ -106,7 +59,7 @@ class Publishing {
   }
 
   #tick(): void {
-    for (const connection of this.#connections.values()) connection.closeIfSilent();
+    for (const connection of this.#connections.values()) connection.closeIfSilent(ANSWER_TIMEOUT_MS);
     const due = Math.floor(((now() - this.#begin) / 1000) * this.#orders.perSecond);
     const last = Math.min(due, this.#made + MOST_A_TICK);
     // A stream that cannot send loses its turn: the others keep their pace.
@@ -143,11 +96,11 @@ class Publishing {
   }
 
   /** Each publisher has a connection of its own to each node that it publishes at. */
-  #connection({ publisher, node }: Stream): NodeConnection {
+  #connection({ publisher, node }: Stream): BareConnection {
     const name = `${publisher} ${node}`;
     const known = this.#connections.get(name);
     if (known !== undefined && (known.state !== "closed" || now() - known.closedAt < CONNECT_AGAIN_MS)) return known;
-    const connection = new NodeConnection(node, this.#orders.ca);
+    const connection = new BareConnection(node, this.#orders.ca);
     this.#connections.set(name, connection);
     return connection;
   }
@@ -162,11 +115,6 @@ function commandOf({ kind, name }: StreamPlan, number: number): readonly string[
     case "keyspace":
       return ["SET", `${name}:${number}`, "v"];
   }
-}
-
-/** Epoch milliseconds that never go back. */
-function now(): number {
-  return performance.timeOrigin + performance.now();
 }
 
 let publishing: Publishing | undefined;
