@@ -4,21 +4,27 @@ import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { obtain, VERSIONS } from "../servers/versions.ts";
 import { BareSubscriber } from "../support/bare-connection.ts";
 import { epochMs } from "../support/epoch.ts";
-import { atOnce, byGossip, byMigrate, bySetSlot, movesInOneStep, type SlotMove } from "../support/slot-moves.ts";
+import { atOnce, byGossip, byMigrate, bySetSlot, type SlotMove } from "../support/slot-moves.ts";
 import { KEYSPACE_EVENTS, liveAfterMs, SubscribedCluster } from "../support/subscribed-cluster.ts";
-import { atMost, type Fault, finding, none } from "./fault.ts";
+import type { ToldGap } from "../support/subscription-history.ts";
+import { atMost, type Fault, type Finding, finding, none } from "./fault.ts";
 import { pause } from "./shards.ts";
 import { figuresOf, heirOf } from "./subscriptions.ts";
 
 const AFTER_WORD_MS = 100;
 const AFTER_MOVE_MS = 1200;
+/** How much of a gap may lie before its cause. */
+const BEFORE_FAULT_MS = 3000;
+const BETWEEN_MOVES_MS = 300;
+const PATIENCE_MS = 5000;
 const MOVES = 10;
 const PER_SECOND = 500;
 
 /** Servers that end subscriptions in ways of their own. */
 const SERVERS = ["redis-7.0", "redis-8.6", "valkey-9.1"] as const;
+type Server = (typeof SERVERS)[number];
 
-async function withServer<T>(name: string, replicas: number, use: (cluster: LocalCluster) => Promise<T>): Promise<T> {
+async function withServer<T>(name: Server, replicas: number, use: (cluster: LocalCluster) => Promise<T>): Promise<T> {
   const version = VERSIONS.find((each) => each.name === name);
   if (version === undefined) throw new Error(`There is no server ${name}.`);
   // The usual server is Redis 7.0, unless the environment names another one.
@@ -34,105 +40,124 @@ async function withServer<T>(name: string, replicas: number, use: (cluster: Loca
 /** What one move showed, in milliseconds. */
 interface Moved {
   /** From the old owner's `sunsubscribe` to the subscription at the new owner; undefined where no such word came. */
-  readonly afterWord: number | undefined;
-  /** From the moment at which the new owner takes the subscription. */
-  readonly afterMove: number;
-  /** From the word until the topology knew. */
-  readonly known: number | undefined;
+  readonly liveAfterWord: number | undefined;
+  /** From that word until the topology knew the new owner. */
+  readonly knownAfterWord: number | undefined;
+  /** From the end of the move to the subscription. */
+  readonly liveAfterMove: number;
 }
 
-const slotMoves = (server: (typeof SERVERS)[number], how: SlotMove, spacingMs: number): Fault => {
-  const isFast = spacingMs === 0;
-  const name = how.name.toLowerCase().replaceAll(" ", "-");
+/** Moves the slot of a channel, and waits until the subscription to it is live again. */
+async function moveOnce(subscribed: SubscribedCluster, channel: string, how: SlotMove, to: string): Promise<Moved> {
+  const { cluster, client, hearers } = subscribed;
+  const slot = slotOf(channel);
+  const from = client.topology.primaryOf(slot)?.address as string;
+  const word = await BareSubscriber.start(cluster, from, channel);
+  const begun = epochMs();
+  let known = Number.POSITIVE_INFINITY;
+  const look = setInterval(() => {
+    if (client.topology.primaryOf(slot)?.address === to) known = Math.min(known, epochMs());
+  }, 2);
+  await how.move(cluster, slot, from, to);
+  const moved = epochMs();
+  const isLive = () => hearers.shard.liveAgainAt([channel]) >= begun && hearers.shard.openGaps === 0;
+  while (!isLive() && epochMs() < moved + PATIENCE_MS) await pause(5);
+  const live = isLive() ? hearers.shard.liveAgainAt([channel]) : Number.POSITIVE_INFINITY;
+  await pause(BETWEEN_MOVES_MS);
+  clearInterval(look);
+  word.stop();
+  const [said] = word.ended;
   return {
-    name: `subs-moved-${name}${isFast ? "-fast" : ""}@${server}`,
-    must: `a sharded channel's slot moves back and forth ${MOVES} times by ${how.name}${isFast ? " without a pause" : ""}, ${PER_SECOND} messages/s, ${server}: live at most ${AFTER_WORD_MS} ms after the sunsubscribe, ${AFTER_MOVE_MS} ms after the move without one; the topology knows ${AFTER_WORD_MS} ms after it; ${isFast ? "1 to" : ""} ${MOVES} gaps, missed numbers inside, nothing twice`,
-    cause: () =>
-      withServer(server, 0, async (cluster) => {
-        if (how === atOnce && !(await movesInOneStep(cluster)))
-          throw new Error(`${server} does not move slots in one step`);
-        const channels = { channel: 1, shard: 2, keyspace: 0 };
-        const subscribed = await SubscribedCluster.start(cluster, { channels });
-        const moves: Moved[] = [];
-        try {
-          const { client, hearers } = subscribed;
-          const { topology } = client;
-          const channel = topology.nodes.flatMap(({ address }) => subscribed.shardsOf(address))[0] as string;
-          const slot = slotOf(channel);
-          let from = topology.primaryOf(slot)?.address as string;
-          let to = cluster.nodes.find((address) => address !== from) as string;
-          subscribed.publish(PER_SECOND * 3);
-          await pause(2500);
-          for (let made = 0; made < MOVES; made++, [from, to] = [to, from]) {
-            const word = await BareSubscriber.start(cluster, from, channel);
-            const begun = epochMs();
-            let known = Number.POSITIVE_INFINITY;
-            const off = client.on("topology", () => {
-              if (client.topology.primaryOf(slot)?.address === to) known = Math.min(known, epochMs());
-            });
-            await how.move(cluster, slot, from, to);
-            const moved = epochMs();
-            if (isFast) await pause(0);
-            else {
-              const patience = moved + 5000;
-              while (
-                (hearers.shard.liveAgainAt([channel]) < begun || hearers.shard.openGaps > 0) &&
-                epochMs() < patience
-              )
-                await pause(5);
-              await pause(spacingMs);
-              const live = hearers.shard.liveAgainAt([channel]);
-              const [said] = word.ended;
-              moves.push({
-                afterWord: said === undefined ? undefined : Math.max(0, live - said),
-                afterMove: live < begun ? Number.POSITIVE_INFINITY : Math.max(0, live - moved),
-                known: said === undefined ? undefined : Math.max(0, known - said),
-              });
-            }
-            off();
-            word.stop();
-          }
-          await pause(3000);
-          const judged = await subscribed.judge((kind) => ({
-            gaps: (topic) => (kind !== "shard" || topic !== channel ? 0 : isFast ? -1 : MOVES),
-          }));
-          const count = judged.of.shard.gaps.length;
-          // Without pauses, moves may share a gap: the number is judged here.
-          const faults = isFast
-            ? judged.faults.filter((fault) => !fault.includes(`gaps of ${channel} in place`))
-            : judged.faults;
-          const most = (figure: (move: Moved) => number | undefined) =>
-            Math.max(0, ...moves.map((move) => figure(move) ?? 0));
-          const lasted = judged.gaps.map((gap) => gap.to - gap.from);
-          return finding({
-            ...(!isFast && {
-              sunsubscribes: [moves.filter(({ afterWord }) => afterWord !== undefined).length, true],
-              "live after it": atMost(
-                most(({ afterWord }) => afterWord),
-                AFTER_WORD_MS,
-              ),
-              "topology after it": atMost(
-                most(({ known }) => known),
-                AFTER_WORD_MS,
-              ),
-              "live after the move": atMost(
-                most(({ afterMove }) => afterMove),
-                AFTER_MOVE_MS,
-              ),
-            }),
-            "longest gap": atMost(Math.max(0, ...lasted), 4200),
-            ...figuresOf({ ...judged, faults }),
-            gaps: [count, count >= 1 && count <= MOVES],
-            again: none(judged.again),
-          });
-        } finally {
-          await subscribed.stop();
-        }
-      }),
+    liveAfterWord: said === undefined ? undefined : Math.max(0, live - said),
+    knownAfterWord: said === undefined ? undefined : Math.max(0, known - said),
+    liveAfterMove: Math.max(0, live - moved),
   };
-};
+}
 
-const failover = (server: (typeof SERVERS)[number]): Fault => ({
+/** A client with a shard channel, its slot's owner, and another node. */
+async function withMovingSlot(
+  server: Server,
+  body: (
+    subscribed: SubscribedCluster,
+    channel: string,
+    nodes: readonly [owner: string, other: string],
+  ) => Promise<Finding>,
+): Promise<Finding> {
+  return withServer(server, 0, async (cluster) => {
+    const subscribed = await SubscribedCluster.start(cluster, { channels: { channel: 1, shard: 2 } });
+    try {
+      const [owner, channel] = cluster.nodes
+        .map((address) => [address, subscribed.shardsOf(address)[0]] as const)
+        .find(([, name]) => name !== undefined) as [string, string];
+      const other = cluster.nodes.find((address) => address !== owner) as string;
+      subscribed.publish(PER_SECOND * 3);
+      await pause(2500);
+      return await body(subscribed, channel, [owner, other]);
+    } finally {
+      await subscribed.stop();
+    }
+  });
+}
+
+const nameOf = (how: SlotMove) => how.name.toLowerCase().replaceAll(" ", "-");
+
+const moved = (server: Server, how: SlotMove): Fault => ({
+  name: `subs-moved-${nameOf(how)}@${server}`,
+  must: `a sharded channel's slot moves back and forth ${MOVES} times by ${how.name} under ${PER_SECOND} messages/s, ${server}: live at most ${AFTER_WORD_MS} ms after the old owner's sunsubscribe, ${AFTER_MOVE_MS} ms after the move without one; the topology knows ${AFTER_WORD_MS} ms after that word; ${MOVES} gaps, missed numbers inside, nothing twice`,
+  cause: () =>
+    withMovingSlot(server, async (subscribed, channel, [owner, other]) => {
+      const moves: Moved[] = [];
+      while (moves.length < MOVES) {
+        moves.push(await moveOnce(subscribed, channel, how, moves.length % 2 === 0 ? other : owner));
+      }
+      const judged = await subscribed.judge(() => ({ gaps: (topic) => (topic === channel ? MOVES : 0) }));
+      const most = (figure: (move: Moved) => number | undefined) => {
+        return Math.max(0, ...moves.map((move) => figure(move) ?? 0));
+      };
+      const words = moves.filter(({ liveAfterWord }) => liveAfterWord !== undefined).length;
+      const afterWord = most(({ liveAfterWord }) => liveAfterWord);
+      const known = most(({ knownAfterWord }) => knownAfterWord);
+      const afterMove = most((move) => (move.liveAfterWord === undefined ? move.liveAfterMove : 0));
+      return finding({
+        sunsubscribes: [words, true],
+        "live after it": atMost(afterWord, AFTER_WORD_MS),
+        "topology after it": atMost(known, AFTER_WORD_MS),
+        "live after a move without it": atMost(afterMove, AFTER_MOVE_MS),
+        "longest gap": atMost(longestGapMs(judged.gaps), BEFORE_FAULT_MS + AFTER_MOVE_MS),
+        ...figuresOf(judged),
+        again: none(judged.again),
+      });
+    }),
+});
+
+const movedFast = (server: Server, how: SlotMove): Fault => ({
+  name: `subs-moved-fast@${server}`,
+  must: `the same by ${how.name}, one move after the other without a pause, ${server}: 1 to ${MOVES} gaps, missed numbers inside, nothing twice`,
+  cause: () =>
+    withMovingSlot(server, async (subscribed, channel, nodes) => {
+      const { cluster } = subscribed;
+      for (let made = 0; made < MOVES; made++) {
+        const [from, to] = made % 2 === 0 ? nodes : nodes.toReversed();
+        await how.move(cluster, slotOf(channel), from as string, to as string);
+      }
+      const at = epochMs();
+      const isLive = await subscribed.liveAgain(at - PATIENCE_MS, ["shard"]);
+      const after = Math.max(0, subscribed.hearers.shard.liveAgainAt() - at);
+      await pause(PATIENCE_MS);
+      const judged = await subscribed.judge(() => ({ gaps: (topic) => (topic === channel ? [1, MOVES] : 0) }));
+      return finding({
+        "live after the last move": isLive ? atMost(after, AFTER_MOVE_MS) : ["never", false],
+        ...figuresOf(judged),
+        again: none(judged.again),
+      });
+    }),
+});
+
+function longestGapMs(gaps: readonly ToldGap[]): number {
+  return Math.max(0, ...gaps.map(({ from, to }) => to - from));
+}
+
+const failover = (server: Server): Fault => ({
   name: `subs-failover@${server}`,
   must: `CLUSTER FAILOVER of the shard of the subscribed node, ${server}: at most one gap of at most 1.2 s after the promotion for each shard channel there, none on other shards, none of channels and patterns; missed numbers inside, nothing twice`,
   cause: () =>
@@ -153,18 +178,15 @@ const failover = (server: (typeof SERVERS)[number]): Fault => ({
         const promotedMs = epochMs() - at;
         await pause(4000);
         const judged = await subscribed.judge((kind) => ({
-          gaps: kind === "shard" ? (topic) => (own.has(topic) ? -1 : 0) : kind === "keyspace" ? 1 : 0,
+          gaps: kind === "shard" ? (topic) => (own.has(topic) ? [0, 1] : 0) : kind === "keyspace" ? 1 : 0,
         }));
         const counts = [...own].map((name) => judged.of.shard.gaps.filter(({ topic }) => topic === name).length);
-        const faults = judged.faults.filter(
-          (fault) => ![...own].some((name) => fault.includes(`gaps of ${name} in place`)),
-        );
         return finding({
           "promoted after": [`${Math.round(promotedMs)} ms`, true],
           "shard live": atMost(liveAfterMs(at, judged.of.shard.gaps) - promotedMs, AFTER_MOVE_MS),
           "keyspace live": atMost(liveAfterMs(at, judged.of.keyspace.gaps) - promotedMs, AFTER_MOVE_MS),
           "gaps a channel there": [`${Math.min(...counts)} to ${Math.max(...counts)}`, Math.max(...counts) <= 1],
-          ...figuresOf({ ...judged, faults }),
+          ...figuresOf(judged),
           again: none(judged.again),
         });
       } finally {
@@ -222,9 +244,8 @@ const clusterDown: Fault = {
 
 export const subscriptionSlots: readonly Fault[] = [
   ...SERVERS.flatMap((server) => [
-    ...[byMigrate, bySetSlot, byGossip].map((how) => slotMoves(server, how, 300)),
-    slotMoves(server, bySetSlot, 0),
-    ...(server === "redis-7.0" ? [] : [slotMoves(server, atOnce, 300)]),
+    ...[byMigrate, bySetSlot, byGossip, ...(server === "redis-7.0" ? [] : [atOnce])].map((how) => moved(server, how)),
+    movedFast(server, bySetSlot),
     failover(server),
   ]),
   clusterDown,

@@ -38,9 +38,11 @@ export interface ToldGap {
   readonly reason: GapReason;
 }
 
+export type Count = number | readonly [least: number, most: number];
+
 export interface Expected {
-  /** How many gaps a topic must have, exactly. */
-  readonly gaps: number | ((topic: string) => number);
+  /** How many gaps a topic must have: exactly, or from one number to another. */
+  readonly gaps: Count | ((topic: string) => Count);
   /** A moment that one gap of each topic that must have gaps lies around. */
   readonly around?: number;
 }
@@ -108,10 +110,13 @@ function takeGap({ topic, from, to, reason, at }: HeardGap, told: ToldGap[], fau
 }
 
 function judgeGaps(topic: string, told: readonly ToldGap[], { gaps, around }: Expected, faults: string[]): void {
-  const due = typeof gaps === "number" ? gaps : gaps(topic);
-  if (told.length !== due) faults.push(`${told.length} gaps of ${topic} in place of ${due}: ${shown(told)}`);
+  const due = typeof gaps === "function" ? gaps(topic) : gaps;
+  const [least, most] = typeof due === "number" ? [due, due] : due;
+  if (told.length < least || told.length > most) {
+    faults.push(`${told.length} gaps of ${topic} in place of ${String(due)}: ${shown(told)}`);
+  }
   if (told.some(({ to }) => to === Number.POSITIVE_INFINITY)) faults.push(`gap of ${topic} has no end`);
-  if (around !== undefined && due > 0 && !told.some(({ from, to }) => from <= around && around <= to)) {
+  if (around !== undefined && least > 0 && !told.some(({ from, to }) => from <= around && around <= to)) {
     faults.push(`no gap of ${topic} around ${around}: ${shown(told)}`);
   }
 }

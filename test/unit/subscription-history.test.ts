@@ -62,6 +62,11 @@ describe("a history of a subscription", () => {
     assert.deepEqual(faultsOf(heard, { gaps: 1 }), []);
   });
 
+  it("is right when it has as many gaps as it may have", () => {
+    assert.deepEqual(faultsOf(withGap, { gaps: [0, 1] }), []);
+    assert.deepEqual(faultsOf(all, { gaps: () => [0, 1] }), []);
+  });
+
   it("of a pattern has the gaps of the pattern", () => {
     const heard = [...messages(0, 1, 2), gap(250, null, 400, "c*"), gap(250, 620, 620, "c*"), ...messages(7, 8, 9)];
     assert.deepEqual(faultsOf(heard, { gaps: 1 }, stream({}, "c", "c*")), []);
@@ -132,6 +137,12 @@ describe("a history of a subscription", () => {
       heard: [...withGap, gap(850, null), gap(850, 860)],
       expected: { gaps: 1 },
       fault: /^2 gaps of c in place of 1/,
+    },
+    {
+      when: "three gaps are told where one or two may be",
+      heard: [...withGap, gap(750, null), gap(750, 760), gap(850, null), gap(850, 860)],
+      expected: { gaps: [1, 2] },
+      fault: /^3 gaps of c in place of 1,2/,
     },
     {
       when: "a gap is told before the fault alone",
