@@ -185,6 +185,12 @@ export async function subscriberOf(cluster: LocalCluster, channel: string, comma
   return found[0];
 }
 
+/** Whether these servers have shard channels: 7.0 and later. */
+export async function takesShardChannels(cluster: LocalCluster): Promise<boolean> {
+  const [known] = (await cluster.command(cluster.nodes[0] as string, "COMMAND", "INFO", "ssubscribe")) as unknown[];
+  return Array.isArray(known);
+}
+
 /** How long after a moment the gaps around it ended. */
 export function liveAfterMs(at: number, gaps: Judgement["gaps"]): number {
   return Math.max(0, ...gaps.filter(({ from, to }) => from <= at && to >= at).map(({ to }) => to - at));
