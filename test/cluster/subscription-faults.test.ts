@@ -34,7 +34,7 @@ describe("subscriptions, when", () => {
   });
   after(() => cluster?.stop());
 
-  const isPrimary: SubscribedOptions["home"] = (address, { topology }) => {
+  const isPrimary: NonNullable<SubscribedOptions["home"]> = (address, { topology }) => {
     return topology.ranges.some(({ primary }) => primary.address === address);
   };
 
