@@ -1,5 +1,4 @@
-import { connect } from "../../src/cluster.ts";
-import { slotOf } from "../../src/index.ts";
+import { connect, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { obtain, VERSIONS } from "../servers/versions.ts";
 import { BareSubscriber } from "../support/bare-connection.ts";
@@ -195,7 +194,6 @@ const failover = (server: Server): Fault => ({
     }),
 });
 
-/** Publishing as an own client would: it cannot go while nobody owns the slot, and the subscription cannot either. */
 const clusterDown: Fault = {
   name: "subs-clusterdown",
   must: "SSUBSCRIBE while the cluster is down (a slot without owner): waits, and is confirmed at most 250 ms after the cluster is up again; with a deadline, it is rejected with the server's words",
@@ -205,7 +203,10 @@ const clusterDown: Fault = {
       const hasty = await connect({ ...cluster.connectOptions, commandTimeout: 500 });
       try {
         const owner = client.topology.primaryOf(0)?.address as string;
-        for (const address of cluster.nodes) await cluster.command(address, "CLUSTER", "DELSLOTS", 0);
+        for (const address of cluster.nodes) {
+          await cluster.command(address, "CONFIG", "SET", "cluster-allow-pubsubshard-when-down", "no");
+          await cluster.command(address, "CLUSTER", "DELSLOTS", 0);
+        }
         const isDown = async () =>
           String(await cluster.command(owner, "CLUSTER", "INFO")).includes("cluster_state:fail");
         while (!(await isDown())) await pause(10);
