@@ -17,7 +17,8 @@ import type { Raw, Topic } from "./topic.ts";
 /** A feed's news. */
 export interface FeedEvents {
   onMessage(topic: Topic, channel: Raw, payload: Raw): void;
-  onConfirmed(topic: Topic, askedAt: number): void;
+  /** `now`: one time for all that arrived together. */
+  onConfirmed(topic: Topic, askedAt: number, now: number): void;
   /** The server refuses to send the topics. The coverage of each knows what was asked. */
   onRefused(topics: readonly Topic[], text: string): void;
   /** The server refuses a question that it has answered before, about one channel of a slot. */
@@ -75,6 +76,7 @@ export class Feed implements Receiver {
   #unproven = 0;
   #proofs = new Proofs(Number.NEGATIVE_INFINITY);
   readonly #slotProofs = new Map<number, Proofs>();
+  #lastRead = { received: 0, at: 0 };
   #isSilent = false;
   #wasOpen = false;
   #hasEnded = false;
@@ -257,12 +259,19 @@ export class Feed implements Receiver {
       const isLeft = (topic: Topic) => this.#gone(topic);
       return new TopicsRequest("leave", topics, now, isLeft, (refused, text) => this.#leaveRefused(refused, text));
     }
+    const connection = this.#connection as Connection;
     for (const topic of topics) this.#atServer.add(topic);
     const onConfirmed = (topic: Topic, askedAt: number) => {
       if (topic.slot !== -1 && !this.#slotProofs.has(topic.slot)) this.#slotProofs.set(topic.slot, new Proofs(askedAt));
-      this.#events.onConfirmed(topic, askedAt);
+      this.#events.onConfirmed(topic, askedAt, this.#readAt(connection));
     };
     return new TopicsRequest("ask", topics, now, onConfirmed, (refused, text) => this.#events.onRefused(refused, text));
+  }
+
+  /** When the bytes that are being read arrived: one time for all of them. */
+  #readAt({ received }: Connection): number {
+    if (this.#lastRead.received !== received) this.#lastRead = { received, at: this.#clock.now() };
+    return this.#lastRead.at;
   }
 
   /** MOVED says that the slot, and its channels with it, have left the node. Any other refusal leaves them there. */
@@ -345,6 +354,7 @@ export class Feed implements Receiver {
     const now = this.#clock.now();
     this.#connection = connection;
     this.#wasOpen = true;
+    this.#lastRead = { received: 0, at: now };
     this.#unproven = 0;
     this.#isSilent = false;
     this.#proofs = new Proofs(now);

@@ -5,6 +5,7 @@ import type { SlotwireError } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { NodeDirectory } from "../routing/node-directory.ts";
 import { countIn, type Telemetry } from "../telemetry/counters.ts";
+import type { Topology } from "../topology/topology.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import type { Action } from "./coverage.ts";
 import { Feed } from "./feed.ts";
@@ -30,11 +31,15 @@ const BEAT_MS = 1000;
 const HOMES: BackoffRange = { firstMs: 20, mostMs: 500 };
 /** The topology agrees with what a server seemed to contradict when it was asked so often since. */
 const ROUNDS_OF_DOUBT = 2;
+/** A node's MOVED is newer than what other nodes say, until they have heard of it. */
+const NEWS_MS = 500;
 
 /** A slot of sharded channels. */
 interface Slot {
   readonly topics: Set<Topic>;
   owner: ClusterNode | undefined;
+  /** When a node said by MOVED who the owner is. */
+  movedAt: number;
   /** Since when a server's word makes the owner doubtful, and the rounds of queries that have begun since. */
   doubt: { readonly since: number; rounds: number } | undefined;
 }
@@ -122,15 +127,21 @@ export class Subscriptions {
     await Promise.all(left);
   }
 
-  /** The topology has changed. */
-  follow(): void {
+  /**
+   * The topology has changed.
+   * @param patched  The topology before, if a MOVED has changed it, and not what nodes say of all slots.
+   */
+  follow(patched: Topology | undefined): void {
     if (this.#isClosed) return;
     const { nodes } = this.#parts.directory();
     const home = this.#home;
     if (home !== undefined && !(nodes.includes(home) && mayBeHome(home))) {
       this.#moveHome("node-left", new Error("the node left the cluster, or failed"));
     }
-    for (const slot of this.#slots.values()) this.#placeSlot(slot);
+    const { current } = this.#parts.tracker();
+    for (const [number, slot] of this.#slots) {
+      this.#placeSlot(slot, patched !== undefined && patched.primaryOf(number) !== current.primaryOf(number));
+    }
     this.#placeKeyspace();
     this.#endFeedsWithout(nodes);
   }
@@ -143,6 +154,8 @@ export class Subscriptions {
   noteRound(askedAt: number, isSure: boolean): void {
     if (this.#topics.size === 0) return;
     if (isSure) this.#inPlace.note(askedAt);
+    // What was not believed at first is by now.
+    for (const slot of this.#slots.values()) this.#placeSlot(slot, false);
     let isDoubtful = false;
     for (const { doubt, topics } of this.#slots.values()) {
       if (doubt === undefined) continue;
@@ -191,7 +204,7 @@ export class Subscriptions {
     if (this.#topics.size === 0) this.#inPlace = new Proofs(this.#now());
     this.#topics.set(topic.key, topic);
     if (topic.kind === "shard") {
-      const slot = this.#slots.get(topic.slot) ?? { topics: new Set(), owner: undefined, doubt: undefined };
+      const slot = this.#slots.get(topic.slot) ?? newSlot();
       this.#slots.set(topic.slot, slot);
       slot.owner = this.#parts.directory().ownerOf(topic.slot) ?? slot.owner;
       slot.topics.add(topic);
@@ -213,7 +226,8 @@ export class Subscriptions {
     return eventSources(nodes, ({ info }) => slotOwners.has(info));
   }
 
-  #placeSlot(slot: Slot): void {
+  /** @param isMoved  A node has said by MOVED where the slot is. */
+  #placeSlot(slot: Slot, isMoved: boolean): void {
     const directory = this.#parts.directory();
     const [first] = slot.topics;
     const before = slot.owner;
@@ -221,6 +235,9 @@ export class Subscriptions {
     // Without another owner, the present one may still serve.
     const owner = (first && directory.ownerOf(first.slot)) ?? (isGone ? undefined : before);
     if (owner === before) return;
+    const now = this.#now();
+    if (isMoved) slot.movedAt = now;
+    else if (!isGone && now - slot.movedAt < NEWS_MS) return;
     slot.owner = owner;
     slot.doubt = undefined;
     for (const topic of slot.topics) {
@@ -324,10 +341,10 @@ export class Subscriptions {
         counters.messages++;
         for (const hearer of topic.hearers) hearer.hear(topic, channel, payload);
       },
-      onConfirmed: (topic, askedAt) => {
+      onConfirmed: (topic, askedAt, now) => {
         if (isHome) this.#homeFailures = 0;
         this.#refusals.noteConfirmed(topic.slot);
-        this.#do(topic, topic.coverage.confirmed(node, this.#now(), askedAt));
+        this.#do(topic, topic.coverage.confirmed(node, now, askedAt));
       },
       onRefused: (topics, text) => this.#refused(feed, node, topics, text),
       onProofRefused: (topic, text) => this.#proofRefused(feed, node, topic, text),
@@ -489,4 +506,8 @@ export class Subscriptions {
         .refresh()
         .catch(() => {});
   }
+}
+
+function newSlot(): Slot {
+  return { topics: new Set(), owner: undefined, movedAt: Number.NEGATIVE_INFINITY, doubt: undefined };
 }
