@@ -25,6 +25,8 @@ export interface RefusalsParts {
   readonly tracker: () => TopologyTracker;
   /** The pause after a refusal is over, or the topology may have learned of another owner. */
   onAgain(topics: readonly Topic[], node: ClusterNode): void;
+  /** A node has said by MOVED where the slot is. The topology has that by now, or had it before. */
+  onMoved(slot: number): void;
   /** The servers refuse a topic for good. */
   onRejected(topic: Topic, error: SlotwireError): void;
 }
@@ -78,7 +80,7 @@ export class Refusals {
 
   /** The topics wait, at no node. */
   follow(topics: readonly Topic[], node: ClusterNode, step: Retry): void {
-    const { tracker } = this.#parts;
+    const { tracker, onMoved } = this.#parts;
     const slot = (topics[0] as Topic).slot;
     if (step.to.kind !== "named") {
       this.#pause(topics, node);
@@ -87,7 +89,9 @@ export class Refusals {
     const address = formatAddress(step.to);
     // A topology that changes tells every topic of the slot where it belongs now. Topics that it leaves here ask again.
     const follow = () => {
-      if (!this.#isClosed && this.#isListed(address)) tracker().slotMoved(slot, address);
+      if (this.#isClosed || !this.#isListed(address)) return;
+      tracker().slotMoved(slot, address);
+      onMoved(slot);
     };
     if (step.when === "now") follow();
     if (step.when === "after-refresh") {

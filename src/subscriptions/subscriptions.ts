@@ -81,6 +81,10 @@ export class Subscriptions {
       onAgain: (topics, node) => {
         for (const topic of topics) this.#do(topic, topic.coverage.again(node, this.#now()));
       },
+      onMoved: (number) => {
+        const slot = this.#slots.get(number);
+        if (slot !== undefined) this.#placeSlot(slot, true);
+      },
       onRejected: (topic, error) => this.#reject(topic, error),
     });
   }
