@@ -7,8 +7,6 @@ import { COMMANDS, type Topic } from "./topic.ts";
 const MOST_TOPICS = 500;
 const MOST_BYTES = 64 * 1024;
 
-const nothing = () => {};
-
 /** A command of a feed's own. The feed hears of a lost connection by itself. */
 abstract class FeedRequest implements Request {
   abstract readonly frame: string;
@@ -97,7 +95,7 @@ export class ProofRequest extends FeedRequest {
   readonly #onRefused: (text: string) => void;
 
   /** @param topic  A sharded channel that is subscribed already. Undefined for all other topics of the connection. */
-  constructor(topic: Topic | undefined, onProof: () => void, onRefused: (text: string) => void = nothing) {
+  constructor(topic: Topic | undefined, onProof: () => void, onRefused: (text: string) => void) {
     super();
     this.frame = topic === undefined ? PING : encodeCommand([COMMANDS.shard.ask, Buffer.from(topic.binary, "latin1")]);
     this.#onProof = onProof;

@@ -156,10 +156,12 @@ export class Feed implements Receiver {
   prove(sharded: readonly Topic[]): void {
     if (this.#connection === undefined || this.#unproven > 0 || this.#topics.size === 0) return;
     const askedAt = this.#clock.now();
-    const ping = new ProofRequest(undefined, () => {
+    const isAnswered = () => {
       this.#unproven--;
       this.#proofs.note(askedAt);
-    });
+    };
+    // A refusal of PING is an answer as well.
+    const ping = new ProofRequest(undefined, isAnswered, isAnswered);
     const channels = sharded.map(
       (topic) =>
         new ProofRequest(

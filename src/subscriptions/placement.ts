@@ -18,18 +18,21 @@ export function mayBeHome({ info }: ClusterNode): boolean {
 }
 
 /**
- * A home for channels and patterns: any node that is connected and hears what is published.
- * @param avoided  Taken only if there is no other.
- * @param random   In [0, 1).
+ * A home for channels and patterns: any node that hears what is published, if possible one that is connected and online,
+ * and another one than before. If none is connected, the one before is tried again.
+ * @param before  The last home.
+ * @param random  In [0, 1).
  */
 export function chooseHome(
   nodes: readonly ClusterNode[],
-  avoided: ClusterNode | undefined,
+  before: ClusterNode | undefined,
   random: number,
 ): ClusterNode | undefined {
-  const fit = nodes.filter((node) => node.pool.ready && mayBeHome(node));
-  const best = fit.filter((node) => node !== avoided && node.info.health === "online");
-  const others = fit.filter((node) => node !== avoided);
-  const among = best.length > 0 ? best : others.length > 0 ? others : fit;
+  const fit = nodes.filter(mayBeHome);
+  const ready = fit.filter(({ pool }) => pool.ready);
+  const others = ready.filter((node) => node !== before);
+  const best = others.filter(({ info }) => info.health === "online");
+  const again = fit.filter((node) => node === before);
+  const among = [best, others, ready, again, fit].find(({ length }) => length > 0) ?? [];
   return among[Math.floor(random * among.length)];
 }

@@ -173,7 +173,11 @@ export class Subscriptions {
 
   /** A node is connected. */
   noteUp(node: ClusterNode): void {
-    if (this.#home === undefined && this.#atHome.size > 0) this.#settleHome();
+    const home = this.#home;
+    if (home === undefined) this.#settleHome();
+    else if (home !== node && this.#homeFeeds.get(home)?.isOpen === false) {
+      this.#moveHome("connection-lost", new Error("another node is connected"));
+    }
     this.#nodeFeeds.get(node)?.tryNow();
     this.#homeFeeds.get(node)?.tryNow();
   }
@@ -360,7 +364,9 @@ export class Subscriptions {
       },
       onFailed: (cause) => {
         if (isRefusal(cause)) for (const topic of feed.topics) if (!topic.coverage.hasBegun) this.#reject(topic, cause);
-        if (isHome && node === this.#home) this.#moveHome("connection-lost", cause);
+        // Without another node to go to, the feed tries again.
+        const isElsewhere = chooseHome(this.#parts.directory().nodes, node, 0)?.pool.ready === true;
+        if (isHome && node === this.#home && isElsewhere) this.#moveHome("connection-lost", cause);
       },
       onSilent: (cause) => {
         if (isHome) this.#moveHome("node-silent", cause);
@@ -450,32 +456,30 @@ export class Subscriptions {
 
   /** Leaves the home at once, and goes to another node if there is one. */
   #moveHome(reason: GapReason, cause: Error): void {
-    const old = this.#home;
-    const feed = old && this.#homeFeeds.get(old);
-    if (old === undefined || feed === undefined) return;
-    const loss = { from: Math.min(this.#inPlace.older, feed.provenAtHome), reason };
-    const isFailing = !feed.wasOpen;
+    const old = this.#home as ClusterNode;
+    const feed = this.#homeFeeds.get(old);
+    const loss = { from: Math.min(this.#inPlace.older, feed?.provenAtHome ?? this.#now()), reason };
+    const isFailing = feed?.wasOpen === false;
     this.#homeFeeds.delete(old);
-    feed.end(cause);
+    feed?.end(cause);
     this.#home = undefined;
     const now = this.#now();
-    // A node that is asked nowhere first is lost without a question to another one.
+    // The old home is left before a new one is chosen, even if it is the same node.
     for (const topic of this.#atHome) this.#do(topic, topic.coverage.want([], now, loss));
     if (isFailing) this.#settleHomeLater(old);
     else this.#settleHome(old);
   }
 
-  #settleHomeLater(avoided: ClusterNode): void {
+  #settleHomeLater(before: ClusterNode): void {
     this.#homeRetry?.cancel();
     const delayMs = backoffMs(this.#homeFailures++, HOMES, this.#environment.random());
-    this.#homeRetry = this.#environment.clock.setTimer(() => this.#settleHome(avoided), delayMs);
+    this.#homeRetry = this.#environment.clock.setTimer(() => this.#settleHome(before), delayMs);
   }
 
-  /** Chooses a home. Without a node that is connected, the next one that comes up is chosen. */
-  #settleHome(avoided?: ClusterNode): void {
+  #settleHome(before?: ClusterNode): void {
     if (this.#home !== undefined || this.#atHome.size === 0) return;
     this.#homeRetry?.cancel();
-    this.#home = chooseHome(this.#parts.directory().nodes, avoided, this.#environment.random());
+    this.#home = chooseHome(this.#parts.directory().nodes, before, this.#environment.random());
     if (this.#home === undefined) return;
     for (const topic of this.#atHome) this.#want(topic, [this.#home], "connection-lost");
   }
