@@ -93,15 +93,22 @@ export class Refusals {
       tracker().slotMoved(slot, address);
       onMoved(slot);
     };
-    if (step.when === "now") follow();
-    if (step.when === "after-refresh") {
+    // A node that has confirmed in the meantime knows better.
+    const trouble = this.#troubles.get(slot);
+    const followLate = () => {
+      if (this.#troubles.get(slot) === trouble) follow();
+    };
+    if (step.when === "now") {
+      follow();
+      this.#pause(topics, node);
+    } else if (step.when === "after-refresh") {
       void tracker()
         .lookUp(() => this.#isListed(address))
         .then(() => {
-          follow();
+          followLate();
           this.#pause(topics, node);
         });
-    } else this.#pause(topics, node, follow);
+    } else this.#pause(topics, node, followLate);
   }
 
   reject(topics: readonly Topic[], node: ClusterNode, step: Rejection, text: string): void {
