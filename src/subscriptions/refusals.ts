@@ -1,6 +1,6 @@
 import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
 import type { Environment, Timer } from "../environment.ts";
-import { ReplyError, type SlotwireError, withParticulars } from "../errors.ts";
+import { type Outcome, ReplyError, type SlotwireError, withParticulars } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import { formatAddress } from "../protocol/node-address.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -79,7 +79,12 @@ export class Refusals {
   }
 
   /** The topics wait, at no node. */
-  follow(topics: readonly Topic[], node: ClusterNode, step: Retry): void {
+  follow(topics: readonly Topic[], node: ClusterNode, step: Retry, text: string): void {
+    for (const topic of topics) {
+      for (const hearer of topic.hearers) {
+        if (!hearer.hasBegun(topic)) hearer.refused(errorOf(topic, node, text, "not-executed"));
+      }
+    }
     const { tracker, onMoved } = this.#parts;
     const slot = (topics[0] as Topic).slot;
     if (step.to.kind !== "named") {
@@ -112,7 +117,7 @@ export class Refusals {
   }
 
   reject(topics: readonly Topic[], node: ClusterNode, step: Rejection, text: string): void {
-    for (const topic of topics) this.#parts.onRejected(topic, errorOf(topic, node, step, text));
+    for (const topic of topics) this.#parts.onRejected(topic, errorOf(topic, node, text, step.outcome));
   }
 
   #pause(topics: readonly Topic[], node: ClusterNode, before = () => {}): void {
@@ -158,6 +163,6 @@ export class Refusals {
   }
 }
 
-function errorOf({ kind, slot }: Topic, { address }: ClusterNode, { outcome }: Rejection, text: string): SlotwireError {
+function errorOf({ kind, slot }: Topic, { address }: ClusterNode, text: string, outcome: Outcome): SlotwireError {
   return withParticulars(new ReplyError(text, outcome), { command: COMMANDS[kind].ask, address, slot });
 }

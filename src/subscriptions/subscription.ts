@@ -78,6 +78,11 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
    * (NOPERM), or when its signal was aborted. A rejection that nobody handles harms nobody.
    */
   readonly ended: Promise<void>;
+  /**
+   * A server has refused a channel, and is asked again, or another one is.
+   * @internal
+   */
+  onRefused: (error: SlotwireError) => void = nothing;
   readonly #settings: SubscriptionSettings;
   readonly #queue: MessageQueue<Item> | undefined;
   #topics: readonly Topic[] | undefined;
@@ -192,6 +197,11 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
     });
     this.#queue?.push({ gap }, 0);
     this.#tellOnGap(gap);
+  }
+
+  /** @internal */
+  refused(error: SlotwireError): void {
+    this.onRefused(error);
   }
 
   /** @internal */

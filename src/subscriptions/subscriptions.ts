@@ -424,7 +424,7 @@ export class Subscriptions {
       const loss = this.#lossAt(topic, feed, isAway ? "slot-moved" : "connection-lost");
       this.#do(topic, topic.coverage.refused(node, this.#now(), loss, isAway));
     }
-    this.#refusals.follow(topics, node, step);
+    this.#refusals.follow(topics, node, step, text);
   }
 
   /** Only MOVED says that the channels of the slot are not heard any more. */
@@ -441,7 +441,7 @@ export class Subscriptions {
       feed.noteAway(topic);
       this.#do(topic, topic.coverage.refused(node, this.#now(), this.#lossAt(topic, feed, "slot-moved"), true));
     }
-    this.#refusals.follow(topics, node, step);
+    this.#refusals.follow(topics, node, step, text);
   }
 
   /** A slot leaves the node, or its node has changed its role. The answer of the node and the topology tell which. */
