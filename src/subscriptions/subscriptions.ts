@@ -109,8 +109,11 @@ export class Subscriptions {
       for (const feed of this.#feeds()) feed.noteHearers(topic);
       if (isWanted) {
         if (topic.coverage.isCovered) hearer.covered(topic);
-      } else if (this.#topics.has(topic.key)) this.#do(topic, topic.coverage.retain(this.#now()));
-      else this.#begin(topic);
+      } else if (this.#topics.has(topic.key)) {
+        // Those who left it need not wait any more: from now on others hear the topic.
+        for (const resolve of topic.whenSettled.splice(0)) resolve();
+        this.#do(topic, topic.coverage.retain(this.#now()));
+      } else this.#begin(topic);
     }
     this.#beatWhileWanted();
     return topics;
@@ -466,6 +469,8 @@ export class Subscriptions {
     const now = this.#now();
     // The old home is left before a new one is chosen, even if it is the same node.
     for (const topic of this.#atHome) this.#do(topic, topic.coverage.want([], now, loss));
+    // Topics that were being left there are gone with the connection: nobody confirms that any more.
+    for (const topic of this.#atHome) this.#do(topic, topic.coverage.lost(old, now, loss));
     if (isFailing) this.#settleHomeLater(old);
     else this.#settleHome(old);
   }
