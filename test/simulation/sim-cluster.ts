@@ -24,8 +24,8 @@ export interface ClusterShape {
   readonly gossipMs: number;
   /** A node that does not know the owner of every slot serves none. */
   readonly needsAllSlots: boolean;
-  /** Whether a promoted node ends sharded subscriptions, as since Redis 7.2. Default: false. */
-  readonly newsOfPromotion?: boolean;
+  /** Of Redis. Default: 7. */
+  readonly version?: 7 | 8;
 }
 
 /** Servers that form a cluster: who owns what, as each of them sees it, and how that changes. */
@@ -69,9 +69,9 @@ export class SimCluster {
     const commands = new Commands(describerOf(() => this.nodes));
     this.bus = new Bus(() => this.nodes, loop, busChance);
     const { bus } = this;
-    const { newsOfPromotion = false } = shape;
+    const { version = 7 } = shape;
     const known = { loop, ledger, story, commands, bus };
-    const world: NodeWorld = { ...known, password, busyAfterMs, replicationLagMs, newsOfPromotion };
+    const world: NodeWorld = { ...known, password, busyAfterMs, replicationLagMs, version };
     const primaries = Array.from({ length: shards + spares }, (_, shard) => shard);
     this.#epoch = primaries.length;
     const newNode = (index: number, shard: number) => {

@@ -9,7 +9,7 @@ import { redirectionOf, shardRedirectionOf, slotOfKey } from "./sim-routing.ts";
 import type { NodeSession } from "./sim-session.ts";
 
 export interface Command {
-  readonly keys: (args: readonly string[]) => readonly string[];
+  readonly keys: (args: readonly string[], node: SimNode) => readonly string[];
   readonly isWrite: boolean;
   readonly whileBusy: boolean;
   readonly whileLoading: boolean;
@@ -94,8 +94,10 @@ export class Commands {
     if (!this.#isCluster && (name.startsWith("cluster|") || name === "readonly" || name === "asking"))
       return NO_CLUSTER;
     const { keys, isWrite } =
-      name === "exec" ? this.#ofQueued(session) : { keys: command.keys(args), isWrite: command.isWrite };
-    const redirection = command.isSharded ? shardRedirectionOf(node, keys) : redirectionOf(session, keys, isWrite);
+      name === "exec" ? this.#ofQueued(session) : { keys: command.keys(args, node), isWrite: command.isWrite };
+    const redirection = command.isSharded
+      ? shardRedirectionOf(node, keys, session.asking)
+      : redirectionOf(session, keys, isWrite);
     if (redirection) return redirection;
     if (isWrite && !node.isPrimary) return new ErrorReply("READONLY You can't write against a read only replica.");
     if (session.isSubscribed && !WHILE_SUBSCRIBED.test(name)) return notNow(name);
@@ -119,7 +121,7 @@ export class Commands {
       command: this.#table.get(nameOf(args)) as Command,
     }));
     return {
-      keys: commands.flatMap(({ args, command }) => command.keys(args)),
+      keys: commands.flatMap(({ args, command }) => command.keys(args, session.node)),
       isWrite: commands.some(({ command }) => command.isWrite),
     };
   }
@@ -148,7 +150,7 @@ export class Commands {
   }
 
   #defineConnection(): void {
-    this.#add("ping", { run: (session, args) => (session.isSubscribed ? ["pong", args[1] ?? ""] : PONG) });
+    this.#add("ping", { run: (session, args) => (session.isSubscribed ? ["pong", args[1] ?? ""] : (args[1] ?? PONG)) });
     this.#add("config|get", { run: () => ["notify-keyspace-events", "AK"] });
     this.#add("echo", { run: (session, args) => noted(session, args, args[1] as string) });
     this.#add("auth", { whileBusy: true, whileLoading: true, run: logIn });

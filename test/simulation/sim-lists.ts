@@ -24,7 +24,7 @@ export function pop(node: SimNode, keys: readonly string[]): [key: string, eleme
     const [first, ...others] = elementsOf(node, key);
     if (first === undefined) continue;
     node.set(key, others.length === 0 ? null : others.join(" "), "lpop");
-    if (others.length === 0) node.notify(key, "del");
+    if (others.length === 0) node.set(key, null, "del");
     return [key, first];
   }
   return undefined;

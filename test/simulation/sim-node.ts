@@ -29,8 +29,8 @@ export interface NodeWorld {
   /** How far replicas are behind. */
   readonly replicationLagMs: number;
   readonly bus: Bus;
-  /** A promoted node ends the sharded subscriptions of its own clients, too: since Redis 7.2. */
-  readonly newsOfPromotion: boolean;
+  /** Of Redis. They differ in when they end sharded subscriptions, and where a client may. */
+  readonly version: 7 | 8;
 }
 
 /** Who a node is. */
@@ -186,7 +186,7 @@ export class SimNode implements Listener {
     const before = new Set(channels.map(slotOfKey).filter((slot) => view.shardOf(slot) === shard));
     change?.(view);
     const isOther = view.primaries[shard] !== primary;
-    const isTold = isOther && (!this.isPrimary || this.world.newsOfPromotion);
+    const isTold = isOther && (!this.isPrimary || this.world.version === 8);
     pubsub.drop((slot) => before.has(slot) && (isTold || view.shardOf(slot) !== shard));
   }
 

@@ -39,7 +39,8 @@ function subscribe(kind: TopicKind): Definition {
 
 function unsubscribe(kind: TopicKind): Definition {
   return {
-    ...(kind === "shard" && { keys: CHANNELS }),
+    // Redis 8 takes it anywhere.
+    ...(kind === "shard" && { isSharded: true, keys: (args, { world }) => (world.version === 7 ? args.slice(1) : []) }),
     whileLoading: true,
     run(session, args) {
       const { pubsub } = session.node;

@@ -43,7 +43,11 @@ export function redirectionOf(session: NodeSession, keys: readonly string[], isW
 }
 
 /** Why a node does not serve sharded channels. The replicas of a shard serve them as well, also while the cluster is down. */
-export function shardRedirectionOf(node: SimNode, channels: readonly string[]): ErrorReply | undefined {
+export function shardRedirectionOf(
+  node: SimNode,
+  channels: readonly string[],
+  isAsking = false,
+): ErrorReply | undefined {
   const [first] = channels;
   if (first === undefined) return undefined;
   const { view } = node;
@@ -54,7 +58,9 @@ export function shardRedirectionOf(node: SimNode, channels: readonly string[]): 
   const owner = view.ownerOf(slot);
   if (owner === undefined) return NOT_SERVED;
   const isOfShard = owner === node.index || (owner === view.primaries[node.shard] && !node.isPrimary);
-  return isOfShard ? undefined : new ErrorReply(`MOVED ${slot} ${addressOf(node, owner)}`);
+  return isOfShard || (isAsking && node.importing.has(slot))
+    ? undefined
+    : new ErrorReply(`MOVED ${slot} ${addressOf(node, owner)}`);
 }
 
 const NOT_SERVED = new ErrorReply("CLUSTERDOWN Hash slot not served");
