@@ -2,8 +2,9 @@ import { addCalls, Batch, type BatchOptions, type BatchResults, batchOptions, ty
 import { CallFactory, naming, namingScript } from "./calls/call-factory.ts";
 import { type Host, ownLimitsOf } from "./calls/host.ts";
 import { Operation } from "./calls/operation.ts";
-import { carryOut } from "./calls/planned-command.ts";
+import { carryOut, sendParts } from "./calls/planned-command.ts";
 import { Scan, type ScanOptions, scanArguments } from "./calls/scan.ts";
+import { subscribe } from "./calls/subscribe.ts";
 import { Transaction } from "./calls/transaction.ts";
 import {
   type CallOptions,
@@ -14,20 +15,17 @@ import {
   type ViewSettings,
   viewOf,
 } from "./calls/view.ts";
-import { runWatching, type WatchingBody } from "./calls/watched-transaction.ts";
-import { Client } from "./client/client.ts";
+import { type WatchingBody, watchedTransaction } from "./calls/watched-transaction.ts";
+import type { Client } from "./client/client.ts";
 import { type ClusterEvent, checkListener, type Listener } from "./client/events.ts";
 import type { Metrics } from "./client/metrics.ts";
 import type { PreloadReport } from "./client/script-store.ts";
-import type { Division } from "./commands/spread.ts";
-import { nodeEnvironment } from "./connection/node-environment.ts";
-import type { Environment } from "./environment.ts";
 import { AbortedError, InvalidArgumentError } from "./errors.ts";
-import { type ConnectOptions, resolveOptions } from "./options.ts";
 import { kindOf } from "./protocol/encode.ts";
 import type { Argument, Reply } from "./protocol/reply.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
+import type { MessageListener, SubscribeOptions, Subscription } from "./subscriptions/subscription.ts";
 import type { Topology } from "./topology/topology.ts";
 
 const NO_ARGUMENTS: readonly Argument[] = [];
@@ -38,29 +36,6 @@ let resolveNext: (value: never) => void;
 const capture = (resolve: (value: never) => void) => {
   resolveNext = resolve;
 };
-
-/**
- * Connects to a cluster, or to a single server without cluster mode. Resolves when the topology is known and every
- * script in `scripts` is on every node that could be reached. `cluster.scripts()` tells which script failed on which
- * node. A node that is silent is waited for during `connectTimeout`.
- *
- * @throws {InvalidArgumentError} An option is wrong.
- * @throws {AuthError}            The credentials were refused.
- * @throws {UnavailableError}     No seed answered; a cause for each seed.
- * @throws {ReplyError}           A script that no node compiles; the error names its line.
- * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
- */
-export function connect(options: ConnectOptions): Promise<Cluster> {
-  return connectIn(nodeEnvironment, options);
-}
-
-/** @internal `connect` with the given sockets, clock and random numbers. */
-export async function connectIn(environment: Environment, options: ConnectOptions): Promise<Cluster> {
-  const resolved = resolveOptions(options);
-  const client = await Client.connect(resolved, environment);
-  const { commandTimeout, readFrom } = resolved;
-  return new Cluster(client, { timeoutMs: commandTimeout, signal: undefined, replies: undefined, readFrom });
-}
 
 /** A connected cluster, made by `connect`. `with` makes views of the same cluster, which share its connections. */
 export class Cluster {
@@ -155,7 +130,7 @@ export class Cluster {
       const signal = this.#check(undefined);
       const plan = this.#factory.planOf(name, args);
       if (plan.kind === "one") return this.#sendCommand(name, args, signal);
-      if (plan.kind === "parts") return this.#sendParts(name, plan.division, signal) as Promise<T>;
+      if (plan.kind === "parts") return sendParts(this.#host, name, plan.division, signal) as Promise<T>;
       return carryOut(this.#host, plan, name, args) as Promise<T>;
     } catch (error) {
       return Promise.reject(naming(error, name));
@@ -227,20 +202,67 @@ export class Cluster {
     options?: { readonly watch: readonly Argument[] },
     body?: WatchingBody<R>,
   ): Transaction | Promise<Executed<R> | null> {
-    const host = this.#host;
-    if (options === undefined) return new Transaction(host, key);
-    try {
-      checkOptions("transaction", options, ["watch"]);
-      if (!Array.isArray(options.watch) || options.watch.length === 0) {
-        throw new InvalidArgumentError(`transaction: watch is ${kindOf(options.watch)}; accepted is an array of keys.`);
-      }
-      if (typeof body !== "function") {
-        throw new InvalidArgumentError(`transaction: the third argument is ${kindOf(body)}; accepted is a function.`);
-      }
-      return runWatching(host, key, options.watch, body);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    if (options === undefined) return new Transaction(this.#host, key);
+    return watchedTransaction(this.#host, key, options, body);
+  }
+
+  /**
+   * Subscribes to channels. PUBLISH reaches them wherever it is sent, so one node serves them all, and another one when it
+   * is lost. Resolves when the servers have confirmed every channel. Whenever messages may have been missed, `onGap` tells.
+   *
+   * @param channels  One channel or several.
+   * @param listener  Gets each message. Without a listener, the subscription is iterated.
+   * @throws {InvalidArgumentError} A wrong argument; nothing was sent.
+   * @throws {ReplyError}           The user may not hear a channel.
+   * @throws {SlotwireError}        The deadline passed, the signal was aborted, or the client was closed.
+   * @see https://redis.io/docs/latest/commands/subscribe/
+   */
+  subscribe<S extends string | Buffer = string>(
+    channels: Argument | readonly Argument[],
+    listener?: MessageListener<S>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription<S>> {
+    return subscribe(this.#host, { kind: "channel", names: channels, listener, options });
+  }
+
+  /**
+   * Subscribes to all channels that match patterns, as `subscribe` does. A message that matches two comes for each.
+   * @see https://redis.io/docs/latest/commands/psubscribe/
+   */
+  psubscribe<S extends string | Buffer = string>(
+    patterns: Argument | readonly Argument[],
+    listener?: MessageListener<S>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription<S>> {
+    return subscribe(this.#host, { kind: "pattern", names: patterns, listener, options });
+  }
+
+  /**
+   * Subscribes to sharded channels of any slots, as `subscribe` does. Each is heard from the owner of its slot, wherever
+   * the slot moves. Servers from 7.0 on have them.
+   * @see https://redis.io/docs/latest/commands/ssubscribe/
+   */
+  ssubscribe<S extends string | Buffer = string>(
+    channels: Argument | readonly Argument[],
+    listener?: MessageListener<S>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription<S>> {
+    return subscribe(this.#host, { kind: "shard", names: channels, listener, options });
+  }
+
+  /**
+   * Hears the keyspace events of keys that match patterns, from every primary: a message's channel is
+   * `__keyspace@<db>__:` and the key, its payload the name of the event. A pattern that begins with `__keyspace@` or
+   * `__keyevent@` is sent as it is.
+   * @throws {InvalidArgumentError} Also where a server's `notify-keyspace-events` is empty.
+   * @see https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/
+   */
+  keyspaceEvents<S extends string | Buffer = string>(
+    patterns: Argument | readonly Argument[],
+    listener?: MessageListener<S>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription<S>> {
+    return subscribe(this.#host, { kind: "keyspace", names: patterns, listener, options });
   }
 
   /**
@@ -363,16 +385,6 @@ export class Cluster {
     const signal = options?.signal ?? this.#view.signal;
     if (signal?.aborted) throw new AbortedError("not-executed", signal.reason);
     return signal;
-  }
-
-  /** Sends a command in parts. Every part is checked before one is sent. */
-  async #sendParts(name: string, { parts, join }: Division, signal: AbortSignal | undefined): Promise<Reply> {
-    const sent = parts.map((args) => {
-      const reply = new Promise<Reply>(capture);
-      return { reply, call: this.#factory.command(name, args, this.#view.timeoutMs, resolveNext, undefined) };
-    });
-    for (const { call } of sent) this.#client.door.send(call, signal);
-    return join(await Promise.allSettled(sent.map(({ reply }) => reply)));
   }
 
   #sendCommand<T>(name: string, args: readonly Argument[], signal: AbortSignal | undefined): Promise<T> {

@@ -125,6 +125,11 @@ export type OpenTransport = (endpoint: Endpoint, handlers: TransportHandlers) =>
 export interface Environment {
   readonly clock: Clock;
   readonly open: OpenTransport;
+  /**
+   * Milliseconds from the clock's times to the times since 1970.
+   * @default measured by the wall clock when a client connects
+   */
+  readonly epochMs?: number;
   /** A random number in [0, 1), for jitter. */
   random(): number;
 }

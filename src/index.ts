@@ -4,9 +4,10 @@ export { Transaction } from "./calls/transaction.ts";
 export type { CallOptions, ViewOptions } from "./calls/view.ts";
 export type { Watching, WatchingBody } from "./calls/watched-transaction.ts";
 export type { ClusterEvent, ClusterEvents, Listener } from "./client/events.ts";
-export type { ConnectionState, MetricCounters, Metrics, NodeMetrics } from "./client/metrics.ts";
+export type { ConnectionState, MetricCounters, Metrics, NodeMetrics, SubscriptionMetrics } from "./client/metrics.ts";
 export type { NodeScripts, PreloadReport, ScriptName } from "./client/script-store.ts";
-export { Cluster, connect } from "./cluster.ts";
+export { Cluster } from "./cluster.ts";
+export { connect } from "./connect.ts";
 export {
   AbortedError,
   AuthError,
@@ -57,6 +58,13 @@ export type {
   ScriptOptions,
   SourceDefinition,
 } from "./scripts/script-definition.ts";
+export type { Gap, GapReason } from "./subscriptions/gap.ts";
+export {
+  type Message,
+  type MessageListener,
+  type SubscribeOptions,
+  Subscription,
+} from "./subscriptions/subscription.ts";
 export type {
   AttemptMessage,
   BatchContext,

@@ -1,3 +1,4 @@
+import type { Division } from "../commands/spread.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { naming } from "./call-factory.ts";
@@ -69,4 +70,22 @@ async function runLearned(operation: Operation, host: Host, name: string, given:
   return new Promise((resolve, reject) => {
     operation.send(factory.command(name, args, view.timeoutMs, resolve, reject, keys));
   });
+}
+
+/** Sends a command in parts. Every part is checked before one is sent. */
+export async function sendParts(
+  { client, factory, view }: Host,
+  name: string,
+  { parts, join }: Division,
+  signal: AbortSignal | undefined,
+): Promise<Reply> {
+  const sent = parts.map((args) => {
+    let resolve!: (reply: Reply) => void;
+    const reply = new Promise<Reply>((settle) => {
+      resolve = settle;
+    });
+    return { reply, call: factory.command(name, args, view.timeoutMs, resolve as never, undefined) };
+  });
+  for (const { call } of sent) client.door.send(call, signal);
+  return join(await Promise.allSettled(sent.map(({ reply }) => reply)));
 }

@@ -91,7 +91,7 @@ export function checkOptions(where: string, options: unknown, accepted: readonly
 }
 
 /** @throws {InvalidArgumentError} when `signal` is neither an AbortSignal nor undefined. */
-function checkSignal(signal: unknown): void {
+export function checkSignal(signal: unknown): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new InvalidArgumentError(`signal is ${kindOf(signal)}; accepted is an AbortSignal.`);
   }

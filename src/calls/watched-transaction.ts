@@ -13,6 +13,7 @@ import type { Executed } from "./batch.ts";
 import { type Host, limitsOf } from "./host.ts";
 import { Operation } from "./operation.ts";
 import { Transaction } from "./transaction.ts";
+import { checkOptions } from "./view.ts";
 import { canStartOver, decideAfterAttempt } from "./watch-decisions.ts";
 import { WatchSession } from "./watch-session.ts";
 
@@ -228,3 +229,20 @@ function withoutConnection({ address }: ClusterNode, failure: unknown): unknown 
 
 /** The session sends the frames of these calls itself, so nobody waits for the calls. */
 const nobody = () => {};
+
+/** Checks what `transaction` was given, and carries it out. Rejects with `InvalidArgumentError` before anything is sent. */
+export async function watchedTransaction<R extends readonly unknown[]>(
+  host: Host,
+  key: Argument,
+  options: { readonly watch: readonly Argument[] },
+  body: WatchingBody<R> | undefined,
+): Promise<Executed<R> | null> {
+  checkOptions("transaction", options, ["watch"]);
+  if (!Array.isArray(options.watch) || options.watch.length === 0) {
+    throw new InvalidArgumentError(`transaction: watch is ${kindOf(options.watch)}; accepted is an array of keys.`);
+  }
+  if (typeof body !== "function") {
+    throw new InvalidArgumentError(`transaction: the third argument is ${kindOf(body)}; accepted is a function.`);
+  }
+  return runWatching(host, key, options.watch, body);
+}

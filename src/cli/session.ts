@@ -1,5 +1,6 @@
 import type { Client } from "../client/client.ts";
-import { Cluster, connect } from "../cluster.ts";
+import { Cluster } from "../cluster.ts";
+import { connect } from "../connect.ts";
 import type { ConnectOptions } from "../options.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { TopologyNode } from "../topology/topology.ts";

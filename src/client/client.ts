@@ -1,6 +1,6 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
 import { isLasting } from "../connection/retry-policy.ts";
-import { type Environment, nextTurn } from "../environment.ts";
+import { type Environment, nextTurn, realTime } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
@@ -13,6 +13,7 @@ import { Signals } from "../routing/signals.ts";
 import type { Script } from "../scripts/script.ts";
 import type { ScriptRegistry } from "../scripts/script-registry.ts";
 import { Turns } from "../scripts/turns.ts";
+import { Subscriptions } from "../subscriptions/subscriptions.ts";
 import { topologyChannel } from "../telemetry/channels.ts";
 import { Telemetry } from "../telemetry/counters.ts";
 import type { Informant } from "../topology/inquiry.ts";
@@ -54,6 +55,9 @@ export class Client {
   readonly door: Door;
   readonly dispatcher: Dispatcher;
   readonly scripts: ScriptStore;
+  readonly subscriptions: Subscriptions;
+  /** Milliseconds from the clock's times to the times since 1970. */
+  readonly epochMs: number;
   readonly commands = new LearnedCommands();
   readonly #lifetime = new Lifetime();
   readonly #seeds: readonly Informant[];
@@ -94,6 +98,8 @@ export class Client {
     this.#opener = new NodeOpener(options, environment, telemetry, this.scripts, turns, {
       onUp: ({ address }) => {
         this.#reach.noteUp();
+        const node = this.#directory.get(address);
+        if (node !== undefined) this.subscriptions.noteUp(node);
         this.emitter.emit("nodeUp", { address });
       },
       onDown: ({ address }, cause, isNews) => {
@@ -148,13 +154,22 @@ export class Client {
       unsettled: () => this.#isUnsettled(),
       outOfReach: () => this.#reach.isOut(),
       onChange: (current, previous, how) => this.#topologyChanged(current, previous, how),
-      onRefreshed: () => {
+      onRefreshed: (startedAt, isSure) => {
         telemetry.counters.topologyRefreshes++;
+        this.subscriptions.noteRound(startedAt, isSure);
         this.#audits.atRefresh();
         this.dispatcher.lookForOwners();
       },
     });
     this.#renewal = renewal;
+    this.epochMs = environment.epochMs ?? realTime.wallNow() - clock.now();
+    this.subscriptions = new Subscriptions({
+      environment,
+      telemetry,
+      directory: () => this.#directory,
+      tracker: () => this.#tracker,
+      isSingle: options.mode === "single",
+    });
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */
@@ -199,7 +214,7 @@ export class Client {
   }
 
   metrics(): Metrics {
-    return metricsOf(this.telemetry, this.dispatcher.live, this.nodes);
+    return metricsOf(this.telemetry, this.dispatcher.live, this.nodes, this.subscriptions.figures);
   }
 
   /** Calls `listener` after every change of the topology; returns the function that removes it. */
@@ -274,6 +289,7 @@ export class Client {
     this.#renewal.close();
     this.#tracker.close();
     this.#availability.close();
+    this.subscriptions.close(cause);
     this.dispatcher.close();
     for (const node of this.#directory.nodes) node.close(cause);
     this.#opener.close(cause);
@@ -306,6 +322,7 @@ export class Client {
 
   #topologyChanged(current: Topology, previous: Topology, how: "patched" | "refreshed"): void {
     this.#directory.follow(current);
+    this.subscriptions.follow(how === "patched" ? previous : undefined);
     this.#reach.follow(current, previous);
     this.#audits.ofPromoted(current, previous);
     this.dispatcher.reroute();

@@ -47,6 +47,13 @@ export interface ClusterEvents {
     /** Why the connection was lost, or could not be opened. */
     readonly cause: Error;
   };
+  /** A listener threw, or the promise that it returned was rejected. Without a listener for this, the process is warned. */
+  listenerError: {
+    /** What was thrown. */
+    readonly error: unknown;
+    /** What the listener was for: the name of an event, or `message` or `gap` of a subscription. */
+    readonly event: ClusterEvent | "message" | "gap";
+  };
 }
 
 /** The name of an event. */
@@ -57,6 +64,7 @@ const EVENTS: Readonly<Record<ClusterEvent, true>> = {
   scriptMissing: true,
   nodeUp: true,
   nodeDown: true,
+  listenerError: true,
 };
 /** What there is in place of an event that other clients have. */
 const INSTEAD: ReadonlyMap<string, string> = new Map([
@@ -75,7 +83,7 @@ const EVENT_NAMES: readonly string[] = Object.keys(EVENTS);
 /** A listener of `on`. It is called at once when the event happens. Its result and its errors change nothing. */
 export type Listener<E extends ClusterEvent> = (payload: ClusterEvents[E]) => void;
 
-/** Calls users' listeners. A listener that throws or rejects causes a warning of the process, and harms nobody. */
+/** Calls users' listeners. A listener that throws or rejects harms nobody. */
 export class Emitter {
   readonly #listeners = new Map<ClusterEvent, Set<Listener<never>>>();
 
@@ -94,15 +102,22 @@ export class Emitter {
     for (const listener of [...listeners]) {
       try {
         const result = (listener as (payload: ClusterEvents[E]) => unknown)(payload);
-        if (result instanceof Promise) result.catch((error: unknown) => warn(event, error));
+        if (result instanceof Promise) result.catch((error: unknown) => this.tellThrown(event, error));
       } catch (error) {
-        warn(event, error);
+        this.tellThrown(event, error);
       }
     }
   }
+
+  /** A listener has thrown. */
+  tellThrown(event: ClusterEvents["listenerError"]["event"], error: unknown): void {
+    const isHeard = (this.#listeners.get("listenerError")?.size ?? 0) > 0;
+    if (event === "listenerError" || !isHeard) warn(event, error);
+    else this.emit("listenerError", { error, event });
+  }
 }
 
-function warn(event: ClusterEvent, thrown: unknown): void {
+function warn(event: string, thrown: unknown): void {
   const what = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : typeof thrown;
   process.emitWarning(`A listener for "${event}" threw (${what})`, "SlotwireWarning");
 }

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { GapReason } from "../subscriptions/gap.ts";
 import type { DurationHistogram, Telemetry } from "../telemetry/counters.ts";
 
 /** Sums since `connect`. They only grow. */
@@ -46,6 +47,10 @@ export interface MetricCounters {
   readonly topologyRefreshes: number;
   /** The number of times that the topology changed. */
   readonly topologyChanges: number;
+  /** The number of messages that subscribed channels and patterns have received. */
+  readonly messages: number;
+  /** The number of gaps that began, by their reason. Each channel and each pattern counts. */
+  readonly gaps: Readonly<Partial<Record<GapReason, number>>>;
   /** The bytes handed to sockets, before encryption. */
   readonly bytesWritten: number;
   /** The bytes received from sockets, after decryption. */
@@ -72,12 +77,24 @@ export interface NodeMetrics {
 /** The state of a connection for calls: see `NodeMetrics`. */
 export type ConnectionState = "connecting" | "ready" | "silent" | "waiting" | "closed";
 
+/** The subscriptions of one client. */
+export interface SubscriptionMetrics {
+  /** The number of subscriptions that are not closed. */
+  readonly subscriptions: number;
+  /** The number of different channels and patterns, each kind by itself. */
+  readonly topics: number;
+  /** The number of connections on which they are heard. */
+  readonly connections: number;
+}
+
 /** The result of `metrics`: plain data that can be serialised as JSON. Each result is a copy. */
 export interface Metrics {
   /** Sums since `connect`. */
   readonly counters: MetricCounters;
   /** The number of calls that are not settled. */
   readonly pending: number;
+  /** What the client is subscribed to. */
+  readonly subscriptions: SubscriptionMetrics;
   /** All known nodes. */
   readonly nodes: readonly NodeMetrics[];
   /**
@@ -88,8 +105,13 @@ export interface Metrics {
 }
 
 /** Reads the figures of a client. */
-export function metricsOf({ counters, durations }: Telemetry, live: number, nodes: readonly ClusterNode[]): Metrics {
-  const { errors, redirections, retries, decisions } = counters;
+export function metricsOf(
+  { counters, durations }: Telemetry,
+  live: number,
+  nodes: readonly ClusterNode[],
+  subscriptions: SubscriptionMetrics,
+): Metrics {
+  const { errors, redirections, retries, decisions, gaps } = counters;
   return {
     counters: {
       ...counters,
@@ -97,8 +119,10 @@ export function metricsOf({ counters, durations }: Telemetry, live: number, node
       redirections: { ...redirections },
       retries: { ...retries },
       decisions: { ...decisions },
+      gaps: { ...gaps },
     },
     pending: live,
+    subscriptions,
     nodes: nodes.map(nodeMetrics),
     durations: durations?.histograms ?? [],
   };

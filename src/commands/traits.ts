@@ -1,7 +1,7 @@
 import { hasFlag } from "@ioredis/commands";
 import { InvalidArgumentError } from "../errors.ts";
 import { kindOf } from "../protocol/encode.ts";
-import { SLOT_COUNT } from "../protocol/hash-slot.ts";
+import { SLOT_COUNT, slotOf } from "../protocol/hash-slot.ts";
 import type { Argument } from "../protocol/reply.ts";
 import { type BlockingTime, blockingTimeOf } from "./blocking.ts";
 import { isListed, keyPositionsOf, textOf } from "./keys.ts";
@@ -83,7 +83,7 @@ export function traitsOf(name: string, args: readonly Argument[], learned?: Lear
   if (!isListed(lower)) return unlistedTraits(lower, args, learned);
   return {
     keys: argumentsAt(keyPositionsOf(lower, args), args),
-    slot: lower === "cluster" ? slotNamedBy(args) : undefined,
+    slot: slotNamedBy(lower, args),
     readOnly: hasFlag(lower, "readonly") || READING_SUBCOMMANDS.get(lower)?.test(textOf(args[0])) === true,
     runsCode: RUNS_CODE.has(lower),
     blocking: hasFlag(lower, "blocking") ? blockingTimeOf(lower, args.map(textOf)) : undefined,
@@ -102,8 +102,13 @@ function unlistedTraits(lower: string, args: readonly Argument[], learned: Learn
   };
 }
 
-/** The slot that CLUSTER COUNTKEYSINSLOT or GETKEYSINSLOT names. Only the owner of a slot knows its keys. */
-function slotNamedBy([subcommand, slot]: readonly Argument[]): number | undefined {
+/**
+ * The slot that CLUSTER COUNTKEYSINSLOT or GETKEYSINSLOT names, because only its owner knows its keys; and the slot of the
+ * channel of PUBLISH, so that one client's messages of a channel keep their order.
+ */
+function slotNamedBy(lower: string, [subcommand, slot]: readonly Argument[]): number | undefined {
+  if (lower === "publish") return subcommand === undefined ? undefined : slotOf(subcommand);
+  if (lower !== "cluster") return undefined;
   if (!/^(countkeysinslot|getkeysinslot)$/i.test(textOf(subcommand))) return undefined;
   const text = textOf(slot);
   // The server refuses any other text.

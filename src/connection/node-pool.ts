@@ -59,7 +59,8 @@ export class NodePool {
   /** Calls that are not written are refused, because the node has been out of reach for long: see `Availability`. */
   isUnavailable = false;
   readonly #limits: PoolLimits;
-  readonly #probe: Probe;
+  /** Asks the node about connections that are silent. */
+  readonly probe: Probe;
   /** Connections that ask whether the node answers again. */
   readonly #asking = new Set<Connection>();
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
@@ -74,7 +75,7 @@ export class NodePool {
     const onStranger = (cause: Error) => this.dropConnections(cause);
     const { maxPendingBytes } = limits;
     const probe = new Probe(settings, onStranger);
-    this.#probe = probe;
+    this.probe = probe;
     this.dedicated = new DedicatedConnections(settings, maxPendingBytes, onStranger, probe);
     this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, maxPendingBytes, onStranger, probe);
     this.repeats = new Repeats(settings, onStranger, probe);
@@ -211,7 +212,7 @@ export class NodePool {
     this.dedicated.dropConnections(cause);
     this.urgent.dropConnections(cause);
     this.repeats.dropConnections(cause);
-    this.#probe.reset();
+    this.probe.reset();
   }
 
   /** Resolves when nothing is queued or in flight. */
@@ -231,7 +232,7 @@ export class NodePool {
     this.dedicated.close(cause);
     this.urgent.close(cause);
     this.repeats.close(cause);
-    this.#probe.close();
+    this.probe.close();
   }
 
   /** Calls queued, in flight, or held. */

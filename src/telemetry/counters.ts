@@ -19,6 +19,10 @@ export class Counters {
   reconnections = 0;
   topologyRefreshes = 0;
   topologyChanges = 0;
+  /** Messages of subscriptions that arrived. */
+  messages = 0;
+  /** The number of gaps, by their reason. Each topic counts. */
+  readonly gaps: Record<string, number> = {};
   bytesWritten = 0;
   bytesRead = 0;
 }

@@ -52,8 +52,12 @@ export interface TrackerOptions {
   outOfReach(): boolean;
   /** Called with every topology that differs from the previous one. */
   onChange(current: Topology, previous: Topology, how: "patched" | "refreshed"): void;
-  /** Called after every refresh, with or without a change. */
-  onRefreshed(): void;
+  /**
+   * Called after every refresh, with or without a change.
+   * @param startedAt  When its round began, on the environment's clock.
+   * @param isSure     Whether the round found out what the topology is. If not, the present one stays for now.
+   */
+  onRefreshed(startedAt: number, isSure: boolean): void;
 }
 
 /**
@@ -240,7 +244,7 @@ export class TopologyTracker {
     if (this.#closed) return;
     if (isAgreed) this.#agreedAt = startedAt;
     if (adopt !== undefined) this.#publish(Topology.from(adopt), "refreshed");
-    this.#options.onRefreshed();
+    this.#options.onRefreshed(startedAt, adopt !== undefined);
   }
 
   #publish(topology: Topology, how: "patched" | "refreshed"): void {

@@ -10,11 +10,13 @@ const src = fileURLToPath(new URL("../../src/", import.meta.url));
 const LAYERS = [
   "cli",
   "index.ts",
+  "connect.ts",
   "cluster.ts",
   "calls",
   "client",
   "options.ts",
   "options",
+  "subscriptions",
   "routing",
   "topology",
   "scripts",

@@ -1,0 +1,112 @@
+import { InvalidArgumentError, type SlotwireError } from "../errors.ts";
+import { wholeNumber } from "../options.ts";
+import { binaryOf, kindOf } from "../protocol/encode.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+import { type MessageListener, type SubscribeOptions, Subscription } from "../subscriptions/subscription.ts";
+import { COMMANDS, type TopicKind } from "../subscriptions/topic.ts";
+import { naming } from "./call-factory.ts";
+import { type Host, limitsOf } from "./host.ts";
+import { Operation } from "./operation.ts";
+import { checkOptions, checkSignal } from "./view.ts";
+
+/** What a user asked for, as it was given. */
+export interface SubscribeRequest {
+  readonly kind: TopicKind;
+  readonly names: Argument | readonly Argument[];
+  readonly listener: MessageListener<never> | undefined;
+  readonly options: SubscribeOptions | undefined;
+}
+
+/** The words that errors use, by kind. */
+const WORDS: Readonly<Record<TopicKind, { readonly method: string; readonly name: string }>> = {
+  channel: { method: "subscribe", name: "channel" },
+  pattern: { method: "psubscribe", name: "pattern" },
+  shard: { method: "ssubscribe", name: "channel" },
+  keyspace: { method: "keyspaceEvents", name: "pattern" },
+};
+/** A node that does not answer the question for its setting is subscribed to all the same, after this time. */
+const SETTING_MS = 1000;
+
+/** Subscribes. Resolves when the servers have confirmed every name. */
+export async function subscribe<S extends string | Buffer>(
+  host: Host,
+  { kind, names, listener, options = {} }: SubscribeRequest,
+): Promise<Subscription<S>> {
+  const { client, view } = host;
+  const { method } = WORDS[kind];
+  checkOptions(method, options, ["signal", "onGap", "maxQueued", "maxQueuedBytes"]);
+  checkFunction(`${method}: the listener`, listener);
+  checkFunction(`${method}: onGap`, options.onGap);
+  checkSignal(options.signal);
+  const binaries = namesOf(kind, names, client.options.database);
+  const most = Number.MAX_SAFE_INTEGER;
+  const subscription = new Subscription<S>({
+    wantsBuffers: view.replies === "buffer",
+    listener: listener as never,
+    onGap: options.onGap,
+    maxQueued: wholeNumber("maxQueued", options.maxQueued, { fallback: 10_000, least: 1, most }),
+    maxQueuedBytes: wholeNumber("maxQueuedBytes", options.maxQueuedBytes, { fallback: 16 * 2 ** 20, least: 1, most }),
+    clock: client.environment.clock,
+    epochMs: client.epochMs,
+    onListenerError: (error, event) => client.emitter.tellThrown(event, error),
+    remove: (hearer, topics) => client.subscriptions.remove(hearer, topics),
+  });
+  const signal = options.signal ?? view.signal;
+  const particulars = { command: COMMANDS[kind].ask };
+  try {
+    await Operation.run(client, { ...limitsOf(view), signal, particulars }, async (operation) => {
+      if (kind === "keyspace") await checkSetting(operation, host);
+      if (operation.error !== undefined) throw operation.error;
+      const stopListening = signal === undefined ? () => {} : client.signals.listen(signal, subscription);
+      await subscription.begin(client.subscriptions.add(subscription, kind, binaries), stopListening);
+    });
+    return subscription;
+  } catch (error) {
+    subscription.fail(error as SlotwireError);
+    throw naming(error, COMMANDS[kind].ask);
+  }
+}
+
+/** @throws {InvalidArgumentError} No name, or a value that cannot be sent. */
+function namesOf(kind: TopicKind, given: Argument | readonly Argument[], database: number): readonly string[] {
+  const { method, name } = WORDS[kind];
+  const names: readonly Argument[] = Array.isArray(given) ? given : [given as Argument];
+  if (names.length === 0) throw new InvalidArgumentError(`${method}: there is no ${name}; accepted is one or more.`);
+  const binaries = names.map((each, index) => {
+    try {
+      return binaryOf(each, name, index);
+    } catch (error) {
+      throw error instanceof InvalidArgumentError ? new InvalidArgumentError(`${method}: ${error.message}`) : error;
+    }
+  });
+  if (kind !== "keyspace") return binaries;
+  return binaries.map((each) => (/^__key(space|event)@/.test(each) ? each : `__keyspace@${database}__:${each}`));
+}
+
+/**
+ * Asks the primaries whether they send keyspace events. A node that does not say is taken to send them.
+ * @throws {InvalidArgumentError} A node sends none.
+ */
+async function checkSetting(operation: Operation, { client, factory, view }: Host): Promise<void> {
+  if (client.options.mode === "single") return;
+  const primaries = client.nodes.filter(({ info, pool }) => info.role === "primary" && pool.ready);
+  const settings = primaries.map(async (node): Promise<void> => {
+    const reply = await new Promise<Reply>((resolve, reject) => {
+      const args = ["GET", SETTING];
+      operation.ask(factory.commandFor(node, "CONFIG", args, view.timeoutMs, resolve as never, reject));
+    }).catch(() => null);
+    if (!Array.isArray(reply) || reply.length !== 2 || String(reply[1]) !== "") return;
+    throw new InvalidArgumentError(
+      `keyspaceEvents: ${node.address} sends none, because its setting ${SETTING} is empty; set it on every node, for example CONFIG SET ${SETTING} KA.`,
+    );
+  });
+  await Promise.race([Promise.all(settings), operation.pause(SETTING_MS)]);
+}
+
+const SETTING = "notify-keyspace-events";
+
+/** @throws {InvalidArgumentError} The value is neither a function nor undefined. */
+function checkFunction(what: string, value: unknown): void {
+  if (value === undefined || typeof value === "function") return;
+  throw new InvalidArgumentError(`${what} is ${kindOf(value)}; accepted is a function, or undefined.`);
+}

@@ -1,0 +1,38 @@
+import type { ClusterNode } from "../routing/cluster-node.ts";
+
+/*
+ * Which nodes send a topic. Sharded channels are sent by the owner of their slot, which the directory knows.
+ */
+
+/** The primaries whose keyspace events count: those that own slots, and others that may get some at any moment. */
+export function eventSources(nodes: readonly ClusterNode[], ownsSlots: (node: ClusterNode) => boolean): ClusterNode[] {
+  return nodes.filter((node) => {
+    const { role, health } = node.info;
+    return role === "primary" && (health !== "fail" || ownsSlots(node));
+  });
+}
+
+/** Whether a node hears everything that is published, as far as the topology knows. */
+export function mayBeHome({ info }: ClusterNode): boolean {
+  return info.health !== "fail";
+}
+
+/**
+ * A home for channels and patterns: any node that hears what is published, if possible one that is connected and online,
+ * and another one than before. If none is connected, the one before is tried again.
+ * @param before  The last home.
+ * @param random  In [0, 1).
+ */
+export function chooseHome(
+  nodes: readonly ClusterNode[],
+  before: ClusterNode | undefined,
+  random: number,
+): ClusterNode | undefined {
+  const fit = nodes.filter(mayBeHome);
+  const ready = fit.filter(({ pool }) => pool.ready);
+  const others = ready.filter((node) => node !== before);
+  const best = others.filter(({ info }) => info.health === "online");
+  const again = fit.filter((node) => node === before);
+  const among = [best, others, ready, again, fit].find(({ length }) => length > 0) ?? [];
+  return among[Math.floor(random * among.length)];
+}

@@ -1,0 +1,152 @@
+import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
+import type { Environment, Timer } from "../environment.ts";
+import { ReplyError, type SlotwireError, withParticulars } from "../errors.ts";
+import { parseErrorReply } from "../protocol/error-reply.ts";
+import { formatAddress } from "../protocol/node-address.ts";
+import type { ClusterNode } from "../routing/cluster-node.ts";
+import { decideNextStep, type Situation } from "../routing/next-step.ts";
+import type { NextStep, Rejection, Retry } from "../routing/next-step-rows.ts";
+import type { NodeDirectory } from "../routing/node-directory.ts";
+import { countIn, type Telemetry } from "../telemetry/counters.ts";
+import type { TopologyTracker } from "../topology/topology-tracker.ts";
+import { COMMANDS, type Topic } from "./topic.ts";
+
+/** A server that is not ready yet is asked again within 100 ms. */
+const PAUSE: BackoffRange = { firstMs: 20, mostMs: 100 };
+
+/** So many nodes are remembered that refused. */
+const MOST_ASKED = 16;
+
+/** The objects that `Refusals` works with. */
+export interface RefusalsParts {
+  readonly environment: Environment;
+  readonly telemetry: Telemetry;
+  readonly directory: () => NodeDirectory;
+  readonly tracker: () => TopologyTracker;
+  /** The pause after a refusal is over, or the topology may have learned of another owner. */
+  onAgain(topics: readonly Topic[], node: ClusterNode): void;
+  /** The servers refuse a topic for good. */
+  onRejected(topic: Topic, error: SlotwireError): void;
+}
+
+/** What one node has refused lately: for one slot, or for all topics that are not sharded. */
+interface Trouble {
+  /** The nodes that refused, oldest first. */
+  readonly asked: string[];
+  pauses: number;
+}
+
+/**
+ * What follows a refusal of SUBSCRIBE and its like. `decideNextStep` decides, as for calls; a subscription only has no
+ * deadline and no end of redirections, because it outlives any number of moves.
+ */
+export class Refusals {
+  readonly #parts: RefusalsParts;
+  /** By slot; -1 for topics that are not sharded. Ends with a confirmation. */
+  readonly #troubles = new Map<number, Trouble>();
+  readonly #timers = new Set<Timer>();
+  #isClosed = false;
+
+  constructor(parts: RefusalsParts) {
+    this.#parts = parts;
+  }
+
+  /** A node has confirmed topics of the slot: its troubles are over. */
+  noteConfirmed(slot: number): void {
+    this.#troubles.delete(slot);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
+  }
+
+  /** Decides, counts, and teaches the client what the refusal says. `follow` carries the decision out. */
+  decide(slot: number, node: ClusterNode, text: string): NextStep {
+    const { tracker, telemetry } = this.#parts;
+    const refusal = parseErrorReply(text);
+    const trouble = this.#troubles.get(slot) ?? { asked: [], pauses: 0 };
+    this.#troubles.set(slot, trouble);
+    if (trouble.asked.length < MOST_ASKED) trouble.asked.push(node.address);
+    const step = decideNextStep({ kind: "refusal", refusal }, this.#situation(slot, node, trouble.asked));
+    countIn(telemetry.counters.decisions, step.row);
+    if (step.learned === "connection-stale") node.pool.replaceConnections();
+    if (step.learned === "topology-stale" || step.learned === "connection-stale") tracker().refreshSoon("urgent");
+    return step;
+  }
+
+  /** The topics wait, at no node. */
+  follow(topics: readonly Topic[], node: ClusterNode, step: Retry): void {
+    const { tracker } = this.#parts;
+    const slot = (topics[0] as Topic).slot;
+    if (step.to.kind !== "named") {
+      this.#pause(topics, node);
+      return;
+    }
+    const address = formatAddress(step.to);
+    // A topology that changes tells every topic of the slot where it belongs now. Topics that it leaves here ask again.
+    const follow = () => {
+      if (!this.#isClosed && this.#isListed(address)) tracker().slotMoved(slot, address);
+    };
+    if (step.when === "now") follow();
+    if (step.when === "after-refresh") {
+      void tracker()
+        .lookUp(() => this.#isListed(address))
+        .then(() => {
+          follow();
+          this.#pause(topics, node);
+        });
+    } else this.#pause(topics, node, follow);
+  }
+
+  reject(topics: readonly Topic[], node: ClusterNode, step: Rejection, text: string): void {
+    for (const topic of topics) this.#parts.onRejected(topic, errorOf(topic, node, step, text));
+  }
+
+  #pause(topics: readonly Topic[], node: ClusterNode, before = () => {}): void {
+    if (this.#isClosed) return;
+    const { environment, onAgain } = this.#parts;
+    const trouble = this.#troubles.get((topics[0] as Topic).slot);
+    const times = trouble === undefined ? 0 : trouble.pauses++;
+    const timer = environment.clock.setTimer(
+      () => {
+        this.#timers.delete(timer);
+        before();
+        onAgain(topics, node);
+      },
+      backoffMs(times, PAUSE, environment.random()),
+    );
+    this.#timers.add(timer);
+  }
+
+  #isListed(address: string): boolean {
+    return this.#parts.directory().get(address) !== undefined;
+  }
+
+  #situation(slot: number, node: ClusterNode, asked: readonly string[]): Situation {
+    return {
+      slot,
+      isScript: false,
+      isFunction: false,
+      atReplica: false,
+      runsCode: false,
+      isCheckedFirst: false,
+      mayRepeat: true,
+      node: node.info,
+      redirections: 0,
+      maxRedirections: Number.POSITIVE_INFINITY,
+      asking: false,
+      asked,
+      lossesAlone: 0,
+      isListed: (address) => this.#isListed(address),
+      remedy: undefined,
+      loadsDenied: false,
+      mayHaveRun: false,
+    };
+  }
+}
+
+function errorOf({ kind, slot }: Topic, { address }: ClusterNode, { outcome }: Rejection, text: string): SlotwireError {
+  return withParticulars(new ReplyError(text, outcome), { command: COMMANDS[kind].ask, address, slot });
+}

@@ -1,0 +1,304 @@
+import type { Clock } from "../environment.ts";
+import { AbortedError, ClosedError, InvalidArgumentError, type SlotwireError } from "../errors.ts";
+import type { Abortable } from "../routing/signals.ts";
+import type { Gap, Loss } from "./gap.ts";
+import { MessageQueue } from "./message-queue.ts";
+import type { Hearer, Raw, Topic } from "./topic.ts";
+
+/** A message as a subscription's listener or iteration gets it. Strings, or Buffers in a view with `replies: "buffer"`. */
+export interface Message<S extends string | Buffer = string> {
+  /** The channel on which the message was published. For keyspace events, `__keyspace@<db>__:` and the key. */
+  readonly channel: S;
+  /** What was published. For keyspace events, the name of the event. */
+  readonly payload: S;
+  /** The pattern that the channel matched; undefined for a channel that was named. */
+  readonly pattern?: S;
+}
+
+/** Gets each message as it arrives. What it throws harms nobody; the event `listenerError` tells of it. */
+export type MessageListener<S extends string | Buffer = string> = (message: Message<S>) => void;
+
+/** The options of `subscribe` and its like. */
+export interface SubscribeOptions {
+  /**
+   * Ends the subscription when it is aborted, whether the servers have confirmed it by then or not.
+   * @default the `signal` of the view, or else no signal
+   */
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each time in which messages may have been missed: when it begins, and when it ends. */
+  readonly onGap?: ((gap: Gap) => void) | undefined;
+  /**
+   * The most messages that wait for an iteration. The oldest are dropped, and a gap `overflow` is told.
+   * @default 10000
+   */
+  readonly maxQueued?: number | undefined;
+  /**
+   * The most bytes of messages that wait for an iteration.
+   * @default 16777216
+   */
+  readonly maxQueuedBytes?: number | undefined;
+}
+
+/** The settings of one subscription. */
+export interface SubscriptionSettings {
+  readonly wantsBuffers: boolean;
+  readonly listener: ((message: Message<string | Buffer>) => unknown) | undefined;
+  readonly onGap: ((gap: Gap) => void) | undefined;
+  readonly maxQueued: number;
+  readonly maxQueuedBytes: number;
+  readonly clock: Clock;
+  /** Milliseconds from the clock's times to the times since 1970. */
+  readonly epochMs: number;
+  /** A listener has thrown, or its promise has rejected. */
+  onListenerError(error: unknown, what: "message" | "gap"): void;
+  /** Takes the subscription off its topics. Resolves when no server sends anything for it. */
+  remove(subscription: Hearer, topics: readonly Topic[]): Promise<void>;
+}
+
+/** What waits for an iteration. */
+type Item =
+  | { readonly gap: Gap; readonly message?: undefined; readonly topic?: undefined; readonly at?: undefined }
+  /** `at`: when the message arrived, in milliseconds since 1970. */
+  | { readonly gap?: undefined; readonly message: Message<never>; readonly topic: Topic; readonly at: number };
+
+const nothing = () => {};
+
+/**
+ * What `subscribe`, `psubscribe`, `ssubscribe` and `keyspaceEvents` resolve to. Without a listener, it is iterated:
+ * `for await (const message of subscription)`. Leaving the loop does not close the subscription.
+ *
+ *   begun --every topic is covered--> confirmed --close(), the client ends--> ended
+ *     '-------- refused by the servers, aborted --'-----------------------------^  with an error
+ */
+export class Subscription<S extends string | Buffer = string> implements Hearer, Abortable, AsyncIterable<Message<S>> {
+  /** @internal */
+  readonly wantsBuffers: boolean;
+  /**
+   * Resolves when the subscription was closed, by `close` or with the client. Rejects when the servers refuse it later on
+   * (NOPERM), or when its signal was aborted. A rejection that nobody handles harms nobody.
+   */
+  readonly ended: Promise<void>;
+  readonly #settings: SubscriptionSettings;
+  readonly #queue: MessageQueue<Item> | undefined;
+  #topics: readonly Topic[] | undefined;
+  /** The topics that have been covered. */
+  readonly #begun = new Set<Topic>();
+  readonly #confirmed: Promise<void>;
+  #confirm: () => void = nothing;
+  #refuse: (error: SlotwireError) => void = nothing;
+  #over: () => void = nothing;
+  #failed: (error: Error) => void = nothing;
+  #closing: Promise<void> | undefined;
+  #stopListening: () => void = nothing;
+  /** By channel or pattern: when the first and the last message arrived that were dropped since one was taken. */
+  readonly #dropped = new Map<string, { from: number; to: number }>();
+
+  /** @internal */
+  constructor(settings: SubscriptionSettings) {
+    this.#settings = settings;
+    this.wantsBuffers = settings.wantsBuffers;
+    this.#confirmed = new Promise((resolve, reject) => {
+      this.#confirm = resolve;
+      this.#refuse = reject;
+    });
+    this.ended = new Promise((resolve, reject) => {
+      this.#over = resolve;
+      this.#failed = reject;
+    });
+    this.#confirmed.catch(nothing);
+    this.ended.catch(nothing);
+    if (settings.listener !== undefined) return;
+    const { maxQueued: items, maxQueuedBytes: bytes } = settings;
+    const onDropped = (item: Item) => this.#drop(item);
+    this.#queue = new MessageQueue({ items, bytes }, { onDropped, onTaking: () => this.#endOverflow() });
+  }
+
+  /**
+   * Begins to hear topics. Resolves when the servers have confirmed all of them.
+   * @internal
+   * @param stopListening  Takes the subscription off its signal.
+   */
+  begin(topics: readonly Topic[], stopListening: () => void): Promise<void> {
+    this.#topics = topics;
+    this.#stopListening = stopListening;
+    this.#checkConfirmed();
+    return this.#confirmed;
+  }
+
+  /** Ends the subscription. Resolves when no server sends anything for it. No message is delivered from now on. */
+  close(): Promise<void> {
+    return this.#end(undefined);
+  }
+
+  /** Closes as `close()` does, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /**
+   * The messages. They are kept from the beginning on, within the bounds, until they are taken. Two iterations share them.
+   * @throws {InvalidArgumentError} The subscription has a listener.
+   */
+  [Symbol.asyncIterator](): AsyncGenerator<Message<S>, void, undefined> {
+    return messagesOf(this.events());
+  }
+
+  /**
+   * The messages and the gaps, in order. A gap is an object with a `reason`.
+   * @throws {InvalidArgumentError} The subscription has a listener.
+   */
+  events(): AsyncGenerator<Message<S> | Gap, void, undefined> {
+    const queue = this.#queue;
+    if (queue === undefined) {
+      throw new InvalidArgumentError("The subscription has a listener, which gets the messages. Without one, iterate.");
+    }
+    return eventsOf(queue) as AsyncGenerator<Message<S> | Gap, void, undefined>;
+  }
+
+  // Hearer.
+
+  /** @internal */
+  hear(topic: Topic, channel: Raw, payload: Raw): void {
+    if (this.#closing !== undefined) return;
+    const { listener } = this.#settings;
+    const message = this.wantsBuffers ? bytesMessage(topic, channel, payload) : textMessage(topic, channel, payload);
+    if (listener !== undefined) this.#call(listener, message, "message");
+    else {
+      const item: Item = { message: message as Message<never>, topic, at: Math.round(this.#epochNow()) };
+      this.#queue?.push(item, channel.length + payload.length);
+    }
+  }
+
+  /** @internal */
+  covered(topic: Topic): void {
+    this.#begun.add(topic);
+    this.#checkConfirmed();
+  }
+
+  /** @internal */
+  hasBegun(topic: Topic): boolean {
+    return this.#begun.has(topic);
+  }
+
+  /** @internal */
+  tellGap(topics: readonly Topic[], { from, reason }: Loss, to: number | null): void {
+    if (this.#closing !== undefined) return;
+    const { epochMs } = this.#settings;
+    const gap: Gap = Object.freeze({
+      channels: Object.freeze(topics.map(({ text }) => text)),
+      from: Math.floor(from + epochMs),
+      to: to === null ? null : Math.ceil(to + epochMs),
+      reason,
+    });
+    this.#queue?.push({ gap }, 0);
+    this.#tellOnGap(gap);
+  }
+
+  /** @internal */
+  fail(error: SlotwireError): void {
+    void this.#end(error);
+  }
+
+  /** @internal */
+  end(): void {
+    void this.#end(undefined);
+  }
+
+  // Abortable.
+
+  /** @internal */
+  abort(reason: unknown): void {
+    void this.#end(new AbortedError("executed", reason));
+  }
+
+  #checkConfirmed(): void {
+    if (this.#topics?.every((topic) => this.#begun.has(topic))) this.#confirm();
+  }
+
+  #end(error: SlotwireError | undefined): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing;
+    const { remove } = this.#settings;
+    this.#stopListening();
+    this.#closing = remove(this, this.#topics ?? []);
+    this.#queue?.end(error);
+    this.#refuse(error ?? new ClosedError());
+    if (error === undefined) this.#over();
+    else this.#failed(error);
+    return this.#closing;
+  }
+
+  #epochNow(): number {
+    return this.#settings.clock.now() + this.#settings.epochMs;
+  }
+
+  #tellOnGap(gap: Gap): void {
+    const { onGap } = this.#settings;
+    if (onGap !== undefined) this.#call(onGap, gap, "gap");
+  }
+
+  #call<T>(listener: (value: T) => unknown, value: T, what: "message" | "gap"): void {
+    const { onListenerError } = this.#settings;
+    try {
+      const result = listener(value);
+      if (result instanceof Promise) result.catch((error: unknown) => onListenerError(error, what));
+    } catch (error) {
+      onListenerError(error, what);
+    }
+  }
+
+  // What an iteration that is too slow loses.
+
+  #drop(item: Item): void {
+    const { gap, topic, at } = item;
+    const [from, to] = gap === undefined ? [at, at] : [gap.from, gap.to ?? gap.from];
+    for (const name of gap === undefined ? [topic.text] : gap.channels) {
+      const times = this.#dropped.get(name);
+      if (times === undefined) {
+        this.#dropped.set(name, { from, to });
+        this.#tellOnGap(overflow(name, from, null));
+      } else {
+        times.from = Math.min(times.from, from);
+        times.to = Math.max(times.to, to);
+      }
+    }
+  }
+
+  /** The oldest message that is left is taken. What was dropped was older. */
+  #endOverflow(): Item[] {
+    if (this.#dropped.size === 0) return [];
+    const gaps = [...this.#dropped].map(([name, { from, to }]) => overflow(name, from, to));
+    this.#dropped.clear();
+    for (const gap of gaps) this.#tellOnGap(gap);
+    return gaps.flatMap((gap) => [{ gap: Object.freeze({ ...gap, to: null }) }, { gap }]);
+  }
+}
+
+function overflow(name: string, from: number, to: number | null): Gap {
+  return Object.freeze({ channels: Object.freeze([name]), from, to, reason: "overflow" });
+}
+
+function textMessage(topic: Topic, channel: Raw, payload: Raw): Message<string> {
+  const named = { channel: textOf(channel), payload: textOf(payload) };
+  return topic.isPattern ? { ...named, pattern: topic.text } : named;
+}
+
+function bytesMessage(topic: Topic, channel: Raw, payload: Raw): Message<Buffer> {
+  const named = { channel: bytesOf(channel), payload: bytesOf(payload) };
+  return topic.isPattern ? { ...named, pattern: Buffer.from(topic.binary, "latin1") } : named;
+}
+
+function textOf(raw: Raw): string {
+  return typeof raw === "string" ? raw : raw.toString();
+}
+
+function bytesOf(raw: Raw): Buffer {
+  return typeof raw === "string" ? Buffer.from(raw) : raw;
+}
+
+async function* eventsOf(queue: MessageQueue<Item>): AsyncGenerator<Message<never> | Gap, void, undefined> {
+  for (let item = await queue.take(); item !== undefined; item = await queue.take()) yield item.gap ?? item.message;
+}
+
+async function* messagesOf<M extends object>(events: AsyncIterable<M | Gap>): AsyncGenerator<M, void, undefined> {
+  for await (const event of events) if (!("reason" in event)) yield event;
+}
