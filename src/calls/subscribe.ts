@@ -58,6 +58,9 @@ export async function subscribe<S extends string | Buffer>(
     await Operation.run(client, { ...limitsOf(view), signal, particulars }, async (operation) => {
       if (kind === "keyspace") await checkSetting(operation, host);
       if (operation.error !== undefined) throw operation.error;
+      subscription.onRefused = (error) => {
+        operation.lastRefusal = error;
+      };
       const stopListening = signal === undefined ? () => {} : client.signals.listen(signal, subscription);
       await subscription.begin(client.subscriptions.add(subscription, kind, binaries), stopListening);
     });

@@ -4,12 +4,12 @@ import type { ClusterNode } from "../routing/cluster-node.ts";
  * Which nodes send a topic. Sharded channels are sent by the owner of their slot, which the directory knows.
  */
 
-/** The primaries whose keyspace events count: those that own slots, and others that may get some at any moment. */
+/**
+ * The nodes whose keyspace events count: those that own slots. A primary without slots is none, because it may be a primary
+ * no more: a demoted node becomes a replica, and replicas send an event for each command that they get from their primary.
+ */
 export function eventSources(nodes: readonly ClusterNode[], ownsSlots: (node: ClusterNode) => boolean): ClusterNode[] {
-  return nodes.filter((node) => {
-    const { role, health } = node.info;
-    return role === "primary" && (health !== "fail" || ownsSlots(node));
-  });
+  return nodes.filter(ownsSlots);
 }
 
 /** Whether a node hears everything that is published, as far as the topology knows. */

@@ -2,6 +2,7 @@ import type { Clock } from "../environment.ts";
 import { AbortedError, ClosedError, InvalidArgumentError, type SlotwireError } from "../errors.ts";
 import type { Abortable } from "../routing/signals.ts";
 import { type Gap, type Loss, timesOf } from "./gap.ts";
+import { Iteration } from "./iteration.ts";
 import { MessageQueue } from "./message-queue.ts";
 import type { Hearer, Raw, Topic } from "./topic.ts";
 
@@ -80,6 +81,11 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
    * (NOPERM), or when its signal was aborted. A rejection that nobody handles harms nobody.
    */
   readonly ended: Promise<void>;
+  /**
+   * A server has refused a channel, and is asked again, or another one is.
+   * @internal
+   */
+  onRefused: (error: SlotwireError) => void = nothing;
   readonly #settings: SubscriptionSettings;
   readonly #queue: MessageQueue<Item> | undefined;
   #topics: readonly Topic[] | undefined;
@@ -141,20 +147,21 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
    * The messages. They are kept from the beginning on, within the bounds, until they are taken. Two iterations share them.
    * @throws {InvalidArgumentError} The subscription has a listener.
    */
-  [Symbol.asyncIterator](): AsyncGenerator<Message<S>, void, undefined> {
-    return messagesOf(this.events());
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message<S>, undefined, void> {
+    return new Iteration(this.#waiting, ({ message }) => message as Message<S> | undefined);
   }
 
   /**
    * The messages and the gaps, in order. A gap is an object with a `reason`.
    * @throws {InvalidArgumentError} The subscription has a listener.
    */
-  events(): AsyncGenerator<Message<S> | Gap, void, undefined> {
-    const queue = this.#queue;
-    if (queue === undefined) {
-      throw new InvalidArgumentError("The subscription has a listener, which gets the messages. Without one, iterate.");
-    }
-    return eventsOf(queue) as AsyncGenerator<Message<S> | Gap, void, undefined>;
+  events(): AsyncIterableIterator<Message<S> | Gap, undefined, void> {
+    return new Iteration(this.#waiting, ({ message, gap }) => gap ?? (message as Message<S> | undefined));
+  }
+
+  get #waiting(): MessageQueue<Item> {
+    if (this.#queue !== undefined) return this.#queue;
+    throw new InvalidArgumentError("The subscription has a listener, which gets the messages. Without one, iterate.");
   }
 
   // Hearer.
@@ -195,6 +202,11 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
   }
 
   /** @internal */
+  refused(error: SlotwireError): void {
+    this.onRefused(error);
+  }
+
+  /** @internal */
   fail(error: SlotwireError): void {
     void this.#end(error);
   }
@@ -212,7 +224,8 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
   }
 
   #checkConfirmed(): void {
-    if (this.#topics?.every((topic) => this.#begun.has(topic))) this.#confirm();
+    // The size tells it at once: asking every topic at each confirmation would take seconds for many.
+    if (this.#begun.size === this.#topics?.length) this.#confirm();
   }
 
   #end(error: SlotwireError | undefined): Promise<void> {
@@ -302,12 +315,4 @@ function textOf(raw: Raw): string {
 
 function bytesOf(raw: Raw): Buffer {
   return typeof raw === "string" ? Buffer.from(raw) : raw;
-}
-
-async function* eventsOf(queue: MessageQueue<Item>): AsyncGenerator<Message<never> | Gap, void, undefined> {
-  for (let item = await queue.take(); item !== undefined; item = await queue.take()) yield item.gap ?? item.message;
-}
-
-async function* messagesOf<M extends object>(events: AsyncIterable<M | Gap>): AsyncGenerator<M, void, undefined> {
-  for await (const event of events) if (!("reason" in event)) yield event;
 }

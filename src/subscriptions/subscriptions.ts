@@ -88,6 +88,10 @@ export class Subscriptions {
       onAgain: (topics, node) => {
         for (const topic of topics) this.#do(topic, topic.coverage.again(node, this.#now()));
       },
+      onMoved: (number) => {
+        const slot = this.#slots.get(number);
+        if (slot !== undefined) this.#placeSlot(slot, true);
+      },
       onRejected: (topic, error) => this.#reject(topic, error),
     });
   }
@@ -112,8 +116,11 @@ export class Subscriptions {
       for (const feed of this.#feeds()) feed.noteHearers(topic);
       if (isWanted) {
         if (topic.coverage.isCovered) hearer.covered(topic);
-      } else if (this.#topics.has(topic.key)) this.#do(topic, topic.coverage.retain(this.#now()));
-      else this.#begin(topic);
+      } else if (this.#topics.has(topic.key)) {
+        // Those who left it need not wait any more: from now on others hear the topic.
+        for (const resolve of topic.whenSettled.splice(0)) resolve();
+        this.#do(topic, topic.coverage.retain(this.#now()));
+      } else this.#begin(topic);
     }
     this.#beatWhileWanted();
     return topics;
@@ -448,7 +455,7 @@ export class Subscriptions {
       const loss = this.#lossAt(topic, feed, isAway ? "slot-moved" : "connection-lost");
       this.#do(topic, topic.coverage.refused(node, this.#now(), loss, isAway));
     }
-    this.#refusals.follow(topics, node, step);
+    this.#refusals.follow(topics, node, step, text);
   }
 
   #tellRefused(topics: readonly Topic[], { address }: ClusterNode, row: string): void {
@@ -471,7 +478,7 @@ export class Subscriptions {
       feed.noteAway(topic);
       this.#do(topic, topic.coverage.refused(node, this.#now(), this.#lossAt(topic, feed, "slot-moved"), true));
     }
-    this.#refusals.follow(topics, node, step);
+    this.#refusals.follow(topics, node, step, text);
   }
 
   /** A slot leaves the node, or its node has changed its role. The answer of the node and the topology tell which. */
@@ -497,6 +504,8 @@ export class Subscriptions {
     const now = this.#now();
     // The old home is left before a new one is chosen, even if it is the same node.
     for (const topic of this.#atHome) this.#do(topic, topic.coverage.want([], now, loss));
+    // Topics that were being left there are gone with the connection: nobody confirms that any more.
+    for (const topic of this.#atHome) this.#do(topic, topic.coverage.lost(old, now, loss));
     if (isFailing) this.#settleHomeLater(old);
     else this.#settleHome(old);
   }

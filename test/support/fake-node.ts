@@ -107,9 +107,23 @@ export class FakeNode {
     }
   }
 
+  /** Sends what nobody asked for, on one connection. */
+  say(connection: number, text: string): void {
+    for (const [socket, line] of this.#lines) {
+      if (line.connection !== connection) continue;
+      line.replies += text;
+      writeReplies(socket, line);
+    }
+  }
+
   /** Ends every connection, as a server that dies. */
   dropConnections(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Ends one connection. */
+  hangUp(connection: number): void {
+    for (const [socket, line] of this.#lines) if (line.connection === connection) socket.destroy();
   }
 
   /** Ends the oldest connection. */
