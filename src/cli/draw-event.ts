@@ -19,9 +19,9 @@ export function drawEvent(event: Message | Gap, now: number, paint: Paint): stri
 function drawGap({ channels, from, to, reason }: Gap): string {
   const names = channels.slice(0, MOST_NAMES).map(printable).join(", ");
   const more = channels.length > MOST_NAMES ? ` and ${channels.length - MOST_NAMES} more` : "";
-  const about = `${reason}: ${names}${more}`;
-  if (to === null) return `*** gap begins, since ${timeOf(from)}, ${about}`;
-  return `*** gap ends, of ${((to - from) / 1000).toFixed(3)} s, ${about}`;
+  const about = `(${reason}): ${names}${more}`;
+  if (to === null) return `*** gap since ${timeOf(from)} ${about}`;
+  return `*** gap ends after ${((to - from) / 1000).toFixed(3)} s ${about}`;
 }
 
 function timeOf(ms: number): string {

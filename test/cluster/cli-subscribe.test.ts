@@ -106,8 +106,8 @@ describe("slotwire subscribe", () => {
     await json.exited;
     const plain = await subscribed(["shard", "--sharded"], "PUBSUB", "SHARDNUMSUB", "shard");
     await kill();
-    assert.match(await plain.line(), /^\S+Z {2}\*\*\* gap begins, since \S+Z, connection-lost: shard$/);
-    assert.match(await plain.line(), /^\S+Z {2}\*\*\* gap ends, of \d+\.\d{3} s, connection-lost: shard$/);
+    assert.match(await plain.line(), /^\S+Z {2}\*\*\* gap since \S+Z \(connection-lost\): shard$/);
+    assert.match(await plain.line(), /^\S+Z {2}\*\*\* gap ends after \d+\.\d{3} s \(connection-lost\): shard$/);
   });
 
   it("ends with status 0 when nobody reads any more", async () => {
