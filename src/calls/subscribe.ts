@@ -49,6 +49,7 @@ export async function subscribe<S extends string | Buffer>(
     clock: client.environment.clock,
     epochMs: client.epochMs,
     onListenerError: (error, event) => client.emitter.tellThrown(event, error),
+    onOverflow: (topic, gap) => client.subscriptions.noteOverflow(topic, gap),
     remove: (hearer, topics) => client.subscriptions.remove(hearer, topics),
   });
   const signal = options.signal ?? view.signal;

@@ -85,7 +85,7 @@ const READ_ONLY_WITHIN =
 // script's SHA-1 and therefore does not match.
 const NO_PERMISSION = [
   /^NOPERM (this user|User \S+) has no permissions to run the '[^']*' command( or its subcommand)?$/,
-  /^NOPERM this user has no permissions to access one of the (key|channel)s used as arguments$/,
+  /^NOPERM this user has no permissions to access one of the (keys|channels) used as arguments$/,
   /^NOPERM No permissions to access a (key|channel)$/,
   /^NOPERM User \S+ has no permissions to access the '.*' (key|channel)$/s,
 ];

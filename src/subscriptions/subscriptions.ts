@@ -5,11 +5,12 @@ import type { SlotwireError } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { NodeDirectory } from "../routing/node-directory.ts";
 import { countIn, type Telemetry } from "../telemetry/counters.ts";
+import { TopicTrace } from "../telemetry/topic-trace.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import type { Action } from "./coverage.ts";
 import { Feed } from "./feed.ts";
-import { type GapReason, type Loss, Proofs } from "./gap.ts";
+import { type Gap, type GapReason, type Loss, Proofs, timesOf } from "./gap.ts";
 import { GapTeller } from "./gap-teller.ts";
 import { chooseHome, eventSources, mayBeHome } from "./placement.ts";
 import { Refusals } from "./refusals.ts";
@@ -19,6 +20,8 @@ import { type Hearer, Topic, type TopicKind } from "./topic.ts";
 export interface SubscriptionsParts {
   readonly environment: Environment;
   readonly telemetry: Telemetry;
+  /** Milliseconds from the clock's times to the times since 1970. */
+  readonly epochMs: number;
   readonly directory: () => NodeDirectory;
   readonly tracker: () => TopologyTracker;
   /** There is one server, which is not asked for the topology. */
@@ -53,6 +56,7 @@ interface Slot {
 export class Subscriptions {
   readonly #parts: SubscriptionsParts;
   readonly #environment: Environment;
+  readonly #trace: TopicTrace;
   readonly #teller: GapTeller;
   readonly #refusals: Refusals;
   readonly #topics = new Map<string, Topic>();
@@ -75,7 +79,10 @@ export class Subscriptions {
   constructor(parts: SubscriptionsParts) {
     this.#parts = parts;
     this.#environment = parts.environment;
-    this.#teller = new GapTeller(this.#environment.clock);
+    this.#trace = new TopicTrace(parts.telemetry.client);
+    this.#teller = new GapTeller(this.#environment.clock, (topics, loss, to) => {
+      this.#trace.onGap(topics, { reason: loss.reason, ...timesOf(loss, to, parts.epochMs) });
+    });
     this.#refusals = new Refusals({
       ...parts,
       onAgain: (topics, node) => {
@@ -109,8 +116,11 @@ export class Subscriptions {
       for (const feed of this.#feeds()) feed.noteHearers(topic);
       if (isWanted) {
         if (topic.coverage.isCovered) hearer.covered(topic);
-      } else if (this.#topics.has(topic.key)) this.#do(topic, topic.coverage.retain(this.#now()));
-      else this.#begin(topic);
+      } else if (this.#topics.has(topic.key)) {
+        // Those who left it need not wait any more: from now on others hear the topic.
+        for (const resolve of topic.whenSettled.splice(0)) resolve();
+        this.#do(topic, topic.coverage.retain(this.#now()));
+      } else this.#begin(topic);
     }
     this.#beatWhileWanted();
     return topics;
@@ -169,6 +179,12 @@ export class Subscriptions {
     }
     for (const slot of this.#slots.values()) if ((slot.doubt?.rounds ?? 0) >= ROUNDS_OF_DOUBT) slot.doubt = undefined;
     if (isDoubtful) this.#parts.tracker().refreshSoon("urgent");
+  }
+
+  /** An iteration that is too slow loses messages of `topic`. */
+  noteOverflow(topic: Topic, gap: Gap): void {
+    if (gap.to === null) countIn(this.#parts.telemetry.counters.gaps, gap.reason);
+    this.#trace.onGap([topic], gap);
   }
 
   /** A node is connected. */
@@ -275,12 +291,16 @@ export class Subscriptions {
     for (const action of actions) {
       switch (action.do) {
         case "ask":
+          this.#trace.happened("asked", topic, action.node.address);
           this.#feedFor(topic, action.node).ask(topic);
           break;
         case "leave": {
           const feed = this.#feedAt(topic, action.node);
-          if (feed === undefined) this.#do(topic, topic.coverage.left(action.node, this.#now()));
-          else feed.leave(topic);
+          if (feed !== undefined) feed.leave(topic);
+          else {
+            this.#trace.happened("lost", topic, action.node.address);
+            this.#do(topic, topic.coverage.left(action.node, this.#now()));
+          }
           break;
         }
         case "open-gap":
@@ -347,16 +367,21 @@ export class Subscriptions {
       onMessage: (topic, channel, payload) => {
         if (this.#teller.hasNews) this.#teller.flush();
         counters.messages++;
+        this.#trace.onMessage(topic, node.address, topic.hearers.length);
         for (const hearer of topic.hearers) hearer.hear(topic, channel, payload);
       },
       onConfirmed: (topic, askedAt, now) => {
         if (isHome) this.#homeFailures = 0;
         this.#refusals.noteConfirmed(topic.slot);
+        this.#trace.happened("confirmed", topic, node.address);
         this.#do(topic, topic.coverage.confirmed(node, now, askedAt));
       },
       onRefused: (topics, text) => this.#refused(feed, node, topics, text),
       onProofRefused: (topic, text) => this.#proofRefused(feed, node, topic, text),
-      onLeft: (topic) => this.#do(topic, topic.coverage.left(node, this.#now())),
+      onLeft: (topic) => {
+        this.#trace.happened("left", topic, node.address);
+        this.#do(topic, topic.coverage.left(node, this.#now()));
+      },
       onEnded: (topic) => this.#ended(feed, node, topic),
       onLost: (topics, cause) => {
         if (isHome && node === this.#home) this.#moveHome("connection-lost", cause);
@@ -389,6 +414,7 @@ export class Subscriptions {
 
   #lost(feed: Feed, node: ClusterNode, topic: Topic): void {
     const loss = this.#lossAt(topic, feed, "connection-lost");
+    this.#trace.happened("lost", topic, node.address);
     this.#do(topic, topic.coverage.lost(node, this.#now(), loss));
   }
 
@@ -401,6 +427,7 @@ export class Subscriptions {
         feeds.delete(node);
         feed.end(new Error("the node left the cluster"));
         for (const topic of topics) {
+          this.#trace.happened("lost", topic, node.address);
           this.#do(topic, topic.coverage.lost(node, this.#now(), this.#lossAt(topic, feed, "node-left")));
         }
       }
@@ -415,9 +442,13 @@ export class Subscriptions {
       const half = Math.ceil(topics.length / 2);
       // One of them may be to blame, and must not harm the others.
       if (topics.length > 1) feed.askApart([topics.slice(0, half), topics.slice(half)]);
-      else this.#refusals.reject(topics, node, step, text);
+      else {
+        this.#tellRefused(topics, node, step.row);
+        this.#refusals.reject(topics, node, step, text);
+      }
       return;
     }
+    this.#tellRefused(topics, node, step.row);
     const isAway = step.to.kind === "named";
     for (const topic of topics) {
       if (isAway) feed.noteAway(topic);
@@ -427,16 +458,22 @@ export class Subscriptions {
     this.#refusals.follow(topics, node, step, text);
   }
 
+  #tellRefused(topics: readonly Topic[], { address }: ClusterNode, row: string): void {
+    for (const topic of topics) this.#trace.happened("refused", topic, address, row);
+  }
+
   /** Only MOVED says that the channels of the slot are not heard any more. */
   #proofRefused(feed: Feed, node: ClusterNode, { slot }: Topic, text: string): void {
     const topics = feed.topics.filter((topic) => topic.slot === slot && topic.coverage.stateAt(node) === "live");
     if (topics.length === 0) return;
     const step = this.#refusals.decide(slot, node, text);
     if (step.kind === "reject") {
+      this.#tellRefused(topics, node, step.row);
       this.#refusals.reject(topics, node, step, text);
       return;
     }
     if (step.to.kind !== "named") return;
+    this.#tellRefused(topics, node, step.row);
     for (const topic of topics) {
       feed.noteAway(topic);
       this.#do(topic, topic.coverage.refused(node, this.#now(), this.#lossAt(topic, feed, "slot-moved"), true));
@@ -449,6 +486,7 @@ export class Subscriptions {
     const slot = this.#slots.get(topic.slot);
     if (slot !== undefined) slot.doubt = { since: this.#now(), rounds: 0 };
     this.#parts.tracker().refreshSoon("urgent");
+    this.#trace.happened("ended", topic, node.address);
     this.#do(topic, topic.coverage.ended(node, this.#now(), this.#lossAt(topic, feed, "slot-moved")));
   }
 
@@ -466,6 +504,8 @@ export class Subscriptions {
     const now = this.#now();
     // The old home is left before a new one is chosen, even if it is the same node.
     for (const topic of this.#atHome) this.#do(topic, topic.coverage.want([], now, loss));
+    // Topics that were being left there are gone with the connection: nobody confirms that any more.
+    for (const topic of this.#atHome) this.#do(topic, topic.coverage.lost(old, now, loss));
     if (isFailing) this.#settleHomeLater(old);
     else this.#settleHome(old);
   }

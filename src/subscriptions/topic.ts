@@ -1,6 +1,7 @@
 import type { SlotwireError } from "../errors.ts";
 import { slotOf } from "../protocol/hash-slot.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { TopicInfo } from "../telemetry/channels.ts";
 import { Coverage } from "./coverage.ts";
 import type { Loss } from "./gap.ts";
 
@@ -58,6 +59,8 @@ export class Topic {
   readonly isText: boolean;
   /** The slot of a sharded channel; -1 for other topics. */
   readonly slot: number;
+  /** The topic as the diagnostics channels show it. */
+  readonly info: TopicInfo;
   readonly coverage = new Coverage<ClusterNode>();
   /** Never changed but replaced, because listeners subscribe and unsubscribe while a message is delivered. */
   hearers: readonly Hearer[] = NOBODY;
@@ -71,6 +74,7 @@ export class Topic {
     this.text = bytes.toString();
     this.isText = Buffer.from(this.text).equals(bytes);
     this.slot = kind === "shard" ? slotOf(bytes) : -1;
+    this.info = Object.freeze({ kind, slot: this.slot });
   }
 
   /** The key under which a topic is found. */
