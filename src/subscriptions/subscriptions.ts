@@ -67,6 +67,7 @@ export class Subscriptions {
   readonly #nodeFeeds = new Map<ClusterNode, Feed>();
   readonly #atHome = new Set<Topic>();
   readonly #keyspace = new Set<Topic>();
+  #eventSources: readonly ClusterNode[] = [];
   readonly #slots = new Map<number, Slot>();
   #home: ClusterNode | undefined;
   #homeFailures = 0;
@@ -235,6 +236,7 @@ export class Subscriptions {
       this.#want(topic, slot.owner === undefined ? [] : [slot.owner], "slot-moved");
       if (slot.owner === undefined) this.#parts.tracker().seekOwner();
     } else if (topic.kind === "keyspace") {
+      if (this.#keyspace.size === 0) this.#eventSources = [];
       this.#keyspace.add(topic);
       this.#want(topic, this.#sources(), "node-joined");
     } else {
@@ -244,10 +246,10 @@ export class Subscriptions {
     }
   }
 
-  #sources(): ClusterNode[] {
+  #sources(): readonly ClusterNode[] {
     const { nodes } = this.#parts.directory();
-    const { slotOwners } = this.#parts.tracker().current;
-    return eventSources(nodes, ({ info }) => slotOwners.has(info));
+    this.#eventSources = eventSources(nodes, this.#parts.tracker().current, this.#eventSources);
+    return this.#eventSources;
   }
 
   /** @param isMoved  A node has said by MOVED where the slot is. */
