@@ -179,7 +179,14 @@ export class Subscriptions {
       else for (const topic of topics) this.#do(topic, topic.coverage.settled(this.#now()));
     }
     for (const slot of this.#slots.values()) if ((slot.doubt?.rounds ?? 0) >= ROUNDS_OF_DOUBT) slot.doubt = undefined;
-    if (isDoubtful) this.#parts.tracker().refreshSoon("urgent");
+    if (isDoubtful || this.#isAnyLost()) this.#parts.tracker().refreshSoon("urgent");
+  }
+
+  /** Whether a topic is not heard that only certain nodes can send: others may take their places at any moment. */
+  #isAnyLost(): boolean {
+    const isLost = ({ coverage }: Topic) => !coverage.isCovered;
+    for (const { topics } of this.#slots.values()) for (const topic of topics) if (isLost(topic)) return true;
+    return [...this.#keyspace].some(isLost);
   }
 
   /** An iteration that is too slow loses messages of `topic`. */
