@@ -1,6 +1,5 @@
 import type { Clock } from "../environment.ts";
 import { AbortedError, ClosedError, InvalidArgumentError, type SlotwireError } from "../errors.ts";
-import type { Abortable } from "../routing/signals.ts";
 import { type Gap, type Loss, timesOf } from "./gap.ts";
 import { Iteration } from "./iteration.ts";
 import { MessageQueue } from "./message-queue.ts";
@@ -76,7 +75,7 @@ const nothing = () => {};
  *   begun --every topic is covered--> confirmed --close(), the client ends--> ended
  *     '-------- refused by the servers, aborted --'-----------------------------^  with an error
  */
-export class Subscription<S extends string | Buffer = string> implements Hearer, Abortable, AsyncIterable<Message<S>> {
+export class Subscription<S extends string | Buffer = string> implements AsyncIterable<Message<S>> {
   /** @internal */
   readonly wantsBuffers: boolean;
   /**
@@ -167,7 +166,7 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
     throw new InvalidArgumentError("The subscription has a listener, which gets the messages. Without one, iterate.");
   }
 
-  // Hearer.
+  // Hearer. The class does not say so, nor that it is Abortable, because its published types lack what is internal.
 
   /** @internal */
   hear(topic: Topic, channel: Raw, payload: Raw): void {
