@@ -445,7 +445,10 @@ export class Subscriptions {
 
   // What servers say.
 
-  #refused(feed: Feed, node: ClusterNode, topics: readonly Topic[], text: string): void {
+  #refused(feed: Feed, node: ClusterNode, refused: readonly Topic[], text: string): void {
+    // A topic that is being left by now must not be asked for once more.
+    const topics = refused.filter((topic) => topic.coverage.stateAt(node) === "asked");
+    if (topics.length === 0) return;
     const step = this.#refusals.decide((topics[0] as Topic).slot, node, text);
     if (step.kind === "reject") {
       const half = Math.ceil(topics.length / 2);
