@@ -517,7 +517,11 @@ export class Subscriptions {
     // The old home is left before a new one is chosen, even if it is the same node.
     for (const topic of this.#atHome) this.#do(topic, topic.coverage.want([], now, loss));
     // Topics that were being left there are gone with the connection: nobody confirms that any more.
-    for (const topic of this.#atHome) this.#do(topic, topic.coverage.lost(old, now, loss));
+    for (const topic of this.#atHome) {
+      if (topic.coverage.stateAt(old) === undefined) continue;
+      this.#trace.happened("lost", topic, old.address);
+      this.#do(topic, topic.coverage.lost(old, now, loss));
+    }
     if (isFailing) this.#settleHomeLater(old);
     else this.#settleHome(old);
   }
