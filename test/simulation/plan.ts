@@ -132,7 +132,8 @@ export function planOf(seed: number, chance: Chance): Plan {
   return {
     ...ordinary,
     subscriptions,
-    durationMs: subscriptions === undefined ? ordinary.durationMs : durationMs,
+    // Timers of calls that are never made must have run out when the client has ended.
+    durationMs: subscriptions === undefined || ordinary.endsEarly ? ordinary.durationMs : durationMs,
     seed,
     worlds,
     patient,

@@ -81,12 +81,13 @@ export class Publishers {
     let node = this.#nodes.get(line) as SimNode;
     for (let hops = 0; hops < MOST_HOPS; hops++) {
       const owner = this.#cluster.truth.ownerOf(slot);
-      if (!serves(node)) {
+      // A replica may not have heard that its shard has lost the slot, and then publishes to nobody.
+      if (!serves(node) || !node.isPrimary) {
         if (owner === undefined) return undefined;
         node = this.#cluster.node(owner);
         if (!serves(node)) return undefined;
       }
-      const refusal = this.#refusalOf(line, node, slot);
+      const refusal = this.#refusalOf(line, node);
       if (refusal === undefined) {
         this.#nodes.set(line, node);
         return this.#writerAt(line, node, slot);
@@ -99,16 +100,13 @@ export class Publishers {
     return undefined;
   }
 
-  #refusalOf({ kind, channel }: Line, node: SimNode, slot: number): ErrorReply | undefined {
+  #refusalOf({ kind, channel }: Line, node: SimNode): ErrorReply | undefined {
     if (
       kind === "keyspace" &&
       (node.view.servesNothing || node.isPaused || node.loadingUntil > this.#cluster.loop.time)
     )
       return new ErrorReply("CLUSTERDOWN The cluster is down");
-    const refusal = shardRedirectionOf(node, [channel]);
-    if (refusal !== undefined || kind === "shard" || node.isPrimary) return refusal;
-    const owner = node.view.ownerOf(slot);
-    return new ErrorReply(`MOVED ${slot} ${owner === undefined ? "" : this.#cluster.node(owner).name}`);
+    return shardRedirectionOf(node, [channel]);
   }
 
   /** New keys of a slot that is on its way are written where it goes. */
