@@ -461,7 +461,11 @@ export class Subscriptions {
     this.#home = undefined;
     const now = this.#now();
     // The old home is left before a new one is chosen, even if it is the same node.
-    for (const topic of this.#atHome) this.#do(topic, topic.coverage.want([], now, loss));
+    for (const topic of this.#atHome) {
+      this.#do(topic, topic.coverage.want([], now, loss));
+      // A topic that was being left there will hear of no confirmation.
+      this.#do(topic, topic.coverage.lost(old, now, loss));
+    }
     if (isFailing) this.#settleHomeLater(old);
     else this.#settleHome(old);
   }
