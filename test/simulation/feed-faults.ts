@@ -36,8 +36,8 @@ export class FeedFaults {
   readonly #note: (lastsMs: number) => void;
   /** Names that were not permitted for a while. */
   readonly forbidden: string[] = [];
-  /** Nodes that have left, and are not back. */
-  readonly left = new Set<SimNode>();
+  /** When nodes left that are not back. */
+  readonly left = new Map<SimNode, number>();
 
   /** @param channels  The sharded ones. */
   constructor(
@@ -146,7 +146,7 @@ export class FeedFaults {
     const isNeeded = truth.primaries[node.shard] === node.index && truth.rangesOf(node.shard).length > 0;
     // The first two are the seeds.
     if (isNeeded || node.index < 2 || nodes.length < 3) return;
-    this.left.add(node);
+    this.left.set(node, this.#cluster.loop.time);
     for (const { view, index } of nodes) if (index !== node.index) view.lacks.add(node.index);
     for (const { index } of nodes) if (index !== node.index) node.view.lacks.add(index);
   }

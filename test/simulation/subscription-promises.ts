@@ -6,6 +6,8 @@ import { type Heard, type HistoryEvent, heardIn } from "./subscription-history.t
 
 /** Beside the times in which messages really could not come, each fault may cost so much. */
 const GRACE_MS = 3000;
+/** A client that hears nothing notices by then. Whoever closes a subscription earlier is told of nothing. */
+const NOTICED_MS = 4500;
 /** What a server says unasked is told as a gap within this time. */
 const TOLD_WITHIN_MS = 10;
 
@@ -23,9 +25,14 @@ export function brokenSubscriptions(history: readonly HistoryEvent[], circumstan
   const numbers = numbersOf(history);
   const faults = history.flatMap((event) => (event.what === "fault" ? [event] : []));
   const allowedMs = faults.reduce((sum, { at, until }) => sum + until - at + GRACE_MS, circumstances.stalledMs);
+  const { onTheWayMs, stalledMs } = circumstances;
+  const settledAt = history.find(({ what }) => what === "settled")?.at ?? Number.POSITIVE_INFINITY;
+  const owedUntil = ({ until }: Heard) => {
+    return until - stalledMs - (until > settledAt || faults.length === 0 ? onTheWayMs : NOTICED_MS);
+  };
   return [
     ...heard.flatMap((each) => [
-      ...lostSilently(each, numbers, circumstances),
+      ...lostSilently(each, numbers, owedUntil(each)),
       ...brokenOrder(each),
       ...brokenGaps(each),
       ...tooLong(each, allowedMs, faults.length),
@@ -75,13 +82,8 @@ function spansOf({ gaps }: Heard): Span[] {
 }
 
 /** Every number that is missing lies in a gap. */
-function lostSilently(
-  heard: Heard,
-  { published, unheard }: Numbers,
-  { onTheWayMs, stalledMs }: Circumstances,
-): string[] {
+function lostSilently(heard: Heard, { published, unheard }: Numbers, until: number): string[] {
   const spans = spansOf(heard);
-  const until = heard.until - onTheWayMs - stalledMs;
   return heard.topic.channels.flatMap((channel) => {
     const came = new Set(heard.delivered.flatMap((each) => (each.channel === channel ? [each.number] : [])));
     return (published.get(channel) ?? []).flatMap(({ number, at }) => {

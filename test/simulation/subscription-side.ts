@@ -42,6 +42,8 @@ const KINDS = ["channel", "pattern", "shard", "keyspace"] as const;
 export class SubscriptionSide {
   readonly broken: string[] = [];
   readonly #history: HistoryEvent[] = [];
+  /** Messages that did not come to a node that has left. */
+  readonly #missed: HistoryEvent[] = [];
   readonly #plan: Plan;
   readonly #subscriptions: SubscriptionPlan;
   readonly #cluster: SimCluster;
@@ -99,7 +101,11 @@ export class SubscriptionSide {
     for (const kind of faults) loop.inWorld(chance.between(0, durationMs), () => this.#faults.strike(kind));
   }
 
+  /** Everything is mended. A node that was away for a short time only may have left without anybody noticing. */
   heal(): void {
+    const { time } = this.#cluster.loop;
+    const isShort = [...this.#faults.left.values()].some((leftAt) => time - leftAt < NOTICED_MS);
+    if (isShort) this.#history.push(...this.#missed);
     this.#faults.heal();
   }
 
@@ -160,11 +166,14 @@ export class SubscriptionSide {
   /** A message did not come to a node. It was owed if the client could know of that. */
   #noteLost(node: SimNode, { kind, channel, payload }: Message): void {
     const { loop } = this.#cluster;
-    if (this.#faults.left.has(node) || (node.frozenAt > 0 && loop.time - node.frozenAt > NOTICED_MS)) return;
+    if (node.frozenAt > 0 && loop.time - node.frozenAt > NOTICED_MS) return;
     const topics = [...node.pubsub.names("channel"), ...node.pubsub.names("shard")];
     const isHeard = topics.includes(channel) || node.pubsub.names("pattern").some((each) => matches(each, channel));
     if (kind === "channel" || kind === "shard") {
-      if (isHeard) this.#history.push({ what: "unheard", at: loop.time, channel, number: Number(payload) });
+      if (!isHeard) return;
+      const unheard: HistoryEvent = { what: "unheard", at: loop.time, channel, number: Number(payload) };
+      if (this.#faults.left.has(node)) this.#missed.push(unheard);
+      else this.#history.push(unheard);
     }
   }
 
