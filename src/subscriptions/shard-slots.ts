@@ -194,7 +194,8 @@ export class ShardSlots {
 
   #settle(slot: Slot): void {
     slot.doubt = undefined;
-    for (const topic of slot.topics) this.#desk.do(topic, topic.coverage.settled(this.#desk.now()));
+    const now = this.#desk.now();
+    for (const topic of slot.topics) this.#desk.do(topic, topic.coverage.settled(now));
   }
 
   /** The topics go back to the owner. */
