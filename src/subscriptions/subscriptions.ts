@@ -14,6 +14,7 @@ import { type Gap, type GapReason, type Loss, Proofs, timesOf } from "./gap.ts";
 import { GapTeller } from "./gap-teller.ts";
 import { chooseHome, eventSources, mayBeHome } from "./placement.ts";
 import { Refusals } from "./refusals.ts";
+import { Succession } from "./succession.ts";
 import { type Hearer, Topic, type TopicKind } from "./topic.ts";
 
 /** The objects that `Subscriptions` works with. */
@@ -68,6 +69,7 @@ export class Subscriptions {
   readonly #atHome = new Set<Topic>();
   readonly #keyspace = new Set<Topic>();
   #eventSources: readonly ClusterNode[] = [];
+  readonly #succession: Succession;
   readonly #slots = new Map<number, Slot>();
   #home: ClusterNode | undefined;
   #homeFailures = 0;
@@ -84,6 +86,15 @@ export class Subscriptions {
     this.#teller = new GapTeller(this.#environment.clock, (topics, loss, to) => {
       this.#trace.onGap(topics, { reason: loss.reason, ...timesOf(loss, to, parts.epochMs) });
     });
+    this.#succession = new Succession(
+      this.#environment.clock,
+      () => this.#heirs(),
+      () =>
+        void this.#parts
+          .tracker()
+          .refresh()
+          .catch(() => {}),
+    );
     this.#refusals = new Refusals({
       ...parts,
       onAgain: (topics, node) => {
@@ -179,14 +190,26 @@ export class Subscriptions {
       else for (const topic of topics) this.#do(topic, topic.coverage.settled(this.#now()));
     }
     for (const slot of this.#slots.values()) if ((slot.doubt?.rounds ?? 0) >= ROUNDS_OF_DOUBT) slot.doubt = undefined;
-    if (isDoubtful || this.#isAnyLost()) this.#parts.tracker().refreshSoon("urgent");
+    if (isDoubtful || this.#lostNodes().size > 0) this.#parts.tracker().refreshSoon("urgent");
   }
 
-  /** Whether a topic is not heard that only certain nodes can send: others may take their places at any moment. */
-  #isAnyLost(): boolean {
-    const isLost = ({ coverage }: Topic) => !coverage.isCovered;
-    for (const { topics } of this.#slots.values()) for (const topic of topics) if (isLost(topic)) return true;
-    return [...this.#keyspace].some(isLost);
+  /** The nodes that should send topics and do not, although no others can: others may take their places at any moment. */
+  #lostNodes(): ReadonlySet<ClusterNode> {
+    const lost = new Set<ClusterNode>();
+    const look = ({ coverage }: Topic) => {
+      if (coverage.isCovered) return;
+      for (const node of coverage.wanted) if (coverage.stateAt(node) !== "live") lost.add(node);
+    };
+    for (const { topics } of this.#slots.values()) topics.forEach(look);
+    this.#keyspace.forEach(look);
+    return lost;
+  }
+
+  /** The replicas of those nodes. */
+  #heirs(): readonly ClusterNode[] {
+    const lost = new Set([...this.#lostNodes()].map(({ address }) => address));
+    if (lost.size === 0) return [];
+    return this.#parts.directory().nodes.filter(({ info }) => info.primary !== undefined && lost.has(info.primary));
   }
 
   /** An iteration that is too slow loses messages of `topic`. */
@@ -213,6 +236,7 @@ export class Subscriptions {
     this.#beat?.cancel();
     this.#homeRetry?.cancel();
     this.#refusals.close();
+    this.#succession.close();
     for (const feed of this.#feeds()) feed.end(cause);
     for (const { whenSettled } of this.#topics.values()) for (const resolve of whenSettled.splice(0)) resolve();
     for (const hearer of [...this.#hearers]) hearer.end();
@@ -314,6 +338,7 @@ export class Subscriptions {
         }
         case "open-gap":
           countIn(this.#parts.telemetry.counters.gaps, action.loss.reason);
+          if (topic.kind === "shard" || topic.kind === "keyspace") this.#succession.watch();
           this.#teller.tell(topic, action.loss, null);
           break;
         case "close-gap":
