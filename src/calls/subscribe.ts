@@ -104,7 +104,12 @@ async function checkSetting(operation: Operation, { client, factory, view }: Hos
       `keyspaceEvents: ${node.address} sends none, because its setting ${SETTING} is empty; set it on every node, for example CONFIG SET ${SETTING} KA.`,
     );
   });
-  await Promise.race([Promise.all(settings), operation.pause(SETTING_MS)]);
+  let stop = () => {};
+  const enough = new Promise<void>((resolve) => {
+    const timer = client.environment.clock.setTimer(resolve, SETTING_MS);
+    stop = () => timer.cancel();
+  });
+  await operation.wait(Promise.race([Promise.all(settings), enough])).finally(() => stop());
 }
 
 const SETTING = "notify-keyspace-events";

@@ -24,6 +24,7 @@ export interface Gap {
   readonly from: number;
   /** Milliseconds since 1970: when the servers' confirmation arrived. Null: the gap has begun. */
   readonly to: number | null;
+  /** Why messages may have been missed. */
   readonly reason: GapReason;
 }
 

@@ -26,7 +26,10 @@ export interface SubscribeOptions {
    * @default the `signal` of the view, or else no signal
    */
   readonly signal?: AbortSignal | undefined;
-  /** Told of each time in which messages may have been missed: when it begins, and when it ends. */
+  /**
+   * Told of each time in which messages may have been missed: when it begins, and when it ends.
+   * @default only `events()` has the gaps
+   */
   readonly onGap?: ((gap: Gap) => void) | undefined;
   /**
    * The most messages that wait for an iteration. The oldest are dropped, and a gap `overflow` is told.

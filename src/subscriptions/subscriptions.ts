@@ -470,7 +470,10 @@ export class Subscriptions {
 
   // What servers say.
 
-  #refused(feed: Feed, node: ClusterNode, topics: readonly Topic[], text: string): void {
+  #refused(feed: Feed, node: ClusterNode, refused: readonly Topic[], text: string): void {
+    // A topic that is being left by now must not be asked for once more.
+    const topics = refused.filter((topic) => topic.coverage.stateAt(node) === "asked");
+    if (topics.length === 0) return;
     const step = this.#refusals.decide((topics[0] as Topic).slot, node, text);
     if (step.kind === "reject") {
       const half = Math.ceil(topics.length / 2);
@@ -539,7 +542,11 @@ export class Subscriptions {
     // The old home is left before a new one is chosen, even if it is the same node.
     for (const topic of this.#atHome) this.#do(topic, topic.coverage.want([], now, loss));
     // Topics that were being left there are gone with the connection: nobody confirms that any more.
-    for (const topic of this.#atHome) this.#do(topic, topic.coverage.lost(old, now, loss));
+    for (const topic of this.#atHome) {
+      if (topic.coverage.stateAt(old) === undefined) continue;
+      this.#trace.happened("lost", topic, old.address);
+      this.#do(topic, topic.coverage.lost(old, now, loss));
+    }
     if (isFailing) this.#settleHomeLater(old);
     else this.#settleHome(old);
   }

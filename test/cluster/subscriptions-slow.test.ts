@@ -22,6 +22,7 @@ end`;
 
 const numberOf = ({ payload }: Message) => Number.parseInt(payload, 10);
 const isGap = (event: Message | Gap): event is Gap => "reason" in event;
+const isMessage = (event: Message | Gap): event is Message => !isGap(event);
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
@@ -100,7 +101,7 @@ describe("a consumer that iterates slowly", () => {
     );
     assert.deepEqual(others, [], "the other subscriptions have no gap");
 
-    const messages = events.filter((event) => !isGap(event)).map(numberOf);
+    const messages = events.filter(isMessage).map(numberOf);
     assert.equal(messages.length < MANY / 2, true, `${messages.length} were taken`);
     let next = 0;
     let open: Gap | undefined;
@@ -188,7 +189,7 @@ describe("a consumer that iterates slowly", () => {
     const both = async (last: number) => {
       await sleep(100);
       return (await takeUntil(subscription, (event) => !isGap(event) && numberOf(event) === last))
-        .filter((event) => !isGap(event))
+        .filter(isMessage)
         .map(numberOf);
     };
     await publish("large", 0, 19, KIB);

@@ -59,6 +59,8 @@ export class SimNode implements Listener {
   learned = 0;
   reachability: "accepts" | "refuses" | "vanished" = "accepts";
   isFrozen = false;
+  /** When it froze last. */
+  frozenAt = 0;
   /** When it came back, if it was away: dead, frozen or cut off. */
   backSince = 0;
   loadingUntil = 0;
@@ -215,6 +217,7 @@ export class SimNode implements Listener {
 
   freeze(): void {
     this.isFrozen = true;
+    this.frozenAt = this.world.loop.time;
     this.world.story.tell(() => `${this.name} is frozen`);
   }
 

@@ -16,7 +16,7 @@ export interface Message {
   readonly kind: "channel" | "shard";
   readonly channel: string;
   readonly payload: string;
-  /** The node that hands it on is told in the payload, for those who compare nodes. */
+  /** The payload tells which node hands it on, and as which of its messages. */
   readonly isStamped: boolean;
 }
 
@@ -27,6 +27,8 @@ export class PubSub {
     pattern: new Map<string, Set<NodeSession>>(),
     shard: new Map<string, Set<NodeSession>>(),
   };
+
+  #delivered = 0;
 
   /** The names of all topics of a kind. */
   names(kind: TopicKind): string[] {
@@ -77,7 +79,7 @@ export class PubSub {
   /** Returns to how many connections it went, as PUBLISH does. */
   deliver(message: Message, node: number): number {
     const { kind, channel } = message;
-    const payload = message.isStamped ? `${message.payload}@${node}` : message.payload;
+    const payload = message.isStamped ? `${message.payload}@${node}.${this.#delivered++}` : message.payload;
     const sessions = this.subscribers(kind, channel);
     for (const session of sessions) session.push([WORDS[kind].message, channel, payload]);
     let count = sessions.length;
