@@ -71,10 +71,14 @@ export type {
   ClientInfo,
   CommandContext,
   ConnectContext,
+  GapMessage,
   PreloadMessage,
   RedirectionMessage,
   ScriptInfo,
   ScriptMissingMessage,
+  SubscribedMessage,
+  TopicInfo,
+  TopicMessage,
   TopologyMessage,
 } from "./telemetry/channels.ts";
 export type { DurationHistogram } from "./telemetry/counters.ts";

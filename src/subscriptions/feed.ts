@@ -60,8 +60,8 @@ export class Feed implements Receiver {
   readonly #topics = new Set<Topic>();
   readonly #heard = new HeardTopics();
   readonly #needBytes = new Set<Topic>();
-  /** The topics that the server may send, because they were asked for on this connection. */
-  readonly #atServer = new Set<Topic>();
+  /** The topics that the server may send, because they were asked for on this connection, and whether it has confirmed. */
+  readonly #atServer = new Map<Topic, boolean>();
   /** Topics to be asked for, and to be left, in the next write. */
   #asks = new Set<Topic>();
   #leaves = new Set<Topic>();
@@ -262,12 +262,18 @@ export class Feed implements Receiver {
       return new TopicsRequest("leave", topics, now, isLeft, (refused, text) => this.#leaveRefused(refused, text));
     }
     const connection = this.#connection as Connection;
-    for (const topic of topics) this.#atServer.add(topic);
+    for (const topic of topics) if (!this.#atServer.has(topic)) this.#atServer.set(topic, false);
     const onConfirmed = (topic: Topic, askedAt: number) => {
+      if (this.#atServer.has(topic)) this.#atServer.set(topic, true);
       if (topic.slot !== -1 && !this.#slotProofs.has(topic.slot)) this.#slotProofs.set(topic.slot, new Proofs(askedAt));
       this.#events.onConfirmed(topic, askedAt, this.#readAt(connection));
     };
-    return new TopicsRequest("ask", topics, now, onConfirmed, (refused, text) => this.#events.onRefused(refused, text));
+    const onRefused = (refused: readonly Topic[], text: string) => {
+      // A user who may not subscribe may not be allowed to unsubscribe either, and there is nothing to be left.
+      for (const topic of refused) if (this.#atServer.get(topic) === false) this.#atServer.delete(topic);
+      this.#events.onRefused(refused, text);
+    };
+    return new TopicsRequest("ask", topics, now, onConfirmed, onRefused);
   }
 
   /** When the bytes that are being read arrived: one time for all of them. */
@@ -367,6 +373,10 @@ export class Feed implements Receiver {
       onSilent: (cause) => {
         this.#isSilent = true;
         this.#events.onSilent(cause);
+        // Topics that were being left would be left only when the node speaks again.
+        if (connection.inFlight.some((request) => request instanceof TopicsRequest && request.isLeaving)) {
+          connection.close(cause);
+        }
       },
       onSpeaking: () => {
         this.#isSilent = false;

@@ -5,11 +5,12 @@ import type { SlotwireError } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { NodeDirectory } from "../routing/node-directory.ts";
 import { countIn, type Telemetry } from "../telemetry/counters.ts";
+import { TopicTrace } from "../telemetry/topic-trace.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import type { Action } from "./coverage.ts";
 import { Feed } from "./feed.ts";
-import { type GapReason, type Loss, Proofs } from "./gap.ts";
+import { type Gap, type GapReason, type Loss, Proofs, timesOf } from "./gap.ts";
 import { GapTeller } from "./gap-teller.ts";
 import { chooseHome, eventSources, mayBeHome } from "./placement.ts";
 import { Refusals } from "./refusals.ts";
@@ -19,6 +20,8 @@ import { type Hearer, Topic, type TopicKind } from "./topic.ts";
 export interface SubscriptionsParts {
   readonly environment: Environment;
   readonly telemetry: Telemetry;
+  /** Milliseconds from the clock's times to the times since 1970. */
+  readonly epochMs: number;
   readonly directory: () => NodeDirectory;
   readonly tracker: () => TopologyTracker;
   /** There is one server, which is not asked for the topology. */
@@ -53,6 +56,7 @@ interface Slot {
 export class Subscriptions {
   readonly #parts: SubscriptionsParts;
   readonly #environment: Environment;
+  readonly #trace: TopicTrace;
   readonly #teller: GapTeller;
   readonly #refusals: Refusals;
   readonly #topics = new Map<string, Topic>();
@@ -63,6 +67,7 @@ export class Subscriptions {
   readonly #nodeFeeds = new Map<ClusterNode, Feed>();
   readonly #atHome = new Set<Topic>();
   readonly #keyspace = new Set<Topic>();
+  #eventSources: readonly ClusterNode[] = [];
   readonly #slots = new Map<number, Slot>();
   #home: ClusterNode | undefined;
   #homeFailures = 0;
@@ -75,11 +80,18 @@ export class Subscriptions {
   constructor(parts: SubscriptionsParts) {
     this.#parts = parts;
     this.#environment = parts.environment;
-    this.#teller = new GapTeller(this.#environment.clock);
+    this.#trace = new TopicTrace(parts.telemetry.client);
+    this.#teller = new GapTeller(this.#environment.clock, (topics, loss, to) => {
+      this.#trace.onGap(topics, { reason: loss.reason, ...timesOf(loss, to, parts.epochMs) });
+    });
     this.#refusals = new Refusals({
       ...parts,
       onAgain: (topics, node) => {
         for (const topic of topics) this.#do(topic, topic.coverage.again(node, this.#now()));
+      },
+      onMoved: (number) => {
+        const slot = this.#slots.get(number);
+        if (slot !== undefined) this.#placeSlot(slot, true);
       },
       onRejected: (topic, error) => this.#reject(topic, error),
     });
@@ -105,8 +117,11 @@ export class Subscriptions {
       for (const feed of this.#feeds()) feed.noteHearers(topic);
       if (isWanted) {
         if (topic.coverage.isCovered) hearer.covered(topic);
-      } else if (this.#topics.has(topic.key)) this.#do(topic, topic.coverage.retain(this.#now()));
-      else this.#begin(topic);
+      } else if (this.#topics.has(topic.key)) {
+        // Those who left it need not wait any more: from now on others hear the topic.
+        for (const resolve of topic.whenSettled.splice(0)) resolve();
+        this.#do(topic, topic.coverage.retain(this.#now()));
+      } else this.#begin(topic);
     }
     this.#beatWhileWanted();
     return topics;
@@ -164,7 +179,20 @@ export class Subscriptions {
       else for (const topic of topics) this.#do(topic, topic.coverage.settled(this.#now()));
     }
     for (const slot of this.#slots.values()) if ((slot.doubt?.rounds ?? 0) >= ROUNDS_OF_DOUBT) slot.doubt = undefined;
-    if (isDoubtful) this.#parts.tracker().refreshSoon("urgent");
+    if (isDoubtful || this.#isAnyLost()) this.#parts.tracker().refreshSoon("urgent");
+  }
+
+  /** Whether a topic is not heard that only certain nodes can send: others may take their places at any moment. */
+  #isAnyLost(): boolean {
+    const isLost = ({ coverage }: Topic) => !coverage.isCovered;
+    for (const { topics } of this.#slots.values()) for (const topic of topics) if (isLost(topic)) return true;
+    return [...this.#keyspace].some(isLost);
+  }
+
+  /** An iteration that is too slow loses messages of `topic`. */
+  noteOverflow(topic: Topic, gap: Gap): void {
+    if (gap.to === null) countIn(this.#parts.telemetry.counters.gaps, gap.reason);
+    this.#trace.onGap([topic], gap);
   }
 
   /** A node is connected. */
@@ -215,6 +243,7 @@ export class Subscriptions {
       this.#want(topic, slot.owner === undefined ? [] : [slot.owner], "slot-moved");
       if (slot.owner === undefined) this.#parts.tracker().seekOwner();
     } else if (topic.kind === "keyspace") {
+      if (this.#keyspace.size === 0) this.#eventSources = [];
       this.#keyspace.add(topic);
       this.#want(topic, this.#sources(), "node-joined");
     } else {
@@ -224,10 +253,10 @@ export class Subscriptions {
     }
   }
 
-  #sources(): ClusterNode[] {
+  #sources(): readonly ClusterNode[] {
     const { nodes } = this.#parts.directory();
-    const { slotOwners } = this.#parts.tracker().current;
-    return eventSources(nodes, ({ info }) => slotOwners.has(info));
+    this.#eventSources = eventSources(nodes, this.#parts.tracker().current, this.#eventSources);
+    return this.#eventSources;
   }
 
   /** @param isMoved  A node has said by MOVED where the slot is. */
@@ -271,12 +300,16 @@ export class Subscriptions {
     for (const action of actions) {
       switch (action.do) {
         case "ask":
+          this.#trace.happened("asked", topic, action.node.address);
           this.#feedFor(topic, action.node).ask(topic);
           break;
         case "leave": {
           const feed = this.#feedAt(topic, action.node);
-          if (feed === undefined) this.#do(topic, topic.coverage.left(action.node, this.#now()));
-          else feed.leave(topic);
+          if (feed !== undefined) feed.leave(topic);
+          else {
+            this.#trace.happened("lost", topic, action.node.address);
+            this.#do(topic, topic.coverage.left(action.node, this.#now()));
+          }
           break;
         }
         case "open-gap":
@@ -343,16 +376,21 @@ export class Subscriptions {
       onMessage: (topic, channel, payload) => {
         if (this.#teller.hasNews) this.#teller.flush();
         counters.messages++;
+        this.#trace.onMessage(topic, node.address, topic.hearers.length);
         for (const hearer of topic.hearers) hearer.hear(topic, channel, payload);
       },
       onConfirmed: (topic, askedAt, now) => {
         if (isHome) this.#homeFailures = 0;
         this.#refusals.noteConfirmed(topic.slot);
+        this.#trace.happened("confirmed", topic, node.address);
         this.#do(topic, topic.coverage.confirmed(node, now, askedAt));
       },
       onRefused: (topics, text) => this.#refused(feed, node, topics, text),
       onProofRefused: (topic, text) => this.#proofRefused(feed, node, topic, text),
-      onLeft: (topic) => this.#do(topic, topic.coverage.left(node, this.#now())),
+      onLeft: (topic) => {
+        this.#trace.happened("left", topic, node.address);
+        this.#do(topic, topic.coverage.left(node, this.#now()));
+      },
       onEnded: (topic) => this.#ended(feed, node, topic),
       onLost: (topics, cause) => {
         if (isHome && node === this.#home) this.#moveHome("connection-lost", cause);
@@ -385,6 +423,7 @@ export class Subscriptions {
 
   #lost(feed: Feed, node: ClusterNode, topic: Topic): void {
     const loss = this.#lossAt(topic, feed, "connection-lost");
+    this.#trace.happened("lost", topic, node.address);
     this.#do(topic, topic.coverage.lost(node, this.#now(), loss));
   }
 
@@ -397,6 +436,7 @@ export class Subscriptions {
         feeds.delete(node);
         feed.end(new Error("the node left the cluster"));
         for (const topic of topics) {
+          this.#trace.happened("lost", topic, node.address);
           this.#do(topic, topic.coverage.lost(node, this.#now(), this.#lossAt(topic, feed, "node-left")));
         }
       }
@@ -405,22 +445,33 @@ export class Subscriptions {
 
   // What servers say.
 
-  #refused(feed: Feed, node: ClusterNode, topics: readonly Topic[], text: string): void {
+  #refused(feed: Feed, node: ClusterNode, refused: readonly Topic[], text: string): void {
+    // A topic that is being left by now must not be asked for once more.
+    const topics = refused.filter((topic) => topic.coverage.stateAt(node) === "asked");
+    if (topics.length === 0) return;
     const step = this.#refusals.decide((topics[0] as Topic).slot, node, text);
     if (step.kind === "reject") {
       const half = Math.ceil(topics.length / 2);
       // One of them may be to blame, and must not harm the others.
       if (topics.length > 1) feed.askApart([topics.slice(0, half), topics.slice(half)]);
-      else this.#refusals.reject(topics, node, step, text);
+      else {
+        this.#tellRefused(topics, node, step.row);
+        this.#refusals.reject(topics, node, step, text);
+      }
       return;
     }
+    this.#tellRefused(topics, node, step.row);
     const isAway = step.to.kind === "named";
     for (const topic of topics) {
       if (isAway) feed.noteAway(topic);
       const loss = this.#lossAt(topic, feed, isAway ? "slot-moved" : "connection-lost");
       this.#do(topic, topic.coverage.refused(node, this.#now(), loss, isAway));
     }
-    this.#refusals.follow(topics, node, step);
+    this.#refusals.follow(topics, node, step, text);
+  }
+
+  #tellRefused(topics: readonly Topic[], { address }: ClusterNode, row: string): void {
+    for (const topic of topics) this.#trace.happened("refused", topic, address, row);
   }
 
   /** Only MOVED says that the channels of the slot are not heard any more. */
@@ -429,15 +480,17 @@ export class Subscriptions {
     if (topics.length === 0) return;
     const step = this.#refusals.decide(slot, node, text);
     if (step.kind === "reject") {
+      this.#tellRefused(topics, node, step.row);
       this.#refusals.reject(topics, node, step, text);
       return;
     }
     if (step.to.kind !== "named") return;
+    this.#tellRefused(topics, node, step.row);
     for (const topic of topics) {
       feed.noteAway(topic);
       this.#do(topic, topic.coverage.refused(node, this.#now(), this.#lossAt(topic, feed, "slot-moved"), true));
     }
-    this.#refusals.follow(topics, node, step);
+    this.#refusals.follow(topics, node, step, text);
   }
 
   /** A slot leaves the node, or its node has changed its role. The answer of the node and the topology tell which. */
@@ -445,6 +498,7 @@ export class Subscriptions {
     const slot = this.#slots.get(topic.slot);
     if (slot !== undefined) slot.doubt = { since: this.#now(), rounds: 0 };
     this.#parts.tracker().refreshSoon("urgent");
+    this.#trace.happened("ended", topic, node.address);
     this.#do(topic, topic.coverage.ended(node, this.#now(), this.#lossAt(topic, feed, "slot-moved")));
   }
 
@@ -461,9 +515,11 @@ export class Subscriptions {
     this.#home = undefined;
     const now = this.#now();
     // The old home is left before a new one is chosen, even if it is the same node.
+    for (const topic of this.#atHome) this.#do(topic, topic.coverage.want([], now, loss));
+    // Topics that were being left there are gone with the connection: nobody confirms that any more.
     for (const topic of this.#atHome) {
-      this.#do(topic, topic.coverage.want([], now, loss));
-      // A topic that was being left there will hear of no confirmation.
+      if (topic.coverage.stateAt(old) === undefined) continue;
+      this.#trace.happened("lost", topic, old.address);
       this.#do(topic, topic.coverage.lost(old, now, loss));
     }
     if (isFailing) this.#settleHomeLater(old);
