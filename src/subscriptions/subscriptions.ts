@@ -157,7 +157,9 @@ export class Subscriptions {
     for (const [number, slot] of this.#slots) {
       this.#placeSlot(slot, patched !== undefined && patched.primaryOf(number) !== current.primaryOf(number));
     }
-    this.#placeKeyspace();
+    // One slot that a replica has taken over shows two owners of one shard, and both would send each event.
+    if (patched === undefined) this.#placeKeyspace();
+    else if (this.#keyspace.size > 0) this.#parts.tracker().refreshSoon("urgent");
     this.#endFeedsWithout(nodes);
   }
 
@@ -171,6 +173,7 @@ export class Subscriptions {
     if (isSure) this.#inPlace.note(askedAt);
     // What was not believed at first is by now.
     for (const slot of this.#slots.values()) this.#placeSlot(slot, false);
+    this.#placeKeyspace();
     let isDoubtful = false;
     for (const { doubt, topics } of this.#slots.values()) {
       if (doubt === undefined) continue;
