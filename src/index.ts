@@ -6,8 +6,8 @@ export type { Watching, WatchingBody } from "./calls/watched-transaction.ts";
 export type { ClusterEvent, ClusterEvents, Listener } from "./client/events.ts";
 export type { ConnectionState, MetricCounters, Metrics, NodeMetrics, SubscriptionMetrics } from "./client/metrics.ts";
 export type { NodeScripts, PreloadReport, ScriptName } from "./client/script-store.ts";
-export { Cluster } from "./cluster.ts";
-export { connect } from "./connect.ts";
+export { Cluster } from "./cluster/cluster.ts";
+export { connect } from "./cluster/connect.ts";
 export {
   AbortedError,
   AuthError,

@@ -1,5 +1,5 @@
-import type { Cluster } from "../../src/cluster.ts";
-import { connectIn } from "../../src/connect.ts";
+import type { Cluster } from "../../src/cluster/cluster.ts";
+import { connectIn } from "../../src/cluster/connect.ts";
 import type { Environment } from "../../src/environment.ts";
 import type { Topology } from "../../src/index.ts";
 import { SLOT_COUNT } from "../../src/protocol/hash-slot.ts";

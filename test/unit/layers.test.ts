@@ -10,8 +10,7 @@ const src = fileURLToPath(new URL("../../src/", import.meta.url));
 const LAYERS = [
   "cli",
   "index.ts",
-  "connect.ts",
-  "cluster.ts",
+  "cluster",
   "calls",
   "client",
   "options.ts",
