@@ -253,9 +253,9 @@ export const BUGS: readonly Bug[] = [
 
   // Subscriptions.
   bug("a slot that has moved is asked for at its old owner again", 12, /still in a gap when all was mended/, [
-    "subscriptions/subscriptions.ts",
-    "this.#want(topic, owner === undefined ? [] : [owner], isGone",
-    "this.#want(topic, [before ?? (owner as ClusterNode)], isGone",
+    "subscriptions/shard-slots.ts",
+    "const nodes = owner === undefined ? [] : [owner];\n    for",
+    "const nodes = [before ?? (owner as ClusterNode)];\n    for",
   ]),
   bug("nobody hears that a server has ended a sharded channel", 12, /ended by its server .* no gap was told/, [
     "subscriptions/feed.ts",
@@ -273,8 +273,8 @@ export const BUGS: readonly Bug[] = [
     "{topic.slot * 0}`;",
   ]),
   bug("the home is never asked whether it is still there", 136, /was lost outside every gap/, [
-    "subscriptions/subscriptions.ts",
-    "for (const feed of this.#homeFeeds.values()) feed.prove([]);",
+    "subscriptions/home.ts",
+    "for (const feed of this.feeds.all) feed.prove([]);",
     "",
   ]),
   bug("a topic that was closed is not left at the server", 10, /after some were closed: \d+ connections? for/, [
