@@ -154,7 +154,9 @@ export class Subscriptions implements Desk {
     const { nodes } = this.directory();
     this.#home.follow(nodes);
     this.#shards.follow(patched);
-    this.#placeKeyspace();
+    // One slot that a replica has taken over shows two owners of one shard, and both would send each event.
+    if (patched === undefined) this.#placeKeyspace();
+    else if (this.#keyspace.size > 0) this.tracker().refreshSoon("urgent");
     this.#home.feeds.endWithout(nodes);
     this.#nodeFeeds.endWithout(nodes);
   }
@@ -167,6 +169,7 @@ export class Subscriptions implements Desk {
   noteRound(askedAt: number, isSure: boolean): void {
     if (this.#topics.size === 0) return;
     if (isSure) this.#inPlace.note(askedAt);
+    this.#placeKeyspace();
     const isDoubtful = this.#shards.noteRound(askedAt, isSure);
     if (isDoubtful || this.#lostNodes().size > 0) this.tracker().refreshSoon("urgent");
   }
