@@ -10,7 +10,7 @@ import { keyForSlot } from "../support/key-for-slot.ts";
 /** In the slots of the first node, and of the second. */
 const [HERE, THERE] = [keyForSlot(7), keyForSlot(16_000)];
 
-describe("a refused subscription", () => {
+describe("a subscription that is refused, or moved", () => {
   let cluster: FakeCluster;
   let nodes: readonly SubscriberRules[];
   let heard: string[];
@@ -152,6 +152,47 @@ describe("a refused subscription", () => {
     });
     assert.equal(asked(0), 1);
     await client.subscribe("c", hear);
+  });
+
+  it("was ended by a server that keeps its slot: a gap is told, and the server is asked again", async () => {
+    const client = await cluster.connect();
+    await client.ssubscribe([HERE, THERE], hear, { onGap });
+    node(0).sunsubscribe(HERE);
+    await until(() => gaps.length === 2);
+    assert.deepEqual(
+      gaps.map(({ channels, reason, to }) => [channels, reason, to === null]),
+      [
+        [[HERE], "slot-moved", true],
+        [[HERE], "slot-moved", false],
+      ],
+    );
+    node(0).spublish(HERE, "m");
+    await until(() => heard.length > 0);
+    assert.equal(asked(1) >= 1, true);
+  });
+
+  it("is left at the old owner before the new one is asked", async () => {
+    const client = await cluster.connect();
+    await client.ssubscribe(HERE, hear, { onGap });
+    // The old owner does not know yet that its slot has moved, and is slow to let go.
+    let letGo: () => void = () => {};
+    cluster.node(0).expect(
+      "SUNSUBSCRIBE",
+      new Promise((resolve) => {
+        letGo = () => resolve(array(bulk("sunsubscribe"), bulk(HERE), ":0\r\n"));
+      }),
+    );
+    cluster.ranges = [[0, 16_383, 1]];
+    await client.refreshTopology();
+    await until(() => cluster.node(0).count("SUNSUBSCRIBE") > 0);
+    await sleep(200);
+    assert.equal(asked(1), 0, "the new owner waits for its turn");
+    letGo();
+    await until(() => gaps.length === 2);
+    assert.deepEqual(node(1).subscribed(), [`SSUBSCRIBE ${HERE}`]);
+    node(1).spublish(HERE, "m");
+    await until(() => heard.length > 0);
+    assert.deepEqual(heard, [`${HERE} m`]);
   });
 
   it("goes on at the replica that was promoted, which is asked for its role meanwhile", async () => {
