@@ -11,6 +11,8 @@ const ROUNDS_OF_DOUBT = 2;
 const NEWS_MS = 500;
 /** When a replica could not stand in for its primary, none is asked to for this long. */
 const STAND_IN_REST_MS = 500;
+/** So long a replica stands in before the owner is tried again: its connections may have been dead, and nobody noticed. */
+const STAND_IN_MS = 2000;
 
 /** A slot of sharded channels. */
 interface Slot {
@@ -19,6 +21,8 @@ interface Slot {
   owner: ClusterNode | undefined;
   /** A replica of the owner, where the topics are while the owner is down. */
   standIn: ClusterNode | undefined;
+  /** Since when a replica stands in, if one does. */
+  standsInSince: number;
   /** Until when no replica is asked to stand in. */
   restsUntil: number;
   /** When a node said by MOVED who the owner is. */
@@ -95,7 +99,9 @@ export class ShardSlots {
     for (const slot of this.#slots.values()) {
       // What was not believed at first is by now.
       this.#follow(slot, false);
-      const { doubt } = slot;
+      const { doubt, owner } = slot;
+      const isTried = slot.standIn !== undefined && askedAt - slot.standsInSince > STAND_IN_MS;
+      if (isTried && owner?.info.health !== "fail") this.#standDown(slot);
       if (doubt === undefined || slot.standIn !== undefined) continue;
       if (isSure && askedAt >= doubt.since) doubt.rounds++;
       if (doubt.rounds < ROUNDS_OF_DOUBT) isDoubtful = true;
@@ -124,6 +130,7 @@ export class ShardSlots {
           .replicasOf(slot.number)
           .find(({ pool }) => pool.ready);
         if (slot.standIn === undefined) continue;
+        slot.standsInSince = now;
         for (const topic of slot.topics) this.#desk.want(topic, [slot.standIn], "connection-lost", true);
       }
     }
@@ -219,6 +226,7 @@ function newSlot(number: number): Slot {
     topics: new Set(),
     owner: undefined,
     standIn: undefined,
+    standsInSince: Number.NEGATIVE_INFINITY,
     restsUntil: Number.NEGATIVE_INFINITY,
     movedAt: Number.NEGATIVE_INFINITY,
     doubt: undefined,
