@@ -43,6 +43,8 @@ export interface FeedEvents {
 const SOON: BackoffRange = { firstMs: 20, mostMs: 100 };
 /** How long a connection without topics is kept for the next one. */
 const KEPT_MS = 2000;
+/** How soon a busy server is asked again to end a topic. */
+const BUSY_MS = 100;
 
 /**
  * One connection to one node, on which nothing but topics is heard. It is opened for the first topic, again after it was
@@ -261,7 +263,19 @@ export class Feed implements Receiver {
   /** MOVED says that the slot, and its channels with it, have left the node. Any other refusal leaves them there. */
   #leaveRefused(topics: readonly Topic[], text: string): void {
     if (text.startsWith("MOVED ")) for (const topic of topics) this.#gone(topic);
+    else if (text.startsWith("BUSY ")) this.#leaveLater(topics);
     else this.#connection?.close(new Error(`topics could not be left: ${text}`));
+  }
+
+  /** A busy server is asked again, because the end of the connection would cost its other topics. */
+  #leaveLater(topics: readonly Topic[]): void {
+    const connection = this.#connection;
+    const again = () => {
+      if (this.#connection !== connection || connection === undefined) return;
+      for (const topic of topics) this.#leaves.add(topic);
+      this.#flush();
+    };
+    this.#clock.setTimer(again, BUSY_MS, true);
   }
 
   #write(requests: readonly Request[]): void {
