@@ -271,9 +271,7 @@ export class Feed implements Receiver {
   #leaveLater(topics: readonly Topic[]): void {
     const connection = this.#connection;
     const again = () => {
-      if (this.#connection !== connection || connection === undefined) return;
-      for (const topic of topics) this.#leaves.add(topic);
-      this.#flush();
+      if (this.#connection === connection) this.#write([this.#requestFor("leave", topics)]);
     };
     this.#clock.setTimer(again, BUSY_MS, true);
   }
