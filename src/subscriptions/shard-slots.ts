@@ -44,8 +44,15 @@ export class ShardSlots {
     this.#feeds = feeds;
   }
 
-  get topics(): readonly Topic[] {
-    return [...this.#slots.values()].flatMap(({ topics }) => [...topics]);
+  /** The owners of slots that should send topics and do not. */
+  lostOwners(): Set<ClusterNode> {
+    const lost = new Set<ClusterNode>();
+    for (const { owner, topics } of this.#slots.values()) {
+      if (owner === undefined || lost.has(owner)) continue;
+      const isLost = ({ coverage }: Topic) => !coverage.isCovered && coverage.stateAt(owner) !== "live";
+      if ([...topics].some(isLost)) lost.add(owner);
+    }
+    return lost;
   }
 
   place(topic: Topic): void {

@@ -16,6 +16,7 @@ import { Home } from "./home.ts";
 import { eventSources } from "./placement.ts";
 import { Refusals } from "./refusals.ts";
 import { ShardSlots } from "./shard-slots.ts";
+import { Succession } from "./succession.ts";
 import { type Hearer, type Raw, Topic, type TopicKind } from "./topic.ts";
 
 /** The objects that `Subscriptions` works with. */
@@ -57,6 +58,7 @@ export class Subscriptions implements Desk {
   /** The topics of keyspace events, and the nodes that send them. */
   readonly #keyspace = new Set<Topic>();
   #eventSources: readonly ClusterNode[] = [];
+  readonly #succession: Succession;
   #beat: Timer | undefined;
   /** When the topology was asked for in which everything was in its place. */
   #inPlace = new Proofs(Number.NEGATIVE_INFINITY);
@@ -73,6 +75,8 @@ export class Subscriptions implements Desk {
     this.#teller = new GapTeller(environment.clock, (topics, loss, to) => {
       this.trace.onGap(topics, { reason: loss.reason, ...timesOf(loss, to, parts.epochMs) });
     });
+    const onPromoted = () => this.#askForTopology();
+    this.#succession = new Succession(environment.clock, () => this.#heirs(), onPromoted);
     this.refusals = new Refusals({
       ...parts,
       onAgain: (topics, node) => {
@@ -150,7 +154,9 @@ export class Subscriptions implements Desk {
     const { nodes } = this.directory();
     this.#home.follow(nodes);
     this.#shards.follow(patched);
-    this.#placeKeyspace();
+    // One slot that a replica has taken over shows two owners of one shard, and both would send each event.
+    if (patched === undefined) this.#placeKeyspace();
+    else if (this.#keyspace.size > 0) this.tracker().refreshSoon("urgent");
     this.#home.feeds.endWithout(nodes);
     this.#nodeFeeds.endWithout(nodes);
   }
@@ -163,14 +169,26 @@ export class Subscriptions implements Desk {
   noteRound(askedAt: number, isSure: boolean): void {
     if (this.#topics.size === 0) return;
     if (isSure) this.#inPlace.note(askedAt);
+    this.#placeKeyspace();
     const isDoubtful = this.#shards.noteRound(askedAt, isSure);
-    if (isDoubtful || this.#isAnyLost()) this.tracker().refreshSoon("urgent");
+    if (isDoubtful || this.#lostNodes().size > 0) this.tracker().refreshSoon("urgent");
   }
 
-  /** Whether a topic is not heard that only certain nodes can send: others may take their places at any moment. */
-  #isAnyLost(): boolean {
-    const isLost = ({ coverage }: Topic) => !coverage.isCovered;
-    return this.#shards.topics.some(isLost) || [...this.#keyspace].some(isLost);
+  /** The nodes that should send topics and do not, although no others can: others may take their places at any moment. */
+  #lostNodes(): ReadonlySet<ClusterNode> {
+    const lost = this.#shards.lostOwners();
+    for (const { coverage } of this.#keyspace) {
+      if (coverage.isCovered) continue;
+      for (const node of coverage.wanted) if (coverage.stateAt(node) !== "live") lost.add(node);
+    }
+    return lost;
+  }
+
+  /** The replicas of those nodes. */
+  #heirs(): readonly ClusterNode[] {
+    const lost = new Set([...this.#lostNodes()].map(({ address }) => address));
+    if (lost.size === 0) return [];
+    return this.directory().nodes.filter(({ info }) => info.primary !== undefined && lost.has(info.primary));
   }
 
   /** An iteration that is too slow loses messages of `topic`. */
@@ -192,6 +210,7 @@ export class Subscriptions implements Desk {
     this.#isClosed = true;
     this.#beat?.cancel();
     this.refusals.close();
+    this.#succession.close();
     this.#home.close(cause);
     this.#nodeFeeds.endAll(cause);
     for (const { whenSettled } of this.#topics.values()) for (const resolve of whenSettled.splice(0)) resolve();
@@ -286,6 +305,7 @@ export class Subscriptions implements Desk {
           break;
         case "open-gap":
           countIn(this.#telemetry.counters.gaps, action.loss.reason);
+          if (topic.kind === "shard" || topic.kind === "keyspace") this.#succession.watch();
           this.#teller.tell(topic, action.loss, null);
           break;
         case "close-gap":
@@ -318,10 +338,12 @@ export class Subscriptions implements Desk {
     const provable = this.#shards.provable();
     for (const feed of this.#nodeFeeds.all) feed.prove(provable.get(feed) ?? []);
     if (this.#isSingle) this.#inPlace.note(this.now());
-    else {
-      this.tracker()
-        .refresh()
-        .catch(() => {});
-    }
+    else this.#askForTopology();
+  }
+
+  #askForTopology(): void {
+    this.tracker()
+      .refresh()
+      .catch(() => {});
   }
 }

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Gap, type Message, ReplyError } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
+import { array, bulk } from "../support/fake-node.ts";
 import { type SubscriberRules, takeSubscriptions } from "../support/fake-subscribers.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 
@@ -20,8 +21,8 @@ describe("a refused subscription", () => {
   const asked = (index: number) => cluster.node(index).count("SSUBSCRIBE");
 
   beforeEach(async () => {
-    cluster = await FakeCluster.start(2);
-    nodes = cluster.nodes.map(takeSubscriptions);
+    cluster = await FakeCluster.start(2, 1);
+    nodes = cluster.nodes.slice(0, 2).map(takeSubscriptions);
     heard = [];
     gaps = [];
   });
@@ -151,6 +152,38 @@ describe("a refused subscription", () => {
     });
     assert.equal(asked(0), 1);
     await client.subscribe("c", hear);
+  });
+
+  it("goes on at the replica that was promoted, which is asked for its role meanwhile", async () => {
+    const heir = cluster.node(2);
+    const rules = takeSubscriptions(heir);
+    let isPromoted = false;
+    heir.always("ROLE", () => array(bulk(isPromoted ? "master" : "slave"), ":0\r\n", array()));
+    cluster.announced = 3;
+    cluster.primaryOf.set(2, 0);
+    cluster.ranges = [
+      [0, 8191, 0],
+      [8192, 16_383, 1],
+    ];
+    const client = await cluster.connect();
+    await client.ssubscribe(HERE, hear, { onGap });
+    assert.equal(heir.count("ROLE"), 0, "nobody asks while nothing is lost");
+    refuse(0, "CLUSTERDOWN The cluster is down");
+    node(0).dropSubscribers();
+    await until(() => heir.count("ROLE") >= 5);
+    isPromoted = true;
+    cluster.primaryOf.clear();
+    cluster.primaryOf.set(0, 2);
+    cluster.ranges = [
+      [0, 8191, 2],
+      [8192, 16_383, 1],
+    ];
+    await until(() => gaps.length === 2);
+    rules.spublish(HERE, "m");
+    await until(() => heard.length > 0);
+    const asked = heir.count("ROLE");
+    await sleep(300);
+    assert.equal(heir.count("ROLE") <= asked + 1, true, "nobody asks any more");
   });
 
   it("of a channel goes to another node than the one that loads its data", async () => {

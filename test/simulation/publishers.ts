@@ -14,7 +14,7 @@ export interface Line {
 
 const MOST_HOPS = 3;
 /** After so many messages they come more slowly: a run may wait long for its last call. */
-const MANY = 400;
+const MANY = 200;
 
 /** Publishes numbered messages in the servers' world, as other clients do. */
 export class Publishers {

@@ -70,6 +70,7 @@ export class Commands {
       const marks = name === "exec" ? queuedMarks(session) : marksIn(args);
       const needsAsking = !wasAsked && node.importing.has(Number(text.split(" ")[1]));
       node.world.ledger.noteRefusal(marks, text, node.name, needsAsking);
+      if (name === "ssubscribe" && text.startsWith("CROSSSLOT")) node.world.ledger.noteTwoSlots(node.name);
       return this.#refuse(session, name, refusal as ErrorReply);
     }
     if (session.queued !== undefined && !["exec", "discard", "multi", "watch"].includes(name)) {

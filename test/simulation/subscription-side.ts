@@ -198,6 +198,7 @@ export class SubscriptionSide {
     const { truth, nodes } = this.#cluster;
     const wanted = new Map<string, HeardTopic["kind"]>();
     for (const { kind, names } of this.#subscribers.open) for (const name of names) wanted.set(name, kind);
+    const owners = truth.primaries.filter((_, shard) => truth.rangesOf(shard).length > 0);
     const places = new Map<string, number>();
     for (const node of nodes) {
       for (const kind of ["channel", "pattern", "shard"] as const) {
@@ -210,13 +211,13 @@ export class SubscriptionSide {
           const isRight =
             wantedAs === "shard"
               ? truth.ownerOf(slotOfKey(name)) === node.index
-              : wantedAs !== undefined && (wantedAs !== "keyspace" || truth.primaries.includes(node.index));
+              : wantedAs !== undefined && (wantedAs !== "keyspace" || owners.includes(node.index));
           if (!isRight || count > 1) this.broken.push(what);
         }
       }
     }
     for (const [name, kind] of wanted) {
-      const expected = kind === "keyspace" ? new Set(truth.primaries).size : 1;
+      const expected = kind === "keyspace" ? owners.length : 1;
       if (places.get(name) !== expected) this.broken.push(`${when}: ${kind} ${name} at ${places.get(name) ?? 0} nodes`);
     }
   }

@@ -199,12 +199,14 @@ export class Worlds {
       else node.view.lacks.add(this.#newcomer.index);
     }
     this.#newcomer.view.lacks.delete(this.#newcomer.index);
+    this.#newcomer.backSince = Number.POSITIVE_INFINITY;
   }
 
   /** The others soon know the newcomer, which knows few of them at first. */
   #join(): void {
     const newcomer = this.#newcomer;
     this.#cluster.story.tell(() => `${newcomer.name} joins`);
+    newcomer.backSince = this.#cluster.loop.time + ACQUAINTANCE_MS;
     for (const { view, index } of this.#cluster.nodes) {
       this.#cluster.loop.inWorld(this.#plan.shape.gossipMs * this.#chance.next(), () =>
         view.lacks.delete(newcomer.index),
