@@ -11,6 +11,7 @@ import type { Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
 import { FeedProofs } from "./feed-proofs.ts";
 import { inRequests, TopicsRequest } from "./feed-requests.ts";
+import { StrayMoves } from "./feed-strays.ts";
 import { endedBy, HeardTopics, wordOf } from "./pushed.ts";
 import type { Raw, Topic } from "./topic.ts";
 
@@ -75,6 +76,7 @@ export class Feed implements Receiver {
   #retry: Timer | undefined;
   #rest: Timer | undefined;
   #proofs = new FeedProofs(Number.NEGATIVE_INFINITY);
+  #strays = new StrayMoves();
   #lastRead = { received: 0, at: 0 };
   #isSilent = false;
   #wasOpen = false;
@@ -206,6 +208,10 @@ export class Feed implements Receiver {
     return true;
   }
 
+  takeStrayError(text: string): boolean {
+    return this.#strays.has(text, this.#connection?.inFlight.peek());
+  }
+
   /** Whether the end of a topic is the answer to the request that is next. */
   #isAwaited(name: Raw | undefined): boolean {
     const next = this.#connection?.inFlight.peek();
@@ -236,13 +242,17 @@ export class Feed implements Receiver {
   #requestFor(what: "ask" | "leave", topics: readonly Topic[]): TopicsRequest {
     const now = this.#clock.now();
     if (what === "leave") {
-      const isLeft = (topic: Topic) => this.#gone(topic);
+      const isLeft = (topic: Topic) => {
+        this.#strays.noteLeft(topic.slot);
+        this.#gone(topic);
+      };
       return new TopicsRequest("leave", topics, now, isLeft, (refused, text) => this.#leaveRefused(refused, text));
     }
     const connection = this.#connection as Connection;
     for (const topic of topics) if (!this.#atServer.has(topic)) this.#atServer.set(topic, false);
     const onConfirmed = (topic: Topic, askedAt: number) => {
       if (this.#atServer.has(topic)) this.#atServer.set(topic, true);
+      this.#strays.noteConfirmed(topic.slot);
       this.#proofs.noteConfirmed(topic.slot, askedAt);
       this.#events.onConfirmed(topic, askedAt, this.#readAt(connection));
     };
@@ -353,6 +363,7 @@ export class Feed implements Receiver {
     this.#lastRead = { received: 0, at: now };
     this.#isSilent = false;
     this.#proofs = new FeedProofs(now);
+    this.#strays = new StrayMoves();
     connection.handOver({ onClosed: (cause) => this.#lost(cause), receiver: this });
     this.#watchdog = new Watchdog(connection, this.#clock, this.#probe, {
       onDead: (cause) => connection.close(cause),
