@@ -9,7 +9,7 @@ import type { Topic } from "./topic.ts";
 
 /** The topology agrees with what a server seemed to contradict when it was asked so often since. */
 const ROUNDS_OF_DOUBT = 2;
-/** A node's MOVED is newer than what other nodes say, until they have heard of it. */
+/** A node's MOVED is newer than what other nodes say, unless they are asked so long after it. */
 const NEWS_MS = 500;
 /** When a replica could not stand in for its primary, none is asked to for this long. */
 const STAND_IN_REST_MS = 500;
@@ -27,7 +27,7 @@ interface Slot {
   standsInSince: number;
   /** Until when no replica is asked to stand in. */
   restsUntil: number;
-  /** When a node said by MOVED who the owner is. */
+  /** When a node said by MOVED who the owner is; long ago, if the nodes were asked again since. */
   movedAt: number;
   /** Since when a server's word makes the owner doubtful, and the rounds of queries that have begun since. */
   doubt: { readonly since: number; rounds: number } | undefined;
@@ -102,7 +102,8 @@ export class ShardSlots {
   noteRound(askedAt: number, isSure: boolean): boolean {
     let isDoubtful = false;
     for (const slot of this.#slots.values()) {
-      // What was not believed at first is by now.
+      // What was not believed at first is by now. A round that began earlier may be old, however late it ends.
+      if (isSure && askedAt - slot.movedAt >= NEWS_MS) slot.movedAt = Number.NEGATIVE_INFINITY;
       this.#follow(slot, false);
       const { doubt, owner, standIn } = slot;
       const isTried = standIn !== undefined && askedAt - slot.standsInSince > STAND_IN_MS;
@@ -195,9 +196,8 @@ export class ShardSlots {
     // Without another owner, the present one may still serve.
     const owner = directory.ownerOf(slot.number) ?? (isGone ? undefined : before);
     if (owner === before) return;
-    const now = this.#desk.now();
-    if (isMoved) slot.movedAt = now;
-    else if (!isGone && now - slot.movedAt < NEWS_MS) return;
+    if (isMoved) slot.movedAt = this.#desk.now();
+    else if (!isGone && slot.movedAt !== Number.NEGATIVE_INFINITY) return;
     const { standIn } = slot;
     slot.owner = owner;
     slot.standIn = undefined;
