@@ -1,3 +1,5 @@
+import { ReplyError } from "../errors.ts";
+import type { Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { Desk } from "./desk.ts";
@@ -11,6 +13,8 @@ const ROUNDS_OF_DOUBT = 2;
 const NEWS_MS = 500;
 /** When a replica could not stand in for its primary, none is asked to for this long. */
 const STAND_IN_REST_MS = 500;
+/** So long a replica stands in before the owner is tried again: its connections may have been dead, and nobody noticed. */
+const STAND_IN_MS = 2000;
 
 /** A slot of sharded channels. */
 interface Slot {
@@ -19,6 +23,8 @@ interface Slot {
   owner: ClusterNode | undefined;
   /** A replica of the owner, where the topics are while the owner is down. */
   standIn: ClusterNode | undefined;
+  /** Since when a replica stands in, if one does. */
+  standsInSince: number;
   /** Until when no replica is asked to stand in. */
   restsUntil: number;
   /** When a node said by MOVED who the owner is. */
@@ -38,6 +44,8 @@ export class ShardSlots {
   readonly #desk: Desk;
   readonly #feeds: Feeds;
   readonly #slots = new Map<number, Slot>();
+  /** Owners that have not answered yet whether they serve again. */
+  readonly #asked = new Set<ClusterNode>();
 
   constructor(desk: Desk, feeds: Feeds) {
     this.#desk = desk;
@@ -58,7 +66,8 @@ export class ShardSlots {
   place(topic: Topic): void {
     const slot = this.#slots.get(topic.slot) ?? newSlot(topic.slot);
     this.#slots.set(topic.slot, slot);
-    slot.owner = this.#desk.directory().ownerOf(topic.slot) ?? slot.owner;
+    // The topics of a slot stay together: if the owner is another one by now, all of them follow it, or none.
+    this.#follow(slot, false);
     slot.topics.add(topic);
     const node = slot.standIn ?? slot.owner;
     this.#desk.want(topic, node === undefined ? [] : [node], "slot-moved", slot.standIn !== undefined);
@@ -95,8 +104,10 @@ export class ShardSlots {
     for (const slot of this.#slots.values()) {
       // What was not believed at first is by now.
       this.#follow(slot, false);
-      const { doubt } = slot;
-      if (doubt === undefined || slot.standIn !== undefined) continue;
+      const { doubt, owner, standIn } = slot;
+      const isTried = standIn !== undefined && askedAt - slot.standsInSince > STAND_IN_MS;
+      if (isTried && owner !== undefined) this.#askWhetherBack(owner);
+      if (doubt === undefined || standIn !== undefined) continue;
       if (isSure && askedAt >= doubt.since) doubt.rounds++;
       if (doubt.rounds < ROUNDS_OF_DOUBT) isDoubtful = true;
       else this.#settle(slot);
@@ -124,6 +135,7 @@ export class ShardSlots {
           .replicasOf(slot.number)
           .find(({ pool }) => pool.ready);
         if (slot.standIn === undefined) continue;
+        slot.standsInSince = now;
         for (const topic of slot.topics) this.#desk.want(topic, [slot.standIn], "connection-lost", true);
       }
     }
@@ -205,6 +217,22 @@ export class ShardSlots {
     for (const topic of slot.topics) this.#desk.do(topic, topic.coverage.settled(now));
   }
 
+  /**
+   * A replica stands in for the owner. `noteUp` does not tell that the owner serves if only the connection for its topics
+   * was refused, and the others have been open all the time. An owner that answers on one of those takes its topics back.
+   */
+  #askWhetherBack(owner: ClusterNode): void {
+    const connection = owner.pool.lanes.find(({ ready }) => ready)?.useConnection();
+    if (connection === undefined || this.#asked.has(owner)) return;
+    this.#asked.add(owner);
+    (connection.exchange(["PING"])[0] as Promise<Reply>)
+      .then(
+        () => this.noteUp(owner),
+        (error) => error instanceof ReplyError && this.noteUp(owner),
+      )
+      .finally(() => this.#asked.delete(owner));
+  }
+
   /** The topics go back to the owner. */
   #standDown(slot: Slot): void {
     slot.standIn = undefined;
@@ -219,6 +247,7 @@ function newSlot(number: number): Slot {
     topics: new Set(),
     owner: undefined,
     standIn: undefined,
+    standsInSince: Number.NEGATIVE_INFINITY,
     restsUntil: Number.NEGATIVE_INFINITY,
     movedAt: Number.NEGATIVE_INFINITY,
     doubt: undefined,

@@ -51,7 +51,13 @@ export type HistoryEvent =
   /** The subscription was closed, or was ended with an error. */
   | { readonly what: "closed"; readonly at: number; readonly subscription: number }
   /** Something that may cost messages: until when at most it is felt if the client does nothing wrong. */
-  | { readonly what: "fault"; readonly at: number; readonly until: number }
+  | {
+      readonly what: "fault";
+      readonly at: number;
+      readonly until: number;
+      /** If it is the only one: every gap ends so long after it, or so long after what a server says of it unasked. */
+      readonly heardWithin?: { readonly ms: number; readonly of: "fault" | "news" } | undefined;
+    }
   /** Everything is mended, and time enough has passed. */
   | { readonly what: "settled"; readonly at: number };
 

@@ -17,6 +17,8 @@ export interface Circumstances {
   readonly onTheWayMs: number;
   /** How long the client was busy with something else, all in all. */
   readonly stalledMs: number;
+  /** What a connection and a subscription may take; undefined where servers were busy with something else. */
+  readonly slackMs?: number | undefined;
 }
 
 /** The promises that were broken, in words. */
@@ -37,6 +39,7 @@ export function brokenSubscriptions(history: readonly HistoryEvent[], circumstan
       ...brokenGaps(each),
       ...tooLong(each, allowedMs, faults.length),
     ]),
+    ...heardTooLate(heard, history, circumstances),
     ...notSettled(heard, history),
     ...untold(heard, history, circumstances),
     ...aheadOfEnd(heard, history),
@@ -142,6 +145,25 @@ function tooLong(heard: Heard, allowedMs: number, faults: number): string[] {
   }
   const sum = spans.reduce((total, { from, to }) => total + Math.min(to, heard.until) - from, 0);
   return sum > allowedMs ? [`${nameOf(heard)}: gaps of ${sum} ms, where ${allowedMs} are allowed`] : [];
+}
+
+/** After a single fault, topics are heard again within its time. */
+function heardTooLate(heard: readonly Heard[], history: readonly HistoryEvent[], { slackMs }: Circumstances): string[] {
+  const [fault, ...others] = history.flatMap((event) => (event.what === "fault" ? [event] : []));
+  if (slackMs === undefined || fault?.heardWithin === undefined || others.length > 0) return [];
+  const { ms, of } = fault.heardWithin;
+  return heard.flatMap((each) => {
+    const news = history.flatMap((event) =>
+      event.what === "news" && event.topic === each.topic.name ? [event.at] : [],
+    );
+    const times = of === "fault" ? [fault.at] : news;
+    const latest = Math.max(...times) + ms + slackMs;
+    return spansOf(each).flatMap(({ to }) =>
+      times.length > 0 && Math.min(to, each.until) > latest
+        ? [`${nameOf(each)}: heard again at ${to.toFixed(1)}, and ${latest.toFixed(1)} is promised`]
+        : [],
+    );
+  });
 }
 
 /** When all is mended, no gap is open. */
