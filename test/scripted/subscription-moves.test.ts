@@ -102,6 +102,27 @@ describe("a subscription that is refused, or moved", () => {
     await until(() => heard.length > 0);
   });
 
+  it("follows a MOVED also to the node to which older views had brought the topology back", async () => {
+    const clock = new SteppedClock();
+    const client = await cluster.connect({}, clock.environment);
+    await client.ssubscribe(HERE, hear, { onGap });
+    refuse(0, `MOVED 7 ${cluster.node(1).address}`);
+    node(0).sunsubscribe(HERE);
+    await until(() => gaps.length === 2);
+    // Both nodes still say what was before, and that is not believed so soon.
+    const refreshed = client.refreshTopology();
+    for (let ms = 0; ms < 150; ms += 50) await clock.pass(50);
+    await refreshed;
+    assert.equal(client.topology.primaryOf(7)?.address, cluster.node(0).address);
+    assert.deepEqual(node(1).subscribed(), [`SSUBSCRIBE ${HERE}`], "the topic stays");
+    // By now the slot is back.
+    refuse(0, "", 0);
+    refuse(1, `MOVED 7 ${cluster.node(0).address}`);
+    node(1).sunsubscribe(HERE);
+    await until(() => gaps.length === 4);
+    assert.deepEqual(node(0).subscribed(), [`SSUBSCRIBE ${HERE}`]);
+  });
+
   it("is over where NOPERM says so, with the server's words, and others of the same write are not harmed", async () => {
     const client = await cluster.connect();
     const secret = `{${HERE}}secret`;
