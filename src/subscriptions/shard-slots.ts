@@ -1,3 +1,5 @@
+import { ReplyError } from "../errors.ts";
+import type { Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { Desk } from "./desk.ts";
@@ -42,6 +44,8 @@ export class ShardSlots {
   readonly #desk: Desk;
   readonly #feeds: Feeds;
   readonly #slots = new Map<number, Slot>();
+  /** Owners that have not answered yet whether they serve again. */
+  readonly #asked = new Set<ClusterNode>();
 
   constructor(desk: Desk, feeds: Feeds) {
     this.#desk = desk;
@@ -62,7 +66,8 @@ export class ShardSlots {
   place(topic: Topic): void {
     const slot = this.#slots.get(topic.slot) ?? newSlot(topic.slot);
     this.#slots.set(topic.slot, slot);
-    slot.owner = this.#desk.directory().ownerOf(topic.slot) ?? slot.owner;
+    // The topics of a slot stay together: if the owner is another one by now, all of them follow it, or none.
+    this.#follow(slot, false);
     slot.topics.add(topic);
     const node = slot.standIn ?? slot.owner;
     this.#desk.want(topic, node === undefined ? [] : [node], "slot-moved", slot.standIn !== undefined);
@@ -99,10 +104,10 @@ export class ShardSlots {
     for (const slot of this.#slots.values()) {
       // What was not believed at first is by now.
       this.#follow(slot, false);
-      const { doubt, owner } = slot;
-      const isTried = slot.standIn !== undefined && askedAt - slot.standsInSince > STAND_IN_MS;
-      if (isTried && owner?.info.health !== "fail") this.#standDown(slot);
-      if (doubt === undefined || slot.standIn !== undefined) continue;
+      const { doubt, owner, standIn } = slot;
+      const isTried = standIn !== undefined && askedAt - slot.standsInSince > STAND_IN_MS;
+      if (isTried && owner !== undefined) this.#askWhetherBack(owner);
+      if (doubt === undefined || standIn !== undefined) continue;
       if (isSure && askedAt >= doubt.since) doubt.rounds++;
       if (doubt.rounds < ROUNDS_OF_DOUBT) isDoubtful = true;
       else this.#settle(slot);
@@ -210,6 +215,22 @@ export class ShardSlots {
     slot.doubt = undefined;
     const now = this.#desk.now();
     for (const topic of slot.topics) this.#desk.do(topic, topic.coverage.settled(now));
+  }
+
+  /**
+   * A replica stands in for the owner. `noteUp` does not tell that the owner serves if only the connection for its topics
+   * was refused, and the others have been open all the time. An owner that answers on one of those takes its topics back.
+   */
+  #askWhetherBack(owner: ClusterNode): void {
+    const connection = owner.pool.lanes.find(({ ready }) => ready)?.useConnection();
+    if (connection === undefined || this.#asked.has(owner)) return;
+    this.#asked.add(owner);
+    (connection.exchange(["PING"])[0] as Promise<Reply>)
+      .then(
+        () => this.noteUp(owner),
+        (error) => error instanceof ReplyError && this.noteUp(owner),
+      )
+      .finally(() => this.#asked.delete(owner));
   }
 
   /** The topics go back to the owner. */

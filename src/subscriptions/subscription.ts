@@ -318,7 +318,9 @@ function textMessage(topic: Topic, channel: Raw, payload: Raw): Message<string> 
 }
 
 function bytesMessage(topic: Topic, channel: Raw, payload: Raw): Message<Buffer> {
-  const named = { channel: bytesOf(channel), payload: bytesOf(payload) };
+  // A listener may write into its Buffers.
+  const isShared = topic.hearers.length > 1;
+  const named = { channel: bytesOf(channel, isShared), payload: bytesOf(payload, isShared) };
   return topic.isPattern ? { ...named, pattern: Buffer.from(topic.binary, "latin1") } : named;
 }
 
@@ -326,6 +328,6 @@ function textOf(raw: Raw): string {
   return typeof raw === "string" ? raw : raw.toString();
 }
 
-function bytesOf(raw: Raw): Buffer {
-  return typeof raw === "string" ? Buffer.from(raw) : raw;
+function bytesOf(raw: Raw, isShared: boolean): Buffer {
+  return typeof raw === "string" || isShared ? Buffer.from(raw as Buffer) : raw;
 }

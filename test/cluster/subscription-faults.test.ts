@@ -145,7 +145,8 @@ describe("subscriptions, when", () => {
         return { gaps: kind === "keyspace" ? 1 : 0 };
       });
       assert.deepEqual(judged.faults, []);
-      assert.equal(judged.of.shard.again + judged.of.keyspace.again, 0);
+      // SPUBLISH reaches the promoted node by another way than the promotion, and may come later.
+      assert.equal(judged.of.keyspace.again, 0);
     } finally {
       await subscribed.stop();
     }
