@@ -313,8 +313,8 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
 }
 
 function textMessage(topic: Topic, channel: Raw, payload: Raw): Message<string> {
-  const named = { channel: textOf(channel), payload: textOf(payload) };
-  return topic.isPattern ? { ...named, pattern: topic.text } : named;
+  if (!topic.isPattern) return { channel: textOf(channel), payload: textOf(payload) };
+  return { channel: textOf(channel), payload: textOf(payload), pattern: topic.text };
 }
 
 function bytesMessage(topic: Topic, channel: Raw, payload: Raw): Message<Buffer> {
