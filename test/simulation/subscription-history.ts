@@ -23,6 +23,8 @@ export type HistoryEvent =
       readonly at: number;
       readonly subscription: number;
       readonly topics: readonly HeardTopic[];
+      /** It is iterated, and whoever iterates takes time. */
+      readonly isSlow?: boolean;
     }
   /** The servers have confirmed all topics of the subscription: from now on messages are owed. */
   | { readonly what: "confirmed"; readonly at: number; readonly subscription: number }
@@ -68,6 +70,7 @@ type Gap = Of<"gap">;
 export interface Heard {
   readonly subscription: number;
   readonly topic: HeardTopic;
+  readonly isSlow: boolean;
   /** From when on messages are owed, and until when. */
   readonly from: number;
   readonly until: number;
@@ -89,11 +92,11 @@ export function heardIn(history: readonly HistoryEvent[]): Heard[] {
   const find = (subscription: number, topic: string) => all.get(`${subscription} ${topic}`);
   for (const [position, event] of history.entries()) {
     if (event.what === "asked") {
-      const { subscription } = event;
+      const { subscription, isSlow = false } = event;
       const from = confirmedAt.get(subscription) ?? Number.POSITIVE_INFINITY;
       const until = closedAt.get(subscription) ?? end;
       for (const topic of event.topics) {
-        all.set(`${subscription} ${topic.name}`, { subscription, topic, from, until, delivered: [], gaps: [] });
+        all.set(`${subscription} ${topic.name}`, { subscription, topic, isSlow, from, until, delivered: [], gaps: [] });
       }
     } else if (event.what === "delivered") {
       find(event.subscription, event.topic)?.delivered.push({ ...event, position });

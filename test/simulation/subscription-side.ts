@@ -95,6 +95,7 @@ export class SubscriptionSide {
     const chance = this.#chance;
     const { early, late, everyMs, faults } = this.#subscriptions;
     const { durationMs } = this.#plan;
+    cluster.on("listenerError", () => {});
     this.#publishers.start(everyMs);
     for (let left = early; left > 0; left--) this.#subscribers.subscribe(cluster, chance.pick(KINDS));
     for (let left = late; left > 0; left--) {
@@ -106,6 +107,7 @@ export class SubscriptionSide {
   /** Everything is mended. A node that was away for a short time only may have left without anybody noticing. */
   heal(): void {
     const { time } = this.#cluster.loop;
+    this.#subscribers.hurry();
     const isShort = [...this.#faults.left.values()].some((leftAt) => time - leftAt < NOTICED_MS);
     if (isShort) this.#history.push(...this.#missed);
     this.#faults.heal();
