@@ -1,16 +1,15 @@
-import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
 import type { Connection, ConnectionSettings, Receiver } from "../connection/connection.ts";
 import { StrangerError } from "../connection/identity.ts";
-import { openConnection } from "../connection/open-connection.ts";
 import type { Probe } from "../connection/probe.ts";
 import type { Request } from "../connection/request.ts";
-import { isLasting, retryDelayMs } from "../connection/retry-policy.ts";
 import { Watchdog } from "../connection/watchdog.ts";
 import type { Clock, Timer } from "../environment.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
-import { inRequests, ProofRequest, TopicsRequest } from "./feed-requests.ts";
-import { Proofs } from "./gap.ts";
+import { FeedOpener } from "./feed-opener.ts";
+import { FeedProofs } from "./feed-proofs.ts";
+import { inRequests, TopicsRequest } from "./feed-requests.ts";
+import { StrayMoves } from "./feed-strays.ts";
 import { endedBy, HeardTopics, wordOf } from "./pushed.ts";
 import type { Raw, Topic } from "./topic.ts";
 
@@ -39,10 +38,10 @@ export interface FeedEvents {
   onOver(): void;
 }
 
-/** A server that comes back is asked within 100 ms. */
-const SOON: BackoffRange = { firstMs: 20, mostMs: 100 };
 /** How long a connection without topics is kept for the next one. */
 const KEPT_MS = 2000;
+/** How soon a busy server is asked again to end a topic. */
+const BUSY_MS = 100;
 
 /**
  * One connection to one node, on which nothing but topics is heard. It is opened for the first topic, again after it was
@@ -52,7 +51,6 @@ const KEPT_MS = 2000;
  *                      ^--------- lost, and asked again -----'
  */
 export class Feed implements Receiver {
-  readonly #settings: ConnectionSettings;
   readonly #probe: Probe;
   readonly #events: FeedEvents;
   readonly #clock: Clock;
@@ -60,32 +58,35 @@ export class Feed implements Receiver {
   readonly #topics = new Set<Topic>();
   readonly #heard = new HeardTopics();
   readonly #needBytes = new Set<Topic>();
-  /** The topics that the server may send, because they were asked for on this connection. */
-  readonly #atServer = new Set<Topic>();
+  /** The topics that the server may send, because they were asked for on this connection, and whether it has confirmed. */
+  readonly #atServer = new Map<Topic, boolean>();
   /** Topics to be asked for, and to be left, in the next write. */
   #asks = new Set<Topic>();
   #leaves = new Set<Topic>();
   #isFlushDue = false;
   #connection: Connection | undefined;
   #watchdog: Watchdog | undefined;
-  #opening: Connection | "not yet" | undefined;
-  #failures = 0;
-  #retry: Timer | undefined;
+  readonly #opener: FeedOpener;
   #rest: Timer | undefined;
-  /** Proofs that have been asked for and not answered. */
-  #unproven = 0;
-  #proofs = new Proofs(Number.NEGATIVE_INFINITY);
-  readonly #slotProofs = new Map<number, Proofs>();
+  #proofs = new FeedProofs(Number.NEGATIVE_INFINITY);
+  #strays = new StrayMoves();
   #lastRead = { received: 0, at: 0 };
   #isSilent = false;
   #wasOpen = false;
   #hasEnded = false;
 
   constructor(settings: ConnectionSettings, probe: Probe, events: FeedEvents) {
-    this.#settings = settings;
     this.#probe = probe;
     this.#events = events;
     this.#clock = settings.environment.clock;
+    this.#opener = new FeedOpener(settings, {
+      onOpened: (connection) => this.#opened(connection),
+      onPauseOver: () => this.#flushSoon(),
+      onFailed: (cause) => {
+        if (cause instanceof StrangerError) events.onStranger(cause);
+        events.onFailed(cause);
+      },
+    });
   }
 
   get topics(): readonly Topic[] {
@@ -103,12 +104,12 @@ export class Feed implements Receiver {
 
   /** When the older of the last two proofs was asked for that what is not sharded is heard. */
   get provenAtHome(): number {
-    return this.#proofs.older;
+    return this.#proofs.provenAt(-1);
   }
 
   /** When the older of the last two proofs was asked for that `topic` is heard. */
   provenAt({ slot }: Topic): number {
-    return (slot === -1 ? this.#proofs : this.#slotProofs.get(slot))?.older ?? this.#proofs.older;
+    return this.#proofs.provenAt(slot);
   }
 
   ask(topic: Topic): void {
@@ -154,50 +155,26 @@ export class Feed implements Receiver {
    * @param sharded  One sharded channel of each slot that is heard here.
    */
   prove(sharded: readonly Topic[]): void {
-    if (this.#connection === undefined || this.#unproven > 0 || this.#topics.size === 0) return;
-    const askedAt = this.#clock.now();
-    const isAnswered = () => {
-      this.#unproven--;
-      this.#proofs.note(askedAt);
-    };
-    // A refusal of PING is an answer as well.
-    const ping = new ProofRequest(undefined, isAnswered, isAnswered);
-    const channels = sharded.map(
-      (topic) =>
-        new ProofRequest(
-          topic,
-          () => {
-            this.#unproven--;
-            this.#slotProofs.get(topic.slot)?.note(askedAt);
-          },
-          (text) => {
-            this.#unproven--;
-            this.#events.onProofRefused(topic, text);
-          },
-        ),
-    );
-    this.#unproven = 1 + channels.length;
-    this.#write([ping, ...channels]);
+    if (this.#connection === undefined || this.#topics.size === 0) return;
+    const onRefused = (topic: Topic, text: string) => this.#events.onProofRefused(topic, text);
+    this.#write(this.#proofs.requests(sharded, this.#clock.now(), onRefused));
   }
 
   /** The node may answer again: the next try is made now. */
   tryNow(): void {
-    if (this.#retry === undefined) return;
-    this.#retry.cancel();
-    this.#retry = undefined;
-    this.#flushSoon();
+    this.#opener.endPause();
   }
 
   /** Ends the connection that is open, and the try that is under way. Topics are lost and may be asked for again. */
   drop(cause: Error): void {
-    if (typeof this.#opening === "object") this.#opening.close(cause);
+    this.#opener.drop(cause);
     this.#connection?.close(cause);
   }
 
   /** Ends for good. Nobody is told. */
   end(cause: Error): void {
     this.#hasEnded = true;
-    this.#retry?.cancel();
+    this.#opener.end(cause);
     this.#rest?.cancel();
     this.#watchdog?.end();
     this.drop(cause);
@@ -228,6 +205,10 @@ export class Feed implements Receiver {
     return true;
   }
 
+  takeStrayError(text: string): boolean {
+    return this.#strays.has(text, this.#connection?.inFlight.peek());
+  }
+
   /** Whether the end of a topic is the answer to the request that is next. */
   #isAwaited(name: Raw | undefined): boolean {
     const next = this.#connection?.inFlight.peek();
@@ -242,7 +223,7 @@ export class Feed implements Receiver {
     this.#clock.nextTick(() => {
       this.#isFlushDue = false;
       if (this.#connection !== undefined) this.#flush();
-      else if (this.#topics.size > 0) void this.#open();
+      else if (this.#topics.size > 0) void this.#opener.open();
       else this.#over();
     });
   }
@@ -258,16 +239,26 @@ export class Feed implements Receiver {
   #requestFor(what: "ask" | "leave", topics: readonly Topic[]): TopicsRequest {
     const now = this.#clock.now();
     if (what === "leave") {
-      const isLeft = (topic: Topic) => this.#gone(topic);
+      const isLeft = (topic: Topic) => {
+        this.#strays.noteLeft(topic.slot);
+        this.#gone(topic);
+      };
       return new TopicsRequest("leave", topics, now, isLeft, (refused, text) => this.#leaveRefused(refused, text));
     }
     const connection = this.#connection as Connection;
-    for (const topic of topics) this.#atServer.add(topic);
+    for (const topic of topics) if (!this.#atServer.has(topic)) this.#atServer.set(topic, false);
     const onConfirmed = (topic: Topic, askedAt: number) => {
-      if (topic.slot !== -1 && !this.#slotProofs.has(topic.slot)) this.#slotProofs.set(topic.slot, new Proofs(askedAt));
+      if (this.#atServer.has(topic)) this.#atServer.set(topic, true);
+      this.#strays.noteConfirmed(topic.slot);
+      this.#proofs.noteConfirmed(topic.slot, askedAt);
       this.#events.onConfirmed(topic, askedAt, this.#readAt(connection));
     };
-    return new TopicsRequest("ask", topics, now, onConfirmed, (refused, text) => this.#events.onRefused(refused, text));
+    const onRefused = (refused: readonly Topic[], text: string) => {
+      // A user who may not subscribe may not be allowed to unsubscribe either, and there is nothing to be left.
+      for (const topic of refused) if (this.#atServer.get(topic) === false) this.#atServer.delete(topic);
+      this.#events.onRefused(refused, text);
+    };
+    return new TopicsRequest("ask", topics, now, onConfirmed, onRefused);
   }
 
   /** When the bytes that are being read arrived: one time for all of them. */
@@ -279,7 +270,17 @@ export class Feed implements Receiver {
   /** MOVED says that the slot, and its channels with it, have left the node. Any other refusal leaves them there. */
   #leaveRefused(topics: readonly Topic[], text: string): void {
     if (text.startsWith("MOVED ")) for (const topic of topics) this.#gone(topic);
+    else if (text.startsWith("BUSY ")) this.#leaveLater(topics);
     else this.#connection?.close(new Error(`topics could not be left: ${text}`));
+  }
+
+  /** A busy server is asked again, because the end of the connection would cost its other topics. */
+  #leaveLater(topics: readonly Topic[]): void {
+    const connection = this.#connection;
+    const again = () => {
+      if (this.#connection === connection) this.#write([this.#requestFor("leave", topics)]);
+    };
+    this.#clock.setTimer(again, BUSY_MS, true);
   }
 
   #write(requests: readonly Request[]): void {
@@ -313,60 +314,24 @@ export class Feed implements Receiver {
     this.#rest = this.#clock.setTimer(close, KEPT_MS, true);
   }
 
-  async #open(): Promise<void> {
-    if (this.#opening !== undefined || this.#retry !== undefined || this.#hasEnded) return;
-    this.#opening = "not yet";
-    let connection: Connection;
-    try {
-      connection = await openConnection(
-        this.#settings,
-        (created) => {
-          this.#opening = created;
-        },
-        this.#failures + 1,
-      );
-      if (connection.closed) throw connection.cause as Error;
-    } catch (error) {
-      this.#opening = undefined;
-      this.#notOpened(error as Error);
-      return;
-    }
-    this.#opening = undefined;
-    this.#failures = 0;
-    if (this.#hasEnded) connection.close(new Error("not needed any more"));
-    else this.#opened(connection);
-  }
-
-  #notOpened(cause: Error): void {
-    if (this.#hasEnded) return;
-    const { random } = this.#settings.environment;
-    const delayMs = isLasting(cause)
-      ? retryDelayMs(cause, this.#failures, random())
-      : backoffMs(this.#failures, SOON, random());
-    this.#failures++;
-    this.#retry = this.#clock.setTimer(() => {
-      this.#retry = undefined;
-      this.#flushSoon();
-    }, delayMs);
-    if (cause instanceof StrangerError) this.#events.onStranger(cause);
-    this.#events.onFailed(cause);
-  }
-
   #opened(connection: Connection): void {
     const now = this.#clock.now();
     this.#connection = connection;
     this.#wasOpen = true;
     this.#lastRead = { received: 0, at: now };
-    this.#unproven = 0;
     this.#isSilent = false;
-    this.#proofs = new Proofs(now);
-    this.#slotProofs.clear();
+    this.#proofs = new FeedProofs(now);
+    this.#strays = new StrayMoves();
     connection.handOver({ onClosed: (cause) => this.#lost(cause), receiver: this });
     this.#watchdog = new Watchdog(connection, this.#clock, this.#probe, {
       onDead: (cause) => connection.close(cause),
       onSilent: (cause) => {
         this.#isSilent = true;
         this.#events.onSilent(cause);
+        // Topics that were being left would be left only when the node speaks again.
+        if (connection.inFlight.some((request) => request instanceof TopicsRequest && request.isLeaving)) {
+          connection.close(cause);
+        }
       },
       onSpeaking: () => {
         this.#isSilent = false;
@@ -396,8 +361,7 @@ export class Feed implements Receiver {
 
   #over(): void {
     this.#hasEnded = true;
-    this.#retry?.cancel();
-    this.drop(new Error("no topics any more"));
+    this.#opener.end(new Error("no topics any more"));
     this.#events.onOver();
   }
 }
