@@ -37,10 +37,14 @@ export const nodeClock: Clock = {
   now,
   setTimer(callback, delayMs, background = false): Timer {
     let read: NodeJS.Immediate | undefined;
-    const handle = startTimeout(() => {
-      // It keeps the process alive for this turn, because otherwise the loop would wait in front of it.
-      read = startImmediate(callback);
-    }, delayMs);
+    // A time that has just passed gives a delay below 0, of which newer runtimes warn the process.
+    const handle = startTimeout(
+      () => {
+        // It keeps the process alive for this turn, because otherwise the loop would wait in front of it.
+        read = startImmediate(callback);
+      },
+      Math.max(0, delayMs),
+    );
     if (background) handle.unref();
     return {
       cancel() {

@@ -22,7 +22,8 @@ export class Guard {
     this.#process.unref();
     this.#process.on("error", () => {});
     this.#process.stdin?.on("error", () => {});
-    (this.#process.stdin as unknown as { unref(): void }).unref();
+    // Node's pipe is a socket, which keeps this process alive. Bun's is a stream that does not, and has no `unref`.
+    (this.#process.stdin as unknown as { unref?(): void }).unref?.();
   }
 
   /** Makes the guard kill `child`, until `child` has ended by itself; its id may then belong to another process. */
