@@ -26,6 +26,7 @@ export {
   type ScriptPlace,
   SlotwireError,
   UnavailableError,
+  type Waited,
 } from "./errors.ts";
 export type { LineOrigin } from "./files/lua-lines.ts";
 export type {
@@ -69,9 +70,12 @@ export type {
   AttemptMessage,
   BatchContext,
   ClientInfo,
+  CollectMessage,
   CommandContext,
   ConnectContext,
+  ConnectionFigures,
   GapMessage,
+  OperationContext,
   PreloadMessage,
   RedirectionMessage,
   ScriptInfo,
@@ -80,6 +84,7 @@ export type {
   TopicInfo,
   TopicMessage,
   TopologyMessage,
+  WaitMessage,
 } from "./telemetry/channels.ts";
 export type { DurationHistogram } from "./telemetry/counters.ts";
 export type { LeftOutEntry, SlotRange, Topology, TopologyNode } from "./topology/topology.ts";

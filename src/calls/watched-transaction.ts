@@ -1,6 +1,13 @@
 import { backoffMs } from "../connection/backoff.ts";
 import type { Connection } from "../connection/connection.ts";
-import { ConnectionLostError, InvalidArgumentError, ReplyError, SlotwireError, UnavailableError } from "../errors.ts";
+import {
+  ConnectionLostError,
+  DeadlineError,
+  InvalidArgumentError,
+  ReplyError,
+  SlotwireError,
+  UnavailableError,
+} from "../errors.ts";
 import { kindOf } from "../protocol/encode.ts";
 import { slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
@@ -8,6 +15,7 @@ import { type Call, resultOf } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { RETRY_PAUSES } from "../routing/waiting-room.ts";
 import type { Script, Values, WithArguments } from "../scripts/script.ts";
+import { waitChannel } from "../telemetry/channels.ts";
 import { countIn } from "../telemetry/counters.ts";
 import type { Executed } from "./batch.ts";
 import { type Host, limitsOf } from "./host.ts";
@@ -52,7 +60,7 @@ export class Watching {
    * `exec`.
    */
   multi(): Transaction<[], null> {
-    return new Transaction(this.#host, this.#key, (frame) => this.#session.execute(frame));
+    return new Transaction(this.#host, this.#key, (frame, batch) => this.#session.execute(frame, batch));
   }
 
   async #send<T>({ frame, kind, slot }: Call): Promise<T> {
@@ -90,6 +98,7 @@ export async function runWatching<R extends readonly unknown[]>(
     return replies;
   } catch (error) {
     countIn(counters.errors, error instanceof SlotwireError ? error.code : "OTHER");
+    if (error instanceof DeadlineError) countIn(counters.deadlines, error.waited);
     throw error;
   }
 }
@@ -155,7 +164,9 @@ class WatchingRun<R extends readonly unknown[]> {
     { node, asking }: Place,
     starts: number,
   ): Promise<{ readonly result: Executed<R> | null } | { readonly failure: unknown }> {
+    const { client } = this.#host;
     const operation = this.#operation;
+    const handedAt = waitChannel.hasSubscribers ? client.environment.clock.now() : undefined;
     let opened: Connection | undefined;
     let session: WatchSession | undefined;
     operation.outcome = "not-executed";
@@ -169,8 +180,17 @@ class WatchingRun<R extends readonly unknown[]> {
           opened = connection;
         }),
       );
+      if (handedAt !== undefined) {
+        waitChannel.publish({
+          client: client.telemetry.client,
+          call: undefined,
+          address: node.address,
+          waitedMs: client.environment.clock.now() - handedAt,
+        });
+      }
       session = new WatchSession({
-        door: this.#host.client.door,
+        client: client.telemetry.client,
+        door: client.door,
         loan,
         node,
         slot: this.#slot,
