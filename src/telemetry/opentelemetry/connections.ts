@@ -1,6 +1,13 @@
 import type { BatchObservableResult, Meter } from "@opentelemetry/api";
 import { realTime } from "../../environment.ts";
-import { type ConnectContext, collectChannel, connectChannel, type WaitMessage, waitChannel } from "../channels.ts";
+import {
+  type CollectMessage,
+  type ConnectContext,
+  collectChannel,
+  connectChannel,
+  type WaitMessage,
+  waitChannel,
+} from "../channels.ts";
 import { poolAttributes } from "./attributes.ts";
 import { listen } from "./listen.ts";
 
@@ -48,16 +55,15 @@ export function measureConnections(meter: Meter): (() => void)[] {
       string,
       { readonly pool: ReturnType<typeof poolAttributes>; figures: [number, number, number] }
     >();
-    collectChannel.publish({
-      add: (client, nodes) => {
-        for (const { address, idle, used, queued } of nodes) {
-          const pool = poolAttributes(client, address);
-          const name = pool["db.client.connection.pool.name"];
-          const [i, u, q] = sums.get(name)?.figures ?? [0, 0, 0];
-          sums.set(name, { pool, figures: [i + idle, u + used, q + queued] });
-        }
-      },
-    });
+    const add: CollectMessage["add"] = (client, nodes) => {
+      for (const { address, idle, used, queued } of nodes) {
+        const pool = poolAttributes(client, address);
+        const name = pool["db.client.connection.pool.name"];
+        const [i, u, q] = sums.get(name)?.figures ?? [0, 0, 0];
+        sums.set(name, { pool, figures: [i + idle, u + used, q + queued] });
+      }
+    };
+    collectChannel.publish({ add });
     for (const { pool, figures } of sums.values()) {
       const [idle, used, queued] = figures;
       result.observe(count, idle, { ...pool, "db.client.connection.state": "idle" });

@@ -108,8 +108,7 @@ export function traceOperations(tracer: Tracer, meter: Meter): (() => void)[] {
   const onBatchEnd = (context: BatchContext) => {
     const failed = underway.get(context)?.failed ?? 0;
     const more = context.slot === undefined ? {} : { "slotwire.slot": context.slot };
-    // The error of a transaction is that of its one call.
-    const parts = failed === 0 || context.operation === "transaction" ? {} : { "slotwire.batch.failed": failed };
+    const parts = failed === 0 ? {} : { "slotwire.batch.failed": failed };
     end(context, context.address, { ...more, ...parts });
   };
   const onOperationStart = (context: OperationContext) => begin(context, operationAttributes(context));
