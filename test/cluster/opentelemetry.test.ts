@@ -298,9 +298,9 @@ describe("OpenTelemetry", () => {
     const steps = all.slice(0, -2);
     assert.ok(steps.filter(({ name }) => name === "SCAN").length >= 3, "at least one step for each node");
     assert.deepEqual([...new Set(steps.map(({ name }) => name))].sort(), ["CLUSTER", "INFO", "SCAN"]);
-    for (const { name, parentSpanContext, spanContext } of steps) {
-      assert.equal(parentSpanContext?.spanId, scan?.spanContext().spanId, name);
-      assert.equal(spanContext().traceId, scan?.spanContext().traceId);
+    for (const step of steps) {
+      assert.equal(step.parentSpanContext?.spanId, scan?.spanContext().spanId, step.name);
+      assert.equal(step.spanContext().traceId, scan?.spanContext().traceId);
     }
     assert.equal(typeof scan?.attributes["network.peer.port"], "number");
     const counts = (await measured()).dataPoints.map(({ value }) => value.count);

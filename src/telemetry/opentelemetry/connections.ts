@@ -1,4 +1,4 @@
-import type { BatchObservableResult, Meter } from "@opentelemetry/api";
+import type { Attributes, BatchObservableResult, Meter } from "@opentelemetry/api";
 import { realTime } from "../../environment.ts";
 import {
   type CollectMessage,
@@ -10,6 +10,9 @@ import {
 } from "../channels.ts";
 import { poolAttributes } from "./attributes.ts";
 import { listen } from "./listen.ts";
+
+const NOTHING = { idle: 0, used: 0, queued: 0 };
+type Pool = typeof NOTHING & { readonly attributes: Attributes };
 
 /** The time to open a connection is some round trips. The wait for one is mostly the rest of a tick. */
 const SECONDS = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
@@ -49,26 +52,27 @@ export function measureConnections(meter: Meter): (() => void)[] {
   const onWait = ({ client, address, waitedMs }: WaitMessage) =>
     waitTime.record(waitedMs / 1000, poolAttributes(client, address));
 
-  // Several clients and several pools can have one name, so they are added up: an observation would replace another.
+  // A value that is not observed any more would stay as it was. So pools that are gone are observed too, with nothing.
+  const pools = new Map<string, Pool>();
   const observe = (result: BatchObservableResult) => {
-    const sums = new Map<
-      string,
-      { readonly pool: ReturnType<typeof poolAttributes>; figures: [number, number, number] }
-    >();
+    for (const pool of pools.values()) Object.assign(pool, NOTHING);
+    // Several clients can have pools of one name, so they are added up: an observation would replace another.
     const add: CollectMessage["add"] = (client, nodes) => {
       for (const { address, idle, used, queued } of nodes) {
-        const pool = poolAttributes(client, address);
-        const name = pool["db.client.connection.pool.name"];
-        const [i, u, q] = sums.get(name)?.figures ?? [0, 0, 0];
-        sums.set(name, { pool, figures: [i + idle, u + used, q + queued] });
+        const attributes = poolAttributes(client, address);
+        const name = attributes["db.client.connection.pool.name"];
+        const pool = pools.get(name) ?? { attributes, ...NOTHING };
+        pools.set(name, pool);
+        pool.idle += idle;
+        pool.used += used;
+        pool.queued += queued;
       }
     };
     collectChannel.publish({ add });
-    for (const { pool, figures } of sums.values()) {
-      const [idle, used, queued] = figures;
-      result.observe(count, idle, { ...pool, "db.client.connection.state": "idle" });
-      result.observe(count, used, { ...pool, "db.client.connection.state": "used" });
-      result.observe(pending, queued, pool);
+    for (const { attributes, idle, used, queued } of pools.values()) {
+      result.observe(count, idle, { ...attributes, "db.client.connection.state": "idle" });
+      result.observe(count, used, { ...attributes, "db.client.connection.state": "used" });
+      result.observe(pending, queued, attributes);
     }
   };
   meter.addBatchObservableCallback(observe, [count, pending]);
