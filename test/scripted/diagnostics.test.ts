@@ -191,7 +191,15 @@ describe("diagnostics channels", () => {
     const [batch] = ear.all("batch:start");
     assert.deepEqual(
       { ...batch, client: undefined },
-      { client: undefined, operation: "batch", size: 2, commands: ["EVALSHA"], script, slot: undefined },
+      {
+        client: undefined,
+        operation: "batch",
+        size: 2,
+        commands: ["EVALSHA"],
+        script,
+        slot: undefined,
+        address: undefined,
+      },
     );
     const original = ear.heard.find(({ on }) => on === "batch:start")?.original;
     assert.deepEqual(
