@@ -87,7 +87,7 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
    */
   readonly ended: Promise<void>;
   /**
-   * A server has refused a channel, and is asked again, or another one is.
+   * A server has refused a channel, or could not be reached, and is asked again, or another one is.
    * @internal
    */
   onRefused: (error: SlotwireError) => void = nothing;
@@ -140,7 +140,10 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
     return this.#confirmed;
   }
 
-  /** Ends the subscription. Resolves when no server sends anything for it. No message is delivered from now on. */
+  /**
+   * Ends the subscription. Resolves when no server sends anything for it. The listener gets nothing from now on; an
+   * iteration gets what waits by now, and ends.
+   */
   close(): Promise<void> {
     return this.#end(undefined);
   }
