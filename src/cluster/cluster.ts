@@ -1,6 +1,7 @@
 import { addCalls, Batch, type BatchOptions, type BatchResults, batchOptions, type Executed } from "../calls/batch.ts";
 import { CallFactory, naming, namingScript } from "../calls/call-factory.ts";
 import { type Host, ownLimitsOf } from "../calls/host.ts";
+import { OneNode } from "../calls/one-node.ts";
 import { Operation } from "../calls/operation.ts";
 import { carryOut, sendParts } from "../calls/planned-command.ts";
 import { Scan, type ScanOptions, scanArguments } from "../calls/scan.ts";
@@ -108,12 +109,11 @@ export class Cluster {
    * COUNTKEYSINSLOT and GETKEYSINSLOT go to the owner of the slot that they name. SCAN is refused: use `scan`.
    * When a connection is lost, a command that was written is sent again only if the server flags it `readonly`.
    *
-   * A command that blocks (`BLPOP`, `BZPOPMIN`, `XREAD` with `BLOCK` and so on) has a connection of its own meanwhile,
-   * so it delays no other call. A node takes at most 1,000 of them, then `QUEUE_FULL`. The deadline of such a command
-   * is its blocking time plus `commandTimeout`; if it blocks for ever, it has none. A `timeout` of the view limits the
-   * whole call. An abort or a deadline closes the connection, so that the server pops nothing for the call from then
-   * on. An element that was popped just before is lost, and `outcome` is `unknown`.
-   * `WAIT` counts the replicas that have all calls that were answered before. It delays no other call.
+   * A command that blocks (`BLPOP`, `XREAD` with `BLOCK` and so on) has a connection of its own, so it delays no other
+   * call; a node takes at most 1,000 of them. Its deadline is its blocking time plus `commandTimeout`; if it blocks for
+   * ever, it has none. A `timeout` of the view limits the whole. An abort or a deadline closes the connection: an element
+   * that was popped just before is lost, and `outcome` is `unknown`. `WAIT` counts the replicas that have all calls that
+   * were answered before.
    *
    * @param name  One word, in either case; further words are arguments: `command("CONFIG", "GET", "save")`.
    * @param args  Sent as bulk strings, numbers as decimal text.
@@ -263,6 +263,15 @@ export class Cluster {
     options?: SubscribeOptions,
   ): Promise<Subscription<S>> {
     return subscribe(this.#host, { kind: "keyspace", names: patterns, listener, options });
+  }
+
+  /**
+   * One node of the topology, for commands that are about a node: `cluster.node(address).command("INFO")`.
+   * @param address  As announced, as in `topology.nodes`.
+   * @throws {InvalidArgumentError} The topology has no such node.
+   */
+  node(address: string): OneNode {
+    return new OneNode(this.#host, address);
   }
 
   /**

@@ -1,0 +1,130 @@
+import { type Argument, InvalidArgumentError, type Script } from "../index.ts";
+import { type Callback, givenTo, keyIndexesOf, withPrefix } from "./arguments.ts";
+import type { Defined } from "./defined.ts";
+import { errorOf, shaped } from "./replies.ts";
+
+/** One command of a chain. */
+export interface ChainCall {
+  readonly name: string;
+  readonly args: readonly Argument[];
+  readonly callback: Callback | undefined;
+  readonly wantsBuffers: boolean;
+  /** For a command that was defined: its script and its keys. */
+  readonly script:
+    | { readonly script: Script; readonly keys: readonly Argument[]; readonly rest: readonly Argument[] }
+    | undefined;
+}
+
+/** The result of a chain: a pair of an error and a reply for each command. Null: a watched key has changed. */
+export type ChainResults = [Error | null, unknown][] | null;
+
+/** What a chain needs of its client. */
+export interface ChainOwner {
+  readonly keyPrefix: string;
+  defined(name: string): Defined | undefined;
+  execute(kind: "multi" | "pipeline", calls: readonly ChainCall[]): Promise<ChainResults>;
+}
+
+/** Commands that are collected, and sent together by `exec`. Its methods are those of the client. */
+export class Chain {
+  readonly isPipeline = true;
+  readonly #owner: ChainOwner;
+  #kind: "multi" | "pipeline";
+  readonly #calls: ChainCall[] = [];
+
+  constructor(owner: ChainOwner, kind: "multi" | "pipeline", commands: readonly (readonly unknown[])[] = []) {
+    this.#owner = owner;
+    this.#kind = kind;
+    this.addBatch(commands);
+  }
+
+  /** The number of commands that were collected. */
+  get length(): number {
+    return this.#calls.length;
+  }
+
+  /** Collects commands that are given as arrays of a name and its arguments. */
+  addBatch(commands: readonly (readonly unknown[])[]): this {
+    for (const [name, ...values] of commands) this.add(String(name), values);
+    return this;
+  }
+
+  /** From here on, all commands are one transaction. */
+  multi(): this {
+    if (this.#calls.length > 0) throw new InvalidArgumentError("multi() comes first in a pipeline, or by itself.");
+    this.#kind = "multi";
+    return this;
+  }
+
+  /** @internal */
+  add(name: string, values: readonly unknown[], wantsBuffers = false): this {
+    const defined = this.#owner.defined(name);
+    if (defined !== undefined) {
+      const { args, callback } = givenTo(name, values);
+      this.#calls.push({ name, args, callback, wantsBuffers, script: defined.callOf(args, this.#owner.keyPrefix) });
+      return this;
+    }
+    const lower = name.toLowerCase();
+    const { args, callback } = givenTo(lower, values);
+    const prefixed = withPrefix(this.#owner.keyPrefix, lower, args);
+    this.#calls.push({ name: lower, args: prefixed, callback, wantsBuffers, script: undefined });
+    return this;
+  }
+
+  /** Sends the commands. */
+  exec(callback?: Callback): Promise<ChainResults> {
+    const results = this.#owner.execute(this.#kind, this.#calls).then((pairs) => {
+      for (const [index, call] of this.#calls.entries()) {
+        const pair = pairs?.[index];
+        if (pair !== undefined) call.callback?.(pair[0], pair[1]);
+      }
+      return pairs;
+    });
+    return told(results, callback);
+  }
+
+  /** The same as `exec`. */
+  execBuffer(callback?: Callback): Promise<ChainResults> {
+    return this.exec(callback);
+  }
+
+  call(name: string, ...values: unknown[]): this {
+    return this.add(name, values);
+  }
+
+  callBuffer(name: string, ...values: unknown[]): this {
+    return this.add(name, values, true);
+  }
+}
+
+/** The first key of the commands, which names the slot of a transaction. */
+export function firstKeyOf(calls: readonly ChainCall[]): Argument | undefined {
+  for (const { name, args, script } of calls) {
+    if (script !== undefined) {
+      if (script.keys.length > 0) return script.keys[0];
+    } else {
+      const [first] = keyIndexesOf(name, args);
+      if (first !== undefined) return args[first];
+    }
+  }
+  return undefined;
+}
+
+/** The pairs of ioredis from what slotwire resolves to: replies, and errors as values. */
+export function pairsOf(calls: readonly ChainCall[], results: readonly unknown[]): [Error | null, unknown][] {
+  return results.map((result, index) => {
+    const { name, args } = calls[index] as ChainCall;
+    if (result instanceof Error) return [errorOf(result, name, args.length), undefined];
+    return [null, shaped(name, result)];
+  });
+}
+
+/** Tells the callback in place of rejecting, as ioredis does. */
+export function told<T>(promise: Promise<T>, callback: Callback | undefined): Promise<T> {
+  if (callback === undefined) return promise;
+  promise.then(
+    (value) => callback(null, value),
+    (error: Error) => callback(error),
+  );
+  return promise.catch(() => undefined as T);
+}
