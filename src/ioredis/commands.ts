@@ -17,7 +17,18 @@ export function addCommands<T extends object>(
   prototype: T,
   send: (on: T, name: string, values: readonly unknown[], wantsBuffers: boolean) => unknown,
 ): void {
+  becomeDictionary(prototype);
   for (const name of COMMAND_NAMES) addCommand(prototype, name, send);
+}
+
+/**
+ * Makes the engine keep an object's properties in a hash table, as it does when one of them is deleted. 600 properties that
+ * are added one by one take a tenth of the time then, which is half the time of an import of this module.
+ */
+function becomeDictionary(object: object): void {
+  const [first, second] = [Symbol(), Symbol()];
+  for (const key of [first, second]) Object.defineProperty(object, key, { configurable: true });
+  for (const key of [first, second]) Reflect.deleteProperty(object, key);
 }
 
 /** Gives an object, or a class, one command and its variant for Buffers. */
