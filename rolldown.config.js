@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { defineConfig } from "rolldown";
+import { esmExternalRequirePlugin } from "rolldown/plugins";
 
 /*
  * npm run build: the compiler writes modules and types to build/, one file for each source. From there
@@ -21,8 +22,15 @@ const ENTRIES_OWN = /^(cli|ioredis|testing|telemetry.opentelemetry)\b/;
 /** What a process needs only when it connects, or defines a script: CommonJS can load it then. */
 const LATER = ["node:crypto", "node:tls", "redis-parser"];
 
+/** The packages that are installed beside this one. */
+const BESIDE = ["@ioredis/commands", "@opentelemetry/api", "cluster-key-slot"];
+
+/** Of redis-parser, which the ES modules contain. */
+const NOTICE =
+  "/*! Contains redis-parser, (c) 2015 NodeRedis, and redis-errors, (c) 2017 Ruben Bridgewater. Both: the MIT License. */";
+
 export default defineConfig([
-  bundle("dist", "es", [...entries, "cli/main"], [types("dist")]),
+  bundle("dist", "es", [...entries, "cli/main"], [importsBuiltins(), types("dist")]),
   bundle("dist/cjs", "cjs", entries, [loadsLater(), types("dist/cjs"), inCommonJs("dist/cjs")]),
 ]);
 
@@ -30,14 +38,14 @@ function bundle(dir, format, names, plugins) {
   return {
     input: Object.fromEntries(names.map((name) => [name, join(BUILD, `${name}.js`)])),
     platform: "node",
-    // What is not ours is installed beside the package.
-    external: (id) => !id.startsWith(".") && !id.startsWith("/"),
+    external: [/^node:/, ...(format === "es" ? BESIDE : [...BESIDE, "redis-parser"])],
     plugins: [...plugins, oneByteCharacters()],
     output: {
       dir,
       format,
       exports: "named",
       esModule: true,
+      banner: ({ name }) => (format === "es" && name === "core" ? NOTICE : ""),
       comments: { annotation: true, jsdoc: false, legal: false },
       chunkFileNames: "shared/[name].js",
       codeSplitting: {
@@ -45,6 +53,14 @@ function bundle(dir, format, names, plugins) {
       },
     },
   };
+}
+
+/**
+ * redis-parser is CommonJS that requires modules of Node. A bundler that makes one ES module of an application cannot keep
+ * such a `require`, so the ES modules contain redis-parser, with imports in its place.
+ */
+function importsBuiltins() {
+  return esmExternalRequirePlugin({ external: ["assert", "buffer", "string_decoder", "util"] });
 }
 
 /** One character that is not Latin-1 makes the engine keep, and scan, the whole file with two bytes a character. */
