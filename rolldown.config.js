@@ -97,7 +97,8 @@ function loadsLater() {
 
 /**
  * Copies the types that the entry points reach. The compiler leaves `.ts` at the ends of their imports, which older ones
- * cannot follow. With `.js` a copy is right for either format.
+ * cannot follow. With `.js` a copy is right for either format. What a class implements is left out, because the compiler has
+ * stripped its internal members, which some of those interfaces ask for.
  */
 function types(dir) {
   return {
@@ -105,10 +106,12 @@ function types(dir) {
     writeBundle() {
       const reached = new Set(entries.map((name) => resolve(BUILD, `${name}.d.ts`)));
       for (const file of reached) {
-        const text = readFileSync(file, "utf8").replace(/((?:from|import\()\s*"\.[^"]*)\.ts"/g, (_, path) => {
-          reached.add(resolve(dirname(file), `${path.slice(path.indexOf('"') + 1)}.d.ts`));
-          return `${path}.js"`;
-        });
+        const text = readFileSync(file, "utf8")
+          .replace(/^(export declare (?:abstract )?class .*?) implements .* \{$/gm, "$1 {")
+          .replace(/((?:from|import\()\s*"\.[^"]*)\.ts"/g, (_, path) => {
+            reached.add(resolve(dirname(file), `${path.slice(path.indexOf('"') + 1)}.d.ts`));
+            return `${path}.js"`;
+          });
         const target = join(dir, relative(BUILD, file));
         mkdirSync(dirname(target), { recursive: true });
         writeFileSync(target, text);
