@@ -18,7 +18,10 @@ describe("the time that an import takes", () => {
     project = (await packedPackage()).projectFor("import-time");
   });
 
-  const forms = { import: (name: string) => `await import("${name}")`, require: (name: string) => `require("${name}")` };
+  const forms = {
+    import: (name: string) => `await import("${name}")`,
+    require: (name: string) => `require("${name}")`,
+  };
   for (const [form, load] of Object.entries(forms)) {
     it(`is at most ${MOST} of ioredis's, by ${form}`, async (test) => {
       const measured = async (name: string) => {

@@ -5,8 +5,13 @@ import { promisify } from "node:util";
 
 const execute = promisify(execFile);
 
-/** Without what npm tells the scripts that it runs: it is about this package, not about the one in the folder. */
-const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("npm_")));
+/**
+ * Without what npm tells the scripts that it runs: it is about this package, not about the one in the folder. Without what
+ * a test run tells its files, too: a run that a test begins is its own.
+ */
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith("npm_") && !name.startsWith("NODE_TEST_")),
+);
 
 /**
  * Runs a program in a folder, within a minute.

@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Guard } from "../../src/testing/guard.ts";
 import { ROOT } from "./built-package.ts";
 import { run, runWithin } from "./package-run.ts";
@@ -18,6 +18,8 @@ export interface PackedPackage {
   readonly files: readonly string[];
   /** An empty project with the tarball installed. The tools of `test/package/tools` are in reach of it. */
   readonly project: string;
+  /** A folder from which no package is in reach. */
+  readonly away: string;
   /** Makes another such project, in the folder of a name. */
   projectFor(name: string): string;
   /** The path of a file of the tools' packages. */
@@ -30,7 +32,7 @@ export interface PackedPackage {
  */
 async function pack(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "slotwire-packed-"));
-  new Guard(folder);
+  new Guard(folder, `${folder}-away`);
   await Promise.all([installTools(folder), packAndInstall(folder)]);
   return folder;
 }
@@ -78,6 +80,7 @@ export async function packedPackage(): Promise<PackedPackage> {
   return {
     ...tarballIn(folder),
     project: join(folder, "project"),
+    away: join(folder, "..", `${basename(folder)}-away`),
     projectFor(name) {
       const project = join(folder, name);
       cpSync(join(folder, "project"), project, { recursive: true });
