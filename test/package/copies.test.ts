@@ -146,10 +146,10 @@ describe("the CommonJS and the ES copy of the packed package, in one process", (
     assert.equal(await output("worn.mjs", code), "all");
   });
 
-  it("load TLS, hashes and the parser of replies in CommonJS when they are needed", async () => {
+  it("load sockets, hashes and the parser of replies in CommonJS when they are needed", async () => {
     const code = `
       require("slotwire");
-      const loaded = () => ["NativeModule tls", "NativeModule crypto"].filter((name) => process.moduleLoadList.includes(name));
+      const loaded = () => ["NativeModule net", "NativeModule tls", "NativeModule crypto"].filter((name) => process.moduleLoadList.includes(name));
       const parser = () => Object.keys(require.cache).some((path) => path.includes("redis-parser"));
       const before = [...loaded(), parser()];
       require("slotwire").defineScript({ name: "one", source: "return 1", numberOfKeys: 0 });
