@@ -24,9 +24,9 @@ export function sharedInstrumentation(
   meters: MeterProvider,
   begin: () => () => void,
 ): () => void {
-  const process = globalThis as { [KEY]?: Set<Shared> };
-  process[KEY] ??= new Set();
-  const all = process[KEY];
+  const ofProcess = globalThis as { [KEY]?: Set<Shared> };
+  ofProcess[KEY] ??= new Set();
+  const all = ofProcess[KEY];
   let shared = [...all].find((one) => one.tracers === tracers && one.meters === meters);
   if (shared === undefined) {
     shared = { tracers, meters, end: begin(), users: 0 };
