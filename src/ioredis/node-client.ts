@@ -40,7 +40,8 @@ export function nodeClient(
   };
   const asked = (_: object, name: string, values: readonly unknown[], wantsBuffers: boolean) =>
     ask(name, values, wantsBuffers);
-  addCommands(node, asked);
-  addCommand(node, "scan", asked);
-  return node;
+  const commands = {};
+  addCommands(commands, asked);
+  addCommand(commands, "scan", asked);
+  return Object.setPrototypeOf(node, commands);
 }
