@@ -10,6 +10,7 @@ export type { NodeScripts, PreloadReport, ScriptName } from "./client/script-sto
 export { Cluster } from "./cluster.ts";
 // Only what is exported by a star can be added to by a program: see CommandReplies.
 export type * from "./commands/command-replies.ts";
+export { asEntries, asObject, asPairs, type Entry } from "./commands/flat-replies.ts";
 export { connect } from "./connect.ts";
 export {
   AbortedError,

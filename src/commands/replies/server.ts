@@ -160,7 +160,7 @@ export interface ServerReplies {
   "CLUSTER SET-CONFIG-EPOCH": "OK";
   "CLUSTER SETSLOT": "OK";
   /** For each shard "slots" and a flat array of ranges, "nodes" and an array of names and values in turn for each. */
-  "CLUSTER SHARDS": (string | (string | number)[] | (string | number)[][])[][];
+  "CLUSTER SHARDS": (string | number[] | (string | number)[][])[][];
   "CLUSTER SLAVES": string[];
   /** For each slot its number, then names and values in turn. */
   "CLUSTER SLOT-STATS": [slot: number, statistics: (string | number)[]][];

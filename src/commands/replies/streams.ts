@@ -103,5 +103,6 @@ type PendingSummary = [
   last: string | null,
   consumers: [name: string, count: string][] | null,
 ];
-type GroupDetails = (string | number | null | (string | number)[][] | ConsumerDetails[])[];
-type ConsumerDetails = (string | number | (string | number)[][])[];
+type GroupDetails = (string | number | null | Details[])[];
+/** A pending entry; or a consumer, of whose names and values one is its pending entries. */
+type Details = (string | number | (string | number)[][])[];
