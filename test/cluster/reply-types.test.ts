@@ -68,7 +68,10 @@ describe("the types of replies, held against the server's", () => {
   it("has a type for every command of the server", () => {
     assert.ok(names.length > 200, `${names.length} commands`);
     assert.deepEqual(
-      names.filter((name) => ![...types.keys()].some((key) => key === name || key.startsWith(`${name} `))),
+      names.filter(
+        (name) =>
+          ![...types.keys()].some((key) => key === name || key.startsWith(`${name} `)) && !/^(HOST:|POST)$/.test(name),
+      ),
       [],
     );
   });
@@ -89,7 +92,8 @@ describe("the types of replies, held against the server's", () => {
     });
   }
 
-  it("was asked for every command, and has no type of a reply that none of them gives", () => {
+  it("was asked for every command, and has no type of a reply that none of them gives", (test) => {
+    if (!listsSubcommands()) return test.skip("this server is older than what the types are of");
     assert.deepEqual(
       names.filter((name) => !answered.has(name) && !UNCALLED.has(name)),
       [],
@@ -103,7 +107,7 @@ describe("the types of replies, held against the server's", () => {
       unseen.filter((text) => !UNSEEN.some((known) => text.startsWith(known))),
       [],
     );
-    assert.ok(answered.size >= 250 || !listsSubcommands(), `${answered.size} commands`);
+    assert.ok(answered.size >= 250, `${answered.size} commands`);
   });
 
   /** Whether COMMAND lists subcommands, as servers do from 7.0 on. */

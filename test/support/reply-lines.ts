@@ -11,7 +11,7 @@
  *   pinned:   for the primary, by `node(address)`
  */
 export const REPLY_LINES = `
-RANDOMKEY
+pinned: RANDOMKEY
 SET @s value
 ? SET @s value GET
 SET @s value NX
@@ -57,7 +57,7 @@ CONFIG SET maxmemory-policy allkeys-lfu
 OBJECT FREQ @s
 CONFIG SET maxmemory-policy noeviction
 OBJECT HELP
-RANDOMKEY
+pinned: RANDOMKEY
 RENAME @ttl @ttl2
 RENAMENX @ttl2 @ttl
 RENAMENX @ttl @s
@@ -107,6 +107,9 @@ LCS @l1 @l2
 LCS @l1 @l2 LEN
 LCS @l1 @l2 IDX
 LCS @l1 @l2 IDX WITHMATCHLEN
+STRALGO LCS KEYS @l1 @l2
+STRALGO LCS KEYS @l1 @l2 LEN
+STRALGO LCS KEYS @l1 @l2 IDX
 MGET @s @none
 MSET @m1 1 @m2 2
 MSETEX 1 @m1 1 EX 100
@@ -216,12 +219,12 @@ LSET @list 0 y
 LTRIM @list 0 5
 LPOP @list
 LPOP @none
-LPOP @list 2
-LPOP @none 2
+? LPOP @list 2
+? LPOP @none 2
 RPOP @list
 RPOP @none
-RPOP @list 2
-RPOP @none 2
+? RPOP @list 2
+? RPOP @none 2
 
 SADD @set a b c d e f
 SADD @set2 b c
@@ -361,7 +364,7 @@ XADD @x 1-1 a 1 b 2
 XADD @x 2-1 a 1
 XADD @x 3-1 a 1
 XADD @x 4-1 a 1
-XADD @none NOMKSTREAM * a 1
+? XADD @none NOMKSTREAM * a 1
 XGROUP CREATE @x g 0
 XGROUP CREATE @x empty 0
 XGROUP CREATECONSUMER @x g c

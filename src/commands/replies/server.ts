@@ -195,4 +195,4 @@ type SlowCommand = [
 ];
 type PrimaryRole = ["master", offset: number, replicas: [host: string, port: string, offset: string][]];
 type ReplicaRole = ["slave", host: string, port: number, link: string, offset: number];
-type SlotNode = [host: string | null, port: number, id: string, metadata: string[]];
+type SlotNode = [host: string | null, port: number, id: string, metadata?: string[]];

@@ -72,6 +72,8 @@ export interface StringReplies {
   SETEX: "OK";
   SETNX: 0 | 1;
   SETRANGE: number;
+  /** Before Redis 7.0 in place of LCS. */
+  STRALGO: string | number | ["matches", CommonRange[], "len", number];
   STRLEN: number;
   SUBSTR: string;
 
