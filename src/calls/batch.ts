@@ -129,10 +129,8 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
     const plan = factory.planOf(name, args);
     const settle = this.#settleNext();
     if (plan.kind === "one") this.#calls.push(this.#callOf(name, args, settle, settle));
-    else if (plan.kind === "parts") {
-      // There may be more parts than a call has arguments.
-      for (const part of this.#partsOf(name, plan.division, settle)) this.#calls.push(part);
-    } else this.#addSteps(name, args, plan, settle);
+    else if (plan.kind === "parts") this.#calls.push(...this.#partsOf(name, plan.division, settle));
+    else this.#addSteps(name, args, plan, settle);
     this.#expect();
     return this;
   }

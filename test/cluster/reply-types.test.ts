@@ -23,6 +23,8 @@ const UNSEEN: readonly string[] = [
   ...["XCLAIM: null of [string", "XAUTOCLAIM: null of [string", "MODULE LIST: "],
   // While a script runs, while slots move.
   ...["FUNCTION STATS: ", "CLUSTER MIGRATION: ", "CLUSTER GETSLOTMIGRATIONS: "],
+  // To a server with TLS.
+  'MIGRATE: "OK"',
   // Of a client by its address, of a client that is blocked.
   ...['CLIENT KILL: "OK"', "CLIENT UNBLOCK: 1"],
 ];
