@@ -8,8 +8,7 @@ export type { ClusterEvent, ClusterEvents, Listener } from "./client/events.ts";
 export type { ConnectionState, MetricCounters, Metrics, NodeMetrics, SubscriptionMetrics } from "./client/metrics.ts";
 export type { NodeScripts, PreloadReport, ScriptName } from "./client/script-store.ts";
 export { Cluster } from "./cluster.ts";
-// Only what is exported by a star can be added to by a program: see CommandReplies.
-export type * from "./commands/command-replies.ts";
+export type { ByName, CommandReplies, CommandReply, CommandResult } from "./commands/command-replies.ts";
 export { asEntries, asObject, asPairs, type Entry } from "./commands/flat-replies.ts";
 export { connect } from "./connect.ts";
 export {
