@@ -24,7 +24,9 @@ function is<A>() {
 // As a user's module adds to the package: by its entry point's name.
 declare module "../../src/index.ts" {
   interface CommandReplies {
+    /** A command of a module. */
     "MY.CMD": number;
+    /** A subcommand of a module. */
     "MY.CONTAINER GET": [string, number];
   }
 }
