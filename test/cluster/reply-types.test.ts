@@ -51,20 +51,24 @@ describe("the types of replies, held against the server's", () => {
   let cluster: LocalCluster;
   let single: SingleServer;
   let client: Cluster;
-  let spare: string;
+  /** A node of no cluster, without slots. */
+  let spare: SingleServer;
   /** The server's commands; containers by their subcommands. */
   let names: string[];
 
   before(async () => {
     const args = ["--repl-diskless-sync-delay", "0"];
-    [cluster, single] = await Promise.all([startCluster({ primaries: 1, replicasPerPrimary: 1, args }), startSingle()]);
-    spare = await cluster.addNode();
+    [cluster, single, spare] = await Promise.all([
+      startCluster({ primaries: 1, replicasPerPrimary: 1, args }),
+      startSingle(),
+      startSingle("--cluster-enabled", "yes"),
+    ]);
     client = await connect({ ...cluster.connectOptions });
-    names = namesIn((await cluster.command(spare, "COMMAND")) as Reply[][]);
+    names = namesIn((await spare.command("COMMAND")) as Reply[][]);
   });
   after(async () => {
     client?.destroy();
-    await Promise.all([cluster?.stop(), single?.stop()]);
+    await Promise.all([cluster?.stop(), single?.stop(), spare?.stop()]);
   });
 
   it("has a type for every command of the server", () => {
@@ -136,7 +140,7 @@ describe("the types of replies, held against the server's", () => {
         pinned: () => view.node(primary).command(String(command), args),
         replica: () => view.node(replica).command(String(command), args),
         finally: () => view.node(replica).command(String(command), args),
-        spare: () => cluster.command(spare, command, ...args),
+        spare: () => spare.command(command, ...args),
         single: () => single.command(command, ...args),
       }[line.where];
       assert.ok(send, line.text);

@@ -4,7 +4,7 @@
  * `=name`. A text in quotes is one word. In front of a line:
  *
  *   ?         servers of some versions refuse it
- *   spare:    for a node of a cluster without slots
+ *   spare:    for a node of another cluster, without slots
  *   replica:  for a replica
  *   single:   for a server without cluster mode
  *   finally:  for a replica, once, behind all other lines
