@@ -3,6 +3,7 @@ import type { CollectionReplies } from "./replies/collections.ts";
 import type { ServerReplies } from "./replies/server.ts";
 import type { StreamReplies } from "./replies/streams.ts";
 import type { StringReplies } from "./replies/strings.ts";
+import type { UnprovenReplies } from "./replies/unproven.ts";
 
 /**
  * The type of each command's reply, by the command's name in upper case: of Redis 8 and Valkey 9, in the shapes of RESP2.
@@ -14,7 +15,12 @@ import type { StringReplies } from "./replies/strings.ts";
  * `declare module "slotwire" { interface CommandReplies { "MY.CMD": number } }`. Strings of a reply are written as
  * `string`; views with `replies: "buffer"` have `Buffer` in their place.
  */
-export interface CommandReplies extends StringReplies, CollectionReplies, StreamReplies, ServerReplies {}
+export interface CommandReplies
+  extends StringReplies,
+    CollectionReplies,
+    StreamReplies,
+    ServerReplies,
+    UnprovenReplies {}
 
 /**
  * The type of the reply to a command, as `command` gives it.
