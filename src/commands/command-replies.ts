@@ -32,24 +32,27 @@ export type CommandReply<
   S extends string | Buffer = string,
 > = InView<Listed<Uppercase<N>, Uppercase<FirstOf<A>>>, S>;
 
+/** A name that is not known until the program runs is in no key of the table, so its reply is a `Reply`. */
 type Listed<U extends string, F extends string> = U extends string
   ? F extends string
     ? `${U} ${F}` extends keyof CommandReplies
       ? CommandReplies[`${U} ${F}`]
       : U extends keyof CommandReplies
         ? CommandReplies[U]
-        : OfContainer<U, Extract<keyof CommandReplies, `${U} ${F}`>>
+        : U extends keyof Containers
+          ? IsLiteral<F> extends true
+            ? Reply
+            : Containers[U]
+          : Reply
     : never
   : never;
 
-/** Where only the first argument is not known to the compiler, any subcommand's reply. */
-type OfContainer<U extends string, K extends keyof CommandReplies> = [K] extends [never]
-  ? Reply
-  : IsLiteral<U> extends true
-    ? CommandReplies[K]
-    : Reply;
+/** For each command that has subcommands the reply of any. The compiler makes this table once, not at each call. */
+type Containers = {
+  [K in keyof CommandReplies as K extends `${infer U} ${string}` ? U : never]: CommandReplies[K];
+};
 
-type IsLiteral<U extends string> = Record<never, never> extends Record<U, unknown> ? false : true;
+type IsLiteral<F extends string> = Record<never, never> extends Record<F, unknown> ? false : true;
 
 type FirstOf<A extends CommandArguments> = A extends readonly [infer F extends string, ...unknown[]]
   ? F
