@@ -15,13 +15,12 @@ import { type Host, limitsOf } from "./host.ts";
 import { Operation } from "./operation.ts";
 import { checkOptions, checkSignal } from "./view.ts";
 
-/** What a user asked for, as it was given. */
-export interface SubscribeRequest {
-  readonly kind: TopicKind;
-  readonly names: Argument | readonly Argument[];
-  readonly listener: MessageListener<never> | undefined;
-  readonly options: SubscribeOptions | undefined;
-}
+/** What `subscribe` and its like are called with. */
+export type SubscribeArguments<M extends string | Buffer> = [
+  names: Argument | readonly Argument[],
+  listener?: MessageListener<M> | undefined,
+  options?: SubscribeOptions | undefined,
+];
 
 /** The words that errors use, by kind. */
 const WORDS: Readonly<Record<TopicKind, { readonly method: string; readonly name: string }>> = {
@@ -36,7 +35,8 @@ const SETTING_MS = 1000;
 /** Subscribes. Resolves when the servers have confirmed every name. */
 export async function subscribe<S extends string | Buffer>(
   host: Host,
-  { kind, names, listener, options = {} }: SubscribeRequest,
+  kind: TopicKind,
+  [names, listener, options = {}]: SubscribeArguments<S>,
 ): Promise<Subscription<S>> {
   const { client, view } = host;
   const { method } = WORDS[kind];

@@ -5,7 +5,7 @@ import { OneNode } from "../calls/one-node.ts";
 import { Operation } from "../calls/operation.ts";
 import { carryOut, sendParts } from "../calls/planned-command.ts";
 import { Scan, type ScanOptions, scanArguments } from "../calls/scan.ts";
-import { subscribe } from "../calls/subscribe.ts";
+import { type SubscribeArguments, subscribe } from "../calls/subscribe.ts";
 import { Transaction } from "../calls/transaction.ts";
 import type { CallOptions, StringsAs, StringsOf, stringsOf, ViewOptions, ViewSettings } from "../calls/view.ts";
 import { checkCallOptions, checkOptions, checkTimeout, viewOf } from "../calls/view.ts";
@@ -13,14 +13,14 @@ import { type WatchingBody, watchedTransaction } from "../calls/watched-transact
 import type { Client } from "../client/client.ts";
 import { type ClusterEvent, checkListener, type Listener } from "../client/events.ts";
 import type { Metrics } from "../client/metrics.ts";
-import type { PreloadReport } from "../client/script-store.ts";
+import { checkScripts, type PreloadReport } from "../client/script-store.ts";
 import type { ByName, CommandResult } from "../commands/command-replies.ts";
-import { AbortedError, InvalidArgumentError } from "../errors.ts";
-import { argumentsOf, kindOf } from "../protocol/encode.ts";
+import { AbortedError } from "../errors.ts";
+import { argumentsOf } from "../protocol/encode.ts";
 import type { Argument, CommandArguments } from "../protocol/reply.ts";
-import { isLibrary, type Library } from "../scripts/library.ts";
-import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "../scripts/script.ts";
-import type { MessageListener, SubscribeOptions, Subscription } from "../subscriptions/subscription.ts";
+import type { Library } from "../scripts/library.ts";
+import type { Script, ScriptCall, Values, WithArguments } from "../scripts/script.ts";
+import type { Subscription } from "../subscriptions/subscription.ts";
 import type { Topology } from "../topology/topology.ts";
 
 const NO_ARGUMENTS: readonly Argument[] = [];
@@ -135,14 +135,10 @@ export class Cluster<S extends string | Buffer = string> {
 
   /**
    * Iterates over the keys of all primaries by SCAN: `for await (const key of cluster.scan({ match: "user:*" }))`.
-   *
    * A key that exists from the first step to the last comes at least once, even if its slot moves or its primary fails
-   * over meanwhile, because slots that moved are scanned again on their new node. As with SCAN itself, a key may come
-   * more than once, and the order is arbitrary. A key that is added or removed meanwhile may come or not. Only
-   * primaries are asked.
-   *
-   * With `replies: "buffer"` in the view, keys are Buffers, as is right for keys that are not text. The view's
-   * `timeout` and `signal` hold for each step. A loop may be ended early; nothing is under way then.
+   * over, because slots that moved are scanned again on their new node. As with SCAN itself, a key may come more than once,
+   * in any order; one that is added or removed meanwhile may come or not. With `replies: "buffer"` in the view, keys are
+   * Buffers. The view's `timeout` and `signal` hold for each step. A loop may be ended early.
    *
    * @throws {InvalidArgumentError} An option is wrong. Thrown at once; nothing was sent.
    * @throws {UnavailableError}     While iterating: a slot has no owner, or does not stop moving.
@@ -206,31 +202,23 @@ export class Cluster<S extends string | Buffer = string> {
    * Subscribes to channels. PUBLISH reaches them wherever it is sent, so one node serves them all, and another one when it
    * is lost. Resolves when the servers have confirmed every channel. Whenever messages may have been missed, `onGap` tells.
    *
-   * @param channels  One channel or several.
-   * @param listener  Gets each message. Without a listener, the subscription is iterated.
+   * @param given  One channel or several in an array; a listener, which gets each message; then `SubscribeOptions`. Without
+   *   a listener, the subscription is iterated.
    * @throws {InvalidArgumentError} A wrong argument; nothing was sent.
    * @throws {ReplyError}           The user may not hear a channel.
    * @throws {SlotwireError}        The deadline passed, the signal was aborted, or the client was closed.
    * @see https://redis.io/docs/latest/commands/subscribe/
    */
-  subscribe<M extends string | Buffer = S>(
-    channels: Argument | readonly Argument[],
-    listener?: MessageListener<M>,
-    options?: SubscribeOptions,
-  ): Promise<Subscription<M>> {
-    return subscribe(this.#host, { kind: "channel", names: channels, listener, options });
+  subscribe<M extends string | Buffer = S>(...given: SubscribeArguments<M>): Promise<Subscription<M>> {
+    return subscribe(this.#host, "channel", given);
   }
 
   /**
    * Subscribes to all channels that match patterns, as `subscribe` does. A message that matches two comes for each.
    * @see https://redis.io/docs/latest/commands/psubscribe/
    */
-  psubscribe<M extends string | Buffer = S>(
-    patterns: Argument | readonly Argument[],
-    listener?: MessageListener<M>,
-    options?: SubscribeOptions,
-  ): Promise<Subscription<M>> {
-    return subscribe(this.#host, { kind: "pattern", names: patterns, listener, options });
+  psubscribe<M extends string | Buffer = S>(...given: SubscribeArguments<M>): Promise<Subscription<M>> {
+    return subscribe(this.#host, "pattern", given);
   }
 
   /**
@@ -238,12 +226,8 @@ export class Cluster<S extends string | Buffer = string> {
    * the slot moves. Servers from 7.0 on have them.
    * @see https://redis.io/docs/latest/commands/ssubscribe/
    */
-  ssubscribe<M extends string | Buffer = S>(
-    channels: Argument | readonly Argument[],
-    listener?: MessageListener<M>,
-    options?: SubscribeOptions,
-  ): Promise<Subscription<M>> {
-    return subscribe(this.#host, { kind: "shard", names: channels, listener, options });
+  ssubscribe<M extends string | Buffer = S>(...given: SubscribeArguments<M>): Promise<Subscription<M>> {
+    return subscribe(this.#host, "shard", given);
   }
 
   /**
@@ -253,12 +237,8 @@ export class Cluster<S extends string | Buffer = string> {
    * @throws {InvalidArgumentError} Also where a server's `notify-keyspace-events` is empty.
    * @see https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/
    */
-  keyspaceEvents<M extends string | Buffer = S>(
-    patterns: Argument | readonly Argument[],
-    listener?: MessageListener<M>,
-    options?: SubscribeOptions,
-  ): Promise<Subscription<M>> {
-    return subscribe(this.#host, { kind: "keyspace", names: patterns, listener, options });
+  keyspaceEvents<M extends string | Buffer = S>(...given: SubscribeArguments<M>): Promise<Subscription<M>> {
+    return subscribe(this.#host, "keyspace", given);
   }
 
   /**
@@ -292,13 +272,7 @@ export class Cluster<S extends string | Buffer = string> {
    * @see https://redis.io/docs/latest/commands/function-load/
    */
   async preload(...scripts: readonly (Script | Library)[]): Promise<PreloadReport> {
-    for (const script of scripts) {
-      if (!isScript(script) && !isLibrary(script)) {
-        throw new InvalidArgumentError(
-          `preload: a script is ${kindOf(script)}; accepted is what defineScript or defineLibrary returns.`,
-        );
-      }
-    }
+    checkScripts(scripts);
     return Operation.run(this.#client, ownLimitsOf(this.#view), (operation) => {
       // From now on, loads are on their way.
       operation.outcome = "unknown";
@@ -358,6 +332,24 @@ export class Cluster<S extends string | Buffer = string> {
     checkListener(event, listener);
     return this.#client.emitter.on(event, listener);
   }
+
+  /**
+   * Calls `listener` at the next `event` only. `events.once(cluster, event)` of Node uses it. No event is called "error":
+   * such a listener is accepted and never called.
+   */
+  once(event: ClusterEvent | "error", listener: (...payload: never[]) => void): this {
+    this.#client.emitter.once(event, listener);
+    return this;
+  }
+
+  /** Removes a listener of `on` or `once`. */
+  off(event: ClusterEvent | "error", listener: (...payload: never[]) => void): this {
+    this.#client.emitter.off(event, listener);
+    return this;
+  }
+
+  /** The same as `off`. */
+  readonly removeListener = this.off;
 
   /**
    * Refuses new calls, waits for the calls and operations under way, and closes.

@@ -157,7 +157,7 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
    * The messages. They are kept from the beginning on, within the bounds, until they are taken. Two iterations share them.
    * @throws {InvalidArgumentError} The subscription has a listener.
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Message<S>, undefined, void> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message<S>> {
     return new Iteration(this.#waiting, ({ message }) => message as Message<S> | undefined);
   }
 
@@ -165,7 +165,7 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
    * The messages and the gaps, in order. A gap is an object with a `reason`.
    * @throws {InvalidArgumentError} The subscription has a listener.
    */
-  events(): AsyncIterableIterator<Message<S> | Gap, undefined, void> {
+  events(): AsyncIterableIterator<Message<S> | Gap> {
     return new Iteration(this.#waiting, ({ message, gap }) => gap ?? (message as Message<S> | undefined));
   }
 
