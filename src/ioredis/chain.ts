@@ -15,8 +15,10 @@ export interface ChainCall {
     | undefined;
 }
 
-/** The result of a chain: a pair of an error and a reply for each command. Null: a watched key has changed. */
-export type ChainResults = [Error | null, unknown][] | null;
+/** What became of one command of a chain: `[null, reply]`, or `[error]`. */
+export type ChainResult = [error: Error | null, reply?: unknown];
+/** The results of a chain, one for each command. Null: a watched key has changed. */
+export type ChainResults = ChainResult[] | null;
 
 /** What a chain needs of its client. */
 export interface ChainOwner {
@@ -28,6 +30,7 @@ export interface ChainOwner {
 /** Commands that are collected, and sent together by `exec`. Its methods are those of the client. */
 export class Chain {
   readonly isPipeline = true;
+  readonly isCluster = true;
   readonly #owner: ChainOwner;
   #kind: "multi" | "pipeline";
   readonly #calls: ChainCall[] = [];
@@ -64,10 +67,9 @@ export class Chain {
       this.#calls.push({ name, args, callback, wantsBuffers, script: defined.callOf(args, this.#owner.keyPrefix) });
       return this;
     }
-    const lower = name.toLowerCase();
-    const { args, callback } = givenTo(lower, values);
-    const prefixed = withPrefix(this.#owner.keyPrefix, lower, args);
-    this.#calls.push({ name: lower, args: prefixed, callback, wantsBuffers, script: undefined });
+    const { args, callback } = givenTo(name, values);
+    const prefixed = withPrefix(this.#owner.keyPrefix, name, args);
+    this.#calls.push({ name, args: prefixed, callback, wantsBuffers, script: undefined });
     return this;
   }
 
@@ -76,7 +78,7 @@ export class Chain {
     const results = this.#owner.execute(this.#kind, this.#calls).then((pairs) => {
       for (const [index, call] of this.#calls.entries()) {
         const pair = pairs?.[index];
-        if (pair !== undefined) call.callback?.(pair[0], pair[1]);
+        if (pair !== undefined) call.callback?.(...pair);
       }
       return pairs;
     });
@@ -111,11 +113,10 @@ export function firstKeyOf(calls: readonly ChainCall[]): Argument | undefined {
 }
 
 /** The pairs of ioredis from what slotwire resolves to: replies, and errors as values. */
-export function pairsOf(calls: readonly ChainCall[], results: readonly unknown[]): [Error | null, unknown][] {
+export function pairsOf(calls: readonly ChainCall[], results: readonly unknown[]): ChainResult[] {
   return results.map((result, index) => {
     const { name, args } = calls[index] as ChainCall;
-    if (result instanceof Error) return [errorOf(result, name, args.length), undefined];
-    return [null, shaped(name, result)];
+    return result instanceof Error ? [errorOf(result, name, args.length)] : [null, shaped(name, result)];
   });
 }
 
