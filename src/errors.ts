@@ -42,7 +42,7 @@ export class ReplyError extends SlotwireError {
   readonly file: string | undefined;
 
   constructor(reply: string, outcome: Outcome = "executed", place?: ScriptPlace, cause?: unknown) {
-    const more = place === undefined ? ADVICE.get(reply) : textOf(place);
+    const more = place === undefined ? adviceFor(reply) : textOf(place);
     super(more === undefined ? reply : `${reply} (${more})`, outcome, cause);
     this.reply = reply;
     this.script = place?.script;
@@ -59,6 +59,14 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     "a single server without cluster mode: it owns every slot, and has no CLUSTER commands",
   ],
 ]);
+
+/** In front of the arguments, which the servers quote. */
+const NO_SHARDED_CHANNELS = /^ERR unknown command [`']S(SUBSCRIBE|PUBLISH)[`']/i;
+
+function adviceFor(reply: string): string | undefined {
+  if (NO_SHARDED_CHANNELS.test(reply)) return "sharded channels need Redis 7.0 or later, or Valkey";
+  return ADVICE.get(reply);
+}
 
 function textOf({ script, file, line, sourceLine }: ScriptPlace): string {
   if (line === undefined) return `script "${script}"`;

@@ -7,8 +7,8 @@ export type { Watching, WatchingBody } from "./calls/watched-transaction.ts";
 export type { ClusterEvent, ClusterEvents, Listener } from "./client/events.ts";
 export type { ConnectionState, MetricCounters, Metrics, NodeMetrics, SubscriptionMetrics } from "./client/metrics.ts";
 export type { NodeScripts, PreloadReport, ScriptName } from "./client/script-store.ts";
-export { Cluster } from "./cluster.ts";
-export { connect } from "./connect.ts";
+export { Cluster } from "./cluster/cluster.ts";
+export { connect } from "./cluster/connect.ts";
 export {
   AbortedError,
   AuthError,
@@ -72,10 +72,14 @@ export type {
   ClientInfo,
   CommandContext,
   ConnectContext,
+  GapMessage,
   PreloadMessage,
   RedirectionMessage,
   ScriptInfo,
   ScriptMissingMessage,
+  SubscribedMessage,
+  TopicInfo,
+  TopicMessage,
   TopologyMessage,
 } from "./telemetry/channels.ts";
 export type { DurationHistogram } from "./telemetry/counters.ts";

@@ -20,6 +20,7 @@ import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { checkCounts, isScript, type Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
+import { isSingle } from "../topology/view-judgement.ts";
 import { isUnlearned, type Plan, planOf } from "./plan.ts";
 import type { ViewSettings } from "./view.ts";
 
@@ -46,7 +47,7 @@ export class CallFactory {
   /** Where a command goes. @throws {InvalidArgumentError} As `planOf` of plan.ts. */
   planOf(name: string, args: readonly Argument[]): Plan {
     try {
-      return planOf(name, args, this.#client.commands, this.#mayAsk);
+      return planOf(name, args, this.#client.commands, this.#mayAsk, this.#isSingle);
     } catch (error) {
       throw naming(error, name);
     }
@@ -59,6 +60,8 @@ export class CallFactory {
 
   /** Whether the servers may be asked for their commands: the last question was not a short while ago. */
   readonly #mayAsk = (): boolean => this.#client.environment.clock.now() >= this.#client.commands.nextAt;
+
+  readonly #isSingle = (): boolean => isSingle(this.#client.topology);
 
   /** A call of a script. */
   run(

@@ -29,14 +29,22 @@ const ONE = { kind: "one" } as const;
  * Where a command goes, by the tables, or by a server's description of the command. Pure. No other code decides this,
  * neither for single commands nor for the commands of a batch.
  *
- * @param mayAsk  Whether the servers may be asked for their commands. If not, the first argument of a command that
+ * @param mayAsk    Whether the servers may be asked for their commands. If not, the first argument of a command that
  *   nobody knows counts as its key.
+ * @param isSingle  Whether there is one server without cluster mode, or one that is taken for it.
  * @throws {InvalidArgumentError} for a command that cannot be sent by `command`.
  */
-export function planOf(name: string, args: readonly Argument[], learned: LearnedCommands, mayAsk: () => boolean): Plan {
+export function planOf(
+  name: string,
+  args: readonly Argument[],
+  learned: LearnedCommands,
+  mayAsk: () => boolean,
+  isSingle: () => boolean,
+): Plan {
   const lower = String(name).toLowerCase();
   if (!isListed(lower)) return planOfUnlisted(name, lower, args, learned, mayAsk);
   if (lower === "scan") throw new InvalidArgumentError(SCAN_REFUSED);
+  if (lower === "hotkeys" && !isSingle()) throw new InvalidArgumentError(HOTKEYS_REFUSED);
   if (lower === "wait") return { kind: "wait-for-replicas" };
   const spread = spreadOf(lower, args);
   if (spread !== undefined) {
@@ -49,6 +57,9 @@ export function planOf(name: string, args: readonly Argument[], learned: Learned
 
 const SCAN_REFUSED =
   "SCAN cannot be sent by command(), because a cursor belongs to one node and each call may go to another node. Accepted is scan(), which reads all nodes: for await (const key of cluster.scan({ match })).";
+
+const HOTKEYS_REFUSED =
+  'HOTKEYS cannot be sent by command() to a cluster, because a session belongs to one node and each call may go to another node. Accepted is a client of that node alone: connect({ nodes: [address], mode: "single" }).';
 
 function planOfUnlisted(
   name: string,

@@ -49,6 +49,7 @@ export async function subscribe<S extends string | Buffer>(
     clock: client.environment.clock,
     epochMs: client.epochMs,
     onListenerError: (error, event) => client.emitter.tellThrown(event, error),
+    onOverflow: (topic, gap) => client.subscriptions.noteOverflow(topic, gap),
     remove: (hearer, topics) => client.subscriptions.remove(hearer, topics),
   });
   const signal = options.signal ?? view.signal;
@@ -57,6 +58,9 @@ export async function subscribe<S extends string | Buffer>(
     await Operation.run(client, { ...limitsOf(view), signal, particulars }, async (operation) => {
       if (kind === "keyspace") await checkSetting(operation, host);
       if (operation.error !== undefined) throw operation.error;
+      subscription.onRefused = (error) => {
+        operation.lastRefusal = error;
+      };
       const stopListening = signal === undefined ? () => {} : client.signals.listen(signal, subscription);
       await subscription.begin(client.subscriptions.add(subscription, kind, binaries), stopListening);
     });
@@ -100,7 +104,12 @@ async function checkSetting(operation: Operation, { client, factory, view }: Hos
       `keyspaceEvents: ${node.address} sends none, because its setting ${SETTING} is empty; set it on every node, for example CONFIG SET ${SETTING} KA.`,
     );
   });
-  await Promise.race([Promise.all(settings), operation.pause(SETTING_MS)]);
+  let stop = () => {};
+  const enough = new Promise<void>((resolve) => {
+    const timer = client.environment.clock.setTimer(resolve, SETTING_MS);
+    stop = () => timer.cancel();
+  });
+  await operation.wait(Promise.race([Promise.all(settings), enough])).finally(() => stop());
 }
 
 const SETTING = "notify-keyspace-events";

@@ -1,4 +1,4 @@
-import type { Cluster } from "../cluster.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import { defineScript, type Script } from "../scripts/script.ts";
 
 /**

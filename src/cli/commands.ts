@@ -8,12 +8,13 @@ import { explain } from "./explain.ts";
 import { guarded, guardedText } from "./printable.ts";
 import { scripts } from "./scripts.ts";
 import { slot } from "./slot.ts";
+import { subscribe } from "./subscribe.ts";
 import type { Terminal } from "./terminal.ts";
 import { topology } from "./topology.ts";
 import { types } from "./types.ts";
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ slot, topology, scripts, explain, bench, cluster, types }),
+  Object.entries({ slot, topology, scripts, explain, subscribe, bench, cluster, types }),
 );
 
 /** Performs a command line. The result is written to standard output. */

@@ -1,6 +1,6 @@
 import type { Client } from "../client/client.ts";
-import { Cluster } from "../cluster.ts";
-import { connect } from "../connect.ts";
+import { Cluster } from "../cluster/cluster.ts";
+import { connect } from "../cluster/connect.ts";
 import type { ConnectOptions } from "../options.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { TopologyNode } from "../topology/topology.ts";

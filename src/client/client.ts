@@ -166,6 +166,7 @@ export class Client {
     this.subscriptions = new Subscriptions({
       environment,
       telemetry,
+      epochMs: this.epochMs,
       directory: () => this.#directory,
       tracker: () => this.#tracker,
       isSingle: options.mode === "single",

@@ -77,6 +77,9 @@ const INSTEAD: ReadonlyMap<string, string> = new Map([
   ["reconnecting", '"nodeDown" and "nodeUp" tell when a node has no connection, and when it has one again'],
   ["+node", '"topology" tells of every change of the nodes'],
   ["-node", '"topology" tells of every change of the nodes'],
+  ["message", "the listener that `subscribe` was given gets the messages"],
+  ["pmessage", "the listener that `psubscribe` was given gets the messages"],
+  ["smessage", "the listener that `ssubscribe` was given gets the messages"],
 ]);
 /** The names of all events. */
 const EVENT_NAMES: readonly string[] = Object.keys(EVENTS);

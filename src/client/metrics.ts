@@ -83,7 +83,7 @@ export interface SubscriptionMetrics {
   readonly subscriptions: number;
   /** The number of different channels and patterns, each kind by itself. */
   readonly topics: number;
-  /** The number of connections on which they are heard. */
+  /** The number of connections that are open for them. One that is not needed any more is closed after 2 s. */
   readonly connections: number;
 }
 

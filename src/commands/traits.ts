@@ -14,9 +14,15 @@ const STATE = "it changes the state of a connection that others share";
  * once. On a shared connection they would harm other calls.
  */
 const REFUSED: ReadonlyMap<string, string> = new Map([
-  ...["subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "monitor"].map(
-    (name): [string, string] => [name, "it turns a connection into a stream of messages"],
-  ),
+  ...["subscribe", "psubscribe", "ssubscribe"].map((name): [string, string] => [
+    name,
+    `it turns a connection into a stream of messages; ${name}() has connections for that`,
+  ]),
+  ...["unsubscribe", "punsubscribe", "sunsubscribe"].map((name): [string, string] => [
+    name,
+    "the connection has no subscriptions; close() of a subscription ends it",
+  ]),
+  ["monitor", "it turns a connection into a stream of messages"],
   ...["multi", "exec", "discard", "watch", "unwatch"].map((name): [string, string] => [
     name,
     "a transaction needs a connection of its own",

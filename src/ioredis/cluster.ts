@@ -129,8 +129,20 @@ export class Cluster extends EventEmitter implements ChainOwner {
 
   #connected(slotwire: Slotwire): void {
     for (const { script } of this.#commands.values()) slotwire.preload(script).catch(() => {});
+    this.#nameConnections(slotwire);
     slotwire.on("nodeDown", ({ address, cause }) => this.emit("node error", cause, address));
     slotwire.on("topology", ({ current, previous }) => this.#tellNodes(current.nodes, previous.nodes));
+  }
+
+  /** One connection to each node has the name, the one for calls. It is named again when it was lost. */
+  #nameConnections(slotwire: Slotwire): void {
+    const name = this.options.redisOptions?.connectionName;
+    if (name === undefined || name === null) return;
+    slotwire.command("CLIENT", "SETNAME", name).catch(() => {});
+    slotwire.on("nodeUp", ({ address }) => {
+      const node = slotwire.topology.nodes.find((each) => each.address === address);
+      if (node !== undefined) this.#node(node).call("CLIENT", "SETNAME", name).catch(() => {});
+    });
   }
 
   #tellNodes(current: readonly TopologyNode[], previous: readonly TopologyNode[]): void {

@@ -22,6 +22,10 @@ export interface RedisOptions {
   readonly db?: number | undefined;
   readonly connectTimeout?: number | undefined;
   readonly commandTimeout?: number | undefined;
+  /**
+   * The name of one connection to each node: packages count clients by it. `slotwire: { connectionName }` names all
+   * connections, those of blocked calls and of subscriptions too.
+   */
   readonly connectionName?: string | undefined;
   readonly keyPrefix?: string | undefined;
   readonly family?: 0 | 4 | 6 | undefined;
@@ -91,7 +95,7 @@ export function connectOptionsOf(nodes: readonly StartupNode[], options: Cluster
     }
     for (const name of WITHOUT_MEANING) if (given[name] !== undefined && given[name] !== null) warnOnce(name);
   }
-  const { username, password, tls, db, connectTimeout, connectionName } = redisOptions;
+  const { username, password, tls, db, connectTimeout } = redisOptions;
   return {
     nodes: nodes.map(nodeOf),
     commandTimeout: redisOptions.commandTimeout ?? 0,
@@ -100,7 +104,6 @@ export function connectOptionsOf(nodes: readonly StartupNode[], options: Cluster
     ...(tls !== undefined && tls !== false && { tls }),
     ...(db !== undefined && { database: db }),
     ...(connectTimeout !== undefined && { connectTimeout }),
-    ...(connectionName !== undefined && { connectionName }),
     ...(maxRedirections !== undefined && { maxRedirections }),
     ...(slotsRefreshInterval !== undefined && { topologyRefreshInterval: Math.max(0, slotsRefreshInterval) }),
     ...(natMap !== undefined && { natMap: natMapOf(natMap) }),

@@ -85,8 +85,9 @@ const READ_ONLY_WITHIN =
 // script's SHA-1 and therefore does not match.
 const NO_PERMISSION = [
   /^NOPERM (this user|User \S+) has no permissions to run the '[^']*' command( or its subcommand)?$/,
-  /^NOPERM (this user has no permissions to access one of the keys used as arguments|No permissions to access a key)$/,
-  /^NOPERM User \S+ has no permissions to access the '.*' key$/s,
+  /^NOPERM this user has no permissions to access one of the (keys|channels) used as arguments$/,
+  /^NOPERM No permissions to access a (key|channel)$/,
+  /^NOPERM User \S+ has no permissions to access the '.*' (key|channel)$/s,
 ];
 // Errors with which a server refuses a plain command before it runs. The beginning of the text is enough, because this
 // kind never causes a command to be sent again.

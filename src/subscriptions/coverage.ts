@@ -78,13 +78,14 @@ export class Coverage<N> {
 
   /**
    * The topic belongs to `nodes` now.
-   * @param loss  What it cost, if the topic was covered until now and is not any more.
+   * @param loss       What it cost, if the topic was covered until now and is not any more.
+   * @param isInDoubt  Whether it is not certain: the topic is not covered until `settled`.
    */
-  want(nodes: readonly N[], now: number, loss: Loss): Action<N>[] {
+  want(nodes: readonly N[], now: number, loss: Loss, isInDoubt = false): Action<N>[] {
     const isSame = nodes.length === this.#wanted.length && nodes.every((node) => this.#wanted.includes(node));
     const gone = this.#seats.filter(({ node }) => !nodes.includes(node));
     this.#wanted = nodes;
-    if (!isSame) this.#isInDoubt = false;
+    if (!isSame) this.#isInDoubt = isInDoubt;
     return this.#follow(now, loss, gone.length === 0 ? this.#begunAt : Math.min(...gone.map(({ askedAt }) => askedAt)));
   }
 

@@ -1,6 +1,8 @@
 import type { Place, Request } from "../connection/request.ts";
+import { ProtocolError } from "../errors.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import type { Reply } from "../protocol/reply.ts";
+import { wordOf } from "./pushed.ts";
 import { COMMANDS, type Topic } from "./topic.ts";
 
 /** A request on a feed takes so many topics at most, and so many bytes of their names. */
@@ -46,6 +48,7 @@ export class TopicsRequest extends FeedRequest {
   readonly topics: readonly Topic[];
   readonly #onTopic: (topic: Topic, askedAt: number) => void;
   readonly #onRefused: (topics: readonly Topic[], text: string) => void;
+  readonly #name: string;
   #answered = 0;
 
   /** @param topics  At least one; all of one kind and, if they are sharded, of one slot. */
@@ -57,8 +60,8 @@ export class TopicsRequest extends FeedRequest {
     onRefused: (topics: readonly Topic[], text: string) => void,
   ) {
     super();
-    const name = COMMANDS[(topics[0] as Topic).kind][what];
-    this.frame = encodeCommand([name, ...topics.map(({ binary }) => Buffer.from(binary, "latin1"))]);
+    this.#name = COMMANDS[(topics[0] as Topic).kind][what];
+    this.frame = encodeCommand([this.#name, ...topics.map(({ binary }) => Buffer.from(binary, "latin1"))]);
     this.isLeaving = what === "leave";
     this.askedAt = askedAt;
     this.topics = topics;
@@ -77,14 +80,24 @@ export class TopicsRequest extends FeedRequest {
     return true;
   }
 
-  protected override answered(_: Reply): void {
+  protected override answered(reply: Reply): void {
     const topic = this.next;
+    // Whoever takes another answer for a confirmation would never know that nothing is heard.
+    if (!this.#isAbout(topic, reply)) {
+      throw new ProtocolError(`The server's answer to ${this.#name} confirms nothing.`);
+    }
     this.#answered++;
     this.#onTopic(topic, this.askedAt);
   }
 
   protected override refused(text: string): void {
     this.#onRefused(this.topics.slice(this.#answered), text);
+  }
+
+  #isAbout({ text, binary }: Topic, reply: Reply): boolean {
+    if (wordOf(reply) !== this.#name.toLowerCase()) return false;
+    const name = (reply as Reply[])[1];
+    return Buffer.isBuffer(name) ? name.toString("latin1") === binary : name === text;
   }
 }
 

@@ -9,8 +9,8 @@ import { Watchdog } from "../connection/watchdog.ts";
 import type { Clock, Timer } from "../environment.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
-import { inRequests, ProofRequest, TopicsRequest } from "./feed-requests.ts";
-import { Proofs } from "./gap.ts";
+import { FeedProofs } from "./feed-proofs.ts";
+import { inRequests, TopicsRequest } from "./feed-requests.ts";
 import { endedBy, HeardTopics, wordOf } from "./pushed.ts";
 import type { Raw, Topic } from "./topic.ts";
 
@@ -60,8 +60,8 @@ export class Feed implements Receiver {
   readonly #topics = new Set<Topic>();
   readonly #heard = new HeardTopics();
   readonly #needBytes = new Set<Topic>();
-  /** The topics that the server may send, because they were asked for on this connection. */
-  readonly #atServer = new Set<Topic>();
+  /** The topics that the server may send, because they were asked for on this connection, and whether it has confirmed. */
+  readonly #atServer = new Map<Topic, boolean>();
   /** Topics to be asked for, and to be left, in the next write. */
   #asks = new Set<Topic>();
   #leaves = new Set<Topic>();
@@ -72,10 +72,7 @@ export class Feed implements Receiver {
   #failures = 0;
   #retry: Timer | undefined;
   #rest: Timer | undefined;
-  /** Proofs that have been asked for and not answered. */
-  #unproven = 0;
-  #proofs = new Proofs(Number.NEGATIVE_INFINITY);
-  readonly #slotProofs = new Map<number, Proofs>();
+  #proofs = new FeedProofs(Number.NEGATIVE_INFINITY);
   #lastRead = { received: 0, at: 0 };
   #isSilent = false;
   #wasOpen = false;
@@ -103,12 +100,12 @@ export class Feed implements Receiver {
 
   /** When the older of the last two proofs was asked for that what is not sharded is heard. */
   get provenAtHome(): number {
-    return this.#proofs.older;
+    return this.#proofs.provenAt(-1);
   }
 
   /** When the older of the last two proofs was asked for that `topic` is heard. */
   provenAt({ slot }: Topic): number {
-    return (slot === -1 ? this.#proofs : this.#slotProofs.get(slot))?.older ?? this.#proofs.older;
+    return this.#proofs.provenAt(slot);
   }
 
   ask(topic: Topic): void {
@@ -154,30 +151,9 @@ export class Feed implements Receiver {
    * @param sharded  One sharded channel of each slot that is heard here.
    */
   prove(sharded: readonly Topic[]): void {
-    if (this.#connection === undefined || this.#unproven > 0 || this.#topics.size === 0) return;
-    const askedAt = this.#clock.now();
-    const isAnswered = () => {
-      this.#unproven--;
-      this.#proofs.note(askedAt);
-    };
-    // A refusal of PING is an answer as well.
-    const ping = new ProofRequest(undefined, isAnswered, isAnswered);
-    const channels = sharded.map(
-      (topic) =>
-        new ProofRequest(
-          topic,
-          () => {
-            this.#unproven--;
-            this.#slotProofs.get(topic.slot)?.note(askedAt);
-          },
-          (text) => {
-            this.#unproven--;
-            this.#events.onProofRefused(topic, text);
-          },
-        ),
-    );
-    this.#unproven = 1 + channels.length;
-    this.#write([ping, ...channels]);
+    if (this.#connection === undefined || this.#topics.size === 0) return;
+    const onRefused = (topic: Topic, text: string) => this.#events.onProofRefused(topic, text);
+    this.#write(this.#proofs.requests(sharded, this.#clock.now(), onRefused));
   }
 
   /** The node may answer again: the next try is made now. */
@@ -262,12 +238,18 @@ export class Feed implements Receiver {
       return new TopicsRequest("leave", topics, now, isLeft, (refused, text) => this.#leaveRefused(refused, text));
     }
     const connection = this.#connection as Connection;
-    for (const topic of topics) this.#atServer.add(topic);
+    for (const topic of topics) if (!this.#atServer.has(topic)) this.#atServer.set(topic, false);
     const onConfirmed = (topic: Topic, askedAt: number) => {
-      if (topic.slot !== -1 && !this.#slotProofs.has(topic.slot)) this.#slotProofs.set(topic.slot, new Proofs(askedAt));
+      if (this.#atServer.has(topic)) this.#atServer.set(topic, true);
+      this.#proofs.noteConfirmed(topic.slot, askedAt);
       this.#events.onConfirmed(topic, askedAt, this.#readAt(connection));
     };
-    return new TopicsRequest("ask", topics, now, onConfirmed, (refused, text) => this.#events.onRefused(refused, text));
+    const onRefused = (refused: readonly Topic[], text: string) => {
+      // A user who may not subscribe may not be allowed to unsubscribe either, and there is nothing to be left.
+      for (const topic of refused) if (this.#atServer.get(topic) === false) this.#atServer.delete(topic);
+      this.#events.onRefused(refused, text);
+    };
+    return new TopicsRequest("ask", topics, now, onConfirmed, onRefused);
   }
 
   /** When the bytes that are being read arrived: one time for all of them. */
@@ -357,16 +339,18 @@ export class Feed implements Receiver {
     this.#connection = connection;
     this.#wasOpen = true;
     this.#lastRead = { received: 0, at: now };
-    this.#unproven = 0;
     this.#isSilent = false;
-    this.#proofs = new Proofs(now);
-    this.#slotProofs.clear();
+    this.#proofs = new FeedProofs(now);
     connection.handOver({ onClosed: (cause) => this.#lost(cause), receiver: this });
     this.#watchdog = new Watchdog(connection, this.#clock, this.#probe, {
       onDead: (cause) => connection.close(cause),
       onSilent: (cause) => {
         this.#isSilent = true;
         this.#events.onSilent(cause);
+        // Topics that were being left would be left only when the node speaks again.
+        if (connection.inFlight.some((request) => request instanceof TopicsRequest && request.isLeaving)) {
+          connection.close(cause);
+        }
       },
       onSpeaking: () => {
         this.#isSilent = false;

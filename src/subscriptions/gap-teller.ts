@@ -1,9 +1,11 @@
 import type { Clock } from "../environment.ts";
+import { gapChannel } from "../telemetry/channels.ts";
 import type { Loss } from "./gap.ts";
 import type { Hearer, Topic } from "./topic.ts";
 
 interface News {
-  readonly hearer: Hearer;
+  /** Undefined: the diagnostics channel. */
+  readonly hearer: Hearer | undefined;
   readonly topics: Topic[];
   readonly loss: Loss;
   readonly to: number | null;
@@ -11,17 +13,20 @@ interface News {
 
 /**
  * Tells subscriptions of the gaps of their topics. What begins or ends for many topics at one moment is told in one call
- * for each subscription, at the end of the tick, or before the next message if that comes earlier.
+ * for each subscription, at the end of the tick, or before the next message if that comes earlier. The diagnostics channel
+ * is told like a subscription to all topics.
  */
 export class GapTeller {
   readonly #clock: Clock;
+  readonly #publish: (topics: readonly Topic[], loss: Loss, to: number | null) => void;
   /** In the order in which they have to be told. */
   #news = new Map<string, News>();
   readonly #numbers = new WeakMap<Hearer, number>();
   #count = 0;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, publish: (topics: readonly Topic[], loss: Loss, to: number | null) => void) {
     this.#clock = clock;
+    this.#publish = publish;
   }
 
   get hasNews(): boolean {
@@ -30,15 +35,17 @@ export class GapTeller {
 
   /** A gap of `topic` begins, or ends at `to`. */
   tell(topic: Topic, loss: Loss, to: number | null): void {
-    for (const hearer of topic.hearers) {
-      if (!hearer.hasBegun(topic)) continue;
-      const key = `${this.#numberOf(hearer)} ${loss.reason} ${loss.from} ${to}`;
-      const news = this.#news.get(key);
-      if (news !== undefined) news.topics.push(topic);
-      else {
-        if (this.#news.size === 0) this.#clock.nextTick(() => this.flush());
-        this.#news.set(key, { hearer, topics: [topic], loss, to });
-      }
+    for (const hearer of topic.hearers) if (hearer.hasBegun(topic)) this.#add(hearer, topic, loss, to);
+    if (gapChannel.hasSubscribers) this.#add(undefined, topic, loss, to);
+  }
+
+  #add(hearer: Hearer | undefined, topic: Topic, loss: Loss, to: number | null): void {
+    const key = `${hearer && this.#numberOf(hearer)} ${loss.reason} ${loss.from} ${to}`;
+    const news = this.#news.get(key);
+    if (news !== undefined) news.topics.push(topic);
+    else {
+      if (this.#news.size === 0) this.#clock.nextTick(() => this.flush());
+      this.#news.set(key, { hearer, topics: [topic], loss, to });
     }
   }
 
@@ -46,7 +53,10 @@ export class GapTeller {
     const all = this.#news;
     if (all.size === 0) return;
     this.#news = new Map();
-    for (const { hearer, topics, loss, to } of all.values()) hearer.tellGap(topics, loss, to);
+    for (const { hearer, topics, loss, to } of all.values()) {
+      if (hearer === undefined) this.#publish(topics, loss, to);
+      else hearer.tellGap(topics, loss, to);
+    }
   }
 
   #numberOf(hearer: Hearer): number {

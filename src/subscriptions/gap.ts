@@ -24,6 +24,7 @@ export interface Gap {
   readonly from: number;
   /** Milliseconds since 1970: when the servers' confirmation arrived. Null: the gap has begun. */
   readonly to: number | null;
+  /** Why messages may have been missed. */
   readonly reason: GapReason;
 }
 
@@ -31,6 +32,11 @@ export interface Gap {
 export interface Loss {
   readonly from: number;
   readonly reason: GapReason;
+}
+
+/** The times of a gap in milliseconds since 1970, rounded outwards. */
+export function timesOf({ from }: Loss, to: number | null, epochMs: number): Pick<Gap, "from" | "to"> {
+  return { from: Math.floor(from + epochMs), to: to === null ? null : Math.ceil(to + epochMs) };
 }
 
 /** When the last two proofs were asked for. The older one is safe also if the answer to the newer one was out of date. */

@@ -19,6 +19,13 @@ export interface QueueEvents<T> {
   onTaking(): readonly T[];
 }
 
+/** An iteration that waits for a value. */
+interface Taker<T> {
+  readonly by: object;
+  readonly take: (result: T | undefined) => void;
+  readonly fail: (error: Error) => void;
+}
+
 /**
  * What waits for an iteration: the oldest is dropped when there is no room. `take` resolves in the order in which it was
  * called.
@@ -27,7 +34,8 @@ export class MessageQueue<T> {
   readonly #bounds: QueueBounds;
   readonly #events: QueueEvents<T>;
   readonly #items = new Ring<Item<T>>();
-  readonly #takers = new Ring<{ readonly take: (result: T | undefined) => void; readonly fail: (e: Error) => void }>();
+  /** In the order in which they came. */
+  readonly #takers = new Set<Taker<T>>();
   /** Values that are taken in front of the items. */
   readonly #ahead: T[] = [];
   #bytes = 0;
@@ -40,8 +48,8 @@ export class MessageQueue<T> {
 
   push(value: T, bytes: number): void {
     if (this.#end !== undefined) return;
-    const taker = this.#takers.shift();
-    if (taker !== undefined) {
+    for (const taker of this.#takers) {
+      this.#takers.delete(taker);
       taker.take(value);
       return;
     }
@@ -53,21 +61,34 @@ export class MessageQueue<T> {
     }
   }
 
-  /** The oldest value, now or when there is one. Undefined: the queue has ended. Rejects if it ended with an error. */
-  take(): Promise<T | undefined> {
+  /**
+   * The oldest value, now or when there is one. Undefined: the queue has ended. Rejects if it ended with an error.
+   * @param by  Who may change its mind: see `withdraw`.
+   */
+  take(by: object): Promise<T | undefined> {
     if (this.#ahead.length === 0 && this.#items.size > 0) this.#ahead.push(...this.#events.onTaking());
     const value = this.#ahead.shift() ?? this.#shift();
     if (value !== undefined) return Promise.resolve(value);
     if (this.#end === "done") return Promise.resolve(undefined);
     if (this.#end !== undefined) return Promise.reject(this.#end);
-    return new Promise((take, fail) => this.#takers.push({ take, fail }));
+    return new Promise((take, fail) => this.#takers.add({ by, take, fail }));
+  }
+
+  /** `by` waits for no value any more. What it waited for resolves to undefined. */
+  withdraw(by: object): void {
+    for (const taker of this.#takers) {
+      if (taker.by !== by) continue;
+      this.#takers.delete(taker);
+      taker.take(undefined);
+    }
   }
 
   /** No value follows. Those that wait can still be taken. */
   end(error?: Error): void {
     if (this.#end !== undefined) return;
     this.#end = error ?? "done";
-    for (const { take, fail } of this.#takers.takeAll()) error === undefined ? take(undefined) : fail(error);
+    for (const { take, fail } of this.#takers) error === undefined ? take(undefined) : fail(error);
+    this.#takers.clear();
   }
 
   #shift(): T | undefined {

@@ -1,15 +1,26 @@
+import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { Topology } from "../topology/topology.ts";
 
 /*
  * Which nodes send a topic. Sharded channels are sent by the owner of their slot, which the directory knows.
  */
 
-/** The primaries whose keyspace events count: those that own slots, and others that may get some at any moment. */
-export function eventSources(nodes: readonly ClusterNode[], ownsSlots: (node: ClusterNode) => boolean): ClusterNode[] {
-  return nodes.filter((node) => {
-    const { role, health } = node.info;
-    return role === "primary" && (health !== "fail" || ownsSlots(node));
-  });
+/**
+ * The nodes whose keyspace events count: those that own slots. A primary without slots is none, because it may be a primary
+ * no more: a demoted node becomes a replica, and replicas send an event for each command that they get from their primary.
+ */
+export function eventSources(
+  nodes: readonly ClusterNode[],
+  topology: Topology,
+  before: readonly ClusterNode[],
+): ClusterNode[] {
+  const owned = topology.ranges.reduce((sum, { start, end }) => sum + end - start + 1, 0);
+  // Who owned a slot that has no owner now may still serve it.
+  const kept = owned < SLOT_COUNT ? before : [];
+  return nodes.filter(
+    (node) => topology.slotOwners.has(node.info) || (kept.includes(node) && node.info.role === "primary"),
+  );
 }
 
 /** Whether a node hears everything that is published, as far as the topology knows. */

@@ -17,7 +17,8 @@ export class HeardTopics {
       const named = all.get(push) ?? new Map();
       all.set(push, named.set(name, topic));
     };
-    put(this.#byText, topic.text);
+    // The text of bytes that are no text may be the name of another channel.
+    if (topic.isText) put(this.#byText, topic.text);
     put(this.#byBinary, topic.binary);
   }
 

@@ -1,6 +1,6 @@
 import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
 import type { Environment, Timer } from "../environment.ts";
-import { ReplyError, type SlotwireError, withParticulars } from "../errors.ts";
+import { type Outcome, ReplyError, type SlotwireError, withParticulars } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import { formatAddress } from "../protocol/node-address.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -25,6 +25,8 @@ export interface RefusalsParts {
   readonly tracker: () => TopologyTracker;
   /** The pause after a refusal is over, or the topology may have learned of another owner. */
   onAgain(topics: readonly Topic[], node: ClusterNode): void;
+  /** A node has said by MOVED where the slot is. The topology has that by now, or had it before. */
+  onMoved(slot: number): void;
   /** The servers refuse a topic for good. */
   onRejected(topic: Topic, error: SlotwireError): void;
 }
@@ -77,8 +79,13 @@ export class Refusals {
   }
 
   /** The topics wait, at no node. */
-  follow(topics: readonly Topic[], node: ClusterNode, step: Retry): void {
-    const { tracker } = this.#parts;
+  follow(topics: readonly Topic[], node: ClusterNode, step: Retry, text: string): void {
+    for (const topic of topics) {
+      for (const hearer of topic.hearers) {
+        if (!hearer.hasBegun(topic)) hearer.refused(errorOf(topic, node, text, "not-executed"));
+      }
+    }
+    const { tracker, onMoved } = this.#parts;
     const slot = (topics[0] as Topic).slot;
     if (step.to.kind !== "named") {
       this.#pause(topics, node);
@@ -87,21 +94,30 @@ export class Refusals {
     const address = formatAddress(step.to);
     // A topology that changes tells every topic of the slot where it belongs now. Topics that it leaves here ask again.
     const follow = () => {
-      if (!this.#isClosed && this.#isListed(address)) tracker().slotMoved(slot, address);
+      if (this.#isClosed || !this.#isListed(address)) return;
+      tracker().slotMoved(slot, address);
+      onMoved(slot);
     };
-    if (step.when === "now") follow();
-    if (step.when === "after-refresh") {
+    // A node that has confirmed in the meantime knows better.
+    const trouble = this.#troubles.get(slot);
+    const followLate = () => {
+      if (this.#troubles.get(slot) === trouble) follow();
+    };
+    if (step.when === "now") {
+      follow();
+      this.#pause(topics, node);
+    } else if (step.when === "after-refresh") {
       void tracker()
         .lookUp(() => this.#isListed(address))
         .then(() => {
-          follow();
+          followLate();
           this.#pause(topics, node);
         });
-    } else this.#pause(topics, node, follow);
+    } else this.#pause(topics, node, followLate);
   }
 
   reject(topics: readonly Topic[], node: ClusterNode, step: Rejection, text: string): void {
-    for (const topic of topics) this.#parts.onRejected(topic, errorOf(topic, node, step, text));
+    for (const topic of topics) this.#parts.onRejected(topic, errorOf(topic, node, text, step.outcome));
   }
 
   #pause(topics: readonly Topic[], node: ClusterNode, before = () => {}): void {
@@ -147,6 +163,6 @@ export class Refusals {
   }
 }
 
-function errorOf({ kind, slot }: Topic, { address }: ClusterNode, { outcome }: Rejection, text: string): SlotwireError {
+function errorOf({ kind, slot }: Topic, { address }: ClusterNode, text: string, outcome: Outcome): SlotwireError {
   return withParticulars(new ReplyError(text, outcome), { command: COMMANDS[kind].ask, address, slot });
 }

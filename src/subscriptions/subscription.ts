@@ -1,7 +1,7 @@
 import type { Clock } from "../environment.ts";
 import { AbortedError, ClosedError, InvalidArgumentError, type SlotwireError } from "../errors.ts";
-import type { Abortable } from "../routing/signals.ts";
-import type { Gap, Loss } from "./gap.ts";
+import { type Gap, type Loss, timesOf } from "./gap.ts";
+import { Iteration } from "./iteration.ts";
 import { MessageQueue } from "./message-queue.ts";
 import type { Hearer, Raw, Topic } from "./topic.ts";
 
@@ -25,7 +25,10 @@ export interface SubscribeOptions {
    * @default the `signal` of the view, or else no signal
    */
   readonly signal?: AbortSignal | undefined;
-  /** Told of each time in which messages may have been missed: when it begins, and when it ends. */
+  /**
+   * Told of each time in which messages may have been missed: when it begins, and when it ends.
+   * @default only `events()` has the gaps
+   */
   readonly onGap?: ((gap: Gap) => void) | undefined;
   /**
    * The most messages that wait for an iteration. The oldest are dropped, and a gap `overflow` is told.
@@ -51,13 +54,15 @@ export interface SubscriptionSettings {
   readonly epochMs: number;
   /** A listener has thrown, or its promise has rejected. */
   onListenerError(error: unknown, what: "message" | "gap"): void;
+  /** Messages of a topic are dropped, because the iteration is too slow. Told when that begins and when it ends. */
+  onOverflow(topic: Topic, gap: Gap): void;
   /** Takes the subscription off its topics. Resolves when no server sends anything for it. */
   remove(subscription: Hearer, topics: readonly Topic[]): Promise<void>;
 }
 
 /** What waits for an iteration. */
 type Item =
-  | { readonly gap: Gap; readonly message?: undefined; readonly topic?: undefined; readonly at?: undefined }
+  | { readonly gap: Gap; readonly topics: readonly Topic[]; readonly message?: undefined }
   /** `at`: when the message arrived, in milliseconds since 1970. */
   | { readonly gap?: undefined; readonly message: Message<never>; readonly topic: Topic; readonly at: number };
 
@@ -70,7 +75,7 @@ const nothing = () => {};
  *   begun --every topic is covered--> confirmed --close(), the client ends--> ended
  *     '-------- refused by the servers, aborted --'-----------------------------^  with an error
  */
-export class Subscription<S extends string | Buffer = string> implements Hearer, Abortable, AsyncIterable<Message<S>> {
+export class Subscription<S extends string | Buffer = string> implements AsyncIterable<Message<S>> {
   /** @internal */
   readonly wantsBuffers: boolean;
   /**
@@ -78,6 +83,11 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
    * (NOPERM), or when its signal was aborted. A rejection that nobody handles harms nobody.
    */
   readonly ended: Promise<void>;
+  /**
+   * A server has refused a channel, and is asked again, or another one is.
+   * @internal
+   */
+  onRefused: (error: SlotwireError) => void = nothing;
   readonly #settings: SubscriptionSettings;
   readonly #queue: MessageQueue<Item> | undefined;
   #topics: readonly Topic[] | undefined;
@@ -90,8 +100,8 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
   #failed: (error: Error) => void = nothing;
   #closing: Promise<void> | undefined;
   #stopListening: () => void = nothing;
-  /** By channel or pattern: when the first and the last message arrived that were dropped since one was taken. */
-  readonly #dropped = new Map<string, { from: number; to: number }>();
+  /** By topic: when the first and the last message arrived that were dropped since one was taken. */
+  readonly #dropped = new Map<Topic, { from: number; to: number }>();
 
   /** @internal */
   constructor(settings: SubscriptionSettings) {
@@ -139,23 +149,24 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
    * The messages. They are kept from the beginning on, within the bounds, until they are taken. Two iterations share them.
    * @throws {InvalidArgumentError} The subscription has a listener.
    */
-  [Symbol.asyncIterator](): AsyncGenerator<Message<S>, void, undefined> {
-    return messagesOf(this.events());
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message<S>, undefined, void> {
+    return new Iteration(this.#waiting, ({ message }) => message as Message<S> | undefined);
   }
 
   /**
    * The messages and the gaps, in order. A gap is an object with a `reason`.
    * @throws {InvalidArgumentError} The subscription has a listener.
    */
-  events(): AsyncGenerator<Message<S> | Gap, void, undefined> {
-    const queue = this.#queue;
-    if (queue === undefined) {
-      throw new InvalidArgumentError("The subscription has a listener, which gets the messages. Without one, iterate.");
-    }
-    return eventsOf(queue) as AsyncGenerator<Message<S> | Gap, void, undefined>;
+  events(): AsyncIterableIterator<Message<S> | Gap, undefined, void> {
+    return new Iteration(this.#waiting, ({ message, gap }) => gap ?? (message as Message<S> | undefined));
   }
 
-  // Hearer.
+  get #waiting(): MessageQueue<Item> {
+    if (this.#queue !== undefined) return this.#queue;
+    throw new InvalidArgumentError("The subscription has a listener, which gets the messages. Without one, iterate.");
+  }
+
+  // Hearer. The class does not say so, nor that it is Abortable, because its published types lack what is internal.
 
   /** @internal */
   hear(topic: Topic, channel: Raw, payload: Raw): void {
@@ -181,17 +192,20 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
   }
 
   /** @internal */
-  tellGap(topics: readonly Topic[], { from, reason }: Loss, to: number | null): void {
+  tellGap(topics: readonly Topic[], loss: Loss, to: number | null): void {
     if (this.#closing !== undefined) return;
-    const { epochMs } = this.#settings;
     const gap: Gap = Object.freeze({
       channels: Object.freeze(topics.map(({ text }) => text)),
-      from: Math.floor(from + epochMs),
-      to: to === null ? null : Math.ceil(to + epochMs),
-      reason,
+      ...timesOf(loss, to, this.#settings.epochMs),
+      reason: loss.reason,
     });
-    this.#queue?.push({ gap }, 0);
+    this.#queue?.push({ gap, topics }, 0);
     this.#tellOnGap(gap);
+  }
+
+  /** @internal */
+  refused(error: SlotwireError): void {
+    this.onRefused(error);
   }
 
   /** @internal */
@@ -212,7 +226,8 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
   }
 
   #checkConfirmed(): void {
-    if (this.#topics?.every((topic) => this.#begun.has(topic))) this.#confirm();
+    // The size tells it at once: asking every topic at each confirmation would take seconds for many.
+    if (this.#begun.size === this.#topics?.length) this.#confirm();
   }
 
   #end(error: SlotwireError | undefined): Promise<void> {
@@ -249,13 +264,13 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
   // What an iteration that is too slow loses.
 
   #drop(item: Item): void {
-    const { gap, topic, at } = item;
-    const [from, to] = gap === undefined ? [at, at] : [gap.from, gap.to ?? gap.from];
-    for (const name of gap === undefined ? [topic.text] : gap.channels) {
-      const times = this.#dropped.get(name);
+    const { gap } = item;
+    const [from, to] = gap === undefined ? [item.at, item.at] : [gap.from, gap.to ?? gap.from];
+    for (const topic of gap === undefined ? [item.topic] : item.topics) {
+      const times = this.#dropped.get(topic);
       if (times === undefined) {
-        this.#dropped.set(name, { from, to });
-        this.#tellOnGap(overflow(name, from, null));
+        this.#dropped.set(topic, { from, to });
+        this.#tellOverflow(topic, from, null);
       } else {
         times.from = Math.min(times.from, from);
         times.to = Math.max(times.to, to);
@@ -266,15 +281,24 @@ export class Subscription<S extends string | Buffer = string> implements Hearer,
   /** The oldest message that is left is taken. What was dropped was older. */
   #endOverflow(): Item[] {
     if (this.#dropped.size === 0) return [];
-    const gaps = [...this.#dropped].map(([name, { from, to }]) => overflow(name, from, to));
+    const dropped = [...this.#dropped];
     this.#dropped.clear();
-    for (const gap of gaps) this.#tellOnGap(gap);
-    return gaps.flatMap((gap) => [{ gap: Object.freeze({ ...gap, to: null }) }, { gap }]);
+    return dropped.flatMap(([topic, { from, to }]) => {
+      const gap = this.#tellOverflow(topic, from, to);
+      const topics = [topic];
+      return [
+        { gap: Object.freeze({ ...gap, to: null }), topics },
+        { gap, topics },
+      ];
+    });
   }
-}
 
-function overflow(name: string, from: number, to: number | null): Gap {
-  return Object.freeze({ channels: Object.freeze([name]), from, to, reason: "overflow" });
+  #tellOverflow(topic: Topic, from: number, to: number | null): Gap {
+    const gap: Gap = Object.freeze({ channels: Object.freeze([topic.text]), from, to, reason: "overflow" });
+    this.#settings.onOverflow(topic, gap);
+    this.#tellOnGap(gap);
+    return gap;
+  }
 }
 
 function textMessage(topic: Topic, channel: Raw, payload: Raw): Message<string> {
@@ -293,12 +317,4 @@ function textOf(raw: Raw): string {
 
 function bytesOf(raw: Raw): Buffer {
   return typeof raw === "string" ? Buffer.from(raw) : raw;
-}
-
-async function* eventsOf(queue: MessageQueue<Item>): AsyncGenerator<Message<never> | Gap, void, undefined> {
-  for (let item = await queue.take(); item !== undefined; item = await queue.take()) yield item.gap ?? item.message;
-}
-
-async function* messagesOf<M extends object>(events: AsyncIterable<M | Gap>): AsyncGenerator<M, void, undefined> {
-  for await (const event of events) if (!("reason" in event)) yield event;
 }

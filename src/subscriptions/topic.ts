@@ -1,6 +1,7 @@
 import type { SlotwireError } from "../errors.ts";
 import { slotOf } from "../protocol/hash-slot.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { TopicInfo } from "../telemetry/channels.ts";
 import { Coverage } from "./coverage.ts";
 import type { Loss } from "./gap.ts";
 
@@ -37,6 +38,8 @@ export interface Hearer {
   tellGap(topics: readonly Topic[], loss: Loss, to: number | null): void;
   /** Whether the topic has been covered since the subscription wants it. */
   hasBegun(topic: Topic): boolean;
+  /** A server refuses the topic for now, and is asked again, or another one is. */
+  refused(error: SlotwireError): void;
   /** The servers refuse the topic for good. */
   fail(error: SlotwireError): void;
   /** The client has ended. */
@@ -56,6 +59,8 @@ export class Topic {
   readonly isText: boolean;
   /** The slot of a sharded channel; -1 for other topics. */
   readonly slot: number;
+  /** The topic as the diagnostics channels show it. */
+  readonly info: TopicInfo;
   readonly coverage = new Coverage<ClusterNode>();
   /** Never changed but replaced, because listeners subscribe and unsubscribe while a message is delivered. */
   hearers: readonly Hearer[] = NOBODY;
@@ -69,6 +74,7 @@ export class Topic {
     this.text = bytes.toString();
     this.isText = Buffer.from(this.text).equals(bytes);
     this.slot = kind === "shard" ? slotOf(bytes) : -1;
+    this.info = Object.freeze({ kind, slot: this.slot });
   }
 
   /** The key under which a topic is found. */

@@ -10,8 +10,12 @@ import { DeadlineError, ReplyError } from "../errors.ts";
  *   slotwire:attempt       published                      published                                     one per attempt
  *   slotwire:redirection              published, or script-missing
  *
- * Messages contain names, addresses and numbers, but no key, argument, reply or source. `CommandContext` says what
- * errors contain.
+ *   slotwire:topic       asked --> confirmed ---------------------------------> lost    asked --> confirmed    one per node
+ *   slotwire:message                   one per message                                        one per message
+ *   slotwire:gap                                                      begun                   ended
+ *
+ * Messages contain names, addresses and numbers, but no key, channel, argument, reply, payload or source.
+ * `CommandContext` says what errors contain.
  */
 
 /** The names of the channels. For a tracing channel, it is the name that `tracingChannel(name)` takes. */
@@ -36,6 +40,12 @@ export const CHANNELS = Object.freeze({
   preload: "slotwire:preload",
   /** The topology changed. */
   topology: "slotwire:topology",
+  /** A node was asked for a topic, has confirmed or refused it, or does not send it any more. */
+  topic: "slotwire:topic",
+  /** A message of a topic has arrived, and is about to be delivered. */
+  message: "slotwire:message",
+  /** A gap of topics has begun, or has ended. */
+  gap: "slotwire:gap",
 });
 
 /** The client that a message is about. Each `connect` makes one such object. */
@@ -223,6 +233,60 @@ export interface TopologyMessage {
   }[];
 }
 
+/**
+ * A topic in a message: what a server can be asked to send. It has no name, because the names of channels contain what
+ * those of keys do. All messages of a client about the same topic have the same object.
+ */
+export interface TopicInfo {
+  /** What the client subscribes with: SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE, or, at every primary, PSUBSCRIBE. */
+  readonly kind: "channel" | "pattern" | "shard" | "keyspace";
+  /** The slot of a sharded channel, 0 to 16383; -1 for other topics. */
+  readonly slot: number;
+}
+
+/** The message of the channel `slotwire:topic`. */
+export interface TopicMessage {
+  /** The client that the message is about. */
+  readonly client: ClientInfo;
+  /** The topic, without its name. */
+  readonly topic: TopicInfo;
+  /** The address of the node as `host:port`, as announced. */
+  readonly address: string;
+  /**
+   * What happened there. `asked`, `confirmed`, `left`: by the client's wish. `ended`: by the server, unasked. `refused`:
+   * it does not send the topic, or not now. `lost`: with the connection.
+   */
+  readonly event: "asked" | "confirmed" | "refused" | "left" | "ended" | "lost";
+  /** For a refusal, the name of the row of the decision: `moved-known`, `noperm` and so on. Otherwise undefined. */
+  readonly row: string | undefined;
+}
+
+/** The message of the channel `slotwire:message`. */
+export interface SubscribedMessage {
+  /** The client that the message is about. */
+  readonly client: ClientInfo;
+  /** The topic that the message belongs to, without its name. */
+  readonly topic: TopicInfo;
+  /** The address of the node that sent it as `host:port`, as announced. */
+  readonly address: string;
+  /** The number of subscriptions that get it. */
+  readonly subscriptions: number;
+}
+
+/** The message of the channel `slotwire:gap`. It is published when a gap begins, and once more when it ends. */
+export interface GapMessage {
+  /** The client that the message is about. */
+  readonly client: ClientInfo;
+  /** The topics of which messages may have been missed, without their names. */
+  readonly topics: readonly TopicInfo[];
+  /** Why. The type `GapReason` says what each reason means. An `overflow` is that of one subscription. */
+  readonly reason: "connection-lost" | "node-silent" | "slot-moved" | "node-left" | "node-joined" | "overflow";
+  /** When it began, in milliseconds since 1970: as `Gap.from`. */
+  readonly from: number;
+  /** When it ended, in milliseconds since 1970; null when it begins. */
+  readonly to: number | null;
+}
+
 type Tracing<C extends object> = TracingChannel<unknown, C>;
 type Listened = Record<"start" | "end" | "asyncStart" | "asyncEnd" | "error", { readonly hasSubscribers: boolean }>;
 
@@ -236,6 +300,9 @@ export const redirectionChannel = point<RedirectionMessage>(CHANNELS.redirection
 export const scriptMissingChannel = point<ScriptMissingMessage>(CHANNELS.scriptMissing);
 export const preloadChannel = point<PreloadMessage>(CHANNELS.preload);
 export const topologyChannel = point<TopologyMessage>(CHANNELS.topology);
+export const topicChannel = point<TopicMessage>(CHANNELS.topic);
+export const messageChannel = point<SubscribedMessage>(CHANNELS.message);
+export const gapChannel = point<GapMessage>(CHANNELS.gap);
 
 /**
  * Whether a tracing channel has subscribers. The first versions of Node 20 have no `hasSubscribers` on tracing

@@ -14,7 +14,8 @@ export interface MoveSlots {
    */
   readonly pause?: number | undefined;
   /**
-   * Whether to move all slots of a node in one step, by CLUSTER MIGRATESLOTS. Needs Valkey 9 or newer.
+   * Whether to move all slots of a node in one step. Needs Valkey 9.0 (CLUSTER MIGRATESLOTS) or Redis 8.4 (CLUSTER
+   * MIGRATION IMPORT).
    * @default false
    */
   readonly atomic?: boolean | undefined;
@@ -74,28 +75,50 @@ export async function moveInOneStep(
   target: ServerProcess,
   all: readonly ServerProcess[],
 ): Promise<void> {
-  const earlier = new Set((await migrationsOf(source)).map(({ name }) => name));
   const ranges = slots.flatMap((slot) => [slot, slot]);
-  await source.command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", ...ranges, "NODE", await idOf(target));
+  const help = (await target.command("CLUSTER", "HELP")) as string[];
+  const isPulled = help.some((line) => line.startsWith("MIGRATION "));
+  const stateOf = isPulled ? await pull(ranges, target) : await push(ranges, source, target);
   await until(async () => {
-    const migration = (await migrationsOf(source)).find(({ name }) => !earlier.has(name));
-    if (migration?.state === "failed" || migration?.state === "cancelled") {
-      throw new Error(`The slots were not moved to ${target.address}: ${migration.message || migration.state}.`);
+    const { state, message = "", last_error: error = message } = await stateOf();
+    if (state === "failed" || state === "cancelled" || state === "canceled") {
+      throw new Error(`The slots were not moved to ${target.address}: ${error || state}.`);
     }
-    return migration?.state === "success";
+    return state === "success" || state === "completed";
   }, `the slots to be moved to ${target.address}`);
   await settled(all);
+}
+
+/** As Redis does it: the new owner is asked. */
+async function pull(ranges: readonly number[], target: ServerProcess): Promise<() => Promise<Migration>> {
+  const id = (await target.command("CLUSTER", "MIGRATION", "IMPORT", ...ranges)) as string;
+  return async () => {
+    const [migration] = migrationsIn(await target.command("CLUSTER", "MIGRATION", "STATUS", "ID", id));
+    return migration ?? {};
+  };
+}
+
+/** As Valkey does it: the old owner is asked. */
+async function push(
+  ranges: readonly number[],
+  source: ServerProcess,
+  target: ServerProcess,
+): Promise<() => Promise<Migration>> {
+  const migrations = async () => migrationsIn(await source.command("CLUSTER", "GETSLOTMIGRATIONS"));
+  const earlier = new Set((await migrations()).map(({ name }) => name));
+  await source.command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", ...ranges, "NODE", await idOf(target));
+  return async () => (await migrations()).find(({ name }) => !earlier.has(name)) ?? {};
 }
 
 interface Migration {
   readonly name?: string;
   readonly state?: string;
   readonly message?: string;
+  readonly last_error?: string;
 }
 
-async function migrationsOf(server: ServerProcess): Promise<Migration[]> {
-  const replies = (await server.command("CLUSTER", "GETSLOTMIGRATIONS")) as Reply[][];
-  return replies.map((fields) => {
+function migrationsIn(reply: Reply): Migration[] {
+  return (reply as Reply[][]).map((fields) => {
     const entries = fields.flatMap((field, index) => (index % 2 === 0 ? [[field, fields[index + 1]]] : []));
     return Object.fromEntries(entries) as Migration;
   });

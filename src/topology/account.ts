@@ -10,8 +10,8 @@ import { shardsOfSlots } from "./slots-reply.ts";
 import type { TopologyDescription } from "./topology.ts";
 import {
   configEpochsIn,
-  hasRivalPrimaries,
   type LastAddress,
+  mayKeepSlotsBack,
   parseClusterNodes,
   parseClusterShards,
   singleNode,
@@ -125,12 +125,8 @@ function refusalIn(reason: unknown): ReplyError {
   return reason;
 }
 
-async function read(
-  connection: Connection,
-  { answersAs, tls, lastAddress }: Asking,
-  question: Question,
-  reply: Reply,
-): Promise<Said> {
+async function read(connection: Connection, asking: Asking, question: Question, reply: Reply): Promise<Said> {
+  const { answersAs, tls, lastAddress } = asking;
   if (question === "NODES") {
     const epochs = typeof reply === "string" ? configEpochsIn(reply) : undefined;
     return { description: parseClusterNodes(reply, answersAs, lastAddress), epochs };
@@ -141,10 +137,14 @@ async function read(
     return { description: parseClusterShards(shardsOfSlots(reply), answersAs, tls, lastAddress), epochs: undefined };
   }
   const description = parseClusterShards(reply, answersAs, tls, lastAddress);
-  if (!hasRivalPrimaries(reply)) return { description, epochs: undefined };
-  const nodes = await ask(connection, "NODES").catch(() => undefined);
-  if (nodes === undefined) return { description, epochs: undefined };
-  return { description: withRolesOf(parseClusterNodes(nodes, answersAs, lastAddress), description), epochs: undefined };
+  if (!mayKeepSlotsBack(reply, description)) return { description, epochs: undefined };
+  // The other questions keep no slots back. Whichever of them the user may ask is enough.
+  for (const other of ["NODES", "SLOTS"] as const) {
+    const asked = ask(connection, other).then((said) => read(connection, asking, other, said));
+    const said = await asked.catch(() => undefined);
+    if (said !== undefined) return { ...said, description: withRolesOf(said.description, description) };
+  }
+  return { description, epochs: undefined };
 }
 
 /** About how many nodes and bounds of slots a description has. */

@@ -98,21 +98,30 @@ function readRanges(bounds: readonly Reply[], owner: number, slots: Slots[]): vo
 }
 
 /**
- * Whether a reply to CLUSTER SHARDS has a shard with two living primaries. Since Redis 7.2 this happens during a
- * failover. The shard then shows the slots of the primary that it lists first: none at all, while that is the old
- * primary.
+ * Whether a reply to CLUSTER SHARDS may keep slots back that have an owner.
+ *
+ * | a shard with | when | its slots |
+ * | --- | --- | --- |
+ * | two living primaries | during a failover, since Redis 7.2 | those of the primary that it lists first: none, while that is the old one |
+ * | no living node | since Redis 8.0, until one of its nodes comes back | none |
+ *
+ * @param description  What the reply was read as.
  */
-export function hasRivalPrimaries(reply: Reply): boolean {
+export function mayKeepSlotsBack(reply: Reply, { slots }: TopologyDescription): boolean {
+  const hasOwnerless = slots.reduce((count, { start, end }) => count + end - start + 1, 0) < SLOT_COUNT;
   return list(reply, "CLUSTER SHARDS").some((shard) => {
-    const entries = list(fieldOf(list(shard, "a map"), "nodes"), "nodes");
-    return entries.length > 1 && entries.filter((entry) => isLivingPrimary(list(entry, "a map"))).length > 1;
+    const entries = list(fieldOf(list(shard, "a map"), "nodes"), "nodes").map((entry) => list(entry, "a map"));
+    return entries.filter(isLivingPrimary).length > 1 || (hasOwnerless && entries.every(hasFailed));
   });
 }
 
-/** Combines two descriptions: roles and slots from CLUSTER NODES; nodes, addresses and health from CLUSTER SHARDS. */
-export function withRolesOf(byNodes: TopologyDescription, byShards: TopologyDescription): TopologyDescription {
-  const told = new Map(byNodes.nodes.map((node) => [node.id, node]));
-  const ids = new Map(byNodes.nodes.map((node) => [formatAddress(node), node.id]));
+/**
+ * Combines two descriptions: roles and slots from CLUSTER NODES or SLOTS; nodes, addresses and health from CLUSTER
+ * SHARDS.
+ */
+export function withRolesOf(other: TopologyDescription, byShards: TopologyDescription): TopologyDescription {
+  const told = new Map(other.nodes.map((node) => [node.id, node]));
+  const ids = new Map(other.nodes.map((node) => [formatAddress(node), node.id]));
   const places = new Map(byShards.nodes.map(({ id }, place) => [id, place]));
   const placeOf = (id: string | undefined) => places.get(id ?? "") ?? -1;
   const nodes = byShards.nodes.map((node): Node => {
@@ -120,7 +129,7 @@ export function withRolesOf(byNodes: TopologyDescription, byShards: TopologyDesc
     const found = byShards.nodes[placeOf(ids.get(primary ?? ""))];
     return { ...node, role, primary: role === "primary" || found === undefined ? undefined : formatAddress(found) };
   });
-  const slots = byNodes.slots.map((range) => ({ ...range, owner: placeOf(byNodes.nodes[range.owner]?.id) }));
+  const slots = other.slots.map((range) => ({ ...range, owner: placeOf(other.nodes[range.owner]?.id) }));
   const { leftOut } = byShards;
   return { nodes, slots: slots.filter(({ owner }) => owner !== -1), ...(leftOut === undefined ? {} : { leftOut }) };
 }
@@ -285,7 +294,11 @@ function isPrimaryEntry(entry: readonly Reply[]): boolean {
 }
 
 function isLivingPrimary(entry: readonly Reply[]): boolean {
-  return isPrimaryEntry(entry) && fieldOf(entry, "health") !== "fail";
+  return isPrimaryEntry(entry) && !hasFailed(entry);
+}
+
+function hasFailed(entry: readonly Reply[]): boolean {
+  return fieldOf(entry, "health") === "fail";
 }
 
 function list(reply: Reply | undefined, what: string): Reply[] {

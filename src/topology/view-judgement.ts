@@ -30,7 +30,7 @@ export function isForeign(present: Nodes, view: Nodes): "no-cluster" | "other-cl
 }
 
 /** Whether the view is that of a server without cluster mode. */
-function isSingle({ nodes }: Nodes): boolean {
+export function isSingle({ nodes }: Nodes): boolean {
   return nodes.length === 1 && nodes[0]?.id === "";
 }
 

@@ -141,19 +141,16 @@ const DEVIATIONS: readonly { readonly names: readonly string[]; readonly policy:
     policy: /request_policy:special.* -> none/,
     why: "a cursor is one node's: cluster.scan",
   },
+  {
+    names: ["hotkeys get", "hotkeys reset", "hotkeys start", "hotkeys stop"],
+    policy: /^request_policy:special.* -> none/,
+    why: "a session is one node's: refused in a cluster",
+  },
   { names: ["script exists"], policy: /all_shards .*and -> all every/, why: "replicas run scripts, too" },
   { names: ["latency reset"], policy: /all_succeeded -> all sum/, why: "it replies with a number: published later" },
   {
     names: [
-      ...[
-        "function stats",
-        "hotkeys get",
-        "info",
-        "latency doctor",
-        "latency graph",
-        "latency histogram",
-        "latency history",
-      ],
+      ...["function stats", "info", "latency doctor", "latency graph", "latency histogram", "latency history"],
       ...["latency latest", "memory doctor", "memory malloc-stats", "memory stats"],
     ],
     policy: /response_policy:special -> none/,

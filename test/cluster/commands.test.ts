@@ -284,6 +284,29 @@ describe("commands over many slots and nodes", () => {
     });
   });
 
+  it("HOTKEYS of Redis 8.6 is refused, because a session is one node's: a client of that node alone has it", async (test) => {
+    const [address = ""] = primaries();
+    const known = (await cluster.command(address, "COMMAND", "INFO", "HOTKEYS")) as unknown[];
+    if (!Array.isArray(known[0])) return test.skip("this server has no HOTKEYS");
+    await assert.rejects(client.command("HOTKEYS", "GET"), { code: "INVALID_ARGUMENT", outcome: "not-executed" });
+    const own = await connect({ ...cluster.connectOptions, nodes: [address], mode: "single" });
+    try {
+      assert.equal(await own.command("HOTKEYS", "START", "METRICS", 1, "NET"), "OK");
+      const key = KEYS.find((each) => client.topology.primaryOf(slotOf(each))?.address === address) as string;
+      await client.command("SET", key, "v");
+      const [found] = (await own.command("HOTKEYS", "GET")) as unknown[][];
+      assert.deepEqual(found?.[found.indexOf("by-net-bytes") + 1], [
+        key,
+        found?.[found.indexOf("net-bytes-all-commands-all-slots") + 1],
+      ]);
+      assert.equal(await own.command("HOTKEYS", "STOP"), "OK");
+      assert.equal(await own.batch().command("HOTKEYS", "RESET").exec().then(String), "OK");
+      assert.equal(await own.command("HOTKEYS", "GET"), null);
+    } finally {
+      own.destroy();
+    }
+  });
+
   it("shard channels are routed by slot", async (test) => {
     if (!counts("subcommands", test, cluster)) return;
     for (const channel of KEYS) assert.equal(await client.command("SPUBLISH", channel, "m"), 0, `${slotOf(channel)}`);

@@ -55,8 +55,11 @@ describe("metrics", () => {
       reconnections: 0,
       topologyRefreshes: 0,
       topologyChanges: 0,
+      messages: 0,
+      gaps: {},
     });
     assert.equal(metrics.pending, 0);
+    assert.deepEqual(metrics.subscriptions, { subscriptions: 0, topics: 0, connections: 0 });
     const idle = {
       pending: 0,
       pendingBytes: 0,

@@ -7,9 +7,11 @@ import { context, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import {
   AggregationTemporality,
+  type Histogram,
   type HistogramMetricData,
   InMemoryMetricExporter,
   MeterProvider,
+  type MetricData,
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
 import {
@@ -18,9 +20,10 @@ import {
   type ReadableSpan,
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
-import { type Cluster, connect, defineScript, slotOf } from "../../src/index.ts";
+import { type Cluster, connect, defineScript, type Gap, type Message, slotOf } from "../../src/index.ts";
 import { instrument } from "../../src/telemetry/opentelemetry/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import { eventually } from "../support/eventually.ts";
 import { incrScript, setScript } from "../support/scripts.ts";
 import { startSingle } from "../support/single-server.ts";
 
@@ -62,11 +65,13 @@ describe("OpenTelemetry", () => {
     return all;
   }
 
-  async function measured(): Promise<HistogramMetricData> {
+  async function allMeasured(): Promise<MetricData[]> {
     await meterProvider.forceFlush();
-    const found = measurements
-      .getMetrics()
-      .flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => metrics));
+    return measurements.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => metrics));
+  }
+
+  async function measured(): Promise<HistogramMetricData> {
+    const found = await allMeasured();
     assert.deepEqual(
       found.map(({ descriptor }) => descriptor.name),
       ["db.client.operation.duration"],
@@ -236,9 +241,64 @@ describe("OpenTelemetry", () => {
     }
   });
 
+  it("gets messages by the semantic conventions for messaging, and gaps by their reasons, without names", async () => {
+    const [node = ""] = cluster.nodes;
+    const gaps: Gap[] = [];
+    const heard: string[] = [];
+    const hear = ({ payload }: Message) => heard.push(payload);
+    const onGap = (gap: Gap) => gaps.push(gap);
+    const subscriptions = [
+      await client.subscribe(["s3cret:1", "s3cret:2"], hear, { onGap }),
+      await client.subscribe("s3cret:1", hear),
+      await client.psubscribe("s3cret:*", hear, { onGap }),
+    ];
+    for (const channel of ["s3cret:1", "s3cret:2", "s3cret:3"])
+      await cluster.command(node, "PUBLISH", channel, "s3cret");
+    await eventually(() => assert.equal(heard.length, 6));
+    const channels = await Promise.all(cluster.nodes.map((each) => cluster.command(each, "PUBSUB", "CHANNELS")));
+    const home = cluster.nodes[channels.findIndex((names) => (names as string[]).length > 0)] as string;
+    await cluster.command(home, "CLIENT", "KILL", "TYPE", "pubsub");
+    await eventually(() => assert.deepEqual([gaps.length, gaps.at(-1)?.to === null], [4, false]));
+    for (const each of subscriptions) await each.close();
+    finished(0);
+    const found = await allMeasured();
+    const { "db.system.name": _, "db.namespace": __, ...address } = server();
+    const told = found.map(({ descriptor: { name, unit }, dataPoints }) => ({
+      ...{ name, unit },
+      points: dataPoints.map(({ attributes, value }) => ({ attributes, count: countIn(value) })),
+    }));
+    const messaging = { "messaging.system": "redis", ...address };
+    const gap = { attributes: { ...messaging, "slotwire.gap.reason": "connection-lost" }, count: 3 };
+    assert.deepEqual(told, [
+      {
+        ...{ name: "messaging.client.consumed.messages", unit: "{message}" },
+        points: [
+          { attributes: { ...messaging, "messaging.operation.name": "message" }, count: 2 },
+          { attributes: { ...messaging, "messaging.operation.name": "pmessage" }, count: 3 },
+        ],
+      },
+      { name: "slotwire.subscription.gaps", unit: "{gap}", points: [gap] },
+      { name: "slotwire.subscription.gap.duration", unit: "s", points: [gap] },
+    ]);
+    const [duration] = (found.at(-1) as HistogramMetricData).dataPoints;
+    const lengths = gaps.flatMap(({ from, to }) => (to === null ? [] : [(to - from) / 1000]));
+    assert.deepEqual([duration?.value.min, duration?.value.max], [Math.min(...lengths), Math.max(...lengths)]);
+    assert.doesNotMatch(JSON.stringify(found), /s3cret/);
+  });
+
   it("gets nothing any more once it was undone", async () => {
     uninstall();
     await client.run(incrScript, ["o:1"]);
+    const { messages } = client.metrics().counters;
+    await client.subscribe("o:1", () => {});
+    await cluster.command(cluster.nodes[0] as string, "PUBLISH", "o:1", "");
+    await eventually(() => assert.equal(client.metrics().counters.messages, messages + 1));
     finished(0);
+    assert.deepEqual(await allMeasured(), []);
   });
 });
+
+/** What a counter has counted, or how often a histogram has recorded. */
+function countIn(value: MetricData["dataPoints"][number]["value"]): number {
+  return typeof value === "number" ? value : (value as Histogram).count;
+}

@@ -6,6 +6,8 @@ import { steadyLoad } from "../support/steady-load.ts";
 
 const keys = Array.from({ length: 40 }, (_, index) => `{a}${index}`);
 const value = Buffer.alloc(1_000_000, "x");
+/** Reads a whole value in a reply that every server copies. Redis 8.6 lends the value to GET, which counts as nothing. */
+const whole = (key: string): [string, string, number, number] => ["GETRANGE", key, 0, -1];
 const read = defineScript({
   name: "read",
   source: "return redis.call('get', KEYS[1])",
@@ -49,13 +51,13 @@ describe("reads whose replies together exceed the server's limit on what waits f
     assert.ok(count >= 1 && count <= 3, `${count} connections were closed`);
   }
 
-  it("all succeed", () => allSucceed(Promise.all(keys.map((key) => client.command("GET", key)))));
+  it("all succeed", () => allSucceed(Promise.all(keys.map((key) => client.command(...whole(key))))));
 
   it("all succeed when scripts read", (_test) => allSucceed(Promise.all(keys.map((key) => client.run(read, [key])))));
 
   it("all succeed in a batch", () => {
     const batch = client.batch();
-    for (const key of keys) batch.command("GET", key);
+    for (const key of keys) batch.command(...whole(key));
     return allSucceed(batch.exec());
   });
 
@@ -66,7 +68,7 @@ describe("reads whose replies together exceed the server's limit on what waits f
     await warm.exec();
     await client.command("SET", "{a}long", value);
     const batch = client.batch();
-    for (let index = 0; index < 40; index++) batch.command("APPEND", "{a}long", "y").command("GET", "{a}long");
+    for (let index = 0; index < 40; index++) batch.command("APPEND", "{a}long", "y").command(...whole("{a}long"));
     const replies = await batch.exec();
     const lengths = replies.map((reply) => (typeof reply === "string" ? reply.length : reply));
     assert.deepEqual(
@@ -81,7 +83,7 @@ describe("reads whose replies together exceed the server's limit on what waits f
     await new Promise((resolve) => setTimeout(resolve, 100));
     let losses = 0;
     client.on("nodeDown", () => losses++);
-    await allSucceed(Promise.all(keys.map((key) => client.command("GET", key))));
+    await allSucceed(Promise.all(keys.map((key) => client.command(...whole(key)))));
     const { errors } = await load.stop();
     assert.equal(losses, 1, "the shared connection was lost once");
     for (const error of errors) assert.ok(error instanceof ConnectionLostError, String(error));
@@ -91,8 +93,9 @@ describe("reads whose replies together exceed the server's limit on what waits f
   it("of which one exceeds the limit by itself is given up after three connections, long before its deadline", async () => {
     await client.command("SET", "{a}large", Buffer.alloc(12_000_000, "x"));
     const began = performance.now();
-    const error = await client.command("GET", "{a}large").catch((reason: unknown) => reason);
-    assert.ok(error instanceof ConnectionLostError, String(error));
+    const error = await client.command(...whole("{a}large")).catch((reason: unknown) => reason);
+    // A reply would be too long for a message.
+    assert.ok(error instanceof ConnectionLostError, String(error).slice(0, 200));
     assert.equal(error.outcome, "unknown");
     assert.ok(performance.now() - began < 10_000, "long before its deadline");
     const count = await closed();

@@ -3,6 +3,7 @@ import { after, before, describe, it } from "node:test";
 import { Counter, Gauge, type Metric, Registry } from "prom-client";
 import { type Cluster, connect } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import { eventually } from "../support/eventually.ts";
 import { incrScript } from "../support/scripts.ts";
 
 // README: begin
@@ -25,6 +26,8 @@ export function exposeMetrics(cluster: Cluster, registry: Registry): void {
   counter("retries", "Attempts followed by another, by answer", () => counters().retries, "answer");
   counter("script_misses", "NOSCRIPT answers", () => counters().scriptMisses);
   counter("reconnections", "Connections that replaced one", () => counters().reconnections);
+  counter("messages", "Messages of subscriptions that arrived", () => counters().messages);
+  counter("gaps", "Gaps of subscriptions, by reason", () => counters().gaps as Record<string, number>, "reason");
   counter("written_bytes", "Bytes handed to sockets", () => counters().bytesWritten);
   counter("read_bytes", "Bytes read from sockets", () => counters().bytesRead);
   new Gauge({
@@ -32,6 +35,12 @@ export function exposeMetrics(cluster: Cluster, registry: Registry): void {
     collect() {
       this.reset();
       for (const { address, pending } of cluster.metrics().nodes) this.set({ node: address }, pending);
+    },
+  });
+  new Gauge({
+    ...{ name: "slotwire_topics", help: "Channels and patterns that are subscribed", registers },
+    collect() {
+      this.set(cluster.metrics().subscriptions.topics);
     },
   });
   // With `connect({ durations: true })`. A registry takes anything that has `get`.
@@ -83,14 +92,22 @@ describe("prom-client", () => {
     assert.equal(first.get("slotwire_calls_total"), 0);
     for (let call = 0; call < 4; call++) await client.run(incrScript, ["p:1"]);
     await client.command("INCR", "p:1", "no").catch(() => {});
+    await client.subscribe("p:channel", () => {});
+    await client.command("PUBLISH", "p:channel", "hello");
+    await client.subscribe("p:overflow", undefined, { maxQueued: 1 });
+    for (let message = 0; message < 3; message++) await client.command("PUBLISH", "p:overflow", "hello");
+    await eventually(() => assert.equal(client.metrics().counters.messages, 4));
     await scrape();
     const { counters, durations } = client.metrics();
     const samples = await scrape();
-    assert.equal(samples.get("slotwire_calls_total"), 5);
+    assert.equal(samples.get("slotwire_calls_total"), 9);
+    assert.equal(samples.get("slotwire_messages_total"), 4);
+    assert.equal(samples.get('slotwire_gaps_total{reason="overflow"}'), 1);
+    assert.equal(samples.get("slotwire_topics"), 2);
     assert.equal(samples.get('slotwire_errors_total{code="REPLY"}'), 1);
     assert.equal(samples.get("slotwire_written_bytes_total"), counters.bytesWritten);
     for (const address of cluster.nodes) assert.equal(samples.get(`slotwire_pending_calls{node="${address}"}`), 0);
-    const [evalsha] = durations;
+    const evalsha = durations.find(({ command }) => command === "EVALSHA");
     const labels = 'command="EVALSHA",script="incr"';
     assert.equal(samples.get(`slotwire_call_duration_seconds_count{${labels}}`), 4);
     assert.equal(samples.get(`slotwire_call_duration_seconds_sum{${labels}}`), (evalsha?.sum as number) / 1000);

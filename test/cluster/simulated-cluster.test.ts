@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import { drawnPubSubSteps, heard as hears, subscribedSteps } from "../simulation/pubsub-transcript.ts";
 import { RealSide, type Side, SimulatedSide } from "../simulation/sides.ts";
 import { SOURCES, shaOf } from "../simulation/sim-scripts.ts";
 import { act, asked, drawnSteps, keyIn, MOVING_SLOT, type Step } from "../simulation/transcript.ts";
@@ -21,7 +22,7 @@ describe("the simulated cluster answers as a real one does", () => {
 
   before(async () => {
     // Nobody is promoted unless told to.
-    const args = ["--lua-time-limit", String(BUSY_AFTER_MS)];
+    const args = ["--lua-time-limit", String(BUSY_AFTER_MS), "--notify-keyspace-events", "KA"];
     cluster = await startCluster({
       // Answers are the same with TLS, and a handshake for each of thousands of commands takes minutes.
       tls: false,
@@ -42,6 +43,18 @@ describe("the simulated cluster answers as a real one does", () => {
       answers += await compare(drawnSteps(seed, STEPS));
     });
   }
+
+  for (const seed of SEEDS) {
+    it(`to ${STEPS} commands of subscribers drawn from ${seed}, while a slot moves away and back`, async (t) => {
+      if (isOther) return t.skip(isOther);
+      await compare(drawnPubSubSteps(seed, STEPS));
+    });
+  }
+
+  it("to subscribers, with messages and through moves", async (t) => {
+    if (isOther) return t.skip(isOther);
+    await compare(subscribedSteps());
+  });
 
   it("and every kind of answer was among them", (t) => {
     if (isOther) return t.skip(isOther);
@@ -124,9 +137,18 @@ describe("the simulated cluster answers as a real one does", () => {
     await compare([
       ...everywhere.map((node) => asked("readonly", node, "READONLY")),
       ...questions(everywhere),
+      ...[0, 3].flatMap((node) => [
+        asked("s", node, "SSUBSCRIBE", keyIn(2000, 1)),
+        asked("t", node, "PSUBSCRIBE", "__keyspace@0__:*"),
+      ]),
       act("n3 takes over from n0", (side) => side.failover(3)),
       ...everywhere.map((node) => asked("readonly", node, "READONLY")),
       ...questions(everywhere),
+      ...(versionOf(cluster) === 7 ? [0] : [0, 3]).map((node) => hears("s", node)),
+      ...[0, 3].flatMap((node) => [asked("s", node, "PING"), asked("s", node, "SSUBSCRIBE", keyIn(2000, 1))]),
+      asked("a", 0, "SPUBLISH", keyIn(2000, 1), "at a replica"),
+      hears("s", 0),
+      hears("s", 3),
       act("n2 is lost", (side) => side.lose(2)),
       ...questions([0, 1, 3, 4, 5]),
       ...[["PING"], ["SCRIPT", "LOAD", "return 1"], ["EVAL", SOURCES.echo, "0", "v"], ["MULTI"], ["ASKING"]].map(
@@ -134,6 +156,16 @@ describe("the simulated cluster answers as a real one does", () => {
       ),
       asked("b", 1, "INCR", keyIn(7000, 1)),
       asked("b", 1, "EXEC"),
+      ...[7000, 14000].flatMap((slot) => [
+        asked("s", 1, "SSUBSCRIBE", keyIn(slot, 1)),
+        asked("s", 5, "SSUBSCRIBE", keyIn(slot, 1)),
+      ]),
+      asked("u", 1, "SUBSCRIBE", "channel"),
+      asked("a", 3, "PUBLISH", "channel", "in spite of it"),
+      hears("u", 1),
+      act("slot 7000 is nobody's for n1", (side) => side.disown(7000, 1)),
+      hears("s", 1),
+      asked("s", 1, "SSUBSCRIBE", keyIn(7000, 1)),
     ]);
   });
 
@@ -145,12 +177,16 @@ describe("the simulated cluster answers as a real one does", () => {
     const real = await RealSide.of(cluster);
     try {
       await real.endMove(MOVING_SLOT, 1, 0);
-      return await same(steps, real, new SimulatedSide(BUSY_AFTER_MS));
+      return await same(steps, real, new SimulatedSide(BUSY_AFTER_MS, versionOf(cluster)));
     } finally {
       real.end();
     }
   }
 });
+
+function versionOf({ version }: LocalCluster): 7 | 8 {
+  return version.includes("v=8.") ? 8 : 7;
+}
 
 /** Does each step on both sides; what was answered, as one text. */
 async function same(steps: readonly Step[], real: Side, simulated: Side): Promise<string> {

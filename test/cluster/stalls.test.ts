@@ -66,7 +66,7 @@ describe("the first call after a stall, when the server has closed the idle conn
 
   it("succeeds when the process was stopped", async () => {
     const program = fileURLToPath(new URL("../support/frozen-caller.ts", import.meta.url));
-    const child = spawn(process.execPath, ["--import", "tsx", program, cluster.nodes[0] as string]);
+    const child = spawn(process.execPath, ["--import", "tsx", program, JSON.stringify(cluster.connectOptions)]);
     try {
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
       assert.equal((await lines.next()).value, "ready");

@@ -16,6 +16,8 @@ import { Noise } from "./noise.ts";
 import { paces } from "./paces.ts";
 import { pressure } from "./pressure.ts";
 import { signsOfLife } from "./signs-of-life.ts";
+import { subscriptionSlots } from "./subscription-slots.ts";
+import { subscriptions } from "./subscriptions.ts";
 import { RULE, row, rowOf } from "./table.ts";
 
 const faults: readonly Fault[] = [
@@ -35,6 +37,8 @@ const faults: readonly Fault[] = [
   ...identity,
   ...loadAndLimits,
   ...crowds,
+  ...subscriptions,
+  ...subscriptionSlots,
 ];
 
 async function finding({ cause }: Fault): Promise<Finding> {

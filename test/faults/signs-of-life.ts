@@ -257,7 +257,7 @@ const IDLE = { primaries: 1, args: ["--timeout", "1"] };
 /** A process that is stopped for 3.5 s. What its first call afterwards came to. */
 async function firstCallOfStopped(servers: LocalCluster): Promise<string> {
   const program = fileURLToPath(new URL("../support/frozen-caller.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", program, servers.nodes[0] as string]);
+  const child = spawn(process.execPath, ["--import", "tsx", program, JSON.stringify(servers.connectOptions)]);
   try {
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     await lines.next();

@@ -551,10 +551,11 @@ describe("close and destroy", () => {
       ],
       ["ready", "the promise of `connect` resolves when the cluster can be used"],
       ["+node", '"topology" tells of every change of the nodes'],
+      ["smessage", "the listener that `ssubscribe` was given gets the messages"],
     ] as const) {
       assert.throws(() => on(event, () => {}), {
         code: "INVALID_ARGUMENT",
-        message: `on: the event is "${event}"; accepted are topology, redirection, scriptMissing, nodeUp, nodeDown. In place of "${event}": ${instead}.`,
+        message: `on: the event is "${event}"; accepted are topology, redirection, scriptMissing, nodeUp, nodeDown, listenerError. In place of "${event}": ${instead}.`,
       });
     }
   });
@@ -569,7 +570,7 @@ describe("close and destroy", () => {
     ] as const) {
       assert.throws(() => on(event, () => {}), {
         code: "INVALID_ARGUMENT",
-        message: `on: the event is ${said}; accepted are topology, redirection, scriptMissing, nodeUp, nodeDown.`,
+        message: `on: the event is ${said}; accepted are topology, redirection, scriptMissing, nodeUp, nodeDown, listenerError.`,
       });
     }
     assert.throws(() => on("topology", 5), { code: "INVALID_ARGUMENT" });

@@ -144,6 +144,14 @@ describe("an operation", () => {
     assert.throws(() => client.batch().command("SCAN", 0), expected);
   });
 
+  it("HOTKEYS by command() is refused and names what to call, in a batch as well", async () => {
+    const client = await set();
+    const expected = { code: "INVALID_ARGUMENT", message: /connect\(\{ nodes: \[address\], mode: "single" \}\)/ };
+    await assert.rejects(client.command("HOTKEYS", "GET"), expected);
+    await assert.rejects(client.command("hotkeys", "START", "METRICS", 1, "CPU"), expected);
+    assert.throws(() => client.batch().command("HOTKEYS", "STOP"), expected);
+  });
+
   it("CLUSTER COUNTKEYSINSLOT and GETKEYSINSLOT go to the owner of their slot, in a batch as well", async () => {
     const client = await set();
     for (const [index, slot] of [0, 16_000].entries()) {

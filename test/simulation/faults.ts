@@ -17,6 +17,8 @@ export class Faults {
   readonly #plan: Plan;
   readonly #slots: readonly number[];
   readonly #partitioned = new Set<SimNode>();
+  /** For those who note what goes wrong. */
+  onStrike: (kind: FaultKind, lastsMs: number) => void = () => {};
 
   constructor(cluster: SimCluster, network: SimNetwork, plan: Plan, slots: readonly number[], chance: Chance) {
     this.#cluster = cluster;
@@ -44,7 +46,9 @@ export class Faults {
   }
 
   #strike(kind: FaultKind): void {
-    this.#strikes[kind](this.#chance.pick([5, 100, 400, 1200, 3000]));
+    const lastsMs = this.#chance.pick([5, 100, 400, 1200, 3000]);
+    this.onStrike(kind, lastsMs);
+    this.#strikes[kind](lastsMs);
   }
 
   /** By kind; what lasts takes for how long. */
@@ -62,7 +66,7 @@ export class Faults {
     failover: () => this.#failover(),
     kill: (lastsMs) => this.kill(this.#someNode(), lastsMs + NODE_TIMEOUT_MS),
     restart: () => this.kill(this.#someNode(), this.#chance.between(1, 200)),
-    freeze: (lastsMs) => this.#freeze(this.#someNode(), lastsMs),
+    freeze: (lastsMs) => this.freeze(this.#someNode(), lastsMs),
     partition: (lastsMs) => this.#partition(this.#someNode(), lastsMs),
     deny: (lastsMs) => this.#deny(lastsMs),
     // The client does it itself, between two callbacks.
@@ -112,7 +116,7 @@ export class Faults {
     this.#back(node);
   }
 
-  #freeze(node: SimNode, lastsMs: number): void {
+  freeze(node: SimNode, lastsMs: number): void {
     if (!node.isAlive || node.isFrozen) return;
     node.freeze();
     this.#cluster.frozen++;

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { Cluster } from "../../src/cluster.ts";
-import { connectIn } from "../../src/connect.ts";
+import type { Cluster } from "../../src/cluster/cluster.ts";
+import { connectIn } from "../../src/cluster/connect.ts";
 import type { Environment, OpenTransport } from "../../src/environment.ts";
 import { slotOf } from "../../src/index.ts";
 import { Ledger } from "./ledger.ts";

@@ -141,6 +141,11 @@ export class Ledger {
     }
   }
 
+  /** One SSUBSCRIBE asked for channels of two slots. */
+  noteTwoSlots(server: string): void {
+    this.rude.push(`channels of two slots were in one SSUBSCRIBE to ${server}`);
+  }
+
   /** Bytes came on a connection on which a command waits. */
   noteQueuing(binary: string, server: string): void {
     const [call] = /@\d+;/.exec(binary) ?? [];

@@ -1,5 +1,6 @@
 import type { ConnectOptions } from "../../src/index.ts";
-import type { Chance } from "./random.ts";
+import { FEED_FAULTS, type FeedFaultKind } from "./feed-faults.ts";
+import { Chance } from "./random.ts";
 import type { ClusterShape } from "./sim-cluster.ts";
 import type { NetworkProfile } from "./sim-network.ts";
 import { WORLDS, type WorldKind } from "./worlds.ts";
@@ -46,6 +47,17 @@ export interface Plan {
   readonly ending: "close" | "destroy";
   readonly endsEarly: boolean;
   readonly preloads: boolean;
+  /** Undefined: nobody subscribes to anything. */
+  readonly subscriptions: SubscriptionPlan | undefined;
+}
+
+/** What is subscribed to in a run, and what goes wrong with it. */
+export interface SubscriptionPlan {
+  /** Subscriptions from the beginning on, and later ones. */
+  readonly early: number;
+  readonly late: number;
+  readonly everyMs: number;
+  readonly faults: readonly FeedFaultKind[];
 }
 
 const FAULTS: Readonly<Record<FaultKind, number>> = {
@@ -116,13 +128,30 @@ export function planOf(seed: number, chance: Chance): Plan {
   const largestBytes = worlds.includes("slow-network") ? bytesPerMs * 1000 : 0;
   const kernelBytes = Math.min(ordinary.network.kernelBytes, worlds.includes("slow-network") ? 4000 : 1_000_000);
   const network = { ...ordinary.network, bytesPerMs, kernelBytes };
+  const { subscriptions, durationMs, version } = subscriptionsOf(seed);
   return {
     ...ordinary,
+    subscriptions,
+    // Timers of calls that are never made must have run out when the client has ended.
+    durationMs: subscriptions === undefined || ordinary.endsEarly ? ordinary.durationMs : durationMs,
     seed,
     worlds,
     patient,
     largestBytes,
     network,
-    shape: { ...ordinary.shape, spares, needsAllSlots },
+    shape: { ...ordinary.shape, spares, needsAllSlots, version },
+  };
+}
+
+/** Some runs subscribe, drawn by a chance of its own: the others stay what they are. They take longer. */
+function subscriptionsOf(seed: number): Pick<Plan, "subscriptions" | "durationMs"> & { readonly version: 7 | 8 } {
+  const chance = new Chance(seed ^ 0x5ab5c21b);
+  const isDrawn = chance.of(0.15);
+  const faults = Array.from({ length: chance.pick([0, 0, 1, 1, 2, 3]) }, () => chance.weighted(FEED_FAULTS));
+  const subscriptions = { early: chance.pick([1, 2, 4]), late: chance.pick([0, 0, 2]), everyMs: chance.pick([20, 80]) };
+  return {
+    version: chance.pick([7, 8] as const),
+    durationMs: chance.pick([300, 1500, 3000, 6000]),
+    subscriptions: isDrawn ? { ...subscriptions, faults } : undefined,
   };
 }

@@ -1,5 +1,5 @@
 /** A reply as a server makes it; bulk strings are binary strings. */
-export type Value = number | string | null | readonly Value[] | SimpleString | ErrorReply;
+export type Value = number | string | null | readonly Value[] | SimpleString | ErrorReply | Replies;
 
 /** In place of a reply: the command waits, and its connection with it. */
 export class Waits {
@@ -27,6 +27,14 @@ export class ErrorReply {
   }
 }
 
+/** Several replies to one command: subscriptions have one for each channel. */
+export class Replies {
+  readonly values: readonly Value[];
+  constructor(values: readonly Value[]) {
+    this.values = values;
+  }
+}
+
 export const OK = new SimpleString("OK");
 export const QUEUED = new SimpleString("QUEUED");
 
@@ -37,6 +45,7 @@ export function encodeReply(value: Value): string {
   if (typeof value === "string") return `$${value.length}\r\n${value}\r\n`;
   if (value instanceof SimpleString) return `+${value.text}\r\n`;
   if (value instanceof ErrorReply) return `-${value.text}\r\n`;
+  if (value instanceof Replies) return value.values.map(encodeReply).join("");
   return `*${value.length}\r\n${value.map(encodeReply).join("")}`;
 }
 

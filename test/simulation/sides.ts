@@ -31,6 +31,8 @@ export interface Side {
   failover(replica: number): Promise<void>;
   /** A primary dies, its replica does not take over, and all have noticed. */
   lose(primary: number): Promise<void>;
+  /** A node learns that a slot is nobody's. */
+  disown(slot: number, node: number): Promise<void>;
 }
 
 /** A command and its reply. */
@@ -112,7 +114,7 @@ export class SimulatedSide implements Side {
   readonly #cluster: SimCluster;
   readonly #sessions: Sessions;
 
-  constructor(busyAfterMs: number) {
+  constructor(busyAfterMs: number, version: 7 | 8) {
     const story = new Story(false, () => this.#loop.time);
     const whole = {
       latencyMs: 0.01,
@@ -124,7 +126,7 @@ export class SimulatedSide implements Side {
     };
     const network = new SimNetwork(this.#loop, new Chance(1), story, whole, () => undefined);
     const shape = { shards: 3, replicasPerShard: 1, spares: 0, password: undefined, busyAfterMs };
-    const prompt = { replicationLagMs: 0, gossipMs: 0, needsAllSlots: true };
+    const prompt = { replicationLagMs: 0, gossipMs: 0, needsAllSlots: true, version };
     this.#cluster = new SimCluster({ ...shape, ...prompt }, network, new Ledger(), new Chance(1));
     this.#sessions = new Sessions(network.open);
   }
@@ -179,6 +181,10 @@ export class SimulatedSide implements Side {
     node.die();
     this.#cluster.loseSlots(node.shard, 1e9);
     await this.pass(1);
+  }
+
+  async disown(slot: number, node: number): Promise<void> {
+    this.#node(node).learn((view) => view.disown(slot));
   }
 
   #session(name: string, node: number): RawSession {
@@ -262,6 +268,10 @@ export class RealSide implements Side {
     for (const node of [0, 1, 2, 3, 4, 5].filter((each) => each !== primary)) {
       while (!String(await this.#do(node, "CLUSTER", "INFO")).includes("cluster_state:fail")) await this.pass(50);
     }
+  }
+
+  async disown(slot: number, node: number): Promise<void> {
+    await this.#do(node, "CLUSTER", "DELSLOTS", slot);
   }
 
   end(): void {

@@ -1,5 +1,6 @@
 import type { Ledger } from "./ledger.ts";
-import type { Chance } from "./random.ts";
+import { Chance } from "./random.ts";
+import { Bus } from "./sim-bus.ts";
 import { Commands } from "./sim-commands.ts";
 import { describerOf } from "./sim-description.ts";
 import type { SimLoop } from "./sim-loop.ts";
@@ -23,6 +24,8 @@ export interface ClusterShape {
   readonly gossipMs: number;
   /** A node that does not know the owner of every slot serves none. */
   readonly needsAllSlots: boolean;
+  /** Of Redis. Default: 7. */
+  readonly version?: 7 | 8;
 }
 
 /** Servers that form a cluster: who owns what, as each of them sees it, and how that changes. */
@@ -31,6 +34,7 @@ export class SimCluster {
   readonly shape: ClusterShape;
   readonly loop: SimLoop;
   readonly story: Story;
+  readonly bus: Bus;
   readonly #network: SimNetwork;
   readonly #chance: Chance;
   /** The highest config epoch. */
@@ -53,7 +57,8 @@ export class SimCluster {
   /** How often slots began to move; -1 stands for the slots of a shard that got another primary. */
   readonly moves = new Map<number, number>();
 
-  constructor(shape: ClusterShape, network: SimNetwork, ledger: Ledger, chance: Chance) {
+  /** @param busChance  Of its own, because few runs publish anything. */
+  constructor(shape: ClusterShape, network: SimNetwork, ledger: Ledger, chance: Chance, busChance = new Chance(1)) {
     this.shape = shape;
     this.loop = network.loop;
     this.story = network.story;
@@ -62,7 +67,11 @@ export class SimCluster {
     const { loop, story } = network;
     const { password, busyAfterMs, replicationLagMs, shards, replicasPerShard, spares, needsAllSlots } = shape;
     const commands = new Commands(describerOf(() => this.nodes));
-    const world: NodeWorld = { loop, ledger, story, commands, password, busyAfterMs, replicationLagMs };
+    this.bus = new Bus(() => this.nodes, loop, busChance);
+    const { bus } = this;
+    const { version = 7 } = shape;
+    const known = { loop, ledger, story, commands, bus };
+    const world: NodeWorld = { ...known, password, busyAfterMs, replicationLagMs, version };
     const primaries = Array.from({ length: shards + spares }, (_, shard) => shard);
     this.#epoch = primaries.length;
     const newNode = (index: number, shard: number) => {
@@ -174,6 +183,7 @@ export class SimCluster {
       node.migrating.clear();
       node.importing.clear();
       for (const key of [...node.data.keys()]) node.set(key, null);
+      node.pubsub.drop(() => true);
     }
   }
 
@@ -257,7 +267,7 @@ export class SimCluster {
         this.#migrateNext(slot, to, source, target, Math.max(1, stepMs));
       } else if (key !== undefined) {
         this.story.tell(() => `cluster: ${key} moves to ${target.name}`);
-        target.set(key, source.data.get(key) as string);
+        target.set(key, source.data.get(key) as string, "restore");
         source.set(key, null);
         this.#migrateNext(slot, to, source, target, stepMs);
       } else {
@@ -318,7 +328,7 @@ export class SimCluster {
 
   #learn(node: SimNode, upTo: number): void {
     const wasPrimary = node.isPrimary;
-    for (; node.learned < upTo; node.learned++) this.#changes[node.learned]?.(node.view);
+    for (; node.learned < upTo; node.learned++) node.learn(this.#changes[node.learned]);
     const primary = this.node(node.view.primaries[node.shard] as number);
     // Commands that wait are looked at when the servers' clock ticks.
     if (node.waiting.size > 0) this.loop.inWorld(10 * this.#chance.next(), () => node.serveWaiting());

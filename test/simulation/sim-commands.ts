@@ -4,14 +4,17 @@ import type { Describer } from "./sim-description.ts";
 import { increment, load, NUMBERED_KEYS, noted, runScript, WRONG_TYPE_OF_NUMBER } from "./sim-effects.ts";
 import { pop, push, scanStep } from "./sim-lists.ts";
 import type { SimNode } from "./sim-node.ts";
-import { redirectionOf, slotOfKey } from "./sim-routing.ts";
+import { isDenied, NO_CHANNEL, notNow, PUBSUB_COMMANDS, SUBSCRIBES, WHILE_SUBSCRIBED } from "./sim-pubsub-commands.ts";
+import { redirectionOf, shardRedirectionOf, slotOfKey } from "./sim-routing.ts";
 import type { NodeSession } from "./sim-session.ts";
 
-interface Command {
-  readonly keys: (args: readonly string[]) => readonly string[];
+export interface Command {
+  readonly keys: (args: readonly string[], node: SimNode) => readonly string[];
   readonly isWrite: boolean;
   readonly whileBusy: boolean;
   readonly whileLoading: boolean;
+  /** Its keys are sharded channels. */
+  readonly isSharded: boolean;
   readonly run: (session: NodeSession, args: readonly string[]) => Value | Waits;
 }
 
@@ -22,6 +25,7 @@ const ALL_KEYS = (args: readonly string[]) => args.slice(1);
 const UNBLOCKED = new ErrorReply(
   "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 );
+const PONG = new SimpleString("PONG");
 const NO_CLUSTER = new ErrorReply("ERR This instance has cluster support disabled");
 const PRODUCT = "Redis";
 const BUSY = `BUSY ${PRODUCT} is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.`;
@@ -39,6 +43,7 @@ export class Commands {
     this.#defineLists();
     this.#defineScripts();
     this.#defineTransactions();
+    for (const [each, command] of Object.entries(PUBSUB_COMMANDS)) this.#add(each, command);
     this.#add("cluster|shards", { whileLoading: true, run: ({ node }) => describer.shards(node) });
     this.#add("cluster|nodes", { whileLoading: true, run: ({ node }) => describer.nodes(node) });
     this.#add("cluster|slots", { whileLoading: true, run: ({ node }) => describer.slots(node) });
@@ -65,6 +70,7 @@ export class Commands {
       const marks = name === "exec" ? queuedMarks(session) : marksIn(args);
       const needsAsking = !wasAsked && node.importing.has(Number(text.split(" ")[1]));
       node.world.ledger.noteRefusal(marks, text, node.name, needsAsking);
+      if (name === "ssubscribe" && text.startsWith("CROSSSLOT")) node.world.ledger.noteTwoSlots(node.name);
       return this.#refuse(session, name, refusal as ErrorReply);
     }
     if (session.queued !== undefined && !["exec", "discard", "multi", "watch"].includes(name)) {
@@ -82,16 +88,20 @@ export class Commands {
     const { node } = session;
     const now = node.world.loop.time;
     if (!session.isLoggedIn && name !== "auth") return new ErrorReply("NOAUTH Authentication required.");
+    if (node.deniedChannels.size > 0 && SUBSCRIBES.test(name) && isDenied(node, args)) return NO_CHANNEL;
     if (node.denied.has(name)) {
       return new ErrorReply(`NOPERM this user has no permissions to run the '${name}' command`);
     }
     if (!this.#isCluster && (name.startsWith("cluster|") || name === "readonly" || name === "asking"))
       return NO_CLUSTER;
     const { keys, isWrite } =
-      name === "exec" ? this.#ofQueued(session) : { keys: command.keys(args), isWrite: command.isWrite };
-    const redirection = redirectionOf(session, keys, isWrite);
+      name === "exec" ? this.#ofQueued(session) : { keys: command.keys(args, node), isWrite: command.isWrite };
+    const redirection = command.isSharded
+      ? shardRedirectionOf(node, keys, session.asking)
+      : redirectionOf(session, keys, isWrite);
     if (redirection) return redirection;
     if (isWrite && !node.isPrimary) return new ErrorReply("READONLY You can't write against a read only replica.");
+    if (session.isSubscribed && !WHILE_SUBSCRIBED.test(name)) return notNow(name);
     if (now < node.loadingUntil && !command.whileLoading) {
       return new ErrorReply(`LOADING ${PRODUCT} is loading the dataset in memory`);
     }
@@ -99,9 +109,9 @@ export class Commands {
     return undefined;
   }
 
-  /** Scripts wait as well, whatever they do; only those that say so are known to read. */
+  /** Scripts and messages wait as well; of scripts, only those that say so are known to read. */
   #mayWrite(session: NodeSession, name: string, command: Command | undefined): boolean {
-    if (name !== "exec") return command?.isWrite === true || name === "evalsha" || name === "eval";
+    if (name !== "exec") return command?.isWrite === true || MAY_REPLICATE.has(name);
     const queued = (session.queued ?? []).map(nameOf);
     return queued.some((each) => this.#mayWrite(session, each, this.#table.get(each)));
   }
@@ -112,7 +122,7 @@ export class Commands {
       command: this.#table.get(nameOf(args)) as Command,
     }));
     return {
-      keys: commands.flatMap(({ args, command }) => command.keys(args)),
+      keys: commands.flatMap(({ args, command }) => command.keys(args, session.node)),
       isWrite: commands.some(({ command }) => command.isWrite),
     };
   }
@@ -130,11 +140,19 @@ export class Commands {
   }
 
   #add(name: string, command: Partial<Command> & Pick<Command, "run">): void {
-    this.#table.set(name, { keys: NO_KEYS, isWrite: false, whileBusy: false, whileLoading: false, ...command });
+    this.#table.set(name, {
+      keys: NO_KEYS,
+      isWrite: false,
+      whileBusy: false,
+      whileLoading: false,
+      isSharded: false,
+      ...command,
+    });
   }
 
   #defineConnection(): void {
-    this.#add("ping", { run: () => new SimpleString("PONG") });
+    this.#add("ping", { run: (session, args) => (session.isSubscribed ? ["pong", args[1] ?? ""] : (args[1] ?? PONG)) });
+    this.#add("config|get", { run: () => ["notify-keyspace-events", "AK"] });
     this.#add("echo", { run: (session, args) => noted(session, args, args[1] as string) });
     this.#add("auth", { whileBusy: true, whileLoading: true, run: logIn });
     this.#add("client|setname", { whileLoading: true, run: () => OK });
@@ -300,10 +318,14 @@ export class Commands {
   }
 }
 
+/** Scripts and messages wait for the end of a pause as writes do. */
+const MAY_REPLICATE = new Set(["evalsha", "eval", "publish", "spublish"]);
+const CONTAINERS = new Set(["script", "cluster", "client", "pubsub", "config"]);
+
 /** `get`, `script|load`: as ACLs write it. */
 function nameOf(args: readonly string[]): string {
   const name = (args[0] as string).toLowerCase();
-  return name === "script" || name === "cluster" || name === "client" ? `${name}|${args[1]?.toLowerCase()}` : name;
+  return CONTAINERS.has(name) ? `${name}|${args[1]?.toLowerCase()}` : name;
 }
 
 function unknown(args: readonly string[]): ErrorReply {

@@ -24,7 +24,7 @@ export function noted<V extends Value>(session: NodeSession, args: readonly stri
 export function increment(node: SimNode, key: string): number | undefined {
   const value = Number(node.data.get(key) ?? 0) + 1;
   if (!Number.isInteger(value)) return undefined;
-  node.set(key, String(value));
+  node.set(key, String(value), "incrby");
   return value;
 }
 

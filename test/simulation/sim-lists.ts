@@ -13,7 +13,7 @@ export function elementsOf(node: SimNode, key: string): string[] {
 /** Returns the length, as RPUSH does. */
 export function push(node: SimNode, key: string, elements: readonly string[]): number {
   const all = [...elementsOf(node, key), ...elements];
-  node.set(key, all.join(" "));
+  node.set(key, all.join(" "), "rpush");
   node.hasPushed = true;
   return all.length;
 }
@@ -23,7 +23,8 @@ export function pop(node: SimNode, keys: readonly string[]): [key: string, eleme
   for (const key of keys) {
     const [first, ...others] = elementsOf(node, key);
     if (first === undefined) continue;
-    node.set(key, others.length === 0 ? null : others.join(" "));
+    node.set(key, others.length === 0 ? null : others.join(" "), "lpop");
+    if (others.length === 0) node.set(key, null, "del");
     return [key, first];
   }
   return undefined;

@@ -169,6 +169,11 @@ export class Link implements Transport {
       : undefined;
   }
 
+  /** Whether bytes pass in both directions. */
+  get isWhole(): boolean {
+    return this.#state === "open" && !this.#halfOpen;
+  }
+
   get pendingBytes(): number {
     return this.#unsent.length;
   }

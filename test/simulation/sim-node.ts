@@ -1,9 +1,12 @@
 import type { Ledger } from "./ledger.ts";
+import type { Bus } from "./sim-bus.ts";
 import type { Commands } from "./sim-commands.ts";
 import type { SimLoop } from "./sim-loop.ts";
 import type { Link, Listener, Session } from "./sim-network.ts";
+import { type Message, PubSub } from "./sim-pubsub.ts";
+import { slotOfKey } from "./sim-routing.ts";
 import { NodeSession } from "./sim-session.ts";
-import type { View } from "./sim-view.ts";
+import type { Change, View } from "./sim-view.ts";
 import type { Story } from "./story.ts";
 
 /** A write, as replicas get it. */
@@ -11,6 +14,7 @@ interface Written {
   readonly at: number;
   readonly key: string;
   readonly value: string | null;
+  readonly event: string;
 }
 
 /** What a node has from its surroundings. */
@@ -24,6 +28,9 @@ export interface NodeWorld {
   readonly busyAfterMs: number;
   /** How far replicas are behind. */
   readonly replicationLagMs: number;
+  readonly bus: Bus;
+  /** Of Redis. They differ in when they end sharded subscriptions, and where a client may. */
+  readonly version: 7 | 8;
 }
 
 /** Who a node is. */
@@ -52,6 +59,8 @@ export class SimNode implements Listener {
   learned = 0;
   reachability: "accepts" | "refuses" | "vanished" = "accepts";
   isFrozen = false;
+  /** When it froze last. */
+  frozenAt = 0;
   /** When it came back, if it was away: dead, frozen or cut off. */
   backSince = 0;
   loadingUntil = 0;
@@ -78,6 +87,13 @@ export class SimNode implements Listener {
   readonly migrating = new Map<number, number>();
   readonly importing = new Map<number, number>();
   readonly sessions = new Set<NodeSession>();
+  readonly pubsub = new PubSub();
+  /** Messages of other nodes that it cannot look at yet. */
+  #unheard: Message[] = [];
+  /** Channels with this text in them are not permitted. */
+  readonly deniedChannels = new Set<string>();
+  /** What it says in place of a new subscription. */
+  refusal: string | undefined;
   accepted = 0;
   /** The end of the script that runs. */
   blockedUntil = 0;
@@ -126,11 +142,54 @@ export class SimNode implements Listener {
     return session;
   }
 
-  set(key: string, value: string | null): void {
+  /** @param event  What keyspace notifications call it. */
+  set(key: string, value: string | null, event = value === null ? "del" : "set"): void {
     if (value === null) this.data.delete(key);
     else this.data.set(key, value);
     this.versions.set(key, (this.versions.get(key) ?? 0) + 1);
-    this.written.push({ at: this.world.loop.time, key, value });
+    this.written.push({ at: this.world.loop.time, key, value, event });
+    if (this.pubsub.isListenedTo) this.notify(key, event);
+    this.world.bus.noteWrite(this);
+  }
+
+  /** A keyspace notification, which goes to no other node. */
+  notify(key: string, event: string): void {
+    const channel = `__keyspace@0__:${key}`;
+    this.pubsub.deliver({ kind: "channel", channel, payload: event, isStamped: false }, this.index);
+  }
+
+  /** A message of another node has arrived. */
+  hear(message: Message): void {
+    if (!this.isAlive) return;
+    if (this.isFrozen || this.blockedUntil > this.world.loop.time || this.#unheard.length > 0) {
+      this.#unheard.push(message);
+      return;
+    }
+    this.pubsub.deliver(message, this.index);
+  }
+
+  /** Of what came while it was frozen it hears nothing: the others have replaced their connections to it. */
+  #hearMissed(isLost: boolean): void {
+    for (const message of this.#unheard.splice(0)) {
+      if (isLost) this.world.bus.onLost(this, message);
+      else this.pubsub.deliver(message, this.index);
+    }
+  }
+
+  /** Something has happened to the cluster. Slots that leave the shard, or its primary, take their channels with them. */
+  learn(change: Change | undefined): void {
+    const { view, shard, pubsub } = this;
+    const channels = pubsub.names("shard");
+    if (channels.length === 0) {
+      change?.(view);
+      return;
+    }
+    const primary = view.primaries[shard];
+    const before = new Set(channels.map(slotOfKey).filter((slot) => view.shardOf(slot) === shard));
+    change?.(view);
+    const isOther = view.primaries[shard] !== primary;
+    const isTold = isOther && (!this.isPrimary || this.world.version === 8);
+    pubsub.drop((slot) => before.has(slot) && (isTold || view.shardOf(slot) !== shard));
   }
 
   /** A replica applies what its primary wrote until `time`. */
@@ -139,7 +198,7 @@ export class SimNode implements Listener {
     if (source === undefined) return;
     for (let next = source.written[this.applied]; next && next.at <= time; next = source.written[this.applied]) {
       this.applied++;
-      this.set(next.key, next.value);
+      this.set(next.key, next.value, next.event);
     }
   }
 
@@ -158,12 +217,14 @@ export class SimNode implements Listener {
 
   freeze(): void {
     this.isFrozen = true;
+    this.frozenAt = this.world.loop.time;
     this.world.story.tell(() => `${this.name} is frozen`);
   }
 
   thaw(): void {
     if (!this.isFrozen) return;
     this.isFrozen = false;
+    this.#hearMissed(true);
     this.backSince = this.world.loop.time;
     this.world.story.tell(() => `${this.name} thaws`);
     this.wake();
@@ -177,7 +238,9 @@ export class SimNode implements Listener {
     this.blockedUntil = 0;
     this.pausedUntil = 0;
     for (const { link } of this.sessions) link.serverDied();
+    for (const session of this.sessions) this.pubsub.forget(session);
     this.sessions.clear();
+    this.#unheard = [];
     this.waiting.clear();
     this.migrating.clear();
     this.importing.clear();
@@ -211,6 +274,7 @@ export class SimNode implements Listener {
   }
 
   wake(): void {
+    if (!this.isFrozen && this.blockedUntil <= this.world.loop.time) this.#hearMissed(false);
     for (const session of [...this.sessions]) session.work();
   }
 }

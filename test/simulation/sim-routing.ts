@@ -42,6 +42,27 @@ export function redirectionOf(session: NodeSession, keys: readonly string[], isW
   return new ErrorReply(`MOVED ${slot} ${addressOf(node, owner)}`);
 }
 
+/** Why a node does not serve sharded channels. The replicas of a shard serve them as well, also while the cluster is down. */
+export function shardRedirectionOf(
+  node: SimNode,
+  channels: readonly string[],
+  isAsking = false,
+): ErrorReply | undefined {
+  const [first] = channels;
+  if (first === undefined) return undefined;
+  const { view } = node;
+  const slot = slotOfKey(first);
+  if (channels.some((channel) => slotOfKey(channel) !== slot)) {
+    return new ErrorReply("CROSSSLOT Keys in request don't hash to the same slot");
+  }
+  const owner = view.ownerOf(slot);
+  if (owner === undefined) return NOT_SERVED;
+  const isOfShard = owner === node.index || (owner === view.primaries[node.shard] && !node.isPrimary);
+  return isOfShard || (isAsking && node.importing.has(slot))
+    ? undefined
+    : new ErrorReply(`MOVED ${slot} ${addressOf(node, owner)}`);
+}
+
 const NOT_SERVED = new ErrorReply("CLUSTERDOWN Hash slot not served");
 const TRY_AGAIN = new ErrorReply("TRYAGAIN Multiple keys request during rehashing of slot");
 

@@ -15,6 +15,8 @@ export class NodeSession implements Session {
   /** Commands behind MULTI. */
   queued: string[][] | undefined;
   isDiscarded = false;
+  /** What it is subscribed to. */
+  readonly topics = { channel: new Set<string>(), pattern: new Set<string>(), shard: new Set<string>() };
   readonly watched = new Map<string, number>();
   /** How many keys the last EXEC had watched. */
   watchedAtExec = 0;
@@ -31,6 +33,9 @@ export class NodeSession implements Session {
   /** Until when the server has something of this connection in hand, and answers others. */
   #busyUntil = 0;
   #gone = false;
+  #isAtWork = false;
+  /** What leaves when it has done its work. */
+  #out = "";
   /** The command that waits, and until when. */
   #waits: { readonly args: readonly string[]; readonly until: number } | undefined;
 
@@ -38,6 +43,22 @@ export class NodeSession implements Session {
     this.node = node;
     this.link = link;
     this.isLoggedIn = node.world.password === undefined;
+  }
+
+  get isSubscribed(): boolean {
+    const { channel, pattern, shard } = this.topics;
+    return channel.size + pattern.size + shard.size > 0;
+  }
+
+  /** Something that no command has asked for now. `isNews`: whether it tells the end of a subscription. */
+  push(values: readonly (string | number)[], isNews = false): void {
+    const { bus, story } = this.node.world;
+    story.tell(() => `    ${this.link} is sent ${values.join(" ")}`);
+    const bytes = encodeReply(values);
+    // What comes while commands are executed keeps its place among their replies.
+    if (this.#isAtWork) this.#out += bytes;
+    else if (isNews) this.link.send(bytes, (time) => bus.onNews(this.link, String(values[1]), time));
+    else this.link.send(bytes);
   }
 
   /** What CLIENT INFO and CLIENT LIST say of it. */
@@ -70,7 +91,12 @@ export class NodeSession implements Session {
     this.#gone = true;
     this.#waits = undefined;
     this.node.waiting.delete(this);
-    if (!this.node.isFrozen && this.#unread.length === 0) this.node.sessions.delete(this);
+    if (!this.node.isFrozen && this.#unread.length === 0) this.#leave();
+  }
+
+  #leave(): void {
+    this.node.sessions.delete(this);
+    this.node.pubsub.forget(this);
   }
 
   /** Executes what has come, as far as the server can. */
@@ -82,11 +108,12 @@ export class NodeSession implements Session {
       this.link.hasRead(binary.length);
     }
     const now = node.world.loop.time;
-    let out = this.#answerWaiting();
+    this.#isAtWork = true;
+    this.#out += this.#answerWaiting();
     while (this.#waits === undefined && !this.#isBusy) {
       if (node.blockedUntil > now && (this.#late !== undefined || now < node.busyFrom)) break;
       if (this.#late !== undefined) {
-        out += this.#late;
+        this.#out += this.#late;
         this.#late = undefined;
       }
       const args = this.#heldUp ?? this.#reader.next();
@@ -103,9 +130,12 @@ export class NodeSession implements Session {
       }
       const reply = encodeReply(value);
       if (node.blockedUntil > now && this.#startedScript) this.#late = reply;
-      else out += reply;
+      else this.#out += reply;
     }
-    if (this.#gone && this.#late === undefined) node.sessions.delete(this);
+    const out = this.#out;
+    this.#out = "";
+    this.#isAtWork = false;
+    if (this.#gone && this.#late === undefined) this.#leave();
     // While a script runs, its call is among those that have run, and has no reply.
     if (this.#late !== undefined || this.ran.length === 0) this.link.send(out);
     else {

@@ -1,5 +1,5 @@
-import type { Cluster } from "../../src/cluster.ts";
-import { connectIn } from "../../src/connect.ts";
+import type { Cluster } from "../../src/cluster/cluster.ts";
+import { connectIn } from "../../src/cluster/connect.ts";
 import type { Environment } from "../../src/environment.ts";
 import type { Topology } from "../../src/index.ts";
 import { SLOT_COUNT } from "../../src/protocol/hash-slot.ts";
@@ -24,6 +24,7 @@ import { SimCluster } from "./sim-cluster.ts";
 import { SimLoop } from "./sim-loop.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { Story } from "./story.ts";
+import { SubscriptionSide } from "./subscription-side.ts";
 import { Workload } from "./workload.ts";
 import { Worlds } from "./worlds.ts";
 import { isOneViewWrong, lostOwners, lostWithoutCause, outrunReplies } from "./worlds-promises.ts";
@@ -72,6 +73,7 @@ class Simulation {
   readonly #faults: Faults;
   readonly #worlds: Worlds;
   readonly #environment: Environment;
+  readonly #subscriptions: SubscriptionSide | undefined;
   readonly #broken: string[] = [];
 
   constructor(seed: number, isTold: boolean) {
@@ -82,14 +84,18 @@ class Simulation {
     this.#network = new SimNetwork(this.#loop, chance.fork(), this.#story, network, (binary, link) =>
       this.#ledger.noteWrite(binary, link.server, link.leadsAstray),
     );
-    this.#cluster = new SimCluster(shape, this.#network, this.#ledger, chance.fork());
+    const ownChance = new Chance(seed ^ 0x2c1b3c6d);
+    this.#cluster = new SimCluster(shape, this.#network, this.#ledger, chance.fork(), ownChance.fork());
     this.#workload = new Workload(this.#plan, chance.fork(), this.#loop, this.#story);
     const { slots, keptKeys } = this.#workload;
     if (this.#plan.patient > 0) this.#cluster.hold(keptKeys);
     this.#faults = new Faults(this.#cluster, this.#network, this.#plan, slots, chance.fork());
     const { next } = chance.fork();
     this.#worlds = new Worlds(this.#cluster, this.#faults, this.#plan, slots, chance.fork());
-    this.#environment = { clock: this.#loop, open: this.#network.open, random: next };
+    this.#environment = { clock: this.#loop, open: this.#network.open, random: next, epochMs: 0 };
+    if (this.#plan.subscriptions === undefined) return;
+    const { tags } = this.#workload;
+    this.#subscriptions = new SubscriptionSide(this.#plan, tags, this.#cluster, this.#faults, this.#worlds, ownChance);
   }
 
   async run(): Promise<Run> {
@@ -124,10 +130,12 @@ class Simulation {
       this.#workload.schedule(cluster, () => this.#weigh(cluster));
       this.#faults.schedule();
       this.#worlds.schedule();
+      this.#subscriptions?.schedule(cluster);
       await this.#loop.run(begin + durationMs * (endsEarly ? 0.6 : 1));
       if (endsEarly) await this.#end(cluster);
       this.#story.tell(() => "everything is mended");
       this.#worlds.heal();
+      this.#subscriptions?.heal();
       this.#faults.heal();
       this.#network.mend();
       await this.#loop.run(this.#loop.freeAt);
@@ -138,6 +146,7 @@ class Simulation {
           await this.#loop.run(this.#loop.time + RECOVERY_MS);
           await this.#probe(cluster, isDemanding);
         }
+        await this.#subscriptions?.settle();
         await this.#end(cluster);
       }
     }
@@ -234,6 +243,7 @@ class Simulation {
   async #end(cluster: Cluster): Promise<void> {
     const { ending } = this.#plan;
     this.#story.tell(() => `the client is ended by ${ending}`);
+    this.#subscriptions?.noteEnd();
     let ended = false;
     if (ending === "destroy") cluster.destroy();
     else
@@ -252,6 +262,8 @@ class Simulation {
   #judge(): void {
     const { made } = this.#workload.calls;
     const { nodes, moves, splits } = this.#cluster;
+    this.#subscriptions?.judge();
+    this.#broken.push(...(this.#subscriptions?.broken ?? []));
     this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.stalledMs));
     this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger));
     this.#broken.push(...brokenRepetition(made, this.#ledger), ...tooManyLoads(nodes, made), ...this.#ledger.rude);

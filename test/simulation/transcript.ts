@@ -37,15 +37,20 @@ export function asked(session: string, node: number, ...args: string[]): Step {
 export function drawnSteps(seed: number, count: number): Step[] {
   const chance = new Chance(seed);
   const inTransaction = new Set<string>();
-  const journey = [...stages(0, 1), ...stages(1, 0)];
-  return [[], ...journey.map((stage) => [stage])].flatMap((stage) => {
-    const commands = Array.from({ length: count / (journey.length + 1) }, () => {
+  const stages = [[], ...journey().map((stage) => [stage])];
+  return stages.flatMap((stage) => {
+    const commands = Array.from({ length: count / stages.length }, () => {
       const node = chance.whole(0, 5);
       const session = chance.pick(["a", "b"]);
       return asked(session, node, ...drawnCommand(chance, `${session}${node}`, inTransaction));
     });
     return [...stage, ...commands];
   });
+}
+
+/** A slot moves away and back. */
+export function journey(): Step[] {
+  return [...stages(0, 1), ...stages(1, 0)];
 }
 
 /** Half of the keys first, so that of some calls one key is here and one is there. */

@@ -51,6 +51,8 @@ export class Worlds {
   /** Slots that are nobody's, with the shard that they were in. */
   readonly #unowned = new Map<number, number>();
   readonly #strangers = new Set<SimNode>();
+  /** For those who note what goes wrong. */
+  onStrike: (kind: WorldKind, lastsMs: number) => void = () => {};
 
   constructor(cluster: SimCluster, faults: Faults, plan: Plan, slots: readonly number[], chance: Chance) {
     this.#slots = slots;
@@ -86,7 +88,9 @@ export class Worlds {
   }
 
   #strike(kind: WorldKind): void {
-    this.#strikes[kind](this.#chance.pick([5, 100, 400, 1200, 3000]));
+    const lastsMs = this.#chance.pick([5, 100, 400, 1200, 3000]);
+    this.onStrike(kind, lastsMs);
+    this.#strikes[kind](lastsMs);
   }
 
   /** By kind; what lasts takes for how long. */
@@ -195,12 +199,14 @@ export class Worlds {
       else node.view.lacks.add(this.#newcomer.index);
     }
     this.#newcomer.view.lacks.delete(this.#newcomer.index);
+    this.#newcomer.backSince = Number.POSITIVE_INFINITY;
   }
 
   /** The others soon know the newcomer, which knows few of them at first. */
   #join(): void {
     const newcomer = this.#newcomer;
     this.#cluster.story.tell(() => `${newcomer.name} joins`);
+    newcomer.backSince = this.#cluster.loop.time + ACQUAINTANCE_MS;
     for (const { view, index } of this.#cluster.nodes) {
       this.#cluster.loop.inWorld(this.#plan.shape.gossipMs * this.#chance.next(), () =>
         view.lacks.delete(newcomer.index),

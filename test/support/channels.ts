@@ -10,7 +10,7 @@ export interface Heard {
 }
 
 const TRACING = ["command", "batch", "connect"];
-const POINTS = ["attempt", "redirection", "script-missing", "preload", "topology"];
+const POINTS = ["attempt", "redirection", "script-missing", "preload", "topology", "topic", "message", "gap"];
 const EVENTS = ["start", "end", "asyncStart", "asyncEnd", "error"] as const;
 
 /** Listens to the channels named, or all, until `stop`. */

@@ -1,4 +1,4 @@
-import { connectIn } from "../../src/connect.ts";
+import { connectIn } from "../../src/cluster/connect.ts";
 import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import type { Environment } from "../../src/environment.ts";
 import type { Cluster, ConnectOptions } from "../../src/index.ts";

@@ -9,7 +9,8 @@ type LaterAnswer = Answer | Promise<string>;
 
 export const ok = "+OK\r\n";
 export const error = (text: string): Answer => `-${text}\r\n`;
-export const bulk = (text: string): Answer => `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
+/** A node writes its answers as latin1: each character is one byte. */
+export const bulk = (text: string): Answer => `$${text.length}\r\n${text}\r\n`;
 export const array = (...items: string[]): Answer => `*${items.length}\r\n${items.join("")}`;
 export const noCluster = error("ERR This instance has cluster support disabled");
 export const noScript = error("NOSCRIPT No matching script. Please use EVAL.");
@@ -107,9 +108,23 @@ export class FakeNode {
     }
   }
 
+  /** Sends what nobody asked for, on one connection. */
+  say(connection: number, text: string): void {
+    for (const [socket, line] of this.#lines) {
+      if (line.connection !== connection) continue;
+      line.replies += text;
+      writeReplies(socket, line);
+    }
+  }
+
   /** Ends every connection, as a server that dies. */
   dropConnections(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Ends one connection. */
+  hangUp(connection: number): void {
+    for (const [socket, line] of this.#lines) if (line.connection === connection) socket.destroy();
   }
 
   /** Ends the oldest connection. */

@@ -1,12 +1,12 @@
 import { connect, defineScript } from "../../src/index.ts";
 
 /*
- * A process of its own for tests that stop it: connects to the address given, says so, and makes one call when it has
- * been stopped and goes on.
+ * A process of its own for tests that stop it: connects by the options given as JSON, says so, and makes one call when it
+ * has been stopped and goes on.
  */
-const [address = ""] = process.argv.slice(2);
+const [options = ""] = process.argv.slice(2);
 const incr = defineScript({ name: "incr", source: "return redis.call('incr', KEYS[1])", numberOfKeys: 1 });
-const client = await connect({ nodes: [address], scripts: [incr] });
+const client = await connect({ ...JSON.parse(options), scripts: [incr] });
 await client.run(incr, ["frozen"]);
 let seen = Date.now();
 const look = setInterval(async () => {

@@ -1,4 +1,4 @@
-import { type Cluster, type ConnectOptions, defineScript, type Outcome } from "../../src/index.ts";
+import { type Cluster, type ConnectOptions, defineScript, type Outcome, type Subscription } from "../../src/index.ts";
 import type { FakeCluster } from "./fake-cluster.ts";
 import { array, bulk, error, type FakeNode } from "./fake-node.ts";
 import { keyForSlot } from "./key-for-slot.ts";
@@ -54,10 +54,21 @@ const MODULE = array(
   described("m.keys", ["write", "movablekeys"], [0, 0, 0]),
 );
 
-function always(cluster: FakeCluster, answers: Readonly<Record<string, (node: FakeNode, index: number) => string>>) {
+type AnswerOf = (node: FakeNode, index: number, args: readonly string[]) => string;
+
+function always(cluster: FakeCluster, answers: Readonly<Record<string, AnswerOf>>) {
   for (const [index, node] of cluster.nodes.entries()) {
-    for (const [command, answer] of Object.entries(answers)) node.always(command, () => answer(node, index));
+    for (const [command, answer] of Object.entries(answers)) {
+      node.always(command, (args) => answer(node, index, args));
+    }
   }
+}
+
+const SUBSCRIBING = ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"];
+
+/** The answers to SUBSCRIBE and its like: one for each name. */
+export function confirmed([name = "", ...topics]: readonly string[]): string {
+  return topics.map((topic) => array(bulk(name.toLowerCase()), bulk(topic), integer(1))).join("");
 }
 
 /** Answers of a server that has all that the operations ask for. */
@@ -71,6 +82,7 @@ export function answerAll(cluster: FakeCluster): void {
     EVALSHA_RO: () => bulk("r"),
     BLPOP: () => array(bulk(here), bulk("v")),
     EXEC: () => array("+OK\r\n"),
+    ...Object.fromEntries(SUBSCRIBING.map((name) => [name, (_: FakeNode, __: number, args) => confirmed(args)])),
     SCAN: (_, index) => array(bulk("0"), array(...(index === 0 ? [bulk(here)] : []))),
     "CLUSTER NODES": (node, index) =>
       bulk(
@@ -363,6 +375,40 @@ const TRANSACTIONS: readonly OperationRow[] = [
   },
 ];
 
+/** Resolves when the subscription stands. It is closed then, because it would hear its signal until its end. */
+async function begun(subscribing: Promise<Subscription>): Promise<string> {
+  void (await subscribing).close();
+  return "begun";
+}
+
+/** A connection of its own is opened first, and PING is the last thing that is said on it before. */
+const SUBSCRIPTIONS: readonly OperationRow[] = [
+  {
+    name: "subscribe",
+    start: (view) => begun(view.subscribe(["a", "b"])),
+    steps: [didNot("PING"), didNot("SUBSCRIBE")],
+    result: "begun",
+  },
+  {
+    name: "psubscribe",
+    start: (view) => begun(view.psubscribe("a*", () => {})),
+    steps: [didNot("PING"), didNot("PSUBSCRIBE")],
+    result: "begun",
+  },
+  {
+    name: "ssubscribe",
+    start: (view) => begun(view.ssubscribe([here, there])),
+    steps: [didNot("PING", 2), didNot("SSUBSCRIBE", 2)],
+    result: "begun",
+  },
+  {
+    name: "keyspaceEvents",
+    start: (view) => begun(view.keyspaceEvents("a*")),
+    steps: [didNot("PING", 2), didNot("PSUBSCRIBE", 2)],
+    result: "begun",
+  },
+];
+
 /** Everything that a user can ask for and that takes time. */
 export const OPERATIONS: readonly OperationRow[] = [
   ...SINGLE_CALLS,
@@ -370,6 +416,7 @@ export const OPERATIONS: readonly OperationRow[] = [
   ...UNLISTED,
   ...BATCHES,
   ...TRANSACTIONS,
+  ...SUBSCRIPTIONS,
 ];
 
 /** Sets the stage for one operation. */

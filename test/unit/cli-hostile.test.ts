@@ -9,8 +9,10 @@ import { Shell } from "../../src/cli/shell.ts";
 import type { Place } from "../../src/cli/shell-commands.ts";
 import { COLOURS, type Paint, PLAIN, type Terminal } from "../../src/cli/terminal.ts";
 import { writeTypes } from "../../src/cli/types.ts";
+import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { type Answer, bulk, error } from "../support/fake-node.ts";
+import { takeSubscriptions } from "../support/fake-subscribers.ts";
 import { scriptFolder } from "../support/script-folder.ts";
 
 /** Every control and format character: escapes, C1, line and paragraph separators, bidirectional marks. */
@@ -39,10 +41,11 @@ function checkShown(text: string, paint: Paint = PLAIN, allowed = "\n"): void {
 }
 
 /** All that a command line writes: its result, what it wrote before, and its error as `main` prints it. */
-async function all(words: readonly string[], paint: Paint = PLAIN): Promise<string> {
+async function all(words: readonly string[], paint: Paint = PLAIN, onWritten = (_: string) => {}): Promise<string> {
   let out = "";
   const write = (text: string) => {
     out += text;
+    onWritten(out);
   };
   const terminal: Terminal = { width: 20_000, paint, write, progress: write, warn: write };
   try {
@@ -86,6 +89,8 @@ describe("the command line shows text from outside as it is, and lets none of it
       ["topology", "-u", `redis://${HOSTILE}`],
       ["bench", "--seconds", HOSTILE],
       ["bench", HOSTILE],
+      ["subscribe", `--${HOSTILE}`],
+      ["subscribe", HOSTILE, "--pattern", "--sharded"],
       ["scripts", HOSTILE],
       ["scripts", "--eval", `${HOSTILE}.lua`],
       ["explain", "--eval", HOSTILE],
@@ -135,6 +140,29 @@ describe("the command line shows text from outside as it is, and lets none of it
   it("bench: the words of a server that refuses", async () => {
     for (const node of cluster.nodes) node.always("EVALSHA", failure);
     assert.match(await all(["bench", ...at(), "--seconds", "0.1"]), /slotwire: /);
+  });
+
+  it("subscribe: channels, messages, gaps, and the words of a server that refuses", async () => {
+    const subscribers = cluster.nodes.map(takeSubscriptions);
+    const name = bytes(HOSTILE);
+    for (const paint of [PLAIN, COLOURS]) {
+      for (const flags of [[], ["--json"]]) {
+        const told = all(["subscribe", ...at(), ...flags, HOSTILE], paint, (out) => {
+          if (/gap ends|"to":\d/.test(out)) process.emit("SIGINT");
+        });
+        await eventually(() => assert.equal(subscribers.flatMap(({ subscribed }) => subscribed()).length, 1));
+        for (const each of subscribers) each.publish(name, name);
+        for (const each of subscribers) each.dropSubscribers();
+        const lines = (await told).split("\n").filter((line) => line.includes("red"));
+        assert.equal(lines.length, 3, "a message, and a gap that begins and ends");
+        if (flags.length === 0) continue;
+        // The progress is in front of the first line.
+        const [message, gap] = lines.map((line) => JSON.parse(line.slice(line.indexOf("{"))));
+        assert.deepEqual([message, gap.channels], [{ channel: HOSTILE, payload: HOSTILE }, [HOSTILE]]);
+      }
+    }
+    for (const each of subscribers) each.refuse = () => `NOPERM ${bytes(IN_A_LINE)}`;
+    assert.match(await all(["subscribe", ...at(), HOSTILE]), /slotwire: NOPERM /);
   });
 
   it("types: names and contents of files", async () => {
@@ -201,6 +229,7 @@ describe("passwords", () => {
     ["topology", `--pasword=${SECRET}`],
     ["topology", `--tls=${SECRET}`],
     ["scripts", "--load", `redis://ann:${SECRET}@h:1`],
+    ["subscribe", `--pasword=${SECRET}`, "channel"],
     ["cluster", SECRET],
     ["bench", SECRET],
   ]) {

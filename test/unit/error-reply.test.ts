@@ -33,7 +33,13 @@ const PROOFS: [RefusalKind, string][] = [
   ["noperm", "NOPERM User alice has no permissions to run the 'eval' command"],
   ["noperm", "NOPERM this user has no permissions to access one of the keys used as arguments"],
   ["noperm", "NOPERM No permissions to access a key"],
+  ["noperm", "NOPERM this user has no permissions to access one of the channels used as arguments"],
+  ["noperm", "NOPERM No permissions to access a channel"],
+  ["noperm", "NOPERM User alice has no permissions to access the 'it's a {channel}' channel"],
   ["noperm", "NOPERM User default has no permissions to access the 'it's a {key}' key"],
+  ["noperm", "NOPERM this user has no permissions to access one of the channels used as arguments"],
+  ["noperm", "NOPERM No permissions to access a channel"],
+  ["noperm", "NOPERM User alice has no permissions to access the 'it's a channel' channel"],
 ];
 
 const IN_A_SCRIPT = " script: 9a5a1b2c, on @user_script:1.";

@@ -4,7 +4,7 @@ import { ProtocolError, ReplyError } from "../../src/errors.ts";
 import type { Reply } from "../../src/protocol/reply.ts";
 import { Topology } from "../../src/topology/topology.ts";
 import {
-  hasRivalPrimaries,
+  mayKeepSlotsBack,
   parseClusterNodes,
   parseClusterShards,
   singleNode,
@@ -159,12 +159,10 @@ describe("CLUSTER SHARDS", () => {
     const named = (port: number) => ({ endpoint: `n${port}.example.org` });
     const other = shard([8192, 16383], node(7002, "master", named(7002)), node(7003, "replica", named(7003)));
     const failover = [shard([], node(7000, "master", named(7000)), node(7001, "master", named(7001))), other];
-    assert.equal(hasRivalPrimaries(failover), true);
-    assert.equal(hasRivalPrimaries([other, shard([], node(7000, "master"))]), false);
-    assert.equal(
-      hasRivalPrimaries([shard(FULL, node(7000, "master", { health: "fail" }), node(7001, "master"))]),
-      false,
-    );
+    const isInDoubt = (reply: Reply) => mayKeepSlotsBack(reply, parse(reply));
+    assert.equal(isInDoubt(failover), true);
+    assert.equal(isInDoubt([other, shard([], node(7000, "master"))]), false);
+    assert.equal(isInDoubt([shard(FULL, node(7000, "master", { health: "fail" }), node(7001, "master"))]), false);
     const lines = [
       "id7000 10.0.0.1:7000@17000 slave id7001 0 0 4 connected",
       "id7001 10.0.0.1:7001@17001 master - 0 0 4 connected 0-8191",
@@ -186,6 +184,25 @@ describe("CLUSTER SHARDS", () => {
       { owner: 1, start: 0, end: 8191 },
       { owner: 2, start: 8192, end: 16383 },
     ]);
+  });
+
+  it("is in doubt where all nodes of a shard have failed, and some slot has no owner", () => {
+    const failed = { health: "fail" };
+    const rest = shard([8192, 16383], node(7002, "master"));
+    const replica = (health: string) => node(7001, "replica", { health });
+    const rows: [why: string, reply: Reply[], isInDoubt: boolean][] = [
+      ["its slots are kept back", [shard([], node(7000, "master", failed)), rest], true],
+      ["with a replica", [shard([], node(7000, "master", failed), replica("fail")), rest], true],
+      [
+        "a living replica makes them shown",
+        [shard([0, 8191], node(7000, "master", failed), replica("online")), rest],
+        false,
+      ],
+      ["they are shown", [shard([0, 8191], node(7000, "master", failed)), rest], false],
+      ["no slot is missing", [shard([], node(7000, "master", failed)), shard(FULL, node(7002, "master"))], false],
+      ["slots are missing, and nobody has failed", [shard([], node(7000, "master")), rest], false],
+    ];
+    for (const [why, reply, isInDoubt] of rows) assert.equal(mayKeepSlotsBack(reply, parse(reply)), isInDoubt, why);
   });
 
   it("lists primaries without slots, too", () => {

@@ -137,18 +137,13 @@ describe("refused are", () => {
       },
     );
 
-  it("commands that turn a connection into a stream", () => {
-    for (const name of [
-      "SUBSCRIBE",
-      "unsubscribe",
-      "PSUBSCRIBE",
-      "PUNSUBSCRIBE",
-      "SSUBSCRIBE",
-      "SUNSUBSCRIBE",
-      "Monitor",
-    ]) {
-      refused(`${name} c`, /stream of messages/);
+  it("commands that turn a connection into a stream, and those that end it: the methods are named", () => {
+    refused("Monitor", /stream of messages/);
+    for (const name of ["SUBSCRIBE", "psubscribe", "Ssubscribe"]) {
+      refused(`${name} c`, new RegExp(`stream of messages; ${name.toLowerCase()}\\(\\) has connections for that`));
     }
+    for (const name of ["UNSUBSCRIBE", "punsubscribe", "Sunsubscribe"])
+      refused(`${name} c`, /close\(\) of a subscription/);
   });
 
   it("the parts of a transaction", () => {

@@ -1,10 +1,20 @@
 import type { Attributes } from "@opentelemetry/api";
 import { ReplyError, SlotwireError } from "../../errors.ts";
-import type { BatchContext, ClientInfo, CommandContext } from "../channels.ts";
+import type {
+  BatchContext,
+  ClientInfo,
+  CommandContext,
+  GapMessage,
+  SubscribedMessage,
+  TopicInfo,
+} from "../channels.ts";
 
 /*
- * Attributes by the stable semantic conventions for database clients, including the rules for Redis.
+ * Attributes by the stable semantic conventions for database clients, including the rules for Redis, and by the
+ * conventions for messaging, which are in development. There is no `messaging.destination.name`, because the names of
+ * channels can be of any number.
  * @see https://opentelemetry.io/docs/specs/semconv/db/redis/
+ * @see https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/
  */
 
 /** The attributes that are known when a call begins. */
@@ -24,6 +34,33 @@ export function batchAttributes({ client, operation, size, commands, script }: B
     ...(size === 1 ? {} : { "db.operation.batch.size": size }),
   };
 }
+
+/** The operation is the word with which the server sends a message. */
+const SENT_AS: Readonly<Record<TopicInfo["kind"], string>> = {
+  channel: "message",
+  pattern: "pmessage",
+  shard: "smessage",
+  keyspace: "pmessage",
+};
+
+const topics = new WeakMap<TopicInfo, Attributes>();
+
+/** The attributes of a message that was delivered. */
+export function messageAttributes({ client, topic }: SubscribedMessage): Attributes {
+  let attributes = topics.get(topic);
+  if (attributes === undefined) {
+    attributes = { ...MESSAGING, "messaging.operation.name": SENT_AS[topic.kind], ...addressAttributes(client) };
+    topics.set(topic, attributes);
+  }
+  return attributes;
+}
+
+/** The attributes of a gap. */
+export function gapAttributes({ client, reason }: GapMessage): Attributes {
+  return { ...MESSAGING, "slotwire.gap.reason": reason, ...addressAttributes(client) };
+}
+
+const MESSAGING: Attributes = { "messaging.system": "redis" };
 
 /** The span's name, such as `EVALSHA take` or `GET`. */
 export function spanName(attributes: Attributes): string {
@@ -50,18 +87,22 @@ function procedure(name: string | undefined): Attributes {
   return name === undefined ? {} : { "db.stored_procedure.name": name };
 }
 
-const servers = new WeakMap<ClientInfo, Attributes>();
+function serverAttributes(client: ClientInfo): Attributes {
+  return { "db.system.name": "redis", "db.namespace": String(client.database), ...addressAttributes(client) };
+}
+
+const addresses = new WeakMap<ClientInfo, Attributes>();
 
 /** The seeds of `connect`. If they share a port: `a,b`, and the port as `server.port`. Otherwise: `a:7000,b:7001`. */
-function serverAttributes(client: ClientInfo): Attributes {
-  let attributes = servers.get(client);
+function addressAttributes(client: ClientInfo): Attributes {
+  let attributes = addresses.get(client);
   if (attributes === undefined) {
     const seeds = client.seeds.map(parted);
     const [port, ...others] = new Set(seeds.map(([, each]) => each));
     const address = others.length === 0 ? [...new Set(seeds.map(([host]) => host))].join(",") : client.seeds.join(",");
-    attributes = { "db.system.name": "redis", "db.namespace": String(client.database), "server.address": address };
+    attributes = { "server.address": address };
     if (others.length === 0 && port !== 0) attributes["server.port"] = port;
-    servers.set(client, attributes);
+    addresses.set(client, attributes);
   }
   return attributes;
 }

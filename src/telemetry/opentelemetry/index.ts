@@ -18,6 +18,8 @@ import {
   redirectionChannel,
 } from "../channels.ts";
 import { batchAttributes, commandAttributes, errorAttributes, peerAttributes, spanName } from "./attributes.ts";
+import { listen } from "./listen.ts";
+import { measureSubscriptions } from "./subscriptions.ts";
 
 /** The options of `instrument`: the providers that receive spans and measurements. */
 export interface InstrumentOptions {
@@ -27,7 +29,7 @@ export interface InstrumentOptions {
    */
   readonly tracerProvider?: TracerProvider;
   /**
-   * The provider whose meter makes the histogram.
+   * The provider whose meter makes the histograms and counters.
    * @default the global meter provider at the time of the call of `instrument`
    */
   readonly meterProvider?: MeterProvider;
@@ -49,13 +51,19 @@ const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
  * Records their durations, in seconds, in the histogram `db.client.operation.duration`.
  *
  * A span ends when its call has its final answer. Each redirection or replay on the way is an event
- * `slotwire.redirection` of the span. Calls of a batch have no spans of their own. Spans and measurements contain no
- * key, argument or reply.
+ * `slotwire.redirection` of the span. Calls of a batch have no spans of their own.
+ *
+ * Messages of subscriptions are counted in `messaging.client.consumed.messages`, once for each topic. A gap counts in
+ * `slotwire.subscription.gaps` when it begins, and its duration, in seconds, is recorded in
+ * `slotwire.subscription.gap.duration` when it ends; both once for each channel or pattern.
+ *
+ * Spans and measurements contain no key, channel, argument, reply or payload.
  *
  * Call this function after the SDK was started.
  *
  * @returns  A function that ends the instrumentation. Spans that are open at that moment are never ended.
  * @see https://opentelemetry.io/docs/specs/semconv/db/redis/
+ * @see https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/
  */
 export function instrument(options: InstrumentOptions = {}): () => void {
   const tracer = (options.tracerProvider ?? trace.getTracerProvider()).getTracer("slotwire");
@@ -109,25 +117,15 @@ export function instrument(options: InstrumentOptions = {}): () => void {
     });
   };
 
-  const subscriptions = [
-    subscription(commandChannel.start, onCommandStart),
-    subscription(commandChannel.asyncEnd, onCommandEnd),
-    subscription(batchChannel.start, onBatchStart),
-    subscription(batchChannel.asyncEnd, onBatchEnd),
-    subscription(redirectionChannel, onRedirection),
+  const ends = [
+    listen(commandChannel.start, onCommandStart),
+    listen(commandChannel.asyncEnd, onCommandEnd),
+    listen(batchChannel.start, onBatchStart),
+    listen(batchChannel.asyncEnd, onBatchEnd),
+    listen(redirectionChannel, onRedirection),
+    ...measureSubscriptions(meter),
   ];
   return () => {
-    for (const end of subscriptions) end();
+    for (const end of ends) end();
   };
-}
-
-interface Subscribable {
-  subscribe(listener: (message: unknown) => void): void;
-  unsubscribe(listener: (message: unknown) => void): unknown;
-}
-
-function subscription<M>(channel: Subscribable, listener: (message: M) => void): () => void {
-  const heard = listener as (message: unknown) => void;
-  channel.subscribe(heard);
-  return () => void channel.unsubscribe(heard);
 }

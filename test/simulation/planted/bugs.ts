@@ -250,4 +250,36 @@ export const BUGS: readonly Bug[] = [
     /failed when all was mended|half-open for/,
     ["connection/probe.ts", "if (error instanceof StrangerError) this.#onStranger(error);", ""],
   ),
+
+  // Subscriptions.
+  bug("a slot that has moved is asked for at its old owner again", 12, /still in a gap when all was mended/, [
+    "subscriptions/shard-slots.ts",
+    "const nodes = owner === undefined ? [] : [owner];\n    for",
+    "const nodes = [before ?? (owner as ClusterNode)];\n    for",
+  ]),
+  bug("nobody hears that a server has ended a sharded channel", 12, /ended by its server .* no gap was told/, [
+    "subscriptions/feed.ts",
+    "if (ended !== undefined) this.#events.onEnded(ended);",
+    "",
+  ]),
+  bug("a gap ends when the node is asked, not when it confirms", 238, /outside every gap|before its end was told/, [
+    "subscriptions/coverage.ts",
+    "loss: this.#gap, at: now }",
+    "loss: this.#gap, at: Math.max(...this.#seats.map(({ askedAt }) => askedAt)) }",
+  ]),
+  bug("channels of two slots are in one SSUBSCRIBE", 12, /channels of two slots were in one SSUBSCRIBE/, [
+    "subscriptions/feed-requests.ts",
+    "{topic.slot}`;",
+    "{topic.slot * 0}`;",
+  ]),
+  bug("the home is never asked whether it is still there", 136, /was lost outside every gap/, [
+    "subscriptions/home.ts",
+    "for (const feed of this.feeds.all) feed.prove([]);",
+    "",
+  ]),
+  bug("a topic that was closed is not left at the server", 10, /after some were closed: \d+ connections? for/, [
+    "subscriptions/feed.ts",
+    "      this.#leaves.add(topic);\n      this.#flushSoon();",
+    "      this.#gone(topic);",
+  ]),
 ];

@@ -1,12 +1,12 @@
-import { addCalls, Batch, type BatchOptions, type BatchResults, batchOptions, type Executed } from "./calls/batch.ts";
-import { CallFactory, naming, namingScript } from "./calls/call-factory.ts";
-import { type Host, ownLimitsOf } from "./calls/host.ts";
-import { OneNode } from "./calls/one-node.ts";
-import { Operation } from "./calls/operation.ts";
-import { carryOut, sendParts } from "./calls/planned-command.ts";
-import { Scan, type ScanOptions, scanArguments } from "./calls/scan.ts";
-import { subscribe } from "./calls/subscribe.ts";
-import { Transaction } from "./calls/transaction.ts";
+import { addCalls, Batch, type BatchOptions, type BatchResults, batchOptions, type Executed } from "../calls/batch.ts";
+import { CallFactory, naming, namingScript } from "../calls/call-factory.ts";
+import { type Host, ownLimitsOf } from "../calls/host.ts";
+import { OneNode } from "../calls/one-node.ts";
+import { Operation } from "../calls/operation.ts";
+import { carryOut, sendParts } from "../calls/planned-command.ts";
+import { Scan, type ScanOptions, scanArguments } from "../calls/scan.ts";
+import { subscribe } from "../calls/subscribe.ts";
+import { Transaction } from "../calls/transaction.ts";
 import {
   type CallOptions,
   checkCallOptions,
@@ -15,19 +15,19 @@ import {
   type ViewOptions,
   type ViewSettings,
   viewOf,
-} from "./calls/view.ts";
-import { type WatchingBody, watchedTransaction } from "./calls/watched-transaction.ts";
-import type { Client } from "./client/client.ts";
-import { type ClusterEvent, checkListener, type Listener } from "./client/events.ts";
-import type { Metrics } from "./client/metrics.ts";
-import type { PreloadReport } from "./client/script-store.ts";
-import { AbortedError, InvalidArgumentError } from "./errors.ts";
-import { kindOf } from "./protocol/encode.ts";
-import type { Argument, Reply } from "./protocol/reply.ts";
-import { isLibrary, type Library } from "./scripts/library.ts";
-import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "./scripts/script.ts";
-import type { MessageListener, SubscribeOptions, Subscription } from "./subscriptions/subscription.ts";
-import type { Topology } from "./topology/topology.ts";
+} from "../calls/view.ts";
+import { type WatchingBody, watchedTransaction } from "../calls/watched-transaction.ts";
+import type { Client } from "../client/client.ts";
+import { type ClusterEvent, checkListener, type Listener } from "../client/events.ts";
+import type { Metrics } from "../client/metrics.ts";
+import type { PreloadReport } from "../client/script-store.ts";
+import { AbortedError, InvalidArgumentError } from "../errors.ts";
+import { kindOf } from "../protocol/encode.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
+import { isLibrary, type Library } from "../scripts/library.ts";
+import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "../scripts/script.ts";
+import type { MessageListener, SubscribeOptions, Subscription } from "../subscriptions/subscription.ts";
+import type { Topology } from "../topology/topology.ts";
 
 const NO_ARGUMENTS: readonly Argument[] = [];
 

@@ -1,8 +1,8 @@
-import { Client } from "./client/client.ts";
+import { Client } from "../client/client.ts";
+import { nodeEnvironment } from "../connection/node-environment.ts";
+import type { Environment } from "../environment.ts";
+import { type ConnectOptions, resolveOptions } from "../options.ts";
 import { Cluster } from "./cluster.ts";
-import { nodeEnvironment } from "./connection/node-environment.ts";
-import type { Environment } from "./environment.ts";
-import { type ConnectOptions, resolveOptions } from "./options.ts";
 
 /**
  * Connects to a cluster, or to a single server without cluster mode. Resolves when the topology is known and every

@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Gap, type Message, ReplyError } from "../../src/index.ts";
+import { FakeCluster } from "../support/fake-cluster.ts";
+import { array, bulk } from "../support/fake-node.ts";
+import { type SubscriberRules, takeSubscriptions } from "../support/fake-subscribers.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+
+/** In the slots of the first node, and of the second. */
+const [HERE, THERE] = [keyForSlot(7), keyForSlot(16_000)];
+
+describe("a refused subscription", () => {
+  let cluster: FakeCluster;
+  let nodes: readonly SubscriberRules[];
+  let heard: string[];
+  let gaps: Gap[];
+  const hear = ({ channel, payload }: Message) => heard.push(`${channel} ${payload}`);
+  const onGap = (gap: Gap) => gaps.push(gap);
+  const node = (index: number) => nodes[index] as SubscriberRules;
+  const asked = (index: number) => cluster.node(index).count("SSUBSCRIBE");
+
+  beforeEach(async () => {
+    cluster = await FakeCluster.start(2, 1);
+    nodes = cluster.nodes.slice(0, 2).map(takeSubscriptions);
+    heard = [];
+    gaps = [];
+  });
+  afterEach(() => cluster.stop());
+
+  /** A refusal of SSUBSCRIBE, `times` times over. */
+  function refuse(index: number, text: string, times = Number.POSITIVE_INFINITY): void {
+    let left = times;
+    node(index).refuse = (command) => (command === "SSUBSCRIBE" && left-- > 0 ? text : undefined);
+  }
+
+  for (const [row, text] of [
+    ["tryagain", "TRYAGAIN Multiple keys request during rehashing of slot"],
+    ["loading", "LOADING Redis is loading the dataset in memory"],
+    ["clusterdown", "CLUSTERDOWN The cluster is down"],
+    ["masterdown", "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."],
+    ["busy", "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."],
+  ] as const) {
+    it(`is asked again after ${row}, by the decision for calls`, async () => {
+      const client = await cluster.connect();
+      refuse(0, text, 3);
+      await client.ssubscribe(HERE, hear, { onGap });
+      assert.equal(asked(0), 4);
+      assert.equal(client.metrics().counters.decisions[row], 3);
+      node(0).spublish(HERE, "m");
+      await until(() => heard.length > 0);
+      assert.deepEqual([heard, gaps], [[`${HERE} m`], []]);
+    });
+  }
+
+  it("has the server's last words in the error at its deadline", async () => {
+    const client = await cluster.connect({ commandTimeout: 200 });
+    refuse(0, "CLUSTERDOWN The cluster is down");
+    await assert.rejects(client.ssubscribe(HERE, hear), {
+      code: "DEADLINE",
+      message: /CLUSTERDOWN The cluster is down/,
+    });
+    const times = asked(0);
+    await sleep(300);
+    assert.equal(asked(0), times, "nobody asks for it any more");
+  });
+
+  it("follows MOVED at once, and its messages come from the node that was named", async () => {
+    const client = await cluster.connect();
+    refuse(0, `MOVED 7 ${cluster.node(1).address}`);
+    await client.ssubscribe(HERE, hear, { onGap });
+    assert.deepEqual([asked(0), asked(1)], [1, 1]);
+    assert.equal(client.metrics().counters.decisions["moved-known"], 1);
+    assert.equal(client.topology.primaryOf(7)?.address, cluster.node(1).address);
+    node(0).spublish(HERE, "wrong");
+    node(1).spublish(HERE, "right");
+    await until(() => heard.length > 0);
+    assert.deepEqual([heard, gaps], [[`${HERE} right`], []]);
+  });
+
+  it("follows a MOVED once: it does not leave the node that confirmed later", async () => {
+    const client = await cluster.connect();
+    await client.ssubscribe(HERE, hear, { onGap });
+    // There and back, quicker than a pause after a refusal.
+    for (const [from, to] of [
+      [0, 1],
+      [1, 0],
+    ] as const) {
+      cluster.ranges = [[0, 16_383, to]];
+      refuse(from, `MOVED 7 ${cluster.node(to).address}`);
+      refuse(to, "", 0);
+      const before = asked(to);
+      node(from).sunsubscribe(HERE);
+      await until(() => asked(to) > before && gaps.at(-1)?.to !== null);
+    }
+    const [here, there] = [asked(0), asked(1)];
+    await sleep(300);
+    assert.deepEqual([asked(0), asked(1)], [here, there], "nobody is asked again");
+    assert.deepEqual(
+      gaps.map(({ to }) => to === null),
+      [true, false, true, false],
+    );
+    node(0).spublish(HERE, "m");
+    await until(() => heard.length > 0);
+  });
+
+  it("is over where NOPERM says so, with the server's words, and others of the same write are not harmed", async () => {
+    const client = await cluster.connect();
+    const secret = `{${HERE}}secret`;
+    const words = "NOPERM this user has no permissions to access one of the channels used as arguments";
+    node(0).refuse = (_, names) => (names.includes(secret) ? words : undefined);
+    const [first, second, third] = await Promise.allSettled([
+      client.ssubscribe(HERE, hear),
+      client.ssubscribe(secret, hear),
+      client.ssubscribe([THERE, secret], hear),
+    ]);
+    assert.deepEqual([first?.status, second?.status, third?.status], ["fulfilled", "rejected", "rejected"]);
+    for (const each of [second, third] as PromiseRejectedResult[]) {
+      assert.equal(
+        each.reason instanceof ReplyError && each.reason.message.startsWith(words),
+        true,
+        String(each.reason),
+      );
+      assert.equal(each.reason.outcome, "not-executed");
+    }
+    node(0).spublish(HERE, "m");
+    await until(() => heard.length > 0);
+    await until(() => node(1).subscribed().length === 0);
+    assert.deepEqual(node(0).subscribed(), [`SSUBSCRIBE ${HERE}`], "nothing is left behind");
+  });
+
+  it("ends a subscription that the servers permit no more, with an error", async () => {
+    const client = await cluster.connect();
+    const subscription = await client.ssubscribe(HERE, hear, { onGap });
+    const other = await client.ssubscribe(THERE, hear);
+    refuse(0, "NOPERM this user has no permissions to access one of the channels used as arguments");
+    node(0).dropSubscribers();
+    await assert.rejects(subscription.ended, (error) => error instanceof ReplyError && /^NOPERM/.test(error.message));
+    assert.equal(gaps[0]?.reason, "connection-lost");
+    node(1).spublish(THERE, "m");
+    await until(() => heard.length > 0);
+    await other.close();
+    await other.ended;
+  });
+
+  it("has a clear error where the server does not know SSUBSCRIBE", async () => {
+    const client = await cluster.connect();
+    refuse(0, "ERR unknown command `SSUBSCRIBE`, with args beginning with: `k`, ");
+    await assert.rejects(client.ssubscribe(HERE, hear), {
+      outcome: "not-executed",
+      message: /sharded channels need Redis 7\.0/,
+    });
+    assert.equal(asked(0), 1);
+    await client.subscribe("c", hear);
+  });
+
+  it("goes on at the replica that was promoted, which is asked for its role meanwhile", async () => {
+    const heir = cluster.node(2);
+    const rules = takeSubscriptions(heir);
+    let isPromoted = false;
+    heir.always("ROLE", () => array(bulk(isPromoted ? "master" : "slave"), ":0\r\n", array()));
+    cluster.announced = 3;
+    cluster.primaryOf.set(2, 0);
+    cluster.ranges = [
+      [0, 8191, 0],
+      [8192, 16_383, 1],
+    ];
+    const client = await cluster.connect();
+    await client.ssubscribe(HERE, hear, { onGap });
+    assert.equal(heir.count("ROLE"), 0, "nobody asks while nothing is lost");
+    refuse(0, "CLUSTERDOWN The cluster is down");
+    node(0).dropSubscribers();
+    await until(() => heir.count("ROLE") >= 5);
+    isPromoted = true;
+    cluster.primaryOf.clear();
+    cluster.primaryOf.set(0, 2);
+    cluster.ranges = [
+      [0, 8191, 2],
+      [8192, 16_383, 1],
+    ];
+    await until(() => gaps.length === 2);
+    rules.spublish(HERE, "m");
+    await until(() => heard.length > 0);
+    const asked = heir.count("ROLE");
+    await sleep(300);
+    assert.equal(heir.count("ROLE") <= asked + 1, true, "nobody asks any more");
+  });
+
+  it("of a channel goes to another node than the one that loads its data", async () => {
+    const client = await cluster.connect();
+    for (const index of [0, 1]) {
+      let isFirst = true;
+      node(index).refuse = () => {
+        const text = isFirst ? "LOADING Redis is loading the dataset in memory" : undefined;
+        isFirst = false;
+        return text;
+      };
+    }
+    await client.subscribe("c", hear, { onGap });
+    for (const each of nodes) each.publish("c", "m");
+    await until(() => heard.length > 0);
+    assert.deepEqual([heard, gaps], [["c m"], []]);
+  });
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!holds()) {
+    assert.equal(Date.now() < deadline, true, String(holds));
+    await sleep(5);
+  }
+}
