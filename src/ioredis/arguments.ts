@@ -1,8 +1,6 @@
 import { getKeyIndexes } from "@ioredis/commands";
 import type { Argument } from "../index.ts";
-
-/** Gets the error or the result of one call, in place of the promise. */
-export type Callback = (error: Error | null, result?: unknown) => void;
+import type { Callback } from "./callbacks.ts";
 
 /** What a command is called with, sorted out. */
 export interface Given {

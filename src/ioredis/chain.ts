@@ -1,5 +1,6 @@
 import { type Argument, InvalidArgumentError, type Script } from "../index.ts";
-import { type Callback, givenTo, keyIndexesOf, withPrefix } from "./arguments.ts";
+import { givenTo, keyIndexesOf, withPrefix } from "./arguments.ts";
+import { type Callback, tell, told } from "./callbacks.ts";
 import type { Defined } from "./defined.ts";
 import { errorOf, shaped } from "./replies.ts";
 
@@ -78,7 +79,7 @@ export class Chain {
     const results = this.#owner.execute(this.#kind, this.#calls).then((pairs) => {
       for (const [index, call] of this.#calls.entries()) {
         const pair = pairs?.[index];
-        if (pair !== undefined) call.callback?.(...pair);
+        if (pair !== undefined && call.callback !== undefined) tell(call.callback, ...pair);
       }
       return pairs;
     });
@@ -118,14 +119,4 @@ export function pairsOf(calls: readonly ChainCall[], results: readonly unknown[]
     const { name, args } = calls[index] as ChainCall;
     return result instanceof Error ? [errorOf(result, name, args.length)] : [null, shaped(name, result)];
   });
-}
-
-/** Tells the callback in place of rejecting, as ioredis does. */
-export function told<T>(promise: Promise<T>, callback: Callback | undefined): Promise<T> {
-  if (callback === undefined) return promise;
-  promise.then(
-    (value) => callback(null, value),
-    (error: Error) => callback(error),
-  );
-  return promise.catch(() => undefined as T);
 }

@@ -7,8 +7,9 @@ import {
   type Cluster as Slotwire,
   type TopologyNode,
 } from "../index.ts";
-import { type Callback, givenTo } from "./arguments.ts";
-import { Chain, type ChainCall, type ChainOwner, type ChainResults, told } from "./chain.ts";
+import { givenTo } from "./arguments.ts";
+import { type Callback, told } from "./callbacks.ts";
+import { Chain, type ChainCall, type ChainOwner, type ChainResults } from "./chain.ts";
 import { addCommand, addCommands } from "./commands.ts";
 import { beInstanceOf } from "./compatible.ts";
 import { Defined } from "./defined.ts";
@@ -141,7 +142,10 @@ export class Cluster extends EventEmitter implements ChainOwner {
     slotwire.command("CLIENT", "SETNAME", name).catch(() => {});
     slotwire.on("nodeUp", ({ address }) => {
       const node = slotwire.topology.nodes.find((each) => each.address === address);
-      if (node !== undefined) this.#node(node).call("CLIENT", "SETNAME", name).catch(() => {});
+      if (node !== undefined)
+        this.#node(node)
+          .call("CLIENT", "SETNAME", name)
+          .catch(() => {});
     });
   }
 

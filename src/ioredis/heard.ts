@@ -1,7 +1,7 @@
 import type { EventEmitter } from "node:events";
 import type { Argument, Cluster, Message, Subscription } from "../index.ts";
 import { givenTo, withPrefix } from "./arguments.ts";
-import { told } from "./chain.ts";
+import { told } from "./callbacks.ts";
 import { errorOf } from "./replies.ts";
 
 /** The kinds of subscriptions, and the words of their events. */

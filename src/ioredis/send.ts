@@ -1,6 +1,6 @@
 import type { Argument } from "../index.ts";
 import { givenTo, withPrefix } from "./arguments.ts";
-import { told } from "./chain.ts";
+import { told } from "./callbacks.ts";
 import { errorOf, shaped } from "./replies.ts";
 
 /**

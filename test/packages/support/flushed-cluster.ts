@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as ioredis from "ioredis";
-import { Cluster, type ClusterOptions } from "../../../src/ioredis/index.ts";
 import { slotOf } from "../../../src/index.ts";
+import { Cluster, type ClusterOptions } from "../../../src/ioredis/index.ts";
 import { type LocalCluster, startCluster } from "../../../src/testing/index.ts";
 
 /** Milliseconds between two flushes of all nodes. */
@@ -52,8 +52,11 @@ export class FlushedCluster {
     return client;
   }
 
-  /** Kills the primary that owns the slot of a key. */
-  async killOwnerOf(key: string): Promise<void> {
+  /**
+   * Kills the primary that owns the slot of a key.
+   * @param onKill  Called in the moment of the kill.
+   */
+  async killOwnerOf(key: string, onKill: () => void): Promise<void> {
     const slots = (await this.cluster.command(this.cluster.nodes[0] as string, "CLUSTER", "SLOTS")) as unknown as [
       number,
       number,
@@ -61,6 +64,7 @@ export class FlushedCluster {
     ][];
     const slot = slotOf(key);
     const owner = slots.find(([start, end]) => start <= slot && slot <= end)?.[2];
+    onKill();
     await this.cluster.kill(`${owner?.[0]}:${owner?.[1]}`);
   }
 
