@@ -70,7 +70,8 @@ export class Cluster extends EventEmitter implements ChainOwner {
       redisOptions: {},
       ...options,
       lazyConnect: lazyConnect ?? false,
-      keyPrefix: options.keyPrefix ?? redisOptions?.keyPrefix,
+      // A text in any case: packages put it in front of patterns.
+      keyPrefix: options.keyPrefix ?? redisOptions?.keyPrefix ?? "",
     };
     this.startupNodes = startupNodes;
     // Wrong options are told now.
@@ -250,16 +251,21 @@ export class Cluster extends EventEmitter implements ChainOwner {
 
   /** @internal */
   async execute(kind: "multi" | "pipeline", calls: readonly ChainCall[]): Promise<ChainResults> {
-    return executed(await this.#ready(), kind, calls);
+    const scanStep = (args: readonly Argument[], buffers: boolean) =>
+      this.#scans.step(() => this.#ready(), args, buffers);
+    return executed(await this.#ready(), kind, calls, scanStep);
   }
 
   /** Sends one command. */
   #send(name: string, values: readonly unknown[], wantsBuffers: boolean): Promise<unknown> {
     return sendShaped(String(name), values, this.keyPrefix, (command, args) =>
-      this.#with((cluster) => {
-        const view = wantsBuffers ? cluster.with({ replies: "buffer" }) : cluster;
-        return view.command(command, ...args);
-      }),
+      // A server's cursor is one node's.
+      command.toLowerCase() === "scan"
+        ? this.#scans.step(() => this.#ready(), args, wantsBuffers)
+        : this.#with((cluster) => {
+            const view = wantsBuffers ? cluster.with({ replies: "buffer" }) : cluster;
+            return view.command(command, ...args);
+          }),
     );
   }
 
@@ -296,13 +302,11 @@ export class Cluster extends EventEmitter implements ChainOwner {
 
   /** One step of a scan of the whole cluster. The cursors are this client's own. */
   scan(...values: unknown[]): Promise<[string, string[]]> {
-    const { args, callback } = givenTo("scan", values);
-    return told(this.#scans.step(() => this.#ready(), args, false) as Promise<[string, string[]]>, callback);
+    return this.#send("scan", values, false) as Promise<[string, string[]]>;
   }
 
   scanBuffer(...values: unknown[]): Promise<[string, Buffer[]]> {
-    const { args, callback } = givenTo("scan", values);
-    return told(this.#scans.step(() => this.#ready(), args, true) as Promise<[string, Buffer[]]>, callback);
+    return this.#send("scan", values, true) as Promise<[string, Buffer[]]>;
   }
 
   scanStream(options: ScanStreamOptions = {}): Readable {

@@ -39,6 +39,11 @@ export class NodeClient implements ChainOwner {
     return this.#send(name, values, true);
   }
 
+  /** The old name of `call`. */
+  send_command(name: string, ...values: unknown[]): Promise<unknown> {
+    return this.#send(name, values, false);
+  }
+
   /** Commands that are sent together by `exec`. */
   pipeline(commands: readonly (readonly unknown[])[] = []): Chain {
     return new Chain(this, "pipeline", commands);

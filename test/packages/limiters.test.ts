@@ -118,12 +118,13 @@ describe("limiters, while the scripts are flushed", () => {
   });
 
   it("bottleneck, with reservoirs that several limiters share", async () => {
-    const client = servers.client();
-    const connection = new Bottleneck.IORedisConnection({ client });
+    // As in two processes: a connection knows one limiter of an id.
+    const connections = [0, 1].map(() => new Bottleneck.IORedisConnection({ client: servers.client() }));
     const errors: unknown[] = [];
-    connection.on("error", (error: unknown) => errors.push(error));
-    const limiters = [0, 1].map(
-      () => new Bottleneck({ id: "{shared}", connection, datastore: "ioredis", maxConcurrent: 4, minTime: 2 }),
+    for (const connection of connections) connection.on("error", (error: unknown) => errors.push(error));
+    const limiters = connections.map(
+      (connection) =>
+        new Bottleneck({ id: "{shared}", connection, datastore: "ioredis", maxConcurrent: 4, minTime: 2 }),
     );
     await Promise.all(limiters.map((limiter) => limiter.ready()));
     let running = 0;
@@ -140,12 +141,12 @@ describe("limiters, while the scripts are flushed", () => {
     assert.deepEqual(results, oneTo(60));
     assert.equal(most <= 4 && most > 1, true, `${most} at once`);
     assert.equal(await limiters[0]?.done(), 60);
+    const connection = connections[0] as Bottleneck.IORedisConnection;
     const group = new Bottleneck.Group({ connection, datastore: "ioredis", maxConcurrent: 1, id: "{group}" });
     assert.deepEqual(await Promise.all(users.map((user) => group.key(user).schedule(async () => user))), users);
     assert.equal((await group.clusterKeys()).length, users.length);
     assert.equal(await group.deleteKey("user:0"), true);
-    await group.disconnect();
-    await connection.disconnect();
+    await Promise.all(connections.map((each) => each.disconnect()));
     assert.deepEqual(errors, []);
   });
 });
