@@ -24,11 +24,18 @@ export type ChainResults = ChainResult[] | null;
 /** What a chain needs of its client. */
 export interface ChainOwner {
   readonly keyPrefix: string;
-  defined(name: string): Defined | undefined;
-  execute(kind: "multi" | "pipeline", calls: readonly ChainCall[]): Promise<ChainResults>;
+  readonly defined: (name: string) => Defined | undefined;
+  readonly execute: (kind: "multi" | "pipeline", calls: readonly ChainCall[]) => Promise<ChainResults>;
+}
+
+// The methods of commands are added elsewhere.
+export interface Chain {
+  // biome-ignore lint/suspicious/noExplicitAny: every command is a method, defined commands too
+  [command: string]: any;
 }
 
 /** Commands that are collected, and sent together by `exec`. Its methods are those of the client. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
 export class Chain {
   readonly isPipeline = true;
   readonly isCluster = true;
@@ -49,7 +56,7 @@ export class Chain {
 
   /** Collects commands that are given as arrays of a name and its arguments. */
   addBatch(commands: readonly (readonly unknown[])[]): this {
-    for (const [name, ...values] of commands) this.add(String(name), values);
+    for (const [name, ...values] of commands) Chain.collect(this, String(name), values);
     return this;
   }
 
@@ -60,18 +67,17 @@ export class Chain {
     return this;
   }
 
-  /** @internal */
-  add(name: string, values: readonly unknown[], wantsBuffers = false): this {
-    const defined = this.#owner.defined(name);
-    if (defined !== undefined) {
-      const { args, callback } = givenTo(name, values);
-      this.#calls.push({ name, args, callback, wantsBuffers, script: defined.callOf(args, this.#owner.keyPrefix) });
-      return this;
-    }
+  /**
+   * Adds a command. No method, because a defined command can have any name.
+   * @internal
+   */
+  static collect(chain: Chain, name: string, values: readonly unknown[], wantsBuffers = false): Chain {
+    const { keyPrefix, defined } = chain.#owner;
     const { args, callback } = givenTo(name, values);
-    const prefixed = withPrefix(this.#owner.keyPrefix, name, args);
-    this.#calls.push({ name, args: prefixed, callback, wantsBuffers, script: undefined });
-    return this;
+    const script = defined(name)?.callOf(args, keyPrefix);
+    const sent = script === undefined ? withPrefix(keyPrefix, name, args) : args;
+    chain.#calls.push({ name, args: sent, callback, wantsBuffers, script });
+    return chain;
   }
 
   /** Sends the commands. */
@@ -91,12 +97,12 @@ export class Chain {
     return this.exec(callback);
   }
 
-  call(name: string, ...values: unknown[]): this {
-    return this.add(name, values);
+  call(name: string, ...values: unknown[]): Chain {
+    return Chain.collect(this, name, values);
   }
 
-  callBuffer(name: string, ...values: unknown[]): this {
-    return this.add(name, values, true);
+  callBuffer(name: string, ...values: unknown[]): Chain {
+    return Chain.collect(this, name, values, true);
   }
 }
 

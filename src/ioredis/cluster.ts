@@ -9,7 +9,7 @@ import {
 } from "../index.ts";
 import { givenTo } from "./arguments.ts";
 import { type Callback, told } from "./callbacks.ts";
-import { Chain, type ChainCall, type ChainOwner, type ChainResults } from "./chain.ts";
+import { Chain, type ChainOwner } from "./chain.ts";
 import { addCommand, addCommands } from "./commands.ts";
 import { beInstanceOf } from "./compatible.ts";
 import { Defined } from "./defined.ts";
@@ -47,7 +47,7 @@ export interface Cluster {
  * The states are those of `Life`.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
-export class Cluster extends EventEmitter implements ChainOwner {
+export class Cluster extends EventEmitter {
   readonly isCluster = true;
   readonly options: ClusterOptions;
   readonly startupNodes: readonly StartupNode[];
@@ -199,11 +199,6 @@ export class Cluster extends EventEmitter implements ChainOwner {
     this.#life?.cluster?.preload(defined.script).catch(() => {});
   }
 
-  /** @internal */
-  defined(name: string): Defined | undefined {
-    return this.#commands.get(name);
-  }
-
   /** Sends any command. */
   call(name: string, ...args: unknown[]): Promise<unknown> {
     return this.#send(name, args, false);
@@ -242,18 +237,18 @@ export class Cluster extends EventEmitter implements ChainOwner {
   }
 
   #chain(kind: "multi" | "pipeline", commands: readonly (readonly unknown[])[]): Chain {
-    const chain = new Chain(this, kind, commands);
-    for (const name of this.#commands.keys()) {
-      addCommand(chain, name, (on, _, values, wantsBuffers) => on.add(name, values, wantsBuffers));
-    }
-    return chain;
-  }
-
-  /** @internal */
-  async execute(kind: "multi" | "pipeline", calls: readonly ChainCall[]): Promise<ChainResults> {
     const scanStep = (args: readonly Argument[], buffers: boolean) =>
       this.#scans.step(() => this.#ready(), args, buffers);
-    return executed(await this.#ready(), kind, calls, scanStep);
+    const owner: ChainOwner = {
+      keyPrefix: this.keyPrefix,
+      defined: (name) => this.#commands.get(name),
+      execute: async (how, calls) => executed(await this.#ready(), how, calls, scanStep),
+    };
+    const chain = new Chain(owner, kind, commands);
+    for (const name of this.#commands.keys()) {
+      addCommand(chain, name, (on, _, values, wantsBuffers) => Chain.collect(on, name, values, wantsBuffers));
+    }
+    return chain;
   }
 
   /** Sends one command. */
@@ -380,8 +375,8 @@ export class Cluster extends EventEmitter implements ChainOwner {
 addCommands(Cluster.prototype as object as Cluster, (on, name, values, wantsBuffers) => {
   return wantsBuffers ? on.callBuffer(name, ...values) : on.call(name, ...values);
 });
-addCommands(Chain.prototype as Chain, (on, name, values, wantsBuffers) => on.add(name, values, wantsBuffers));
-addCommand(Chain.prototype as Chain, "scan", (on, name, values, wantsBuffers) => on.add(name, values, wantsBuffers));
+addCommands(Chain.prototype, Chain.collect);
+addCommand(Chain.prototype, "scan", Chain.collect);
 
 /** The client that `Cluster.from` wraps, while the constructor runs. */
 let adopting: Slotwire | undefined;

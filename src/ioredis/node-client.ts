@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import { type Argument, type Cluster, InvalidArgumentError, type TopologyNode } from "../index.ts";
-import { Chain, type ChainCall, type ChainOwner, type ChainResults, pairsOf } from "./chain.ts";
+import { Chain, type ChainCall, type ChainResults, pairsOf } from "./chain.ts";
 import { addCommand, addCommands } from "./commands.ts";
 import { sendShaped } from "./send.ts";
 import { elementStream, type ScanStreamOptions } from "./streams.ts";
@@ -16,7 +16,7 @@ export interface NodeClient {
 
 /** One node, with the commands as methods. A command goes to that node and to no other; MOVED is an error. */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
-export class NodeClient implements ChainOwner {
+export class NodeClient {
   readonly isCluster = false;
   readonly status = "ready";
   readonly options: { readonly host: string; readonly port: number };
@@ -46,7 +46,13 @@ export class NodeClient implements ChainOwner {
 
   /** Commands that are sent together by `exec`. */
   pipeline(commands: readonly (readonly unknown[])[] = []): Chain {
-    return new Chain(this, "pipeline", commands);
+    const { keyPrefix } = this;
+    // No command is defined for a single node.
+    return new Chain(
+      { keyPrefix, defined: () => undefined, execute: (_, calls) => this.#execute(calls) },
+      "pipeline",
+      commands,
+    );
   }
 
   /** @throws {InvalidArgumentError} A transaction is the cluster's: it goes to the node that owns the slot. */
@@ -75,11 +81,7 @@ export class NodeClient implements ChainOwner {
     return this.#elements("zscan", [key], options, false);
   }
 
-  /** @internal No command is defined for a single node. */
-  defined(): undefined {}
-
-  /** @internal */
-  async execute(_: "multi" | "pipeline", calls: readonly ChainCall[]): Promise<ChainResults> {
+  async #execute(calls: readonly ChainCall[]): Promise<ChainResults> {
     const results = await this.#with((cluster) =>
       Promise.allSettled(calls.map(({ name, args, wantsBuffers }) => this.#ask(cluster, name, args, wantsBuffers))),
     );
