@@ -17,6 +17,7 @@ const t = {
   fail: (message?: string) => assert.fail(message),
 };
 const ava = {
+  after: { always: (body: () => Promise<void>) => after(body) },
   beforeEach: (body: () => Promise<void>) => beforeEach(body),
   serial: (title: string, body: (given: typeof t) => unknown) => it(title, () => body(t) as Promise<void>),
 };

@@ -7,14 +7,14 @@ import type { PointedAt } from "./suites.ts";
  * Loaded in front of a package's own tests: what they load as ioredis makes clients of `SLOTWIRE_POINTED_AT`, of ioredis
  * or of the facade, in place of clients of a single server at its usual port.
  */
-const { client, kind, nodes } = JSON.parse(process.env.SLOTWIRE_POINTED_AT as string) as PointedAt;
+const { client, kind, nodes, keyPrefix = "" } = JSON.parse(process.env.SLOTWIRE_POINTED_AT as string) as PointedAt;
 const ioredis = createRequire(import.meta.url)("ioredis") as typeof Ioredis;
 
 /** What the tests give that is not about where the server is. */
 function settingsIn(given: readonly unknown[]): Ioredis.RedisOptions {
   const options = given.find((value): value is Ioredis.RedisOptions => typeof value === "object" && value !== null);
   const { host: _host, port: _port, db: _db, ...settings } = options ?? {};
-  return settings;
+  return { ...settings, ...(keyPrefix !== "" && { keyPrefix }) };
 }
 
 function clientOf(redisOptions: Ioredis.RedisOptions): unknown {

@@ -6,6 +6,7 @@ export interface PointedAt {
   readonly client: "ioredis" | "slotwire";
   readonly kind: "single" | "cluster";
   readonly nodes: readonly { readonly host: string; readonly port: number }[];
+  readonly keyPrefix?: string | undefined;
 }
 
 /** The tests that one package ships. */
@@ -14,6 +15,7 @@ export interface Suite {
   /** The program and its arguments, from this folder. */
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  readonly keyPrefix?: string;
   readonly kinds: readonly PointedAt["kind"][];
 }
 
@@ -36,7 +38,8 @@ export const SUITES: readonly Suite[] = [
     name: "bottleneck",
     command: [...mocha, "../node_modules/bottleneck/test/!(node_redis).js"],
     env: { DATASTORE: "ioredis", REDIS_HOST: "127.0.0.1", REDIS_PORT: "6379" },
-    // Its tests give their limiters names without a hash tag.
+    // Its tests give their limiters names without a hash tag, and each script has keys of one limiter.
+    keyPrefix: "{own}:",
     kinds: ["single"],
   },
   {
@@ -57,11 +60,11 @@ export interface Outcome {
 }
 
 /** Runs a suite in a process of its own. */
-export function runSuite({ command, env }: Suite, pointedAt: PointedAt): Promise<Outcome> {
+export function runSuite({ command, env, keyPrefix }: Suite, pointedAt: PointedAt): Promise<Outcome> {
   const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
   const child = spawn(process.execPath, ["--import", "tsx", "--import", "./pointed.ts", ...command], {
     cwd: fileURLToPath(new URL(".", import.meta.url)),
-    env: { ...inherited, ...env, SLOTWIRE_POINTED_AT: JSON.stringify(pointedAt) },
+    env: { ...inherited, ...env, SLOTWIRE_POINTED_AT: JSON.stringify({ ...pointedAt, keyPrefix }) },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: 75_000,
     killSignal: "SIGKILL",
