@@ -1,17 +1,14 @@
-/** Gets the error or the result of one call, in place of the promise. */
+/** Gets the error or the result of one call. */
 export type Callback = (error: Error | null, result?: unknown) => void;
 
-/**
- * Tells the callback in place of rejecting, as ioredis does: then the promise resolves to undefined after a failure. What
- * is no function is ignored.
- */
+/** Tells the callback, and returns the promise. A rejection counts as handled then. What is no function is ignored. */
 export function told<T>(promise: Promise<T>, callback: Callback | undefined): Promise<T> {
   if (typeof callback !== "function") return promise;
   promise.then(
     (value) => tell(callback, null, value),
     (error: Error) => tell(callback, error),
   );
-  return promise.catch(() => undefined as T);
+  return promise;
 }
 
 /**

@@ -66,7 +66,7 @@ export function runSuite({ command, env, keyPrefix }: Suite, pointedAt: PointedA
     cwd: fileURLToPath(new URL(".", import.meta.url)),
     env: { ...inherited, ...env, SLOTWIRE_POINTED_AT: JSON.stringify({ ...pointedAt, keyPrefix }) },
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: 75_000,
+    timeout: 120_000,
     killSignal: "SIGKILL",
   });
   let output = "";
