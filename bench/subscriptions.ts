@@ -1,5 +1,5 @@
 /*
- * Measures what a message costs its subscriber: npm run bench:subscriptions [rounds]
+ * Measures what a message costs its subscriber: npm run bench:subscriptions [rounds] [messages a second]
  * slotwire and a bare socket with redis-parser run in processes of their own, in turn, against one server; messages are
  * published by another process at an even pace. The ratio is taken pair by pair.
  */
@@ -12,7 +12,14 @@ import { median } from "./support/statistics.ts";
 import type { SubscriptionLoad, SubscriptionResult } from "./support/subscription-load.ts";
 
 const rounds = Number(process.argv[2] ?? 5);
-const pace = { messagesPerSecond: 10_000, payloadBytes: 100, warmUp: 15_000, messages: 30_000 };
+const messagesPerSecond = Number(process.argv[3] ?? 10_000);
+/** The first seconds are left out, because nothing is compiled then. */
+const pace = {
+  messagesPerSecond,
+  payloadBytes: 100,
+  warmUp: 1.5 * messagesPerSecond,
+  messages: 3 * messagesPerSecond,
+};
 const loads = (["channel", "pattern", "sharded"] as const).flatMap((kind) =>
   (["string", "buffer"] as const).map((replies): SubscriptionLoad => ({ ...pace, kind, replies })),
 );

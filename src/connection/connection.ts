@@ -61,6 +61,8 @@ export interface Receiver {
   readonly wantsBuffers: boolean;
   /** Takes `reply` and returns true if no request asked for it; returns false if it answers a request. */
   takePushed(reply: Reply): boolean;
+  /** Takes an error and returns true if it answers no request that is in flight. */
+  takeStrayError?(text: string): boolean;
 }
 
 /** From this size on a frame is written by itself, because joining it would cost more than the write that it saves. */
@@ -289,6 +291,7 @@ export class Connection implements ReplySink {
   }
 
   onErrorReply(text: string): void {
+    if (this.#receiver?.takeStrayError?.(text) === true) return;
     // The server closes a connection with these words, possibly before anything was sent.
     if (this.inFlight.size === 0 && isSaidUnasked(text)) this.close(new ReplyError(text, "not-executed"));
     else this.#answered().onErrorReply(text);

@@ -104,12 +104,14 @@ export class TopicsRequest extends FeedRequest {
 /** A question whose answer proves that topics are heard. */
 export class ProofRequest extends FeedRequest {
   readonly frame: string;
+  readonly topic: Topic | undefined;
   readonly #onProof: () => void;
   readonly #onRefused: (text: string) => void;
 
   /** @param topic  A sharded channel that is subscribed already. Undefined for all other topics of the connection. */
   constructor(topic: Topic | undefined, onProof: () => void, onRefused: (text: string) => void) {
     super();
+    this.topic = topic;
     this.frame = topic === undefined ? PING : encodeCommand([COMMANDS.shard.ask, Buffer.from(topic.binary, "latin1")]);
     this.#onProof = onProof;
     this.#onRefused = onRefused;
@@ -125,6 +127,12 @@ export class ProofRequest extends FeedRequest {
 }
 
 const PING = encodeCommand(["PING"]);
+
+/** The slot of the sharded channels that a request names. Undefined for other requests. */
+export function slotAskedIn(request: Request | undefined): number | undefined {
+  if (request instanceof TopicsRequest) return request.next.slot;
+  return request instanceof ProofRequest ? request.topic?.slot : undefined;
+}
 
 /** Divides topics into requests: by kind, sharded ones by slot, and into pieces of bounded size. */
 export function inRequests(topics: Iterable<Topic>): Topic[][] {

@@ -1,16 +1,15 @@
-import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
 import type { Connection, ConnectionSettings, Receiver } from "../connection/connection.ts";
 import { StrangerError } from "../connection/identity.ts";
-import { openConnection } from "../connection/open-connection.ts";
 import type { Probe } from "../connection/probe.ts";
 import type { Request } from "../connection/request.ts";
-import { isLasting, retryDelayMs } from "../connection/retry-policy.ts";
 import { Watchdog } from "../connection/watchdog.ts";
 import type { Clock, Timer } from "../environment.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
+import { FeedOpener } from "./feed-opener.ts";
 import { FeedProofs } from "./feed-proofs.ts";
 import { inRequests, TopicsRequest } from "./feed-requests.ts";
+import { StrayMoves } from "./feed-strays.ts";
 import { endedBy, HeardTopics, wordOf } from "./pushed.ts";
 import type { Raw, Topic } from "./topic.ts";
 
@@ -39,10 +38,10 @@ export interface FeedEvents {
   onOver(): void;
 }
 
-/** A server that comes back is asked within 100 ms. */
-const SOON: BackoffRange = { firstMs: 20, mostMs: 100 };
 /** How long a connection without topics is kept for the next one. */
 const KEPT_MS = 2000;
+/** How soon a busy server is asked again to end a topic. */
+const BUSY_MS = 100;
 
 /**
  * One connection to one node, on which nothing but topics is heard. It is opened for the first topic, again after it was
@@ -52,7 +51,6 @@ const KEPT_MS = 2000;
  *                      ^--------- lost, and asked again -----'
  */
 export class Feed implements Receiver {
-  readonly #settings: ConnectionSettings;
   readonly #probe: Probe;
   readonly #events: FeedEvents;
   readonly #clock: Clock;
@@ -68,21 +66,27 @@ export class Feed implements Receiver {
   #isFlushDue = false;
   #connection: Connection | undefined;
   #watchdog: Watchdog | undefined;
-  #opening: Connection | "not yet" | undefined;
-  #failures = 0;
-  #retry: Timer | undefined;
+  readonly #opener: FeedOpener;
   #rest: Timer | undefined;
   #proofs = new FeedProofs(Number.NEGATIVE_INFINITY);
+  #strays = new StrayMoves();
   #lastRead = { received: 0, at: 0 };
   #isSilent = false;
   #wasOpen = false;
   #hasEnded = false;
 
   constructor(settings: ConnectionSettings, probe: Probe, events: FeedEvents) {
-    this.#settings = settings;
     this.#probe = probe;
     this.#events = events;
     this.#clock = settings.environment.clock;
+    this.#opener = new FeedOpener(settings, {
+      onOpened: (connection) => this.#opened(connection),
+      onPauseOver: () => this.#flushSoon(),
+      onFailed: (cause) => {
+        if (cause instanceof StrangerError) events.onStranger(cause);
+        events.onFailed(cause);
+      },
+    });
   }
 
   get topics(): readonly Topic[] {
@@ -158,22 +162,19 @@ export class Feed implements Receiver {
 
   /** The node may answer again: the next try is made now. */
   tryNow(): void {
-    if (this.#retry === undefined) return;
-    this.#retry.cancel();
-    this.#retry = undefined;
-    this.#flushSoon();
+    this.#opener.endPause();
   }
 
   /** Ends the connection that is open, and the try that is under way. Topics are lost and may be asked for again. */
   drop(cause: Error): void {
-    if (typeof this.#opening === "object") this.#opening.close(cause);
+    this.#opener.drop(cause);
     this.#connection?.close(cause);
   }
 
   /** Ends for good. Nobody is told. */
   end(cause: Error): void {
     this.#hasEnded = true;
-    this.#retry?.cancel();
+    this.#opener.end(cause);
     this.#rest?.cancel();
     this.#watchdog?.end();
     this.drop(cause);
@@ -204,6 +205,10 @@ export class Feed implements Receiver {
     return true;
   }
 
+  takeStrayError(text: string): boolean {
+    return this.#strays.has(text, this.#connection?.inFlight.peek());
+  }
+
   /** Whether the end of a topic is the answer to the request that is next. */
   #isAwaited(name: Raw | undefined): boolean {
     const next = this.#connection?.inFlight.peek();
@@ -218,7 +223,7 @@ export class Feed implements Receiver {
     this.#clock.nextTick(() => {
       this.#isFlushDue = false;
       if (this.#connection !== undefined) this.#flush();
-      else if (this.#topics.size > 0) void this.#open();
+      else if (this.#topics.size > 0) void this.#opener.open();
       else this.#over();
     });
   }
@@ -234,13 +239,17 @@ export class Feed implements Receiver {
   #requestFor(what: "ask" | "leave", topics: readonly Topic[]): TopicsRequest {
     const now = this.#clock.now();
     if (what === "leave") {
-      const isLeft = (topic: Topic) => this.#gone(topic);
+      const isLeft = (topic: Topic) => {
+        this.#strays.noteLeft(topic.slot);
+        this.#gone(topic);
+      };
       return new TopicsRequest("leave", topics, now, isLeft, (refused, text) => this.#leaveRefused(refused, text));
     }
     const connection = this.#connection as Connection;
     for (const topic of topics) if (!this.#atServer.has(topic)) this.#atServer.set(topic, false);
     const onConfirmed = (topic: Topic, askedAt: number) => {
       if (this.#atServer.has(topic)) this.#atServer.set(topic, true);
+      this.#strays.noteConfirmed(topic.slot);
       this.#proofs.noteConfirmed(topic.slot, askedAt);
       this.#events.onConfirmed(topic, askedAt, this.#readAt(connection));
     };
@@ -261,7 +270,17 @@ export class Feed implements Receiver {
   /** MOVED says that the slot, and its channels with it, have left the node. Any other refusal leaves them there. */
   #leaveRefused(topics: readonly Topic[], text: string): void {
     if (text.startsWith("MOVED ")) for (const topic of topics) this.#gone(topic);
+    else if (text.startsWith("BUSY ")) this.#leaveLater(topics);
     else this.#connection?.close(new Error(`topics could not be left: ${text}`));
+  }
+
+  /** A busy server is asked again, because the end of the connection would cost its other topics. */
+  #leaveLater(topics: readonly Topic[]): void {
+    const connection = this.#connection;
+    const again = () => {
+      if (this.#connection === connection) this.#write([this.#requestFor("leave", topics)]);
+    };
+    this.#clock.setTimer(again, BUSY_MS, true);
   }
 
   #write(requests: readonly Request[]): void {
@@ -295,45 +314,6 @@ export class Feed implements Receiver {
     this.#rest = this.#clock.setTimer(close, KEPT_MS, true);
   }
 
-  async #open(): Promise<void> {
-    if (this.#opening !== undefined || this.#retry !== undefined || this.#hasEnded) return;
-    this.#opening = "not yet";
-    let connection: Connection;
-    try {
-      connection = await openConnection(
-        this.#settings,
-        (created) => {
-          this.#opening = created;
-        },
-        this.#failures + 1,
-      );
-      if (connection.closed) throw connection.cause as Error;
-    } catch (error) {
-      this.#opening = undefined;
-      this.#notOpened(error as Error);
-      return;
-    }
-    this.#opening = undefined;
-    this.#failures = 0;
-    if (this.#hasEnded) connection.close(new Error("not needed any more"));
-    else this.#opened(connection);
-  }
-
-  #notOpened(cause: Error): void {
-    if (this.#hasEnded) return;
-    const { random } = this.#settings.environment;
-    const delayMs = isLasting(cause)
-      ? retryDelayMs(cause, this.#failures, random())
-      : backoffMs(this.#failures, SOON, random());
-    this.#failures++;
-    this.#retry = this.#clock.setTimer(() => {
-      this.#retry = undefined;
-      this.#flushSoon();
-    }, delayMs);
-    if (cause instanceof StrangerError) this.#events.onStranger(cause);
-    this.#events.onFailed(cause);
-  }
-
   #opened(connection: Connection): void {
     const now = this.#clock.now();
     this.#connection = connection;
@@ -341,6 +321,7 @@ export class Feed implements Receiver {
     this.#lastRead = { received: 0, at: now };
     this.#isSilent = false;
     this.#proofs = new FeedProofs(now);
+    this.#strays = new StrayMoves();
     connection.handOver({ onClosed: (cause) => this.#lost(cause), receiver: this });
     this.#watchdog = new Watchdog(connection, this.#clock, this.#probe, {
       onDead: (cause) => connection.close(cause),
@@ -380,8 +361,7 @@ export class Feed implements Receiver {
 
   #over(): void {
     this.#hasEnded = true;
-    this.#retry?.cancel();
-    this.drop(new Error("no topics any more"));
+    this.#opener.end(new Error("no topics any more"));
     this.#events.onOver();
   }
 }

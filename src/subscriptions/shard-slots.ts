@@ -1,3 +1,5 @@
+import { ReplyError } from "../errors.ts";
+import type { Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { Desk } from "./desk.ts";
@@ -7,10 +9,12 @@ import type { Topic } from "./topic.ts";
 
 /** The topology agrees with what a server seemed to contradict when it was asked so often since. */
 const ROUNDS_OF_DOUBT = 2;
-/** A node's MOVED is newer than what other nodes say, until they have heard of it. */
+/** A node's MOVED is newer than what other nodes say, unless they are asked so long after it. */
 const NEWS_MS = 500;
 /** When a replica could not stand in for its primary, none is asked to for this long. */
 const STAND_IN_REST_MS = 500;
+/** So long a replica stands in before the owner is tried again: its connections may have been dead, and nobody noticed. */
+const STAND_IN_MS = 2000;
 
 /** A slot of sharded channels. */
 interface Slot {
@@ -19,9 +23,11 @@ interface Slot {
   owner: ClusterNode | undefined;
   /** A replica of the owner, where the topics are while the owner is down. */
   standIn: ClusterNode | undefined;
+  /** Since when a replica stands in, if one does. */
+  standsInSince: number;
   /** Until when no replica is asked to stand in. */
   restsUntil: number;
-  /** When a node said by MOVED who the owner is. */
+  /** When a node said by MOVED who the owner is; long ago, if the nodes were asked again since. */
   movedAt: number;
   /** Since when a server's word makes the owner doubtful, and the rounds of queries that have begun since. */
   doubt: { readonly since: number; rounds: number } | undefined;
@@ -38,6 +44,8 @@ export class ShardSlots {
   readonly #desk: Desk;
   readonly #feeds: Feeds;
   readonly #slots = new Map<number, Slot>();
+  /** Owners that have not answered yet whether they serve again. */
+  readonly #asked = new Set<ClusterNode>();
 
   constructor(desk: Desk, feeds: Feeds) {
     this.#desk = desk;
@@ -58,7 +66,8 @@ export class ShardSlots {
   place(topic: Topic): void {
     const slot = this.#slots.get(topic.slot) ?? newSlot(topic.slot);
     this.#slots.set(topic.slot, slot);
-    slot.owner = this.#desk.directory().ownerOf(topic.slot) ?? slot.owner;
+    // The topics of a slot stay together: if the owner is another one by now, all of them follow it, or none.
+    this.#follow(slot, false);
     slot.topics.add(topic);
     const node = slot.standIn ?? slot.owner;
     this.#desk.want(topic, node === undefined ? [] : [node], "slot-moved", slot.standIn !== undefined);
@@ -93,10 +102,13 @@ export class ShardSlots {
   noteRound(askedAt: number, isSure: boolean): boolean {
     let isDoubtful = false;
     for (const slot of this.#slots.values()) {
-      // What was not believed at first is by now.
+      // What was not believed at first is by now. A round that began earlier may be old, however late it ends.
+      if (isSure && askedAt - slot.movedAt >= NEWS_MS) slot.movedAt = Number.NEGATIVE_INFINITY;
       this.#follow(slot, false);
-      const { doubt } = slot;
-      if (doubt === undefined || slot.standIn !== undefined) continue;
+      const { doubt, owner, standIn } = slot;
+      const isTried = standIn !== undefined && askedAt - slot.standsInSince > STAND_IN_MS;
+      if (isTried && owner !== undefined) this.#askWhetherBack(owner);
+      if (doubt === undefined || standIn !== undefined) continue;
       if (isSure && askedAt >= doubt.since) doubt.rounds++;
       if (doubt.rounds < ROUNDS_OF_DOUBT) isDoubtful = true;
       else this.#settle(slot);
@@ -124,6 +136,7 @@ export class ShardSlots {
           .replicasOf(slot.number)
           .find(({ pool }) => pool.ready);
         if (slot.standIn === undefined) continue;
+        slot.standsInSince = now;
         for (const topic of slot.topics) this.#desk.want(topic, [slot.standIn], "connection-lost", true);
       }
     }
@@ -183,9 +196,8 @@ export class ShardSlots {
     // Without another owner, the present one may still serve.
     const owner = directory.ownerOf(slot.number) ?? (isGone ? undefined : before);
     if (owner === before) return;
-    const now = this.#desk.now();
-    if (isMoved) slot.movedAt = now;
-    else if (!isGone && now - slot.movedAt < NEWS_MS) return;
+    if (isMoved) slot.movedAt = this.#desk.now();
+    else if (!isGone && slot.movedAt !== Number.NEGATIVE_INFINITY) return;
     const { standIn } = slot;
     slot.owner = owner;
     slot.standIn = undefined;
@@ -205,6 +217,22 @@ export class ShardSlots {
     for (const topic of slot.topics) this.#desk.do(topic, topic.coverage.settled(now));
   }
 
+  /**
+   * A replica stands in for the owner. `noteUp` does not tell that the owner serves if only the connection for its topics
+   * was refused, and the others have been open all the time. An owner that answers on one of those takes its topics back.
+   */
+  #askWhetherBack(owner: ClusterNode): void {
+    const connection = owner.pool.lanes.find(({ ready }) => ready)?.useConnection();
+    if (connection === undefined || this.#asked.has(owner)) return;
+    this.#asked.add(owner);
+    (connection.exchange(["PING"])[0] as Promise<Reply>)
+      .then(
+        () => this.noteUp(owner),
+        (error) => error instanceof ReplyError && this.noteUp(owner),
+      )
+      .finally(() => this.#asked.delete(owner));
+  }
+
   /** The topics go back to the owner. */
   #standDown(slot: Slot): void {
     slot.standIn = undefined;
@@ -219,6 +247,7 @@ function newSlot(number: number): Slot {
     topics: new Set(),
     owner: undefined,
     standIn: undefined,
+    standsInSince: Number.NEGATIVE_INFINITY,
     restsUntil: Number.NEGATIVE_INFINITY,
     movedAt: Number.NEGATIVE_INFINITY,
     doubt: undefined,

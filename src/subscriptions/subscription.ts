@@ -66,6 +66,9 @@ type Item =
   /** `at`: when the message arrived, in milliseconds since 1970. */
   | { readonly gap?: undefined; readonly message: Message<never>; readonly topic: Topic; readonly at: number };
 
+/** So many gaps are kept for an iteration that is too slow. Those before them are parts of an `overflow`. */
+const MOST_CARRIED = 1000;
+
 const nothing = () => {};
 
 /**
@@ -84,7 +87,7 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
    */
   readonly ended: Promise<void>;
   /**
-   * A server has refused a channel, and is asked again, or another one is.
+   * A server has refused a channel, or could not be reached, and is asked again, or another one is.
    * @internal
    */
   onRefused: (error: SlotwireError) => void = nothing;
@@ -102,6 +105,8 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
   #stopListening: () => void = nothing;
   /** By topic: when the first and the last message arrived that were dropped since one was taken. */
   readonly #dropped = new Map<Topic, { from: number; to: number }>();
+  /** Gaps that would have been dropped. Each is taken all the same, because it is told when it begins and when it ends. */
+  readonly #carried: Item[] = [];
 
   /** @internal */
   constructor(settings: SubscriptionSettings) {
@@ -135,7 +140,10 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
     return this.#confirmed;
   }
 
-  /** Ends the subscription. Resolves when no server sends anything for it. No message is delivered from now on. */
+  /**
+   * Ends the subscription. Resolves when no server sends anything for it. The listener gets nothing from now on; an
+   * iteration gets what waits by now, and ends.
+   */
   close(): Promise<void> {
     return this.#end(undefined);
   }
@@ -175,7 +183,7 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
     const message = this.wantsBuffers ? bytesMessage(topic, channel, payload) : textMessage(topic, channel, payload);
     if (listener !== undefined) this.#call(listener, message, "message");
     else {
-      const item: Item = { message: message as Message<never>, topic, at: Math.round(this.#epochNow()) };
+      const item: Item = { message: message as Message<never>, topic, at: this.#epochNow() };
       this.#queue?.push(item, channel.length + payload.length);
     }
   }
@@ -265,6 +273,10 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
 
   #drop(item: Item): void {
     const { gap } = item;
+    if (gap !== undefined && this.#carried.length < MOST_CARRIED) {
+      this.#carried.push(item);
+      return;
+    }
     const [from, to] = gap === undefined ? [item.at, item.at] : [gap.from, gap.to ?? gap.from];
     for (const topic of gap === undefined ? [item.topic] : item.topics) {
       const times = this.#dropped.get(topic);
@@ -280,10 +292,10 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
 
   /** The oldest message that is left is taken. What was dropped was older. */
   #endOverflow(): Item[] {
-    if (this.#dropped.size === 0) return [];
+    if (this.#dropped.size === 0 && this.#carried.length === 0) return [];
     const dropped = [...this.#dropped];
     this.#dropped.clear();
-    return dropped.flatMap(([topic, { from, to }]) => {
+    const overflows: Item[] = dropped.flatMap(([topic, { from, to }]) => {
       const gap = this.#tellOverflow(topic, from, to);
       const topics = [topic];
       return [
@@ -291,10 +303,12 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
         { gap, topics },
       ];
     });
+    return [...overflows, ...this.#carried.splice(0)];
   }
 
   #tellOverflow(topic: Topic, from: number, to: number | null): Gap {
-    const gap: Gap = Object.freeze({ channels: Object.freeze([topic.text]), from, to, reason: "overflow" });
+    const times = { from: Math.floor(from), to: to === null ? null : Math.ceil(to) };
+    const gap: Gap = Object.freeze({ channels: Object.freeze([topic.text]), ...times, reason: "overflow" });
     this.#settings.onOverflow(topic, gap);
     this.#tellOnGap(gap);
     return gap;
@@ -302,12 +316,14 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
 }
 
 function textMessage(topic: Topic, channel: Raw, payload: Raw): Message<string> {
-  const named = { channel: textOf(channel), payload: textOf(payload) };
-  return topic.isPattern ? { ...named, pattern: topic.text } : named;
+  if (!topic.isPattern) return { channel: textOf(channel), payload: textOf(payload) };
+  return { channel: textOf(channel), payload: textOf(payload), pattern: topic.text };
 }
 
 function bytesMessage(topic: Topic, channel: Raw, payload: Raw): Message<Buffer> {
-  const named = { channel: bytesOf(channel), payload: bytesOf(payload) };
+  // A listener may write into its Buffers.
+  const isShared = topic.hearers.length > 1;
+  const named = { channel: bytesOf(channel, isShared), payload: bytesOf(payload, isShared) };
   return topic.isPattern ? { ...named, pattern: Buffer.from(topic.binary, "latin1") } : named;
 }
 
@@ -315,6 +331,6 @@ function textOf(raw: Raw): string {
   return typeof raw === "string" ? raw : raw.toString();
 }
 
-function bytesOf(raw: Raw): Buffer {
-  return typeof raw === "string" ? Buffer.from(raw) : raw;
+function bytesOf(raw: Raw, isShared: boolean): Buffer {
+  return typeof raw === "string" || isShared ? Buffer.from(raw as Buffer) : raw;
 }

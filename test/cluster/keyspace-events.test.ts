@@ -142,11 +142,11 @@ describe("keyspace events", () => {
           true,
         ),
       );
-      const connections = async () => (await hearingConnections(cluster))[cluster.nodes.indexOf(address)];
-      await eventually(async () => assert.equal(await connections(), 1), 20_000);
       const from = client.topology.primaryOf(0)?.address as string;
       const slots = Array.from({ length: 40 }, (_, slot) => slot);
       await cluster.moveSlots({ slots, to: address });
+      const connections = async () => (await hearingConnections(cluster))[cluster.nodes.indexOf(address)];
+      await eventually(async () => assert.equal(await connections(), 1), 20_000);
       // A primary that loses its last slot becomes a replica, whose events come as well until the topology tells.
       await cluster.moveSlots({ slots: slots.slice(1), to: from });
     });

@@ -81,19 +81,22 @@ describe("subscriptions, when", () => {
 
   it("their node leaves the cluster", async () => {
     const empty = await cluster.addNode();
-    await holds({
-      options: { home: (address) => address === empty },
-      hits: ["channel", "pattern"],
-      isNodeDown: true,
-      cause: async () => {
-        const id = String(await cluster.command(empty, "CLUSTER", "MYID"));
-        for (const address of cluster.nodes) {
-          if (address !== empty) await cluster.command(address, "CLUSTER", "FORGET", id);
-        }
-        await cluster.command(empty, "CLUSTER", "RESET");
-      },
-    });
-    await cluster.kill(empty);
+    try {
+      await holds({
+        options: { home: (address) => address === empty },
+        hits: ["channel", "pattern"],
+        isNodeDown: true,
+        cause: async () => {
+          const id = String(await cluster.command(empty, "CLUSTER", "MYID"));
+          for (const address of cluster.nodes) {
+            if (address !== empty) await cluster.command(address, "CLUSTER", "FORGET", id);
+          }
+          await cluster.command(empty, "CLUSTER", "RESET");
+        },
+      });
+    } finally {
+      await cluster.kill(empty);
+    }
   });
 
   it("the slot of a shard channel moves, there and back: it follows, and nothing else has a gap", async (test) => {
@@ -145,7 +148,8 @@ describe("subscriptions, when", () => {
         return { gaps: kind === "keyspace" ? 1 : 0 };
       });
       assert.deepEqual(judged.faults, []);
-      assert.equal(judged.of.shard.again + judged.of.keyspace.again, 0);
+      // SPUBLISH reaches the promoted node by another way than the promotion, and may come later.
+      assert.equal(judged.of.keyspace.again, 0);
     } finally {
       await subscribed.stop();
     }

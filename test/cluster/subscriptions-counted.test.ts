@@ -193,6 +193,24 @@ describe("subscriptions, as the servers count them", () => {
     }
   });
 
+  it("give each listener Buffers of its own", async () => {
+    const view = client.with({ replies: "buffer" });
+    const heard: string[] = [];
+    const spoiling = ({ channel, payload }: Message<Buffer>) => {
+      heard.push(`${channel} ${payload}`);
+      channel.fill(0);
+      payload.fill(0);
+    };
+    const all = [
+      await view.subscribe("a", spoiling, { onGap }),
+      await view.subscribe("a", spoiling, { onGap }),
+      await client.subscribe("a", ({ channel, payload }: Message) => heard.push(`${channel} ${payload}`), { onGap }),
+    ];
+    await client.command("PUBLISH", "a", "x");
+    await eventually(() => assert.deepEqual(heard, ["a x", "a x", "a x"]));
+    await Promise.all(all.map((subscription) => subscription.close()));
+  });
+
   it(`take ${MANY} channels in one call, each at the price of one of few`, async () => {
     const names = Array.from({ length: MANY }, (_, index) => `many-${index}`);
     for (const kind of ["subscribe", "ssubscribe"] as const) {

@@ -8,6 +8,12 @@ import type { NodeSession } from "./sim-session.ts";
 /** What goes wrong with subscriptions, beside all that goes wrong with everything. */
 export type FeedFaultKind = "cut" | "half-open" | "freeze" | "move" | "failover" | "forbid" | "refuse" | "leave";
 
+/** When topics are heard again after a fault that comes alone. */
+export interface HeardWithin {
+  readonly ms: number;
+  readonly of: "fault" | "news";
+}
+
 /** How often each is drawn. */
 export const FEED_FAULTS: Readonly<Record<FeedFaultKind, number>> = {
   cut: 4,
@@ -33,7 +39,7 @@ export class FeedFaults {
   readonly #chance: Chance;
   readonly #channels: readonly string[];
   /** Something begins that is felt for so long at most. */
-  readonly #note: (lastsMs: number) => void;
+  readonly #note: (lastsMs: number, heardWithin?: HeardWithin) => void;
   /** Names that were not permitted for a while. */
   readonly forbidden: string[] = [];
   /** When nodes left that are not back. */
@@ -45,7 +51,7 @@ export class FeedFaults {
     faults: Faults,
     channels: readonly string[],
     chance: Chance,
-    note: (lastsMs: number) => void,
+    note: (lastsMs: number, heardWithin?: HeardWithin) => void,
   ) {
     this.#cluster = cluster;
     this.#faults = faults;
@@ -67,11 +73,11 @@ export class FeedFaults {
     this.#cluster.story.tell(() => `feeds: ${kind} for ${lastsMs} ms, at ${link}`);
     switch (kind) {
       case "cut":
-        this.#note(0);
+        this.#note(0, { ms: 250, of: "fault" });
         link.cut("read ECONNRESET");
         break;
       case "half-open":
-        this.#note(2500);
+        this.#note(2500, { ms: 2500, of: "fault" });
         if (link.isWhole) link.goHalfOpen();
         break;
       case "freeze":
@@ -79,7 +85,7 @@ export class FeedFaults {
         this.#faults.freeze(node, lastsMs);
         break;
       case "move":
-        this.#note(500);
+        this.#note(500, { ms: 100, of: "news" });
         this.#move();
         break;
       case "failover":

@@ -262,7 +262,9 @@ class Simulation {
   #judge(): void {
     const { made } = this.#workload.calls;
     const { nodes, moves, splits } = this.#cluster;
-    this.#subscriptions?.judge();
+    const isPrompt =
+      this.#plan.faults.length + this.#plan.worlds.length === 0 && made.every(({ what }) => what !== "slow");
+    this.#subscriptions?.judge(isPrompt);
     this.#broken.push(...(this.#subscriptions?.broken ?? []));
     this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.stalledMs));
     this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger));

@@ -21,6 +21,8 @@ export interface Subscribed {
   /** A promise of it is open. */
   isPending: boolean;
   failure: Error | undefined;
+  /** How long it takes for each message. */
+  pauseMs: number;
 }
 
 /** On which anything is published. */
@@ -64,6 +66,7 @@ export class Subscribers {
       isClosing: false,
       isPending: true,
       failure: undefined,
+      pauseMs: 0,
     };
     this.made.push(made);
     this.#story.tell(() => `subscription ${made.number} to ${kind} ${names.join(" ")}`);
@@ -71,9 +74,14 @@ export class Subscribers {
     const view = cluster.with({ timeout: 20_000 });
     const isIterated = chance.of(0.3);
     const onGap = isIterated ? undefined : (gap: Gap) => this.#onGap(made, gap);
-    const options = { onGap, ...(signal && { signal }) };
-    this.#note({ what: "asked", at: this.#loop.time, subscription: made.number, topics });
-    const listener = (message: Message) => this.#onMessage(made, message);
+    const isSlow = isIterated && chance.of(0.3);
+    if (isSlow) made.pauseMs = chance.pick([30, 200]);
+    const options = { onGap, ...(isSlow && { maxQueued: chance.pick([1, 3, 10]) }), ...(signal && { signal }) };
+    this.#note({ what: "asked", at: this.#loop.time, subscription: made.number, topics, isSlow });
+    const listener = (message: Message) => {
+      this.#onMessage(made, message);
+      if (chance.of(0.01)) throw new Error("a listener that throws");
+    };
     const method = {
       channel: "subscribe",
       pattern: "psubscribe",
@@ -99,6 +107,11 @@ export class Subscribers {
       },
     );
     return made;
+  }
+
+  /** Nobody is slow any more. */
+  hurry(): void {
+    for (const made of this.made) made.pauseMs = 0;
   }
 
   close(made: Subscribed): void {
@@ -152,6 +165,8 @@ export class Subscribers {
       for await (const event of subscription.events()) {
         if ("reason" in event) this.#onGap(made, event);
         else this.#onMessage(made, event);
+        const { pauseMs } = made;
+        if (pauseMs > 0 && !made.isOver) await new Promise<void>((resolve) => this.#loop.setTimer(resolve, pauseMs));
       }
     } catch (error) {
       if (made.failure === undefined && !made.isClosing) this.#over(made, error as Error);

@@ -23,6 +23,8 @@ export type HistoryEvent =
       readonly at: number;
       readonly subscription: number;
       readonly topics: readonly HeardTopic[];
+      /** It is iterated, and whoever iterates takes time. */
+      readonly isSlow?: boolean;
     }
   /** The servers have confirmed all topics of the subscription: from now on messages are owed. */
   | { readonly what: "confirmed"; readonly at: number; readonly subscription: number }
@@ -51,7 +53,13 @@ export type HistoryEvent =
   /** The subscription was closed, or was ended with an error. */
   | { readonly what: "closed"; readonly at: number; readonly subscription: number }
   /** Something that may cost messages: until when at most it is felt if the client does nothing wrong. */
-  | { readonly what: "fault"; readonly at: number; readonly until: number }
+  | {
+      readonly what: "fault";
+      readonly at: number;
+      readonly until: number;
+      /** If it is the only one: every gap ends so long after it, or so long after what a server says of it unasked. */
+      readonly heardWithin?: { readonly ms: number; readonly of: "fault" | "news" } | undefined;
+    }
   /** Everything is mended, and time enough has passed. */
   | { readonly what: "settled"; readonly at: number };
 
@@ -62,6 +70,7 @@ type Gap = Of<"gap">;
 export interface Heard {
   readonly subscription: number;
   readonly topic: HeardTopic;
+  readonly isSlow: boolean;
   /** From when on messages are owed, and until when. */
   readonly from: number;
   readonly until: number;
@@ -83,11 +92,11 @@ export function heardIn(history: readonly HistoryEvent[]): Heard[] {
   const find = (subscription: number, topic: string) => all.get(`${subscription} ${topic}`);
   for (const [position, event] of history.entries()) {
     if (event.what === "asked") {
-      const { subscription } = event;
+      const { subscription, isSlow = false } = event;
       const from = confirmedAt.get(subscription) ?? Number.POSITIVE_INFINITY;
       const until = closedAt.get(subscription) ?? end;
       for (const topic of event.topics) {
-        all.set(`${subscription} ${topic.name}`, { subscription, topic, from, until, delivered: [], gaps: [] });
+        all.set(`${subscription} ${topic.name}`, { subscription, topic, isSlow, from, until, delivered: [], gaps: [] });
       }
     } else if (event.what === "delivered") {
       find(event.subscription, event.topic)?.delivered.push({ ...event, position });

@@ -85,6 +85,19 @@ describe("the promises of subscriptions, compared with a history", () => {
     assert.match(broken(fault, gap(300, 120, null)), /gaps of 59880 ms/);
   });
 
+  it("are broken by a topic that is heard again later than after a single fault of its kind", () => {
+    const judge = (...events: readonly HistoryEvent[]) =>
+      brokenSubscriptions([...begun, ...events, closed], { onTheWayMs: 10, stalledMs: 0, slackMs: 20 }).join("; ");
+    const cut: HistoryEvent = { ...fault, heardWithin: { ms: 250, of: "fault" } } as HistoryEvent;
+    assert.equal(judge(cut, gap(101, 50, null), gap(360, 50, 360)), "");
+    assert.match(judge(cut, gap(101, 50, null), gap(380, 50, 380)), /heard again at 380\.0, and 370\.0 is promised/);
+    assert.equal(judge(cut, fault, gap(101, 50, null), gap(380, 50, 380)), "");
+    const move: HistoryEvent = { ...fault, heardWithin: { ms: 100, of: "news" } } as HistoryEvent;
+    const news: HistoryEvent = { what: "news", at: 700, topic: "c" };
+    assert.equal(judge(move, news, gap(700, 50, null), gap(810, 50, 810)), "");
+    assert.match(judge(move, news, gap(700, 50, null), gap(830, 50, 830)), /heard again at 830\.0/);
+  });
+
   it("are broken by a gap that is open when all was mended", () => {
     assert.match(
       broken(fault, gap(58_000, 57_000, null), { what: "settled", at: 59_000 }),

@@ -6,6 +6,8 @@ import { type Heard, type HistoryEvent, heardIn } from "./subscription-history.t
 
 /** Beside the times in which messages really could not come, each fault may cost so much. */
 const GRACE_MS = 3000;
+/** The reason of a gap that an iteration which is too slow has made itself. */
+const OVERFLOW = "overflow";
 /** A client that hears nothing notices by then. Whoever closes a subscription earlier is told of nothing. */
 const NOTICED_MS = 4500;
 /** What a server says unasked is told as a gap within this time. */
@@ -17,6 +19,8 @@ export interface Circumstances {
   readonly onTheWayMs: number;
   /** How long the client was busy with something else, all in all. */
   readonly stalledMs: number;
+  /** What a connection and a subscription may take; undefined where servers were busy with something else. */
+  readonly slackMs?: number | undefined;
 }
 
 /** The promises that were broken, in words. */
@@ -32,11 +36,12 @@ export function brokenSubscriptions(history: readonly HistoryEvent[], circumstan
   };
   return [
     ...heard.flatMap((each) => [
-      ...lostSilently(each, numbers, owedUntil(each)),
+      ...lostSilently(each, numbers, owedUntil(each), circumstances),
       ...brokenOrder(each),
       ...brokenGaps(each),
       ...tooLong(each, allowedMs, faults.length),
     ]),
+    ...heardTooLate(heard, history, circumstances),
     ...notSettled(heard, history),
     ...untold(heard, history, circumstances),
     ...aheadOfEnd(heard, history),
@@ -67,6 +72,7 @@ function nameOf({ subscription, topic }: Heard): string {
 
 /** A gap from its beginning to its end; one that is open has no end. */
 interface Span {
+  readonly reason: string;
   readonly from: number;
   readonly to: number;
   readonly endToldAs: number;
@@ -74,16 +80,25 @@ interface Span {
 
 function spansOf({ gaps }: Heard): Span[] {
   const spans: Span[] = [];
-  for (const { from, to, position } of gaps) {
-    if (to === null) spans.push({ from, to: Number.POSITIVE_INFINITY, endToldAs: Number.POSITIVE_INFINITY });
-    else if (spans.length > 0) spans[spans.length - 1] = { from, to, endToldAs: position };
+  for (const { from, to, reason, position } of gaps) {
+    const open = spans.findLastIndex((span) => span.reason === reason && span.to === Number.POSITIVE_INFINITY);
+    if (to === null) spans.push({ reason, from, to: Number.POSITIVE_INFINITY, endToldAs: Number.POSITIVE_INFINITY });
+    else if (open !== -1) spans[open] = { reason, from, to, endToldAs: position };
   }
   return spans;
 }
 
 /** Every number that is missing lies in a gap. */
-function lostSilently(heard: Heard, { published, unheard }: Numbers, until: number): string[] {
-  const spans = spansOf(heard);
+function lostSilently(
+  heard: Heard,
+  { published, unheard }: Numbers,
+  until: number,
+  { onTheWayMs, stalledMs }: Circumstances,
+): string[] {
+  // What an iteration dropped has the times at which the client read it.
+  const spans = spansOf(heard).map((span) =>
+    span.reason === OVERFLOW ? { ...span, from: span.from - onTheWayMs - stalledMs } : span,
+  );
   return heard.topic.channels.flatMap((channel) => {
     const came = new Set(heard.delivered.flatMap((each) => (each.channel === channel ? [each.number] : [])));
     return (published.get(channel) ?? []).flatMap(({ number, at }) => {
@@ -114,34 +129,56 @@ function brokenOrder(heard: Heard): string[] {
 /** A gap is told when it begins, and once more with its end, before the first message after it. */
 function brokenGaps(heard: Heard): string[] {
   const broken: string[] = [];
-  let open: Heard["gaps"][number] | undefined;
+  const open = new Map<boolean, Heard["gaps"][number]>();
   for (const gap of heard.gaps) {
     const { from, to, at, reason } = gap;
     const times = `${from} to ${to}, ${reason}`;
+    // An iteration can be too slow also in a gap.
+    const before = open.get(reason === OVERFLOW);
     if (from > at + 1) broken.push(`${nameOf(heard)}: a gap begins after it was told: ${times}`);
     if (to === null) {
-      if (open !== undefined) broken.push(`${nameOf(heard)}: a gap begins in a gap: ${times}`);
-      open = gap;
+      if (before !== undefined) broken.push(`${nameOf(heard)}: a gap begins in a gap: ${times}`);
+      open.set(reason === OVERFLOW, gap);
       continue;
     }
-    if (open === undefined) broken.push(`${nameOf(heard)}: a gap ends that was not open: ${times}`);
-    else if (open.from !== from || open.reason !== reason) {
+    open.delete(reason === OVERFLOW);
+    if (before === undefined) broken.push(`${nameOf(heard)}: a gap ends that was not open: ${times}`);
+    else if (before.from !== from || before.reason !== reason) {
       broken.push(`${nameOf(heard)}: a gap ends as another one: ${times}`);
     }
     if (to < from || to > at + 1) broken.push(`${nameOf(heard)}: a gap ends at a wrong time: ${times}`);
-    open = undefined;
   }
   return broken;
 }
 
 /** All gaps together last no longer than what has caused them, and without a cause there is none. */
 function tooLong(heard: Heard, allowedMs: number, faults: number): string[] {
-  const spans = spansOf(heard);
+  const spans = spansOf(heard).filter(({ reason }) => reason !== OVERFLOW);
   if (faults === 0 && spans.length > 0) {
     return [`${nameOf(heard)}: a gap of ${heard.gaps[0]?.reason}, and nothing had gone wrong`];
   }
   const sum = spans.reduce((total, { from, to }) => total + Math.min(to, heard.until) - from, 0);
   return sum > allowedMs ? [`${nameOf(heard)}: gaps of ${sum} ms, where ${allowedMs} are allowed`] : [];
+}
+
+/** After a single fault, topics are heard again within its time. */
+function heardTooLate(heard: readonly Heard[], history: readonly HistoryEvent[], { slackMs }: Circumstances): string[] {
+  const [fault, ...others] = history.flatMap((event) => (event.what === "fault" ? [event] : []));
+  if (slackMs === undefined || fault?.heardWithin === undefined || others.length > 0) return [];
+  const { ms, of } = fault.heardWithin;
+  return heard.flatMap((each) => {
+    if (each.isSlow) return [];
+    const news = history.flatMap((event) =>
+      event.what === "news" && event.topic === each.topic.name ? [event.at] : [],
+    );
+    const times = of === "fault" ? [fault.at] : news;
+    const latest = Math.max(...times) + ms + slackMs;
+    return spansOf(each).flatMap(({ to, reason }) =>
+      reason !== OVERFLOW && times.length > 0 && Math.min(to, each.until) > latest
+        ? [`${nameOf(each)}: heard again at ${to.toFixed(1)}, and ${latest.toFixed(1)} is promised`]
+        : [],
+    );
+  });
 }
 
 /** When all is mended, no gap is open. */
@@ -160,7 +197,8 @@ function untold(heard: readonly Heard[], history: readonly HistoryEvent[], { sta
     if (event.what !== "news") return [];
     return heard.flatMap((each) => {
       const { topic, from, until } = each;
-      if (topic.name !== event.topic || topic.kind !== "shard" || event.at <= from || event.at >= until) return [];
+      if (topic.name !== event.topic || topic.kind !== "shard" || each.isSlow || event.at <= from || event.at >= until)
+        return [];
       const latest = event.at + TOLD_WITHIN_MS + stalledMs;
       // Behind an earlier gap, the client had left the node that speaks.
       const isTold = each.gaps.some(({ at }) => at <= latest && at > event.at - GRACE_MS);

@@ -1,6 +1,6 @@
 import type { Cluster } from "../../src/index.ts";
 import type { Faults } from "./faults.ts";
-import { FeedFaults } from "./feed-faults.ts";
+import { FeedFaults, type HeardWithin } from "./feed-faults.ts";
 import type { FaultKind, Plan, SubscriptionPlan } from "./plan.ts";
 import { type Line, Publishers } from "./publishers.ts";
 import type { Chance } from "./random.ts";
@@ -77,7 +77,9 @@ export class SubscriptionSide {
     const { loop, story, bus } = cluster;
     this.#publishers = new Publishers(lines, cluster, chance.fork(), note);
     this.#subscribers = new Subscribers(channels, chance.fork(), loop, story, note);
-    this.#faults = new FeedFaults(cluster, faults, channels.shard, chance.fork(), (ms) => this.#noteFault(ms));
+    this.#faults = new FeedFaults(cluster, faults, channels.shard, chance.fork(), (ms, heardWithin) =>
+      this.#noteFault(ms, heardWithin),
+    );
     bus.onNews = (_, topic) => note({ what: "news", at: loop.time, topic });
     bus.onLost = (node, message) => this.#noteLost(node, message);
     for (const each of [faults, worlds]) {
@@ -93,6 +95,7 @@ export class SubscriptionSide {
     const chance = this.#chance;
     const { early, late, everyMs, faults } = this.#subscriptions;
     const { durationMs } = this.#plan;
+    cluster.on("listenerError", () => {});
     this.#publishers.start(everyMs);
     for (let left = early; left > 0; left--) this.#subscribers.subscribe(cluster, chance.pick(KINDS));
     for (let left = late; left > 0; left--) {
@@ -104,6 +107,7 @@ export class SubscriptionSide {
   /** Everything is mended. A node that was away for a short time only may have left without anybody noticing. */
   heal(): void {
     const { time } = this.#cluster.loop;
+    this.#subscribers.hurry();
     const isShort = [...this.#faults.left.values()].some((leftAt) => time - leftAt < NOTICED_MS);
     if (isShort) this.#history.push(...this.#missed);
     this.#faults.heal();
@@ -132,8 +136,11 @@ export class SubscriptionSide {
     }
   }
 
-  /** The client has ended. */
-  judge(): void {
+  /**
+   * The client has ended.
+   * @param isPrompt  No server was busy for long, and neither was the client.
+   */
+  judge(isPrompt: boolean): void {
     const { loop, nodes } = this.#cluster;
     this.#publishers.stop();
     for (const made of this.#subscribers.made) {
@@ -149,7 +156,8 @@ export class SubscriptionSide {
     }
     const { latencyMs, jitterMs } = this.#plan.network;
     const onTheWayMs = 500 + 10 * (latencyMs + jitterMs);
-    this.broken.push(...brokenSubscriptions(this.#history, { onTheWayMs, stalledMs: loop.stalledMs }));
+    const slackMs = isPrompt ? 20 + 12 * (latencyMs + jitterMs) : undefined;
+    this.broken.push(...brokenSubscriptions(this.#history, { onTheWayMs, stalledMs: loop.stalledMs, slackMs }));
   }
 
   /** The end begins: what comes from now on is not owed. */
@@ -158,9 +166,9 @@ export class SubscriptionSide {
     for (const { number } of this.#subscribers.open) this.#history.push({ what: "closed", at, subscription: number });
   }
 
-  #noteFault(lastsMs: number): void {
+  #noteFault(lastsMs: number, heardWithin?: HeardWithin): void {
     const at = this.#cluster.loop.time;
-    this.#history.push({ what: "fault", at, until: at + lastsMs });
+    this.#history.push({ what: "fault", at, until: at + lastsMs, heardWithin });
   }
 
   /** A message did not come to a node. It was owed if the client could know of that. */

@@ -14,7 +14,8 @@ const signalAll = (signal: NodeJS.Signals) => {
 const KINDS = ["subscribe", "psubscribe", "ssubscribe", "keyspaceEvents"] as const;
 /** Enough to have every step on the way under way once: the connection, the handshake, the question, the answer. */
 const MOST_TURNS = 12;
-const FROZEN_MS = 3500;
+/** Every node that is frozen is found silent within this time. */
+const SILENT_MS = 20_000;
 
 type Listener = (message: Message) => unknown;
 interface Way {
@@ -48,6 +49,21 @@ async function publish(client: Cluster): Promise<void> {
   await client.command("PUBLISH", "{n}*", "x");
   await client.command("SPUBLISH", "{n}*", "x");
   await client.command("SET", "{n}key", "x");
+}
+
+/** Subscriptions in a gap, because no node answers. */
+async function frozen(client: Cluster): Promise<{ all: Subscription[]; controller: AbortController }> {
+  const controller = new AbortController();
+  let gaps = 0;
+  const onGap = () => {
+    gaps++;
+  };
+  const all = await begun(client, undefined, { onGap, signal: controller.signal });
+  signalAll("SIGSTOP");
+  const until = performance.now() + SILENT_MS;
+  while (gaps < KINDS.length && performance.now() < until) await sleep(20);
+  if (gaps < KINDS.length) throw new Error(`only ${gaps} gaps`);
+  return { all, controller };
 }
 
 const WAYS: Way[] = [
@@ -165,15 +181,10 @@ const WAYS: Way[] = [
   {
     name: "frozen: each closed in the gap",
     end: async (client) => {
-      const gaps = new Set<string>();
-      const all = await begun(client, undefined, { onGap: ({ reason }) => gaps.add(reason) });
-      signalAll("SIGSTOP");
-      await sleep(FROZEN_MS);
-      if (gaps.size === 0) throw new Error("there is no gap");
+      const { all } = await frozen(client);
       await settled(
         "closes",
         all.map((subscription) => subscription.close()),
-        1000,
       );
       client.destroy();
     },
@@ -181,20 +192,15 @@ const WAYS: Way[] = [
   {
     name: "frozen: close() in the gap",
     end: async (client) => {
-      const all = await begun(client);
-      signalAll("SIGSTOP");
-      await sleep(FROZEN_MS);
-      await settled("close", [client.close()], 1000);
+      const { all } = await frozen(client);
+      await settled("close", [client.close()]);
       await settled("ended", endings(all));
     },
   },
   {
     name: "frozen: aborted in the gap, begun again there, and closed after it",
     end: async (client) => {
-      const controller = new AbortController();
-      const all = await begun(client, undefined, { signal: controller.signal });
-      signalAll("SIGSTOP");
-      await sleep(FROZEN_MS);
+      const { all, controller } = await frozen(client);
       controller.abort();
       await settled("ended", endings(all));
       const again = begin(client);

@@ -19,6 +19,7 @@ import {
 } from "../channels.ts";
 import { batchAttributes, commandAttributes, errorAttributes, peerAttributes, spanName } from "./attributes.ts";
 import { listen } from "./listen.ts";
+import { sharedInstrumentation } from "./shared.ts";
 import { measureSubscriptions } from "./subscriptions.ts";
 
 /** The options of `instrument`: the providers that receive spans and measurements. */
@@ -59,15 +60,23 @@ const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
  *
  * Spans and measurements contain no key, channel, argument, reply or payload.
  *
- * Call this function after the SDK was started.
+ * Call this function after the SDK was started. Called again with the same providers, also by the other build or another
+ * installed copy of slotwire, it makes nothing twice.
  *
- * @returns  A function that ends the instrumentation. Spans that are open at that moment are never ended.
+ * @returns  A function that ends the instrumentation, when all who called `instrument` with these providers have ended it.
+ *   Spans that are open at that moment are never ended.
  * @see https://opentelemetry.io/docs/specs/semconv/db/redis/
  * @see https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/
  */
 export function instrument(options: InstrumentOptions = {}): () => void {
-  const tracer = (options.tracerProvider ?? trace.getTracerProvider()).getTracer("slotwire");
-  const meter = (options.meterProvider ?? metrics.getMeterProvider()).getMeter("slotwire");
+  const tracers = options.tracerProvider ?? trace.getTracerProvider();
+  const meters = options.meterProvider ?? metrics.getMeterProvider();
+  return sharedInstrumentation(tracers, meters, () => instrumentation(tracers, meters));
+}
+
+function instrumentation(tracers: TracerProvider, meters: MeterProvider): () => void {
+  const tracer = tracers.getTracer("slotwire");
+  const meter = meters.getMeter("slotwire");
   const duration = meter.createHistogram("db.client.operation.duration", {
     description: "Duration of database client operations.",
     unit: "s",

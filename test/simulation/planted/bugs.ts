@@ -267,7 +267,7 @@ export const BUGS: readonly Bug[] = [
     "loss: this.#gap, at: now }",
     "loss: this.#gap, at: Math.max(...this.#seats.map(({ askedAt }) => askedAt)) }",
   ]),
-  bug("channels of two slots are in one SSUBSCRIBE", 12, /channels of two slots were in one SSUBSCRIBE/, [
+  bug("channels of two slots are in one SSUBSCRIBE", 68, /channels of two slots were in one SSUBSCRIBE/, [
     "subscriptions/feed-requests.ts",
     "{topic.slot}`;",
     "{topic.slot * 0}`;",

@@ -6,11 +6,12 @@ import { FakeCluster } from "../support/fake-cluster.ts";
 import { array, bulk } from "../support/fake-node.ts";
 import { type SubscriberRules, takeSubscriptions } from "../support/fake-subscribers.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
+import { SteppedClock } from "../support/stepped-clock.ts";
 
 /** In the slots of the first node, and of the second. */
 const [HERE, THERE] = [keyForSlot(7), keyForSlot(16_000)];
 
-describe("a refused subscription", () => {
+describe("a subscription that is refused, or moved", () => {
   let cluster: FakeCluster;
   let nodes: readonly SubscriberRules[];
   let heard: string[];
@@ -79,9 +80,10 @@ describe("a refused subscription", () => {
   });
 
   it("follows a MOVED once: it does not leave the node that confirmed later", async () => {
-    const client = await cluster.connect();
+    const clock = new SteppedClock();
+    const client = await cluster.connect({}, clock.environment);
     await client.ssubscribe(HERE, hear, { onGap });
-    // There and back, quicker than a pause after a refusal.
+    // There and back before the pause after a refusal is over.
     for (const [from, to] of [
       [0, 1],
       [1, 0],
@@ -89,19 +91,36 @@ describe("a refused subscription", () => {
       cluster.ranges = [[0, 16_383, to]];
       refuse(from, `MOVED 7 ${cluster.node(to).address}`);
       refuse(to, "", 0);
-      const before = asked(to);
+      const before = gaps.length;
       node(from).sunsubscribe(HERE);
-      await until(() => asked(to) > before && gaps.at(-1)?.to !== null);
+      await until(() => gaps.length === before + 2);
     }
-    const [here, there] = [asked(0), asked(1)];
-    await sleep(300);
-    assert.deepEqual([asked(0), asked(1)], [here, there], "nobody is asked again");
-    assert.deepEqual(
-      gaps.map(({ to }) => to === null),
-      [true, false, true, false],
-    );
+    assert.equal(asked(1), 2, "it was asked, and asked again when it ended the subscription");
+    await clock.pass(500);
+    assert.deepEqual([asked(1), gaps.length], [2, 4], "nobody asks it any more");
     node(0).spublish(HERE, "m");
     await until(() => heard.length > 0);
+  });
+
+  it("follows a MOVED also to the node to which older views had brought the topology back", async () => {
+    const clock = new SteppedClock();
+    const client = await cluster.connect({}, clock.environment);
+    await client.ssubscribe(HERE, hear, { onGap });
+    refuse(0, `MOVED 7 ${cluster.node(1).address}`);
+    node(0).sunsubscribe(HERE);
+    await until(() => gaps.length === 2);
+    // Both nodes still say what was before, and that is not believed so soon.
+    const refreshed = client.refreshTopology();
+    for (let ms = 0; ms < 150; ms += 50) await clock.pass(50);
+    await refreshed;
+    assert.equal(client.topology.primaryOf(7)?.address, cluster.node(0).address);
+    assert.deepEqual(node(1).subscribed(), [`SSUBSCRIBE ${HERE}`], "the topic stays");
+    // By now the slot is back.
+    refuse(0, "", 0);
+    refuse(1, `MOVED 7 ${cluster.node(0).address}`);
+    node(1).sunsubscribe(HERE);
+    await until(() => gaps.length === 4);
+    assert.deepEqual(node(0).subscribed(), [`SSUBSCRIBE ${HERE}`]);
   });
 
   it("is over where NOPERM says so, with the server's words, and others of the same write are not harmed", async () => {
@@ -152,6 +171,47 @@ describe("a refused subscription", () => {
     });
     assert.equal(asked(0), 1);
     await client.subscribe("c", hear);
+  });
+
+  it("was ended by a server that keeps its slot: a gap is told, and the server is asked again", async () => {
+    const client = await cluster.connect();
+    await client.ssubscribe([HERE, THERE], hear, { onGap });
+    node(0).sunsubscribe(HERE);
+    await until(() => gaps.length === 2);
+    assert.deepEqual(
+      gaps.map(({ channels, reason, to }) => [channels, reason, to === null]),
+      [
+        [[HERE], "slot-moved", true],
+        [[HERE], "slot-moved", false],
+      ],
+    );
+    node(0).spublish(HERE, "m");
+    await until(() => heard.length > 0);
+    assert.equal(asked(1) >= 1, true);
+  });
+
+  it("is left at the old owner before the new one is asked", async () => {
+    const client = await cluster.connect();
+    await client.ssubscribe(HERE, hear, { onGap });
+    // The old owner does not know yet that its slot has moved, and is slow to let go.
+    let letGo: () => void = () => {};
+    cluster.node(0).expect(
+      "SUNSUBSCRIBE",
+      new Promise((resolve) => {
+        letGo = () => resolve(array(bulk("sunsubscribe"), bulk(HERE), ":0\r\n"));
+      }),
+    );
+    cluster.ranges = [[0, 16_383, 1]];
+    await client.refreshTopology();
+    await until(() => cluster.node(0).count("SUNSUBSCRIBE") > 0);
+    await sleep(200);
+    assert.equal(asked(1), 0, "the new owner waits for its turn");
+    letGo();
+    await until(() => gaps.length === 2);
+    assert.deepEqual(node(1).subscribed(), [`SSUBSCRIBE ${HERE}`]);
+    node(1).spublish(HERE, "m");
+    await until(() => heard.length > 0);
+    assert.deepEqual(heard, [`${HERE} m`]);
   });
 
   it("goes on at the replica that was promoted, which is asked for its role meanwhile", async () => {
