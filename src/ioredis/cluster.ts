@@ -10,7 +10,7 @@ import {
 import { givenTo } from "./arguments.ts";
 import { type Callback, told } from "./callbacks.ts";
 import { Chain, type ChainOwner } from "./chain.ts";
-import { addCommand, addCommands } from "./commands.ts";
+import { addCommand, addCommands, addDefined } from "./commands.ts";
 import { beInstanceOf } from "./compatible.ts";
 import { Defined } from "./defined.ts";
 import { executed } from "./execution.ts";
@@ -54,6 +54,8 @@ export class Cluster extends EventEmitter {
   /** Packages write it as well. */
   status: ClusterStatus = "wait";
   readonly #commands = new Map<string, Defined>();
+  /** Its prototype has the commands that were defined. */
+  readonly #OwnChain = class extends Chain {};
   readonly #heard = new Heard(this, (subscribe) => this.#with(subscribe));
   readonly #scans = new Scans();
   readonly #life: Life;
@@ -195,7 +197,10 @@ export class Cluster extends EventEmitter {
 
   #define(name: string, defined: Defined): void {
     this.#commands.set(name, defined);
-    addCommand<Cluster>(this, name, (on, _, values, wantsBuffers) => on.#run(defined, name, values, wantsBuffers));
+    addDefined<Cluster>(this, name, (on, _, values, wantsBuffers) => on.#run(defined, name, values, wantsBuffers));
+    addDefined<Chain>(this.#OwnChain.prototype, name, (on, _, values, wantsBuffers) =>
+      Chain.collect(on, name, values, wantsBuffers),
+    );
     this.#life?.cluster?.preload(defined.script).catch(() => {});
   }
 
@@ -244,11 +249,7 @@ export class Cluster extends EventEmitter {
       defined: (name) => this.#commands.get(name),
       execute: async (how, calls) => executed(await this.#ready(), how, calls, scanStep),
     };
-    const chain = new Chain(owner, kind, commands);
-    for (const name of this.#commands.keys()) {
-      addCommand(chain, name, (on, _, values, wantsBuffers) => Chain.collect(on, name, values, wantsBuffers));
-    }
-    return chain;
+    return new this.#OwnChain(owner, kind, commands);
   }
 
   /** Sends one command. */

@@ -119,6 +119,18 @@ describe("chains of a client in ioredis's shape", () => {
     await assert.rejects(redis.multi().set("a", 1).set("b", 1).exec(), /one slot/);
   });
 
+  it("has the defined commands of its own client, whatever their names are", async () => {
+    const other = new Cluster(servers.nodes, { lazyConnect: true });
+    assert.equal("add" in other.pipeline(), false);
+    for (const name of ["length", "collect", "execute", "defined"]) {
+      other.defineCommand(name, { numberOfKeys: 1, lua: `return '${name} of ' .. KEYS[1]` });
+      assert.deepEqual(await other.pipeline()[name]("k").exec(), [[null, `${name} of k`]]);
+      assert.deepEqual(await other.multi()[name]("k").exec(), [[null, `${name} of k`]]);
+      assert.equal(await other[name]("k"), `${name} of k`);
+    }
+    other.disconnect();
+  });
+
   it("pipeline().multi() is a transaction", async () => {
     assert.deepEqual(await redis.pipeline().multi().set("{c}a", 2).get("{c}a").exec(), [
       [null, "OK"],
