@@ -37,6 +37,17 @@ export function addCommand<T extends object>(target: T, name: string, send: Send
   methods[`${name}Buffer`] = methodOf(name, send, true);
 }
 
+/** The same for one that was defined: its name can be that of anything else. */
+export function addDefined<T extends object>(target: T, name: string, send: Send<T>): void {
+  for (const [method, wantsBuffers] of [
+    [name, false],
+    [`${name}Buffer`, true],
+  ] as const) {
+    const value = methodOf(name, send, wantsBuffers);
+    Object.defineProperty(target, method, { value, configurable: true, enumerable: true, writable: true });
+  }
+}
+
 function methodOf<T extends object>(name: string, send: Send<T>, wantsBuffers: boolean) {
   return function (this: T, ...values: unknown[]): unknown {
     return send(this, name, values, wantsBuffers);
