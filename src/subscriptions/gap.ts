@@ -34,12 +34,9 @@ export interface Loss {
   readonly reason: GapReason;
 }
 
-/**
- * The times of a gap in milliseconds since 1970, rounded outwards. The wall clock, by which `epochMs` was measured, tells
- * whole milliseconds that have begun, so the end is up to one later.
- */
+/** The times of a gap in milliseconds since 1970, rounded outwards. */
 export function timesOf({ from }: Loss, to: number | null, epochMs: number): Pick<Gap, "from" | "to"> {
-  return { from: Math.floor(from + epochMs), to: to === null ? null : Math.ceil(to + epochMs) + 1 };
+  return { from: Math.floor(from + epochMs), to: to === null ? null : Math.ceil(to + epochMs) };
 }
 
 /** When the last two proofs were asked for. The older one is safe also if the answer to the newer one was out of date. */
