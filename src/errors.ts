@@ -305,15 +305,15 @@ function reasonOf(cause: unknown): string {
   return cause instanceof Error ? ` (${cause.message})` : "";
 }
 
-recognise(ReplyError, "REPLY");
-recognise(CrossSlotError, "CROSSSLOT");
-recognise(InvalidArgumentError, "INVALID_ARGUMENT");
-recognise(DeadlineError, "DEADLINE");
-recognise(AbortedError, "ABORTED");
-recognise(ConnectionLostError, "CONNECTION_LOST");
-recognise(RedirectionsError, "REDIRECTIONS");
-recognise(UnavailableError, "UNAVAILABLE");
-recognise(QueueFullError, "QUEUE_FULL");
-recognise(AuthError, "AUTH");
-recognise(ProtocolError, "PROTOCOL");
-recognise(ClosedError, "CLOSED");
+recognise(ReplyError, "ReplyError", "REPLY");
+recognise(CrossSlotError, "CrossSlotError", "CROSSSLOT");
+recognise(InvalidArgumentError, "InvalidArgumentError", "INVALID_ARGUMENT");
+recognise(DeadlineError, "DeadlineError", "DEADLINE");
+recognise(AbortedError, "AbortedError", "ABORTED");
+recognise(ConnectionLostError, "ConnectionLostError", "CONNECTION_LOST");
+recognise(RedirectionsError, "RedirectionsError", "REDIRECTIONS");
+recognise(UnavailableError, "UnavailableError", "UNAVAILABLE");
+recognise(QueueFullError, "QueueFullError", "QUEUE_FULL");
+recognise(AuthError, "AuthError", "AUTH");
+recognise(ProtocolError, "ProtocolError", "PROTOCOL");
+recognise(ClosedError, "ClosedError", "CLOSED");

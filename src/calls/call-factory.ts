@@ -179,6 +179,19 @@ export class CallFactory {
     return new Call(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
   }
 
+  /** A command for one node that the user has named. Its refusals are the answer. */
+  pinned(target: ClusterNode, name: string, args: readonly Argument[], resolve: Resolve, reject: Reject): Call {
+    const { timeoutMs, hasOwnTimeout } = this.#view;
+    const traits = traitsOf(name, args, this.#client.commands);
+    const kind: CallKind = { ...this.#commandKind(traits, target), isPinned: true };
+    const { blocking: time } = traits;
+    const frame = encodeCommand([name, ...args]);
+    if (time === undefined) return new Call(kind, frame, -1, timeoutMs, resolve, reject);
+    const blocking = new BlockingFrame(name, args, time);
+    const limitMs = hasOwnTimeout === true ? timeoutMs : deadlineOf(time, timeoutMs);
+    return new Call({ ...kind, blocking }, frame, -1, limitMs, resolve, reject);
+  }
+
   /** A command for one node that may block its connection for `time`. It gets a connection of its own. */
   blockingFor(
     target: ClusterNode,

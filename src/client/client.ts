@@ -1,6 +1,6 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
 import { isLasting } from "../connection/retry-policy.ts";
-import { type Environment, nextTurn, realTime } from "../environment.ts";
+import { type Environment, epochMsOf, nextTurn } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
@@ -164,7 +164,7 @@ export class Client {
       },
     });
     this.#renewal = renewal;
-    this.epochMs = environment.epochMs ?? realTime.wallNow() - clock.now();
+    this.epochMs = environment.epochMs ?? epochMsOf(clock.now());
     this.subscriptions = new Subscriptions({
       environment,
       telemetry,

@@ -45,6 +45,8 @@ export interface CallKind {
   readonly readFrom: ReadFrom;
   /** The only node that the call may go to, for a call that is about a node and not about a slot. */
   readonly target: ClusterNode | undefined;
+  /** The user has named the target: its refusals are the answer, and no other node may take its place. */
+  readonly isPinned?: true;
   /** The handle of the script or function that the call runs. */
   readonly script: Script | undefined;
   /** The script or library that has to be on the node. */

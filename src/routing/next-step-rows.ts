@@ -157,6 +157,10 @@ const TABLE = {
   loading: atOwner("LOADING"),
   masterdown: atOwner("MASTERDOWN"),
   readonly: atOwner("READONLY to a call that runs no code"),
+  "readonly-pinned": reject("READONLY to a call that runs no code, from the only node that it may go to", {
+    ...NOT_EXECUTED,
+    learned: "topology-stale",
+  }),
   "readonly-in-code": reject("READONLY to a call that runs code, which may have run until then", {
     learned: "topology-stale",
   }),

@@ -29,6 +29,8 @@ export interface Situation {
   readonly isScript: boolean;
   /** The call runs a function of a library from the registry, by FCALL. */
   readonly isFunction: boolean;
+  /** The user has named the node that was asked. Another node may not be asked instead. */
+  readonly isPinned?: boolean;
   /** The node that was asked is a replica, whose data may be behind its primary's. */
   readonly atReplica: boolean;
   /** The call runs Lua or a function, so that an error may come from the middle of it. */
@@ -114,6 +116,7 @@ function decideRefusal(refusal: Refusal, situation: Situation): NextStep {
       return step(refusal.kind);
     case "readonly":
       // READONLY can come from the middle of a script, whose first half has run then.
+      if (situation.isPinned === true && !runsCode) return step("readonly-pinned");
       return step(runsCode ? "readonly-in-code" : "readonly");
     case "readonly-within":
       return step("readonly-in-code");

@@ -48,8 +48,11 @@ export class Placement {
 
   /** The node for the next attempt of a call; undefined if no node is known that may serve it. */
   nodeFor(call: Call): ClusterNode | undefined {
-    const { readFrom, target } = call.kind;
-    if (target !== undefined) return this.#directory.get(target.address);
+    const { readFrom, target, isPinned } = call.kind;
+    if (target !== undefined) {
+      const node = this.#directory.get(target.address);
+      return isPinned === true && node !== target ? undefined : node;
+    }
     const owner = call.slot < 0 ? this.#directory.anyPrimary() : this.#directory.ownerOf(call.slot);
     return readFrom === "primary" || owner === undefined ? owner : this.#readerFor(call, owner, readFrom);
   }

@@ -162,6 +162,7 @@ export class Retries {
       slot,
       isScript: kind.registered?.kind === "script",
       isFunction: kind.registered?.kind === "library",
+      isPinned: kind.isPinned === true,
       atReplica: pool !== node?.pool,
       runsCode: kind.runsCode,
       isCheckedFirst: kind.registered?.isCheckedFirst === true,

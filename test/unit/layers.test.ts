@@ -8,6 +8,7 @@ const src = fileURLToPath(new URL("../../src/", import.meta.url));
 
 /** The folders of src, and the files at its root, from top to bottom: an import points to a later element. */
 const LAYERS = [
+  "ioredis",
   "cli",
   "index.ts",
   "cluster",

@@ -2,6 +2,7 @@ import { type MeterProvider, metrics, type TracerProvider, trace } from "@opente
 import { VERSION } from "../library-version.ts";
 import { measureConnections } from "./connections.ts";
 import { traceOperations } from "./operations.ts";
+import { sharedInstrumentation } from "./shared.ts";
 import { measureSubscriptions } from "./subscriptions.ts";
 
 /** The options of `instrument`: the providers that receive spans and measurements. */
@@ -43,16 +44,24 @@ export interface InstrumentOptions {
  *
  * Spans and measurements contain no key, channel, argument, reply or payload. Their scope is `slotwire`, with its version.
  *
- * Call this function after the SDK was started.
+ * Call this function after the SDK was started. Called again with the same providers, also by the other build or another
+ * installed copy of slotwire, it makes nothing twice.
  *
- * @returns  A function that ends the instrumentation. Spans that are open at that moment are never ended.
+ * @returns  A function that ends the instrumentation, when all who called `instrument` with these providers have ended it.
+ *   Spans that are open at that moment are never ended.
  * @see https://opentelemetry.io/docs/specs/semconv/db/redis/
  * @see https://opentelemetry.io/docs/specs/semconv/db/database-metrics/
  * @see https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/
  */
 export function instrument(options: InstrumentOptions = {}): () => void {
-  const tracer = (options.tracerProvider ?? trace.getTracerProvider()).getTracer("slotwire", VERSION);
-  const meter = (options.meterProvider ?? metrics.getMeterProvider()).getMeter("slotwire", VERSION);
+  const tracers = options.tracerProvider ?? trace.getTracerProvider();
+  const meters = options.meterProvider ?? metrics.getMeterProvider();
+  return sharedInstrumentation(tracers, meters, () => instrumentation(tracers, meters));
+}
+
+function instrumentation(tracers: TracerProvider, meters: MeterProvider): () => void {
+  const tracer = tracers.getTracer("slotwire", VERSION);
+  const meter = meters.getMeter("slotwire", VERSION);
   const ends = [...traceOperations(tracer, meter), ...measureConnections(meter), ...measureSubscriptions(meter)];
   return () => {
     for (const end of ends) end();
