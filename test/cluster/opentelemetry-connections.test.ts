@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { channel } from "node:diagnostics_channel";
 import { after, before, beforeEach, describe, it } from "node:test";
 import {
   AggregationTemporality,
@@ -9,7 +10,14 @@ import {
   type MetricData,
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
-import { type Cluster, connect, DeadlineError, slotOf, UnavailableError } from "../../src/index.ts";
+import {
+  type Cluster,
+  type CollectMessage,
+  connect,
+  DeadlineError,
+  slotOf,
+  UnavailableError,
+} from "../../src/index.ts";
 import { instrument } from "../../src/telemetry/opentelemetry/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { eventually } from "../support/eventually.ts";
@@ -60,6 +68,13 @@ describe("OpenTelemetry on connections", () => {
           typeof value === "number" ? value : (value as Histogram).count,
         ]),
     );
+  /** The names of the clients that answer a listener. */
+  const clients = () => {
+    const names: (string | undefined)[] = [];
+    const add: CollectMessage["add"] = ({ name }) => names.push(name);
+    channel("slotwire:collect").publish({ add });
+    return names;
+  };
   const ownerOf = (key: string) => client.topology.primaryOf(slotOf(key))?.address as string;
 
   it("get the time that each connection took to open, by the node", async () => {
@@ -79,7 +94,7 @@ describe("OpenTelemetry on connections", () => {
 
   it("get the number of connections that are idle and in use, of all clients together", async () => {
     const owner = `${ownerOf("c:2")}/0`;
-    const other = await connect({ ...cluster.connectOptions });
+    const other = await connect({ ...cluster.connectOptions, connectionName: "other" });
     const blocked = other.command("BLPOP", "c:2", 0);
     // The clients' own questions use a connection for a moment now and then.
     await eventually(async () => {
@@ -98,7 +113,9 @@ describe("OpenTelemetry on connections", () => {
       return (byPool(count, "idle")[owner] ?? 0) + (byPool(count, "used")[owner] ?? 0);
     };
     const before = await open();
+    assert.deepEqual(clients(), [undefined, "other"]);
     await other.close();
+    assert.deepEqual(clients(), [undefined], "a client that is closed does not answer");
     // The lane of the client that was closed, and its connection for BLPOP.
     assert.equal(before - (await open()), 2);
   });
