@@ -7,12 +7,10 @@ import {
   type Outcome,
   type Particulars,
   type SlotwireError,
-  type Waited,
   withParticulars,
 } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { Call } from "../routing/call.ts";
-import { waitedOf } from "../routing/call-errors.ts";
 import type { DeadlineList, Expiring } from "../routing/deadlines.ts";
 import type { Abortable } from "../routing/signals.ts";
 import type { OperationContext } from "../telemetry/channels.ts";
@@ -185,10 +183,7 @@ export class Operation implements Expiring, Abortable, Underway {
   expire(): void {
     this.#endWith(
       (call) => call.expire(),
-      (outcome, asked) => {
-        const cause = outcome === "unknown" ? undefined : this.lastRefusal;
-        return new DeadlineError(this.timeoutMs, outcome, cause, waitedOfAll(asked));
-      },
+      (outcome) => new DeadlineError(this.timeoutMs, outcome, outcome === "unknown" ? undefined : this.lastRefusal),
     );
   }
 
@@ -224,13 +219,13 @@ export class Operation implements Expiring, Abortable, Underway {
   }
 
   /** Ends the calls under way first, because each tells its own outcome to the code that waits for it. */
-  #endWith(endCall: (call: Call) => void, errorOf: (outcome: Outcome, asked: readonly Call[]) => SlotwireError): void {
+  #endWith(endCall: (call: Call) => void, errorOf: (outcome: Outcome) => SlotwireError): void {
     if (this.#ended !== undefined) return;
     const underWay = this.#steps.filter(({ settled }) => !settled);
     const asked = underWay.filter((call) => !this.#questions.has(call));
     const mayHaveRun = asked.some((call) => call.outcomeSoFar === "unknown");
     const { address } = (this.lastRefusal ?? {}) as Particulars;
-    const error = withParticulars(errorOf(mayHaveRun ? "unknown" : this.outcome, asked), {
+    const error = withParticulars(errorOf(mayHaveRun ? "unknown" : this.outcome), {
       address,
       ...this.#particulars,
     });
@@ -261,9 +256,3 @@ export class Operation implements Expiring, Abortable, Underway {
 }
 
 const ignore = () => {};
-
-/** What kept an operation: of its steps, the one that is furthest. Undefined if none is under way. */
-function waitedOfAll(steps: readonly Call[]): Waited | undefined {
-  const all = steps.map(waitedOf);
-  return (["node-silent", "sent", "refused"] as const).find((waited) => all.includes(waited)) ?? all[0];
-}

@@ -26,7 +26,7 @@ interface ErrorLimits {
 }
 
 /** Where a call is that is not settled: what its `DeadlineError` says. */
-export function waitedOf({ place, history, pool }: Call): Waited {
+function waitedOf({ place, history, pool }: Call): Waited {
   if (place === "in-flight") return pool?.isSilent === true ? "node-silent" : "sent";
   return history !== undefined && history.refusal !== "" ? "refused" : "queued";
 }
