@@ -29,6 +29,7 @@ export {
   type ScriptPlace,
   SlotwireError,
   UnavailableError,
+  type Waited,
 } from "./errors.ts";
 export type { LineOrigin } from "./files/lua-lines.ts";
 export type {
@@ -72,9 +73,12 @@ export type {
   AttemptMessage,
   BatchContext,
   ClientInfo,
+  CollectMessage,
   CommandContext,
   ConnectContext,
+  ConnectionFigures,
   GapMessage,
+  OperationContext,
   PreloadMessage,
   RedirectionMessage,
   ScriptInfo,
@@ -83,6 +87,7 @@ export type {
   TopicInfo,
   TopicMessage,
   TopologyMessage,
+  WaitMessage,
 } from "./telemetry/channels.ts";
 export type { DurationHistogram } from "./telemetry/counters.ts";
 export type { LeftOutEntry, SlotRange, Topology, TopologyNode } from "./topology/topology.ts";

@@ -7,12 +7,15 @@ import {
   type Outcome,
   type Particulars,
   type SlotwireError,
+  type Waited,
   withParticulars,
 } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { Call } from "../routing/call.ts";
+import { waitedOf } from "../routing/call-errors.ts";
 import type { DeadlineList, Expiring } from "../routing/deadlines.ts";
 import type { Abortable } from "../routing/signals.ts";
+import type { OperationContext } from "../telemetry/channels.ts";
 
 /** The limits of one operation. */
 export interface OperationLimits {
@@ -31,6 +34,8 @@ export interface OperationLimits {
   readonly isEndless?: boolean;
   /** What the operation's own errors tell about it. Errors of its steps come as they are. */
   readonly particulars?: Particulars;
+  /** The scan or the WAIT that the operation belongs to, while somebody listens. */
+  readonly context?: OperationContext | undefined;
 }
 
 /** From so many steps on, settled steps are forgotten now and then. */
@@ -63,6 +68,7 @@ export class Operation implements Expiring, Abortable, Underway {
 
   readonly #client: Client;
   readonly #particulars: Particulars;
+  readonly #context: OperationContext | undefined;
   readonly #untrack: () => void;
   readonly #stopListening: (() => void) | undefined;
   #steps: Call[] = [];
@@ -76,6 +82,7 @@ export class Operation implements Expiring, Abortable, Underway {
     const { timeoutMs, elapsedMs = 0, signal, isEndless = false, particulars = {} } = limits;
     this.#client = client;
     this.#particulars = particulars;
+    this.#context = limits.context;
     this.timeoutMs = timeoutMs;
     this.isEndless = isEndless && timeoutMs === 0;
     this.#untrack = client.track(this);
@@ -178,7 +185,10 @@ export class Operation implements Expiring, Abortable, Underway {
   expire(): void {
     this.#endWith(
       (call) => call.expire(),
-      (outcome) => new DeadlineError(this.timeoutMs, outcome, outcome === "unknown" ? undefined : this.lastRefusal),
+      (outcome, asked) => {
+        const cause = outcome === "unknown" ? undefined : this.lastRefusal;
+        return new DeadlineError(this.timeoutMs, outcome, cause, waitedOfAll(asked));
+      },
     );
   }
 
@@ -200,6 +210,7 @@ export class Operation implements Expiring, Abortable, Underway {
     invariant(call.place === "new", "a step is a call that was not sent before");
     // If the operation has no deadline, each of its calls keeps its own.
     call.withExtras.isStep = this.timeoutMs > 0;
+    if (this.#context !== undefined) call.withExtras.operation = this.#context;
     if (this.#ended !== undefined) {
       call.reject(this.#endedWith());
       return false;
@@ -213,13 +224,16 @@ export class Operation implements Expiring, Abortable, Underway {
   }
 
   /** Ends the calls under way first, because each tells its own outcome to the code that waits for it. */
-  #endWith(endCall: (call: Call) => void, errorOf: (outcome: Outcome) => SlotwireError): void {
+  #endWith(endCall: (call: Call) => void, errorOf: (outcome: Outcome, asked: readonly Call[]) => SlotwireError): void {
     if (this.#ended !== undefined) return;
     const underWay = this.#steps.filter(({ settled }) => !settled);
     const asked = underWay.filter((call) => !this.#questions.has(call));
     const mayHaveRun = asked.some((call) => call.outcomeSoFar === "unknown");
     const { address } = (this.lastRefusal ?? {}) as Particulars;
-    const error = withParticulars(errorOf(mayHaveRun ? "unknown" : this.outcome), { address, ...this.#particulars });
+    const error = withParticulars(errorOf(mayHaveRun ? "unknown" : this.outcome, asked), {
+      address,
+      ...this.#particulars,
+    });
     this.#finish(error);
     for (const call of underWay) endCall(call);
     const tell = () => {
@@ -247,3 +261,9 @@ export class Operation implements Expiring, Abortable, Underway {
 }
 
 const ignore = () => {};
+
+/** What kept an operation: of its steps, the one that is furthest. Undefined if none is under way. */
+function waitedOfAll(steps: readonly Call[]): Waited | undefined {
+  const all = steps.map(waitedOf);
+  return (["node-silent", "sent", "refused"] as const).find((waited) => all.includes(waited)) ?? all[0];
+}

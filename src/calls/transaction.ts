@@ -15,7 +15,7 @@ import type { Host } from "./host.ts";
 import type { stringsOf } from "./view.ts";
 
 /** Sends a transaction on a connection that watches keys, in place of the dispatcher. */
-export type Executor = (frame: TransactionFrame) => Promise<unknown[] | null>;
+export type Executor = (frame: TransactionFrame, batch: BatchContext | undefined) => Promise<unknown[] | null>;
 
 /**
  * Collects calls on the slot of one key, then sends MULTI, the calls and EXEC in one write. Each distinct script is
@@ -96,7 +96,7 @@ export class Transaction<
     if (this.#executor === undefined && this.#parts.length === 0) return [] as unknown as Executed<R>;
     const slot = slotOfKeys([this.#key]);
     return tracedBatch(this.#host.client.telemetry.client, "transaction", this.#parts, slot, (context) =>
-      this.#executor === undefined ? this.#send(slot, context) : this.#executor(this.#frame(slot)),
+      this.#executor === undefined ? this.#send(slot, context) : this.#executor(this.#frame(slot), context),
     ) as Promise<Executed<R> | Watched>;
   }
 

@@ -1,7 +1,14 @@
 import type { ByName, CommandResult } from "../commands/command-replies.ts";
 import { backoffMs } from "../connection/backoff.ts";
 import type { Connection } from "../connection/connection.ts";
-import { ConnectionLostError, InvalidArgumentError, ReplyError, SlotwireError, UnavailableError } from "../errors.ts";
+import {
+  ConnectionLostError,
+  DeadlineError,
+  InvalidArgumentError,
+  ReplyError,
+  SlotwireError,
+  UnavailableError,
+} from "../errors.ts";
 import { argumentsOf, kindOf } from "../protocol/encode.ts";
 import { slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument, CommandArguments } from "../protocol/reply.ts";
@@ -9,6 +16,7 @@ import { type Call, resultOf } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { RETRY_PAUSES } from "../routing/waiting-room.ts";
 import type { Script, Values, WithArguments } from "../scripts/script.ts";
+import { waitChannel } from "../telemetry/channels.ts";
 import { countIn } from "../telemetry/counters.ts";
 import type { Executed } from "./batch.ts";
 import { type Host, limitsOf } from "./host.ts";
@@ -60,7 +68,7 @@ export class Watching<S extends string | Buffer = string> {
    * `exec`.
    */
   multi(): Transaction<[], null, S> {
-    return new Transaction(this.#host, this.#key, (frame) => this.#session.execute(frame));
+    return new Transaction(this.#host, this.#key, (frame, batch) => this.#session.execute(frame, batch));
   }
 
   async #send<T>({ frame, kind, slot }: Call): Promise<T> {
@@ -100,6 +108,7 @@ export async function runWatching<R extends readonly unknown[]>(
     return replies;
   } catch (error) {
     countIn(counters.errors, error instanceof SlotwireError ? error.code : "OTHER");
+    if (error instanceof DeadlineError) countIn(counters.deadlines, error.waited);
     throw error;
   }
 }
@@ -165,7 +174,9 @@ class WatchingRun<R extends readonly unknown[]> {
     { node, asking }: Place,
     starts: number,
   ): Promise<{ readonly result: Executed<R> | null } | { readonly failure: unknown }> {
+    const { client } = this.#host;
     const operation = this.#operation;
+    const handedAt = waitChannel.hasSubscribers ? client.environment.clock.now() : undefined;
     let opened: Connection | undefined;
     let session: WatchSession | undefined;
     operation.outcome = "not-executed";
@@ -179,8 +190,17 @@ class WatchingRun<R extends readonly unknown[]> {
           opened = connection;
         }),
       );
+      if (handedAt !== undefined) {
+        waitChannel.publish({
+          client: client.telemetry.client,
+          call: undefined,
+          address: node.address,
+          waitedMs: client.environment.clock.now() - handedAt,
+        });
+      }
       session = new WatchSession({
-        door: this.#host.client.door,
+        client: client.telemetry.client,
+        door: client.door,
         loan,
         node,
         slot: this.#slot,

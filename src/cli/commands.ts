@@ -1,5 +1,5 @@
-import { VERSION } from "../connection/library-version.ts";
 import { InvalidArgumentError } from "../errors.ts";
+import { VERSION } from "../telemetry/library-version.ts";
 import { optionLines } from "./arguments.ts";
 import { bench } from "./bench.ts";
 import { cluster } from "./cluster.ts";

@@ -15,6 +15,7 @@ import type { ScriptRegistry } from "../scripts/script-registry.ts";
 import { Turns } from "../scripts/turns.ts";
 import { Subscriptions } from "../subscriptions/subscriptions.ts";
 import { topologyChannel } from "../telemetry/channels.ts";
+import { answerCollections } from "../telemetry/collection.ts";
 import { Telemetry } from "../telemetry/counters.ts";
 import type { Informant } from "../topology/inquiry.ts";
 import { Topology } from "../topology/topology.ts";
@@ -69,6 +70,7 @@ export class Client {
   readonly #renewal: Renewal;
   readonly #availability: Availability;
   readonly #onTopology = new Set<() => void>();
+  readonly #endCollections: () => void;
   #idle: Promise<void> | undefined;
   /** The nodes that are down are looked at at the end of this turn. */
   #isLookDue = false;
@@ -171,6 +173,8 @@ export class Client {
       tracker: () => this.#tracker,
       isSingle: options.mode === "single",
     });
+    const pools = () => nodes().flatMap((node) => node.pools);
+    this.#endCollections = answerCollections(telemetry.client, () => pools().map(({ figures }) => figures));
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */
@@ -286,6 +290,7 @@ export class Client {
   destroy(): void {
     if (!this.#lifetime.end()) return;
     const cause = new ClosedError();
+    this.#endCollections();
     this.#audits.close();
     this.#renewal.close();
     this.#tracker.close();
