@@ -1,3 +1,5 @@
+import { realTime } from "../environment.ts";
+
 /** Gets the error or the result of one call. */
 export type Callback = (error: Error | null, result?: unknown) => void;
 
@@ -19,7 +21,7 @@ export function tell(callback: Callback, ...result: Parameters<Callback>): void 
   try {
     callback(...result);
   } catch (error) {
-    process.nextTick(() => {
+    realTime.nextTick(() => {
       throw error;
     });
   }

@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { Readable } from "node:stream";
+import { realTime } from "../environment.ts";
 import {
   type Argument,
   type ConnectOptions,
@@ -91,7 +92,7 @@ export class Cluster extends EventEmitter {
       adopting,
     );
     if (adopting !== undefined) return;
-    if (lazyConnect === true) process.nextTick(() => this.emit("wait"));
+    if (lazyConnect === true) realTime.nextTick(() => this.emit("wait"));
     else this.connect().catch(() => {});
   }
 

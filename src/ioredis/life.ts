@@ -1,4 +1,5 @@
 import type { EventEmitter } from "node:events";
+import { realTime } from "../environment.ts";
 import { type Cluster, type ConnectOptions, connect } from "../index.ts";
 import { closedError } from "./replies.ts";
 
@@ -125,9 +126,9 @@ export class Life {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const timer = realTime.setTimeout(resolve, ms);
       this.#wake = () => {
-        clearTimeout(timer);
+        realTime.clearTimeout(timer);
         resolve();
       };
     });
@@ -137,7 +138,7 @@ export class Life {
     const { emitter } = this.#parts;
     emitter.status = status;
     // The listeners of a client that connects by itself are added after its constructor has returned.
-    if (status === "connecting") process.nextTick(() => emitter.emit(status, ...args));
+    if (status === "connecting") realTime.nextTick(() => emitter.emit(status, ...args));
     else emitter.emit(status, ...args);
   }
 
@@ -154,7 +155,7 @@ export class Life {
     this.#cluster = undefined;
     const { emitter } = this.#parts;
     emitter.status = "disconnecting";
-    process.nextTick(() => {
+    realTime.nextTick(() => {
       // The client may be connecting again by now: then its state is a newer one.
       for (const status of ["close", "end"] as const) {
         if (this.#hasEnded) emitter.status = status;
