@@ -14,9 +14,21 @@ export const realTime = {
   nextTick: process.nextTick.bind(process),
   /** Milliseconds since some fixed moment. */
   now: performance.now.bind(performance),
-  /** Milliseconds since 1970. The wall clock goes on while a virtual machine is suspended. */
+  /** When `now` was 0, in milliseconds since 1970, unless the wall clock was set since. */
+  origin: performance.timeOrigin,
+  /** Whole milliseconds since 1970. The wall clock goes on while a virtual machine is suspended. */
   wallNow: Date.now.bind(Date),
 } as const;
+
+/**
+ * Milliseconds from the times of `now` to the times since 1970, by the wall clock as it is now. The wall clock tells whole
+ * milliseconds; the origin is finer, and right as long as nobody has set the wall clock.
+ */
+export function epochMsOf(now: number): number {
+  const coarse = realTime.wallNow() - now;
+  const { origin } = realTime;
+  return origin >= coarse && origin < coarse + 1 ? origin : coarse + 0.5;
+}
 
 /** A timer that has been set. */
 export interface Timer {

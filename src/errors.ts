@@ -121,6 +121,16 @@ export class InvalidArgumentError extends SlotwireError {
 }
 
 /**
+ * Where a call was when its time was up.
+ *
+ * - `queued`: the last attempt was not written: the call waited for its turn, or for a connection.
+ * - `refused`: the last answer was a refusal, and the call waited for its next attempt.
+ * - `sent`: the call was written and not answered, by a node that answers others, as far as is known.
+ * - `node-silent`: the call was written to a node that answers nobody.
+ */
+export type Waited = "queued" | "refused" | "sent" | "node-silent";
+
+/**
  * The call was not answered within `commandTimeout` or `timeout`. `outcome` is `unknown` when the call was sent and may
  * be running. `outcome` is `not-executed` when the call was not sent, or when its last answer was a refusal; the
  * refusal is then the `cause`.
@@ -129,13 +139,29 @@ export class DeadlineError extends SlotwireError {
   readonly code = "DEADLINE";
   /** The time that the call was given, in milliseconds. */
   readonly timeoutMs: number;
+  /** Why the time did not suffice: where the call was when it was up. */
+  readonly waited: Waited;
 
-  constructor(timeoutMs: number, outcome: Outcome, cause?: unknown) {
+  constructor(timeoutMs: number, outcome: Outcome, cause?: unknown, waited = usualWaited(outcome, cause)) {
     const state = outcome === "unknown" ? "it was sent and may have run" : "it did not run";
+    const why = waited === "node-silent" ? ", and its node answers nobody" : waited === "queued" ? QUEUED[outcome] : "";
     const refusal = cause instanceof ReplyError ? `; the last answer was: ${plainMessageOf(cause)}` : ".";
-    super(`The call was not answered within ${timeoutMs} ms; ${state}${refusal}`, outcome, cause);
+    super(`The call was not answered within ${timeoutMs} ms; ${state}${why}${refusal}`, outcome, cause);
     this.timeoutMs = timeoutMs;
+    this.waited = waited;
   }
+}
+
+/** What the message of a `DeadlineError` says of a call that was queued. */
+const QUEUED: Readonly<Record<Outcome, string>> = {
+  "not-executed": " because it was still queued",
+  unknown: ", and was queued to be sent again",
+  executed: "",
+};
+
+function usualWaited(outcome: Outcome, cause: unknown): Waited {
+  if (cause instanceof ReplyError) return "refused";
+  return outcome === "not-executed" ? "queued" : "sent";
 }
 
 /**
@@ -279,15 +305,15 @@ function reasonOf(cause: unknown): string {
   return cause instanceof Error ? ` (${cause.message})` : "";
 }
 
-recognise(ReplyError, "REPLY");
-recognise(CrossSlotError, "CROSSSLOT");
-recognise(InvalidArgumentError, "INVALID_ARGUMENT");
-recognise(DeadlineError, "DEADLINE");
-recognise(AbortedError, "ABORTED");
-recognise(ConnectionLostError, "CONNECTION_LOST");
-recognise(RedirectionsError, "REDIRECTIONS");
-recognise(UnavailableError, "UNAVAILABLE");
-recognise(QueueFullError, "QUEUE_FULL");
-recognise(AuthError, "AUTH");
-recognise(ProtocolError, "PROTOCOL");
-recognise(ClosedError, "CLOSED");
+recognise(ReplyError, "ReplyError", "REPLY");
+recognise(CrossSlotError, "CrossSlotError", "CROSSSLOT");
+recognise(InvalidArgumentError, "InvalidArgumentError", "INVALID_ARGUMENT");
+recognise(DeadlineError, "DeadlineError", "DEADLINE");
+recognise(AbortedError, "AbortedError", "ABORTED");
+recognise(ConnectionLostError, "ConnectionLostError", "CONNECTION_LOST");
+recognise(RedirectionsError, "RedirectionsError", "REDIRECTIONS");
+recognise(UnavailableError, "UnavailableError", "UNAVAILABLE");
+recognise(QueueFullError, "QueueFullError", "QUEUE_FULL");
+recognise(AuthError, "AuthError", "AUTH");
+recognise(ProtocolError, "ProtocolError", "PROTOCOL");
+recognise(ClosedError, "ClosedError", "CLOSED");

@@ -2,13 +2,15 @@ export { Batch, type BatchOptions, type BatchResults, type Executed } from "./ca
 export { OneNode } from "./calls/one-node.ts";
 export type { ScanOptions } from "./calls/scan.ts";
 export { Transaction } from "./calls/transaction.ts";
-export type { CallOptions, ViewOptions } from "./calls/view.ts";
+export type { CallOptions, StringsAs, StringsOf, ViewOptions } from "./calls/view.ts";
 export type { Watching, WatchingBody } from "./calls/watched-transaction.ts";
 export type { ClusterEvent, ClusterEvents, Listener } from "./client/events.ts";
 export type { ConnectionState, MetricCounters, Metrics, NodeMetrics, SubscriptionMetrics } from "./client/metrics.ts";
 export type { NodeScripts, PreloadReport, ScriptName } from "./client/script-store.ts";
 export { Cluster } from "./cluster/cluster.ts";
 export { connect } from "./cluster/connect.ts";
+export type { ByName, CommandReplies, CommandReply, CommandResult } from "./commands/command-replies.ts";
+export { asEntries, asObject, asPairs, type Entry } from "./commands/flat-replies.ts";
 export {
   AbortedError,
   AuthError,
@@ -27,6 +29,7 @@ export {
   type ScriptPlace,
   SlotwireError,
   UnavailableError,
+  type Waited,
 } from "./errors.ts";
 export type { LineOrigin } from "./files/lua-lines.ts";
 export type {
@@ -40,7 +43,7 @@ export type {
 } from "./options.ts";
 export { slotOf } from "./protocol/hash-slot.ts";
 export type { NodeAddress } from "./protocol/node-address.ts";
-export type { Argument, Reply } from "./protocol/reply.ts";
+export type { Argument, CommandArguments, Reply } from "./protocol/reply.ts";
 export type { ReadFrom } from "./routing/call.ts";
 export { defineLibrary, type Library, type LibraryDefinition } from "./scripts/library.ts";
 export { type LoadScriptsOptions, loadScripts } from "./scripts/load-scripts.ts";
@@ -70,9 +73,12 @@ export type {
   AttemptMessage,
   BatchContext,
   ClientInfo,
+  CollectMessage,
   CommandContext,
   ConnectContext,
+  ConnectionFigures,
   GapMessage,
+  OperationContext,
   PreloadMessage,
   RedirectionMessage,
   ScriptInfo,
@@ -81,6 +87,7 @@ export type {
   TopicInfo,
   TopicMessage,
   TopologyMessage,
+  WaitMessage,
 } from "./telemetry/channels.ts";
 export type { DurationHistogram } from "./telemetry/counters.ts";
 export type { LeftOutEntry, SlotRange, Topology, TopologyNode } from "./topology/topology.ts";

@@ -6,6 +6,7 @@ import { run } from "node:test";
 import { spec, tap } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import { builtPackage } from "./support/built-package.ts";
+import { packedPackage } from "./support/packed-package.ts";
 
 /*
  * npm test: the tests of the folders that are named, three files at a time, each in a process of its own. Much of the time
@@ -28,6 +29,7 @@ const files = folders.flatMap((folder) => {
 if (files.length === 0) throw new Error("Which folders? For example: unit scripted cluster");
 
 builtPackage();
+if (folders.includes("package")) await packedPackage();
 endFilesWithRun();
 const results = run({ files, concurrency: CONCURRENCY, timeout: TIMEOUT_MS });
 results.on("test:fail", () => {

@@ -1,6 +1,6 @@
 import { connect as connectTcp } from "node:net";
 import RedisParser from "redis-parser";
-import { connect, type Message } from "../../dist/index.js";
+import type { Message } from "../../src/index.ts";
 import { encodeCommand } from "../../src/protocol/encode.ts";
 import { CHANNELS, PATTERN, type SubscriptionLoad, type SubscriptionResult } from "./subscription-load.ts";
 
@@ -38,7 +38,10 @@ const bare: Subscriber = async (address, { kind, replies }, listener) => {
   return () => socket.destroy();
 };
 
+/** The built client, as users get it, and not the source. */
 const slotwire: Subscriber = async (address, { kind, replies }, listener) => {
+  const built = new URL("../../dist/index.js", import.meta.url).href;
+  const { connect } = (await import(built)) as typeof import("../../src/index.ts");
   const client = await connect({ nodes: [address] });
   const view = client.with({ replies });
   await view[METHODS[kind]](kind === "pattern" ? PATTERN : CHANNELS, listener as (message: Message) => void);

@@ -1,8 +1,9 @@
+import type { ByName, CommandResult } from "../commands/command-replies.ts";
 import type { Division } from "../commands/spread.ts";
 import { traitsOf } from "../commands/traits.ts";
 import { InvalidArgumentError, type SlotwireError } from "../errors.ts";
-import { encodeCommand, kindOf } from "../protocol/encode.ts";
-import type { Argument, Reply } from "../protocol/reply.ts";
+import { argumentsOf, encodeCommand, kindOf } from "../protocol/encode.ts";
+import type { Argument, CommandArguments, Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "../scripts/script.ts";
 import { tracedBatch } from "../telemetry/call-trace.ts";
@@ -12,6 +13,7 @@ import { Operation } from "./operation.ts";
 import { planOfLearned } from "./plan.ts";
 import { carryOut, type PartOf, type StepsPlan } from "./planned-command.ts";
 import { copied, learn } from "./unlisted-commands.ts";
+import type { stringsOf } from "./view.ts";
 
 /** The result of each call of a list, in its order: its reply, or the error that it would have been rejected with. */
 export type BatchResults<C extends readonly ScriptCall[]> = {
@@ -64,7 +66,9 @@ interface Unlearned {
  * Collects calls of any slots, then sends each node its part in one write. A call is checked and encoded when it is
  * added, so the caller may change its keys and arguments afterwards.
  */
-export class Batch<R extends readonly unknown[] = []> {
+export class Batch<R extends readonly unknown[] = [], S extends string | Buffer = string> {
+  /** No property, but a mark for the compiler: the type of the strings of replies. */
+  declare readonly [stringsOf]: S;
   readonly #host: Host;
   readonly #ordered: boolean;
   /** In call order. Undefined in the place of a command that a server has to be asked about: it has no call yet. */
@@ -97,7 +101,7 @@ export class Batch<R extends readonly unknown[] = []> {
     script: Script<N, T, A>,
     keys: Values<N>,
     ...rest: WithArguments<A>
-  ): Batch<[...R, T | SlotwireError]>;
+  ): Batch<[...R, T | SlotwireError], S>;
   run(script: Script, keys: readonly Argument[], args: readonly Argument[] = []): unknown {
     const { factory, view } = this.#host;
     this.#refuseWhenExecuted();
@@ -114,8 +118,13 @@ export class Batch<R extends readonly unknown[] = []> {
    * keys.
    * @throws {InvalidArgumentError | CrossSlotError} The call is wrong; it is not added.
    */
-  command<T = Reply>(name: string, ...args: readonly Argument[]): Batch<[...R, T | SlotwireError]> {
+  command<T = ByName, const N extends string = string, const A extends CommandArguments = CommandArguments>(
+    name: N,
+    ...args: A
+  ): Batch<[...R, CommandResult<T, N, A, S> | SlotwireError], S>;
+  command(name: string, ...given: CommandArguments): unknown {
     const { factory } = this.#host;
+    const args = argumentsOf(given);
     this.#refuseWhenExecuted();
     const plan = factory.planOf(name, args);
     const settle = this.#settleNext();
@@ -123,7 +132,7 @@ export class Batch<R extends readonly unknown[] = []> {
     else if (plan.kind === "parts") this.#calls.push(...this.#partsOf(name, plan.division, settle));
     else this.#addSteps(name, args, plan, settle);
     this.#expect();
-    return this as unknown as Batch<[...R, T | SlotwireError]>;
+    return this;
   }
 
   /**
@@ -269,7 +278,7 @@ function resultOf(join: () => Reply): unknown {
  * Adds calls made by `script.call`.
  * @throws {InvalidArgumentError} naming the element that is no call.
  */
-export function addCalls(batch: Batch, calls: readonly ScriptCall[]): void {
+export function addCalls(batch: Batch<[], string | Buffer>, calls: readonly ScriptCall[]): void {
   if (!Array.isArray(calls)) {
     throw new InvalidArgumentError(`batch takes an array of script.call(...), not ${kindOf(calls)}.`);
   }

@@ -1,14 +1,19 @@
+import type { ByName, CommandResult } from "../commands/command-replies.ts";
 import { InvalidArgumentError, UnavailableError } from "../errors.ts";
-import type { Argument, Reply } from "../protocol/reply.ts";
+import { argumentsOf } from "../protocol/encode.ts";
+import type { CommandArguments } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { naming } from "./call-factory.ts";
 import type { Host } from "./host.ts";
+import type { stringsOf } from "./view.ts";
 
 /**
  * One node of the topology, made by `node`. It stays the node with this id: when another node, or none, has the address,
  * commands are rejected with `UNAVAILABLE`.
  */
-export class OneNode {
+export class OneNode<S extends string | Buffer = string> {
+  /** No property, but a mark for the compiler: the type of the strings of replies. */
+  declare readonly [stringsOf]: S;
   /** The address as announced. */
   readonly address: string;
   /** The node's id in the cluster. Empty for a single server without cluster mode. */
@@ -41,17 +46,23 @@ export class OneNode {
    * Sends a command to this node and to no other. MOVED, ASK and READONLY reject as `ReplyError`. The timeout and the
    * signal of the view hold. A command that blocks has a connection of its own.
    *
+   * @returns The reply; its type follows the name, as for `command` of the cluster.
    * @throws {InvalidArgumentError} As `command` of the cluster; nothing was sent. SCAN is accepted: its cursor is this node's.
    * @throws {UnavailableError}     The node has left the topology.
    * @throws {SlotwireError}        Any other failure; `outcome` says whether the command may have run.
    */
-  async command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
+  command<T = ByName, const N extends string = string, const A extends CommandArguments = CommandArguments>(
+    name: N,
+    ...args: A
+  ): Promise<CommandResult<T, N, A, S>>;
+  async command(name: string, ...given: CommandArguments): Promise<unknown> {
+    const args = argumentsOf(given);
     const { client, factory, view } = this.#host;
     client.refuseWhenClosed();
     if (!client.nodes.includes(this.#node)) throw new UnavailableError(`${this.address} has left the cluster`);
     try {
-      return await new Promise<T>((resolve, reject) => {
-        client.door.send(factory.pinned(this.#node, name, args, resolve as never, reject), view.signal);
+      return await new Promise((resolve, reject) => {
+        client.door.send(factory.pinned(this.#node, name, args, resolve, reject), view.signal);
       });
     } catch (error) {
       throw naming(error, name);

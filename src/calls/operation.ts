@@ -13,6 +13,7 @@ import { invariant } from "../invariant.ts";
 import type { Call } from "../routing/call.ts";
 import type { DeadlineList, Expiring } from "../routing/deadlines.ts";
 import type { Abortable } from "../routing/signals.ts";
+import type { OperationContext } from "../telemetry/channels.ts";
 
 /** The limits of one operation. */
 export interface OperationLimits {
@@ -31,6 +32,8 @@ export interface OperationLimits {
   readonly isEndless?: boolean;
   /** What the operation's own errors tell about it. Errors of its steps come as they are. */
   readonly particulars?: Particulars;
+  /** The scan or the WAIT that the operation belongs to, while somebody listens. */
+  readonly context?: OperationContext | undefined;
 }
 
 /** From so many steps on, settled steps are forgotten now and then. */
@@ -63,6 +66,7 @@ export class Operation implements Expiring, Abortable, Underway {
 
   readonly #client: Client;
   readonly #particulars: Particulars;
+  readonly #context: OperationContext | undefined;
   readonly #untrack: () => void;
   readonly #stopListening: (() => void) | undefined;
   #steps: Call[] = [];
@@ -76,6 +80,7 @@ export class Operation implements Expiring, Abortable, Underway {
     const { timeoutMs, elapsedMs = 0, signal, isEndless = false, particulars = {} } = limits;
     this.#client = client;
     this.#particulars = particulars;
+    this.#context = limits.context;
     this.timeoutMs = timeoutMs;
     this.isEndless = isEndless && timeoutMs === 0;
     this.#untrack = client.track(this);
@@ -200,6 +205,7 @@ export class Operation implements Expiring, Abortable, Underway {
     invariant(call.place === "new", "a step is a call that was not sent before");
     // If the operation has no deadline, each of its calls keeps its own.
     call.withExtras.isStep = this.timeoutMs > 0;
+    if (this.#context !== undefined) call.withExtras.operation = this.#context;
     if (this.#ended !== undefined) {
       call.reject(this.#endedWith());
       return false;
@@ -219,7 +225,10 @@ export class Operation implements Expiring, Abortable, Underway {
     const asked = underWay.filter((call) => !this.#questions.has(call));
     const mayHaveRun = asked.some((call) => call.outcomeSoFar === "unknown");
     const { address } = (this.lastRefusal ?? {}) as Particulars;
-    const error = withParticulars(errorOf(mayHaveRun ? "unknown" : this.outcome), { address, ...this.#particulars });
+    const error = withParticulars(errorOf(mayHaveRun ? "unknown" : this.outcome), {
+      address,
+      ...this.#particulars,
+    });
     this.#finish(error);
     for (const call of underWay) endCall(call);
     const tell = () => {

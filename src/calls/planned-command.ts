@@ -1,6 +1,7 @@
 import type { Division } from "../commands/spread.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import { tracedWait } from "../telemetry/operation-trace.ts";
 import { naming } from "./call-factory.ts";
 import { type Host, limitsOf } from "./host.ts";
 import { loadEverywhere, runOnNodes } from "./node-commands.ts";
@@ -43,13 +44,17 @@ function bytesOf(name: string, args: readonly Argument[]): number {
 }
 
 function inSteps(host: Host, plan: StepsPlan, name: string, given: readonly Argument[], part: PartOf): Promise<Reply> {
-  const own = plan.kind === "wait-for-replicas" ? limitsOfWait(host.view, given) : limitsOf(host.view);
-  return Operation.run(host.client, { ...own, ...part }, (operation) => {
+  const { client, view } = host;
+  if (plan.kind === "wait-for-replicas") {
+    return tracedWait(client.telemetry.client, async (context) => {
+      const limits = { ...limitsOfWait(view, given), ...part, context };
+      return Operation.run(client, limits, (operation) => waitForReplicas(operation, host, given));
+    });
+  }
+  return Operation.run(client, { ...limitsOf(view), ...part }, (operation) => {
     switch (plan.kind) {
       case "nodes":
         return runOnNodes(operation, host, plan.spread, name, given);
-      case "wait-for-replicas":
-        return waitForReplicas(operation, host, given);
       case "load-script":
         return loadEverywhere(operation, host, plan.script);
       case "to-learn":

@@ -13,6 +13,8 @@ import { kindOf } from "../protocol/encode.ts";
 import { slotOf } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { OperationContext } from "../telemetry/channels.ts";
+import { OperationTrace } from "../telemetry/operation-trace.ts";
 import { holdingsOf, parseHoldings, type SlotHoldings } from "../topology/slot-holdings.ts";
 import { CallFactory, naming } from "./call-factory.ts";
 import { limitsOf } from "./host.ts";
@@ -87,6 +89,8 @@ export class Scan {
   readonly #args: readonly Argument[];
   readonly #coverage = new ScanCoverage();
   #operation: Operation | undefined;
+  /** The whole scan, while somebody listens. */
+  #context: OperationContext | undefined;
 
   constructor(client: Client, view: ViewSettings, args: readonly Argument[]) {
     this.#client = client;
@@ -97,12 +101,17 @@ export class Scan {
   }
 
   async *keys(): AsyncGenerator<string | Buffer, void, undefined> {
+    const trace = OperationTrace.ofScan(this.#client.telemetry.client);
+    this.#context = trace?.context;
+    let failure: unknown;
     try {
       yield* this.#passes();
     } catch (error) {
-      throw naming(error, "SCAN", true);
+      failure = naming(error, "SCAN", true);
+      throw failure;
     } finally {
       this.#operation?.end();
+      trace?.onEnd(failure);
     }
   }
 
@@ -123,7 +132,8 @@ export class Scan {
 
   /** Begins a step: the first one of a request, or one more. */
   #step(): Operation {
-    if (this.#operation === undefined) this.#operation = Operation.begin(this.#client, limitsOf(this.#view));
+    const limits = { ...limitsOf(this.#view), context: this.#context };
+    if (this.#operation === undefined) this.#operation = Operation.begin(this.#client, limits);
     else this.#operation.renew();
     return this.#operation;
   }

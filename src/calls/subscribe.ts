@@ -1,4 +1,10 @@
-import { InvalidArgumentError, type SlotwireError } from "../errors.ts";
+import {
+  DeadlineError,
+  InvalidArgumentError,
+  type SlotwireError,
+  UnavailableError,
+  withParticulars,
+} from "../errors.ts";
 import { wholeNumber } from "../options.ts";
 import { binaryOf, kindOf } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
@@ -9,13 +15,12 @@ import { type Host, limitsOf } from "./host.ts";
 import { Operation } from "./operation.ts";
 import { checkOptions, checkSignal } from "./view.ts";
 
-/** What a user asked for, as it was given. */
-export interface SubscribeRequest {
-  readonly kind: TopicKind;
-  readonly names: Argument | readonly Argument[];
-  readonly listener: MessageListener<never> | undefined;
-  readonly options: SubscribeOptions | undefined;
-}
+/** What `subscribe` and its like are called with. */
+export type SubscribeArguments<M extends string | Buffer> = [
+  names: Argument | readonly Argument[],
+  listener?: MessageListener<M> | undefined,
+  options?: SubscribeOptions | undefined,
+];
 
 /** The words that errors use, by kind. */
 const WORDS: Readonly<Record<TopicKind, { readonly method: string; readonly name: string }>> = {
@@ -30,7 +35,8 @@ const SETTING_MS = 1000;
 /** Subscribes. Resolves when the servers have confirmed every name. */
 export async function subscribe<S extends string | Buffer>(
   host: Host,
-  { kind, names, listener, options = {} }: SubscribeRequest,
+  kind: TopicKind,
+  [names, listener, options = {}]: SubscribeArguments<S>,
 ): Promise<Subscription<S>> {
   const { client, view } = host;
   const { method } = WORDS[kind];
@@ -56,7 +62,7 @@ export async function subscribe<S extends string | Buffer>(
   const particulars = { command: COMMANDS[kind].ask };
   try {
     await Operation.run(client, { ...limitsOf(view), signal, particulars }, async (operation) => {
-      if (kind === "keyspace") await checkSetting(operation, host);
+      if (kind === "keyspace") await checkSetting(operation, host, binaries);
       if (operation.error !== undefined) throw operation.error;
       subscription.onRefused = (error) => {
         operation.lastRefusal = error;
@@ -65,10 +71,19 @@ export async function subscribe<S extends string | Buffer>(
       await subscription.begin(client.subscriptions.add(subscription, kind, binaries), stopListening);
     });
     return subscription;
-  } catch (error) {
+  } catch (caught) {
+    const error = reasonOf(caught);
     subscription.fail(error as SlotwireError);
     throw naming(error, COMMANDS[kind].ask);
   }
+}
+
+/** Why the time was not enough: as for calls, if a node could not be reached, the error names it. */
+function reasonOf(error: unknown): unknown {
+  if (!(error instanceof DeadlineError && error.cause instanceof UnavailableError)) return error;
+  const { address, causes, command, slot } = error.cause;
+  const what = `${address} could not be reached within ${error.timeoutMs} ms`;
+  return withParticulars(new UnavailableError(what, causes), { command, address, slot });
 }
 
 /** @throws {InvalidArgumentError} No name, or a value that cannot be sent. */
@@ -89,9 +104,13 @@ function namesOf(kind: TopicKind, given: Argument | readonly Argument[], databas
 
 /**
  * Asks the primaries whether they send keyspace events. A node that does not say is taken to send them.
- * @throws {InvalidArgumentError} A node sends none.
+ * @throws {InvalidArgumentError} A node sends none for one of the patterns.
  */
-async function checkSetting(operation: Operation, { client, factory, view }: Host): Promise<void> {
+async function checkSetting(
+  operation: Operation,
+  { client, factory, view }: Host,
+  patterns: readonly string[],
+): Promise<void> {
   if (client.options.mode === "single") return;
   const primaries = client.nodes.filter(({ info, pool }) => info.role === "primary" && pool.ready);
   const settings = primaries.map(async (node): Promise<void> => {
@@ -99,9 +118,11 @@ async function checkSetting(operation: Operation, { client, factory, view }: Hos
       const args = ["GET", SETTING];
       operation.ask(factory.commandFor(node, "CONFIG", args, view.timeoutMs, resolve as never, reject));
     }).catch(() => null);
-    if (!Array.isArray(reply) || reply.length !== 2 || String(reply[1]) !== "") return;
+    if (!Array.isArray(reply) || reply.length !== 2) return;
+    const why = silenceOf(String(reply[1]), patterns);
+    if (why === undefined) return;
     throw new InvalidArgumentError(
-      `keyspaceEvents: ${node.address} sends none, because its setting ${SETTING} is empty; set it on every node, for example CONFIG SET ${SETTING} KA.`,
+      `keyspaceEvents: ${node.address} sends none, because its setting ${SETTING} ${why}; set it on every node, for example CONFIG SET ${SETTING} KA.`,
     );
   });
   let stop = () => {};
@@ -110,6 +131,16 @@ async function checkSetting(operation: Operation, { client, factory, view }: Hos
     stop = () => timer.cancel();
   });
   await operation.wait(Promise.race([Promise.all(settings), enough])).finally(() => stop());
+}
+
+/** Why a node with this setting sends nothing for one of the patterns; undefined if it may send something for each. */
+function silenceOf(setting: string, patterns: readonly string[]): string | undefined {
+  if (setting === "") return "is empty";
+  for (const pattern of patterns) {
+    const [prefix, letter] = pattern.startsWith("__keyevent@") ? ["__keyevent@", "E"] : ["__keyspace@", "K"];
+    if (!setting.includes(letter)) return `is "${setting}", without ${letter} for ${prefix}`;
+  }
+  return undefined;
 }
 
 const SETTING = "notify-keyspace-events";

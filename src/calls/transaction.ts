@@ -1,7 +1,9 @@
+import type { ByName, CommandResult } from "../commands/command-replies.ts";
 import { traitsOf } from "../commands/traits.ts";
 import { InvalidArgumentError, type SlotwireError } from "../errors.ts";
+import { argumentsOf } from "../protocol/encode.ts";
 import { slotOfKeys } from "../protocol/hash-slot.ts";
-import type { Argument, Reply } from "../protocol/reply.ts";
+import type { Argument, CommandArguments } from "../protocol/reply.ts";
 import { Call } from "../routing/call.ts";
 import { TransactionFrame } from "../routing/transaction-frame.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
@@ -10,15 +12,22 @@ import { tracedBatch } from "../telemetry/call-trace.ts";
 import type { BatchContext } from "../telemetry/channels.ts";
 import type { Executed } from "./batch.ts";
 import type { Host } from "./host.ts";
+import type { stringsOf } from "./view.ts";
 
 /** Sends a transaction on a connection that watches keys, in place of the dispatcher. */
-export type Executor = (frame: TransactionFrame) => Promise<unknown[] | null>;
+export type Executor = (frame: TransactionFrame, batch: BatchContext | undefined) => Promise<unknown[] | null>;
 
 /**
  * Collects calls on the slot of one key, then sends MULTI, the calls and EXEC in one write. Each distinct script is
  * loaded inside the MULTI, so that no script can be missing while the other calls commit.
  */
-export class Transaction<R extends readonly unknown[] = [], Watched extends null = never> {
+export class Transaction<
+  R extends readonly unknown[] = [],
+  Watched extends null = never,
+  S extends string | Buffer = string,
+> {
+  /** No property, but a mark for the compiler: the type of the strings of replies. */
+  declare readonly [stringsOf]: S;
   readonly #host: Host;
   readonly #key: Argument;
   readonly #executor: Executor | undefined;
@@ -47,7 +56,7 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
     script: Script<N, T, A>,
     keys: Values<N>,
     ...rest: WithArguments<A>
-  ): Transaction<[...R, T | SlotwireError], Watched>;
+  ): Transaction<[...R, T | SlotwireError], Watched, S>;
   run(script: Script, keys: readonly Argument[], args: readonly Argument[] = []): unknown {
     return this.#add(keys, () => this.#host.factory.run(script, keys, args, 0, nobody, nobody));
   }
@@ -57,12 +66,16 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
    * @throws {InvalidArgumentError} The command is wrong, or cannot be part of a transaction; it is not added.
    * @throws {CrossSlotError}       A key in another slot than the transaction's.
    */
-  command<T = Reply>(name: string, ...args: readonly Argument[]): Transaction<[...R, T | SlotwireError], Watched> {
+  command<T = ByName, const N extends string = string, const A extends CommandArguments = CommandArguments>(
+    name: N,
+    ...args: A
+  ): Transaction<[...R, CommandResult<T, N, A, S> | SlotwireError], Watched, S>;
+  command(name: string, ...given: CommandArguments): unknown {
+    const args = argumentsOf(given);
     // Keys that only a server can find are checked by the server: it refuses the whole transaction.
     const { client, factory } = this.#host;
     const keys = factory.isUnlearned(name, args) ? [] : traitsOf(name, args, client.commands).keys;
-    this.#add(keys, () => factory.command(name, args, 0, nobody, nobody));
-    return this as unknown as Transaction<[...R, T | SlotwireError], Watched>;
+    return this.#add(keys, () => factory.command(name, args, 0, nobody, nobody));
   }
 
   /**
@@ -83,7 +96,7 @@ export class Transaction<R extends readonly unknown[] = [], Watched extends null
     if (this.#executor === undefined && this.#parts.length === 0) return [] as unknown as Executed<R>;
     const slot = slotOfKeys([this.#key]);
     return tracedBatch(this.#host.client.telemetry.client, "transaction", this.#parts, slot, (context) =>
-      this.#executor === undefined ? this.#send(slot, context) : this.#executor(this.#frame(slot)),
+      this.#executor === undefined ? this.#send(slot, context) : this.#executor(this.#frame(slot), context),
     ) as Promise<Executed<R> | Watched>;
   }
 

@@ -17,13 +17,26 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How strings of replies are given. */
+export type StringsAs = "string" | "buffer";
+
+/** The type of strings in a view whose option `replies` is `R`; without it as in the view that `with` is called of. */
+export type StringsOf<R extends StringsAs | undefined, S extends string | Buffer> = R extends "buffer"
+  ? Buffer
+  : R extends "string"
+    ? string
+    : S;
+
+/** The place of a property that is none: it marks, for the compiler alone, what a view makes with the type of its strings. */
+export declare const stringsOf: unique symbol;
+
 /** The options of `with`. */
-export interface ViewOptions extends CallOptions {
+export interface ViewOptions<R extends StringsAs | undefined = StringsAs | undefined> extends CallOptions {
   /**
    * Strings of replies as UTF-8 text or as Buffers, in place of the script's own `replies`.
    * @default the script's own `replies`, and text for commands
    */
-  readonly replies?: "string" | "buffer" | undefined;
+  readonly replies?: R | undefined;
   /**
    * Where read-only scripts and commands may run.
    * @default the `readFrom` of the view, or else of `connect`

@@ -14,9 +14,14 @@ import type { TransactionFrame } from "../routing/transaction-frame.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { type FailingScript, replyErrorOf } from "../scripts/script-error.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
+import { CallTrace, type TracedKind } from "../telemetry/call-trace.ts";
+import { areCallsHeard, type BatchContext, type ClientInfo } from "../telemetry/channels.ts";
 import { decideAfterFunction, decideAfterScript, outcomeOfAnswer, type SessionState } from "./watch-decisions.ts";
 
 const nothing = () => undefined;
+
+/** The kind of WATCH, and of a transaction as a whole. */
+const NO_CODE: TracedKind = { script: undefined, registered: undefined };
 
 function isRefusal(error: unknown, kind: RefusalKind): boolean {
   return error instanceof ReplyError && parseErrorReply(error.reply).kind === kind;
@@ -24,6 +29,7 @@ function isRefusal(error: unknown, kind: RefusalKind): boolean {
 
 /** The objects that a session works with. */
 export interface SessionParts {
+  readonly client: ClientInfo;
   readonly door: Door;
   readonly loan: Loan;
   readonly node: ClusterNode;
@@ -64,7 +70,8 @@ export class WatchSession {
   }
 
   async watch(keys: readonly Argument[]): Promise<void> {
-    await this.#send(encodeCommand(["WATCH", ...keys]), false);
+    const frame = encodeCommand(["WATCH", ...keys]);
+    await this.#send(frame, false, this.#trace(frame, NO_CODE));
   }
 
   /** Sends a command at once. A script or library that the command needs is loaded with it. */
@@ -83,7 +90,7 @@ export class WatchSession {
     for (let loads = 1; !scripts.deniesLoads; loads++) {
       if (loads > 1) await scripts.pace?.restOf(script);
       scripts.pace?.note(script);
-      const load = this.#send(script.loadFrame, false).then(nothing, (error: unknown) => error);
+      const load = this.#send(script.loadFrame, false, undefined).then(nothing, (error: unknown) => error);
       try {
         return await this.#call(plain, kind);
       } catch (error) {
@@ -126,7 +133,7 @@ export class WatchSession {
   }
 
   #call(frame: string, kind: CallKind): Promise<Reply> {
-    const reply = this.#send(frame, kind.wantsBuffers, kind);
+    const reply = this.#send(frame, kind.wantsBuffers, this.#trace(frame, kind), kind);
     // The command may have run, unless its error proves the opposite.
     if (!kind.mayRepeat) {
       this.#writes++;
@@ -139,13 +146,19 @@ export class WatchSession {
   }
 
   /** Sends MULTI to EXEC in one write. */
-  async execute(frame: TransactionFrame): Promise<unknown[] | null> {
+  async execute(frame: TransactionFrame, batch: BatchContext | undefined): Promise<unknown[] | null> {
     for (const library of frame.libraries) await this.#load(library);
     frame.carrier = this.#parts;
     this.#execSent = !this.#ended && !this.#connection.closed;
     if (this.#execSent) this.#parts.onMayRun();
     try {
-      const reply = await this.#send(frame.bytes, frame.wantsBuffers, undefined, frame);
+      const reply = await this.#send(
+        frame.bytes,
+        frame.wantsBuffers,
+        this.#trace(frame.bytes, NO_CODE, batch),
+        undefined,
+        frame,
+      );
       this.#isClean = true;
       return frame.resultOf(reply);
     } finally {
@@ -161,12 +174,36 @@ export class WatchSession {
     else this.#connection.close(new Error("the transaction has ended"));
   }
 
-  #send(frame: string, wantsBuffers: boolean, kind?: CallKind, transaction?: TransactionFrame): Promise<Reply> {
+  /** Begins to publish a command, if anybody listens. */
+  #trace(frame: string, kind: TracedKind, batch?: BatchContext): CallTrace | undefined {
+    if (batch === undefined && !areCallsHeard()) return undefined;
+    const { client, node, slot, asking } = this.#parts;
+    const call = { kind, frame, slot, asking };
+    const trace = new CallTrace(call, client, batch);
+    if (!this.#ended && !this.#connection.closed) trace.onAttempt(call, node.address);
+    return trace;
+  }
+
+  #send(
+    frame: string,
+    wantsBuffers: boolean,
+    trace: CallTrace | undefined,
+    kind?: CallKind,
+    transaction?: TransactionFrame,
+  ): Promise<Reply> {
     const command = kind?.script?.name ?? commandNameOf(frame);
     const { node, slot } = this.#parts;
     const particulars = { command, isScript: kind?.script !== undefined, address: node.address, slot };
-    return new Promise<Reply>((resolve, rejectWith) => {
-      const reject = (error: Error) => rejectWith(withParticulars(error, particulars));
+    return new Promise<Reply>((resolveWith, rejectWith) => {
+      const resolve = (reply: Reply) => {
+        trace?.onEnd(undefined);
+        resolveWith(reply);
+      };
+      const reject = (bare: Error) => {
+        const error = withParticulars(bare, particulars);
+        trace?.onEnd(error);
+        rejectWith(error);
+      };
       const refuse = (answer: string) => reject(this.#errorFrom(answer, kind, transaction));
       const request = new SessionRequest(
         frame,

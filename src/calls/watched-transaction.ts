@@ -1,24 +1,35 @@
+import type { ByName, CommandResult } from "../commands/command-replies.ts";
 import { backoffMs } from "../connection/backoff.ts";
 import type { Connection } from "../connection/connection.ts";
-import { ConnectionLostError, InvalidArgumentError, ReplyError, SlotwireError, UnavailableError } from "../errors.ts";
-import { kindOf } from "../protocol/encode.ts";
+import {
+  ConnectionLostError,
+  DeadlineError,
+  InvalidArgumentError,
+  ReplyError,
+  SlotwireError,
+  UnavailableError,
+} from "../errors.ts";
+import { argumentsOf, kindOf } from "../protocol/encode.ts";
 import { slotOfKeys } from "../protocol/hash-slot.ts";
-import type { Argument, Reply } from "../protocol/reply.ts";
+import type { Argument, CommandArguments } from "../protocol/reply.ts";
 import { type Call, resultOf } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { RETRY_PAUSES } from "../routing/waiting-room.ts";
 import type { Script, Values, WithArguments } from "../scripts/script.ts";
+import { waitChannel } from "../telemetry/channels.ts";
 import { countIn } from "../telemetry/counters.ts";
 import type { Executed } from "./batch.ts";
 import { type Host, limitsOf } from "./host.ts";
 import { Operation } from "./operation.ts";
 import { Transaction } from "./transaction.ts";
-import { checkOptions } from "./view.ts";
+import { checkOptions, type stringsOf } from "./view.ts";
 import { canStartOver, decideAfterAttempt } from "./watch-decisions.ts";
 import { WatchSession } from "./watch-session.ts";
 
 /** The argument of a watching transaction's function. It sends commands on the connection that watches the keys. */
-export class Watching {
+export class Watching<S extends string | Buffer = string> {
+  /** No property, but a mark for the compiler: the type of the strings of replies. */
+  declare readonly [stringsOf]: S;
   readonly #host: Host;
   readonly #key: Argument;
   readonly #session: WatchSession;
@@ -31,7 +42,12 @@ export class Watching {
   }
 
   /** Sends a command at once. A command that writes is not part of the transaction: it takes effect by itself. */
-  async command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
+  command<T = ByName, const N extends string = string, const A extends CommandArguments = CommandArguments>(
+    name: N,
+    ...args: A
+  ): Promise<CommandResult<T, N, A, S>>;
+  async command(name: string, ...given: CommandArguments): Promise<never> {
+    const args = argumentsOf(given);
     // Keys that only a server can find are checked by the server.
     const keys = this.#host.factory.isUnlearned(name, args) ? [this.#key] : undefined;
     return this.#send(this.#host.factory.command(name, args, 0, nobody, nobody, keys));
@@ -51,8 +67,8 @@ export class Watching {
    * Begins the transaction that is executed if no watched key has changed. Return it from the function, without calling
    * `exec`.
    */
-  multi(): Transaction<[], null> {
-    return new Transaction(this.#host, this.#key, (frame) => this.#session.execute(frame));
+  multi(): Transaction<[], null, S> {
+    return new Transaction(this.#host, this.#key, (frame, batch) => this.#session.execute(frame, batch));
   }
 
   async #send<T>({ frame, kind, slot }: Call): Promise<T> {
@@ -64,7 +80,9 @@ export class Watching {
 }
 
 /** The function of a watching transaction. It is called again when the slot moved before anything was written. */
-export type WatchingBody<R extends readonly unknown[]> = (tx: Watching) => Promise<Transaction<R, null>>;
+export type WatchingBody<R extends readonly unknown[], S extends string | Buffer = string> = (
+  tx: Watching<S>,
+) => Promise<Transaction<R, null, S>>;
 
 /**
  * Watches `keys`, calls `body`, and executes the transaction that `body` returns. Resolves to the replies, or to null
@@ -90,6 +108,7 @@ export async function runWatching<R extends readonly unknown[]>(
     return replies;
   } catch (error) {
     countIn(counters.errors, error instanceof SlotwireError ? error.code : "OTHER");
+    if (error instanceof DeadlineError) countIn(counters.deadlines, error.waited);
     throw error;
   }
 }
@@ -155,7 +174,9 @@ class WatchingRun<R extends readonly unknown[]> {
     { node, asking }: Place,
     starts: number,
   ): Promise<{ readonly result: Executed<R> | null } | { readonly failure: unknown }> {
+    const { client } = this.#host;
     const operation = this.#operation;
+    const handedAt = waitChannel.hasSubscribers ? client.environment.clock.now() : undefined;
     let opened: Connection | undefined;
     let session: WatchSession | undefined;
     operation.outcome = "not-executed";
@@ -169,8 +190,17 @@ class WatchingRun<R extends readonly unknown[]> {
           opened = connection;
         }),
       );
+      if (handedAt !== undefined) {
+        waitChannel.publish({
+          client: client.telemetry.client,
+          call: undefined,
+          address: node.address,
+          waitedMs: client.environment.clock.now() - handedAt,
+        });
+      }
       session = new WatchSession({
-        door: this.#host.client.door,
+        client: client.telemetry.client,
+        door: client.door,
         loan,
         node,
         slot: this.#slot,
@@ -231,11 +261,11 @@ function withoutConnection({ address }: ClusterNode, failure: unknown): unknown 
 const nobody = () => {};
 
 /** Checks what `transaction` was given, and carries it out. Rejects with `InvalidArgumentError` before anything is sent. */
-export async function watchedTransaction<R extends readonly unknown[]>(
+export async function watchedTransaction<R extends readonly unknown[], S extends string | Buffer>(
   host: Host,
   key: Argument,
   options: { readonly watch: readonly Argument[] },
-  body: WatchingBody<R> | undefined,
+  body: WatchingBody<R, S> | undefined,
 ): Promise<Executed<R> | null> {
   checkOptions("transaction", options, ["watch"]);
   if (!Array.isArray(options.watch) || options.watch.length === 0) {
@@ -244,5 +274,6 @@ export async function watchedTransaction<R extends readonly unknown[]>(
   if (typeof body !== "function") {
     throw new InvalidArgumentError(`transaction: the third argument is ${kindOf(body)}; accepted is a function.`);
   }
-  return runWatching(host, key, options.watch, body);
+  // What strings of replies are in the view concerns the types alone.
+  return runWatching(host, key, options.watch, body as unknown as WatchingBody<R>);
 }

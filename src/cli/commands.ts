@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { InvalidArgumentError } from "../errors.ts";
+import { VERSION } from "../telemetry/library-version.ts";
 import { optionLines } from "./arguments.ts";
 import { bench } from "./bench.ts";
 import { cluster } from "./cluster.ts";
@@ -24,7 +24,7 @@ export async function perform(words: readonly string[], terminal: Terminal): Pro
 
 function performIn([first, ...args]: readonly string[], terminal: Terminal): string | Promise<string> {
   if (first === "--help") return help();
-  if (first === "--version") return `${version()}\n`;
+  if (first === "--version") return `${VERSION}\n`;
   const command = COMMANDS.get(first ?? "");
   if (first === undefined || command === undefined) {
     // Any other word may be a URL or a password that was meant for an option.
@@ -47,9 +47,4 @@ function helpOf(name: string, { usage, summary, options, notes }: Command): stri
 function help(): string {
   const commands = [...COMMANDS].map(([name, { usage, summary }]) => `  ${name} ${usage}\n      ${summary}\n`).join("");
   return `Usage: slotwire COMMAND ...\n\nCommands:\n${commands}\nOptions:\n  --help     this text, or the help of a command\n  --version  the version of slotwire\n`;
-}
-
-function version(): string {
-  const file = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version;
 }

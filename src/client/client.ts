@@ -1,6 +1,6 @@
 import { LearnedCommands } from "../commands/server-commands.ts";
 import { isLasting } from "../connection/retry-policy.ts";
-import { type Environment, nextTurn, realTime } from "../environment.ts";
+import { type Environment, epochMsOf, nextTurn } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
@@ -15,6 +15,7 @@ import type { ScriptRegistry } from "../scripts/script-registry.ts";
 import { Turns } from "../scripts/turns.ts";
 import { Subscriptions } from "../subscriptions/subscriptions.ts";
 import { topologyChannel } from "../telemetry/channels.ts";
+import { answerCollections } from "../telemetry/collection.ts";
 import { Telemetry } from "../telemetry/counters.ts";
 import type { Informant } from "../topology/inquiry.ts";
 import { Topology } from "../topology/topology.ts";
@@ -69,6 +70,7 @@ export class Client {
   readonly #renewal: Renewal;
   readonly #availability: Availability;
   readonly #onTopology = new Set<() => void>();
+  readonly #endCollections: () => void;
   #idle: Promise<void> | undefined;
   /** The nodes that are down are looked at at the end of this turn. */
   #isLookDue = false;
@@ -162,7 +164,7 @@ export class Client {
       },
     });
     this.#renewal = renewal;
-    this.epochMs = environment.epochMs ?? realTime.wallNow() - clock.now();
+    this.epochMs = environment.epochMs ?? epochMsOf(clock.now());
     this.subscriptions = new Subscriptions({
       environment,
       telemetry,
@@ -171,6 +173,8 @@ export class Client {
       tracker: () => this.#tracker,
       isSingle: options.mode === "single",
     });
+    const pools = () => nodes().flatMap((node) => node.pools);
+    this.#endCollections = answerCollections(telemetry.client, () => pools().map(({ figures }) => figures));
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */
@@ -286,6 +290,7 @@ export class Client {
   destroy(): void {
     if (!this.#lifetime.end()) return;
     const cause = new ClosedError();
+    this.#endCollections();
     this.#audits.close();
     this.#renewal.close();
     this.#tracker.close();

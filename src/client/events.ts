@@ -86,25 +86,55 @@ const EVENT_NAMES: readonly string[] = Object.keys(EVENTS);
 /** A listener of `on`. It is called at once when the event happens. Its result and its errors change nothing. */
 export type Listener<E extends ClusterEvent> = (payload: ClusterEvents[E]) => void;
 
+/** One registration of a listener. */
+interface Registration {
+  readonly given: unknown;
+  readonly call: (payload: unknown) => unknown;
+}
+
 /** Calls users' listeners. A listener that throws or rejects harms nobody. */
 export class Emitter {
-  readonly #listeners = new Map<ClusterEvent, Set<Listener<never>>>();
+  readonly #listeners = new Map<ClusterEvent, Set<Registration>>();
 
   /** Adds a listener. Returns the function that removes it. */
   on<E extends ClusterEvent>(event: E, listener: Listener<E>): () => void {
     // Each registration is a function of its own. So a listener that was added twice can be removed once.
-    const registered: Listener<E> = (payload) => listener(payload);
+    return this.#add(event, { given: listener, call: (payload) => listener(payload as ClusterEvents[E]) });
+  }
+
+  /** Adds a listener for one time. No event is called "error": whoever waits for one waits in vain. */
+  once(event: ClusterEvent | "error", listener: (payload: never) => void): void {
+    if (event === "error") return;
+    checkListener(event, listener);
+    const remove = this.#add(event, {
+      given: listener,
+      call: (payload) => {
+        remove();
+        listener(payload as never);
+      },
+    });
+  }
+
+  /** Removes a listener: the last registration of it. */
+  off(event: ClusterEvent | "error", listener: unknown): void {
+    if (event === "error") return;
+    checkListener(event, listener);
+    const registered = [...(this.#listeners.get(event) ?? [])].findLast(({ given }) => given === listener);
+    if (registered !== undefined) this.#listeners.get(event)?.delete(registered);
+  }
+
+  #add(event: ClusterEvent, registration: Registration): () => void {
     const listeners = this.#listeners.get(event) ?? new Set();
-    this.#listeners.set(event, listeners.add(registered as Listener<never>));
-    return () => void listeners.delete(registered as Listener<never>);
+    this.#listeners.set(event, listeners.add(registration));
+    return () => void listeners.delete(registration);
   }
 
   emit<E extends ClusterEvent>(event: E, payload: ClusterEvents[E]): void {
     const listeners = this.#listeners.get(event);
     if (listeners === undefined) return;
-    for (const listener of [...listeners]) {
+    for (const { call } of [...listeners]) {
       try {
-        const result = (listener as (payload: ClusterEvents[E]) => unknown)(payload);
+        const result = call(payload);
         if (result instanceof Promise) result.catch((error: unknown) => this.tellThrown(event, error));
       } catch (error) {
         this.tellThrown(event, error);

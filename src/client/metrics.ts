@@ -1,4 +1,4 @@
-import type { ErrorCode } from "../errors.ts";
+import type { ErrorCode, Waited } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { GapReason } from "../subscriptions/gap.ts";
 import type { DurationHistogram, Telemetry } from "../telemetry/counters.ts";
@@ -14,6 +14,8 @@ export interface MetricCounters {
   readonly replies: number;
   /** The number of calls that ended with an error, by the error's code. */
   readonly errors: Readonly<Partial<Record<ErrorCode | "OTHER", number>>>;
+  /** The number of calls whose deadline passed, by where each was then: the property `waited` of its error. */
+  readonly deadlines: Readonly<Partial<Record<Waited, number>>>;
   /** The number of answers that sent a call to another node. */
   readonly redirections: {
     /** Answers that the slot has another owner. */
@@ -111,11 +113,12 @@ export function metricsOf(
   nodes: readonly ClusterNode[],
   subscriptions: SubscriptionMetrics,
 ): Metrics {
-  const { errors, redirections, retries, decisions, gaps } = counters;
+  const { errors, deadlines, redirections, retries, decisions, gaps } = counters;
   return {
     counters: {
       ...counters,
       errors: { ...errors },
+      deadlines: { ...deadlines },
       redirections: { ...redirections },
       retries: { ...retries },
       decisions: { ...decisions },

@@ -1,16 +1,28 @@
 import type { Clock } from "../environment.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import { kindOf } from "../protocol/encode.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { isLibrary, type Library, libraryOfFunction } from "../scripts/library.ts";
 import type { Loadable } from "../scripts/loadable.ts";
 import type { LoadEnd } from "../scripts/loaded-scripts.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
-import type { Script } from "../scripts/script.ts";
+import { isScript, type Script } from "../scripts/script.ts";
 import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "../scripts/script-registry.ts";
 import type { Turns } from "../scripts/turns.ts";
 import type { ClientInfo } from "../telemetry/channels.ts";
 import { preloadChannel } from "../telemetry/channels.ts";
 import { ensure } from "./script-audits.ts";
 import { whileAlive } from "./while-alive.ts";
+
+/** @throws {InvalidArgumentError} A value is neither a script nor a library. */
+export function checkScripts(scripts: readonly unknown[]): void {
+  for (const script of scripts) {
+    if (isScript(script) || isLibrary(script)) continue;
+    throw new InvalidArgumentError(
+      `preload: a script is ${kindOf(script)}; accepted is what defineScript or defineLibrary returns.`,
+    );
+  }
+}
 
 /** A script in a report. */
 export interface ScriptName {

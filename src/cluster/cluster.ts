@@ -5,28 +5,22 @@ import { OneNode } from "../calls/one-node.ts";
 import { Operation } from "../calls/operation.ts";
 import { carryOut, sendParts } from "../calls/planned-command.ts";
 import { Scan, type ScanOptions, scanArguments } from "../calls/scan.ts";
-import { subscribe } from "../calls/subscribe.ts";
+import { type SubscribeArguments, subscribe } from "../calls/subscribe.ts";
 import { Transaction } from "../calls/transaction.ts";
-import {
-  type CallOptions,
-  checkCallOptions,
-  checkOptions,
-  checkTimeout,
-  type ViewOptions,
-  type ViewSettings,
-  viewOf,
-} from "../calls/view.ts";
+import type { CallOptions, StringsAs, StringsOf, stringsOf, ViewOptions, ViewSettings } from "../calls/view.ts";
+import { checkCallOptions, checkOptions, checkTimeout, viewOf } from "../calls/view.ts";
 import { type WatchingBody, watchedTransaction } from "../calls/watched-transaction.ts";
 import type { Client } from "../client/client.ts";
 import { type ClusterEvent, checkListener, type Listener } from "../client/events.ts";
 import type { Metrics } from "../client/metrics.ts";
-import type { PreloadReport } from "../client/script-store.ts";
-import { AbortedError, InvalidArgumentError } from "../errors.ts";
-import { kindOf } from "../protocol/encode.ts";
-import type { Argument, Reply } from "../protocol/reply.ts";
-import { isLibrary, type Library } from "../scripts/library.ts";
-import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "../scripts/script.ts";
-import type { MessageListener, SubscribeOptions, Subscription } from "../subscriptions/subscription.ts";
+import { checkScripts, type PreloadReport } from "../client/script-store.ts";
+import type { ByName, CommandResult } from "../commands/command-replies.ts";
+import { AbortedError } from "../errors.ts";
+import { argumentsOf } from "../protocol/encode.ts";
+import type { Argument, CommandArguments } from "../protocol/reply.ts";
+import type { Library } from "../scripts/library.ts";
+import type { Script, ScriptCall, Values, WithArguments } from "../scripts/script.ts";
+import type { Subscription } from "../subscriptions/subscription.ts";
 import type { Topology } from "../topology/topology.ts";
 
 const NO_ARGUMENTS: readonly Argument[] = [];
@@ -39,7 +33,9 @@ const capture = (resolve: (value: never) => void) => {
 };
 
 /** A connected cluster, made by `connect`. `with` makes views of the same cluster, which share its connections. */
-export class Cluster {
+export class Cluster<S extends string | Buffer = string> {
+  /** No property, but a mark for the compiler: the type of the strings of replies. */
+  declare readonly [stringsOf]: S;
   readonly #client: Client;
   readonly #view: ViewSettings;
   readonly #factory: CallFactory;
@@ -54,7 +50,7 @@ export class Cluster {
   }
 
   /** @internal */
-  static clientOf(cluster: Cluster): Client {
+  static clientOf(cluster: Cluster<string | Buffer>): Client {
     return cluster.#client;
   }
 
@@ -65,9 +61,7 @@ export class Cluster {
    *
    * @param keys  The keys, all in one hash slot.
    * @param rest  An array of the arguments, sent as bulk strings, numbers as decimal text; then `CallOptions`.
-   * @returns     The script's reply, or the result of its `parse`. A reply is a string, a number (past 2^53 a
-   * `bigint`),
-   *              null, or an array of these.
+   * @returns     The script's reply (see `Reply`), or the result of its `parse`.
    * @throws {CrossSlotError}       The keys are in different slots; nothing was sent.
    * @throws {InvalidArgumentError} Wrong number of keys, unsendable value, or over 512 MiB in all; nothing was sent.
    * @throws {ReplyError}           The script, or the server, answered with an error.
@@ -99,25 +93,22 @@ export class Cluster {
   /**
    * Sends any other command to the node that owns its keys; without keys, to any primary.
    *
-   * Commands for many nodes (`SCRIPT`, `FUNCTION LOAD`, `FLUSHALL`, `DBSIZE`, `KEYS` and so on) go to all nodes or to
-   * all primaries. MGET, MSET, DEL, UNLINK, EXISTS and TOUCH over several slots go in parts, not atomically. The
-   * replies are joined into one. When a part fails, the whole call is rejected with the error of that part, after all
-   * parts have ended; `outcome` is `executed` if any part ran.
+   * Commands for many nodes (`SCRIPT`, `FLUSHALL`, `DBSIZE`, `KEYS` and so on) go to all nodes or to all primaries. MGET,
+   * MSET, DEL, UNLINK, EXISTS and TOUCH over several slots go in parts, not atomically. The replies are joined into one.
+   * When a part fails, the whole call is rejected with the error of that part, after all parts have ended; `outcome` is
+   * `executed` if any part ran. If no table lists the command, a server is asked where its keys are: the first such call
+   * waits, and may be written after calls that were made later. SCAN is refused: use `scan`. When a connection is lost, a
+   * command that was written is sent again only if the server flags it `readonly`.
    *
-   * If no table lists the command, because it belongs to a module or to a newer server, a server is asked where its
-   * keys are. The first such call waits for the answer, and may be written after calls that were made later. CLUSTER
-   * COUNTKEYSINSLOT and GETKEYSINSLOT go to the owner of the slot that they name. SCAN is refused: use `scan`.
-   * When a connection is lost, a command that was written is sent again only if the server flags it `readonly`.
-   *
-   * A command that blocks (`BLPOP`, `XREAD` with `BLOCK` and so on) has a connection of its own, so it delays no other
-   * call; a node takes at most 1,000 of them. Its deadline is its blocking time plus `commandTimeout`; if it blocks for
-   * ever, it has none. A `timeout` of the view limits the whole. An abort or a deadline closes the connection: an element
-   * that was popped just before is lost, and `outcome` is `unknown`. `WAIT` counts the replicas that have all calls that
-   * were answered before.
+   * A command that blocks (`BLPOP`, `XREAD` with `BLOCK` and so on) has a connection of its own; a node takes at most
+   * 1,000. Its deadline is its blocking time plus `commandTimeout`; if it blocks for ever, it has none. A `timeout` of the
+   * view limits the whole. An abort or a deadline closes the connection: an element that was popped just before is lost,
+   * and `outcome` is `unknown`. `WAIT` counts the replicas that have all calls that were answered before.
    *
    * @param name  One word, in either case; further words are arguments: `command("CONFIG", "GET", "save")`.
-   * @param args  Sent as bulk strings, numbers as decimal text.
-   * @returns The reply in the shape of RESP2: for `HGETALL`, an array of fields and values in turn.
+   * @param args  Sent as bulk strings, numbers as decimal text. One array of any length in their place will do.
+   * @returns The reply in the shape of RESP2: for `HGETALL`, an array of fields and values in turn. Its type is that of
+   *   `CommandReplies` for the name; `command<T>` says another one.
    * @throws {InvalidArgumentError} An unsendable value, over 512 MiB in all, or a command that would change a shared
    *                                connection (`SUBSCRIBE`, `MULTI`, `SELECT` and so on); nothing was sent.
    * @throws {CrossSlotError}       Keys in different slots, of a command that has no parts; nothing was sent.
@@ -125,13 +116,18 @@ export class Cluster {
    * @throws {SlotwireError}        Any other failure; `outcome` says whether the command may have run.
    * @see https://redis.io/docs/latest/commands/
    */
-  command<T = Reply>(name: string, ...args: readonly Argument[]): Promise<T> {
+  command<T = ByName, const N extends string = string, const A extends CommandArguments = CommandArguments>(
+    name: N,
+    ...args: A
+  ): Promise<CommandResult<T, N, A, S>>;
+  command(name: string, ...given: CommandArguments): Promise<unknown> {
     try {
+      const args = argumentsOf(given);
       const signal = this.#check(undefined);
       const plan = this.#factory.planOf(name, args);
       if (plan.kind === "one") return this.#sendCommand(name, args, signal);
-      if (plan.kind === "parts") return sendParts(this.#host, name, plan.division, signal) as Promise<T>;
-      return carryOut(this.#host, plan, name, args) as Promise<T>;
+      if (plan.kind === "parts") return sendParts(this.#host, name, plan.division, signal);
+      return carryOut(this.#host, plan, name, args);
     } catch (error) {
       return Promise.reject(naming(error, name));
     }
@@ -139,21 +135,17 @@ export class Cluster {
 
   /**
    * Iterates over the keys of all primaries by SCAN: `for await (const key of cluster.scan({ match: "user:*" }))`.
-   *
    * A key that exists from the first step to the last comes at least once, even if its slot moves or its primary fails
-   * over meanwhile, because slots that moved are scanned again on their new node. As with SCAN itself, a key may come
-   * more than once, and the order is arbitrary. A key that is added or removed meanwhile may come or not. Only
-   * primaries are asked.
-   *
-   * With `replies: "buffer"` in the view, keys are Buffers, as is right for keys that are not text. The view's
-   * `timeout` and `signal` hold for each step. A loop may be ended early; nothing is under way then.
+   * over, because slots that moved are scanned again on their new node. As with SCAN itself, a key may come more than once,
+   * in any order; one that is added or removed meanwhile may come or not. With `replies: "buffer"` in the view, keys are
+   * Buffers. The view's `timeout` and `signal` hold for each step. A loop may be ended early.
    *
    * @throws {InvalidArgumentError} An option is wrong. Thrown at once; nothing was sent.
    * @throws {UnavailableError}     While iterating: a slot has no owner, or does not stop moving.
    * @throws {SlotwireError}        While iterating: a step failed.
    * @see https://redis.io/docs/latest/commands/scan/
    */
-  scan<K extends string | Buffer = string>(options: ScanOptions = {}): AsyncGenerator<K, void, undefined> {
+  scan<K extends string | Buffer = S>(options: ScanOptions = {}): AsyncGenerator<K, void, undefined> {
     this.#client.refuseWhenClosed();
     return new Scan(this.#client, this.#view, scanArguments(options)).keys() as AsyncGenerator<K, void, undefined>;
   }
@@ -164,10 +156,10 @@ export class Cluster {
    */
   batch<const C extends readonly ScriptCall[]>(calls: C): Promise<BatchResults<C>>;
   /** Collects calls of any slots. `exec` sends them together, in one write for each node. No call is sent before. */
-  batch(options?: BatchOptions): Batch;
-  batch(calls?: readonly ScriptCall[] | BatchOptions): Batch | Promise<unknown> {
+  batch(options?: BatchOptions): Batch<[], S>;
+  batch(calls?: readonly ScriptCall[] | BatchOptions): Batch<[], S> | Promise<unknown> {
     const isList = Array.isArray(calls);
-    const batch = new Batch(this.#host, isList ? {} : batchOptions(calls));
+    const batch = new Batch<[], S>(this.#host, isList ? {} : batchOptions(calls));
     if (!isList) return batch;
     try {
       addCalls(batch, calls);
@@ -181,7 +173,7 @@ export class Cluster {
    * Collects calls on the slot of `key`. `exec` executes them as one transaction. No call is sent before.
    * @see https://redis.io/docs/latest/develop/using-commands/transactions/
    */
-  transaction(key: Argument): Transaction;
+  transaction(key: Argument): Transaction<[], never, S>;
   /**
    * Watches keys of the slot of `key`, calls `body`, which reads on the same connection, and executes the transaction
    * that `body` returns. Resolves to the replies, or to `null` when a watched key has changed meanwhile. If the slot
@@ -195,13 +187,13 @@ export class Cluster {
   transaction<R extends readonly unknown[]>(
     key: Argument,
     options: { readonly watch: readonly Argument[] },
-    body: WatchingBody<R>,
+    body: WatchingBody<R, S>,
   ): Promise<Executed<R> | null>;
   transaction<R extends readonly unknown[]>(
     key: Argument,
     options?: { readonly watch: readonly Argument[] },
-    body?: WatchingBody<R>,
-  ): Transaction | Promise<Executed<R> | null> {
+    body?: WatchingBody<R, S>,
+  ): Transaction<[], never, S> | Promise<Executed<R> | null> {
     if (options === undefined) return new Transaction(this.#host, key);
     return watchedTransaction(this.#host, key, options, body);
   }
@@ -210,31 +202,23 @@ export class Cluster {
    * Subscribes to channels. PUBLISH reaches them wherever it is sent, so one node serves them all, and another one when it
    * is lost. Resolves when the servers have confirmed every channel. Whenever messages may have been missed, `onGap` tells.
    *
-   * @param channels  One channel or several.
-   * @param listener  Gets each message. Without a listener, the subscription is iterated.
+   * @param given  One channel or several in an array; a listener, which gets each message; then `SubscribeOptions`. Without
+   *   a listener, the subscription is iterated.
    * @throws {InvalidArgumentError} A wrong argument; nothing was sent.
    * @throws {ReplyError}           The user may not hear a channel.
    * @throws {SlotwireError}        The deadline passed, the signal was aborted, or the client was closed.
    * @see https://redis.io/docs/latest/commands/subscribe/
    */
-  subscribe<S extends string | Buffer = string>(
-    channels: Argument | readonly Argument[],
-    listener?: MessageListener<S>,
-    options?: SubscribeOptions,
-  ): Promise<Subscription<S>> {
-    return subscribe(this.#host, { kind: "channel", names: channels, listener, options });
+  subscribe<M extends string | Buffer = S>(...given: SubscribeArguments<M>): Promise<Subscription<M>> {
+    return subscribe(this.#host, "channel", given);
   }
 
   /**
    * Subscribes to all channels that match patterns, as `subscribe` does. A message that matches two comes for each.
    * @see https://redis.io/docs/latest/commands/psubscribe/
    */
-  psubscribe<S extends string | Buffer = string>(
-    patterns: Argument | readonly Argument[],
-    listener?: MessageListener<S>,
-    options?: SubscribeOptions,
-  ): Promise<Subscription<S>> {
-    return subscribe(this.#host, { kind: "pattern", names: patterns, listener, options });
+  psubscribe<M extends string | Buffer = S>(...given: SubscribeArguments<M>): Promise<Subscription<M>> {
+    return subscribe(this.#host, "pattern", given);
   }
 
   /**
@@ -242,12 +226,8 @@ export class Cluster {
    * the slot moves. Servers from 7.0 on have them.
    * @see https://redis.io/docs/latest/commands/ssubscribe/
    */
-  ssubscribe<S extends string | Buffer = string>(
-    channels: Argument | readonly Argument[],
-    listener?: MessageListener<S>,
-    options?: SubscribeOptions,
-  ): Promise<Subscription<S>> {
-    return subscribe(this.#host, { kind: "shard", names: channels, listener, options });
+  ssubscribe<M extends string | Buffer = S>(...given: SubscribeArguments<M>): Promise<Subscription<M>> {
+    return subscribe(this.#host, "shard", given);
   }
 
   /**
@@ -257,12 +237,8 @@ export class Cluster {
    * @throws {InvalidArgumentError} Also where a server's `notify-keyspace-events` is empty.
    * @see https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/
    */
-  keyspaceEvents<S extends string | Buffer = string>(
-    patterns: Argument | readonly Argument[],
-    listener?: MessageListener<S>,
-    options?: SubscribeOptions,
-  ): Promise<Subscription<S>> {
-    return subscribe(this.#host, { kind: "keyspace", names: patterns, listener, options });
+  keyspaceEvents<M extends string | Buffer = S>(...given: SubscribeArguments<M>): Promise<Subscription<M>> {
+    return subscribe(this.#host, "keyspace", given);
   }
 
   /**
@@ -270,7 +246,7 @@ export class Cluster {
    * @param address  As announced, as in `topology.nodes`.
    * @throws {InvalidArgumentError} The topology has no such node.
    */
-  node(address: string): OneNode {
+  node(address: string): OneNode<S> {
     return new OneNode(this.#host, address);
   }
 
@@ -278,7 +254,7 @@ export class Cluster {
    * A view of the same cluster with other defaults for its calls. Closing a view closes the cluster.
    * @throws {InvalidArgumentError} An option is wrong.
    */
-  with(options: ViewOptions): Cluster {
+  with<R extends StringsAs | undefined = undefined>(options: ViewOptions<R>): Cluster<StringsOf<R, S>> {
     const view = viewOf(options, this.#view);
     if (view.readFrom !== "primary") this.#client.openReaders();
     return new Cluster(this.#client, view);
@@ -296,13 +272,7 @@ export class Cluster {
    * @see https://redis.io/docs/latest/commands/function-load/
    */
   async preload(...scripts: readonly (Script | Library)[]): Promise<PreloadReport> {
-    for (const script of scripts) {
-      if (!isScript(script) && !isLibrary(script)) {
-        throw new InvalidArgumentError(
-          `preload: a script is ${kindOf(script)}; accepted is what defineScript or defineLibrary returns.`,
-        );
-      }
-    }
+    checkScripts(scripts);
     return Operation.run(this.#client, ownLimitsOf(this.#view), (operation) => {
       // From now on, loads are on their way.
       operation.outcome = "unknown";
@@ -364,6 +334,24 @@ export class Cluster {
   }
 
   /**
+   * Calls `listener` at the next `event` only. `events.once(cluster, event)` of Node uses it. No event is called "error":
+   * such a listener is accepted and never called.
+   */
+  once(event: ClusterEvent | "error", listener: (...payload: never[]) => void): this {
+    this.#client.emitter.once(event, listener);
+    return this;
+  }
+
+  /** Removes a listener of `on` or `once`. */
+  off(event: ClusterEvent | "error", listener: (...payload: never[]) => void): this {
+    this.#client.emitter.off(event, listener);
+    return this;
+  }
+
+  /** The same as `off`. */
+  readonly removeListener = this.off;
+
+  /**
    * Refuses new calls, waits for the calls and operations under way, and closes.
    * @param options  `timeout`: milliseconds after which calls that are still under way are rejected with `CLOSED`.
    *                 Default: no limit but the calls' own deadlines. Then calls that block without a limit and have no
@@ -396,8 +384,8 @@ export class Cluster {
     return signal;
   }
 
-  #sendCommand<T>(name: string, args: readonly Argument[], signal: AbortSignal | undefined): Promise<T> {
-    const promise = new Promise<T>(capture as never);
+  #sendCommand(name: string, args: readonly Argument[], signal: AbortSignal | undefined): Promise<unknown> {
+    const promise = new Promise(capture as never);
     this.#client.door.send(this.#factory.command(name, args, this.#view.timeoutMs, resolveNext, undefined), signal);
     return promise;
   }

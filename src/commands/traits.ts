@@ -31,7 +31,7 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
     name,
     "it waits for the writes of its own connection, and would delay other calls on it",
   ]),
-  ...["auth", "hello", "reset", "quit", "select", "asking", "readonly", "readwrite", "sync", "psync"].map(
+  ...["auth", "hello", "himport", "reset", "quit", "select", "asking", "readonly", "readwrite", "sync", "psync"].map(
     (name): [string, string] => [name, STATE],
   ),
   // The server does not answer some forms of REPLCONF. Every later answer would then go to the wrong caller.

@@ -7,6 +7,7 @@ import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { OversizedReplyError } from "../protocol/reply-framer.ts";
 import { Ring } from "../protocol/ring.ts";
+import { waitChannel } from "../telemetry/channels.ts";
 import { Counters, type Telemetry } from "../telemetry/counters.ts";
 import type { Crowd } from "./crowd.ts";
 import type { Handshake, HandshakeTerms, Login } from "./handshake.ts";
@@ -188,6 +189,7 @@ export class Connection implements ReplySink {
   /** Writes from the front of `queue` until it is empty or the socket is full; with `all`, until it is empty. */
   writeFrom(queue: { shift(): Request | undefined }, all = false): void {
     const { inFlight } = this;
+    const isHeard = waitChannel.hasSubscribers;
     let out = "";
     while (this.#state === "open" && (all || !this.#full)) {
       const request = queue.shift();
@@ -206,6 +208,7 @@ export class Connection implements ReplySink {
       const { frame } = request;
       request.place = "in-flight";
       inFlight.push(request);
+      if (isHeard) request.onWritten?.();
       if (frame.length < LARGE_FRAME_BYTES) out += frame;
       else {
         if (out !== "") this.#write(out);

@@ -6,7 +6,7 @@ import type { Connection, ConnectionSettings } from "./connection.ts";
 import { Loan } from "./loan.ts";
 import { Opener } from "./opener.ts";
 import { Probe } from "./probe.ts";
-import type { Request } from "./request.ts";
+import type { Request, Usage } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { isRefusal } from "./retry-policy.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -41,6 +41,8 @@ export class DedicatedConnections {
   #opening = 0;
   /** Connections that are lent, or being opened for a loan. */
   #lent = 0;
+  /** Of these, the ones that are lent. */
+  readonly #loans = new Set<Connection>();
   /** Requests that this node refused, and that wait elsewhere for their next attempt. */
   #held = 0;
   #heldBytes = 0;
@@ -88,6 +90,10 @@ export class DedicatedConnections {
   /** Connections by their state. A connection that is lent is in neither figure. */
   get states(): { readonly connecting: number; readonly ready: number } {
     return { connecting: this.#opening, ready: this.#idle.length + this.#busy.size };
+  }
+
+  get usage(): Usage {
+    return { idle: this.#idle.length, used: this.#busy.size + this.#loans.size, queued: this.#waiting.size };
   }
 
   /** A request of this node waits elsewhere. It counts until it is released. */
@@ -153,8 +159,12 @@ export class DedicatedConnections {
   }
 
   #loanOf(connection: Connection, generation: number): Loan {
+    this.#loans.add(connection);
     return new Loan(connection, this.#watchdogOf(connection), {
-      onEnded: () => this.#lent--,
+      onEnded: () => {
+        this.#lent--;
+        this.#loans.delete(connection);
+      },
       onReturned: () => this.#adopt(connection, generation),
     });
   }

@@ -1,8 +1,8 @@
 import { AuthError, InvalidArgumentError, ReplyError } from "../errors.ts";
 import { isAuthFailure, isSaidUnasked, parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import { VERSION } from "../telemetry/library-version.ts";
 import { introductionOf, isNodeId, verifyIdentity, WHO_ARE_YOU } from "./identity.ts";
-import { VERSION } from "./library-version.ts";
 import { HOW_AM_I_KNOWN, runIdIn, type Standing, standingIn, WHICH_PROCESS } from "./standing.ts";
 
 /** The name and password that a connection logs in with. */

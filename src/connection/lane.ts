@@ -3,7 +3,7 @@ import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { openPrepared } from "./open-connection.ts";
 import type { Probe } from "./probe.ts";
-import type { Request } from "./request.ts";
+import type { Request, Usage } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { RetiredConnections } from "./retired-connections.ts";
 import { isRefusal, retryDelayMs } from "./retry-policy.ts";
@@ -100,6 +100,12 @@ export class Lane {
 
   get state(): "connecting" | "ready" | "silent" | "waiting" | "closed" {
     return this.#state === "ready" && this.#muted ? "silent" : this.#state;
+  }
+
+  get usage(): Usage {
+    const used = this.#retired.size + (this.#connection !== undefined && this.#connection.inFlight.size > 0 ? 1 : 0);
+    const open = this.#retired.size + (this.#connection === undefined ? 0 : 1);
+    return { idle: open - used, used, queued: this.#queue.size };
   }
 
   /** Calls queued or in flight, and loads queued in front of them. */

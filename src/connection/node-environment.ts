@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import type { Endpoint, Environment, Transport, TransportHandlers } from "../environment.ts";
 import { distrust } from "./certificates.ts";
 import { attention, nodeClock } from "./node-clock.ts";
@@ -55,7 +55,7 @@ class SocketTransport implements Transport {
     else stream.once(opening, onOpen);
     this.#outgoing = new Outgoing(stream, () => handlers.onDrain());
     stream.on("error", (error) => {
-      const isDistrusted = stream instanceof TLSSocket && Boolean(stream.authorizationError) && !stood;
+      const isDistrusted = Boolean((stream as Partial<TLSSocket>).authorizationError) && !stood;
       fail(isDistrusted ? distrust(error) : error);
     });
     stream.on("end", () => fail(new Error(ENDED)));

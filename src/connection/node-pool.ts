@@ -1,5 +1,6 @@
 import { QueueFullError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
+import type { ConnectionFigures } from "../telemetry/channels.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { DedicatedConnections } from "./dedicated-connections.ts";
 import { StrangerError } from "./identity.ts";
@@ -116,6 +117,22 @@ export class NodePool {
   /** Whether a lane can write. */
   get ready(): boolean {
     return this.lanes.some((lane) => lane.ready);
+  }
+
+  /** Whether it was found that the node answers nobody. */
+  get isSilent(): boolean {
+    return this.lanes.some(({ state }) => state === "silent");
+  }
+
+  /** The open connections to the node, and the requests that are not written yet. */
+  get figures(): ConnectionFigures {
+    const all = [...this.lanes, this.dedicated, this.urgent, this.repeats].map(({ usage }) => usage);
+    return {
+      address: this.address,
+      idle: all.reduce((sum, { idle }) => sum + idle, 0),
+      used: all.reduce((sum, { used }) => sum + used, 0),
+      queued: all.reduce((sum, { queued }) => sum + queued, 0),
+    };
   }
 
   /** Why no lane can write, while none can. */

@@ -2,7 +2,7 @@ import type { Timer } from "../environment.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { Opener } from "./opener.ts";
 import type { Probe } from "./probe.ts";
-import type { Request } from "./request.ts";
+import type { Request, Usage } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -68,6 +68,12 @@ export class Repeats {
 
   get states(): { readonly connecting: number; readonly ready: number } {
     return { connecting: this.#isOpening ? 1 : 0, ready: this.#connection === undefined ? 0 : 1 };
+  }
+
+  get usage(): Usage {
+    const open = this.#connection === undefined ? 0 : 1;
+    const used = this.#connection !== undefined && this.#connection.inFlight.size > 0 ? 1 : 0;
+    return { idle: open - used, used, queued: this.#queue.size };
   }
 
   push(request: Request): void {

@@ -39,11 +39,23 @@ export interface Request {
    * only where its owner has a receiver, because the other connections are spared the look.
    */
   takePart?(reply: Reply): boolean;
+  /** Called when the request is written, but only while anybody listens for that. */
+  onWritten?(): void;
   onReply(reply: Reply): void;
   onErrorReply(text: string): void;
   onUndecodable(why: string): void;
   /** The connection, or the client, is gone. `place` says whether the server may have the command. */
   onLost(cause: Error): void;
+}
+
+/** What a group of connections is doing. */
+export interface Usage {
+  /** Open connections that await no reply. */
+  readonly idle: number;
+  /** Open connections that await a reply, or are lent. */
+  readonly used: number;
+  /** Requests that are not written yet. */
+  readonly queued: number;
 }
 
 /** A queue of requests that are not written yet. */

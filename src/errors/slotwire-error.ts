@@ -45,10 +45,8 @@ export abstract class SlotwireError extends Error {
     this.outcome = outcome;
   }
 
-  /** The name of the class. */
-  override get name(): string {
-    return this.constructor.name;
-  }
+  /** The name of the class, also where a bundler has given the class another one. */
+  declare readonly name: string;
 }
 Object.defineProperty(SlotwireError.prototype, BRAND, { value: true });
 Object.defineProperty(SlotwireError, Symbol.hasInstance, { value: isInstance });
@@ -60,7 +58,15 @@ function isInstance(this: abstract new (...args: never[]) => unknown, value: unk
   return this === SlotwireError || ("code" in value && codes.get(this) === value.code);
 }
 
-/** Lets `instanceof` of `errors` recognise the errors of the same code that another copy of slotwire made. */
-export function recognise(errors: abstract new (...args: never[]) => SlotwireError, code: ErrorCode): void {
+/**
+ * Names the errors of a class, and lets its `instanceof` recognise the errors of the same code that another copy of
+ * slotwire made.
+ */
+export function recognise(
+  errors: abstract new (...args: never[]) => SlotwireError,
+  name: string,
+  code: ErrorCode,
+): void {
+  Object.defineProperty(errors.prototype, "name", { value: name, configurable: true, writable: true });
   codes.set(errors, code);
 }

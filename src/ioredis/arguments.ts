@@ -1,8 +1,6 @@
 import { getKeyIndexes } from "@ioredis/commands";
 import type { Argument } from "../index.ts";
-
-/** Gets the error or the result of one call, in place of the promise. */
-export type Callback = (error: Error | null, result?: unknown) => void;
+import type { Callback } from "./callbacks.ts";
 
 /** What a command is called with, sorted out. */
 export interface Given {
@@ -15,7 +13,7 @@ export function givenTo(name: string, values: readonly unknown[]): Given {
   const last = values.at(-1);
   const callback = typeof last === "function" ? (last as Callback) : undefined;
   const rest = callback === undefined ? values : values.slice(0, -1);
-  return { args: transformed(name, rest).flat(Number.POSITIVE_INFINITY).map(argumentOf), callback };
+  return { args: transformed(name.toLowerCase(), rest).flat(Number.POSITIVE_INFINITY).map(argumentOf), callback };
 }
 
 /** `mset({ a: 1 })`, `hset(key, { field: 1 })` and the same with a Map. */
@@ -60,7 +58,7 @@ export function prefixedKey(prefix: string, key: Argument): Argument {
 /** The positions of the keys among the arguments. */
 export function keyIndexesOf(name: string, args: readonly Argument[]): number[] {
   try {
-    return getKeyIndexes(name, args as never, { parseExternalKey: true });
+    return getKeyIndexes(name, args as never, { parseExternalKey: true, nameCaseInsensitive: true });
   } catch {
     // A command that the table does not list.
     return [];

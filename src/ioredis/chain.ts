@@ -1,5 +1,6 @@
 import { type Argument, InvalidArgumentError, type Script } from "../index.ts";
-import { type Callback, givenTo, keyIndexesOf, withPrefix } from "./arguments.ts";
+import { givenTo, keyIndexesOf, withPrefix } from "./arguments.ts";
+import { type Callback, tell, told } from "./callbacks.ts";
 import type { Defined } from "./defined.ts";
 import { errorOf, shaped } from "./replies.ts";
 
@@ -15,19 +16,29 @@ export interface ChainCall {
     | undefined;
 }
 
-/** The result of a chain: a pair of an error and a reply for each command. Null: a watched key has changed. */
-export type ChainResults = [Error | null, unknown][] | null;
+/** What became of one command of a chain: `[null, reply]`, or `[error]`. */
+export type ChainResult = [error: Error | null, reply?: unknown];
+/** The results of a chain, one for each command. Null: a watched key has changed. */
+export type ChainResults = ChainResult[] | null;
 
 /** What a chain needs of its client. */
 export interface ChainOwner {
   readonly keyPrefix: string;
-  defined(name: string): Defined | undefined;
-  execute(kind: "multi" | "pipeline", calls: readonly ChainCall[]): Promise<ChainResults>;
+  readonly defined: (name: string) => Defined | undefined;
+  readonly execute: (kind: "multi" | "pipeline", calls: readonly ChainCall[]) => Promise<ChainResults>;
+}
+
+// The methods of commands are added elsewhere.
+export interface Chain {
+  // biome-ignore lint/suspicious/noExplicitAny: every command is a method, defined commands too
+  [command: string]: any;
 }
 
 /** Commands that are collected, and sent together by `exec`. Its methods are those of the client. */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
 export class Chain {
   readonly isPipeline = true;
+  readonly isCluster = true;
   readonly #owner: ChainOwner;
   #kind: "multi" | "pipeline";
   readonly #calls: ChainCall[] = [];
@@ -45,7 +56,7 @@ export class Chain {
 
   /** Collects commands that are given as arrays of a name and its arguments. */
   addBatch(commands: readonly (readonly unknown[])[]): this {
-    for (const [name, ...values] of commands) this.add(String(name), values);
+    for (const [name, ...values] of commands) Chain.collect(this, String(name), values);
     return this;
   }
 
@@ -56,19 +67,17 @@ export class Chain {
     return this;
   }
 
-  /** @internal */
-  add(name: string, values: readonly unknown[], wantsBuffers = false): this {
-    const defined = this.#owner.defined(name);
-    if (defined !== undefined) {
-      const { args, callback } = givenTo(name, values);
-      this.#calls.push({ name, args, callback, wantsBuffers, script: defined.callOf(args, this.#owner.keyPrefix) });
-      return this;
-    }
-    const lower = name.toLowerCase();
-    const { args, callback } = givenTo(lower, values);
-    const prefixed = withPrefix(this.#owner.keyPrefix, lower, args);
-    this.#calls.push({ name: lower, args: prefixed, callback, wantsBuffers, script: undefined });
-    return this;
+  /**
+   * Adds a command. No method, because a defined command can have any name.
+   * @internal
+   */
+  static collect(chain: Chain, name: string, values: readonly unknown[], wantsBuffers = false): Chain {
+    const { keyPrefix, defined } = chain.#owner;
+    const { args, callback } = givenTo(name, values);
+    const script = defined(name)?.callOf(args, keyPrefix);
+    const sent = script === undefined ? withPrefix(keyPrefix, name, args) : args;
+    chain.#calls.push({ name, args: sent, callback, wantsBuffers, script });
+    return chain;
   }
 
   /** Sends the commands. */
@@ -76,7 +85,7 @@ export class Chain {
     const results = this.#owner.execute(this.#kind, this.#calls).then((pairs) => {
       for (const [index, call] of this.#calls.entries()) {
         const pair = pairs?.[index];
-        if (pair !== undefined) call.callback?.(pair[0], pair[1]);
+        if (pair !== undefined && call.callback !== undefined) tell(call.callback, ...pair);
       }
       return pairs;
     });
@@ -88,12 +97,12 @@ export class Chain {
     return this.exec(callback);
   }
 
-  call(name: string, ...values: unknown[]): this {
-    return this.add(name, values);
+  call(name: string, ...values: unknown[]): Chain {
+    return Chain.collect(this, name, values);
   }
 
-  callBuffer(name: string, ...values: unknown[]): this {
-    return this.add(name, values, true);
+  callBuffer(name: string, ...values: unknown[]): Chain {
+    return Chain.collect(this, name, values, true);
   }
 }
 
@@ -111,20 +120,9 @@ export function firstKeyOf(calls: readonly ChainCall[]): Argument | undefined {
 }
 
 /** The pairs of ioredis from what slotwire resolves to: replies, and errors as values. */
-export function pairsOf(calls: readonly ChainCall[], results: readonly unknown[]): [Error | null, unknown][] {
+export function pairsOf(calls: readonly ChainCall[], results: readonly unknown[]): ChainResult[] {
   return results.map((result, index) => {
     const { name, args } = calls[index] as ChainCall;
-    if (result instanceof Error) return [errorOf(result, name, args.length), undefined];
-    return [null, shaped(name, result)];
+    return result instanceof Error ? [errorOf(result, name, args.length)] : [null, shaped(name, result)];
   });
-}
-
-/** Tells the callback in place of rejecting, as ioredis does. */
-export function told<T>(promise: Promise<T>, callback: Callback | undefined): Promise<T> {
-  if (callback === undefined) return promise;
-  promise.then(
-    (value) => callback(null, value),
-    (error: Error) => callback(error),
-  );
-  return promise.catch(() => undefined as T);
 }

@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { Readable } from "node:stream";
+import { realTime } from "../environment.ts";
 import {
   type Argument,
   type ConnectOptions,
@@ -7,16 +8,31 @@ import {
   type Cluster as Slotwire,
   type TopologyNode,
 } from "../index.ts";
-import { type Callback, givenTo, prefixedKey, withPrefix } from "./arguments.ts";
-import { Chain, type ChainCall, type ChainOwner, type ChainResults, firstKeyOf, pairsOf, told } from "./chain.ts";
-import { addCommand, addCommands } from "./commands.ts";
+import { givenTo } from "./arguments.ts";
+import { type Callback, told } from "./callbacks.ts";
+import { Chain, type ChainOwner } from "./chain.ts";
+import { addCommand, addCommands, addDefined } from "./commands.ts";
+import { beInstanceOf } from "./compatible.ts";
 import { Defined } from "./defined.ts";
-import { Heard, type SubscribeMethod } from "./heard.ts";
+import { executed } from "./execution.ts";
+import { Heard } from "./heard.ts";
 import { type ClusterStatus, Life } from "./life.ts";
-import { type NodeClient, nodeClient } from "./node-client.ts";
+import { NodeClient } from "./node-client.ts";
 import { type ClusterOptions, type CommandDefinition, connectOptionsOf, type StartupNode } from "./options.ts";
-import { errorOf, shaped } from "./replies.ts";
+import { errorOf } from "./replies.ts";
+import { sendShaped } from "./send.ts";
 import { elementStream, keyStream, type ScanStreamOptions, Scans } from "./streams.ts";
+
+/** An object of ioredis's class `Command`. */
+interface SentCommand {
+  readonly name: string;
+  readonly args: readonly unknown[];
+  /** Null where the reply's texts are to be Buffers. */
+  readonly replyEncoding: string | null;
+  readonly promise: Promise<unknown>;
+  resolve(reply: unknown): void;
+  reject(error: Error): void;
+}
 
 // The methods of commands are added below.
 export interface Cluster {
@@ -29,18 +45,19 @@ export interface Cluster {
  * tell of it. Underneath is a client of slotwire: scripts of `defineCommand` are preloaded on every node, and nothing that
  * may have run is sent again.
  *
- *   wait --connect(), or the first command--> connecting --> connect --> ready --quit(), disconnect()--> close --> end
- *                                               ^  '-- reconnecting --'
+ * The states are those of `Life`.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
-export class Cluster extends EventEmitter implements ChainOwner {
+export class Cluster extends EventEmitter {
   readonly isCluster = true;
   readonly options: ClusterOptions;
   readonly startupNodes: readonly StartupNode[];
   /** Packages write it as well. */
   status: ClusterStatus = "wait";
   readonly #commands = new Map<string, Defined>();
-  readonly #heard = new Heard(this);
+  /** Its prototype has the commands that were defined. */
+  readonly #OwnChain = class extends Chain {};
+  readonly #heard = new Heard(this, (subscribe) => this.#with(subscribe));
   readonly #scans = new Scans();
   readonly #life: Life;
 
@@ -52,14 +69,17 @@ export class Cluster extends EventEmitter implements ChainOwner {
     super();
     const { lazyConnect, redisOptions } = options;
     this.options = {
+      scaleReads: "master",
+      redisOptions: {},
       ...options,
       lazyConnect: lazyConnect ?? false,
-      keyPrefix: options.keyPrefix ?? redisOptions?.keyPrefix,
+      // A text in any case: packages put it in front of patterns.
+      keyPrefix: options.keyPrefix ?? redisOptions?.keyPrefix ?? "",
     };
     this.startupNodes = startupNodes;
     // Wrong options are told now.
     if (adopting === undefined) connectOptionsOf(startupNodes, options);
-    if (options.compatible !== undefined) beInstanceOf(this, options.compatible);
+    if (options.compatible !== undefined) beInstanceOf(this, Cluster.prototype, options.compatible);
     for (const [name, definition] of Object.entries(options.scripts ?? {})) this.defineCommand(name, definition);
     const { clusterRetryStrategy = usualDelay } = options;
     this.#life = new Life(
@@ -71,7 +91,9 @@ export class Cluster extends EventEmitter implements ChainOwner {
       },
       adopting,
     );
-    if (adopting === undefined && lazyConnect !== true) this.connect().catch(() => {});
+    if (adopting !== undefined) return;
+    if (lazyConnect === true) realTime.nextTick(() => this.emit("wait"));
+    else this.connect().catch(() => {});
   }
 
   /** Wraps a connected client of slotwire. `quit` and `disconnect` close that client. */
@@ -112,8 +134,23 @@ export class Cluster extends EventEmitter implements ChainOwner {
 
   #connected(slotwire: Slotwire): void {
     for (const { script } of this.#commands.values()) slotwire.preload(script).catch(() => {});
+    this.#nameConnections(slotwire);
     slotwire.on("nodeDown", ({ address, cause }) => this.emit("node error", cause, address));
     slotwire.on("topology", ({ current, previous }) => this.#tellNodes(current.nodes, previous.nodes));
+  }
+
+  /** One connection to each node has the name, the one for calls. It is named again when it was lost. */
+  #nameConnections(slotwire: Slotwire): void {
+    const name = this.options.redisOptions?.connectionName;
+    if (name === undefined || name === null) return;
+    slotwire.command("CLIENT", "SETNAME", name).catch(() => {});
+    slotwire.on("nodeUp", ({ address }) => {
+      const node = slotwire.topology.nodes.find((each) => each.address === address);
+      if (node !== undefined)
+        this.#node(node)
+          .call("CLIENT", "SETNAME", name)
+          .catch(() => {});
+    });
   }
 
   #tellNodes(current: readonly TopologyNode[], previous: readonly TopologyNode[]): void {
@@ -137,10 +174,14 @@ export class Cluster extends EventEmitter implements ChainOwner {
     this.#life.disconnect();
   }
 
-  /** A client with the same settings and defined commands, and connections of its own. */
-  duplicate(startupNodes: readonly StartupNode[] = this.startupNodes, options: ClusterOptions = {}): Cluster {
+  /**
+   * A client with the same settings and defined commands, and connections of its own.
+   * @param startupNodes  None: those of this client.
+   */
+  duplicate(startupNodes: readonly StartupNode[] = [], options: ClusterOptions = {}): Cluster {
     const redisOptions = { ...this.options.redisOptions, ...options.redisOptions };
-    const copy = new Cluster(startupNodes, { ...this.options, ...options, redisOptions });
+    const nodes = startupNodes.length > 0 ? startupNodes : this.startupNodes;
+    const copy = new Cluster(nodes, { ...this.options, ...options, redisOptions });
     for (const [name, defined] of this.#commands) copy.#define(name, defined);
     return copy;
   }
@@ -157,13 +198,11 @@ export class Cluster extends EventEmitter implements ChainOwner {
 
   #define(name: string, defined: Defined): void {
     this.#commands.set(name, defined);
-    addCommand<Cluster>(this, name, (on, _, values, wantsBuffers) => on.#run(defined, name, values, wantsBuffers));
+    addDefined<Cluster>(this, name, (on, _, values, wantsBuffers) => on.#run(defined, name, values, wantsBuffers));
+    addDefined<Chain>(this.#OwnChain.prototype, name, (on, _, values, wantsBuffers) =>
+      Chain.collect(on, name, values, wantsBuffers),
+    );
     this.#life?.cluster?.preload(defined.script).catch(() => {});
-  }
-
-  /** @internal */
-  defined(name: string): Defined | undefined {
-    return this.#commands.get(name);
   }
 
   /** Sends any command. */
@@ -179,6 +218,13 @@ export class Cluster extends EventEmitter implements ChainOwner {
   /** The old name of `call`. */
   send_command(name: string, ...args: unknown[]): Promise<unknown> {
     return this.#send(name, args, false);
+  }
+
+  /** Sends a command that is an object of ioredis's class `Command`, and settles its promise. */
+  sendCommand(command: SentCommand): Promise<unknown> {
+    const { name, args, replyEncoding, resolve, reject } = command;
+    this.#send(name, args, replyEncoding === null).then(resolve, reject);
+    return command.promise;
   }
 
   /** Commands that are sent together by `exec`, as one transaction on the slot of the first key. */
@@ -197,56 +243,34 @@ export class Cluster extends EventEmitter implements ChainOwner {
   }
 
   #chain(kind: "multi" | "pipeline", commands: readonly (readonly unknown[])[]): Chain {
-    const chain = new Chain(this, kind, commands);
-    for (const name of this.#commands.keys()) {
-      addCommand(chain, name, (on, _, values, wantsBuffers) => on.add(name, values, wantsBuffers));
-    }
-    return chain;
-  }
-
-  /** @internal */
-  async execute(kind: "multi" | "pipeline", calls: readonly ChainCall[]): Promise<ChainResults> {
-    const buffers = calls.some(({ wantsBuffers }) => wantsBuffers);
-    const cluster = await this.#ready();
-    const view = buffers ? cluster.with({ replies: "buffer" }) : cluster;
-    const key = firstKeyOf(calls) ?? "";
-    const together = kind === "multi" ? view.transaction(key) : view.batch();
-    try {
-      for (const { name, args, script } of calls) {
-        if (script === undefined) together.command(name, ...args);
-        else together.run(script.script, script.keys, script.rest);
-      }
-      if (calls.length === 0) return [];
-      const results = await together.exec();
-      return pairsOf(calls, buffers ? results.map((result, index) => asWanted(result, calls[index])) : results);
-    } catch (error) {
-      throw errorOf(error, kind === "multi" ? "exec" : "pipeline", 0);
-    }
+    const scanStep = (args: readonly Argument[], buffers: boolean) =>
+      this.#scans.step(() => this.#ready(), args, buffers);
+    const owner: ChainOwner = {
+      keyPrefix: this.keyPrefix,
+      defined: (name) => this.#commands.get(name),
+      execute: async (how, calls) => executed(await this.#ready(), how, calls, scanStep),
+    };
+    return new this.#OwnChain(owner, kind, commands);
   }
 
   /** Sends one command. */
   #send(name: string, values: readonly unknown[], wantsBuffers: boolean): Promise<unknown> {
-    const lower = String(name).toLowerCase();
-    const { args, callback } = givenTo(lower, values);
-    const prefixed = withPrefix(this.keyPrefix, lower, args);
-    const sent = this.#with((cluster) => {
-      const view = wantsBuffers ? cluster.with({ replies: "buffer" }) : cluster;
-      return view.command(lower, ...prefixed);
-    });
-    const result = sent.then(
-      (reply) => shaped(lower, reply),
-      (error: unknown) => {
-        throw errorOf(error, lower, args.length);
-      },
+    return sendShaped(String(name), values, this.keyPrefix, (command, args) =>
+      // A server's cursor is one node's.
+      command.toLowerCase() === "scan"
+        ? this.#scans.step(() => this.#ready(), args, wantsBuffers)
+        : this.#with((cluster) => {
+            const view = wantsBuffers ? cluster.with({ replies: "buffer" }) : cluster;
+            return view.command(command, ...args);
+          }),
     );
-    return told(result, callback);
   }
 
   /** Runs a defined command. */
   #run(defined: Defined, name: string, values: readonly unknown[], wantsBuffers: boolean): Promise<unknown> {
     const { args, callback } = givenTo(name, values);
-    const { script, keys, rest } = defined.callOf(args, this.keyPrefix);
     const sent = this.#with((cluster) => {
+      const { script, keys, rest } = defined.callOf(args, this.keyPrefix);
       const view = wantsBuffers ? cluster.with({ replies: "buffer" }) : cluster;
       return view.run(script, keys, rest);
     });
@@ -259,7 +283,12 @@ export class Cluster extends EventEmitter implements ChainOwner {
   /** Does it now, or when the client is connected: in the order of the calls. */
   #with<T>(send: (cluster: Slotwire) => Promise<T>): Promise<T> {
     const { cluster } = this.#life;
-    return cluster === undefined ? this.#ready().then(send) : send(cluster);
+    if (cluster === undefined) return this.#ready().then(send);
+    try {
+      return send(cluster);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #ready(): Promise<Slotwire> {
@@ -270,13 +299,11 @@ export class Cluster extends EventEmitter implements ChainOwner {
 
   /** One step of a scan of the whole cluster. The cursors are this client's own. */
   scan(...values: unknown[]): Promise<[string, string[]]> {
-    const { args, callback } = givenTo("scan", values);
-    return told(this.#scans.step(() => this.#ready(), args, false) as Promise<[string, string[]]>, callback);
+    return this.#send("scan", values, false) as Promise<[string, string[]]>;
   }
 
   scanBuffer(...values: unknown[]): Promise<[string, Buffer[]]> {
-    const { args, callback } = givenTo("scan", values);
-    return told(this.#scans.step(() => this.#ready(), args, true) as Promise<[string, Buffer[]]>, callback);
+    return this.#send("scan", values, true) as Promise<[string, Buffer[]]>;
   }
 
   scanStream(options: ScanStreamOptions = {}): Readable {
@@ -301,7 +328,7 @@ export class Cluster extends EventEmitter implements ChainOwner {
 
   #elements(name: string, key: Argument, options: ScanStreamOptions): Readable {
     const step = (args: readonly Argument[]) => this.#send(name, args, false) as Promise<[string, unknown[]]>;
-    return elementStream(step, key, options);
+    return elementStream(step, [key], options);
   }
 
   // Nodes.
@@ -317,56 +344,41 @@ export class Cluster extends EventEmitter implements ChainOwner {
   }
 
   #node(node: TopologyNode): NodeClient {
-    return nodeClient(node, (send) => this.#with(send), this.keyPrefix);
+    return new NodeClient(node, (send) => this.#with(send), this.keyPrefix);
   }
 
   // Subscriptions.
 
   subscribe(...values: unknown[]): Promise<number> {
-    return this.#subscribe("subscribe", values);
+    return this.#heard.subscribe("subscribe", values);
   }
 
   psubscribe(...values: unknown[]): Promise<number> {
-    return this.#subscribe("psubscribe", values);
+    return this.#heard.subscribe("psubscribe", values);
   }
 
   ssubscribe(...values: unknown[]): Promise<number> {
-    return this.#subscribe("ssubscribe", values);
+    return this.#heard.subscribe("ssubscribe", values);
   }
 
   unsubscribe(...values: unknown[]): Promise<number> {
-    return this.#unsubscribe("subscribe", values);
+    return this.#heard.unsubscribe("subscribe", values);
   }
 
   punsubscribe(...values: unknown[]): Promise<number> {
-    return this.#unsubscribe("psubscribe", values);
+    return this.#heard.unsubscribe("psubscribe", values);
   }
 
   sunsubscribe(...values: unknown[]): Promise<number> {
-    return this.#unsubscribe("ssubscribe", values);
-  }
-
-  #subscribe(method: SubscribeMethod, values: readonly unknown[]): Promise<number> {
-    const { args, callback } = givenTo(method, values);
-    const names = args.map((name) => prefixedKey(this.keyPrefix, name)) as (string | Uint8Array)[];
-    const counted = this.#with((cluster) => this.#heard.subscribe(cluster, method, names)).catch((error: unknown) => {
-      throw errorOf(error, method, args.length);
-    });
-    return told(counted, callback);
-  }
-
-  #unsubscribe(method: SubscribeMethod, values: readonly unknown[]): Promise<number> {
-    const { args, callback } = givenTo(method, values);
-    const names = args.map((name) => prefixedKey(this.keyPrefix, name)) as (string | Uint8Array)[];
-    return told(this.#heard.unsubscribe(method, names), callback);
+    return this.#heard.unsubscribe("ssubscribe", values);
   }
 }
 
 addCommands(Cluster.prototype as object as Cluster, (on, name, values, wantsBuffers) => {
   return wantsBuffers ? on.callBuffer(name, ...values) : on.call(name, ...values);
 });
-addCommands(Chain.prototype as Chain, (on, name, values, wantsBuffers) => on.add(name, values, wantsBuffers));
-addCommand(Chain.prototype as Chain, "scan", (on, name, values, wantsBuffers) => on.add(name, values, wantsBuffers));
+addCommands(Chain.prototype, Chain.collect);
+addCommand(Chain.prototype, "scan", Chain.collect);
 
 /** The client that `Cluster.from` wraps, while the constructor runs. */
 let adopting: Slotwire | undefined;
@@ -375,30 +387,3 @@ let adopting: Slotwire | undefined;
 function usualDelay(times: number): number {
   return Math.min(100 + times * 2, 2000);
 }
-
-/** A reply with Buffers, as the call wants it. */
-function asWanted(reply: unknown, call: ChainCall | undefined): unknown {
-  if (call?.wantsBuffers === true || reply instanceof Error) return reply;
-  if (Buffer.isBuffer(reply)) return reply.toString();
-  return Array.isArray(reply) ? reply.map((each) => asWanted(each, call)) : reply;
-}
-
-/** Makes `client instanceof ioredis.Cluster` true: ioredis's class becomes a prototype behind this one. */
-function beInstanceOf(client: Cluster, compatible: NonNullable<ClusterOptions["compatible"]>): void {
-  const { Cluster: own, default: whole } = compatible;
-  const theirs = own ?? (whole as { Cluster?: unknown } | undefined)?.Cluster;
-  if (typeof theirs !== "function") {
-    throw new InvalidArgumentError(
-      "slotwire/ioredis: compatible is not the imported module of ioredis: it has no Cluster.",
-    );
-  }
-  let adapted = adaptedPrototypes.get(theirs);
-  if (adapted === undefined) {
-    const members = Object.getOwnPropertyDescriptors(Cluster.prototype);
-    adapted = Object.create(theirs.prototype, members) as object;
-    adaptedPrototypes.set(theirs, adapted);
-  }
-  Object.setPrototypeOf(client, adapted);
-}
-
-const adaptedPrototypes = new WeakMap<object, object>();

@@ -9,33 +9,47 @@ const OWN = new Set([
 /** The names of all commands that become methods. */
 export const COMMAND_NAMES: readonly string[] = list.filter((name) => /^\w+$/.test(name) && !OWN.has(name));
 
+type Send<T> = (on: T, name: string, values: readonly unknown[], wantsBuffers: boolean) => unknown;
+
 /**
- * Gives a class a method for each command, and one that gives Buffers: `get` and `getBuffer`.
+ * Gives a prototype a method for each command, and one that gives Buffers: `get` and `getBuffer`.
  * @param send  Sends, or collects, one command.
  */
-export function addCommands<T extends object>(
-  prototype: T,
-  send: (on: T, name: string, values: readonly unknown[], wantsBuffers: boolean) => unknown,
-): void {
+export function addCommands<T extends object>(prototype: T, send: Send<T>): void {
+  becomeDictionary(prototype);
   for (const name of COMMAND_NAMES) addCommand(prototype, name, send);
 }
 
-/** Gives an object, or a class, one command and its variant for Buffers. */
-export function addCommand<T extends object>(
-  target: T,
-  name: string,
-  send: (on: T, name: string, values: readonly unknown[], wantsBuffers: boolean) => unknown,
-): void {
+/**
+ * Makes the engine keep an object's properties in a hash table, as it does when one of them is deleted. 600 properties that
+ * are added one by one take a tenth of the time then, which is half the time of an import of this module.
+ */
+function becomeDictionary(object: object): void {
+  const [first, second] = [Symbol(), Symbol()];
+  for (const key of [first, second]) Object.defineProperty(object, key, { configurable: true });
+  for (const key of [first, second]) Reflect.deleteProperty(object, key);
+}
+
+/** Gives an object, or a prototype, one command and its variant for Buffers. */
+export function addCommand<T extends object>(target: T, name: string, send: Send<T>): void {
+  const methods = target as Record<string, unknown>;
+  methods[name] = methodOf(name, send, false);
+  methods[`${name}Buffer`] = methodOf(name, send, true);
+}
+
+/** The same for one that was defined: its name can be that of anything else. */
+export function addDefined<T extends object>(target: T, name: string, send: Send<T>): void {
   for (const [method, wantsBuffers] of [
     [name, false],
     [`${name}Buffer`, true],
   ] as const) {
-    Object.defineProperty(target, method, {
-      value(this: T, ...values: unknown[]) {
-        return send(this, name, values, wantsBuffers);
-      },
-      configurable: true,
-      writable: true,
-    });
+    const value = methodOf(name, send, wantsBuffers);
+    Object.defineProperty(target, method, { value, configurable: true, enumerable: true, writable: true });
   }
+}
+
+function methodOf<T extends object>(name: string, send: Send<T>, wantsBuffers: boolean) {
+  return function (this: T, ...values: unknown[]): unknown {
+    return send(this, name, values, wantsBuffers);
+  };
 }

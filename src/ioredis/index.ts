@@ -1,6 +1,6 @@
 import { Cluster } from "./cluster.ts";
 
-export { Chain, type ChainResults } from "./chain.ts";
+export { Chain, type ChainResult, type ChainResults } from "./chain.ts";
 export { Cluster } from "./cluster.ts";
 export type { ClusterStatus } from "./life.ts";
 export type { NodeClient } from "./node-client.ts";

@@ -1,9 +1,18 @@
 import type { EventEmitter } from "node:events";
+import { realTime } from "../environment.ts";
 import { type Cluster, type ConnectOptions, connect } from "../index.ts";
 import { closedError } from "./replies.ts";
 
 /** The states of a client, as ioredis has them. */
-export type ClusterStatus = "wait" | "connecting" | "connect" | "ready" | "reconnecting" | "close" | "end";
+export type ClusterStatus =
+  | "wait"
+  | "connecting"
+  | "connect"
+  | "ready"
+  | "reconnecting"
+  | "disconnecting"
+  | "close"
+  | "end";
 
 /** What a client's life needs of the client. */
 export interface LifeParts {
@@ -19,8 +28,12 @@ export interface LifeParts {
 /**
  * How a client in ioredis's shape comes to a client of slotwire, and how it ends.
  *
- *   wait --connect(), or the first command--> connecting --> connect --> ready --quit(), disconnect()--> close --> end
- *                                               ^  '-- reconnecting --'
+ *   wait --connect(), or the first command--> connecting --> connect --> ready --quit(), disconnect()--> disconnecting
+ *                                               ^    |                                                        |
+ *                                               |    '-- close --.                             end <-- close <'
+ *                                               '-- reconnecting <'
+ *
+ * The client of slotwire goes on by itself when it loses its connections: then the state stays `ready`.
  */
 export class Life {
   readonly #parts: LifeParts;
@@ -65,7 +78,8 @@ export class Life {
 
   /** Waits for the calls under way, and ends. */
   async quit(): Promise<"OK"> {
-    if (this.#hasEnded) throw closedError();
+    if (this.#hasEnded) return "OK";
+    this.#parts.emitter.status = "disconnecting";
     const cluster = this.#cluster ?? (await this.#connecting?.catch(() => undefined));
     await cluster?.close();
     this.#end();
@@ -101,6 +115,7 @@ export class Life {
         const delay = retryDelay(times, error as Error);
         if (typeof delay !== "number") this.#end();
         if (typeof delay !== "number" || this.#hasEnded) throw error;
+        this.#turn("close");
         this.#turn("reconnecting", delay);
         await this.#pause(delay);
         if (this.#hasEnded) throw closedError();
@@ -111,9 +126,9 @@ export class Life {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const timer = realTime.setTimeout(resolve, ms);
       this.#wake = () => {
-        clearTimeout(timer);
+        realTime.clearTimeout(timer);
         resolve();
       };
     });
@@ -122,8 +137,8 @@ export class Life {
   #turn(status: ClusterStatus, ...args: unknown[]): void {
     const { emitter } = this.#parts;
     emitter.status = status;
-    // The listeners of a client that connects by itself are added behind its constructor.
-    if (status === "connecting") process.nextTick(() => emitter.emit(status, ...args));
+    // The listeners of a client that connects by itself are added after its constructor has returned.
+    if (status === "connecting") realTime.nextTick(() => emitter.emit(status, ...args));
     else emitter.emit(status, ...args);
   }
 
@@ -139,11 +154,13 @@ export class Life {
     this.#connecting = undefined;
     this.#cluster = undefined;
     const { emitter } = this.#parts;
-    emitter.status = "close";
-    process.nextTick(() => {
-      emitter.emit("close");
-      emitter.status = "end";
-      emitter.emit("end");
+    emitter.status = "disconnecting";
+    realTime.nextTick(() => {
+      // The client may be connecting again by now: then its state is a newer one.
+      for (const status of ["close", "end"] as const) {
+        if (this.#hasEnded) emitter.status = status;
+        emitter.emit(status);
+      }
     });
   }
 }

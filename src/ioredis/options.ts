@@ -14,25 +14,61 @@ export interface CommandDefinition {
   readonly readOnly?: boolean | undefined;
 }
 
-/** Options of one connection, as ioredis has them. Those that are not listed have no meaning here. */
-export interface RedisOptions {
+/** Options of ioredis that are not worth a warning: how it does its work, or what is always so here. */
+type Unnoticed =
+  | "autoPipeliningIgnoredCommands"
+  | "blockingTimeout"
+  | "blockingTimeoutGrace"
+  | "clientInfoTag"
+  | "clusterNodeRetryStrategy"
+  | "commandQueue"
+  | "disableClientInfo"
+  | "disconnectTimeout"
+  | "enableAutoPipelining"
+  | "enableReadyCheck"
+  | "host"
+  | "lazyConnect"
+  | "maxLoadingRetryTime"
+  | "name"
+  | "noDelay"
+  | "path"
+  | "port"
+  | "preferredSlaves"
+  | "readOnly"
+  | "resolveSrv"
+  | "role"
+  | "shardedSubscribers"
+  | "showFriendlyErrorStack"
+  | "slotsRefreshTimeout"
+  | "socketTimeout"
+  | "useSRVRecords";
+
+/** Options of ioredis that have no meaning here. */
+type WithoutMeaning = {
+  readonly [Name in (typeof WITHOUT_MEANING)[number] | Unnoticed | keyof typeof REFUSED]?: unknown;
+};
+
+/** Options of one connection, as ioredis has them. */
+export interface RedisOptions extends WithoutMeaning {
   readonly username?: string | undefined;
-  readonly password?: string | undefined;
+  readonly password?: string | null | undefined;
   readonly tls?: ConnectionOptions | boolean | undefined;
   readonly db?: number | undefined;
   readonly connectTimeout?: number | undefined;
   readonly commandTimeout?: number | undefined;
+  /**
+   * The name of one connection to each node: packages count clients by it. `slotwire: { connectionName }` names all
+   * connections, those of blocked calls and of subscriptions too.
+   */
   readonly connectionName?: string | undefined;
   readonly keyPrefix?: string | undefined;
-  readonly family?: 0 | 4 | 6 | undefined;
+  readonly family?: number | undefined;
   readonly keepAlive?: number | undefined;
   readonly localAddress?: string | undefined;
-  readonly maxRetriesPerRequest?: number | null | undefined;
-  readonly [other: string]: unknown;
 }
 
 /** The options of the constructor, as ioredis has them. */
-export interface ClusterOptions {
+export interface ClusterOptions extends WithoutMeaning {
   /** Connects at the first command, or by `connect()`. */
   readonly lazyConnect?: boolean | undefined;
   readonly keyPrefix?: string | undefined;
@@ -55,7 +91,6 @@ export interface ClusterOptions {
   readonly compatible?: { readonly Cluster?: unknown; readonly default?: unknown } | undefined;
   /** Options of `connect` that ioredis has not. They win. */
   readonly slotwire?: Partial<ConnectOptions> | undefined;
-  readonly [other: string]: unknown;
 }
 
 /** Accepted, but without meaning: what may have run is never sent again, and the rest is always so. */
@@ -70,14 +105,14 @@ const WITHOUT_MEANING = [
   "retryDelayOnMoved",
   "retryDelayOnTryAgain",
   "retryStrategy",
-];
+] as const;
 /** Cannot be honoured. */
-const REFUSED: Readonly<Record<string, string>> = {
+const REFUSED = {
   sentinels: "slotwire asks the cluster itself, and no sentinels",
   Connector: "streams of one's own are made by slotwire: { socket: (endpoint) => Duplex }",
   stringNumbers: "integers past 2^53 are bigint",
   monitor: "MONITOR needs a connection of its own",
-};
+} as const;
 const warned = new Set<string>();
 
 /** The options of slotwire's `connect`. @throws {InvalidArgumentError} for an option that cannot be honoured. */
@@ -85,13 +120,14 @@ export function connectOptionsOf(nodes: readonly StartupNode[], options: Cluster
   const { redisOptions = {}, natMap, maxRedirections, slotsRefreshInterval, slotwire } = options;
   for (const given of [options, redisOptions]) {
     for (const [name, why] of Object.entries(REFUSED)) {
-      if (given[name] !== undefined && given[name] !== false) {
+      const value = given[name as keyof typeof REFUSED];
+      if (value !== undefined && value !== null && value !== false) {
         throw new InvalidArgumentError(`slotwire/ioredis: ${name} cannot be honoured: ${why}.`);
       }
     }
     for (const name of WITHOUT_MEANING) if (given[name] !== undefined && given[name] !== null) warnOnce(name);
   }
-  const { username, password, tls, db, connectTimeout, connectionName } = redisOptions;
+  const { username, password, tls, db, connectTimeout } = redisOptions;
   return {
     nodes: nodes.map(nodeOf),
     commandTimeout: redisOptions.commandTimeout ?? 0,
@@ -100,7 +136,6 @@ export function connectOptionsOf(nodes: readonly StartupNode[], options: Cluster
     ...(tls !== undefined && tls !== false && { tls }),
     ...(db !== undefined && { database: db }),
     ...(connectTimeout !== undefined && { connectTimeout }),
-    ...(connectionName !== undefined && { connectionName }),
     ...(maxRedirections !== undefined && { maxRedirections }),
     ...(slotsRefreshInterval !== undefined && { topologyRefreshInterval: Math.max(0, slotsRefreshInterval) }),
     ...(natMap !== undefined && { natMap: natMapOf(natMap) }),
@@ -141,7 +176,7 @@ function socketOf(
   dnsLookup: ClusterOptions["dnsLookup"],
 ): { readonly socket?: SocketOptions } {
   const socket: SocketOptions = {
-    ...(family !== undefined && { family }),
+    ...(family !== undefined && { family: family as 0 | 4 | 6 }),
     ...(keepAlive !== undefined && keepAlive > 0 && { keepAliveInitialDelay: keepAlive }),
     ...(localAddress !== undefined && { localAddress }),
     ...(dnsLookup !== undefined && { lookup: lookupBy(dnsLookup) }),

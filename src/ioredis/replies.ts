@@ -40,3 +40,12 @@ export function errorOf(error: unknown, name: string, count: number): Error {
 export function closedError(cause?: Error): Error {
   return new Error("Connection is closed.", cause && { cause });
 }
+
+/** The error of a transaction that was not executed, because the server refused to queue one of its commands. */
+export function discardedError(error: unknown): Error {
+  if (!(error instanceof ReplyError) || error.reply.startsWith("EXECABORT")) return errorOf(error, "exec", 0);
+  const discarded = errorOf(error, "exec", 0);
+  const previousErrors = [errorOf(error, error.command ?? "", 0)];
+  discarded.message = "EXECABORT Transaction discarded because of previous errors.";
+  return Object.assign(discarded, { previousErrors });
+}

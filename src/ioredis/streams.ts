@@ -39,21 +39,22 @@ async function* pagesOf(ready: () => Promise<Cluster>, options: ScanStreamOption
   if (page.length > 0) yield page;
 }
 
-/** The elements of one collection, by HSCAN, SSCAN or ZSCAN. */
+/** The elements of one collection, by HSCAN, SSCAN or ZSCAN; with no key, the keys of one node, by SCAN. */
 export function elementStream(
   step: (args: readonly Argument[]) => Promise<[string | Buffer, unknown[]]>,
-  key: Argument,
-  { match, count }: ScanStreamOptions,
+  key: readonly Argument[],
+  { match, count, type }: ScanStreamOptions,
 ): Readable {
   return Readable.from(elementsOf(), { objectMode: true });
   async function* elementsOf() {
     let cursor = "0";
     do {
       const [next, elements] = await step([
-        key,
+        ...key,
         cursor,
         ...(match === undefined ? [] : ["MATCH", match]),
         ...(count === undefined ? [] : ["COUNT", count]),
+        ...(type === undefined ? [] : ["TYPE", type]),
       ]);
       cursor = String(next);
       yield elements;

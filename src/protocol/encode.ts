@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "../errors.ts";
-import type { Argument } from "./reply.ts";
+import type { Argument, CommandArguments } from "./reply.ts";
 
 /*
  * A frame is a "binary string": each character is one byte, and the socket writes the string as latin1. Joining binary
@@ -53,6 +53,12 @@ export function encodeCommand(args: readonly Argument[]): string {
   } catch (error) {
     throw asArgumentError(error);
   }
+}
+
+/** The arguments of a command that was called with them, or with one array of them. The array is copied. */
+export function argumentsOf(given: CommandArguments): readonly Argument[] {
+  const [first] = given;
+  return given.length === 1 && Array.isArray(first) ? [...first] : (given as readonly Argument[]);
 }
 
 /**

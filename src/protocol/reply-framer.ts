@@ -1,12 +1,7 @@
 import { ProtocolError } from "../errors.ts";
 
 /** A reply that is longer than `maxReplyBytes`: the request that it belongs to need not be sent again. */
-export class OversizedReplyError extends ProtocolError {
-  /** The class of errors that callers know. */
-  override get name(): string {
-    return "ProtocolError";
-  }
-}
+export class OversizedReplyError extends ProtocolError {}
 
 /*
  * Finds the end of each reply, and refuses bytes that are not RESP2, before redis-parser sees them. The parser checks

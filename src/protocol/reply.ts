@@ -12,3 +12,6 @@ export type Reply = string | number | bigint | Buffer | null | Reply[] | Error;
  * bytes. NaN is refused.
  */
 export type Argument = string | Buffer | Uint8Array | number | bigint;
+
+/** The arguments behind a command's name; or one array of them, which may have more elements than a call has arguments. */
+export type CommandArguments = readonly Argument[] | readonly [args: readonly Argument[]];

@@ -7,6 +7,7 @@ import {
   ProtocolError,
   RedirectionsError,
   UnavailableError,
+  type Waited,
 } from "../errors.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 import { replyErrorOf } from "../scripts/script-error.ts";
@@ -22,6 +23,12 @@ interface ErrorLimits {
   readonly environment: Environment;
   readonly maxRedirections: number;
   readonly unavailableAfter: number;
+}
+
+/** Where a call is that is not settled: what its `DeadlineError` says. */
+function waitedOf({ place, history, pool }: Call): Waited {
+  if (place === "in-flight") return pool?.isSilent === true ? "node-silent" : "sent";
+  return history !== undefined && history.refusal !== "" ? "refused" : "queued";
 }
 
 /** Makes the errors that callers get from what was decided. */
@@ -62,9 +69,9 @@ export class CallErrors {
     const outcome = call.outcomeSoFar;
     if (how === "deadline-after-refusal") {
       const cause = replyErrorOf(historyOf(call).refusal, "not-executed", call.kind.script);
-      return new DeadlineError(limitMs, outcome, cause);
+      return new DeadlineError(limitMs, outcome, cause, "refused");
     }
-    if (how !== "unavailable") return new DeadlineError(limitMs, outcome, call.history?.lostBecause);
+    if (how !== "unavailable") return new DeadlineError(limitMs, outcome, call.history?.lostBecause, waitedOf(call));
     const { address = "A node" } = call.node ?? {};
     return this.#unavailable(call, `${address} could not be reached within ${limitMs} ms`);
   }

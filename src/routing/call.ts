@@ -19,6 +19,7 @@ import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { CallTrace } from "../telemetry/call-trace.ts";
+import type { OperationContext } from "../telemetry/channels.ts";
 import type { CallKeys } from "./batch-order.ts";
 import type { Turn } from "./batch-turns.ts";
 import type { ClusterNode } from "./cluster-node.ts";
@@ -132,6 +133,8 @@ export interface Extras {
   /** A later call that may write one of the keys was written behind the call: a repetition might run behind that one. */
   mayNotRepeat: boolean;
   observer: CallTrace | undefined;
+  /** The scan or the WAIT that the call is a step of, while somebody listens. */
+  operation: OperationContext | undefined;
   /** When the call was made, on the environment's clock. Set only if durations are measured. */
   startedAt: number;
 }
@@ -242,6 +245,7 @@ export class Call implements Request, Expiring {
       feed: undefined,
       mayNotRepeat: false,
       observer: undefined,
+      operation: undefined,
       startedAt: 0,
     };
     return this.extras;
@@ -264,6 +268,10 @@ export class Call implements Request, Expiring {
 
   expire(): void {
     this.kind.owner.onExpired(this);
+  }
+
+  onWritten(): void {
+    this.extras?.observer?.onWritten();
   }
 
   onReply(reply: Reply): void {

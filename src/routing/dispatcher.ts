@@ -1,7 +1,7 @@
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Request } from "../connection/request.ts";
 import type { Clock, Environment } from "../environment.ts";
-import { AuthError, ClosedError, ReplyError, SlotwireError } from "../errors.ts";
+import { AuthError, ClosedError, DeadlineError, ReplyError, SlotwireError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import { commandNameOf } from "../protocol/command-name.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
@@ -118,7 +118,7 @@ export class Dispatcher implements CallOwner {
       if (call.extras?.isStep !== true) this.#deadlines.add(call, Math.max(1, call.timeoutMs - elapsedMs));
     } else if (call.kind.blocking?.isEndless) this.#endless.add(call);
     if (durations !== undefined) call.withExtras.startedAt = this.#clock.now();
-    if (areCallsHeard()) call.withExtras.observer = new CallTrace(call, client, batch);
+    if (batch !== undefined || areCallsHeard()) call.withExtras.observer = new CallTrace(call, client, batch);
     // A batch that had to ask a server first sends its calls while the client is closing.
     if (this.#endsEndless && this.#endless.has(call)) call.reject(this.#errors.closed(call));
   }
@@ -249,7 +249,9 @@ export class Dispatcher implements CallOwner {
   // Reports of lanes and calls.
 
   onRejected(error: Error): void {
-    countIn(this.#telemetry.counters.errors, error instanceof SlotwireError ? error.code : "OTHER");
+    const { counters } = this.#telemetry;
+    countIn(counters.errors, error instanceof SlotwireError ? error.code : "OTHER");
+    if (error instanceof DeadlineError) countIn(counters.deadlines, error.waited);
   }
 
   onSettled(call: Call, replied: boolean): void {

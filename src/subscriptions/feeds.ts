@@ -1,8 +1,9 @@
 import { isRefusal } from "../connection/retry-policy.ts";
+import { UnavailableError, withParticulars } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { Desk } from "./desk.ts";
 import { Feed } from "./feed.ts";
-import type { Topic } from "./topic.ts";
+import { COMMANDS, type Hearer, type Topic } from "./topic.ts";
 
 /** What happened to the feed of one node, where the places differ. */
 export interface FeedNews {
@@ -101,6 +102,7 @@ export class Feeds {
       onLost: (topics, cause) => this.#news.onLost(node, feed, topics, cause),
       onFailed: (cause) => {
         if (isRefusal(cause)) for (const topic of feed.topics) if (!topic.coverage.hasBegun) desk.reject(topic, cause);
+        tellUnreachable(feed, address, cause);
         this.#news.onFailed(node, feed, cause);
       },
       onSilent: (cause) => this.#news.onSilent(node, feed, cause),
@@ -140,4 +142,21 @@ export class Feeds {
     }
     refusals.follow(topics, node, step, text);
   }
+}
+
+/** Tells each subscription that waits for its first confirmation here why it does not come. */
+function tellUnreachable(feed: Feed, address: string, cause: Error): void {
+  const told = new Set<Hearer>();
+  for (const topic of feed.topics) {
+    for (const hearer of topic.hearers) {
+      if (told.has(hearer) || hearer.hasBegun(topic)) continue;
+      told.add(hearer);
+      hearer.refused(unreachable(topic, address, cause));
+    }
+  }
+}
+
+function unreachable({ kind, slot }: Topic, address: string, cause: Error): UnavailableError {
+  const error = new UnavailableError(`${address} could not be reached`, new Map([[address, cause]]));
+  return withParticulars(error, { command: COMMANDS[kind].ask, address, slot: slot === -1 ? undefined : slot });
 }

@@ -87,7 +87,7 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
    */
   readonly ended: Promise<void>;
   /**
-   * A server has refused a channel, and is asked again, or another one is.
+   * A server has refused a channel, or could not be reached, and is asked again, or another one is.
    * @internal
    */
   onRefused: (error: SlotwireError) => void = nothing;
@@ -140,7 +140,10 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
     return this.#confirmed;
   }
 
-  /** Ends the subscription. Resolves when no server sends anything for it. No message is delivered from now on. */
+  /**
+   * Ends the subscription. Resolves when no server sends anything for it. The listener gets nothing from now on; an
+   * iteration gets what waits by now, and ends.
+   */
   close(): Promise<void> {
     return this.#end(undefined);
   }
@@ -154,7 +157,7 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
    * The messages. They are kept from the beginning on, within the bounds, until they are taken. Two iterations share them.
    * @throws {InvalidArgumentError} The subscription has a listener.
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Message<S>, undefined, void> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message<S>> {
     return new Iteration(this.#waiting, ({ message }) => message as Message<S> | undefined);
   }
 
@@ -162,7 +165,7 @@ export class Subscription<S extends string | Buffer = string> implements AsyncIt
    * The messages and the gaps, in order. A gap is an object with a `reason`.
    * @throws {InvalidArgumentError} The subscription has a listener.
    */
-  events(): AsyncIterableIterator<Message<S> | Gap, undefined, void> {
+  events(): AsyncIterableIterator<Message<S> | Gap> {
     return new Iteration(this.#waiting, ({ message, gap }) => gap ?? (message as Message<S> | undefined));
   }
 

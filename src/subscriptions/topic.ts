@@ -38,7 +38,7 @@ export interface Hearer {
   tellGap(topics: readonly Topic[], loss: Loss, to: number | null): void;
   /** Whether the topic has been covered since the subscription wants it. */
   hasBegun(topic: Topic): boolean;
-  /** A server refuses the topic for now, and is asked again, or another one is. */
+  /** A server refuses the topic for now, or cannot be reached, and is asked again, or another one is. */
   refused(error: SlotwireError): void;
   /** The servers refuse the topic for good. */
   fail(error: SlotwireError): void;

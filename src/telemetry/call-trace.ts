@@ -1,4 +1,5 @@
 import { AsyncResource } from "node:async_hooks";
+import { realTime } from "../environment.ts";
 import { commandNameOf } from "../protocol/command-name.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import {
@@ -10,10 +11,12 @@ import {
   type CommandContext,
   commandChannel,
   isHeard,
+  type OperationContext,
   presentable,
   redirectionChannel,
   type ScriptInfo,
   traced,
+  waitChannel,
 } from "./channels.ts";
 
 /** The resource is destroyed when its call ends, and not when the garbage collector finds it. */
@@ -27,6 +30,7 @@ export interface TracedCall {
   readonly frame: string;
   readonly slot: number;
   readonly asking: boolean;
+  readonly extras?: { readonly operation: OperationContext | undefined } | undefined;
 }
 
 /** The properties that a trace reads of a call's kind. */
@@ -44,6 +48,8 @@ export class CallTrace {
   /** Holds the values of the bound stores as they were when the call began. */
   readonly #beginning: AsyncResource | undefined;
   #loadBytes = 0;
+  /** When the attempt under way was handed to a connection; undefined once it is written, or if nobody listens. */
+  #handedAt: number | undefined;
 
   constructor(call: TracedCall, client: ClientInfo, batch: BatchContext | undefined) {
     const context: CommandContext = {
@@ -52,6 +58,7 @@ export class CallTrace {
       script: scriptOf(call.kind),
       slot: call.slot,
       batch,
+      operation: call.extras?.operation,
       attempts: 0,
       address: undefined,
     };
@@ -72,6 +79,7 @@ export class CallTrace {
     context.address = address;
     const loadBytes = this.#loadBytes;
     this.#loadBytes = 0;
+    if (waitChannel.hasSubscribers) this.#handedAt = realTime.now();
     if (!attemptChannel.hasSubscribers) return;
     attemptChannel.publish({
       call: context,
@@ -85,6 +93,14 @@ export class CallTrace {
       bytes: call.frame.length + (call.asking ? ASKING_BYTES : 0),
       loadBytes,
     });
+  }
+
+  onWritten(): void {
+    const { client, address = "" } = this.context;
+    if (this.#handedAt === undefined) return;
+    const waitedMs = realTime.now() - this.#handedAt;
+    this.#handedAt = undefined;
+    waitChannel.publish({ client, call: this.context, address, waitedMs });
   }
 
   /**
@@ -107,6 +123,8 @@ export class CallTrace {
   }
 
   onEnd(error: Error | undefined): void {
+    const { batch, address } = this.context;
+    if (batch !== undefined && address !== undefined) batch.address = address;
     if (this.#beginning === undefined) return;
     if (error !== undefined) this.context.error = presentable(error);
     this.#beginning.runInAsyncScope(publishEnd, undefined, this.context);
@@ -141,6 +159,7 @@ export function tracedBatch<T>(
 ): Promise<T> {
   if (!isHeard(batchChannel) && !areCallsHeard()) return send(undefined);
   const [first] = calls;
+  const isOneSlot = slot === undefined && first !== undefined && calls.every((call) => call.slot === first.slot);
   const isOneScript = first !== undefined && calls.every(({ kind }) => kind.registered === first.kind.registered);
   const context: BatchContext = {
     client,
@@ -148,7 +167,8 @@ export function tracedBatch<T>(
     size: calls.length,
     commands: [...new Set(calls.map(({ frame }) => commandNameOf(frame)))],
     script: isOneScript ? scriptOf(first.kind) : undefined,
-    slot,
+    slot: isOneSlot && first.slot >= 0 ? first.slot : slot,
+    address: undefined,
   };
   return traced(batchChannel, context, () => send(context));
 }

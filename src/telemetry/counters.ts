@@ -6,6 +6,8 @@ export class Counters {
   replies = 0;
   /** The number of errors, by the error's code. */
   readonly errors: Record<string, number> = {};
+  /** The number of deadlines that passed, by where the call was. */
+  readonly deadlines: Record<string, number> = {};
   readonly redirections = { MOVED: 0, ASK: 0 };
   /** The number of retries, by the first word of the node's answer. */
   readonly retries: Record<string, number> = {};

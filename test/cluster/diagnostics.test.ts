@@ -97,7 +97,15 @@ describe("diagnostics channels of a real cluster", () => {
     const [batch] = ear.all("batch:asyncEnd");
     const { client: _, ...told } = batch ?? {};
     const script = { name: "incr", sha: incrScript.sha };
-    assert.deepEqual(told, { operation: "transaction", size: 2, commands: ["EVALSHA"], script, slot: slotOf("d:3") });
+    const { address } = client.topology.primaryOf(slotOf("d:3")) ?? {};
+    assert.deepEqual(told, {
+      operation: "transaction",
+      size: 2,
+      commands: ["EVALSHA"],
+      script,
+      slot: slotOf("d:3"),
+      address,
+    });
     assert.deepEqual(sent(), [["MULTI", 1, false]]);
     ear.take();
     await client.transaction("d:3", { watch: ["d:3"] }, async (tx) => tx.multi().command("GET", "d:3"));

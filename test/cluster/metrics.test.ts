@@ -46,6 +46,7 @@ describe("metrics", () => {
       calls: 0,
       replies: 0,
       errors: {},
+      deadlines: {},
       redirections: { MOVED: 0, ASK: 0 },
       retries: {},
       decisions: {},

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
@@ -71,11 +71,8 @@ describe("OpenTelemetry", () => {
   }
 
   async function measured(): Promise<HistogramMetricData> {
-    const found = await allMeasured();
-    assert.deepEqual(
-      found.map(({ descriptor }) => descriptor.name),
-      ["db.client.operation.duration"],
-    );
+    const found = (await allMeasured()).filter(({ descriptor }) => descriptor.name === "db.client.operation.duration");
+    assert.equal(found.length, 1);
     return found[0] as HistogramMetricData;
   }
 
@@ -83,11 +80,18 @@ describe("OpenTelemetry", () => {
     const owner = client.topology.primaryOf(slotOf(key));
     return { "network.peer.address": owner?.host, "network.peer.port": owner?.port };
   };
+  /** The first of the seeds, whatever node is asked. */
   const server = () => ({
     "db.system.name": "redis",
     "db.namespace": "0",
-    "server.address": cluster.nodes.join(","),
+    "server.address": "127.0.0.1",
+    "server.port": Number(cluster.nodes[0]?.split(":").at(-1)),
   });
+  /** A key whose slot belongs to another node than that of `key`. */
+  const keyElsewhere = (key: string) => {
+    const ownerOf = (each: string) => client.topology.primaryOf(slotOf(each));
+    for (let index = 0; ; index++) if (ownerOf(`e:${index}`) !== ownerOf(key)) return `e:${index}`;
+  };
 
   it("gets a span of a script's call, by the semantic conventions, in the trace of the caller", async () => {
     await tracer.startActiveSpan("request", async (request) => {
@@ -216,6 +220,131 @@ describe("OpenTelemetry", () => {
     );
   });
 
+  it("gets the scope with the version of the package", async () => {
+    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+    await client.command("GET", "o:1");
+    await meterProvider.forceFlush();
+    const [span] = finished(1);
+    const scopes = measurements.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.map(({ scope }) => scope));
+    for (const { name, version: told } of [span?.instrumentationScope ?? { name: "" }, ...scopes]) {
+      assert.deepEqual([name, told], ["slotwire", version]);
+    }
+    assert.equal(scopes.length, 1);
+  });
+
+  it("gets the slot of a batch that has one, and the node that was asked last", async () => {
+    const far = keyElsewhere("{o}:1");
+    await client.batch().command("GET", "{o}:1").command("GET", "{o}:2").exec();
+    await client.batch().command("GET", "{o}:1").command("GET", far).exec();
+    await client.transaction("{o}:1").command("GET", "{o}:1").command("GET", "{o}:2").exec();
+    const [one, two, transaction] = finished(3).map(({ attributes }) => ({
+      slot: attributes["slotwire.slot"],
+      "network.peer.address": attributes["network.peer.address"],
+      "network.peer.port": attributes["network.peer.port"],
+    }));
+    const told = { slot: slotOf("{o}:1"), ...peerOf("{o}:1") };
+    assert.deepEqual(one, told);
+    assert.deepEqual(transaction, told);
+    assert.equal(two?.slot, undefined);
+    const peers = ["{o}:1", far].map((key) => peerOf(key)["network.peer.port"]);
+    assert.ok(peers.includes(two?.["network.peer.port"] as number), `${two?.["network.peer.port"]}`);
+    const { dataPoints } = await measured();
+    assert.ok(dataPoints.every(({ attributes }) => typeof attributes["network.peer.port"] === "number"));
+  });
+
+  it("gets a span of each command on the connection of a watching transaction", async () => {
+    await tracer.startActiveSpan("request", async (request) => {
+      await client.transaction("{o}:1", { watch: ["{o}:1"] }, async (tx) => {
+        await tx.command("GET", "{o}:1");
+        await tx.run(incrScript, ["{o}:2"]);
+        await tx.command("INCR", "{o}:2", "no").catch(() => {});
+        return tx.multi().command("GET", "{o}:1").command("GET", "{o}:2");
+      });
+      request.end();
+    });
+    const all = finished(6);
+    const request = all.at(-1)?.spanContext().spanId;
+    assert.deepEqual(
+      all.slice(0, -1).map(({ name, status, parentSpanContext }) => [name, status.code, parentSpanContext?.spanId]),
+      [
+        ["WATCH", SpanStatusCode.UNSET, request],
+        ["GET", SpanStatusCode.UNSET, request],
+        ["EVALSHA incr", SpanStatusCode.UNSET, request],
+        ["INCR", SpanStatusCode.ERROR, request],
+        ["MULTI GET", SpanStatusCode.UNSET, request],
+      ],
+    );
+    for (const { name, attributes } of all.slice(0, -1)) {
+      const { "network.peer.port": port, "slotwire.slot": slot } = attributes;
+      assert.deepEqual([port, slot], [peerOf("{o}:1")["network.peer.port"], slotOf("{o}:1")], name);
+    }
+  });
+
+  it("gets a scan as one span, its steps below it, and the durations of the steps", async () => {
+    await Promise.all(Array.from({ length: 60 }, (_, index) => client.command("SET", `s:${index}`, "v")));
+    await meterProvider.forceFlush();
+    measurements.reset();
+    spans.reset();
+    await tracer.startActiveSpan("request", async (request) => {
+      let keys = 0;
+      for await (const _ of client.scan({ match: "s:*", count: 10 })) keys++;
+      assert.ok(keys >= 60, `${keys} keys`);
+      request.end();
+    });
+    const all = spans.getFinishedSpans();
+    const [scan, request] = all.slice(-2);
+    assert.deepEqual([scan?.name, request?.name], ["SCAN", "request"]);
+    assert.equal(scan?.parentSpanContext?.spanId, request?.spanContext().spanId);
+    const steps = all.slice(0, -2);
+    assert.ok(steps.filter(({ name }) => name === "SCAN").length >= 3, "at least one step for each node");
+    assert.deepEqual([...new Set(steps.map(({ name }) => name))].sort(), ["CLUSTER", "INFO", "SCAN"]);
+    for (const step of steps) {
+      assert.equal(step.parentSpanContext?.spanId, scan?.spanContext().spanId, step.name);
+      assert.equal(step.spanContext().traceId, scan?.spanContext().traceId);
+    }
+    assert.equal(typeof scan?.attributes["network.peer.port"], "number");
+    const counts = (await measured()).dataPoints.map(({ value }) => value.count);
+    assert.equal(
+      counts.reduce((a, b) => a + b, 0),
+      steps.length,
+    );
+  });
+
+  it("gets the end of a scan that is left early, and the error of one that fails", async () => {
+    for await (const _ of client.scan({ count: 1 })) break;
+    const left = spans.getFinishedSpans().at(-1);
+    assert.deepEqual([left?.name, left?.status.code], ["SCAN", SpanStatusCode.UNSET]);
+    spans.reset();
+    const signal = AbortSignal.abort();
+    await assert.rejects(client.with({ signal }).scan().next());
+    const [failed] = finished(1);
+    assert.deepEqual([failed?.name, failed?.attributes["error.type"]], ["SCAN", "ABORTED"]);
+  });
+
+  it("gets a WAIT as a WAIT", async () => {
+    await tracer.startActiveSpan("request", async (request) => {
+      assert.equal(await client.command("WAIT", 1, 60), 0);
+      request.end();
+    });
+    await client.command("WAIT", "no").catch(() => {});
+    const [wait, request] = spans.getFinishedSpans();
+    assert.equal(wait?.name, "WAIT");
+    assert.equal(wait?.parentSpanContext?.spanId, request?.spanContext().spanId);
+    assert.equal(typeof wait?.attributes["network.peer.port"], "number");
+    const { dataPoints } = await measured();
+    const told = dataPoints.map(({ attributes, value }) => [
+      attributes["db.operation.name"],
+      attributes["error.type"],
+      value.count,
+    ]);
+    assert.deepEqual(told, [
+      ["WAIT", undefined, 1],
+      ["WAIT", "INVALID_ARGUMENT", 1],
+    ]);
+    assert.ok((dataPoints[0]?.value.sum as number) >= 0.055, `${dataPoints[0]?.value.sum} s`);
+    finished(3);
+  });
+
   it("gets the database and the socket file of a single server", async () => {
     const folder = mkdtempSync(join(tmpdir(), "slotwire-telemetry-"));
     const path = join(folder, "server.sock");
@@ -261,7 +390,7 @@ describe("OpenTelemetry", () => {
     await eventually(() => assert.deepEqual([gaps.length, gaps.at(-1)?.to === null], [4, false]));
     for (const each of subscriptions) await each.close();
     finished(0);
-    const found = await allMeasured();
+    const found = (await allMeasured()).filter(({ descriptor: { name } }) => !name.startsWith("db."));
     const { "db.system.name": _, "db.namespace": __, ...address } = server();
     const told = found.map(({ descriptor: { name, unit }, dataPoints }) => ({
       ...{ name, unit },
@@ -294,7 +423,8 @@ describe("OpenTelemetry", () => {
     await cluster.command(cluster.nodes[0] as string, "PUBLISH", "o:1", "");
     await eventually(() => assert.equal(client.metrics().counters.messages, messages + 1));
     finished(0);
-    assert.deepEqual(await allMeasured(), []);
+    const figures = (await allMeasured()).filter(({ dataPoints }) => dataPoints.length > 0);
+    assert.deepEqual(figures, []);
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
-import { RedisStore } from "rate-limit-redis";
+import { type RedisReply, RedisStore } from "rate-limit-redis";
 import { NodeRedisAdapter } from "redlock-universal";
 import { type Cluster, connect } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
@@ -21,7 +21,7 @@ describe("on a cluster without any script", () => {
 
   it("rate-limit-redis counts 30 x 30 increments at once, none fails", async () => {
     const store = new RedisStore({
-      sendCommand: (command: string, ...args: string[]) => client.command(command, ...args),
+      sendCommand: (command: string, ...args: string[]) => client.command<RedisReply>(command, ...args),
     });
     store.init({ windowMs: 60_000 } as Parameters<typeof store.init>[0]);
     const users = Array.from({ length: 30 }, (_, index) => `user:${index}`);

@@ -56,6 +56,7 @@ describe("the blocks of the README and of the pages beside the sources", () => {
       slotwire: source("index.ts"),
       "slotwire/testing": source("testing/index.ts"),
       "slotwire/opentelemetry": source("telemetry/opentelemetry/index.ts"),
+      "slotwire/ioredis": source("ioredis/index.ts"),
     };
     // A block shows what there is: not all of it needs a use. What it is given is imported from where it is.
     const lenient = { noUnusedLocals: false, rewriteRelativeImportExtensions: false };

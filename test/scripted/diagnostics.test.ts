@@ -29,10 +29,17 @@ describe("diagnostics channels", () => {
     const client = await cluster.connect({ scripts: [setScript], connectionName: "me" });
     ear.take();
     await client.run(setScript, [keyForSlot(5)], ["v"]);
-    assert.deepEqual(ear.names, ["command:start", "command:end", "attempt", "command:asyncStart", "command:asyncEnd"]);
+    assert.deepEqual(ear.names, [
+      "command:start",
+      "command:end",
+      "attempt",
+      "wait",
+      "command:asyncStart",
+      "command:asyncEnd",
+    ]);
     const who = { seeds: [node(0)], name: "me", database: 0 };
     const [start] = ear.all("command:start");
-    const call = { client: who, command: "EVALSHA", script, slot: 5, batch: undefined };
+    const call = { client: who, command: "EVALSHA", script, slot: 5, batch: undefined, operation: undefined };
     assert.deepEqual(start, { ...call, attempts: 0, address: undefined });
     assert.deepEqual(ear.all("command:asyncEnd"), [{ ...call, attempts: 1, address: node(0) }]);
     const [{ call: context, bytes, ...attempt } = {}] = ear.all("attempt");
@@ -57,7 +64,7 @@ describe("diagnostics channels", () => {
     );
     assert.equal(contexts.size, 1);
     const told = ear.heard
-      .filter(({ on }) => !on.startsWith("command"))
+      .filter(({ on }) => !on.startsWith("command") && on !== "wait")
       .map(({ on, message }) => {
         const { attempt, address, kind, to, asking, loads, loadBytes } = message;
         if (on === "attempt") return [on, attempt, address, asking, loads, loadBytes];
@@ -184,7 +191,15 @@ describe("diagnostics channels", () => {
     const [batch] = ear.all("batch:start");
     assert.deepEqual(
       { ...batch, client: undefined },
-      { client: undefined, operation: "batch", size: 2, commands: ["EVALSHA"], script, slot: undefined },
+      {
+        client: undefined,
+        operation: "batch",
+        size: 2,
+        commands: ["EVALSHA"],
+        script,
+        slot: undefined,
+        address: undefined,
+      },
     );
     const original = ear.heard.find(({ on }) => on === "batch:start")?.original;
     assert.deepEqual(

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { getEventListeners } from "node:events";
+import { type EventEmitter, getEventListeners, once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, it, type TestContext } from "node:test";
@@ -317,7 +317,8 @@ describe("a call", () => {
       () => client.run(setScript, [key], ["v"], { timeout: -1 }),
       () => client.run(setScript, [key], ["v"], { signal: {} as never }),
       () => client.command(""),
-      () => client.command("GET", [] as never),
+      () => client.command("GET", [[key]] as never),
+      () => client.command("GET", key, [] as never),
       () => client.command("SUBSCRIBE", "channel"),
       () => client.command("multi"),
       () => client.command("WAIT", 1),
@@ -539,6 +540,28 @@ describe("close and destroy", () => {
     const messages = warnings.map(({ message }) => message).join("\n");
     assert.match(messages, /from a listener/);
     assert.match(messages, /from an async listener/);
+  });
+
+  it("can be waited for by events.once, and taken off again", async () => {
+    const client = await cluster.connect({ scripts: [setScript] });
+    // The types of Node 20 ask for a whole EventEmitter; `once`, `off` and `removeListener` are what it uses.
+    const emitter = client as unknown as EventEmitter;
+    const waiting = once(emitter, "scriptMissing", { signal: AbortSignal.timeout(10_000) });
+    const calls: string[] = [];
+    const listener = () => calls.push("on");
+    client.once("scriptMissing", () => calls.push("once"));
+    client.on("scriptMissing", listener);
+    client.off("scriptMissing", listener);
+    client.on("scriptMissing", listener);
+    for (let time = 0; time < 2; time++) {
+      cluster.node(0).scripts.clear();
+      await client.run(setScript, [key], [1]);
+    }
+    assert.equal((await waiting)[0].script, setScript.name);
+    assert.deepEqual(calls, ["once", "on", "on"]);
+    assert.throws(() => client.once("ready" as never, () => {}), InvalidArgumentError);
+    const aborted = once(emitter, "nodeDown", { signal: AbortSignal.abort() });
+    await assert.rejects(aborted, { name: "AbortError" });
   });
 
   it("an event of other clients is refused with what there is instead", async () => {

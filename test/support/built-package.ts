@@ -20,9 +20,13 @@ function build(): string {
   new Guard(folder);
   copyFileSync(join(ROOT, "package.json"), join(folder, "package.json"));
   symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
-  const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
-  const options = ["-p", join(ROOT, "src"), "--noCheck", "--outDir", join(folder, "dist")];
-  execFileSync(process.execPath, [compiler, ...options], { stdio: ["ignore", "inherit", "inherit"] });
+  const program = (...path: string[]) => join(ROOT, "node_modules", ...path);
+  const inFolder = (...args: string[]) =>
+    execFileSync(process.execPath, args, { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
+  // The steps of `npm run build`.
+  const compiler = program("typescript", "bin", "tsc");
+  inFolder(compiler, "-p", join(ROOT, "src"), "--noCheck", "--outDir", join(folder, "build"));
+  inFolder(program("rolldown", "bin", "cli.mjs"), "--config", join(ROOT, "rolldown.config.js"));
   return folder;
 }
 

@@ -9,8 +9,8 @@ export interface Heard {
   readonly original: object;
 }
 
-const TRACING = ["command", "batch", "connect"];
-const POINTS = ["attempt", "redirection", "script-missing", "preload", "topology", "topic", "message", "gap"];
+const TRACING = ["command", "batch", "operation", "connect"];
+const POINTS = ["attempt", "wait", "redirection", "script-missing", "preload", "topology", "topic", "message", "gap"];
 const EVENTS = ["start", "end", "asyncStart", "asyncEnd", "error"] as const;
 
 /** Listens to the channels named, or all, until `stop`. */

@@ -5,17 +5,32 @@ import { promisify } from "node:util";
 
 const execute = promisify(execFile);
 
-/** Without what npm tells the scripts that it runs: it is about this package, not about the one in the folder. */
-const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("npm_")));
+/**
+ * Without what npm tells the scripts that it runs: it is about this package, not about the one in the folder. Without what
+ * a test run tells its files, too: a run that a test begins is its own.
+ */
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith("npm_") && !name.startsWith("NODE_TEST_")),
+);
 
 /**
  * Runs a program in a folder, within a minute.
  * @returns  What it printed to standard output.
  * @throws {Error} with all that it printed, when it fails.
  */
-export async function run(folder: string, program: string, ...args: readonly string[]): Promise<string> {
+export function run(folder: string, program: string, ...args: readonly string[]): Promise<string> {
+  return runWithin(60_000, folder, program, ...args);
+}
+
+/** Runs a program in a folder, within `timeout` milliseconds. */
+export async function runWithin(
+  timeout: number,
+  folder: string,
+  program: string,
+  ...args: readonly string[]
+): Promise<string> {
   try {
-    const limits = { timeout: 60_000, maxBuffer: 16 * 1024 * 1024 };
+    const limits = { timeout, maxBuffer: 16 * 1024 * 1024 };
     return (await execute(program, args, { cwd: folder, env: environment, ...limits })).stdout;
   } catch (error) {
     const { message, stdout, stderr } = error as Error & { stdout: string; stderr: string };

@@ -6,8 +6,13 @@ import { describe, it } from "node:test";
 import { promisify } from "node:util";
 import { builtPackage } from "../support/built-package.ts";
 
+interface Target {
+  readonly types: string;
+  readonly default: string;
+}
+
 interface Manifest {
-  readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>>;
+  readonly exports: Readonly<Record<string, string | Readonly<Record<"import" | "require", Target>>>>;
 }
 
 // The whole package, installed by npm, is for `npm run test:package`.
@@ -16,23 +21,32 @@ describe("the built package", () => {
   const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Manifest;
 
   it("has the types of every module that it exports", () => {
-    const modules = Object.values(exports).flatMap((target) => (typeof target === "string" ? [] : [target.types]));
-    assert.ok(modules.length > 0);
+    const targets = Object.values(exports).flatMap((target) =>
+      typeof target === "string" ? [] : Object.values(target),
+    );
+    const modules = targets.map(({ types }) => types);
+    assert.ok(modules.length > 0, "there are modules");
     for (const types of modules) assert.ok(existsSync(join(folder, types)), `${types} is missing`);
   });
 
-  it("gives every module by its name, to plain Node", async () => {
+  it("gives every module by its name, to plain Node, and the same names to CommonJS", async () => {
     const names = Object.keys(exports).filter((name) => name !== "./package.json");
     const modules = names.map((name) => JSON.stringify(name.replace(".", "slotwire")));
     const program = `
-      for (const name of [${modules}]) console.log(Object.keys(await import(name)).length);
-      const { slotOf } = await import("slotwire");
-      console.log(slotOf("foo"));`;
+      import { createRequire } from "node:module";
+      const require = createRequire(import.meta.url);
+      const namesOf = (module) => Object.keys(module).sort().join();
+      for (const name of [${modules}]) console.log(namesOf(await import(name)), namesOf(require(name)));
+      console.log((await import("slotwire")).slotOf("foo"), require("slotwire").slotOf("foo"));`;
     const args = ["--input-type=module", "-e", program];
     const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: folder });
-    const printed = stdout.trim().split("\n").map(Number);
-    assert.equal(printed.pop(), 12182);
+    const printed = stdout.trim().split("\n");
+    assert.equal(printed.pop(), "12182 12182");
     assert.equal(printed.length, names.length);
-    assert.ok(printed.every((count) => count > 0));
+    for (const line of printed) {
+      const [imported, required] = line.split(" ");
+      assert.notEqual(imported, "");
+      assert.equal(required, imported);
+    }
   });
 });

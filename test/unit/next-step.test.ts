@@ -384,6 +384,13 @@ const ROWS: readonly Row[] = [
     expect: OWNER_LATER,
   },
   {
+    when: "READONLY to a plain command for one node that the user has named: the answer",
+    failure: refused(READONLY),
+    situation: { ...COMMAND, isPinned: true },
+    row: "readonly-pinned",
+    expect: reject("reply", "not-executed", "topology-stale"),
+  },
+  {
     when: "READONLY from the middle of a script, with its SHA-1 behind it",
     failure: refused(`${READONLY} script: 9a5a1b2c, on @user_script:1.`),
     row: "readonly-in-code",

@@ -1,10 +1,11 @@
 import type { Attributes } from "@opentelemetry/api";
-import { ReplyError, SlotwireError } from "../../errors.ts";
+import { DeadlineError, ReplyError, SlotwireError } from "../../errors.ts";
 import type {
   BatchContext,
   ClientInfo,
   CommandContext,
   GapMessage,
+  OperationContext,
   SubscribedMessage,
   TopicInfo,
 } from "../channels.ts";
@@ -33,6 +34,19 @@ export function batchAttributes({ client, operation, size, commands, script }: B
     ...procedure(script?.name),
     ...(size === 1 ? {} : { "db.operation.batch.size": size }),
   };
+}
+
+/** The attributes that are known when a scan or a WAIT begins. */
+export function operationAttributes({ client, command }: OperationContext): Attributes {
+  return { ...serverAttributes(client), "db.operation.name": command };
+}
+
+/** The pool is all connections to a node with one database, named as the conventions advise. */
+export function poolAttributes(
+  { database }: ClientInfo,
+  address: string,
+): { readonly "db.client.connection.pool.name": string } {
+  return { "db.client.connection.pool.name": `${address}/${database}` };
 }
 
 /** The operation is the word with which the server sends a message. */
@@ -80,7 +94,14 @@ export function peerAttributes(address: string | undefined): Attributes {
 /** `error.type` is the first word of a server's error, or the code of another error of slotwire. */
 export function errorAttributes(error: Error): Attributes {
   if (error instanceof ReplyError) return { "db.response.status_code": error.reply, "error.type": error.reply };
+  if (error instanceof DeadlineError) return { "error.type": error.code, "slotwire.deadline.waited": error.waited };
   return { "error.type": error instanceof SlotwireError ? error.code : error.name };
+}
+
+/** The attributes of a deadline that passed; undefined for other errors. */
+export function deadlineAttributes(client: ClientInfo, error: Error): Attributes | undefined {
+  if (!(error instanceof DeadlineError)) return undefined;
+  return { ...serverAttributes(client), "slotwire.deadline.waited": error.waited };
 }
 
 function procedure(name: string | undefined): Attributes {
@@ -93,15 +114,15 @@ function serverAttributes(client: ClientInfo): Attributes {
 
 const addresses = new WeakMap<ClientInfo, Attributes>();
 
-/** The seeds of `connect`. If they share a port: `a,b`, and the port as `server.port`. Otherwise: `a:7000,b:7001`. */
+/**
+ * The first seed of `connect`. The conventions want one address, known when a span begins, and the first seed names the
+ * cluster, whatever node is asked. That node is the peer.
+ */
 function addressAttributes(client: ClientInfo): Attributes {
   let attributes = addresses.get(client);
   if (attributes === undefined) {
-    const seeds = client.seeds.map(parted);
-    const [port, ...others] = new Set(seeds.map(([, each]) => each));
-    const address = others.length === 0 ? [...new Set(seeds.map(([host]) => host))].join(",") : client.seeds.join(",");
-    attributes = { "server.address": address };
-    if (others.length === 0 && port !== 0) attributes["server.port"] = port;
+    const [host, port] = parted(client.seeds[0] ?? "");
+    attributes = { "server.address": host, ...(port === 0 ? {} : { "server.port": port }) };
     addresses.set(client, attributes);
   }
   return attributes;

@@ -1,0 +1,132 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { defineConfig } from "rolldown";
+import { esmExternalRequirePlugin } from "rolldown/plugins";
+
+/*
+ * npm run build: the compiler writes modules and types to build/, one file for each source. From there
+ *
+ *   dist/       gets the ES modules, bundled, and their types
+ *   dist/cjs/   gets the same in CommonJS, but for the command line
+ *
+ * Bundles are for the time of an import: a process that reads 200 files takes twice as long. Names and lines are
+ * kept, so that stack traces can be read. The modules that all entry points share are one file, and so there is one class
+ * of each name, whichever entry point it comes from.
+ */
+const entries = ["index", "testing/index", "telemetry/opentelemetry/index", "ioredis/index"];
+
+const BUILD = resolve("build");
+/** The folders that one entry point alone needs. */
+const ENTRIES_OWN = /^(cli|ioredis|testing|telemetry.opentelemetry)\b/;
+
+/** What a process needs only when it connects, or defines a script: CommonJS can load it then. */
+const LATER = ["node:crypto", "node:net", "node:tls", "redis-parser"];
+
+/** The packages that are installed beside this one. */
+const BESIDE = ["@ioredis/commands", "@opentelemetry/api", "cluster-key-slot"];
+
+/** Of redis-parser, which the ES modules contain. */
+const NOTICE =
+  "/*! Contains redis-parser, (c) 2015 NodeRedis, and redis-errors, (c) 2017 Ruben Bridgewater. Both: the MIT License. */";
+
+export default defineConfig([
+  bundle("dist", "es", [...entries, "cli/main"], [importsBuiltins(), types("dist")]),
+  bundle("dist/cjs", "cjs", entries, [loadsLater(), types("dist/cjs"), inCommonJs("dist/cjs")]),
+]);
+
+function bundle(dir, format, names, plugins) {
+  return {
+    input: Object.fromEntries(names.map((name) => [name, join(BUILD, `${name}.js`)])),
+    platform: "node",
+    external: [/^node:/, ...(format === "es" ? BESIDE : [...BESIDE, "redis-parser"])],
+    plugins: [...plugins, oneByteCharacters()],
+    output: {
+      dir,
+      format,
+      exports: "named",
+      esModule: true,
+      banner: ({ name }) => (format === "es" && name === "core" ? NOTICE : ""),
+      comments: { annotation: true, jsdoc: false, legal: false },
+      chunkFileNames: "shared/[name].js",
+      codeSplitting: {
+        groups: [{ name: "core", test: (id) => !ENTRIES_OWN.test(relative(BUILD, id)) }],
+      },
+    },
+  };
+}
+
+/**
+ * redis-parser is CommonJS that requires modules of Node. A bundler that makes one ES module of an application cannot keep
+ * such a `require`, so the ES modules contain redis-parser, with imports in its place.
+ */
+function importsBuiltins() {
+  return esmExternalRequirePlugin({ external: ["assert", "buffer", "string_decoder", "util"] });
+}
+
+/** One character that is not Latin-1 makes the engine keep, and scan, the whole file with two bytes a character. */
+function oneByteCharacters() {
+  const escaped = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return {
+    name: "one-byte-characters",
+    renderChunk: (code) => ({ code: code.replace(/[^\0-\x7f]/g, escaped) }),
+  };
+}
+
+/**
+ * `let tls = require("node:tls")` becomes a function, called where `tls` is used. A client that is open has called it, so
+ * that nothing is loaded when it connects again.
+ */
+function loadsLater() {
+  return {
+    name: "loads-later",
+    renderChunk(code, chunk) {
+      let changed = code;
+      for (const id of LATER) {
+        const name = id.replace(/\W/g, "_");
+        const declaration = `let ${name} = require("${id}");`;
+        if (!changed.includes(declaration) || !chunk.fileName.endsWith("core.js")) continue;
+        const load = `let ${name}_;\nconst ${name} = () => ${name}_ ??= require("${id}");`;
+        changed = changed
+          .replace(declaration, "")
+          .replace(new RegExp(`^${name} = __toESM\\(${name}.*\\);$`, "m"), "")
+          .replace(new RegExp(`\\b${name}\\.default\\b`, "g"), `(${name}())`)
+          .replace(new RegExp(`\\b${name}\\.`, "g"), `${name}().`);
+        changed = `${load}\n${changed}`;
+      }
+      return { code: changed };
+    },
+  };
+}
+
+/**
+ * Copies the types that the entry points reach. The compiler leaves `.ts` at the ends of their imports, which older ones
+ * cannot follow. With `.js` a copy is right for either format. What a class implements is left out, because the compiler has
+ * stripped its internal members, which some of those interfaces ask for.
+ */
+function types(dir) {
+  return {
+    name: "types",
+    writeBundle() {
+      const reached = new Set(entries.map((name) => resolve(BUILD, `${name}.d.ts`)));
+      for (const file of reached) {
+        const text = readFileSync(file, "utf8")
+          .replace(/^(export declare (?:abstract )?class .*?) implements .* \{$/gm, "$1 {")
+          .replace(/((?:from|import\()\s*"\.[^"]*)\.ts"/g, (_, path) => {
+            reached.add(resolve(dirname(file), `${path.slice(path.indexOf('"') + 1)}.d.ts`));
+            return `${path}.js"`;
+          });
+        const target = join(dir, relative(BUILD, file));
+        mkdirSync(dirname(target), { recursive: true });
+        writeFileSync(target, text);
+      }
+    },
+  };
+}
+
+/** Makes the files of a folder CommonJS, types included. */
+function inCommonJs(dir) {
+  return {
+    name: "in-commonjs",
+    writeBundle: () => writeFileSync(join(dir, "package.json"), '{ "type": "commonjs" }\n'),
+  };
+}

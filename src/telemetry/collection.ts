@@ -1,0 +1,11 @@
+import { type ClientInfo, type CollectMessage, type ConnectionFigures, collectChannel } from "./channels.ts";
+
+/**
+ * Answers requests for the figures of a client's connections. Returns the function that ends it. The requests come by a
+ * channel, because channels are common to all copies of slotwire in a process.
+ */
+export function answerCollections(client: ClientInfo, figures: () => readonly ConnectionFigures[]): () => void {
+  const answer = (message: unknown) => (message as CollectMessage).add(client, figures());
+  collectChannel.subscribe(answer);
+  return () => void collectChannel.unsubscribe(answer);
+}

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { type LocalCluster, startCluster } from "../../../src/testing/index.ts";
+import { type SingleServer, startSingle } from "../../support/single-server.ts";
+import { type Outcome, type PointedAt, runSuite, type Suite } from "./suites.ts";
+
+/** The servers of one client. */
+type Servers = { readonly cluster: LocalCluster; readonly single: SingleServer };
+/** So often the tests are run on the facade, as long as any has not passed yet. */
+const MOST_RUNS = 3;
+const CLIENTS = ["ioredis", "slotwire"] as const;
+
+/** Runs tests that packages ship, on ioredis and on the facade, each with servers of its own. Prints one table. */
+export function tryOwnTests(suites: readonly Suite[]): void {
+  describe("the packages' own tests", () => body(suites));
+}
+
+function body(suites: readonly Suite[]): void {
+  const servers = new Map<PointedAt["client"], Servers>();
+  const table = [
+    "| the package's own tests | server | pass on ioredis | pass on slotwire/ioredis |",
+    "| --- | --- | --- | --- |",
+  ];
+  before(async () => {
+    for (const client of CLIENTS) {
+      const [cluster, single] = await Promise.all([startCluster({ primaries: 3 }), startSingle()]);
+      servers.set(client, { cluster, single });
+    }
+  });
+  after(async () => {
+    console.log(table.join("\n"));
+    for (const { cluster, single } of servers.values()) await Promise.all([cluster.stop(), single.stop()]);
+  });
+
+  const run = async (suite: Suite, client: PointedAt["client"], kind: PointedAt["kind"]) => {
+    const { cluster, single } = servers.get(client) as Servers;
+    if (kind === "single") await single.command("FLUSHALL");
+    else await Promise.all(cluster.nodes.map((node) => cluster.command(node, "FLUSHALL")));
+    const nodes = (kind === "single" ? [single.address] : cluster.nodes).map((address) => {
+      const [host = "", port = ""] = address.split(":");
+      return { host, port: Number(port) };
+    });
+    return runSuite(suite, { client, kind, nodes });
+  };
+
+  for (const suite of suites) {
+    for (const kind of suite.kinds) {
+      it(`${suite.name}, ${kind}: what passes on ioredis passes`, async () => {
+        const [ioredis, slotwire] = (await Promise.all(CLIENTS.map((client) => run(suite, client, kind)))) as [
+          Outcome,
+          Outcome,
+        ];
+        const missing = (from: Outcome) => [...ioredis.passed].filter((title) => !from.passed.has(title));
+        let worse = missing(slotwire);
+        const counts = [ioredis, slotwire].map(
+          ({ passed, failed }) => `${passed.size} of ${passed.size + failed.size}`,
+        );
+        // Many of these tests compare times, and fail now and then on a machine that is busy. A fault fails each time.
+        for (let runs = 1; worse.length > 0 && runs < MOST_RUNS; runs++) {
+          const again = await run(suite, "slotwire", kind);
+          worse = worse.filter((title) => !again.passed.has(title));
+          counts.push(`again ${again.passed.size}`);
+        }
+        table.push(`| ${suite.name} | ${kind} | ${counts[0]} | ${counts.slice(1).join(", ")} |`);
+        assert.equal(slotwire.passed.size > 0, true, slotwire.output.slice(-3000));
+        assert.deepEqual(worse, []);
+      });
+    }
+  }
+}
