@@ -33,6 +33,7 @@ export function stepsOf({ output, code, leftServersEnded }: Ending): { passed: n
   return { passed: steps.length - failed.length, failed };
 }
 
+/** Of the steps that failed, the first is named: others may have failed because of it. */
 export function tableOf(results: readonly Result[]): string {
   const head = ["runtime", "version", "promised", "steps passed", "time", "failed"];
   const lines = results.map(({ runtime, version, promised, passed, failed, seconds }) => [
@@ -41,7 +42,7 @@ export function tableOf(results: readonly Result[]): string {
     promised ? "yes" : "no",
     `${passed} of ${passed + failed.length}`,
     `${seconds.toFixed(0)} s`,
-    failed.join("; ") || "-",
+    failed.length > 1 ? `${failed[0]}, and ${failed.length - 1} more` : (failed[0] ?? "-"),
   ]);
   const widths = head.map((title, column) =>
     Math.max(...[title, ...lines.map((line) => line[column] ?? "")].map((cell) => cell.length)),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -74,6 +75,14 @@ await test("scripts from files: defineScript and loadScripts", async () => {
   rmSync(folder, { recursive: true });
   assert.equal(await cluster.run(scripts.double, ["key"], [21]), 42);
   assert.equal(await cluster.run(fromFile, ["key"], [4]), 8);
+});
+
+await test("require: scripts and errors pass between CommonJS and ES modules", async () => {
+  const required = createRequire(import.meta.url)("slotwire");
+  const script = required.defineScript({ name: "required", source: "return 'both'", numberOfKeys: 1 });
+  assert.equal(await cluster.run(script, ["key"]), "both");
+  const error = await rejection(cluster.command("RENAME", "a", "b"));
+  assert.ok(error instanceof required.CrossSlotError, `${error} is a CrossSlotError of either`);
 });
 
 await test("command: texts, bytes, integers past 2^53, null, 1 MiB", async () => {
