@@ -1,4 +1,3 @@
-import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { Topology } from "../topology/topology.ts";
 
@@ -6,21 +5,26 @@ import type { Topology } from "../topology/topology.ts";
  * Which nodes send a topic. Sharded channels are sent by the owner of their slot, which the directory knows.
  */
 
+/** The nodes that send keyspace events, each with a slot that it owns, or owned last. */
+export type EventSources = ReadonlyMap<ClusterNode, number>;
+
 /**
  * The nodes whose keyspace events count: those that own slots. A primary without slots is none, because it may be a primary
  * no more: a demoted node becomes a replica, and replicas send an event for each command that they get from their primary.
+ * A former owner whose slots nobody owns may still serve them.
  */
-export function eventSources(
-  nodes: readonly ClusterNode[],
-  topology: Topology,
-  before: readonly ClusterNode[],
-): ClusterNode[] {
-  const owned = topology.ranges.reduce((sum, { start, end }) => sum + end - start + 1, 0);
-  // Who owned a slot that has no owner now may still serve it.
-  const kept = owned < SLOT_COUNT ? before : [];
-  return nodes.filter(
-    (node) => topology.slotOwners.has(node.info) || (kept.includes(node) && node.info.role === "primary"),
-  );
+export function eventSources(nodes: readonly ClusterNode[], topology: Topology, before: EventSources): EventSources {
+  const sources = new Map<ClusterNode, number>();
+  const byInfo = new Map(nodes.map((node) => [node.info, node]));
+  for (const { primary, start } of topology.ranges) {
+    const node = byInfo.get(primary);
+    if (node !== undefined && !sources.has(node)) sources.set(node, start);
+  }
+  for (const [node, slot] of before) {
+    const mayServe = node.info.role === "primary" && topology.primaryOf(slot) === undefined;
+    if (mayServe && nodes.includes(node) && !sources.has(node)) sources.set(node, slot);
+  }
+  return sources;
 }
 
 /** Whether a node hears everything that is published, as far as the topology knows. */

@@ -13,7 +13,7 @@ import { Feeds } from "./feeds.ts";
 import { type Gap, type GapReason, type Loss, Proofs, timesOf } from "./gap.ts";
 import { GapTeller } from "./gap-teller.ts";
 import { Home } from "./home.ts";
-import { eventSources } from "./placement.ts";
+import { type EventSources, eventSources } from "./placement.ts";
 import { Refusals } from "./refusals.ts";
 import { ShardSlots } from "./shard-slots.ts";
 import { Succession } from "./succession.ts";
@@ -57,7 +57,7 @@ export class Subscriptions implements Desk {
   readonly #shards: ShardSlots;
   /** The topics of keyspace events, and the nodes that send them. */
   readonly #keyspace = new Set<Topic>();
-  #eventSources: readonly ClusterNode[] = [];
+  #eventSources: EventSources = new Map();
   readonly #succession: Succession;
   #beat: Timer | undefined;
   /** When the topology was asked for in which everything was in its place. */
@@ -168,8 +168,11 @@ export class Subscriptions implements Desk {
    */
   noteRound(askedAt: number, isSure: boolean): void {
     if (this.#topics.size === 0) return;
-    if (isSure) this.#inPlace.note(askedAt);
-    this.#placeKeyspace();
+    if (isSure) {
+      this.#inPlace.note(askedAt);
+      // Without a view that counts, the topology may still have an entry that one MOVED has changed.
+      this.#placeKeyspace();
+    }
     const isDoubtful = this.#shards.noteRound(askedAt, isSure);
     if (isDoubtful || this.#lostNodes().size > 0) this.tracker().refreshSoon("urgent");
   }
@@ -233,7 +236,7 @@ export class Subscriptions implements Desk {
     if (topic.kind === "shard") this.#shards.place(topic);
     else if (topic.kind !== "keyspace") this.#home.place(topic);
     else {
-      if (this.#keyspace.size === 0) this.#eventSources = [];
+      if (this.#keyspace.size === 0) this.#eventSources = new Map();
       this.#keyspace.add(topic);
       this.want(topic, this.#sources(), "node-joined");
     }
@@ -250,7 +253,7 @@ export class Subscriptions implements Desk {
 
   #sources(): readonly ClusterNode[] {
     this.#eventSources = eventSources(this.directory().nodes, this.tracker().current, this.#eventSources);
-    return this.#eventSources;
+    return [...this.#eventSources.keys()];
   }
 
   #placeKeyspace(): void {

@@ -41,12 +41,22 @@ export function operationAttributes({ client, command }: OperationContext): Attr
   return { ...serverAttributes(client), "db.operation.name": command };
 }
 
-/** The pool is all connections to a node with one database, named as the conventions advise. */
-export function poolAttributes(
-  { database }: ClientInfo,
-  address: string,
-): { readonly "db.client.connection.pool.name": string } {
-  return { "db.client.connection.pool.name": `${address}/${database}` };
+type PoolAttributes = { readonly "db.client.connection.pool.name": string };
+const poolsOf = new WeakMap<ClientInfo, Map<string, PoolAttributes>>();
+
+/** The pool is all connections to a node with one database, named as the conventions advise. Kept, as each call needs it. */
+export function poolAttributes(client: ClientInfo, address: string): PoolAttributes {
+  let pools = poolsOf.get(client);
+  if (pools === undefined) {
+    pools = new Map();
+    poolsOf.set(client, pools);
+  }
+  let attributes = pools.get(address);
+  if (attributes === undefined) {
+    attributes = { "db.client.connection.pool.name": `${address}/${client.database}` };
+    pools.set(address, attributes);
+  }
+  return attributes;
 }
 
 /** The operation is the word with which the server sends a message. */
