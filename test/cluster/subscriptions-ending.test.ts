@@ -81,7 +81,10 @@ describe("the end of subscriptions", () => {
   it("without a listener for listenerError, a listener that throws warns the process", async () => {
     const client = await open();
     const warnings: Error[] = [];
-    const note = (warning: Error) => void warnings.push(warning);
+    // Other parts of the process may warn as well.
+    const note = (warning: Error) => {
+      if (warning.name === "SlotwireWarning" && warning.message.includes('"message"')) warnings.push(warning);
+    };
     process.on("warning", note);
     try {
       await client.subscribe("c", () => {
