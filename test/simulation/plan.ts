@@ -146,7 +146,7 @@ export function planOf(seed: number, chance: Chance): Plan {
 /** Some runs subscribe, drawn by a chance of its own: the others stay what they are. They take longer. */
 function subscriptionsOf(seed: number): Pick<Plan, "subscriptions" | "durationMs"> & { readonly version: 7 | 8 } {
   const chance = new Chance(seed ^ 0x5ab5c21b);
-  const isDrawn = chance.of(0.15);
+  const isDrawn = chance.of(0.1);
   const faults = Array.from({ length: chance.pick([0, 0, 1, 1, 2, 3]) }, () => chance.weighted(FEED_FAULTS));
   const subscriptions = { early: chance.pick([1, 2, 4]), late: chance.pick([0, 0, 2]), everyMs: chance.pick([20, 80]) };
   return {

@@ -79,7 +79,7 @@ export const BUGS: readonly Bug[] = [
       "let request = this.inFlight.shift();\n    while (request?.place === 'settled' && this.inFlight.size > 0) request = this.inFlight.shift();",
     ],
   ),
-  bug("a call whose connection was lost is sent again, whatever it does", 7, /ran \d+ times/, [
+  bug("a call whose connection was lost is sent again, whatever it does", 39, /ran \d+ times/, [
     "routing/next-step.ts",
     'if (!situation.mayRepeat) return step("lost");',
     "",
@@ -104,7 +104,7 @@ export const BUGS: readonly Bug[] = [
     "return remedyOf({ state: this.stateOf(script),",
     'if (lane.ready) return { kind: "load" };\n    return remedyOf({ state: this.stateOf(script),',
   ]),
-  bug("what was never written is sent again in the reverse order", 37, /was written before call/, [
+  bug("what was never written is sent again in the reverse order", 42, /was written before call/, [
     "routing/dispatcher.ts",
     "for (const request of requests) {",
     "for (const request of [...requests].reverse()) {",
@@ -124,7 +124,7 @@ export const BUGS: readonly Bug[] = [
     "this.#interval?.cancel();",
     "",
   ]),
-  bug("a half-open connection is kept", 6, /half-open for .* ms, and kept/, [
+  bug("a half-open connection is kept", 22, /half-open for .* ms, and kept/, [
     "connection/lane.ts",
     "onDead: (why) => connection.close(why),",
     "onDead: () => {},",
@@ -139,7 +139,7 @@ export const BUGS: readonly Bug[] = [
     "turn.waitsFor = before.calls.length;",
     "turn.waitsFor = 0;",
   ]),
-  bug("a group that was refused goes on behind its first call", 44, /batch \d+: call \d+ ran before/, [
+  bug("a group that was refused goes on behind its first call", 711, /batch \d+: call \d+ ran before/, [
     "routing/batch-feed.ts",
     "      else if (turn.waitsFor === 0) this.#released.push(call);",
     "      else {\n        turn.waitsFor = 0;\n        this.#released.push(call);\n      }",
@@ -149,7 +149,7 @@ export const BUGS: readonly Bug[] = [
     'if (decision !== "takes-its-turn") call.onLost(cause);',
     "if (cause instanceof ClosedError) call.onLost(cause);",
   ]),
-  bug("a transaction that was lost is sent again", 494, /ran \d+ times/, [
+  bug("a transaction that was lost is sent again", 660, /ran \d+ times/, [
     "routing/transaction-frame.ts",
     "mayRepeat: false,",
     "mayRepeat: true,",
