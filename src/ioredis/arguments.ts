@@ -55,10 +55,10 @@ export function prefixedKey(prefix: string, key: Argument): Argument {
   return key instanceof Uint8Array ? Buffer.concat([Buffer.from(prefix), key]) : prefix + String(key);
 }
 
-/** The positions of the keys among the arguments. */
+/** The positions of the keys among the arguments, and of SORT's patterns of keys. */
 export function keyIndexesOf(name: string, args: readonly Argument[]): number[] {
   try {
-    return getKeyIndexes(name, args as never, { parseExternalKey: true, nameCaseInsensitive: true });
+    return getKeyIndexes(name, args as never, { nameCaseInsensitive: true });
   } catch {
     // A command that the table does not list.
     return [];

@@ -135,6 +135,7 @@ export class Cluster extends EventEmitter {
   #connected(slotwire: Slotwire): void {
     for (const { script } of this.#commands.values()) slotwire.preload(script).catch(() => {});
     this.#nameConnections(slotwire);
+    this.#heard.connected(slotwire);
     slotwire.on("nodeDown", ({ address, cause }) => this.emit("node error", cause, address));
     slotwire.on("topology", ({ current, previous }) => this.#tellNodes(current.nodes, previous.nodes));
   }
@@ -164,14 +165,17 @@ export class Cluster extends EventEmitter {
     return told(this.#life.quit(), callback);
   }
 
-  /** Closes at once. Calls under way reject with "Connection is closed.". */
-  disconnect(): void {
-    this.#life.disconnect();
+  /**
+   * Closes at once. Calls under way reject with "Connection is closed.".
+   * @param reconnect  Connects again after it. Default: false.
+   */
+  disconnect(reconnect = false): void {
+    this.#life.disconnect(reconnect);
   }
 
   /** The same as `disconnect`. */
   end(): void {
-    this.#life.disconnect();
+    this.#life.disconnect(false);
   }
 
   /**

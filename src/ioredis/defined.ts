@@ -15,7 +15,8 @@ export class Defined {
     }
     const source = typeof lua === "string" ? lua : Buffer.from(lua).toString();
     this.#name = name;
-    this.#numberOfKeys = numberOfKeys;
+    // As in ioredis, anything but a number is none.
+    this.#numberOfKeys = typeof numberOfKeys === "number" ? numberOfKeys : undefined;
     this.script = defineScript({ name, source, ...(readOnly === true && { readOnly }) }) as Script;
   }
 

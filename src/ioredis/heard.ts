@@ -1,5 +1,5 @@
 import type { EventEmitter } from "node:events";
-import type { Argument, Cluster, Message, Subscription } from "../index.ts";
+import type { Argument, Cluster, Gap, Message, Subscription } from "../index.ts";
 import { givenTo, withPrefix } from "./arguments.ts";
 import { told } from "./callbacks.ts";
 import { errorOf } from "./replies.ts";
@@ -13,21 +13,28 @@ const KINDS = {
 
 export type SubscribeMethod = keyof typeof KINDS;
 
+/** One channel or pattern, from the call that asked for it to the call that leaves it. */
+interface Asked {
+  readonly name: Buffer;
+  opened: Promise<Subscription<Buffer>>;
+  /** The client that it was opened on. */
+  on: Cluster | undefined;
+}
+
+type WithCluster = (subscribe: (cluster: Cluster) => Promise<Subscription<Buffer>>) => Promise<Subscription<Buffer>>;
+
 /** The channels and patterns that one client is subscribed to, and the events of their messages. */
 export class Heard {
   readonly #emitter: EventEmitter & { readonly keyPrefix: string };
-  readonly #with: (subscribe: (cluster: Cluster) => Promise<number>) => Promise<number>;
-  readonly #subscriptions: Readonly<Record<SubscribeMethod, Map<string, Promise<Subscription<Buffer>>>>> = {
+  readonly #with: WithCluster;
+  readonly #asked: Readonly<Record<SubscribeMethod, Map<string, Asked>>> = {
     subscribe: new Map(),
     psubscribe: new Map(),
     ssubscribe: new Map(),
   };
 
   /** @param withCluster  Does it with the client, now or when it is connected. */
-  constructor(
-    emitter: EventEmitter & { readonly keyPrefix: string },
-    withCluster: (subscribe: (cluster: Cluster) => Promise<number>) => Promise<number>,
-  ) {
+  constructor(emitter: EventEmitter & { readonly keyPrefix: string }, withCluster: WithCluster) {
     this.#emitter = emitter;
     this.#with = withCluster;
   }
@@ -36,9 +43,12 @@ export class Heard {
   subscribe(method: SubscribeMethod, values: readonly unknown[]): Promise<number> {
     const { args, callback } = givenTo(method, values);
     const names = this.#namesOf(method, args);
-    const counted = this.#with((cluster) => this.#subscribe(cluster, method, names)).catch((error: unknown) => {
-      throw errorOf(error, method, args.length);
-    });
+    const counted = Promise.all(names.map((name) => this.#subscribe(method, name))).then(
+      () => this.#count(method),
+      (error: unknown) => {
+        throw errorOf(error, method, args.length);
+      },
+    );
     return told(counted, callback);
   }
 
@@ -53,52 +63,62 @@ export class Heard {
     return withPrefix(this.#emitter.keyPrefix, method, args) as (string | Uint8Array)[];
   }
 
-  async #subscribe(
-    cluster: Cluster,
-    method: SubscribeMethod,
-    names: readonly (string | Uint8Array)[],
-  ): Promise<number> {
-    const view = cluster.with({ replies: "buffer" });
-    const all = this.#subscriptions[method];
-    await Promise.all(
-      names.map((name) => {
-        const key = Buffer.from(name as string).toString("latin1");
-        const known = all.get(key);
-        if (known !== undefined) return known;
-        const { event } = KINDS[method];
-        const onMessage = (message: Message<Buffer>) => this.#emit(event, message);
-        const subscription = view[method]<Buffer>(Buffer.from(name as string), onMessage, {
-          onGap: (gap) => this.#emitter.emit("gap", gap),
-        });
-        all.set(key, subscription);
-        subscription.catch(() => all.delete(key));
-        return subscription;
-      }),
-    );
-    return this.#count(method);
+  #subscribe(method: SubscribeMethod, given: string | Uint8Array): Promise<unknown> {
+    const name = Buffer.from(given as string);
+    const key = name.toString("latin1");
+    const all = this.#asked[method];
+    const known = all.get(key);
+    if (known !== undefined) return known.opened;
+    const asked: Asked = { name, on: undefined, opened: undefined as never };
+    // Known from now on: it can be left before the client is connected.
+    all.set(key, asked);
+    return this.#open(method, key, asked);
+  }
+
+  #open(method: SubscribeMethod, key: string, asked: Asked): Promise<unknown> {
+    const { event } = KINDS[method];
+    const onMessage = (message: Message<Buffer>) => this.#emit(event, message);
+    const onGap = (gap: Gap) => void this.#emitter.emit("gap", gap);
+    const opened = this.#with((cluster) => {
+      asked.on = cluster;
+      return cluster.with({ replies: "buffer" })[method]<Buffer>(asked.name, onMessage, { onGap });
+    });
+    asked.opened = opened;
+    const all = this.#asked[method];
+    // When it is refused, now or later, it can be asked for again.
+    opened
+      .then(({ ended }) => ended)
+      .catch(() => {
+        if (all.get(key) === asked && asked.opened === opened) all.delete(key);
+      });
+    return opened;
+  }
+
+  /** The client has connected. What was heard on an earlier connection of it is heard again. */
+  connected(cluster: Cluster): void {
+    for (const method of Object.keys(KINDS) as SubscribeMethod[]) {
+      for (const [key, asked] of this.#asked[method]) {
+        if (asked.on !== undefined && asked.on !== cluster) this.#open(method, key, asked);
+      }
+    }
   }
 
   async #unsubscribe(method: SubscribeMethod, names: readonly (string | Uint8Array)[]): Promise<number> {
-    const all = this.#subscriptions[method];
+    const all = this.#asked[method];
     const keys =
       names.length === 0 ? [...all.keys()] : names.map((name) => Buffer.from(name as string).toString("latin1"));
     await Promise.all(
       keys.map(async (key) => {
-        const subscription = all.get(key);
+        const opened = all.get(key)?.opened;
         all.delete(key);
-        await (await subscription?.catch(() => undefined))?.close();
+        await (await opened?.catch(() => undefined))?.close();
       }),
     );
     return this.#count(method);
   }
 
-  /** Whether anything is subscribed to. */
-  get isHearing(): boolean {
-    return Object.values(this.#subscriptions).some(({ size }) => size > 0);
-  }
-
   #count(method: SubscribeMethod): number {
-    const { subscribe, psubscribe, ssubscribe } = this.#subscriptions;
+    const { subscribe, psubscribe, ssubscribe } = this.#asked;
     return method === "ssubscribe" ? ssubscribe.size : subscribe.size + psubscribe.size;
   }
 

@@ -1,6 +1,7 @@
 import type { EventEmitter } from "node:events";
 import { realTime } from "../environment.ts";
-import { type Cluster, type ConnectOptions, connect } from "../index.ts";
+import { type Cluster, type ConnectOptions, connect, InvalidArgumentError } from "../index.ts";
+import { tell } from "./callbacks.ts";
 import { closedError } from "./replies.ts";
 
 /** The states of a client, as ioredis has them. */
@@ -33,13 +34,17 @@ export interface LifeParts {
  *                                               |    '-- close --.                             end <-- close <'
  *                                               '-- reconnecting <'
  *
- * The client of slotwire goes on by itself when it loses its connections: then the state stays `ready`.
+ * The client of slotwire goes on by itself when it loses its connections: then the state stays `ready`. From there,
+ * `disconnect(true)` goes by `close` and `reconnecting`. What a listener throws is thrown by itself, and changes no state.
  */
 export class Life {
   readonly #parts: LifeParts;
   #cluster: Cluster | undefined;
   #connecting: Promise<Cluster> | undefined;
   #hasEnded = false;
+  #isQuitting = false;
+  /** The number of the present life. What was begun in an earlier one is over. */
+  #life = 0;
   #wake = () => {};
 
   /** @param adopted  A client that is connected already. */
@@ -60,10 +65,13 @@ export class Life {
     if (this.#cluster !== undefined || this.#connecting !== undefined) {
       throw new Error("Redis is already connecting/connected");
     }
-    this.#hasEnded = false;
-    this.#connecting = this.#try();
-    this.#connecting.catch(() => {});
+    this.#begin(this.#try());
     await this.#connecting;
+  }
+
+  #begin(trying: Promise<Cluster>): void {
+    this.#connecting = trying;
+    trying.catch(() => {});
   }
 
   /** The connected client, now or when it is connected. It begins to connect, if nobody has asked for it yet. */
@@ -80,48 +88,80 @@ export class Life {
   async quit(): Promise<"OK"> {
     if (this.#hasEnded) return "OK";
     this.#parts.emitter.status = "disconnecting";
+    this.#isQuitting = true;
+    this.#wake();
+    const life = this.#life;
     const cluster = this.#cluster ?? (await this.#connecting?.catch(() => undefined));
     await cluster?.close();
-    this.#end();
+    if (this.#life === life) this.#end();
     return "OK";
   }
 
-  /** Ends at once. */
-  disconnect(): void {
+  /** Ends at once; or gives up what is under way, and connects again. */
+  disconnect(connectsAgain: boolean): void {
     const cluster = this.#cluster;
-    this.#end();
+    if (!connectsAgain) this.#end();
+    else if (cluster !== undefined && !this.#isQuitting) {
+      this.#cluster = undefined;
+      this.#begin(this.#try(closedError()));
+    } else return;
     cluster?.destroy();
   }
 
-  async #try(): Promise<Cluster> {
-    const { options, retryDelay } = this.#parts;
+  /** @param lost  Why the last connection was given up, if there was one: then there is a delay before the first try. */
+  async #try(lost?: Error): Promise<Cluster> {
+    const life = ++this.#life;
+    const refuseWhenOver = () => {
+      if (this.#life !== life || this.#isQuitting) throw closedError();
+    };
+    this.#hasEnded = false;
+    this.#isQuitting = false;
+    if (lost !== undefined) {
+      // Not before calls can wait for this try: a listener may make some.
+      await undefined;
+      await this.#waitAfter(1, lost, refuseWhenOver);
+    }
     this.#turn("connecting");
     for (let times = 1; ; times++) {
+      let cluster: Cluster;
       try {
-        const cluster = await connect(options());
-        if (this.#hasEnded) {
-          cluster.destroy();
-          throw closedError();
-        }
-        this.#cluster = cluster;
-        this.#connecting = undefined;
-        this.#parts.onConnected(cluster);
-        this.#turn("connect");
-        this.#turn("ready");
-        return cluster;
+        cluster = await connect(this.#parts.options());
       } catch (error) {
-        if (this.#hasEnded) throw closedError();
+        refuseWhenOver();
         this.#tellError(error as Error);
-        const delay = retryDelay(times, error as Error);
-        if (typeof delay !== "number") this.#end();
-        if (typeof delay !== "number" || this.#hasEnded) throw error;
-        this.#turn("close");
-        this.#turn("reconnecting", delay);
-        await this.#pause(delay);
-        if (this.#hasEnded) throw closedError();
+        await this.#waitAfter(times, error as Error, refuseWhenOver);
         this.#turn("connecting");
+        continue;
       }
+      if (this.#life !== life) {
+        cluster.destroy();
+        throw closedError();
+      }
+      this.#cluster = cluster;
+      this.#connecting = undefined;
+      this.#parts.onConnected(cluster);
+      this.#turn("connect");
+      // A listener may have ended it.
+      if (this.#cluster === cluster) this.#turn("ready");
+      return cluster;
     }
+  }
+
+  /** Waits as long as the strategy says. @throws The reason, if there is to be no other try. */
+  async #waitAfter(times: number, reason: Error, refuseWhenOver: () => void): Promise<void> {
+    // Options that are wrong stay so.
+    const delay = reason instanceof InvalidArgumentError ? undefined : this.#parts.retryDelay(times, reason);
+    refuseWhenOver();
+    if (typeof delay !== "number") {
+      this.#end();
+      throw reason;
+    }
+    this.#turn("close");
+    refuseWhenOver();
+    this.#turn("reconnecting", delay);
+    refuseWhenOver();
+    await this.#pause(delay);
+    refuseWhenOver();
   }
 
   #pause(ms: number): Promise<void> {
@@ -139,17 +179,22 @@ export class Life {
     emitter.status = status;
     // The listeners of a client that connects by itself are added after its constructor has returned.
     if (status === "connecting") realTime.nextTick(() => emitter.emit(status, ...args));
-    else emitter.emit(status, ...args);
+    else this.#emit(status, ...args);
+  }
+
+  #emit(event: string, ...args: unknown[]): void {
+    tell(() => this.#parts.emitter.emit(event, ...args), null);
   }
 
   #tellError(error: Error): void {
     const { emitter } = this.#parts;
-    if (emitter.listenerCount("error") > 0) emitter.emit("error", error);
+    if (emitter.listenerCount("error") > 0) this.#emit("error", error);
   }
 
   #end(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#life++;
     this.#wake();
     this.#connecting = undefined;
     this.#cluster = undefined;
@@ -159,7 +204,7 @@ export class Life {
       // The client may be connecting again by now: then its state is a newer one.
       for (const status of ["close", "end"] as const) {
         if (this.#hasEnded) emitter.status = status;
-        emitter.emit(status);
+        this.#emit(status);
       }
     });
   }

@@ -50,7 +50,7 @@ type WithoutMeaning = {
 
 /** Options of one connection, as ioredis has them. */
 export interface RedisOptions extends WithoutMeaning {
-  readonly username?: string | undefined;
+  readonly username?: string | null | undefined;
   readonly password?: string | null | undefined;
   readonly tls?: ConnectionOptions | boolean | undefined;
   readonly db?: number | undefined;
@@ -117,32 +117,38 @@ const warned = new Set<string>();
 
 /** The options of slotwire's `connect`. @throws {InvalidArgumentError} for an option that cannot be honoured. */
 export function connectOptionsOf(nodes: readonly StartupNode[], options: ClusterOptions): ConnectOptions {
-  const { redisOptions = {}, natMap, maxRedirections, slotsRefreshInterval, slotwire } = options;
+  const { natMap, maxRedirections, slotsRefreshInterval, scaleReads, slotwire } = options;
+  const redisOptions = options.redisOptions ?? {};
   for (const given of [options, redisOptions]) {
     for (const [name, why] of Object.entries(REFUSED)) {
       const value = given[name as keyof typeof REFUSED];
-      if (value !== undefined && value !== null && value !== false) {
+      if (isGiven(value) && value !== false) {
         throw new InvalidArgumentError(`slotwire/ioredis: ${name} cannot be honoured: ${why}.`);
       }
     }
-    for (const name of WITHOUT_MEANING) if (given[name] !== undefined && given[name] !== null) warnOnce(name);
+    for (const name of WITHOUT_MEANING) if (isGiven(given[name])) warnOnce(name);
   }
   const { username, password, tls, db, connectTimeout } = redisOptions;
   return {
     nodes: nodes.map(nodeOf),
     commandTimeout: redisOptions.commandTimeout ?? 0,
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && password !== null && { password }),
-    ...(tls !== undefined && tls !== false && { tls }),
-    ...(db !== undefined && { database: db }),
-    ...(connectTimeout !== undefined && { connectTimeout }),
-    ...(maxRedirections !== undefined && { maxRedirections }),
-    ...(slotsRefreshInterval !== undefined && { topologyRefreshInterval: Math.max(0, slotsRefreshInterval) }),
-    ...(natMap !== undefined && { natMap: natMapOf(natMap) }),
-    ...(options.scaleReads !== undefined && { readFrom: readFromOf(options.scaleReads) }),
+    ...(isGiven(username) && { username }),
+    ...(isGiven(password) && { password }),
+    ...(isGiven(tls) && tls !== false && { tls }),
+    ...(isGiven(db) && { database: db }),
+    ...(isGiven(connectTimeout) && { connectTimeout }),
+    ...(isGiven(maxRedirections) && { maxRedirections }),
+    ...(isGiven(slotsRefreshInterval) && { topologyRefreshInterval: Math.max(0, slotsRefreshInterval) }),
+    ...(isGiven(natMap) && { natMap: natMapOf(natMap) }),
+    ...(isGiven(scaleReads) && { readFrom: readFromOf(scaleReads) }),
     ...socketOf(redisOptions, options.dnsLookup),
     ...slotwire,
   };
+}
+
+/** Null is what many configurations have for "none". */
+function isGiven<T>(value: T): value is NonNullable<T> {
+  return value !== undefined && value !== null;
 }
 
 function nodeOf(node: StartupNode): ConnectOptions["nodes"][number] {
@@ -176,10 +182,10 @@ function socketOf(
   dnsLookup: ClusterOptions["dnsLookup"],
 ): { readonly socket?: SocketOptions } {
   const socket: SocketOptions = {
-    ...(family !== undefined && { family: family as 0 | 4 | 6 }),
-    ...(keepAlive !== undefined && keepAlive > 0 && { keepAliveInitialDelay: keepAlive }),
-    ...(localAddress !== undefined && { localAddress }),
-    ...(dnsLookup !== undefined && { lookup: lookupBy(dnsLookup) }),
+    ...(isGiven(family) && { family: family as 0 | 4 | 6 }),
+    ...(isGiven(keepAlive) && keepAlive > 0 && { keepAliveInitialDelay: keepAlive }),
+    ...(isGiven(localAddress) && { localAddress }),
+    ...(isGiven(dnsLookup) && { lookup: lookupBy(dnsLookup) }),
   };
   return Object.keys(socket).length === 0 ? {} : { socket };
 }

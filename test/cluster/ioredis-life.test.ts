@@ -27,6 +27,18 @@ describe("the life of a client in ioredis's shape", () => {
   const connected = ["connecting (connecting)", "connect (connect)", "ready (ready)"];
   const ended = ["close (close)", "end (end)"];
 
+  async function noConnectionsNamed(name: string): Promise<void> {
+    await using monitor = await connect({ nodes: servers.nodes });
+    for (const address of servers.nodes) {
+      const count = async () =>
+        (await monitor.node(address).command("CLIENT", "LIST"))
+          .split("\n")
+          .filter((line) => line.includes(` name=${name} `)).length;
+      for (let tries = 0; tries < 50 && (await count()) > 0; tries++) await sleep(50);
+      assert.equal(await count(), 0, `connections of ${address} are left`);
+    }
+  }
+
   it("connects by itself; calls wait for it, in their order", async () => {
     const client = made();
     const seen = eventsOf(client);
@@ -102,6 +114,66 @@ describe("the life of a client in ioredis's shape", () => {
     await new Promise((resolve) => unheard.on("end", resolve));
   });
 
+  it("is ended by quit while nobody answers", async () => {
+    const client = new Cluster(nobody, { clusterRetryStrategy: () => 60_000 });
+    // events.once would hear the error of the first try.
+    await new Promise((resolve) => client.once("reconnecting", resolve));
+    const waiting = client.get("a").catch((error: Error) => error.message);
+    assert.equal(await client.quit(), "OK");
+    assert.equal(await waiting, "Connection is closed.");
+    await once(client, "end");
+  });
+
+  it("has one life at a time: of a connection that was given up nothing is left", async () => {
+    const slotwire = { connectionName: "given-up" };
+    const client = made({ slotwire });
+    const first = client.ping().catch((error: Error) => error.message);
+    client.disconnect();
+    await client.connect();
+    assert.equal(await first, "Connection is closed.");
+    client.disconnect();
+    await noConnectionsNamed("given-up");
+  });
+
+  it("connects again by disconnect(true)", async () => {
+    const client = made();
+    await client.ping();
+    const seen = eventsOf(client);
+    const blocked = client.blpop("nothing", 0).catch((error: Error) => error.message);
+    client.disconnect(true);
+    assert.equal(await client.ping(), "PONG");
+    assert.equal(await blocked, "Connection is closed.");
+    assert.deepEqual(seen, ["close (close)", "reconnecting (reconnecting)", ...connected]);
+    await client.quit();
+  });
+
+  it("is not disturbed by a listener that throws, and the process is told", async (t) => {
+    const thrown: string[] = [];
+    const before = process.listeners("uncaughtException");
+    process.removeAllListeners("uncaughtException");
+    process.on("uncaughtException", (error) => thrown.push(error.message));
+    t.after(() => {
+      process.removeAllListeners("uncaughtException");
+      for (const listener of before) process.on("uncaughtException", listener);
+    });
+    const client = made({ slotwire: { connectionName: "thrown-at" } });
+    const seen = eventsOf(client);
+    client.on("ready", () => {
+      throw new Error("a listener's");
+    });
+    assert.equal(await client.ping(), "PONG");
+    await client.quit();
+    await once(client, "end");
+    assert.deepEqual(seen, [...connected, ...ended]);
+    assert.deepEqual(thrown, ["a listener's"]);
+    await noConnectionsNamed("thrown-at");
+  });
+
+  it("does not try again with options that are wrong", async () => {
+    const client = new Cluster(["redis://[half"]);
+    await assert.rejects(client.ping(), (error: Error) => /not a valid redis:/.test((error.cause as Error).message));
+  });
+
   it("is duplicated with its settings, and with others", async () => {
     const client = made({ lazyConnect: true, keyPrefix: "p:", redisOptions: { connectTimeout: 3000 } });
     const copy = client.duplicate();
@@ -134,6 +206,14 @@ describe("the life of a client in ioredis's shape", () => {
     client.disconnect();
     assert.equal((await blocked) instanceof Error, true);
     observer.disconnect();
+  });
+
+  it("takes null for no option", async () => {
+    const redisOptions = { username: null, password: null, tls: null, db: null, connectTimeout: null, family: null };
+    const others = { natMap: null, maxRedirections: null, scaleReads: null, dnsLookup: null };
+    const client = made({ redisOptions, ...others } as never);
+    assert.equal(await client.ping(), "PONG");
+    await client.quit();
   });
 
   it("wraps a client of slotwire, and ends with it", async () => {

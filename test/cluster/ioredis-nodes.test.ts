@@ -115,4 +115,32 @@ describe("nodes, scans and subscriptions of a client in ioredis's shape", () => 
     assert.equal(await client.sunsubscribe("e"), 0);
     await client.quit();
   });
+
+  it("hears the same again when it has connected again", async () => {
+    const client = new Cluster(servers.nodes);
+    const heard: string[] = [];
+    client.on("message", (channel, payload) => heard.push(`${channel} ${payload}`));
+    assert.equal(await client.subscribe("again"), 1);
+    client.disconnect();
+    await client.connect();
+    // Nothing is asked for twice: this waits for the subscription that is being made.
+    assert.equal(await client.subscribe("again"), 1);
+    await client.publish("again", "1");
+    for (let tries = 0; tries < 100 && heard.length === 0; tries++) await sleep(20);
+    assert.deepEqual(heard, ["again 1"]);
+    await client.quit();
+  });
+
+  it("leaves a channel that it has not reached yet", async () => {
+    const client = new Cluster(servers.nodes);
+    const heard: string[] = [];
+    client.on("message", (channel, payload) => heard.push(`${channel} ${payload}`));
+    await Promise.all([client.subscribe("left"), client.unsubscribe("left"), client.subscribe("kept")]);
+    await client.publish("left", "1");
+    assert.equal(await client.pubsub("NUMSUB", "left").then(([, count]: [string, number]) => count), 0);
+    await client.publish("kept", "2");
+    for (let tries = 0; tries < 100 && heard.length === 0; tries++) await sleep(20);
+    assert.deepEqual(heard, ["kept 2"]);
+    await client.quit();
+  });
 });

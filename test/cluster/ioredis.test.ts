@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { withPrefix } from "../../src/ioredis/arguments.ts";
 import { Cluster } from "../../src/ioredis/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 
@@ -132,6 +133,11 @@ describe("commands of a client in ioredis's shape", () => {
     assert.deepEqual(await toldTo((callback) => redis.any(1, "k", "v", callback)), [null, ["k", "v"]]);
     await servers.flushScripts();
     assert.deepEqual(await redis.both("{d}1", "{d}2", 5), ["{d}1", "{d}2", "5"]);
+    // Only a number is a number of keys.
+    for (const numberOfKeys of [null, "1"]) {
+      redis.defineCommand("counted", { numberOfKeys, lua: "return {#KEYS, KEYS[1], ARGV[1]}" } as never);
+      assert.deepEqual(await redis.counted(1, "k", "v"), [1, "k", "v"]);
+    }
     // A wrong call rejects; it does not throw.
     assert.match((await errorOf(redis.any("x"))).message, /number of keys/);
     assert.match((await errorOf(redis.both("one"))).message, /number of keys/);
@@ -156,6 +162,18 @@ describe("commands of a client in ioredis's shape", () => {
       [null, "p:k"],
     ]);
     assert.deepEqual(await prefixed.multi().incr("k").exec(), [[null, 2]]);
+    const sorted = ["k", "BY", "w_*", "GET", "#", "GET", "o_*->f", "STORE", "d"];
+    assert.deepEqual(withPrefix("p:", "sort", sorted), [
+      "p:k",
+      "BY",
+      "p:w_*",
+      "GET",
+      "#",
+      "GET",
+      "p:o_*->f",
+      "STORE",
+      "p:d",
+    ]);
     await prefixed.hset("h", { a: 1 });
     assert.deepEqual(await redis.hgetall("p:h"), { a: "1" });
     const found: string[] = [];
