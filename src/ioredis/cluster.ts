@@ -96,8 +96,11 @@ export class Cluster extends EventEmitter {
     else this.connect().catch(() => {});
   }
 
-  /** Wraps a connected client of slotwire. `quit` and `disconnect` close that client. */
-  static from(cluster: Slotwire, options: Pick<ClusterOptions, "keyPrefix" | "compatible" | "scripts"> = {}): Cluster {
+  /**
+   * Wraps a connected client of slotwire. `quit` and `disconnect` close that client.
+   * @param options  Those of credentials, TLS and so on hold for `duplicate`, which connects by itself.
+   */
+  static from(cluster: Slotwire, options: ClusterOptions = {}): Cluster {
     adopting = cluster;
     try {
       return new Cluster(
