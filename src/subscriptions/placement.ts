@@ -18,7 +18,8 @@ export function eventSources(nodes: readonly ClusterNode[], topology: Topology, 
   const byInfo = new Map(nodes.map((node) => [node.info, node]));
   for (const { primary, start } of topology.ranges) {
     const node = byInfo.get(primary);
-    if (node !== undefined && !sources.has(node)) sources.set(node, start);
+    // One MOVED can make a replica own a slot. Its primary sends its events, until nodes say that it was promoted.
+    if (node?.info.role === "primary" && !sources.has(node)) sources.set(node, start);
   }
   for (const [node, slot] of before) {
     const mayServe = node.info.role === "primary" && topology.primaryOf(slot) === undefined;
