@@ -262,7 +262,7 @@ export const BUGS: readonly Bug[] = [
     "if (ended !== undefined) this.#events.onEnded(ended);",
     "",
   ]),
-  bug("a gap ends when the node is asked, not when it confirms", 238, /outside every gap|before its end was told/, [
+  bug("a gap ends when the node is asked, not when it confirms", 1146, /outside every gap|before its end was told/, [
     "subscriptions/coverage.ts",
     "loss: this.#gap, at: now }",
     "loss: this.#gap, at: Math.max(...this.#seats.map(({ askedAt }) => askedAt)) }",
