@@ -23,6 +23,8 @@ export interface FeedEvents {
   /** The server refuses a question that it has answered before, about one channel of a slot. */
   onProofRefused(topic: Topic, text: string): void;
   onLeft(topic: Topic): void;
+  /** The server refuses to end the topics: `noteNotSent`, `leaveAgain` or `drop` is called in answer. */
+  onLeaveRefused(topics: readonly Topic[], text: string): void;
   /** The server has ended a topic unasked. */
   onEnded(topic: Topic): void;
   /** The connection was lost, and with it `topics`. */
@@ -40,8 +42,6 @@ export interface FeedEvents {
 
 /** How long a connection without topics is kept for the next one. */
 const KEPT_MS = 2000;
-/** How soon a busy server is asked again to end a topic. */
-const BUSY_MS = 100;
 
 /**
  * One connection to one node, on which nothing but topics is heard. It is opened for the first topic, again after it was
@@ -137,6 +137,16 @@ export class Feed implements Receiver {
   noteAway(topic: Topic): void {
     this.#forget(topic);
     if (this.#topics.size === 0) this.#restNow();
+  }
+
+  /** The topics that were to be left are not sent here any more. */
+  noteNotSent(topics: readonly Topic[]): void {
+    for (const topic of topics) this.#gone(topic);
+  }
+
+  /** Asks the server once more to end topics. */
+  leaveAgain(topics: readonly Topic[]): void {
+    if (topics.length > 0) this.#write([this.#requestFor("leave", topics)]);
   }
 
   /** The hearers of a topic of this feed have changed. */
@@ -243,7 +253,9 @@ export class Feed implements Receiver {
         this.#strays.noteLeft(topic.slot);
         this.#gone(topic);
       };
-      return new TopicsRequest("leave", topics, now, isLeft, (refused, text) => this.#leaveRefused(refused, text));
+      return new TopicsRequest("leave", topics, now, isLeft, (refused, text) =>
+        this.#events.onLeaveRefused(refused, text),
+      );
     }
     const connection = this.#connection as Connection;
     for (const topic of topics) if (!this.#atServer.has(topic)) this.#atServer.set(topic, false);
@@ -265,22 +277,6 @@ export class Feed implements Receiver {
   #readAt({ received }: Connection): number {
     if (this.#lastRead.received !== received) this.#lastRead = { received, at: this.#clock.now() };
     return this.#lastRead.at;
-  }
-
-  /** MOVED says that the slot, and its channels with it, have left the node. Any other refusal leaves them there. */
-  #leaveRefused(topics: readonly Topic[], text: string): void {
-    if (text.startsWith("MOVED ")) for (const topic of topics) this.#gone(topic);
-    else if (text.startsWith("BUSY ")) this.#leaveLater(topics);
-    else this.#connection?.close(new Error(`topics could not be left: ${text}`));
-  }
-
-  /** A busy server is asked again, because the end of the connection would cost its other topics. */
-  #leaveLater(topics: readonly Topic[]): void {
-    const connection = this.#connection;
-    const again = () => {
-      if (this.#connection === connection) this.#write([this.#requestFor("leave", topics)]);
-    };
-    this.#clock.setTimer(again, BUSY_MS, true);
   }
 
   #write(requests: readonly Request[]): void {

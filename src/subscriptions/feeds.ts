@@ -14,6 +14,9 @@ export interface FeedNews {
   onProofRefused?(node: ClusterNode, feed: Feed, topic: Topic, text: string): void;
 }
 
+/** The pauses of whoever has paused so often are the longest. */
+const OFTEN = 10;
+
 /** The feeds of one sort, by their node. */
 export class Feeds {
   readonly #desk: Desk;
@@ -98,6 +101,7 @@ export class Feeds {
         desk.trace.happened("left", topic, address);
         desk.do(topic, topic.coverage.left(node, desk.now()));
       },
+      onLeaveRefused: (topics, text) => this.#leaveRefused(feed, node, topics, text),
       onEnded: (topic) => this.#news.onEnded?.(node, feed, topic),
       onLost: (topics, cause) => this.#news.onLost(node, feed, topics, cause),
       onFailed: (cause) => {
@@ -115,6 +119,19 @@ export class Feeds {
       },
     });
     return feed;
+  }
+
+  #leaveRefused(feed: Feed, node: ClusterNode, topics: readonly Topic[], text: string): void {
+    const { refusals } = this.#desk;
+    const step = refusals.decideLeaving((topics[0] as Topic).slot, node, text);
+    if (step.kind === "reject") feed.drop(new Error(`topics could not be left: ${text}`));
+    // MOVED says that the slot, and its channels with it, have left the node.
+    else if (step.to.kind === "named") feed.noteNotSent(topics);
+    // The server may still send them. The end of the connection would cost its other topics.
+    else {
+      const isLeaving = ({ coverage }: Topic) => coverage.stateAt(node) === "leaving";
+      refusals.pauseThen(OFTEN, () => feed.leaveAgain(topics.filter(isLeaving)));
+    }
   }
 
   #refused(feed: Feed, node: ClusterNode, refused: readonly Topic[], text: string): void {

@@ -66,12 +66,21 @@ export class Refusals {
 
   /** Decides, counts, and teaches the client what the refusal says. `follow` carries the decision out. */
   decide(slot: number, node: ClusterNode, text: string): NextStep {
-    const { tracker, telemetry } = this.#parts;
-    const refusal = parseErrorReply(text);
     const trouble = this.#troubles.get(slot) ?? { asked: [], pauses: 0 };
     this.#troubles.set(slot, trouble);
     if (trouble.asked.length < MOST_ASKED) trouble.asked.push(node.address);
-    const step = decideNextStep({ kind: "refusal", refusal }, this.#situation(slot, node, trouble.asked));
+    return this.#decide(slot, node, text, trouble.asked);
+  }
+
+  /** The same for topics that are to be left. They are asked for nowhere else, so nothing is remembered. */
+  decideLeaving(slot: number, node: ClusterNode, text: string): NextStep {
+    return this.#decide(slot, node, text, []);
+  }
+
+  #decide(slot: number, node: ClusterNode, text: string, asked: readonly string[]): NextStep {
+    const { tracker, telemetry } = this.#parts;
+    const refusal = parseErrorReply(text);
+    const step = decideNextStep({ kind: "refusal", refusal }, this.#situation(slot, node, asked));
     countIn(telemetry.counters.decisions, step.row);
     if (step.learned === "connection-stale") node.pool.replaceConnections();
     if (step.learned === "topology-stale" || step.learned === "connection-stale") tracker().refreshSoon("urgent");
@@ -117,21 +126,28 @@ export class Refusals {
   }
 
   reject(topics: readonly Topic[], node: ClusterNode, step: Rejection, text: string): void {
+    this.#troubles.delete((topics[0] as Topic).slot);
     for (const topic of topics) this.#parts.onRejected(topic, errorOf(topic, node, text, step.outcome));
   }
 
   #pause(topics: readonly Topic[], node: ClusterNode, before = () => {}): void {
-    if (this.#isClosed) return;
-    const { environment, onAgain } = this.#parts;
     const trouble = this.#troubles.get((topics[0] as Topic).slot);
-    const times = trouble === undefined ? 0 : trouble.pauses++;
-    const timer = environment.clock.setTimer(
+    this.pauseThen(trouble === undefined ? 0 : trouble.pauses++, () => {
+      before();
+      this.#parts.onAgain(topics, node);
+    });
+  }
+
+  /** Calls `next` after a pause: the longer, the more often there was one before. Not after the end of the client. */
+  pauseThen(timesBefore: number, next: () => void): void {
+    if (this.#isClosed) return;
+    const { clock, random } = this.#parts.environment;
+    const timer = clock.setTimer(
       () => {
         this.#timers.delete(timer);
-        before();
-        onAgain(topics, node);
+        next();
       },
-      backoffMs(times, PAUSE, environment.random()),
+      backoffMs(timesBefore, PAUSE, random()),
     );
     this.#timers.add(timer);
   }

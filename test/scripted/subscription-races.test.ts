@@ -50,6 +50,28 @@ describe("a subscription to a sharded channel, when", () => {
     assert.deepEqual(gaps, []);
   });
 
+  const REFUSALS = [
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    "LOADING Redis is loading the dataset in memory",
+    "CLUSTERDOWN The cluster is down",
+  ];
+  for (const refusal of REFUSALS) {
+    it(`SUNSUBSCRIBE is answered with ${refusal.split(" ", 1)}: it is asked again, and others are not harmed`, async () => {
+      const client = await cluster.connect();
+      const leaving = await client.ssubscribe(LEAVING, hear, { onGap });
+      await client.ssubscribe(STAYING, hear, { onGap });
+      for (let time = 0; time < 2; time++) cluster.node(0).expect("SUNSUBSCRIBE", error(refusal));
+      await leaving.close();
+      assert.deepEqual(node(0).subscribed(), [`SSUBSCRIBE ${STAYING}`]);
+      assert.equal(cluster.node(0).count("SUNSUBSCRIBE"), 3);
+      node(0).spublish(STAYING, "m");
+      await until(() => heard.length === 1);
+      assert.deepEqual(gaps, []);
+      const { decisions } = client.metrics().counters;
+      assert.equal(decisions[(refusal.split(" ", 1)[0] as string).toLowerCase()], 2);
+    });
+  }
+
   it("a slot comes back at once, and others subscribe meanwhile: all follow it", async () => {
     const client = await cluster.connect();
     const second = `{${LEAVING}}second`;
