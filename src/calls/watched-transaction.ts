@@ -89,7 +89,7 @@ export type WatchingBody<R extends readonly unknown[], S extends string | Buffer
  * when a watched key has changed. The deadline, the signal and the end of the client end the whole, whatever `body` is
  * doing.
  */
-export async function runWatching<R extends readonly unknown[]>(
+async function runWatching<R extends readonly unknown[]>(
   host: Host,
   key: Argument,
   keys: readonly Argument[],

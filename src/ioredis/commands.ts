@@ -7,7 +7,7 @@ const OWN = new Set([
 ]);
 
 /** The names of all commands that become methods. */
-export const COMMAND_NAMES: readonly string[] = list.filter((name) => /^\w+$/.test(name) && !OWN.has(name));
+const COMMAND_NAMES: readonly string[] = list.filter((name) => /^\w+$/.test(name) && !OWN.has(name));
 
 type Send<T> = (on: T, name: string, values: readonly unknown[], wantsBuffers: boolean) => unknown;
 
