@@ -328,7 +328,7 @@ export class Client {
 
   #topologyChanged(current: Topology, previous: Topology, how: "patched" | "refreshed"): void {
     this.#directory.follow(current);
-    this.subscriptions.follow(how === "patched" ? previous : undefined);
+    this.subscriptions.follow(how);
     this.#reach.follow(current, previous);
     this.#audits.ofPromoted(current, previous);
     this.dispatcher.reroute();

@@ -25,8 +25,6 @@ export interface RefusalsParts {
   readonly tracker: () => TopologyTracker;
   /** The pause after a refusal is over, or the topology may have learned of another owner. */
   onAgain(topics: readonly Topic[], node: ClusterNode): void;
-  /** A node has said by MOVED where the slot is. The topology has that by now, or had it before. */
-  onMoved(slot: number): void;
   /** The servers refuse a topic for good. */
   onRejected(topic: Topic, error: SlotwireError): void;
 }
@@ -94,7 +92,7 @@ export class Refusals {
         if (!hearer.hasBegun(topic)) hearer.refused(errorOf(topic, node, text, "not-executed"));
       }
     }
-    const { tracker, onMoved } = this.#parts;
+    const { tracker } = this.#parts;
     const slot = (topics[0] as Topic).slot;
     if (step.to.kind !== "named") {
       this.#pause(topics, node);
@@ -103,9 +101,7 @@ export class Refusals {
     const address = formatAddress(step.to);
     // A topology that changes tells every topic of the slot where it belongs now. Topics that it leaves here ask again.
     const follow = () => {
-      if (this.#isClosed || !this.#isListed(address)) return;
-      tracker().slotMoved(slot, address);
-      onMoved(slot);
+      if (!this.#isClosed && this.#isListed(address)) tracker().slotMoved(slot, address);
     };
     // A node that has confirmed in the meantime knows better.
     const trouble = this.#troubles.get(slot);

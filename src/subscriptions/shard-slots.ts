@@ -1,7 +1,6 @@
 import { ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
-import type { Topology } from "../topology/topology.ts";
 import type { Desk } from "./desk.ts";
 import type { Feed } from "./feed.ts";
 import type { Feeds } from "./feeds.ts";
@@ -9,8 +8,6 @@ import type { Topic } from "./topic.ts";
 
 /** The topology agrees with what a server seemed to contradict when it was asked so often since. */
 const ROUNDS_OF_DOUBT = 2;
-/** A node's MOVED is newer than what other nodes say, unless they are asked so long after it. */
-const NEWS_MS = 500;
 /** When a replica could not stand in for its primary, none is asked to for this long. */
 const STAND_IN_REST_MS = 500;
 /** So long a replica stands in before the owner is tried again: its connections may have been dead, and nobody noticed. */
@@ -27,8 +24,6 @@ interface Slot {
   standsInSince: number;
   /** Until when no replica is asked to stand in. */
   restsUntil: number;
-  /** When a node said by MOVED who the owner is; long ago, if the nodes were asked again since. */
-  movedAt: number;
   /** Since when a server's word makes the owner doubtful, and the rounds of queries that have begun since. */
   doubt: { readonly since: number; rounds: number } | undefined;
 }
@@ -67,7 +62,7 @@ export class ShardSlots {
     const slot = this.#slots.get(topic.slot) ?? newSlot(topic.slot);
     this.#slots.set(topic.slot, slot);
     // The topics of a slot stay together: if the owner is another one by now, all of them follow it, or none.
-    this.#follow(slot, false);
+    this.#follow(slot);
     slot.topics.add(topic);
     const node = slot.standIn ?? slot.owner;
     this.#desk.want(topic, node === undefined ? [] : [node], "slot-moved", slot.standIn !== undefined);
@@ -80,31 +75,15 @@ export class ShardSlots {
     if (slot?.topics.size === 0) this.#slots.delete(topic.slot);
   }
 
-  /**
-   * The topology has changed.
-   * @param patched  The topology before, if a MOVED has changed it, and not what nodes say of all slots.
-   */
-  follow(patched: Topology | undefined): void {
-    const { current } = this.#desk.tracker();
-    for (const slot of this.#slots.values()) {
-      const { number } = slot;
-      this.#follow(slot, patched !== undefined && patched.primaryOf(number) !== current.primaryOf(number));
-    }
-  }
-
-  /** A node has said by MOVED where the slot is, and the topology knows it. */
-  noteMoved(number: number): void {
-    const slot = this.#slots.get(number);
-    if (slot !== undefined) this.#follow(slot, true);
+  /** The topology has changed. */
+  follow(): void {
+    for (const slot of this.#slots.values()) this.#follow(slot);
   }
 
   /** A round of topology queries has ended: see `Subscriptions.noteRound`. Returns whether a slot is still in doubt. */
   noteRound(askedAt: number, isSure: boolean): boolean {
     let isDoubtful = false;
     for (const slot of this.#slots.values()) {
-      // What was not believed at first is by now. A round that began earlier may be old, however late it ends.
-      if (isSure && askedAt - slot.movedAt >= NEWS_MS) slot.movedAt = Number.NEGATIVE_INFINITY;
-      this.#follow(slot, false);
       const { doubt, owner, standIn } = slot;
       const isTried = standIn !== undefined && askedAt - slot.standsInSince > STAND_IN_MS;
       if (isTried && owner !== undefined) this.#askWhetherBack(owner);
@@ -187,8 +166,7 @@ export class ShardSlots {
     refusals.follow(topics, node, step, text);
   }
 
-  /** @param isMoved  A node has said by MOVED where the slot is. */
-  #follow(slot: Slot, isMoved: boolean): void {
+  #follow(slot: Slot): void {
     const directory = this.#desk.directory();
     const before = slot.owner;
     const isGone = before !== undefined && !directory.nodes.includes(before);
@@ -196,8 +174,6 @@ export class ShardSlots {
     // Without another owner, the present one may still serve.
     const owner = directory.ownerOf(slot.number) ?? (isGone ? undefined : before);
     if (owner === before) return;
-    if (isMoved) slot.movedAt = this.#desk.now();
-    else if (!isGone && slot.movedAt !== Number.NEGATIVE_INFINITY) return;
     const { standIn } = slot;
     slot.owner = owner;
     slot.standIn = undefined;
@@ -249,7 +225,6 @@ function newSlot(number: number): Slot {
     standIn: undefined,
     standsInSince: Number.NEGATIVE_INFINITY,
     restsUntil: Number.NEGATIVE_INFINITY,
-    movedAt: Number.NEGATIVE_INFINITY,
     doubt: undefined,
   };
 }

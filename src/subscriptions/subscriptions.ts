@@ -4,7 +4,6 @@ import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { NodeDirectory } from "../routing/node-directory.ts";
 import { countIn, type Telemetry } from "../telemetry/counters.ts";
 import { TopicTrace } from "../telemetry/topic-trace.ts";
-import type { Topology } from "../topology/topology.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import type { Action } from "./coverage.ts";
 import type { Desk } from "./desk.ts";
@@ -82,7 +81,6 @@ export class Subscriptions implements Desk {
       onAgain: (topics, node) => {
         for (const topic of topics) this.do(topic, topic.coverage.again(node, this.now()));
       },
-      onMoved: (slot) => this.#shards.noteMoved(slot),
       onRejected: (topic, error) => this.reject(topic, error),
     });
     this.#home = new Home(this);
@@ -147,15 +145,15 @@ export class Subscriptions implements Desk {
 
   /**
    * The topology has changed.
-   * @param patched  The topology before, if a MOVED has changed it, and not what nodes say of all slots.
+   * @param how  `patched`: by one MOVED, and not by what nodes say of all slots.
    */
-  follow(patched: Topology | undefined): void {
+  follow(how: "patched" | "refreshed"): void {
     if (this.#isClosed) return;
     const { nodes } = this.directory();
     this.#home.follow(nodes);
-    this.#shards.follow(patched);
+    this.#shards.follow();
     // One slot that a replica has taken over shows two owners of one shard, and both would send each event.
-    if (patched === undefined) this.#placeKeyspace();
+    if (how === "refreshed") this.#placeKeyspace();
     else if (this.#keyspace.size > 0) this.tracker().refreshSoon("urgent");
     this.#home.feeds.endWithout(nodes);
     this.#nodeFeeds.endWithout(nodes);

@@ -1,6 +1,7 @@
 import type { Environment, Timer } from "../environment.ts";
 import type { Informant } from "./inquiry.ts";
 import { Pace } from "./pace.ts";
+import { RecentMoves } from "./recent-moves.ts";
 import { Round } from "./round.ts";
 import { Topology } from "./topology.ts";
 
@@ -73,6 +74,7 @@ export class TopologyTracker {
   #running: Promise<void> | undefined;
   #upcoming: Upcoming | undefined;
   readonly #pace = new Pace();
+  readonly #moves = new RecentMoves();
   /** Rounds that have begun. */
   #rounds = 0;
   /** Those who look for a node, in the order in which they asked. */
@@ -98,10 +100,12 @@ export class TopologyTracker {
   }
 
   /**
-   * Notes that a slot has another owner. The change takes effect at once, and a refresh soon confirms it. Nothing
-   * happens if the topology says the same already.
+   * Notes that a slot has another owner, by the word of a node. The change takes effect at once, and a refresh soon
+   * confirms it. For a while, views that still have the owner of before do not undo it.
    */
   slotMoved(slot: number, address: string): void {
+    const from = this.#current.primaryOf(slot)?.address;
+    this.#moves.note(slot, from, address, this.#environment.clock.now());
     const patched = this.#current.withSlotMoved(slot, address);
     if (patched === this.#current) return;
     this.#publish(patched, "patched");
@@ -243,7 +247,7 @@ export class TopologyTracker {
     const { adopt, isAgreed } = await round.run(this.#options.informants());
     if (this.#closed) return;
     if (isAgreed) this.#agreedAt = startedAt;
-    if (adopt !== undefined) this.#publish(Topology.from(adopt), "refreshed");
+    if (adopt !== undefined) this.#publish(this.#moves.upheldIn(Topology.from(adopt), startedAt), "refreshed");
     this.#options.onRefreshed(startedAt, adopt !== undefined);
   }
 

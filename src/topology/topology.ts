@@ -165,12 +165,21 @@ export class Topology {
    * @throws {RangeError} when `address` is not the address of a node of this topology.
    */
   withSlotMoved(slot: number, address: string): Topology {
-    const owner = this.#index.places.get(address);
-    if (owner === undefined) throw new RangeError(`${address} is not a node of this topology`);
-    if (this.ownerIndexOf(slot) === owner) return this;
+    if (this.ownerIndexOf(slot) === this.#placeOf(address)) return this;
+    return this.withSlotsMoved(new Map([[slot, address]]));
+  }
+
+  /** The same for some slots. */
+  withSlotsMoved(moves: ReadonlyMap<number, string>): Topology {
     const owners = this.#owners.slice();
-    owners[slot] = owner + 1;
+    for (const [slot, address] of moves) owners[slot] = this.#placeOf(address) + 1;
     return new Topology(this.nodes, owners, this.leftOut, this.#index);
+  }
+
+  #placeOf(address: string): number {
+    const place = this.#index.places.get(address);
+    if (place === undefined) throw new RangeError(`${address} is not a node of this topology`);
+    return place;
   }
 
   /** Whether both topologies have the same nodes, roles, slot owners and entries that were left out. */

@@ -93,6 +93,8 @@ describe("passwords and arguments", () => {
       cluster.node(index).expect("EVALSHA", error(`MOVED 0 127.0.0.1:${cluster.node(1 - index).port}`));
     }
     await fails(run(connected), "REDIRECTIONS");
+    // What the nodes said by MOVED is held against their views for a while.
+    await setTimeout(300);
     await connected.refreshTopology();
     await fails(connected.run(parsed, [key], [SECRET]), "REPLY");
     node.always("EVALSHA", () => error("CLUSTERDOWN The cluster is down"));

@@ -55,8 +55,8 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug("a MOVED re-routes a range", 103, /which never moved, were sent elsewhere/, [
     "topology/topology.ts",
-    "owners[slot] = owner + 1;",
-    "owners.fill(owner + 1, slot, slot + 4000);",
+    "owners[slot] = this.#placeOf(address) + 1;",
+    "owners.fill(this.#placeOf(address) + 1, slot, slot + 4000);",
   ]),
   bug("a call that is sent again loses its deadline", 30, /took .* ms of/, [
     "routing/retries.ts",
