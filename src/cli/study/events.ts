@@ -58,6 +58,8 @@ export interface ServerState {
   readonly disagrees: readonly { readonly slots: StudyRange; readonly says: string; readonly is: string }[];
   /** The number of keys. */
   readonly keys: number | null;
+  /** The numbers of keys by slot, without empty slots, open ones included. It is left out if the server was not asked. */
+  readonly keysBySlot?: Readonly<Record<number, number>>;
   /** For each script that was asked for, by SHA-1: whether the server knows it. */
   readonly scripts: Readonly<Record<string, boolean>>;
 }
