@@ -265,7 +265,7 @@ function topologySentence({ reason, moved, added, removed, promoted }, telling) 
 /** @param {Pick<End, "attempts" | "written">} end */
 export function attemptsText({ attempts, written }) {
   if (attempts === written) return counted(written, "attempt");
-  return `${written === 0 ? "none" : grouped(written)} of ${counted(attempts, "attempt")} written`;
+  return `${counted(attempts, "attempt")}, ${written === 0 ? "none" : grouped(written)} of them written`;
 }
 
 /** @param {End} end */
