@@ -1,4 +1,5 @@
 import { createInterface } from "node:readline";
+import { InvalidArgumentError } from "../errors.ts";
 import { startCluster } from "../testing/start-cluster.ts";
 import { JSON_OPTION, numberOf, type Options, readArguments, refuseWords } from "./arguments.ts";
 import type { Command } from "./command.ts";
@@ -6,6 +7,7 @@ import { Session } from "./session.ts";
 import { Shell } from "./shell.ts";
 import { COMMANDS } from "./shell-commands.ts";
 import type { Terminal } from "./terminal.ts";
+import { Live } from "./web/live.ts";
 
 const OPTIONS = {
   primaries: { type: "string", value: "N", says: "the number of primaries; default 3" },
@@ -15,6 +17,8 @@ const OPTIONS = {
     value: "PATH",
     says: "a redis-server or valkey-server; by default one is found or fetched",
   },
+  web: { type: "boolean", says: "also show the cluster on a page in the browser; its address is printed" },
+  "web-port": { type: "string", value: "PORT", says: "the page's port; default: any that is free; needs --web" },
   ...JSON_OPTION,
 } as const satisfies Options;
 
@@ -24,7 +28,7 @@ const UNDER_WAY_MS = 5000;
 
 /** `slotwire cluster`: runs a local cluster, with commands that disturb it. */
 export const cluster: Command = {
-  usage: "[--primaries N] [--replicas N] [--server PATH] [--json]",
+  usage: "[--primaries N] [--replicas N] [--server PATH] [--web [--web-port PORT]] [--json]",
   summary: "a local cluster of real servers, which Ctrl-C ends and removes",
   options: OPTIONS,
   notes: `While the cluster runs, commands are read from standard input, one per line:\n${COMMANDS.map(({ usage, summary }) => `  ${usage.padEnd(28)}${summary}`).join("\n")}`,
@@ -33,6 +37,8 @@ export const cluster: Command = {
     refuseWords("cluster", words);
     const primaries = numberOf("--primaries", values.primaries, { fallback: 3, least: 1, most: 100 });
     const replicasPerPrimary = numberOf("--replicas", values.replicas, { fallback: 1, least: 0, most: 5 });
+    const port = numberOf("--web-port", values["web-port"], { fallback: 0, least: 0, most: 65535 });
+    if (values["web-port"] !== undefined && !values.web) throw new InvalidArgumentError("--web-port needs --web.");
     terminal.progress(`starting ${primaries * (1 + replicasPerPrimary)} servers ...`);
     const { server } = values;
     const local = await startCluster({
@@ -45,9 +51,12 @@ export const cluster: Command = {
       // Without background refreshes, the user can see how the client's slot map becomes outdated.
       const session = await Session.open({ ...local.connectOptions, topologyRefreshInterval: 0 });
       terminal.progress("");
+      let live: Live | undefined;
       try {
-        await serve(new Shell(local, session, values.json === true, terminal), terminal);
+        if (values.web) live = await Live.open({ port, mode: "cluster" });
+        await serve(new Shell(local, session, values.json === true, terminal, live?.url), terminal);
       } finally {
+        await live?.close();
         session.close();
       }
     } finally {

@@ -9,10 +9,13 @@ import { wordsOf } from "./words.ts";
 /** Performs the lines that a user types while a local cluster runs. */
 export class Shell {
   readonly #place: Place;
+  /** The address of the live page, if there is one. */
+  readonly #page: string | undefined;
   #ended = false;
 
-  constructor(local: LocalCluster, session: Session, json: boolean, terminal: Terminal) {
+  constructor(local: LocalCluster, session: Session, json: boolean, terminal: Terminal, page?: string) {
     this.#place = { local, session, json, terminal };
+    this.#page = page;
   }
 
   /** Whether `quit` was typed. */
@@ -24,13 +27,16 @@ export class Shell {
   greeting(): string {
     const { local, json, terminal } = this.#place;
     const { nodes, version, pids } = local;
-    if (json) return `${jsonOf({ nodes, pids: Object.fromEntries(pids), server: version })}\n`;
+    if (json) {
+      return `${jsonOf({ nodes, pids: Object.fromEntries(pids), server: version, web: this.#page })}\n`;
+    }
     const [first = ""] = nodes;
     const port = first.slice(first.lastIndexOf(":") + 1);
     const lines = [
       `${nodes.length === 1 ? "1 node runs" : `${nodes.length} nodes run`}: ${nodes.join(" ")}`,
       `  slotwire topology -p ${port}`,
       `  connect({ nodes: [${JSON.stringify(first)}] })`,
+      ...(this.#page === undefined ? [] : [`  ${this.#page}`]),
       "Commands are read from standard input; `help` lists them. Ctrl-C ends the cluster.",
     ];
     return textOf(lines, terminal.paint);
