@@ -1,0 +1,33 @@
+// @ts-check
+import { chip } from "./draw-cluster.js";
+import { escape } from "./escape.js";
+
+/**
+ * @import { ServerState } from "../../study/events.ts"
+ * @import { SlotView } from "./draw-slots.js"
+ * @import { slotOfKey } from "./slots.js"
+ */
+
+/**
+ * How a key leads to a slot, and the slot to a node. The part of the key that is hashed is underlined.
+ *
+ * @param {ReturnType<typeof slotOfKey>} found
+ * @param {readonly ServerState[]} nodes
+ * @param {SlotView} view
+ */
+export function drawKey({ key, start, end, isTagged, crc, slot }, nodes, { owners, open }) {
+  const hashed = key.slice(start, end);
+  const marked = `${escape(key.slice(0, start))}<u>${escape(hashed)}</u>${escape(key.slice(end))}`;
+  const owner = owners[slot] ?? null;
+  const half = open.find((each) => each.slot === slot);
+  const where =
+    nodes.length === 0
+      ? ""
+      : half !== undefined
+        ? `, half-way from ${chip(half.from)} to ${chip(half.to)}`
+        : owner === null
+          ? ', <b class="bad">served by nobody</b>'
+          : `, served by ${chip(owner)}`;
+  const tag = isTagged ? ", by its hash tag" : "";
+  return `<span class="mono">${marked}</span>: CRC16 ${crc}, modulo 16,384 = slot <b>${slot}</b>${tag}${where}`;
+}
