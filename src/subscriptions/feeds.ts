@@ -10,6 +10,7 @@ export interface FeedNews {
   onLost(node: ClusterNode, feed: Feed, topics: readonly Topic[], cause: Error): void;
   onFailed(node: ClusterNode, feed: Feed, cause: Error): void;
   onSilent(node: ClusterNode, feed: Feed, cause: Error): void;
+  onConfirmed?(node: ClusterNode, topic: Topic): void;
   onEnded?(node: ClusterNode, feed: Feed, topic: Topic): void;
   onProofRefused?(node: ClusterNode, feed: Feed, topic: Topic, text: string): void;
 }
@@ -92,6 +93,7 @@ export class Feeds {
       onMessage: (topic, channel, payload) => desk.hear(topic, node, channel, payload),
       onConfirmed: (topic, askedAt, now) => {
         desk.refusals.noteConfirmed(topic.slot);
+        this.#news.onConfirmed?.(node, topic);
         desk.trace.happened("confirmed", topic, address);
         desk.do(topic, topic.coverage.confirmed(node, now, askedAt));
       },

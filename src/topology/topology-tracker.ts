@@ -112,6 +112,11 @@ export class TopologyTracker {
     this.refreshSoon("settled");
   }
 
+  /** Notes that a node serves a slot that has left another one. Views that still name that one do not undo it so soon. */
+  slotServed(slot: number, from: string, to: string): void {
+    this.#moves.note(slot, from, to, this.#environment.clock.now());
+  }
+
   /**
    * Asks for a refresh and does not wait for it. `urgent`: calls wait for the cluster to recover. `settled`: a MOVED
    * has already taken effect. `confirm`: the nodes may not agree yet.
