@@ -70,7 +70,13 @@ async function perform(index, page) {
   if (of !== begun) return;
   state = { ...state, busy: null, error: failed, done: failed === null ? index + 1 : state.done };
   draw();
-  focusOn(failed === null && index + 1 < lesson.steps.length ? `[data-step="${index + 1}"]` : failed === null ? '[data-choice="0"]' : `[data-step="${index}"]`);
+  focusOn(
+    failed === null && index + 1 < lesson.steps.length
+      ? `[data-step="${index + 1}"]`
+      : failed === null
+        ? '[data-choice="0"]'
+        : `[data-step="${index}"]`,
+  );
   say(element("said"), failed ?? step.says);
 }
 

@@ -19,7 +19,7 @@ let step = 0;
 let playing;
 
 /** Asks the server for the call's bytes with their arguments, or hides them again. */
-let isUnredacted = false;
+const isUnredacted = false;
 
 /**
  * Shows a call. A call that is shown already stays at its step, unless it stood at its end and has gone on.

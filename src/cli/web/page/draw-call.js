@@ -1,6 +1,6 @@
 // @ts-check
 import { foldedSteps, storyOf } from "./call-story.js";
-import { escape } from "./escape.js";
+import { escape as html } from "./escape.js";
 import { plain, sentenceOf } from "./sentences.js";
 import { counted, span } from "./words.js";
 
@@ -24,7 +24,16 @@ export function viewOfCall(call, record, hello) {
   const list = foldedSteps(story);
   const rows = /** @type {readonly TableRow[]} */ (hello?.rows ?? []);
   const telling = { names: Object.fromEntries(record.names), rows };
-  return { call, story, list, steps: list.length, times: list.map(({ at }) => at), telling, rows, file: hello?.file ?? "" };
+  return {
+    call,
+    story,
+    list,
+    steps: list.length,
+    times: list.map(({ at }) => at),
+    telling,
+    rows,
+    file: hello?.file ?? "",
+  };
 }
 
 /** @typedef {{ isPlaying: boolean, isStill: boolean, isUnredacted: boolean }} Playing */
@@ -47,7 +56,10 @@ export function drawCall(view, step, playing) {
   const now = view.list[step];
   return {
     title: titleOf(view),
-    ladder: `<ol>${view.list.slice(0, step + 1).map((each) => `<li>${escape(plain(sentenceOf(each, view.telling)))}</li>`).join("")}</ol>`,
+    ladder: `<ol>${view.list
+      .slice(0, step + 1)
+      .map((each) => `<li>${html(plain(sentenceOf(each, view.telling)))}</li>`)
+      .join("")}</ol>`,
     wire: "",
     wireTitle: "On the wire",
     decision: "",
@@ -63,7 +75,7 @@ function titleOf({ call, story }) {
   const where = call.slot < 0 ? "" : `, slot ${call.slot}`;
   const took = end === undefined || end.at === null ? "under way" : span(end.at - end.from);
   const said = [took, counted(end?.attempts ?? 0, "attempt"), outcomeOf(end)];
-  return `Call ${call.call}: ${escape(call.script?.name ?? call.command)}${where} <small>${escape(said.filter((each) => each !== "").join(", "))}</small>`;
+  return `Call ${call.call}: ${html(call.script?.name ?? call.command)}${where} <small>${html(said.filter((each) => each !== "").join(", "))}</small>`;
 }
 
 /** @param {Story["ends"][number] | undefined} end */
@@ -90,13 +102,27 @@ const ICONS = /** @type {const} */ ({
  * @param {Playing} playing
  */
 export function drawTrack(steps, step, { isPlaying }) {
-  const button = (/** @type {keyof typeof ICONS} */ icon, /** @type {string} */ does, /** @type {string} */ label, text = "", off = false) =>
+  const button = (
+    /** @type {keyof typeof ICONS} */ icon,
+    /** @type {string} */ does,
+    /** @type {string} */ label,
+    text = "",
+    off = false,
+  ) =>
     `<button type="button" data-does="${does}" data-key="player-${does}"${does === "play" ? ' class="primary"' : ""} aria-label="${label}" title="${label}"${off ? ' aria-disabled="true"' : ""}><svg viewBox="0 0 16 16" aria-hidden="true">${ICONS[icon]}</svg>${text}</button>`;
-  const marks = Array.from({ length: steps }, (_, each) => `<i class="${each === step ? "now" : each < step ? "on" : ""}"></i>`);
+  const marks = Array.from(
+    { length: steps },
+    (_, each) => `<i class="${each === step ? "now" : each < step ? "on" : ""}"></i>`,
+  );
   return [
     button("first", "first", "First step", "", step === 0),
     button("back", "back", "Step back", "", step === 0),
-    button(isPlaying ? "pause" : "play", "play", isPlaying ? "Pause" : "Play at a thousandth of the speed", isPlaying ? "Pause" : "Play 1/1000"),
+    button(
+      isPlaying ? "pause" : "play",
+      "play",
+      isPlaying ? "Pause" : "Play at a thousandth of the speed",
+      isPlaying ? "Pause" : "Play 1/1000",
+    ),
     button("next", "next", "Step forwards", "", step >= steps - 1),
     button("last", "last", "Last step", "", step >= steps - 1),
     `<span class="track" aria-hidden="true">${marks.join("")}</span>`,

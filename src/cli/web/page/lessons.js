@@ -206,7 +206,8 @@ export const LESSONS = [
     question: "The client says: unknown. Did the script run?",
     choices: ["Yes", "No"],
     right: ([found]) => (found === 2 ? 0 : 1),
-    ledger: "The servers count COUNT for two calls. The client could not know, and a second try would have counted twice.",
+    ledger:
+      "The servers count COUNT for two calls. The client could not know, and a second try would have counted twice.",
   },
 ];
 
