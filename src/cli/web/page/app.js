@@ -2,7 +2,7 @@
 import { startControls, updateControls } from "./app-controls.js";
 import { element, say, show } from "./app-dom.js";
 import { startKeyboard } from "./app-keyboard.js";
-import { startLessons, tellLessons } from "./app-lessons.js";
+import { offerLessons, startLessons } from "./app-lessons.js";
 import { paintMap, startMap } from "./app-map.js";
 import { showCall, startPlayer } from "./app-player.js";
 import { drawNodes, drawSlotsAsText, drawStatus, mapLabel } from "./draw-cluster.js";
@@ -65,11 +65,12 @@ function draw() {
   drawDots(drawScripts(nodes, [...record.scripts.values()], record.arrivals));
   drawPast();
   const call = record.calls.get(chosenCall() ?? -1);
-  showCall(call === undefined ? null : viewOfCall(call, record, hello, nodes), callShown !== (call?.call ?? null));
+  showCall(call === undefined ? null : viewOfCall(call, record, hello), callShown !== (call?.call ?? null));
   callShown = call?.call ?? null;
   show(element("timeline"), drawTimeline(timeline.entries, { call: callShown, seq, most: MOST_SHOWN }));
   makeRoving(element("timeline"));
   updateControls(hello, nodes, view, key);
+  offerLessons(hello !== null && hello.controls.includes("call"));
 }
 
 /** The call that the reader chose; without a choice the last one that was refused, or the last one. */
@@ -156,6 +157,25 @@ function follow(call) {
   soon();
 }
 
+/**
+ * What a lesson needs to know of its slot.
+ *
+ * @param {number} slot
+ */
+function placeOf(slot) {
+  const nodes = serversAt(state.record, null);
+  const { owners, open } = slotView(nodes);
+  const owner = owners[slot] ?? null;
+  const other = nodes.find(({ role, name, slots }) => role === "primary" && name !== owner && slots.length > 0);
+  return { slot, owner, other: other?.name ?? null, isOpen: open.some((each) => each.slot === slot) };
+}
+
+/** @param {string} key */
+function useKey(key) {
+  keyInput.value = key;
+  soon();
+}
+
 /** @param {Hello} hello */
 function begin(hello) {
   Object.assign(state, { hello, record: emptyRecord(), timeline: emptyTimeline(), isOpen: true, call: null, seq: null });
@@ -168,7 +188,6 @@ function take(events) {
   for (const event of events) {
     add(state.record, event);
     tell(state.timeline, state.record, event);
-    tellLessons(event);
   }
   soon();
 }
@@ -208,6 +227,6 @@ startMap((slot) => {
 startPlayer();
 startTimeline();
 startControls({ key: () => keyInput.value, follow });
-startLessons({ follow, state });
+startLessons({ follow, place: placeOf, useKey });
 startKeyboard({ backToNow });
 listen();
