@@ -1,3 +1,4 @@
+import { Farewell } from "../connection/farewell.ts";
 import { isRefusal } from "../connection/retry-policy.ts";
 import { UnavailableError, withParticulars } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -68,7 +69,7 @@ export class Feeds {
     for (const [node, feed] of [...this.#byNode]) {
       if (nodes.includes(node)) continue;
       const { topics } = feed;
-      this.end(node, new Error("the node left the cluster"));
+      this.end(node, new Farewell("node-left", "the node left the cluster"));
       this.lose(node, feed, topics, "node-left");
     }
   }

@@ -3,7 +3,7 @@ import type { Argument, Reply } from "../protocol/reply.ts";
 import { type Certificate, selfSignedCertificate } from "./certificate.ts";
 import { form, idOf, isPrimary, replicate, settled, until } from "./form-cluster.ts";
 import { consecutivePorts } from "./free-ports.ts";
-import { handOver } from "./hand-over.ts";
+import { beginMove, handOver, migrate, type Node } from "./hand-over.ts";
 import { knownToReplicas, type MoveSlots, moveInOneStep } from "./move-slots.ts";
 import { ownViews } from "./own-view.ts";
 import { findServer } from "./server-binary.ts";
@@ -240,6 +240,19 @@ export class LocalCluster {
    */
   settleSlot(slot: number): Promise<SettledSlot> {
     return settleSlot(slot, this.#herdNow);
+  }
+
+  /** @internal Marks a slot as being on its way between two primaries, and moves no key. */
+  async beginMove(slot: number, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
+    const [source, target] = await Promise.all(
+      [from, to].map(async (address) => ({ server: this.#server(address), id: await idOf(this.#server(address)) })),
+    );
+    await beginMove(slot, source as Node, target as Node);
+  }
+
+  /** @internal Moves one key of a slot that is on its way. */
+  async moveKey(key: string, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
+    await this.#server(from).use((line) => migrate(line, this.#server(to), key, this.#password));
   }
 
   /** Ends the server at `address` with SIGKILL. */

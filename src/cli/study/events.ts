@@ -193,12 +193,14 @@ export type StudyEvent = { readonly seq: number; readonly at: number } & (
       readonly script: StudyScript;
       readonly error: string | null;
     }
-  /** By SCRIPT EXISTS or FUNCTION LIST. */
+  /** By SCRIPT EXISTS or FUNCTION LIST; `asked` is 0 where the client believes so for another reason. */
   | {
       readonly type: "audited";
       readonly address: string;
       readonly why: AuditReason;
       readonly asked: number;
+      /** Believed to be there from now on. Scripts that are being loaded are in neither list. */
+      readonly held: readonly StudyScript[];
       readonly missing: readonly StudyScript[];
     }
   | { readonly type: "refreshing"; readonly refresh: number; readonly reason: string }
@@ -235,9 +237,19 @@ export type StudyEvent = { readonly seq: number; readonly at: number } & (
     }
 );
 
-/** Why a script is loaded. */
-export type LoadReason = "first-call" | "noscript" | "audit" | "new-connection" | "preload" | "asked";
-/** Why a node is asked which scripts it has. */
-export type AuditReason = "periodic" | "noscript" | "promoted" | "asked";
+/** Why a script is loaded, as `LoadMessage` says. */
+export type LoadReason = "first-call" | "noscript" | "audit" | "new-connection" | "preload" | "asked" | "again";
+/** Why a node is asked which scripts it has, or what else the belief comes from, as `AuditMessage` says. */
+export type AuditReason =
+  | "periodic"
+  | "noscript"
+  | "promoted"
+  | "asked"
+  | "new-connection"
+  | "preload"
+  | "again"
+  | "flushed"
+  | "returned"
+  | "told";
 
 export type StudyEventOf<T extends StudyEvent["type"]> = Extract<StudyEvent, { readonly type: T }>;

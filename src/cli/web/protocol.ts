@@ -50,9 +50,9 @@ export interface HelloScript {
 }
 
 export interface HelloLesson {
+  /** The name, for `lesson-prepare` and `ledger`. */
   readonly lesson: string;
   readonly title: string;
-  readonly question: string;
 }
 
 /** `event: record`: what has happened since the last message, in the order of `seq`, but for calls that are told later. */
