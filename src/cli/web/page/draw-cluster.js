@@ -1,7 +1,7 @@
 // @ts-check
 
 import { isSilent } from "./draw-slots.js";
-import { escape as html } from "./escape.js";
+import { escapeMarkup as html } from "./escape.js";
 import { nodeClass } from "./palette.js";
 import { rangesText, SLOTS, sizeOf } from "./slots.js";
 import { counted, grouped, listed, short } from "./words.js";

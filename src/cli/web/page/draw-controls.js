@@ -1,6 +1,6 @@
 // @ts-check
 import { inFamilies } from "./draw-cluster.js";
-import { escape as html } from "./escape.js";
+import { escapeMarkup as html } from "./escape.js";
 import { short } from "./words.js";
 
 /**
@@ -31,7 +31,7 @@ export function drawControls({ controls, scripts }, nodes) {
 ${button("call", "Call", "Make the call (c)", ' class="primary"')}</div><div>
 <label>ask first <select name="from" data-key="from"><option value="">owner, by its map</option>${primaries.map(option).join("")}</select></label>
 <label><input type="checkbox" name="preloaded" data-key="preloaded"> as if preloaded</label>
-${has("load") ? '<label>load <select name="load" data-key="load"><option value="0">none</option><option value="20">20 calls/s</option><option value="200">200 calls/s</option><option value="1000">1,000 calls/s</option></select></label>' : ""}</div></fieldset>`;
+${has("load") ? '<label>calls/s <select name="load" data-key="load"><option value="0">none</option><option value="20">20</option><option value="200">200</option><option value="1000">1,000</option></select></label>' : ""}</div></fieldset>`;
   const move = `<fieldset><legend>Move <small>the key's slot</small></legend><div>
 <label>slot <input name="slot" type="number" min="0" max="16383" data-key="slot"></label>
 <label>to <select name="to" data-key="to">${primaries.map(option).join("")}</select></label></div><div>

@@ -1,6 +1,6 @@
 // @ts-check
 import { chip } from "./draw-cluster.js";
-import { escape as html } from "./escape.js";
+import { escapeMarkup as html } from "./escape.js";
 
 /**
  * @import { ServerState } from "../../study/events.ts"

@@ -1,5 +1,5 @@
 // @ts-check
-import { escape as html } from "./escape.js";
+import { escapeMarkup as html } from "./escape.js";
 
 /**
  * @import { Lesson } from "./lessons.js"

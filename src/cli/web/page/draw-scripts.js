@@ -1,7 +1,7 @@
 // @ts-check
 import { chip, inFamilies } from "./draw-cluster.js";
 import { isSilent } from "./draw-slots.js";
-import { escape as html } from "./escape.js";
+import { escapeMarkup as html } from "./escape.js";
 import { short } from "./words.js";
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 import { chip } from "./draw-cluster.js";
-import { escape as html } from "./escape.js";
+import { escapeMarkup as html } from "./escape.js";
 import { clock, counted } from "./words.js";
 
 /** @import { Entry, Line } from "./timeline.js" */
@@ -18,13 +18,6 @@ export function sentence(text) {
     .replace(WORDS, (word) => `<b class="word ${word.toLowerCase()}">${word}</b>`)
     .replace(/\[([A-Z]+\d*)\]/g, (_, name) => chip(name));
 }
-
-/**
- * A sentence without markup.
- *
- * @param {string} text
- */
-export const plain = (text) => text.replace(/\[([A-Z]+\d*)\]/g, "$1");
 
 /**
  * What happened, newest first.

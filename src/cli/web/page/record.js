@@ -74,6 +74,7 @@ const ARRIVED = {
   "new-connection": "on joining",
   preload: "preloaded",
   asked: "asked for",
+  again: "a call",
 };
 
 /**
