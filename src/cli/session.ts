@@ -1,6 +1,8 @@
 import type { Client } from "../client/client.ts";
 import { Cluster } from "../cluster/cluster.ts";
-import { connect } from "../cluster/connect.ts";
+import { connectIn } from "../cluster/connect.ts";
+import { nodeEnvironment } from "../connection/node-environment.ts";
+import type { Environment } from "../environment.ts";
 import type { ConnectOptions } from "../options.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { TopologyNode } from "../topology/topology.ts";
@@ -17,8 +19,9 @@ export class Session {
     this.client = Cluster.clientOf(cluster);
   }
 
-  static async open(options: ConnectOptions): Promise<Session> {
-    return new Session(await connect(options));
+  /** @param environment  Stands between the client and its sockets. */
+  static async open(options: ConnectOptions, environment: Environment = nodeEnvironment): Promise<Session> {
+    return new Session(await connectIn(environment, options));
   }
 
   /**

@@ -1,6 +1,6 @@
+import { SLOT_COUNT } from "../../protocol/hash-slot.ts";
 import type { ServerState } from "../study/events.ts";
 import type { Servers } from "../study/servers.ts";
-import { SLOT_COUNT } from "../../protocol/hash-slot.ts";
 
 /** A server that is silent for so long is shown as silent. The others wait for it in each look. */
 const PATIENCE_MS = 600;
