@@ -1,13 +1,15 @@
 import { createInterface } from "node:readline";
 import { InvalidArgumentError } from "../errors.ts";
+import { loadScripts } from "../scripts/load-scripts.ts";
 import { startCluster } from "../testing/start-cluster.ts";
 import { JSON_OPTION, numberOf, type Options, readArguments, refuseWords } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { LocalActions } from "./local-actions.ts";
 import { Session } from "./session.ts";
 import { Shell } from "./shell.ts";
 import { COMMANDS } from "./shell-commands.ts";
 import type { Terminal } from "./terminal.ts";
-import { Live } from "./web/live.ts";
+import { LiveCluster } from "./web/live-cluster.ts";
 
 const OPTIONS = {
   primaries: { type: "string", value: "N", says: "the number of primaries; default 3" },
@@ -19,6 +21,7 @@ const OPTIONS = {
   },
   web: { type: "boolean", says: "also show the cluster on a page in the browser; its address is printed" },
   "web-port": { type: "string", value: "PORT", says: "the page's port; default: any that is free; needs --web" },
+  scripts: { type: "string", value: "FOLDER", says: "Lua files that the page can call; needs --web" },
   ...JSON_OPTION,
 } as const satisfies Options;
 
@@ -28,7 +31,7 @@ const UNDER_WAY_MS = 5000;
 
 /** `slotwire cluster`: runs a local cluster, with commands that disturb it. */
 export const cluster: Command = {
-  usage: "[--primaries N] [--replicas N] [--server PATH] [--web [--web-port PORT]] [--json]",
+  usage: "[--primaries N] [--replicas N] [--server PATH] [--web [--web-port PORT] [--scripts FOLDER]] [--json]",
   summary: "a local cluster of real servers, which Ctrl-C ends and removes",
   options: OPTIONS,
   notes: `While the cluster runs, commands are read from standard input, one per line:\n${COMMANDS.map(({ usage, summary }) => `  ${usage.padEnd(28)}${summary}`).join("\n")}`,
@@ -38,7 +41,10 @@ export const cluster: Command = {
     const primaries = numberOf("--primaries", values.primaries, { fallback: 3, least: 1, most: 100 });
     const replicasPerPrimary = numberOf("--replicas", values.replicas, { fallback: 1, least: 0, most: 5 });
     const port = numberOf("--web-port", values["web-port"], { fallback: 0, least: 0, most: 65535 });
-    if (values["web-port"] !== undefined && !values.web) throw new InvalidArgumentError("--web-port needs --web.");
+    for (const option of ["web-port", "scripts"] as const) {
+      if (values[option] !== undefined && !values.web) throw new InvalidArgumentError(`--${option} needs --web.`);
+    }
+    const scripts = values.scripts === undefined ? [] : Object.values(loadScripts(values.scripts));
     terminal.progress(`starting ${primaries * (1 + replicasPerPrimary)} servers ...`);
     const { server } = values;
     const local = await startCluster({
@@ -49,13 +55,15 @@ export const cluster: Command = {
     });
     try {
       // Without background refreshes, the user can see how the client's slot map becomes outdated.
-      const session = await Session.openTapped({ ...local.connectOptions, topologyRefreshInterval: 0 });
+      const actions = await LocalActions.open(local);
+      const live = values.web ? await LiveCluster.open({ actions, scripts, port }) : undefined;
+      const session =
+        live?.session ?? (await Session.openTapped({ ...local.connectOptions, topologyRefreshInterval: 0 }));
       terminal.progress("");
-      let live: Live | undefined;
       try {
-        if (values.web) live = await Live.open({ port, mode: "cluster" });
         await serve(new Shell(local, session, values.json === true, terminal, live?.url), terminal);
       } finally {
+        await actions.close();
         await live?.close();
         session.close();
       }

@@ -2,6 +2,7 @@ import type { Client } from "../client/client.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { connectIn } from "../cluster/connect.ts";
 import { nodeEnvironment } from "../connection/node-environment.ts";
+import type { Environment } from "../environment.ts";
 import type { ConnectOptions } from "../options.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { TopologyNode } from "../topology/topology.ts";
@@ -27,8 +28,9 @@ export class Session {
     this.#tap = tap;
   }
 
-  static async open(options: ConnectOptions): Promise<Session> {
-    return new Session(await connectIn(nodeEnvironment, options), options, undefined);
+  /** @param environment  Stands between the client and its sockets. */
+  static async open(options: ConnectOptions, environment: Environment = nodeEnvironment): Promise<Session> {
+    return new Session(await connectIn(environment, options), options, undefined);
   }
 
   /** Opens a session whose calls can be recorded with their bytes. */

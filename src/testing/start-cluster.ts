@@ -176,6 +176,13 @@ export class LocalCluster {
     return this.#server(address).command(...args);
   }
 
+  /** @internal Sends commands to the server at `address`, all on one new connection. An error is a value among the replies. */
+  commands(address: string, ...commands: readonly (readonly Argument[])[]): Promise<(Reply | Error)[]> {
+    return this.#server(address).use((line) => {
+      return Promise.all(commands.map((args) => line.command(...args).catch((error: Error) => error)));
+    });
+  }
+
   /** Starts one more server, without slots, and joins it. Resolves to its address when all servers know the new one. */
   async addNode(): Promise<string> {
     const server = await this.#start();

@@ -242,7 +242,7 @@ describe("a live record", () => {
       { type: "servers", nodes: [serverState({ 7: 1 })] },
       { ...base, reason: "moved", nodes: [node(A), node(B)], moved: [{ start: 50, end: 50, from: A, to: B }] },
       { type: "disconnected", connection: 2, address: B, reason: "closed-by-server", awaiting: 1 },
-      { type: "audited", address: B, why: "noscript", asked: 1, missing: [SCRIPT] },
+      { type: "audited", address: B, why: "noscript", asked: 1, held: [], missing: [SCRIPT] },
       { type: "servers", nodes: [serverState({ 7: 2 })] },
       { type: "action", action: 1, name: "flush", text: "SCRIPT FLUSH", state: "begun" },
       { type: "action", action: 1, name: "flush", text: "SCRIPT FLUSH", state: "done" },

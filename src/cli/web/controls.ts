@@ -4,6 +4,7 @@ import type { LocalActions } from "../local-actions.ts";
 import { Input } from "./input.ts";
 import { ledgerOf } from "./ledger.ts";
 import { lessonOf, prepare } from "./lessons.ts";
+import { COUNT } from "./page-scripts.ts";
 import { named, type Place } from "./place.ts";
 import type { Done } from "./protocol.ts";
 
@@ -42,9 +43,12 @@ const CONTROLS: Readonly<Record<string, Control>> = {
       if (input.has("slot") && input.slot() !== slot) {
         throw new InvalidArgumentError(`move-key: the key is in slot ${slot}, not in ${input.slot()}.`);
       }
-      const open = servers.states.flatMap((each) => each.open).find((each) => each.slot === slot && each.kind === "migrating");
+      const open = servers.states
+        .flatMap((each) => each.open)
+        .find((each) => each.slot === slot && each.kind === "migrating");
       const to = input.has("to") ? input.word("to") : open?.peer;
-      if (to === undefined) throw new InvalidArgumentError(`move-key: slot ${slot} is not half-way; name the node to move to.`);
+      if (to === undefined)
+        throw new InvalidArgumentError(`move-key: slot ${slot} is not half-way; name the node to move to.`);
       return doneBy(actions.moveKey(slot, to, key));
     },
   },
@@ -101,7 +105,9 @@ const CONTROLS: Readonly<Record<string, Control>> = {
     accepts: ["on"],
     async run(input, { tap }) {
       tap.showsArguments = input.flag("on");
-      return tap.showsArguments ? "arguments and replies are shown from now on" : "arguments and replies are hidden from now on";
+      return tap.showsArguments
+        ? "arguments and replies are shown from now on"
+        : "arguments and replies are hidden from now on";
     },
   },
   "lesson-prepare": {
@@ -110,7 +116,7 @@ const CONTROLS: Readonly<Record<string, Control>> = {
     async run(input, place) {
       const lesson = lessonOf(input.text("lesson"));
       const done = await prepare(lesson, place);
-      return { ok: true, done, call: undefined, does: { name: "call", script: "count", keys: lesson.keys } } as Done;
+      return { ok: true, done, does: { name: "call", script: COUNT.name, keys: lesson.keys } };
     },
   },
   ledger: {
@@ -118,7 +124,9 @@ const CONTROLS: Readonly<Record<string, Control>> = {
     async run(input, place) {
       const keys = input.has("lesson") ? lessonOf(input.text("lesson")).keys : input.texts("keys");
       const runs = await ledgerOf(keys, place);
-      const words = runs.map(({ key, runs: count, node }) => `${key}: ${count ?? "nothing"}${node === null ? "" : ` at ${node}`}`);
+      const words = runs.map(
+        ({ key, runs: count, node }) => `${key}: ${count ?? "nothing"}${node === null ? "" : ` at ${node}`}`,
+      );
       return { ok: true, done: words.join(", "), runs };
     },
   },
@@ -176,7 +184,10 @@ export class Controls {
   }
 }
 
-function onNode(doing: string, act: (actions: LocalActions, node: string) => Promise<{ readonly done: string }>): Control {
+function onNode(
+  doing: string,
+  act: (actions: LocalActions, node: string) => Promise<{ readonly done: string }>,
+): Control {
   return {
     accepts: ["node"],
     begins: (input, place) => `${doing} ${shown(input, place)}`,

@@ -42,7 +42,7 @@ export class KnownState {
         this.#foldLoaded(event);
         break;
       case "audited":
-        for (const { sha } of event.missing) this.#loaded.delete(`${event.address} ${sha}`);
+        this.#foldAudited(event);
         break;
       case "refreshing":
         this.#begin(`refresh ${event.refresh}`, event);
@@ -86,6 +86,13 @@ export class KnownState {
     if (event.error !== null) return;
     const key = `${event.address} ${event.script.sha}`;
     this.#loaded.set(key, begun === undefined ? [event] : [begun, event]);
+  }
+
+  #foldAudited(event: StudyEventOf<"audited">): void {
+    for (const { sha } of event.missing) this.#loaded.delete(`${event.address} ${sha}`);
+    for (const script of event.held) {
+      this.#loaded.set(`${event.address} ${script.sha}`, [{ ...event, held: [script], missing: [] }]);
+    }
   }
 
   #foldTopology(event: Topology): void {

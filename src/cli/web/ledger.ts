@@ -18,7 +18,8 @@ export async function ledgerOf(keys: readonly string[], { actions, servers }: Pl
     keys.map(async (key) => {
       const slot = slotOf(key);
       for (const { name, address, role, slots, open, error } of states) {
-        const isIts = slots.some(({ start, end }) => start <= slot && slot <= end) || open.some((each) => each.slot === slot);
+        const isIts =
+          slots.some(({ start, end }) => start <= slot && slot <= end) || open.some((each) => each.slot === slot);
         if (role !== "primary" || error !== null || !isIts) continue;
         const value = await read(actions.local, address, key);
         if (typeof value === "string") return { key, runs: Number(value), node: name };

@@ -98,7 +98,9 @@ export const LESSON_TITLES = Object.entries(LESSONS).map(([lesson, { title }]) =
 export function lessonOf(name: string): Lesson {
   const found = Object.hasOwn(LESSONS, name) ? LESSONS[name] : undefined;
   if (found !== undefined) return found;
-  throw new InvalidArgumentError(`there is no lesson ${JSON.stringify(name)}; accepted are ${LESSON_NAMES.join(", ")}.`);
+  throw new InvalidArgumentError(
+    `there is no lesson ${JSON.stringify(name)}; accepted are ${LESSON_NAMES.join(", ")}.`,
+  );
 }
 
 /**

@@ -2,7 +2,7 @@ import { InvalidArgumentError, SlotwireError } from "../../errors.ts";
 import { slotOfKeys } from "../../protocol/hash-slot.ts";
 import type { Argument } from "../../protocol/reply.ts";
 import type { Script } from "../../scripts/script.ts";
-import { askedCommand, spreadOfCall } from "../explanation.ts";
+import { askedCommand, spreadOfCall } from "../explained-call.ts";
 import { jsonOf } from "../printable.ts";
 import { wordsOf } from "../words.ts";
 import type { Input } from "./input.ts";
@@ -24,11 +24,16 @@ interface Wanted {
 
 /** The calls that the page makes, through the client whose calls are shown. */
 export class PageCalls {
-  readonly #place: Place;
+  readonly #placeOf: () => Place;
   #losesNext = false;
 
-  constructor(place: Place) {
-    this.#place = place;
+  /** @param place  Asked at each call. */
+  constructor(place: () => Place) {
+    this.#placeOf = place;
+  }
+
+  get #place(): Place {
+    return this.#placeOf();
   }
 
   /** Loses the reply to the next call that the page makes. */
@@ -88,7 +93,9 @@ export class PageCalls {
       return;
     }
     const from = input.node("from", servers.states);
-    const asked = script ? { script, command: undefined, keys: wanted.keys, args: wanted.args } : await askedCommand(session, wanted.words);
+    const asked = script
+      ? { script, command: undefined, keys: wanted.keys, args: wanted.args }
+      : await askedCommand(session, wanted.words);
     if (asked.keys.length === 0 || spreadOfCall(asked) !== null) {
       throw new InvalidArgumentError("call: from needs a call with keys, for one slot.");
     }

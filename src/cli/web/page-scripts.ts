@@ -13,7 +13,9 @@ export const COUNT: Script = defineScript({
 /** The scripts that the page can call, by name: its own and the user's. */
 export function scriptsByName(users: readonly Script[]): Map<string, Script> {
   if (users.some(({ name }) => name === COUNT.name)) {
-    throw new InvalidArgumentError(`a script is named "${COUNT.name}"; accepted is any other name, because the page has one of this name.`);
+    throw new InvalidArgumentError(
+      `a script is named "${COUNT.name}"; accepted is any other name, because the page has one of this name.`,
+    );
   }
   return new Map([COUNT, ...users].map((script) => [script.name, script]));
 }
