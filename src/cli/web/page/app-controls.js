@@ -67,6 +67,10 @@ export function startControls({ key, follow }) {
     const button = /** @type {HTMLElement} */ (event.target).closest("button");
     if (button?.dataset.do !== undefined) perform(requestFor(button.dataset.do, key()));
   });
+  element("unredacted").addEventListener("change", (event) => {
+    const { checked } = /** @type {HTMLInputElement} */ (event.target);
+    void perform({ name: "show-arguments", on: checked });
+  });
   element("key").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !form.hidden) perform(requestFor("call", key()));
   });
@@ -142,6 +146,7 @@ function showWords() {
 export function updateControls(hello, nodes, { owners }, { slot }) {
   form.hidden = hello === null || hello.controls.length === 0;
   said.hidden = form.hidden;
+  element("unredacted").hidden = hello?.controls.includes("show-arguments") !== true;
   if (hello === null || form.hidden) return;
   if (show(form, drawControls(hello, nodes))) {
     for (const [name, value] of chosen) {
