@@ -50,6 +50,11 @@ function report(text, isBad = false) {
 
 /** @param {{ key: () => string, follow: (call: number) => void }} page */
 export function startControls({ key, follow }) {
+  const fold = element("controls-fold");
+  fold.addEventListener("click", () => {
+    const isOpen = form.classList.toggle("unfolded");
+    fold.setAttribute("aria-expanded", String(isOpen));
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   const remember = (/** @type {Event} */ event) => {
     const { name, value, type, checked } = /** @type {HTMLInputElement} */ (event.target);
@@ -146,6 +151,7 @@ function showWords() {
 export function updateControls(hello, nodes, { owners }, { slot }) {
   form.hidden = hello === null || hello.controls.length === 0;
   said.hidden = form.hidden;
+  element("controls-fold").hidden = form.hidden;
   element("unredacted").hidden = hello?.controls.includes("show-arguments") !== true;
   if (hello === null || form.hidden) return;
   if (show(form, drawControls(hello, nodes))) {

@@ -5,6 +5,7 @@ import { escapeMarkup } from "./escape.js";
 
 /** Of a command or a reply so many bytes are shown. */
 const MOST_BYTES = 2048;
+const REDACTED = /<(\d+) bytes?>/g;
 
 /**
  * What was written or answered, as a block of text: one line for each line of the protocol.
@@ -25,10 +26,20 @@ export function drawWire(frames, direction, node) {
       .split(/(?<=\r\n)/)
       .filter((part) => part !== "")
       .map(lineOf);
-    if (shown.length < length) parts.push(`<span class="hid">... ${length - shown.length} more bytes</span>`);
+    const more = length - bytesOf(shown);
+    if (more > 0) parts.push(`<span class="hid">... ${more} more bytes</span>`);
     return parts;
   });
   return `<pre class="wire" role="group" aria-label="${escapeMarkup(label)}"><span class="dir">${escapeMarkup(title)}</span>\n${lines.join("\n")}</pre>`;
+}
+
+/**
+ * How many bytes a text stands for: what is redacted says how long it is.
+ *
+ * @param {string} text
+ */
+function bytesOf(text) {
+  return text.replace(REDACTED, (_, bytes) => "x".repeat(Number(bytes))).length;
 }
 
 /** @param {string} part */
