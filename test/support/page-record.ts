@@ -55,7 +55,13 @@ export function servers(changed: Readonly<Record<string, Partial<ServerState>>> 
 }
 
 /** A node that does not answer. */
-export const SILENT: Partial<ServerState> = { role: null, error: "connection refused", state: null, keys: null, scripts: {} };
+export const SILENT: Partial<ServerState> = {
+  role: null,
+  error: "connection refused",
+  state: null,
+  keys: null,
+  scripts: {},
+};
 
 /** Notes events, and gives them numbers and times. */
 export class HandMadeRecord {
@@ -92,8 +98,12 @@ export class HandMadeRecord {
         0.1,
       );
       this.note({ type: "written", call, attempt, address, connection: node.charCodeAt(0), waitedMs: 0.05 }, 0.1);
-      const text = kind === "MOVED" || kind === "ASK" ? `${kind} ${slot} ${addressOf(to)}` : kind === "reply" ? null : kind;
-      this.note({ type: "answered", call, attempt, address, connection: node.charCodeAt(0), kind, bytes: 34, text }, 0.7);
+      const text =
+        kind === "MOVED" || kind === "ASK" ? `${kind} ${slot} ${addressOf(to)}` : kind === "reply" ? null : kind;
+      this.note(
+        { type: "answered", call, attempt, address, connection: node.charCodeAt(0), kind, bytes: 34, text },
+        0.7,
+      );
       if (kind === "reply") break;
       const isRedirection = kind === "MOVED" || kind === "ASK";
       asking = kind === "ASK" || (asking && kind === "NOSCRIPT");
@@ -104,7 +114,11 @@ export class HandMadeRecord {
         {
           ...{ type: "decided", call, attempt, address, failure: kind, row: rowOf(kind), verdict: "retry" },
           to: { kind: isRedirection ? "named" : kind === "NOSCRIPT" ? "same-node" : "owner", address: addressOf(to) },
-          ...{ asking, when: kind === "TRYAGAIN" ? "after-backoff" : "now", backoffMs: kind === "TRYAGAIN" ? 12 : null },
+          ...{
+            asking,
+            when: kind === "TRYAGAIN" ? "after-backoff" : "now",
+            backoffMs: kind === "TRYAGAIN" ? 12 : null,
+          },
           spends: isRedirection ? "redirection" : "retry",
           learned: kind === "MOVED" ? "slot-moved" : kind === "NOSCRIPT" ? "script-missing" : "nothing",
           ...{ remedy, outcome: null, redirections, retries },
@@ -118,4 +132,5 @@ export class HandMadeRecord {
 }
 
 const rowOf = (kind: string) =>
-  ({ MOVED: "moved-known", ASK: "ask-known", NOSCRIPT: "noscript-load", TRYAGAIN: "tryagain" })[kind] ?? kind.toLowerCase();
+  ({ MOVED: "moved-known", ASK: "ask-known", NOSCRIPT: "noscript-load", TRYAGAIN: "tryagain" })[kind] ??
+  kind.toLowerCase();

@@ -70,6 +70,9 @@ export class WireTap {
       case "connecting":
         this.#connecting = event;
         return;
+      case "connected":
+        if (this.#connecting?.connection === event.connection) this.#connecting = undefined;
+        return;
       case "queued":
         this.#queued.set(`${event.call} ${event.attempt}`, event);
         return;

@@ -111,12 +111,19 @@ function requestFor(name, key) {
 /** @param {string} key */
 function callFor(key) {
   const value = (/** @type {string} */ of) => field(of)?.value ?? "";
-  const args = value("args").split(/\s+/).filter((word) => word !== "");
+  const args = value("args")
+    .split(/\s+/)
+    .filter((word) => word !== "");
   const script = value("script");
   const from = value("from");
   const preloaded = /** @type {HTMLInputElement | null} */ (field("preloaded"))?.checked === true;
   const isCommand = script === "" || script === script.toUpperCase();
-  const words = script === "" ? value("words").split(/\s+/).filter((word) => word !== "") : [script];
+  const words =
+    script === ""
+      ? value("words")
+          .split(/\s+/)
+          .filter((word) => word !== "")
+      : [script];
   const what = isCommand ? { command: [...words, key, ...args] } : { script, keys: [key], args };
   return { name: "call", ...what, ...(from !== "" && { from }), ...(preloaded && { preloaded }) };
 }

@@ -31,8 +31,10 @@ export function startKeyboard({ backToNow }) {
   element("help-close").addEventListener("click", () => dialog.close());
   element("help-open").addEventListener("click", () => dialog.showModal());
 
-  const focusIn = (/** @type {string} */ selector) => /** @type {HTMLElement | null} */ (document.querySelector(selector))?.focus();
-  const click = (/** @type {string} */ selector) => /** @type {HTMLElement | null} */ (document.querySelector(selector))?.click();
+  const focusIn = (/** @type {string} */ selector) =>
+    /** @type {HTMLElement | null} */ (document.querySelector(selector))?.focus();
+  const click = (/** @type {string} */ selector) =>
+    /** @type {HTMLElement | null} */ (document.querySelector(selector))?.click();
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || dialog.open) return;
     const target = /** @type {HTMLElement} */ (event.target);

@@ -34,7 +34,7 @@ export function startLessons(page) {
     const { lesson, step, choice } = button.dataset;
     if (lesson !== undefined) begin(Number(lesson) - 1, page);
     else if (step !== undefined) void perform(Number(step), page);
-    else if (choice !== undefined) void answer(Number(choice), page);
+    else if (choice !== undefined) void answer(Number(choice));
   });
 }
 
@@ -70,7 +70,13 @@ async function perform(index, page) {
   if (of !== begun) return;
   state = { ...state, busy: null, error: failed, done: failed === null ? index + 1 : state.done };
   draw();
-  focusOn(failed === null && index + 1 < lesson.steps.length ? `[data-step="${index + 1}"]` : failed === null ? '[data-choice="0"]' : `[data-step="${index}"]`);
+  focusOn(
+    failed === null && index + 1 < lesson.steps.length
+      ? `[data-step="${index + 1}"]`
+      : failed === null
+        ? '[data-choice="0"]'
+        : `[data-step="${index}"]`,
+  );
   say(element("said"), failed ?? step.says);
 }
 
@@ -102,29 +108,22 @@ function background(requests, page) {
   return null;
 }
 
-/**
- * @param {number} choice
- * @param {LessonPage} page
- */
-async function answer(choice, page) {
+/** @param {number} choice */
+async function answer(choice) {
   const lesson = LESSONS[open ?? -1];
   if (lesson === undefined) return;
   const of = begun;
-  const counts = [];
-  for (const key of lesson.keys) {
-    const answered = await ask({ name: "call", command: ["GET", key] });
-    if (!answered.ok) {
-      state = { ...state, error: answered.error };
-      return draw();
-    }
-    const { reply } = answered;
-    counts.push(reply === null || reply === undefined ? null : Number(reply));
+  const answered = await ask({ name: "ledger", lesson: lesson.lesson });
+  if (!answered.ok) {
+    state = { ...state, error: answered.error };
+    return draw();
   }
+  const runs = /** @type {{ runs: number | null }[]} */ (answered.runs);
+  const counts = runs.map((each) => each.runs);
   if (of !== begun) return;
   state = { ...state, chosen: choice, counts, error: null };
   draw();
   say(element("said"), at.querySelector(".ledger")?.textContent ?? "");
-  void page;
 }
 
 /** @param {string} selector */

@@ -40,7 +40,8 @@ function paint() {
   const { names, open, ring } = slotMarks(view, ringed);
   for (const { name, x, y } of names) label(name, x * CELL, y * CELL, colours);
   for (const { from, to, x, y } of open) disc(x * CELL, y * CELL, colours.hues[from], colours.hues[to], colours);
-  if (ring !== null) circle(ring.x * CELL, ring.y * CELL, open.some(({ slot }) => slot === ring.slot) ? 26 : 15, colours);
+  if (ring !== null)
+    circle(ring.x * CELL, ring.y * CELL, open.some(({ slot }) => slot === ring.slot) ? 26 : 15, colours);
   if (cursor !== null && document.activeElement === canvas) {
     const x = (cursor % ACROSS) * CELL;
     const y = Math.floor(cursor / ACROSS) * CELL;
@@ -57,7 +58,10 @@ function paint() {
  * @param {{ ink: Rgb, paper: Rgb }} colours
  */
 function circle(x, y, radius, { ink, paper }) {
-  for (const [width, colour] of /** @type {const} */ ([[9, paper], [4, ink]])) {
+  for (const [width, colour] of /** @type {const} */ ([
+    [9, paper],
+    [4, ink],
+  ])) {
     context.lineWidth = width;
     context.strokeStyle = css(colour);
     context.beginPath();
@@ -81,7 +85,10 @@ function disc(x, y, from, to, { paper, none }) {
   context.beginPath();
   context.arc(x, y, radius + 4, 0, 2 * Math.PI);
   context.fill();
-  for (const [colour, begin] of /** @type {const} */ ([[from, Math.PI / 2], [to, -Math.PI / 2]])) {
+  for (const [colour, begin] of /** @type {const} */ ([
+    [from, Math.PI / 2],
+    [to, -Math.PI / 2],
+  ])) {
     context.fillStyle = css(colour ?? none);
     context.beginPath();
     context.arc(x, y, radius, begin, begin + Math.PI);

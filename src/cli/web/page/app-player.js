@@ -1,6 +1,7 @@
 // @ts-check
-import { element, prefersStillness, say, show } from "./app-dom.js";
+import { element, show } from "./app-dom.js";
 import { drawCall } from "./draw-call.js";
+import { sentence } from "./draw-timeline.js";
 
 /**
  * @import { CallView } from "./draw-call.js"
@@ -17,9 +18,6 @@ let view = null;
 let step = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let playing;
-
-/** Asks the server for the call's bytes with their arguments, or hides them again. */
-let isUnredacted = false;
 
 /**
  * Shows a call. A call that is shown already stays at its step, unless it stood at its end and has gone on.
@@ -87,10 +85,18 @@ function goTo(to) {
 }
 
 function draw() {
-  const { title, ladder, wire, wireTitle, decision, decisionTitle, sentence, track } = drawCall(view, step, {
+  const {
+    title,
+    ladder,
+    wire,
+    wireTitle,
+    decision,
+    decisionTitle,
+    sentence: said,
+    track,
+  } = drawCall(view, step, {
     isPlaying: playing !== undefined,
-    isStill: prefersStillness(),
-    isUnredacted,
+    width: Math.max(300, element("ladder").clientWidth),
   });
   show(element("call-title"), title);
   show(element("ladder"), ladder);
@@ -99,7 +105,7 @@ function draw() {
   show(element("decision-title"), decisionTitle);
   show(element("decision"), decision);
   show(player, track);
-  say(element("sentence"), sentence);
+  show(element("sentence"), sentence(said));
 }
 
 export function startPlayer() {
@@ -113,5 +119,13 @@ export function startPlayer() {
     else if (does === "last") stepTo(-1);
     else if (does === "play") play();
   });
+  // The ladder is drawn for the width that it has.
+  let width = 0;
+  new ResizeObserver(([entry]) => {
+    const now = Math.round(entry?.contentRect.width ?? 0);
+    if (now === width) return;
+    width = now;
+    draw();
+  }).observe(element("ladder"));
   draw();
 }

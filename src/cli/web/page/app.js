@@ -5,8 +5,8 @@ import { startKeyboard } from "./app-keyboard.js";
 import { offerLessons, startLessons } from "./app-lessons.js";
 import { paintMap, startMap } from "./app-map.js";
 import { showCall, startPlayer } from "./app-player.js";
-import { drawNodes, drawSlotsAsText, drawStatus, mapLabel } from "./draw-cluster.js";
 import { viewOfCall } from "./draw-call.js";
+import { drawNodes, drawSlotsAsText, drawStatus, mapLabel } from "./draw-cluster.js";
 import { drawKey } from "./draw-key.js";
 import { drawScripts } from "./draw-scripts.js";
 import { slotView } from "./draw-slots.js";
@@ -178,7 +178,14 @@ function useKey(key) {
 
 /** @param {Hello} hello */
 function begin(hello) {
-  Object.assign(state, { hello, record: emptyRecord(), timeline: emptyTimeline(), isOpen: true, call: null, seq: null });
+  Object.assign(state, {
+    hello,
+    record: emptyRecord(),
+    timeline: emptyTimeline(),
+    isOpen: true,
+    call: null,
+    seq: null,
+  });
   say(element("mode"), hello.mode);
   document.title = `slotwire: ${hello.server || "a cluster at work"}`;
 }

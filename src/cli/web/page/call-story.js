@@ -119,8 +119,8 @@ export function storyOf(events, isWanted = () => true) {
         if (hop !== null) endWait(hop, at);
         if (end === undefined) break;
         end.at = at;
-        end.code = event.code;
-        end.outcome = event.outcome;
+        end.code = event.code ?? null;
+        end.outcome = event.outcome ?? null;
         end.address = event.address;
         steps.push({ type: "ended", at, end });
         break;

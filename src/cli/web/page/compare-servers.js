@@ -1,4 +1,5 @@
 // @ts-check
+import { isSilent } from "./draw-slots.js";
 import { shardOf } from "./palette.js";
 import { rangesText, SLOTS } from "./slots.js";
 import { listed } from "./words.js";
@@ -10,9 +11,6 @@ import { listed } from "./words.js";
  *   | "moved" | "half" | "whole" | "down" | "up" | "forgot" | "knows", about: string | null, text: string }} Change
  *   What the servers say otherwise than before. `about`: the node that it is about. Names of nodes are in brackets: `[A1]`.
  */
-
-/** @param {ServerState} node */
-export const isSilent = (node) => node.role === null;
 
 /**
  * What has changed from one look at the servers to the next, in the order in which it is best told.
@@ -121,7 +119,8 @@ function tellSlots(before, after, nodes, tell) {
     if (to === null && nodes.some((node) => node.name === from && isSilent(node))) continue;
     if (from === null && to !== null && before.owners.every((owner) => owner !== to)) {
       // The owner was silent, and its slots were nobody's for us alone.
-      if (nodes.find((node) => node.name === to)?.slots.some((range) => range.start <= slot && slot <= range.end)) continue;
+      if (nodes.find((node) => node.name === to)?.slots.some((range) => range.start <= slot && slot <= range.end))
+        continue;
     }
     const key = `${from ?? ""} ${to ?? ""}`;
     const ranges = moves.get(key) ?? [];

@@ -1,13 +1,18 @@
 // @ts-check
 import { foldedSteps, storyOf } from "./call-story.js";
-import { escape } from "./escape.js";
-import { plain, sentenceOf } from "./sentences.js";
+import { drawDecision } from "./draw-decision.js";
+import { drawLadder } from "./draw-ladder.js";
+import { sentence } from "./draw-timeline.js";
+import { drawWire } from "./draw-wire.js";
+import { escapeMarkup as html } from "./escape.js";
+import { decidedText, lessonText, nodeIn, plain, sentenceOf } from "./sentences.js";
 import { counted, span } from "./words.js";
 
 /**
- * @import { Step, Story, TableRow, Telling } from "../../study/call-story.ts"
+ * @import { Step, Story, TableRow as Row, Telling } from "../../study/call-story.ts"
  * @import { Hello } from "../protocol.ts"
  * @import { LiveRecord, RecordedCall } from "./record.js"
+ * @typedef {Row & { line?: number | null }} TableRow
  * @typedef {{ call: RecordedCall, story: Story, list: readonly Step[], steps: number, times: readonly number[], telling: Telling,
  *   rows: readonly TableRow[], file: string }} CallView
  *   A call with its steps. `times`: milliseconds since the call began, one for each step.
@@ -24,13 +29,25 @@ export function viewOfCall(call, record, hello) {
   const list = foldedSteps(story);
   const rows = /** @type {readonly TableRow[]} */ (hello?.rows ?? []);
   const telling = { names: Object.fromEntries(record.names), rows };
-  return { call, story, list, steps: list.length, times: list.map(({ at }) => at), telling, rows, file: hello?.file ?? "" };
+  return {
+    call,
+    story,
+    list,
+    steps: list.length,
+    times: list.map(({ at }) => at),
+    telling,
+    rows,
+    file: hello?.file ?? "",
+  };
 }
 
-/** @typedef {{ isPlaying: boolean, isStill: boolean, isUnredacted: boolean }} Playing */
+/** @typedef {{ isPlaying: boolean, width: number }} Playing  `width`: of the ladder, in px. */
+
+/** Rows that are shown whatever decided: one for each kind of answer that a cluster client meets every day. */
+const EVERYDAY = ["moved-known", "ask-known", "tryagain", "noscript-load", "clusterdown", "lost-unwritten", "lost"];
 
 /**
- * All panels of a call at one of its steps, as HTML. `sentence` is plain text.
+ * All panels of a call at one of its steps, as HTML. `sentence` has names of nodes in brackets.
  *
  * @param {CallView | null} view
  * @param {number} step
@@ -47,15 +64,73 @@ export function drawCall(view, step, playing) {
   const now = view.list[step];
   return {
     title: titleOf(view),
-    ladder: `<ol>${view.list.slice(0, step + 1).map((each) => `<li>${escape(plain(sentenceOf(each, view.telling)))}</li>`).join("")}</ol>`,
-    wire: "",
-    wireTitle: "On the wire",
-    decision: "",
-    decisionTitle: "The decision",
-    sentence: now === undefined ? "" : plain(sentenceOf(now, view.telling)),
+    ladder: drawLadder(view.list, view.telling, { width: playing.width, upTo: step + 1 }),
+    ...wireOf(view, step),
+    ...decisionOf(view, step),
+    sentence: now === undefined ? "" : sentenceOf(now, view.telling),
     track: drawTrack(view.steps, step, playing),
   };
 }
+
+/**
+ * The bytes of a step: what was written or answered. For a decision, the answer that it is about.
+ *
+ * @param {CallView} view
+ * @param {number} step
+ */
+function wireOf({ list, telling }, step) {
+  const shown = list.slice(0, step + 1).findLast((each) => each.type === "sent" || each.type === "answered");
+  if (shown === undefined || (shown.type !== "sent" && shown.type !== "answered")) {
+    return { wireTitle: "On the wire", wire: '<p class="quiet">Nothing was written.</p>' };
+  }
+  const { hop } = shown;
+  const node = plain(nodeIn(telling, hop.address));
+  const isSent = shown.type === "sent";
+  const drawn = drawWire(isSent ? hop.sent : hop.received, isSent ? "sent" : "received", node);
+  const isLost = shown.type === "answered" && shown.answer.kind === "LOST";
+  const none = isLost ? "Nothing came: the connection was lost." : "The bytes of this step were not recorded.";
+  return {
+    wireTitle: `On the wire <small>${isSent ? "to" : "from"} ${html(node)}, attempt ${hop.attempt}</small>`,
+    wire: drawn === "" ? `<p class="quiet">${none}</p>` : drawn,
+  };
+}
+
+/**
+ * The decision that was made last, among the rows of the table that are met most often; all rows can be unfolded.
+ *
+ * @param {CallView} view
+ * @param {number} step
+ */
+function decisionOf({ list, rows, telling, file }, step) {
+  const decided = list.slice(0, step + 1).findLast((each) => each.type === "decided");
+  if (decided === undefined || decided.type !== "decided") {
+    const ahead = list.some(({ type }) => type === "decided");
+    const why = ahead ? "No decision was needed up to this step." : "Nothing failed, so nothing had to be decided.";
+    const brief = drawDecision(rowsOf(rows, null), new Set(), "Rows of the decision table");
+    return { decisionTitle: "The decision", decision: `<p class="quiet">${why}</p><div class="brief">${brief}</div>` };
+  }
+  const { decision, hop } = decided;
+  const lit = new Set([decision.row]);
+  const at = rows.find(({ row }) => row === decision.row);
+  const line = at?.line === undefined || at.line === null ? "" : `:${at.line}`;
+  const given = [
+    `${decision.failure} to attempt ${decided.hop?.attempt ?? "?"}`,
+    hop?.asking ? "behind ASKING" : "",
+    decision.remedy === null ? "" : `remedy ${decision.remedy}`,
+    `${counted(decision.redirections, "redirection")} and ${counted(decision.retries, "retry", "retries")} spent, with this one`,
+  ].filter((each) => each !== "");
+  return {
+    decisionTitle: `The decision <small class="mono">${html(file)}${line}</small>`,
+    decision: `<div class="brief">${drawDecision(rowsOf(rows, decision.row), lit, "The row that decided, among others")}</div>
+<dl class="facts"><dt>met</dt><dd>${html(at?.met ?? decision.row)}</dd><dt>given</dt><dd>${html(given.join(", "))}</dd><dt>then</dt><dd>${sentence(decidedText(decision, hop, telling))}</dd><dt>taught</dt><dd>${html(lessonText(decision.learned))}</dd></dl>`,
+  };
+}
+
+/**
+ * @param {readonly TableRow[]} rows
+ * @param {string | null} lit
+ */
+const rowsOf = (rows, lit) => rows.filter(({ row }) => row === lit || EVERYDAY.includes(row));
 
 /** @param {CallView} view */
 function titleOf({ call, story }) {
@@ -63,7 +138,7 @@ function titleOf({ call, story }) {
   const where = call.slot < 0 ? "" : `, slot ${call.slot}`;
   const took = end === undefined || end.at === null ? "under way" : span(end.at - end.from);
   const said = [took, counted(end?.attempts ?? 0, "attempt"), outcomeOf(end)];
-  return `Call ${call.call}: ${escape(call.script?.name ?? call.command)}${where} <small>${escape(said.filter((each) => each !== "").join(", "))}</small>`;
+  return `Call ${call.call}: ${html(call.script?.name ?? call.command)}${where} <small>${html(said.filter((each) => each !== "").join(", "))}</small>`;
 }
 
 /** @param {Story["ends"][number] | undefined} end */
@@ -90,13 +165,27 @@ const ICONS = /** @type {const} */ ({
  * @param {Playing} playing
  */
 export function drawTrack(steps, step, { isPlaying }) {
-  const button = (/** @type {keyof typeof ICONS} */ icon, /** @type {string} */ does, /** @type {string} */ label, text = "", off = false) =>
+  const button = (
+    /** @type {keyof typeof ICONS} */ icon,
+    /** @type {string} */ does,
+    /** @type {string} */ label,
+    text = "",
+    off = false,
+  ) =>
     `<button type="button" data-does="${does}" data-key="player-${does}"${does === "play" ? ' class="primary"' : ""} aria-label="${label}" title="${label}"${off ? ' aria-disabled="true"' : ""}><svg viewBox="0 0 16 16" aria-hidden="true">${ICONS[icon]}</svg>${text}</button>`;
-  const marks = Array.from({ length: steps }, (_, each) => `<i class="${each === step ? "now" : each < step ? "on" : ""}"></i>`);
+  const marks = Array.from(
+    { length: steps },
+    (_, each) => `<i class="${each === step ? "now" : each < step ? "on" : ""}"></i>`,
+  );
   return [
     button("first", "first", "First step", "", step === 0),
     button("back", "back", "Step back", "", step === 0),
-    button(isPlaying ? "pause" : "play", "play", isPlaying ? "Pause" : "Play at a thousandth of the speed", isPlaying ? "Pause" : "Play 1/1000"),
+    button(
+      isPlaying ? "pause" : "play",
+      "play",
+      isPlaying ? "Pause" : "Play at a thousandth of the speed",
+      isPlaying ? "Pause" : "Play 1/1000",
+    ),
     button("next", "next", "Step forwards", "", step >= steps - 1),
     button("last", "last", "Last step", "", step >= steps - 1),
     `<span class="track" aria-hidden="true">${marks.join("")}</span>`,

@@ -1,6 +1,6 @@
 // @ts-check
 import { inFamilies } from "./draw-cluster.js";
-import { escape } from "./escape.js";
+import { escapeMarkup as html } from "./escape.js";
 import { short } from "./words.js";
 
 /**
@@ -17,18 +17,21 @@ import { short } from "./words.js";
 export function drawControls({ controls, scripts }, nodes) {
   const has = (/** @type {string} */ name) => controls.includes(name);
   const button = (/** @type {string} */ name, /** @type {string} */ label, /** @type {string} */ title, kind = "") =>
-    has(name) ? `<button type="button" data-do="${name}" data-key="do-${name}"${kind} title="${escape(title)}">${label}</button>` : "";
+    has(name)
+      ? `<button type="button" data-do="${name}" data-key="do-${name}"${kind} title="${html(title)}">${label}</button>`
+      : "";
   const families = inFamilies(nodes);
   const primaries = families.filter(({ role }) => role === "primary");
-  const option = (/** @type {ServerState} */ { name, address }) => `<option value="${escape(name)}">${escape(`${name} ${short(address)}`)}</option>`;
+  const option = (/** @type {ServerState} */ { name, address }) =>
+    `<option value="${html(name)}">${html(`${name} ${short(address)}`)}</option>`;
   const call = `<fieldset><legend>Call <small>with the key</small></legend><div>
-<label>what <select name="script" data-key="script">${scripts.map(({ name }) => `<option value="${escape(name)}">${escape(name)}</option>`).join("")}<option value="GET">GET</option><option value="SET">SET</option><option value="">other ...</option></select></label>
+<label>what <select name="script" data-key="script">${scripts.map(({ name }) => `<option value="${html(name)}">${html(name)}</option>`).join("")}<option value="GET">GET</option><option value="SET">SET</option><option value="">other ...</option></select></label>
 <label id="words-label" hidden>command <input name="words" class="mono" data-key="words" spellcheck="false" autocomplete="off" value="TTL"></label>
 <label>arguments <input name="args" class="args mono" data-key="args" spellcheck="false" autocomplete="off" placeholder="none"></label>
 ${button("call", "Call", "Make the call (c)", ' class="primary"')}</div><div>
 <label>ask first <select name="from" data-key="from"><option value="">owner, by its map</option>${primaries.map(option).join("")}</select></label>
 <label><input type="checkbox" name="preloaded" data-key="preloaded"> as if preloaded</label>
-${has("load") ? '<label>load <select name="load" data-key="load"><option value="0">none</option><option value="20">20 calls/s</option><option value="200">200 calls/s</option><option value="1000">1,000 calls/s</option></select></label>' : ""}</div></fieldset>`;
+${has("load") ? '<label>calls/s <select name="load" data-key="load"><option value="0">none</option><option value="20">20</option><option value="200">200</option><option value="1000">1,000</option></select></label>' : ""}</div></fieldset>`;
   const move = `<fieldset><legend>Move <small>the key's slot</small></legend><div>
 <label>slot <input name="slot" type="number" min="0" max="16383" data-key="slot"></label>
 <label>to <select name="to" data-key="to">${primaries.map(option).join("")}</select></label></div><div>

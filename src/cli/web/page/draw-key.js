@@ -1,6 +1,6 @@
 // @ts-check
 import { chip } from "./draw-cluster.js";
-import { escape } from "./escape.js";
+import { escapeMarkup as html } from "./escape.js";
 
 /**
  * @import { ServerState } from "../../study/events.ts"
@@ -17,7 +17,7 @@ import { escape } from "./escape.js";
  */
 export function drawKey({ key, start, end, isTagged, crc, slot }, nodes, { owners, open }) {
   const hashed = key.slice(start, end);
-  const marked = `${escape(key.slice(0, start))}<u>${escape(hashed)}</u>${escape(key.slice(end))}`;
+  const marked = `${html(key.slice(0, start))}<u>${html(hashed)}</u>${html(key.slice(end))}`;
   const owner = owners[slot] ?? null;
   const half = open.find((each) => each.slot === slot);
   const where =

@@ -19,6 +19,13 @@ const EMPTY = 0.34;
 const ONE_KEY = 0.66;
 
 /**
+ * Whether a server did not answer. One that answers may still have refused to tell something: then it has an `error` too.
+ *
+ * @param {ServerState} node
+ */
+export const isSilent = (node) => node.role === null;
+
+/**
  * Who owns which slot by the servers' own words. When two nodes claim a slot, the one with the later epoch has it.
  *
  * @param {readonly ServerState[]} nodes
@@ -30,7 +37,7 @@ export function slotView(nodes) {
   /** @type {Map<string, OpenSlot>} */
   const open = new Map();
   let keys = null;
-  const primaries = nodes.filter(({ role, error }) => role === "primary" && error === null);
+  const primaries = nodes.filter(({ role }) => role === "primary");
   for (const node of primaries.toSorted((a, b) => (a.configEpoch ?? 0) - (b.configEpoch ?? 0))) {
     for (const { start, end } of node.slots) owners.fill(node.name, start, end + 1);
   }

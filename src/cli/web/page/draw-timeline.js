@@ -1,6 +1,6 @@
 // @ts-check
 import { chip } from "./draw-cluster.js";
-import { escape } from "./escape.js";
+import { escapeMarkup as html } from "./escape.js";
 import { clock, counted } from "./words.js";
 
 /** @import { Entry, Line } from "./timeline.js" */
@@ -14,17 +14,10 @@ const WORDS = /\b(MOVED|ASK|TRYAGAIN|NOSCRIPT|CLUSTERDOWN|LOST|PFAIL|FAIL)\b/g;
  * @param {string} text
  */
 export function sentence(text) {
-  return escape(text)
+  return html(text)
     .replace(WORDS, (word) => `<b class="word ${word.toLowerCase()}">${word}</b>`)
     .replace(/\[([A-Z]+\d*)\]/g, (_, name) => chip(name));
 }
-
-/**
- * A sentence without markup.
- *
- * @param {string} text
- */
-export const plain = (text) => text.replace(/\[([A-Z]+\d*)\]/g, "$1");
 
 /**
  * What happened, newest first.
@@ -37,8 +30,12 @@ export function drawTimeline(entries, { call, seq, most }) {
   if (shown.length === 0) return '<li class="quiet">Nothing yet. Make a call.</li>';
   return shown
     .map((entry) => {
-      const isChosen = seq === null ? entry.call !== null && entry.call === call : entry.seq === seq && call === entry.call;
-      const folded = entry.kind === "calls" && entry.more > 0 ? ` <small>and ${counted(entry.more, "call")} before it, answered at once</small>` : "";
+      const isChosen =
+        seq === null ? entry.call !== null && entry.call === call : entry.seq === seq && call === entry.call;
+      const folded =
+        entry.kind === "calls" && entry.more > 0
+          ? ` <small>and ${counted(entry.more, "call")} before it, answered at once</small>`
+          : "";
       const lines = entry.below.map((line) => drawLine(line, entry.at)).join("");
       const rest = entry.kind !== "calls" && entry.more > 0 ? `<li class="quiet">and ${entry.more} more</li>` : "";
       const below = lines === "" ? "" : `<ol class="below">${lines}${rest}</ol>`;
@@ -64,5 +61,5 @@ function drawLine(line, since) {
  */
 function button({ id, seq, call, text }, isChosen, who, more, time) {
   const what = call === null ? "" : ` data-call="${call}"`;
-  return `<button type="button" class="line" tabindex="-1" data-key="line-${id}" data-seq="${seq}"${what}${isChosen ? ' aria-current="true"' : ""}><span class="time">${escape(time)}</span><span class="who">${escape(who)}</span><span class="text">${sentence(text)}${more}</span></button>`;
+  return `<button type="button" class="line" tabindex="-1" data-key="line-${id}" data-seq="${seq}"${what}${isChosen ? ' aria-current="true"' : ""}><span class="time">${html(time)}</span><span class="who">${html(who)}</span><span class="text">${sentence(text)}${more}</span></button>`;
 }

@@ -6,7 +6,7 @@
  * @param {unknown} text
  * @returns {string}
  */
-function escapeMarkup(text) {
+export function escapeMarkup(text) {
   return String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 

@@ -156,30 +156,29 @@ export const LESSONS = [
   {
     lesson: "failover",
     title: "Failover",
-    what: "The owner of the slot dies, and one of its replicas takes over.",
+    what: "The owner of a slot dies, and one of its replicas takes over.",
     keys: KEYS.failover,
     steps: [
       {
-        label: "Count once",
-        says: "The owner ran it, and its replica has the count as well.",
-        requests: (place) => [...afresh(place, KEYS.failover), count(KEYS.failover)],
-      },
-      {
         label: "Kill the owner",
         says: "SIGKILL. The others find out by its silence: PFAIL, then FAIL, then a vote.",
-        requests: ({ owner }) => [{ name: "kill", node: owner }],
+        requests: () => [{ name: "lesson-prepare", lesson: "failover" }],
+      },
+      {
+        label: "Count",
+        says: "The call is tried until the promoted replica answers. The timeline shows what it waits for.",
+        requests: () => [{ ...count(KEYS.failover), timeout: 60_000 }],
       },
       {
         label: "Count again",
-        says: "The call was tried until the promoted replica answered. The timeline shows what it waited for.",
-        requests: () => [{ ...count(KEYS.failover), timeout: 60_000 }],
-        isBackground: true,
+        says: "One hop: the client knows the new owner.",
+        requests: () => [count(KEYS.failover)],
       },
     ],
-    question: "The call was tried again and again. How often did it run?",
-    choices: ["Once", "Once for each try", "Nobody can know"],
-    right: ([found]) => (found === 2 ? 0 : found !== null && found !== undefined && found > 2 ? 1 : 2),
-    ledger: "The servers count COUNT for two calls. What was never written, or refused with CLUSTERDOWN, did not run.",
+    question: "The first call was tried again and again. How often did the script run for the two calls?",
+    choices: ["Once for each try", "Twice", "Nobody can know"],
+    right: ([found]) => (found === 2 ? 1 : typeof found === "number" && found > 2 ? 0 : 2),
+    ledger: "The servers count COUNT. A try that was never written, or was refused with CLUSTERDOWN, did not run.",
   },
   {
     lesson: "lost",
@@ -206,7 +205,8 @@ export const LESSONS = [
     question: "The client says: unknown. Did the script run?",
     choices: ["Yes", "No"],
     right: ([found]) => (found === 2 ? 0 : 1),
-    ledger: "The servers count COUNT for two calls. The client could not know, and a second try would have counted twice.",
+    ledger:
+      "The servers count COUNT for two calls. The client could not know, and a second try would have counted twice.",
   },
 ];
 

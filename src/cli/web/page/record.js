@@ -17,7 +17,15 @@ export const MOST_LOOKS = 2000;
 
 /** @returns {LiveRecord} */
 export function emptyRecord() {
-  return { servers: [], calls: new Map(), scripts: new Map(), names: new Map(), loads: new Map(), arrivals: {}, last: 0 };
+  return {
+    servers: [],
+    calls: new Map(),
+    scripts: new Map(),
+    names: new Map(),
+    loads: new Map(),
+    arrivals: {},
+    last: 0,
+  };
 }
 
 /**
@@ -66,6 +74,7 @@ const ARRIVED = {
   "new-connection": "on joining",
   preload: "preloaded",
   asked: "asked for",
+  again: "a call",
 };
 
 /**

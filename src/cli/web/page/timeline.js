@@ -54,7 +54,13 @@ export function tell(timeline, record, event) {
       return tellTopology(timeline, record, event);
     case "audited":
       if (event.missing.length === 0) return;
-      enter(timeline, "client", event, "client", `audit: ${nodeAt(record, event.address)} lacks ${counted(event.missing.length, "script")}; loading`);
+      enter(
+        timeline,
+        "client",
+        event,
+        "client",
+        `audit: ${nodeAt(record, event.address)} lacks ${counted(event.missing.length, "script")}; loading`,
+      );
       return;
     default:
   }
@@ -156,6 +162,7 @@ function tellCall(timeline, record, call, event) {
  * @param {StudyEventOf<"settled">} settled
  */
 export function callText(record, { command, script, slot, at, events }, settled) {
+  /** @type {string[]} */
   const hops = [];
   let folded = 0;
   for (const event of events) {
@@ -174,7 +181,7 @@ export function callText(record, { command, script, slot, at, events }, settled)
   }
   if (folded > 0) hops.push(`${folded} more times`);
   if (settled.code !== null) hops.push(`${settled.code}${settled.outcome === null ? "" : ` (${settled.outcome})`}`);
-  const where = slot < 0 ? "" : ` slot ${slot}:`;
+  const where = slot < 0 ? ":" : `, slot ${slot}:`;
   return `${script?.name ?? command}${where} ${hops.join(", ")}, ${span(settled.at - at)}`;
 }
 
@@ -187,7 +194,8 @@ function tellTopology(timeline, record, event) {
   if (event.reason === "first") return;
   const moved = event.moved.reduce((sum, { start, end }) => sum + end - start + 1, 0);
   const said = [];
-  if (event.promoted.length > 0) said.push(`${event.promoted.map((address) => nodeAt(record, address)).join(", ")} promoted`);
+  if (event.promoted.length > 0)
+    said.push(`${event.promoted.map((address) => nodeAt(record, address)).join(", ")} promoted`);
   if (event.added.length > 0) said.push(`${event.added.map((address) => nodeAt(record, address)).join(", ")} new`);
   if (event.removed.length > 0) said.push(`${event.removed.map((address) => nodeAt(record, address)).join(", ")} gone`);
   const [first] = event.moved;
@@ -210,14 +218,19 @@ function tellServers(timeline, record, event) {
   const view = slotView(event.nodes);
   const before = timeline.nodes;
   const changes =
-    before === null || timeline.view === null ? [] : changesBetween(before, timeline.view, event.nodes, view, record.scripts);
-  if (before === null) enter(timeline, "servers", event, "servers", `${counted(event.nodes.length, "node")} answer or are known`);
+    before === null || timeline.view === null
+      ? []
+      : changesBetween(before, timeline.view, event.nodes, view, record.scripts);
+  if (before === null)
+    enter(timeline, "servers", event, "servers", `${counted(event.nodes.length, "node")} answer or are known`);
   timeline.nodes = event.nodes;
   timeline.view = view;
   for (const change of changes) tellChange(timeline, event, change);
   const ended = timeline.failovers.filter(({ promoted, since }) => promoted !== null || event.at - since > 60_000);
   // A failover that has ended still gets what follows within the next looks at the servers.
-  timeline.failovers = timeline.failovers.filter((failover) => !ended.includes(failover) || event.at - failover.since < 3000 || failover.calls.size > 0);
+  timeline.failovers = timeline.failovers.filter(
+    (failover) => !ended.includes(failover) || event.at - failover.since < 3000 || failover.calls.size > 0,
+  );
 }
 
 /** @type {readonly Change["kind"][]} */
@@ -246,11 +259,22 @@ function tellChange(timeline, event, change) {
     }
     return;
   }
-  const wasPrimary = timeline.nodes?.some(({ name, slots, primary }) => name === about && primary === null && slots.length > 0);
+  const wasPrimary = timeline.nodes?.some(
+    ({ name, slots, primary }) => name === about && primary === null && slots.length > 0,
+  );
   if (kind === "silent" && about !== null && wasPrimary) {
     const entry = enter(timeline, "failover", event, "failover", `[${about}] is silent`, "bad");
     addLine(entry, event, text);
-    timeline.failovers.push({ entry, node: about, since: event.at, promoted: null, retries: 0, calls: new Set(), told: 0, retriesLine: null });
+    timeline.failovers.push({
+      entry,
+      node: about,
+      since: event.at,
+      promoted: null,
+      retries: 0,
+      calls: new Set(),
+      told: 0,
+      retriesLine: null,
+    });
     return;
   }
   if ((kind === "down" || kind === "up") && timeline.failovers.length > 0) {
@@ -268,7 +292,9 @@ function tellChange(timeline, event, change) {
  */
 function tellRetry(timeline, record, event) {
   const name = event.address === null ? undefined : record.names.get(event.address);
-  const isOfFailover = ["LOST", "CLUSTERDOWN", "MASTERDOWN", "LOADING", "READONLY"].includes(event.failure.toUpperCase());
+  const isOfFailover = ["LOST", "CLUSTERDOWN", "MASTERDOWN", "LOADING", "READONLY"].includes(
+    event.failure.toUpperCase(),
+  );
   const failover = timeline.failovers.findLast(({ node }) => node === name || isOfFailover);
   if (failover === undefined) return;
   failover.retries++;
@@ -291,6 +317,12 @@ function tellHeldCall(failover, record, call, event) {
     return;
   }
   const tries = counted(call.refusals, "time");
-  const end = event.code === null ? `answered by ${nodeAt(record, event.address)}` : `${event.code}, ${event.outcome ?? ""}`;
-  addLine(failover.entry, event, `call ${call.call}: tried again ${tries}, ${end} after ${span(event.at - call.at)}`, call.call);
+  const end =
+    event.code === null ? `answered by ${nodeAt(record, event.address)}` : `${event.code}, ${event.outcome ?? ""}`;
+  addLine(
+    failover.entry,
+    event,
+    `call ${call.call}: tried again ${tries}, ${end} after ${span(event.at - call.at)}`,
+    call.call,
+  );
 }
