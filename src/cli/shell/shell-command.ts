@@ -17,7 +17,7 @@ export interface Place {
   readonly json: boolean;
   readonly terminal: Terminal;
   /** The live page, if there is one. */
-  readonly live: Pick<LiveCluster, "url" | "tell"> | undefined;
+  readonly live?: Pick<LiveCluster, "url" | "tell"> | undefined;
 }
 
 /** A command that the user can type while the cluster runs. */

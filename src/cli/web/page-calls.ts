@@ -2,7 +2,7 @@ import { InvalidArgumentError, SlotwireError } from "../../errors.ts";
 import { slotOfKeys } from "../../protocol/hash-slot.ts";
 import type { Argument } from "../../protocol/reply.ts";
 import type { Script } from "../../scripts/script.ts";
-import { askedCommand, spreadOfCall } from "../explanation.ts";
+import { askedCommand, spreadOfCall } from "../explained-call.ts";
 import { jsonOf } from "../printable.ts";
 import { wordsOf } from "../words.ts";
 import type { Input } from "./input.ts";
