@@ -35,11 +35,11 @@ export function hanging(first: string): Hanging {
 }
 
 /**
- * Breaks a text into lines of at most `width` columns, with `head` in front, or below it. Lines break behind spaces. A word that is
+ * Breaks a text into lines of at most `width` columns, behind a label. Lines break behind spaces. A word that is
  * longer than a line is broken anywhere: nothing is left out.
  */
-export function wrapped(text: string, width: number, head: Hanging | string = ""): string[] {
-  return wrappedParts(text.split(/(?<= )(?! )/), width, typeof head === "string" ? hanging(head) : head);
+export function wrapped(text: string, width: number, behind: Hanging | string = ""): string[] {
+  return wrappedParts(text.split(/(?<= )(?! )/), width, typeof behind === "string" ? hanging(behind) : behind);
 }
 
 /** As `wrapped`, for a text whose lines may break only behind its parts. */

@@ -26,12 +26,14 @@ export class LocalActions {
   readonly servers: Servers;
   /** Called with what is waited for. */
   onProgress: (text: string) => void = () => {};
+  /** The largest load. */
+  readonly mostCallsASecond = MOST_CALLS_A_SECOND;
   #states: readonly ServerState[] = [];
   #load: SteadyLoad | undefined;
   /** The client that makes the calls of the load; opened by the first load. */
   #loader: Promise<Cluster> | undefined;
 
-  private constructor(local: LocalCluster, servers: Servers) {
+  constructor(local: LocalCluster, servers: Servers) {
     this.local = local;
     this.servers = servers;
   }
@@ -59,9 +61,14 @@ export class LocalActions {
   }
 
   /** The node as answers show it: `A1 (127.0.0.1:7003)`. */
-  said(address: string): string {
+  readonly said = (address: string): string => {
     const name = this.nameOf(address);
     return name === address ? address : `${name} (${address})`;
+  };
+
+  /** Whether the word is the name of a running node. */
+  isName(word: string): boolean {
+    return this.names.includes(word.toUpperCase());
   }
 
   /** The address of the running node that `word` names: its name, its port, or its address. */

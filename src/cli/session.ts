@@ -28,15 +28,17 @@ export class Session {
     this.#tap = tap;
   }
 
-  /** @param environment  Stands between the client and its sockets. */
-  static async open(options: ConnectOptions, environment: Environment = nodeEnvironment): Promise<Session> {
-    return new Session(await connectIn(environment, options), options, undefined);
+  static async open(options: ConnectOptions): Promise<Session> {
+    return new Session(await connectIn(nodeEnvironment, options), options, undefined);
   }
 
   /** Opens a session whose calls can be recorded with their bytes. */
-  static async openTapped(options: ConnectOptions): Promise<Session> {
-    const tap = new WireTap({ showsArguments: true });
-    return new Session(await connectIn(tap.over(nodeEnvironment), options), options, tap);
+  static async openTapped(
+    options: ConnectOptions,
+    tap: WireTap = new WireTap({ showsArguments: true }),
+    environment: Environment = nodeEnvironment,
+  ): Promise<Session> {
+    return new Session(await connectIn(tap.over(environment), options), options, tap);
   }
 
   /** The servers of the cluster, each of which can be asked, on connections of their own. @throws as `Servers.find`. */

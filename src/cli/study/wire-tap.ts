@@ -13,6 +13,13 @@ import {
 /** What goes over a connection, one command or reply each. The recorder adds `seq` and `at`. */
 export type WireEvent = Omit<StudyEventOf<"bytes">, "seq" | "at">;
 
+/** Takes what goes over the connections. */
+export interface WireListener {
+  /** Whether it is shown arguments and replies. */
+  showsArguments: boolean;
+  readonly hear: (event: WireEvent) => void;
+}
+
 /** An attempt that is about to be written, as the record says. */
 interface Due {
   readonly call: number;
@@ -26,7 +33,7 @@ type Owner = Pick<Due, "call" | "attempt">;
 
 const ASKING_BYTES = 16;
 /** Of longer commands and replies only the beginning is kept. */
-const MOST_TEXT = 256 * 1024;
+export const MOST_TEXT = 256 * 1024;
 /** After these, a server sends replies that nobody asked for. */
 const SUBSCRIBES = /^(S|P)?(UN)?SUBSCRIBE$|^MONITOR$/i;
 
@@ -44,6 +51,8 @@ export class WireTap {
   sink: ((event: WireEvent) => void) | undefined;
   /** Whether arguments and replies are shown. */
   showsArguments: boolean;
+  /** Others that take the same, as long as they are in here. */
+  readonly others = new Set<WireListener>();
   readonly #queued = new Map<string, StudyEventOf<"queued">>();
   #due: Due[] = [];
   #connecting: StudyEventOf<"connecting"> | undefined;
@@ -84,8 +93,15 @@ export class WireTap {
         return;
       }
       case "settled":
-        this.#queued.delete(`${event.call} ${event.attempts}`);
+        // Of attempts that were never written, too.
+        for (let attempt = 1; attempt <= event.attempts; attempt++) this.#queued.delete(`${event.call} ${attempt}`);
     }
+  }
+
+  /** Tells what was heard to all that want it, each with or without arguments. */
+  tell(eventWith: (showsArguments: boolean) => WireEvent): void {
+    this.sink?.(eventWith(this.showsArguments));
+    for (const { showsArguments, hear } of this.others) hear(eventWith(showsArguments));
   }
 
   /** Takes the attempts that were said to be written since it was last asked. */
@@ -161,30 +177,33 @@ class Wire {
     for (const { args, text, owner } of sent) {
       if (SUBSCRIBES.test(args[0] ?? "")) this.#isSubscribed = true;
       this.#awaited.push(owner);
-      const isHidden = !this.#tap.showsArguments || hasSecrets(args);
-      this.#tell("sent", owner, isHidden ? redactedCommand(args) : text, text.length);
+      this.#tell("sent", owner, text.length, (showsArguments) => {
+        const shown = showsArguments && !hasSecrets(args) ? text : redactedCommand(args);
+        return [shown.slice(0, MOST_TEXT), Math.max(0, shown.length - MOST_TEXT)];
+      });
     }
   }
 
   #received(text: string, length: number): void {
     // Messages come between the replies, so nobody knows any more whose a reply is.
     const owner = this.#isSubscribed ? undefined : this.#awaited.shift();
-    this.#tell("received", owner, this.#tap.showsArguments ? text : redactedReply(text), length);
+    const left = length - text.length;
+    this.#tell("received", owner, length, (showsArguments) => [showsArguments ? text : redactedReply(text), left]);
   }
 
-  #tell(direction: WireEvent["direction"], owner: Owner | undefined, text: string, length: number): void {
+  /** @param textOf  What is told, with or without arguments, and how many bytes behind it are not. */
+  #tell(
+    direction: WireEvent["direction"],
+    owner: Owner | undefined,
+    length: number,
+    textOf: (showsArguments: boolean) => readonly [text: string, left: number],
+  ): void {
     const { call = null, attempt = null } = owner ?? {};
-    const address = this.#address;
-    const shown = text.length > MOST_TEXT ? text.slice(0, MOST_TEXT) : text;
-    this.#tap.sink?.({
-      type: "bytes",
-      connection: this.#connection,
-      address,
-      call,
-      attempt,
-      direction,
-      text: shown,
-      length,
+    const where = { connection: this.#connection, address: this.#address, call, attempt };
+    this.#tap.tell((showsArguments) => {
+      const [text, left] = textOf(showsArguments);
+      const told = left > 0 ? `${text}... ${left} more bytes` : text;
+      return { type: "bytes", ...where, direction, text: told, length };
     });
   }
 }

@@ -103,9 +103,9 @@ const CONTROLS: Readonly<Record<string, Control>> = {
   },
   "show-arguments": {
     accepts: ["on"],
-    async run(input, { tap }) {
-      tap.showsArguments = input.flag("on");
-      return tap.showsArguments
+    async run(input, { bytes }) {
+      bytes.showsArguments = input.flag("on");
+      return bytes.showsArguments
         ? "arguments and replies are shown from now on"
         : "arguments and replies are hidden from now on";
     },

@@ -5,7 +5,7 @@ import { Session } from "../session.ts";
 import type { StudyEvent } from "../study/events.ts";
 import { Recorder } from "../study/recorder.ts";
 import { Servers } from "../study/servers.ts";
-import { WireTap } from "../study/wire-tap.ts";
+import { type WireListener, WireTap } from "../study/wire-tap.ts";
 import { CONTROL_NAMES, Controls } from "./controls.ts";
 import { helloOf } from "./hello.ts";
 import { LESSON_TITLES } from "./lessons.ts";
@@ -53,7 +53,8 @@ export class LiveCluster {
     const { local } = actions;
     const byName = scriptsByName(scripts);
     const record = new LiveRecord();
-    const tap = new WireTap();
+    // The shell's `explain` hears the same tap, and shows what its user has typed.
+    const tap = new WireTap({ showsArguments: true });
     const lost = new LostReplies();
     const heard = new Heard([...byName.values()]);
     const recorder = new Recorder({
@@ -63,10 +64,11 @@ export class LiveCluster {
         record.add(event);
       },
     });
-    tap.sink = (event) => void recorder.add(event);
+    const bytes: WireListener = { showsArguments: false, hear: (event) => void recorder.add(event) };
+    tap.others.add(bytes);
     recorder.startWithNext();
     const options = { ...local.connectOptions, scripts: [...byName.values()], topologyRefreshInterval: 0 };
-    const session = await Session.open(options, tap.over(lost.over(nodeEnvironment)));
+    const session = await Session.openTapped(options, tap, lost.over(nodeEnvironment));
     const closing: (() => unknown)[] = [() => recorder.stop(), () => session.close()];
     try {
       const servers = new ServersPoll(await Servers.find(local.connectOptions, actions.servers.names), {
@@ -82,7 +84,7 @@ export class LiveCluster {
         session,
         servers,
         record,
-        tap,
+        bytes,
         lost,
         scripts: byName,
         calls: new PageCalls(() => place),

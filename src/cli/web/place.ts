@@ -3,7 +3,7 @@ import type { LocalActions } from "../local-actions.ts";
 import type { Session } from "../session.ts";
 import type { ServerState } from "../study/events.ts";
 import type { Happening } from "../study/recorder.ts";
-import type { WireTap } from "../study/wire-tap.ts";
+import type { WireListener } from "../study/wire-tap.ts";
 import type { LiveRecord } from "./live-record.ts";
 import type { LostReplies } from "./lost-reply.ts";
 import type { PageCalls } from "./page-calls.ts";
@@ -16,8 +16,8 @@ export interface Place {
   readonly session: Session;
   readonly servers: ServersPoll;
   readonly record: LiveRecord;
-  /** Hears the bytes of the calls. */
-  readonly tap: WireTap;
+  /** Hears the bytes of the calls, with their arguments or without. */
+  readonly bytes: WireListener;
   readonly lost: LostReplies;
   readonly calls: PageCalls;
   /** The scripts that can be called, by name. */

@@ -5,10 +5,9 @@ import { escapeMarkup } from "./escape.js";
 
 /** Of a command or a reply so many bytes are shown. */
 const MOST_BYTES = 2048;
-const REDACTED = /<(\d+) bytes?>/g;
 
 /**
- * What was written or answered, as a block of text: one line for each line of the protocol.
+ * What was written or answered, as a block of text: one line for each command or reply.
  *
  * @param {readonly Frame[]} frames
  * @param {"sent" | "received"} direction
@@ -20,26 +19,13 @@ export function drawWire(frames, direction, node) {
   const total = frames.reduce((sum, { length }) => sum + length, 0);
   const title = `${direction === "sent" ? "→" : "←"} ${node}, ${total} bytes`;
   const label = direction === "sent" ? `Written to ${node}` : `Answered by ${node}`;
-  const lines = frames.flatMap(({ text, length }) => {
+  const lines = frames.map(({ text }) => {
     const shown = text.slice(0, MOST_BYTES);
-    const parts = shown
-      .split(/(?<=\r\n)/)
-      .filter((part) => part !== "")
-      .map(lineOf);
-    const more = length - bytesOf(shown);
-    if (more > 0) parts.push(`<span class="hid">... ${more} more bytes</span>`);
-    return parts;
+    const parts = shown.split(/(?<=\r\n)/).filter((part) => part !== "");
+    const left = text.length - shown.length;
+    return parts.map(lineOf).join("<wbr>") + (left > 0 ? `<span class="hid">... ${left} more bytes</span>` : "");
   });
   return `<pre class="wire" role="group" aria-label="${escapeMarkup(label)}"><span class="dir">${escapeMarkup(title)}</span>\n${lines.join("\n")}</pre>`;
-}
-
-/**
- * How many bytes a text stands for: what is redacted says how long it is.
- *
- * @param {string} text
- */
-function bytesOf(text) {
-  return text.replace(REDACTED, (_, bytes) => "x".repeat(Number(bytes))).length;
 }
 
 /** @param {string} part */
