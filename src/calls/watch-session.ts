@@ -16,6 +16,7 @@ import type { TransactionFrame } from "../routing/transaction-frame.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { type FailingScript, replyErrorOf } from "../scripts/script-error.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
+import { wordOf } from "../telemetry/answer-words.ts";
 import { CallTrace, type TracedConnection, type TracedKind } from "../telemetry/call-trace.ts";
 import { areCallsHeard, type BatchContext, type ClientInfo } from "../telemetry/channels.ts";
 import { decideAfterFunction, decideAfterScript, outcomeOfAnswer, type SessionState } from "./watch-decisions.ts";
@@ -267,8 +268,9 @@ export class WatchSession {
       isMissingFunction: kind?.registered?.kind === "library" && refusal.kind === "no-function",
     });
     trace?.onDecision(() => {
-      const [failure = ""] = text.split(" ", 1);
-      const { address } = this.#parts.node;
+      const { node, slot } = this.#parts;
+      const failure = wordOf(text, slot);
+      const { address } = node;
       const facts = { address, failure, backoffMs: undefined, remedy: undefined, redirections: 0, retries: 0 };
       return tracedDecision(step, { ...facts, outcome });
     });

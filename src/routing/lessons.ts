@@ -28,6 +28,9 @@ export interface RoutingEvents {
 /** What was met, in messages about a call that no node can be given. */
 export const NO_NODE_KNOWN = "no-node";
 
+/** What was met, in messages about an answer that slotwire does not know. */
+export const UNKNOWN_ERROR = "error";
+
 /** Does what a decision teaches, and tells counters, channels and the client. */
 export class Lessons {
   readonly #tracker: () => TopologyTracker;

@@ -7,7 +7,7 @@ import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import { type Call, type History, historyOf } from "./call.ts";
 import type { CallErrors } from "./call-errors.ts";
 import type { ClusterNode } from "./cluster-node.ts";
-import { type Lessons, NO_NODE_KNOWN } from "./lessons.ts";
+import { type Lessons, NO_NODE_KNOWN, UNKNOWN_ERROR } from "./lessons.ts";
 import { decideNextStep, type Failure, type Situation } from "./next-step.ts";
 import type { NextStep, Retry } from "./next-step-rows.ts";
 import type { NodeDirectory } from "./node-directory.ts";
@@ -92,7 +92,8 @@ export class Retries {
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
     const pauseMs = this.#pauseOf(call, step);
     const answer = history.hops.at(-1)?.answer ?? "";
-    lessons.note(call, step, answer, pauseMs, remedy);
+    // The first word of a text that is not known can be anything.
+    lessons.note(call, step, refusal?.kind === "other" ? UNKNOWN_ERROR : answer, pauseMs, remedy);
     // After its rest the call may find the script loaded by another one, so it is decided upon once more.
     if (remedy?.kind === "rest") {
       this.#parts.limitPatience(call);

@@ -63,7 +63,7 @@ export interface DecisionMessage {
   readonly attempt: number;
   /** The node that refused the call, or lost it; undefined when no node could be given. */
   readonly address: string | undefined;
-  /** The first word of the answer, `LOST`, or what else it was: `looked-up`, `no-node`, `unavailable`. */
+  /** As `kind` of the answer, `LOST`, or what else it was: `looked-up`, `no-node`, `unavailable`. */
   readonly failure: string;
   /** The name of the row. */
   readonly row: string;
