@@ -21,3 +21,24 @@ export function cut(line: string, width: number): string {
   }
   return out;
 }
+
+/**
+ * Breaks a text into lines of at most `width` columns, at spaces where there are any. The first line begins with `head`, the
+ * others with as many spaces.
+ */
+export function wrapped(text: string, width: number, head = ""): string[] {
+  const room = Math.max(1, width - columnsOf(head));
+  const lines: string[] = [];
+  let line = "";
+  for (let word of text.split(" ")) {
+    if (line !== "" && columnsOf(line) + 1 + columnsOf(word) <= room) {
+      line += ` ${word}`;
+      continue;
+    }
+    if (line !== "") lines.push(line);
+    for (; columnsOf(word) > room; word = [...word].slice(room).join("")) lines.push([...word].slice(0, room).join(""));
+    line = word;
+  }
+  if (line !== "") lines.push(line);
+  return lines.map((each, index) => (index === 0 ? head : " ".repeat(columnsOf(head))) + each);
+}

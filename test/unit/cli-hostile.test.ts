@@ -27,7 +27,7 @@ const HOSTILE = `a${HIDDEN}b\x1b[31mred\x1b]0;title\x07`;
 /** What can be in the name of a file, a host or an error line. */
 const IN_A_LINE = HOSTILE.replace(/[\0\r\n/]/g, "");
 
-const ESCAPES = /\p{Cc}\[(?:1|2|22|31|39)m/u;
+const ESCAPES = /\p{Cc}\[(?:1|2|22|31|39|38;5;\d{1,3})m/u;
 
 /** Nothing but characters that are shown, and line ends. With colours, the escapes of these. */
 function checkShown(text: string, paint: Paint = PLAIN, allowed = "\n"): void {
