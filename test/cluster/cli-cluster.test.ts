@@ -100,19 +100,20 @@ describe("slotwire cluster, by lines from a pipe", () => {
     assert.match((await driven.ask("move 16384 1")).error ?? "", /SLOT is "16384"; accepted is a whole number/);
     assert.match((await driven.ask("kill 1")).error ?? "", /no node "1" that runs; accepted are A \(127\.0\.0\.1:/);
     assert.match((await driven.ask("flush 'x")).error ?? "", /the ' is not closed/);
-    const slots = await driven.ask<unknown[]>("slot {a}b");
-    assert.deepEqual(slots, [{ key: "{a}b", slot: slotOf("a"), tag: "a" }]);
+    const [{ owner, ...slot }] = await driven.ask<[Record<string, unknown>]>("slot {a}b");
+    assert.deepEqual([slot.key, slot.slot, slot.tag], ["{a}b", slotOf("a"), "a"]);
+    assert.deepEqual(owner, { name: "C", address: Object.keys(names).find((address) => names[address] === "C") });
     const { nodes } = await driven.ask<{ nodes: unknown[] }>(`scripts ${"0".repeat(40)}`);
     assert.ok(nodes.length >= 6);
   });
 
   it("performs what was asked for and ends with its input, and leaves nothing behind", async () => {
-    driven.child.stdin?.end("flush\nslot {a}b");
+    driven.child.stdin?.end("flush\nload");
     assert.deepEqual(await driven.exited, [0, null]);
     const rest = await driven.rest();
     assert.deepEqual(
       rest.map((line) => JSON.parse(line)),
-      [{ done: "no node knows any script" }, [{ key: "{a}b", slot: slotOf("a"), tag: "a" }]],
+      [{ done: "no node knows any script" }, { done: "there is no load", load: null }],
     );
     assert.deepEqual(pids.filter(isAlive), []);
     assert.deepEqual(leftIn(files), []);
