@@ -56,9 +56,9 @@ export class LocalActions {
   }
 
   /** The name of the node at `address`, or the address if it has no name. */
-  nameOf(address: string): string {
+  readonly nameOf = (address: string): string => {
     return this.#states.find((state) => state.address === address)?.name ?? address;
-  }
+  };
 
   /** The node as answers show it: `A1 (127.0.0.1:7003)`. */
   readonly said = (address: string): string => {
@@ -238,7 +238,8 @@ export class LocalActions {
     if (from === undefined) throw new Error(`nobody owns slot ${slot}.`);
     if (from === to) {
       const others = this.#states.filter(({ role, address }) => role === "primary" && address !== to);
-      throw new InvalidArgumentError(`slot ${slot} is ${this.said(to)}'s; accepted are ${this.#namesOf(others)}.`);
+      const its = `slot ${slot} is ${possessive(this.nameOf(to))} already (${to})`;
+      throw new InvalidArgumentError(`${its}; accepted are ${this.#namesOf(others)}.`);
     }
     const marks = this.#states.flatMap(({ name, open }) => {
       return open.filter((each) => each.slot === slot).map(({ kind, peer }) => (kind === "migrating" ? peer : name));
