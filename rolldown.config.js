@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "rolldown";
 import { esmExternalRequirePlugin } from "rolldown/plugins";
 
@@ -30,7 +31,7 @@ const NOTICE =
   "/*! Contains redis-parser, (c) 2015 NodeRedis, and redis-errors, (c) 2017 Ruben Bridgewater. Both: the MIT License. */";
 
 export default defineConfig([
-  bundle("dist", "es", [...entries, "cli/main"], [importsBuiltins(), types("dist")]),
+  bundle("dist", "es", [...entries, "cli/main"], [importsBuiltins(), types("dist"), pageFiles("dist")]),
   bundle("dist/cjs", "cjs", entries, [loadsLater(), types("dist/cjs"), inCommonJs("dist/cjs")]),
 ]);
 
@@ -119,6 +120,20 @@ function types(dir) {
         mkdirSync(dirname(target), { recursive: true });
         writeFileSync(target, text);
       }
+    },
+  };
+}
+
+/** The files of the command line's page in the browser are served as they are. */
+function pageFiles(dir) {
+  const from = fileURLToPath(new URL("src/cli/web/page", import.meta.url));
+  const isServed = (name) => /\.(html|css|js|svg|png)$/.test(name);
+  return {
+    name: "page-files",
+    writeBundle() {
+      const to = join(dir, "cli/web/page");
+      mkdirSync(to, { recursive: true });
+      for (const name of readdirSync(from).filter(isServed)) copyFileSync(join(from, name), join(to, name));
     },
   };
 }
