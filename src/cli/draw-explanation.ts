@@ -45,13 +45,16 @@ class Drawing {
   readonly #paint: Paint;
   readonly #detail: Detail;
   readonly #telling: Telling;
+  /** The columns of a time, so that all times of the call stand below each other. */
+  readonly #time: number;
 
   constructor(explanation: Explained, width: number, paint: Paint, detail: Detail) {
     this.#explanation = explanation;
     this.#width = width;
     this.#paint = paint;
     this.#detail = detail;
-    const { names, maxRedirections } = explanation;
+    const { names, maxRedirections, story, total } = explanation;
+    this.#time = timeText(Math.max(total, ...story.steps.map(({ at }) => at))).padStart(TIME).length;
     this.#telling = { names, rows: detail.rows, maxRedirections };
   }
 
@@ -163,7 +166,7 @@ class Drawing {
     if (story.hops.length > 0) return lines;
     const end = this.#result();
     // The client's own loads are not calls: SCRIPT LOAD is sent, and no attempt is recorded.
-    if (spread !== null) return [...lines, ...wrapped(end, this.#width, hanging(`${timeOf(total)}  ← `))];
+    if (spread !== null) return [...lines, ...wrapped(end, this.#width, this.#hangingAt(total, "← "))];
     return [...lines, "nothing was sent"];
   }
 
@@ -248,7 +251,7 @@ class Drawing {
   }
 
   #hangingAt(at: number, mark: string): Hanging {
-    return hanging(`${timeOf(at)}  ${mark}`);
+    return hanging(`${timeText(at).padStart(this.#time)}  ${mark}`);
   }
 
   #untimed(text: string): string[] {
@@ -256,7 +259,7 @@ class Drawing {
   }
 
   #indent(mark: string): string {
-    return `${" ".repeat(TIME + 6)}${mark}`;
+    return `${" ".repeat(this.#time + 6)}${mark}`;
   }
 
   /** What a node answered: for a call to one node, what the caller gets. */
@@ -312,7 +315,11 @@ class Drawing {
     if (really !== ownerAfter) {
       const truth = really === null ? "no node that answers owns it" : `it is ${this.#node(really)}'s`;
       const belief = ownerAfter === null ? "knows no owner" : `names ${this.#node(ownerAfter)}`;
-      lines.push(...wrapped(`The client's slot map ${belief}; by the servers' own word ${truth}.`, this.#width));
+      const why = said.after?.silent[ownerAfter ?? ""];
+      const silent = why === undefined ? "" : `; ${this.#name(ownerAfter ?? "")} is silent (${printable(why)})`;
+      lines.push(
+        ...wrapped(`The client's slot map ${belief}; by the servers' own word ${truth}${silent}.`, this.#width),
+      );
     }
     return lines;
   }
@@ -344,8 +351,8 @@ function sentBy({ asking, command, bytes, loadBytes }: Hop): string {
   return `${load}${asking ? "ASKING, " : ""}${printable(command)} (${bytes} bytes)`;
 }
 
-function timeOf(milliseconds: number): string {
-  return `${milliseconds.toFixed(2).padStart(TIME - 3)} ms`;
+function timeText(milliseconds: number): string {
+  return `${milliseconds.toFixed(2)} ms`;
 }
 
 /** A reply on one line. Strings are in quotes, as in JSON. */
