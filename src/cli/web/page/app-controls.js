@@ -50,6 +50,11 @@ function report(text, isBad = false) {
 
 /** @param {{ key: () => string, follow: (call: number) => void }} page */
 export function startControls({ key, follow }) {
+  const fold = element("controls-fold");
+  fold.addEventListener("click", () => {
+    const isOpen = form.classList.toggle("unfolded");
+    fold.setAttribute("aria-expanded", String(isOpen));
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   const remember = (/** @type {Event} */ event) => {
     const { name, value, type, checked } = /** @type {HTMLInputElement} */ (event.target);
@@ -66,6 +71,10 @@ export function startControls({ key, follow }) {
   form.addEventListener("click", (event) => {
     const button = /** @type {HTMLElement} */ (event.target).closest("button");
     if (button?.dataset.do !== undefined) perform(requestFor(button.dataset.do, key()));
+  });
+  element("unredacted").addEventListener("change", (event) => {
+    const { checked } = /** @type {HTMLInputElement} */ (event.target);
+    void perform({ name: "show-arguments", on: checked });
   });
   element("key").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !form.hidden) perform(requestFor("call", key()));
@@ -142,6 +151,8 @@ function showWords() {
 export function updateControls(hello, nodes, { owners }, { slot }) {
   form.hidden = hello === null || hello.controls.length === 0;
   said.hidden = form.hidden;
+  element("controls-fold").hidden = form.hidden;
+  element("unredacted").hidden = hello?.controls.includes("show-arguments") !== true;
   if (hello === null || form.hidden) return;
   if (show(form, drawControls(hello, nodes))) {
     for (const [name, value] of chosen) {

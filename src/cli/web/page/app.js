@@ -167,7 +167,7 @@ function placeOf(slot) {
   const { owners, open } = slotView(nodes);
   const owner = owners[slot] ?? null;
   const other = nodes.find(({ role, name, slots }) => role === "primary" && name !== owner && slots.length > 0);
-  return { slot, owner, other: other?.name ?? null, isOpen: open.some((each) => each.slot === slot) };
+  return { slot, owner, other: other?.name ?? null, open: open.map((each) => each.slot) };
 }
 
 /** @param {string} key */

@@ -73,25 +73,28 @@ export function drawCall(view, step, playing) {
 }
 
 /**
- * The bytes of a step: what was written or answered. For a decision, the answer that it is about.
+ * The bytes of the attempt that a step belongs to: what was written, and what was answered if it has come by then.
  *
  * @param {CallView} view
  * @param {number} step
  */
 function wireOf({ list, telling }, step) {
-  const shown = list.slice(0, step + 1).findLast((each) => each.type === "sent" || each.type === "answered");
-  if (shown === undefined || (shown.type !== "sent" && shown.type !== "answered")) {
+  const before = list.slice(0, step + 1);
+  const sent = before.findLast((each) => each.type === "sent");
+  if (sent === undefined || sent.type !== "sent") {
     return { wireTitle: "On the wire", wire: '<p class="quiet">Nothing was written.</p>' };
   }
-  const { hop } = shown;
+  const { hop } = sent;
   const node = plain(nodeIn(telling, hop.address));
-  const isSent = shown.type === "sent";
-  const drawn = drawWire(isSent ? hop.sent : hop.received, isSent ? "sent" : "received", node);
-  const isLost = shown.type === "answered" && shown.answer.kind === "LOST";
-  const none = isLost ? "Nothing came: the connection was lost." : "The bytes of this step were not recorded.";
+  const answered = before.find((each) => each.type === "answered" && each.hop === hop);
+  const answer = answered?.type === "answered" ? answered.answer : null;
+  const frames = [drawWire(hop.sent, "sent", node), answer === null ? "" : drawWire(hop.received, "received", node)];
+  const isLost = answer?.kind === "LOST";
+  const none = hop.sent.length === 0 ? '<p class="quiet">The bytes of this call were not recorded.</p>' : "";
+  const lost = isLost ? '<p class="quiet">Nothing came back: the connection was lost.</p>' : "";
   return {
-    wireTitle: `On the wire <small>${isSent ? "to" : "from"} ${html(node)}, attempt ${hop.attempt}</small>`,
-    wire: drawn === "" ? `<p class="quiet">${none}</p>` : drawn,
+    wireTitle: `On the wire <small>attempt ${hop.attempt}, ${html(node)}</small>`,
+    wire: frames.join("") + none + lost,
   };
 }
 

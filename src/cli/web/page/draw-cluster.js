@@ -2,7 +2,7 @@
 
 import { isSilent } from "./draw-slots.js";
 import { escapeMarkup as html } from "./escape.js";
-import { nodeClass } from "./palette.js";
+import { nodeClass, shardOf } from "./palette.js";
 import { rangesText, SLOTS, sizeOf } from "./slots.js";
 import { counted, grouped, listed, short } from "./words.js";
 
@@ -113,7 +113,7 @@ function suspicions(node) {
  */
 export function inFamilies(nodes) {
   const order = (/** @type {ServerState} */ a, /** @type {ServerState} */ b) =>
-    a.name.length - b.name.length || (a.name < b.name ? -1 : 1);
+    shardOf(a.name) - shardOf(b.name) || a.name.length - b.name.length || (a.name < b.name ? -1 : 1);
   const primaries = nodes.filter(({ role, primary }) => role === "primary" || primary === null).sort(order);
   const families = primaries.flatMap((primary) => [
     primary,

@@ -3,8 +3,8 @@ import { slotOfKey } from "./slots.js";
 
 /**
  * @typedef {Record<string, unknown>} Request  What the server is asked to do.
- * @typedef {{ owner: string | null, other: string | null, slot: number, isOpen: boolean }} Place
- *   The lesson's slot: who owns it, another primary, and whether it is half-moved. Names of nodes.
+ * @typedef {{ owner: string | null, other: string | null, slot: number, open: readonly number[] }} Place
+ *   The lesson's slot: who owns it, and another primary, by name. `open`: the slots that are half-moved.
  * @typedef {{ label: string, says: string, requests: (place: Place) => Request[], isBackground?: boolean }} LessonStep
  *   `says` is read when the step is done. A step in the background is not waited for.
  * @typedef {{ lesson: string, title: string, what: string, keys: readonly string[], steps: readonly LessonStep[],
@@ -21,12 +21,18 @@ const count = (keys) => ({ name: "call", script: SCRIPT, keys, args: [] });
 const forget = (keys) => ({ name: "call", command: ["DEL", ...keys], quiet: true });
 
 /**
- * Puts the slot together again, and begins to count at nothing.
+ * Puts slots together that an earlier lesson has left half-moved.
+ *
+ * @param {Place} place
+ */
+const tidy = ({ open }) => open.map((slot) => ({ name: "settle", slot }));
+/**
+ * Puts slots together again, and begins to count at nothing.
  *
  * @param {Place} place
  * @param {readonly string[]} keys
  */
-const afresh = ({ slot, isOpen }, keys) => [...(isOpen ? [{ name: "settle", slot }] : []), forget(keys)];
+const afresh = (place, keys) => [...tidy(place), forget(keys)];
 
 const KEYS = /** @type {const} */ ({
   moved: ["{lesson:moved}:count"],
@@ -160,14 +166,17 @@ export const LESSONS = [
     keys: KEYS.failover,
     steps: [
       {
-        label: "Kill the owner",
-        says: "SIGKILL. The others find out by its silence: PFAIL, then FAIL, then a vote.",
-        requests: () => [{ name: "lesson-prepare", lesson: "failover" }],
+        label: "Count once",
+        says: "One hop: the owner runs it.",
+        requests: (place) => [...afresh(place, KEYS.failover), count(KEYS.failover)],
       },
       {
-        label: "Count",
-        says: "The call is tried until the promoted replica answers. The timeline shows what it waits for.",
-        requests: () => [{ ...count(KEYS.failover), timeout: 60_000 }],
+        label: "Kill the owner, and count",
+        says: "The others find out by its silence: PFAIL, FAIL, a vote. The call was tried until the promoted replica answered: the timeline shows what it waited for.",
+        requests: () => [
+          { name: "lesson-prepare", lesson: "failover" },
+          { ...count(KEYS.failover), timeout: 60_000 },
+        ],
       },
       {
         label: "Count again",
@@ -175,7 +184,7 @@ export const LESSONS = [
         requests: () => [count(KEYS.failover)],
       },
     ],
-    question: "The first call was tried again and again. How often did the script run for the two calls?",
+    question: "The owner died, and two calls were made since. The count began anew. How often did the script run?",
     choices: ["Once for each try", "Twice", "Nobody can know"],
     right: ([found]) => (found === 2 ? 1 : typeof found === "number" && found > 2 ? 0 : 2),
     ledger: "The servers count COUNT. A try that was never written, or was refused with CLUSTERDOWN, did not run.",

@@ -1,7 +1,7 @@
 // @ts-check
 import { changesBetween } from "./compare-servers.js";
 import { slotView } from "./draw-slots.js";
-import { counted, span } from "./words.js";
+import { counted, listed, span } from "./words.js";
 
 /**
  * @import { ServerState, StudyEvent, StudyEventOf } from "../../study/events.ts"
@@ -53,15 +53,7 @@ export function tell(timeline, record, event) {
     case "topology":
       return tellTopology(timeline, record, event);
     case "audited":
-      if (event.missing.length === 0) return;
-      enter(
-        timeline,
-        "client",
-        event,
-        "client",
-        `audit: ${nodeAt(record, event.address)} lacks ${counted(event.missing.length, "script")}; loading`,
-      );
-      return;
+      return tellAudit(timeline, record, event);
     default:
   }
 }
@@ -152,6 +144,30 @@ function tellCall(timeline, record, call, event) {
   last.more++;
   last.call = call.call;
   Object.assign(last, { at: event.at, seq: event.seq, who: `call ${call.call}`, text });
+}
+
+/**
+ * What audits found on several nodes at about the same time is one entry.
+ *
+ * @param {Timeline} timeline
+ * @param {LiveRecord} record
+ * @param {StudyEventOf<"audited">} event
+ */
+function tellAudit(timeline, record, event) {
+  const node = record.names.get(event.address);
+  if (event.missing.length === 0 || node === undefined) return;
+  const last = timeline.entries.findLast(({ kind }) => kind !== "servers");
+  const found = last?.who === "audit" && event.at - last.at < 1000 ? /^(.*) (lacks?) (.*)$/.exec(last.text) : null;
+  if (last === undefined || found === null) {
+    const names = listed(
+      event.missing.map(({ name }) => name),
+      4,
+    );
+    enter(timeline, "client", event, "audit", `[${node}] lacks ${names}: it is loaded`);
+    return;
+  }
+  last.seq = event.seq;
+  last.text = `${found[1]}, [${node}] lack ${found[3]}`;
 }
 
 /**
