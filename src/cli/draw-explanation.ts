@@ -5,7 +5,16 @@ import type { Decision, Frame, Hop, Step, TableRow, Telling } from "./study/call
 import type { Paint } from "./terminal.ts";
 import { foldedSteps } from "./web/page/call-story.js";
 import { visible } from "./web/page/draw-wire.js";
-import { counted, decidedText, lessonText, meaningOf, nodeIn, plain, sentenceOf } from "./web/page/sentences.js";
+import {
+  attemptsText,
+  counted,
+  decidedText,
+  lessonText,
+  meaningOf,
+  nodeIn,
+  plain,
+  sentenceOf,
+} from "./web/page/sentences.js";
 
 const LABEL = 10;
 const TIME = 9;
@@ -45,13 +54,16 @@ class Drawing {
   readonly #paint: Paint;
   readonly #detail: Detail;
   readonly #telling: Telling;
+  /** The columns of a time, so that all times of the call stand below each other. */
+  readonly #time: number;
 
   constructor(explanation: Explained, width: number, paint: Paint, detail: Detail) {
     this.#explanation = explanation;
     this.#width = width;
     this.#paint = paint;
     this.#detail = detail;
-    const { names, maxRedirections } = explanation;
+    const { names, maxRedirections, story, total } = explanation;
+    this.#time = timeText(Math.max(total, ...story.steps.map(({ at }) => at))).padStart(TIME).length;
     this.#telling = { names, rows: detail.rows, maxRedirections };
   }
 
@@ -163,7 +175,7 @@ class Drawing {
     if (story.hops.length > 0) return lines;
     const end = this.#result();
     // The client's own loads are not calls: SCRIPT LOAD is sent, and no attempt is recorded.
-    if (spread !== null) return [...lines, ...wrapped(end, this.#width, hanging(`${timeOf(total)}  ← `))];
+    if (spread !== null) return [...lines, ...wrapped(end, this.#width, this.#hangingAt(total, "← "))];
     return [...lines, "nothing was sent"];
   }
 
@@ -212,7 +224,7 @@ class Drawing {
     if (end.code === null || last === undefined) return [];
     const isAnswered = last.answer !== null || last.decisions.length > 0;
     if (isAnswered && spread === null) return [];
-    const text = isAnswered ? "" : "no answer: ";
+    const text = isAnswered || last.writtenAt === null ? "" : "no answer: ";
     return this.#timed(at, last, this.#paint.alarm(`× ${text}${end.code}, ${end.outcome}`));
   }
 
@@ -248,7 +260,7 @@ class Drawing {
   }
 
   #hangingAt(at: number, mark: string): Hanging {
-    return hanging(`${timeOf(at)}  ${mark}`);
+    return hanging(`${timeText(at).padStart(this.#time)}  ${mark}`);
   }
 
   #untimed(text: string): string[] {
@@ -256,7 +268,7 @@ class Drawing {
   }
 
   #indent(mark: string): string {
-    return `${" ".repeat(TIME + 6)}${mark}`;
+    return `${" ".repeat(this.#time + 6)}${mark}`;
   }
 
   /** What a node answered: for a call to one node, what the caller gets. */
@@ -276,12 +288,10 @@ class Drawing {
   /** The end: code and outcome, how often it was tried, and where the slot is now. */
   #end(): string[] {
     const { end, total, spread, reply, hops } = this.#explanation;
-    const { attempts, written, redirections, retries, error, outcome } = end;
-    const unwritten = attempts - written;
+    const { attempts, redirections, retries, error, outcome } = end;
     const loads = this.#explanation.meanwhile.filter((event) => event.type === "load" && event.why === "asked").length;
     const counts = [
-      attempts === 0 && loads > 0 ? counted(loads, "load") : counted(written, "attempt"),
-      ...(unwritten > 0 ? [`${unwritten} more never written`] : []),
+      attempts === 0 && loads > 0 ? counted(loads, "load") : attemptsText(end),
       ...(redirections > 0 ? [counted(redirections, "redirection")] : []),
       ...(retries > 0 ? [retries === 1 ? "1 retry" : `${retries} retries`] : []),
       `${total.toFixed(2)} ms`,
@@ -312,7 +322,11 @@ class Drawing {
     if (really !== ownerAfter) {
       const truth = really === null ? "no node that answers owns it" : `it is ${this.#node(really)}'s`;
       const belief = ownerAfter === null ? "knows no owner" : `names ${this.#node(ownerAfter)}`;
-      lines.push(...wrapped(`The client's slot map ${belief}; by the servers' own word ${truth}.`, this.#width));
+      const why = said.after?.silent[ownerAfter ?? ""];
+      const silent = why === undefined ? "" : `; ${this.#name(ownerAfter ?? "")} is silent (${printable(why)})`;
+      lines.push(
+        ...wrapped(`The client's slot map ${belief}; by the servers' own word ${truth}${silent}.`, this.#width),
+      );
     }
     return lines;
   }
@@ -344,8 +358,8 @@ function sentBy({ asking, command, bytes, loadBytes }: Hop): string {
   return `${load}${asking ? "ASKING, " : ""}${printable(command)} (${bytes} bytes)`;
 }
 
-function timeOf(milliseconds: number): string {
-  return `${milliseconds.toFixed(2).padStart(TIME - 3)} ms`;
+function timeText(milliseconds: number): string {
+  return `${milliseconds.toFixed(2)} ms`;
 }
 
 /** A reply on one line. Strings are in quotes, as in JSON. */
