@@ -1,6 +1,6 @@
 // @ts-check
 import { changesBetween } from "./compare-servers.js";
-import { slotView } from "./draw-slots.js";
+import { isSilent, slotView } from "./draw-slots.js";
 import { isUnderWay, newFailover, tellHeldCall, tellOfFailover, tellRetry, tellTry } from "./failover-story.js";
 import { addLine, nodeAt } from "./timeline-entry.js";
 import { counted, listed, span } from "./words.js";
@@ -210,7 +210,7 @@ function tellServers(timeline, record, event) {
       ? []
       : changesBetween(before, timeline.view, event.nodes, view, record.scripts);
   if (before === null)
-    enter(timeline, "servers", event, "servers", `${counted(event.nodes.length, "node")} answer or are known`);
+    enter(timeline, "servers", event, "servers", `${counted(event.nodes.filter((node) => !isSilent(node)).length, "node")} answer`);
   timeline.nodes = event.nodes;
   timeline.view = view;
   for (const change of changes) tellChange(timeline, event, change);
