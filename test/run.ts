@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { run } from "node:test";
 import { spec, tap } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
@@ -32,8 +32,14 @@ builtPackage();
 if (folders.includes("package")) await packedPackage();
 endFilesWithRun();
 const results = run({ files, concurrency: CONCURRENCY, timeout: TIMEOUT_MS });
-results.on("test:fail", () => {
+const failed: string[] = [];
+results.on("test:fail", ({ name, file = "", details }) => {
   process.exitCode = 1;
+  failed.push(`${relative(process.cwd(), file)}: ${name}: ${details.error.message.replace(/\s+/g, " ").slice(0, 300)}`);
+});
+// Whoever sees only the end of a long log is told what failed, too.
+process.on("exit", () => {
+  for (const each of failed) process.stdout.write(`# failed: ${each}\n`);
 });
 if (process.stdout.isTTY) results.compose(new spec()).pipe(process.stdout);
 else results.compose(tap).pipe(process.stdout);

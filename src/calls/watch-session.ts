@@ -1,5 +1,6 @@
 import type { Door } from "../client/door.ts";
 import type { Connection } from "../connection/connection.ts";
+import { Farewell } from "../connection/farewell.ts";
 import type { Loan } from "../connection/loan.ts";
 import type { Place, Request } from "../connection/request.ts";
 import { ConnectionLostError, ProtocolError, ReplyError, SlotwireError, withParticulars } from "../errors.ts";
@@ -9,12 +10,14 @@ import { isLoadDenied, isOfReplica, parseErrorReply, type RefusalKind } from "..
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { CallKind } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import { tracedDecision } from "../routing/decision-trace.ts";
 import { decideNextStep } from "../routing/next-step.ts";
 import type { TransactionFrame } from "../routing/transaction-frame.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { type FailingScript, replyErrorOf } from "../scripts/script-error.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
-import { CallTrace, type TracedKind } from "../telemetry/call-trace.ts";
+import { wordOf } from "../telemetry/answer-words.ts";
+import { CallTrace, type TracedConnection, type TracedKind } from "../telemetry/call-trace.ts";
 import { areCallsHeard, type BatchContext, type ClientInfo } from "../telemetry/channels.ts";
 import { decideAfterFunction, decideAfterScript, outcomeOfAnswer, type SessionState } from "./watch-decisions.ts";
 
@@ -127,7 +130,7 @@ export class WatchSession {
     const { scripts, pool } = this.#parts.node;
     const state = scripts.stateOf(library);
     if (state?.kind !== "held" && state?.kind !== "failed")
-      await scripts.loadNow(pool.laneOf(this.#parts.slot), library);
+      await scripts.loadNow(pool.laneOf(this.#parts.slot), library, "first-call");
     const after = scripts.stateOf(library);
     if (after?.kind === "failed") throw replyErrorOf(after.cause.reply, "not-executed", script);
   }
@@ -171,7 +174,7 @@ export class WatchSession {
     this.#ended = true;
     const isFree = this.#isClean && !this.#parts.asking && this.#connection.inFlight.size === 0;
     if (isFree) this.#parts.loan.giveBack();
-    else this.#connection.close(new Error("the transaction has ended"));
+    else this.#connection.close(new Farewell("not-needed", "the transaction has ended"));
   }
 
   /** Begins to publish a command, if anybody listens. */
@@ -204,7 +207,7 @@ export class WatchSession {
         trace?.onEnd(error);
         rejectWith(error);
       };
-      const refuse = (answer: string) => reject(this.#errorFrom(answer, kind, transaction));
+      const refuse = (answer: string) => reject(this.#errorFrom(answer, trace, kind, transaction));
       const request = new SessionRequest(
         frame,
         wantsBuffers,
@@ -213,6 +216,7 @@ export class WatchSession {
         resolve,
         refuse,
         reject,
+        trace,
       );
       if (this.#ended || this.#connection.closed)
         request.onLost(new ConnectionLostError(this.#parts.node.address, "not-executed"));
@@ -220,7 +224,12 @@ export class WatchSession {
     });
   }
 
-  #errorFrom(answer: string, kind: CallKind | undefined, transaction: TransactionFrame | undefined): ReplyError {
+  #errorFrom(
+    answer: string,
+    trace: CallTrace | undefined,
+    kind: CallKind | undefined,
+    transaction: TransactionFrame | undefined,
+  ): ReplyError {
     const verdict = transaction?.verdictOn(answer);
     if (verdict?.proven === false) return new ReplyError(verdict.text, "unknown");
     const text = verdict?.text ?? answer;
@@ -258,6 +267,13 @@ export class WatchSession {
       isTransaction: transaction !== undefined,
       isMissingFunction: kind?.registered?.kind === "library" && refusal.kind === "no-function",
     });
+    trace?.onDecision(() => {
+      const { node, slot } = this.#parts;
+      const failure = wordOf(text, slot);
+      const { address } = node;
+      const facts = { address, failure, backoffMs: undefined, remedy: undefined, redirections: 0, retries: 0 };
+      return tracedDecision(step, { ...facts, outcome });
+    });
     return replyErrorOf(text, outcome, kind?.script);
   }
 }
@@ -271,6 +287,7 @@ class SessionRequest implements Request {
   readonly onReply: (reply: Reply) => void;
   readonly onErrorReply: (text: string) => void;
   readonly onLost: (cause: Error) => void;
+  readonly #trace: CallTrace | undefined;
 
   constructor(
     frame: string,
@@ -280,7 +297,9 @@ class SessionRequest implements Request {
     onReply: (reply: Reply) => void,
     onErrorReply: (text: string) => void,
     onLost: (cause: Error) => void,
+    trace: CallTrace | undefined,
   ) {
+    this.#trace = trace;
     this.frame = frame;
     this.wantsBuffers = wantsBuffers;
     this.asking = asking;
@@ -288,6 +307,14 @@ class SessionRequest implements Request {
     this.onReply = onReply;
     this.onErrorReply = onErrorReply;
     this.onLost = onLost;
+  }
+
+  onWritten(connection: TracedConnection): void {
+    this.#trace?.onWritten(connection);
+  }
+
+  onAnswer(connection: TracedConnection, bytes: number, error: string | null | undefined): void {
+    this.#trace?.onAnswer(connection, bytes, error);
   }
 
   onUndecodable(why: string): void {

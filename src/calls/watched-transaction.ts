@@ -18,6 +18,7 @@ import { RETRY_PAUSES } from "../routing/waiting-room.ts";
 import type { Script, Values, WithArguments } from "../scripts/script.ts";
 import { waitChannel } from "../telemetry/channels.ts";
 import { countIn } from "../telemetry/counters.ts";
+import { nextSeq } from "../telemetry/sequence.ts";
 import type { Executed } from "./batch.ts";
 import { type Host, limitsOf } from "./host.ts";
 import { Operation } from "./operation.ts";
@@ -192,6 +193,7 @@ class WatchingRun<R extends readonly unknown[]> {
       );
       if (handedAt !== undefined) {
         waitChannel.publish({
+          seq: nextSeq(),
           client: client.telemetry.client,
           call: undefined,
           address: node.address,

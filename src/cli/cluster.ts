@@ -43,7 +43,7 @@ export const cluster: Command = {
     });
     try {
       // Without background refreshes, the user can see how the client's slot map becomes outdated.
-      const session = await Session.open({ ...local.connectOptions, topologyRefreshInterval: 0 });
+      const session = await Session.openTapped({ ...local.connectOptions, topologyRefreshInterval: 0 });
       terminal.progress("");
       try {
         await serve(new Shell(local, session, values.json === true, terminal), terminal);

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 
 const ESCAPE = "\x1b";
+const PIECE = new RegExp(`${ESCAPE}\\[\\d+m|.`, "gsu");
 
 /** The number of columns of a line. Colour escapes take no columns. */
 export function columnsOf(line: string): number {
@@ -20,4 +21,53 @@ export function cut(line: string, width: number): string {
     inEscape = !isText && character !== "m";
   }
   return out;
+}
+
+/** What stands in front of a text: of its first line, and of all others. Both take the same number of columns. */
+export interface Hanging {
+  readonly first: string;
+  readonly rest: string;
+}
+
+/** A text that hangs behind a label. */
+export function hanging(first: string): Hanging {
+  return { first, rest: " ".repeat(columnsOf(first)) };
+}
+
+/**
+ * Breaks a text into lines of at most `width` columns, with `hanging` in front. Lines break behind spaces. A word that is
+ * longer than a line is broken anywhere: nothing is left out.
+ */
+export function wrapped(text: string, width: number, { first, rest }: Hanging = hanging("")): string[] {
+  return wrappedParts(text.split(/(?<= )(?! )/), width, { first, rest });
+}
+
+/** As `wrapped`, for a text whose lines may break only behind its parts. */
+export function wrappedParts(parts: readonly string[], width: number, { first, rest }: Hanging): string[] {
+  const room = Math.max(1, width - columnsOf(first));
+  const lines: string[] = [];
+  let line = "";
+  let columns = 0;
+  const end = () => {
+    lines.push((lines.length === 0 ? first : rest) + line.trimEnd());
+    line = "";
+    columns = 0;
+  };
+  for (const part of parts) {
+    if (columns > 0 && columns + columnsOf(part.trimEnd()) > room) end();
+    for (const piece of piecesOf(part)) {
+      const isBlank = piece === " " && columns >= room;
+      if (isBlank) continue;
+      if (!piece.startsWith(ESCAPE) && columns >= room) end();
+      line += piece;
+      if (!piece.startsWith(ESCAPE)) columns++;
+    }
+  }
+  if (line !== "" || lines.length === 0) end();
+  return lines;
+}
+
+/** Characters, and escapes as a whole. */
+function piecesOf(text: string): string[] {
+  return text.match(PIECE) ?? [];
 }

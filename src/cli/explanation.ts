@@ -1,28 +1,57 @@
-import { divide, spreadOf } from "../commands/spread.ts";
-import { ReplyError } from "../errors.ts";
-import { hashTagOf, slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
-import type { Script } from "../scripts/script.ts";
+import type { Outcome } from "../errors.ts";
+import { hashTagOf, slotOf } from "../protocol/hash-slot.ts";
 import { crc16 } from "./crc16.ts";
-import { type Hop, HopRecorder } from "./hop-recorder.ts";
-import type { Session } from "./session.ts";
+import type { Beside, End, Hop, Story } from "./study/call-story.ts";
+import type { ServerState, StudyEvent } from "./study/events.ts";
+import { replyIn } from "./study/reply-text.ts";
+import { bytesText, commandsIn, redactedCommand, redactedReply } from "./study/wire-text.ts";
+import { storyOf } from "./web/page/call-story.js";
 
-/** The call to explain. */
-export interface Asked {
-  /** Undefined for a plain command. */
-  readonly script: Script | undefined;
-  /** The name of a plain command; undefined for a script. */
-  readonly command: string | undefined;
+/** What is known about the call beside its record: what was asked for, what the client believed, what the servers say. */
+export interface Facts {
+  /** The name of a plain command; null for a script. */
+  readonly command: string | null;
+  readonly script: Explanation["script"];
   readonly keys: readonly string[];
-  /** A script's arguments. For a plain command: all words behind its name, including the keys. */
-  readonly args: readonly string[];
+  /** The slot of the keys. Null for a call without keys, or with keys of several slots. */
+  readonly slot: number | null;
+  readonly spread: Explanation["spread"];
+  readonly belief: Explanation["belief"];
+  /** The owner and the replicas of the slot in the client's slot map before the call, and the owner after it. */
+  readonly owner: string | null;
+  readonly replicas: readonly string[];
+  readonly ownerAfter: string | null;
+  /** What the servers said before and after the call. */
+  readonly before: readonly ServerState[];
+  readonly after: readonly ServerState[];
+  readonly reply: unknown;
+  /** Null after a reply. */
+  readonly error: Explanation["end"]["error"];
+  /** `executed` for a reply. */
+  readonly outcome: Outcome;
+  /** Milliseconds that the caller waited. */
+  readonly total: number;
+  readonly maxRedirections: number;
 }
 
-/** The client's beliefs before the call. */
-export interface Belief {
-  /** The address that the client takes for the slot's owner. */
-  readonly from: string | undefined;
-  /** Whether the client believes that every node knows the script, and therefore sends no load. */
-  readonly preloaded: boolean;
+/** What the servers themselves say of a slot. Nodes are given by their addresses, as announced. */
+export interface SlotWord {
+  /** The node that says that the slot is its own. Of several, the one with the highest config epoch. Null: nobody. */
+  readonly owner: string | null;
+  /** All nodes that say so. More than one is a disagreement. */
+  readonly claims: readonly string[];
+  /** The nodes for which the slot is half-way to or from another one. `peer` is the other one's name, or its id. */
+  readonly open: readonly {
+    readonly address: string;
+    readonly kind: "migrating" | "importing";
+    readonly peer: string;
+  }[];
+  /** The nodes that name another owner, and whom they name. Null: nobody. */
+  readonly others: Readonly<Record<string, string | null>>;
+  /** The nodes that refuse calls, because the cluster is down for them. */
+  readonly down: readonly string[];
+  /** The nodes that did not answer, and why. */
+  readonly silent: Readonly<Record<string, string>>;
 }
 
 /**
@@ -30,6 +59,7 @@ export interface Belief {
  */
 export interface Explanation {
   readonly command: string;
+  /** `bytes` is the length of the source. */
   readonly script: { readonly name: string; readonly sha: string; readonly bytes: number } | null;
   readonly keys: readonly {
     readonly key: string;
@@ -44,86 +74,141 @@ export interface Explanation {
    * node.
    */
   readonly spread: "slots" | "primaries" | "all" | null;
-  /** The slot's owner in the client's slot map before the call. */
+  /** What the client was made to believe: the owner by --from, and by --preloaded that every node knows the script. */
+  readonly belief: { readonly from: string | null; readonly preloaded: boolean };
+  /** The slot's owner and replicas in the client's slot map when the call began, and the owner when it had ended. */
   readonly owner: string | null;
   readonly replicas: readonly string[];
+  readonly ownerAfter: string | null;
+  /** What the servers said of the slot before and after the call. Null for a call without a slot, and if they could not be asked. */
+  readonly said: { readonly before: SlotWord | null; readonly after: SlotWord | null };
+  /** The names of the nodes by address: A, B, C for primaries, A1 for a replica of A. */
+  readonly names: Readonly<Record<string, string>>;
   /** Whether each node knew the script before the call, by address. Null if the node did not answer. */
   readonly known: Readonly<Record<string, boolean | null>>;
+  /** The attempts, with answers and decisions. Bytes are in them only where they were asked for. */
   readonly hops: readonly Hop[];
+  /** The calls that the command became, and how each of them ended. */
+  readonly calls: readonly End[];
+  /** What the client did and learned beside the call: loads, refreshes of the topology, connections. */
+  readonly meanwhile: readonly Beside[];
+  /** The reply to the caller; null after an error. */
   readonly reply: unknown;
+  /** The reply of each node, for a command that went to several. */
+  readonly replies: readonly {
+    readonly call: number;
+    readonly address: string;
+    readonly slot: number;
+    readonly reply: unknown;
+    readonly error: string | null;
+  }[];
+  /** The text of the error; null after a reply. */
   readonly error: string | null;
+  readonly end: {
+    /** `executed` for a reply. */
+    readonly outcome: Outcome;
+    readonly error: {
+      readonly code: string;
+      readonly message: string;
+      /** The text of the error that caused it. */
+      readonly cause: string | null;
+    } | null;
+    /** The attempts that were made, and how many of them were written. */
+    readonly attempts: number;
+    readonly written: number;
+    readonly redirections: number;
+    readonly retries: number;
+  };
   readonly total: number;
-  /** The slot's owner in the client's slot map after the call. */
-  readonly ownerAfter: string | null;
+  readonly maxRedirections: number;
 }
 
-const NO_KEYS = /no key arguments/;
+/** An explanation with its story, from which drawings are made. JSON leaves the story out: its parts are told apart. */
+export type Explained = Explanation & { readonly story: Story };
 
-/** Reads a plain command. COMMAND GETKEYS asks a server which words are keys; the server does not run the command. */
-export async function askedCommand(session: Session, words: readonly string[]): Promise<Asked> {
-  const [command = "", ...args] = words;
-  if (args.length === 0) return { script: undefined, command, keys: [], args };
-  const node = session.client.nodes.find(({ pool }) => pool.ready);
-  const keys = await session.ask(node?.address ?? "", "COMMAND", "GETKEYS", ...words).catch((error: unknown) => {
-    if (error instanceof ReplyError && NO_KEYS.test(error.reply)) return [];
-    throw error;
-  });
-  if (!Array.isArray(keys)) throw new Error(`${node?.address} answered COMMAND GETKEYS with something other than keys`);
-  return { script: undefined, command, keys: keys.map(String), args };
-}
+/** Which bytes an explanation has. `redacted`: without keys, arguments, and what replies say. */
+export type Bytes = "none" | "redacted" | "all";
 
-/** Whether the call goes to more than one place, according to slotwire's own tables. */
-export function spreadOfCall({ command, args }: Asked): Explanation["spread"] {
-  if (command === undefined) return null;
-  const lower = command.toLowerCase();
-  return spreadOf(lower, args)?.nodes ?? (divide(lower, args) === undefined ? null : "slots");
-}
-
-/** Makes the call and records it. Before the call, SCRIPT EXISTS asks who knows the script; it loads nothing. */
-export async function explainCall(session: Session, asked: Asked, belief: Belief): Promise<Explanation> {
-  const { cluster, client } = session;
-  const { script, command, keys, args } = asked;
-  const spread = spreadOfCall(asked);
-  const slot = keys.length === 0 || spread !== null ? null : slotOfKeys(keys);
-  const known = await whoKnows(session, script, slot, belief.from);
-  const owner = slot === null ? undefined : cluster.topology.primaryOf(slot);
-  const replicas = slot === null ? [] : cluster.topology.replicasOf(slot);
-  if (belief.from !== undefined || belief.preloaded) {
-    client.believe({
-      slot: slot ?? 0,
-      ...(belief.from !== undefined && { owner: belief.from }),
-      ...(belief.preloaded && script && { script }),
-    });
+/** The explanation of a call: a pure function of its record and of what is known beside it. */
+export function explanationOf(
+  events: readonly StudyEvent[],
+  facts: Facts,
+  bytes: Bytes,
+): Explanation & { story: Story } {
+  const { command, script, keys, slot, before, after, error, belief } = facts;
+  const story = storyOf(events);
+  const replies = facts.spread === null ? [] : repliesIn(story);
+  for (const { sent, received } of story.hops) {
+    if (bytes === "all") continue;
+    const isShown = bytes === "redacted";
+    sent.splice(0, sent.length, ...(isShown ? sent.map((frame) => redacted(frame, redactedRequest)) : []));
+    received.splice(0, received.length, ...(isShown ? received.map((frame) => redacted(frame, redactedReply)) : []));
   }
-  const recorder = new HopRecorder(client.telemetry.client);
-  let reply: unknown = null;
-  let error: string | null = null;
-  try {
-    reply = await (script ? cluster.run(script, keys, args) : cluster.command(command as string, ...args));
-  } catch (failure) {
-    error = failure instanceof Error ? failure.message : String(failure);
-  }
-  const total = recorder.elapsed;
-  recorder.stop();
-  const { hops } = recorder;
-  return {
+  const { hops, ends, meanwhile } = story;
+  const sum = (of: (end: End) => number) => ends.reduce((total, end) => total + of(end), 0);
+  const owner = belief.from ?? facts.owner;
+  const explanation: Explanation = {
     command: command ?? hops.at(-1)?.command ?? "EVALSHA",
-    script: script ? { name: script.name, sha: script.sha, bytes: Buffer.byteLength(script.source) } : null,
+    script,
     keys: keys.map((key) => {
       const tag = hashTagOf(key);
       return { key, slot: slotOf(key), tag: tag ?? null, crc16: crc16(tag ?? key) };
     }),
     slot,
-    // By now the client has learned from a server about a command that its own tables do not list.
-    spread: spread ?? client.commands.get((command ?? "").toLowerCase(), args)?.spread?.nodes ?? null,
-    owner: owner?.address ?? null,
-    replicas: replicas.map(({ address }) => address),
-    known,
+    spread: facts.spread,
+    belief,
+    owner,
+    replicas: facts.replicas,
+    ownerAfter: facts.ownerAfter,
+    said: {
+      before: slot === null || before.length === 0 ? null : slotWord(before, slot),
+      after: slot === null || after.length === 0 ? null : slotWord(after, slot),
+    },
+    names: Object.fromEntries([...before, ...after].map(({ address, name }) => [address, name])),
+    known: knownBy(facts, owner),
     hops,
-    reply,
-    error,
-    total,
-    ownerAfter: (slot === null ? undefined : cluster.topology.primaryOf(slot)?.address) ?? null,
+    calls: ends,
+    meanwhile,
+    reply: facts.reply,
+    replies,
+    error: error?.message ?? null,
+    end: {
+      outcome: facts.outcome,
+      error,
+      attempts: sum(({ attempts }) => attempts),
+      written: sum(({ written }) => written),
+      redirections: sum(({ redirections }) => redirections),
+      retries: sum(({ retries }) => retries),
+    },
+    total: facts.total,
+    maxRedirections: facts.maxRedirections,
+  };
+  return { ...explanation, story };
+}
+
+/** What the servers say of a slot. */
+export function slotWord(servers: readonly ServerState[], slot: number): SlotWord {
+  const has = ({ slots }: Pick<ServerState, "slots">) => slots.some(({ start, end }) => start <= slot && slot <= end);
+  const claims = servers.filter((server) => server.role === "primary" && has(server));
+  const [owner] = claims.toSorted((one, other) => (other.configEpoch ?? 0) - (one.configEpoch ?? 0));
+  const addressOf = (name: string | null) => servers.find((server) => server.name === name)?.address ?? name;
+  const differs = (server: ServerState) =>
+    server.disagrees.find(({ slots: { start, end } }) => start <= slot && slot <= end);
+  const silent = servers.filter(({ role }) => role === null);
+  return {
+    owner: owner?.address ?? null,
+    claims: claims.map(({ address }) => address),
+    open: servers.flatMap(({ address, open }) => {
+      return open.filter((each) => each.slot === slot).map(({ kind, peer }) => ({ address, kind, peer }));
+    }),
+    others: Object.fromEntries(
+      servers.flatMap((server) => {
+        const says = differs(server);
+        return says === undefined || server.address === owner?.address ? [] : [[server.address, addressOf(says.says)]];
+      }),
+    ),
+    down: servers.filter(({ state }) => state === "fail").map(({ address }) => address),
+    silent: Object.fromEntries(silent.map(({ address, error }) => [address, error ?? "no answer"])),
   };
 }
 
@@ -131,21 +216,28 @@ export async function explainCall(session: Session, asked: Asked, belief: Belief
  * Whether the nodes that the call may reach know its script. These are the nodes of the slot and the node of --from;
  * all primaries for a call without keys.
  */
-async function whoKnows(
-  session: Session,
-  script: Script | undefined,
-  slot: number | null,
-  from: string | undefined,
-): Promise<Record<string, boolean | null>> {
-  if (script === undefined) return {};
-  const { topology } = session.cluster;
-  const nodes = topology.nodes.filter((node) => {
-    if (slot === null) return node.role === "primary";
-    return node === topology.primaryOf(slot) || topology.replicasOf(slot).includes(node) || node.address === from;
-  });
-  const answers = await session.whoKnows(nodes, [script.sha]);
-  const entries = [...answers].map(([address, knows]): [string, boolean | null] => {
-    return [address, knows instanceof Error ? null : knows[0] === true];
-  });
-  return Object.fromEntries(entries);
+function knownBy({ script, slot, before, replicas, belief }: Facts, owner: string | null): Explanation["known"] {
+  if (script === null) return {};
+  const really = slot === null ? null : slotWord(before, slot).owner;
+  const wanted = new Set([really, owner, ...replicas, belief.from]);
+  const nodes = before.filter(({ address, primary }) => (slot === null ? primary === null : wanted.has(address)));
+  return Object.fromEntries(nodes.map(({ address, scripts }) => [address, scripts[script.sha] ?? null]));
 }
+
+function repliesIn({ hops, ends }: Story): Explanation["replies"] {
+  const slots = new Map(ends.map(({ call, slot }) => [call, slot]));
+  return hops.flatMap(({ call, address, answer, received }) => {
+    const last = received.at(-1);
+    if (answer === null || !["reply", "error"].includes(answer.kind) || last === undefined) return [];
+    const isWhole = last.text.length === last.length;
+    const { reply, error } = isWhole ? replyIn(last.text) : { reply: bytesText(last.length), error: null };
+    return [{ call, address, slot: slots.get(call) ?? -1, reply, error }];
+  });
+}
+
+function redacted(frame: Hop["sent"][number], by: (text: string) => string): Hop["sent"][number] {
+  const { text, length } = frame;
+  return { text: text.length < length ? bytesText(length) : by(text), length };
+}
+
+const redactedRequest = (text: string) => redactedCommand(commandsIn(text)[0]?.args ?? []);

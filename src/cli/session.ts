@@ -1,9 +1,14 @@
 import type { Client } from "../client/client.ts";
 import { Cluster } from "../cluster/cluster.ts";
-import { connect } from "../cluster/connect.ts";
+import { connectIn } from "../cluster/connect.ts";
+import { nodeEnvironment } from "../connection/node-environment.ts";
 import type { ConnectOptions } from "../options.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { TopologyNode } from "../topology/topology.ts";
+import type { StudyEvent } from "./study/events.ts";
+import { Recorder } from "./study/recorder.ts";
+import { Servers } from "./study/servers.ts";
+import { WireTap } from "./study/wire-tap.ts";
 
 const PATIENCE_MS = 2000;
 
@@ -11,14 +16,52 @@ const PATIENCE_MS = 2000;
 export class Session {
   readonly cluster: Cluster;
   readonly client: Client;
+  readonly #options: ConnectOptions;
+  readonly #tap: WireTap | undefined;
+  #servers: Promise<Servers> | undefined;
 
-  private constructor(cluster: Cluster) {
+  private constructor(cluster: Cluster, options: ConnectOptions, tap: WireTap | undefined) {
     this.cluster = cluster;
     this.client = Cluster.clientOf(cluster);
+    this.#options = options;
+    this.#tap = tap;
   }
 
   static async open(options: ConnectOptions): Promise<Session> {
-    return new Session(await connect(options));
+    return new Session(await connectIn(nodeEnvironment, options), options, undefined);
+  }
+
+  /** Opens a session whose calls can be recorded with their bytes. */
+  static async openTapped(options: ConnectOptions): Promise<Session> {
+    const tap = new WireTap({ showsArguments: true });
+    return new Session(await connectIn(tap.over(nodeEnvironment), options), options, tap);
+  }
+
+  /** The servers of the cluster, each of which can be asked, on connections of their own. @throws as `Servers.find`. */
+  servers(): Promise<Servers> {
+    this.#servers ??= Servers.find(this.#options).catch((error: unknown) => {
+      this.#servers = undefined;
+      throw error;
+    });
+    return this.#servers;
+  }
+
+  /** Adds to `events` what the client does, and its bytes, until `stop`. */
+  record(events: StudyEvent[]): { stop(): void } {
+    const tap = this.#tap;
+    const recorder = new Recorder({
+      onEvent(event) {
+        events.push(event);
+        tap?.hear(event);
+      },
+    }).start(this.client);
+    if (tap !== undefined) tap.sink = (event) => void recorder.add(event);
+    return {
+      stop() {
+        recorder.stop();
+        if (tap !== undefined) tap.sink = undefined;
+      },
+    };
   }
 
   /**
@@ -54,12 +97,20 @@ export class Session {
 
   close(): void {
     this.cluster.destroy();
+    void this.#servers?.then(
+      (servers) => servers.close(),
+      () => {},
+    );
   }
 }
 
 /** Connects, runs `what`, and closes all connections. */
-export async function inSession<T>(options: ConnectOptions, what: (session: Session) => Promise<T>): Promise<T> {
-  const session = await Session.open(options);
+export async function inSession<T>(
+  options: ConnectOptions,
+  what: (session: Session) => Promise<T>,
+  open: (options: ConnectOptions) => Promise<Session> = Session.open,
+): Promise<T> {
+  const session = await open(options);
   try {
     return await what(session);
   } finally {

@@ -14,12 +14,12 @@ import type { Script } from "../scripts/script.ts";
 import type { ScriptRegistry } from "../scripts/script-registry.ts";
 import { Turns } from "../scripts/turns.ts";
 import { Subscriptions } from "../subscriptions/subscriptions.ts";
-import { topologyChannel } from "../telemetry/channels.ts";
 import { answerCollections } from "../telemetry/collection.ts";
 import { Telemetry } from "../telemetry/counters.ts";
+import { nextClientId } from "../telemetry/sequence.ts";
 import type { Informant } from "../topology/inquiry.ts";
 import { Topology } from "../topology/topology.ts";
-import { differenceOf } from "../topology/topology-difference.ts";
+import { tellTopology } from "../topology/topology-difference.ts";
 import { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Door } from "./door.ts";
 import { Emitter } from "./events.ts";
@@ -148,6 +148,7 @@ export class Client {
     this.#audits = new ScriptAudits(clock, nodes, () => this.scripts.registry.wanted);
     this.#tracker = new TopologyTracker(initial, {
       environment,
+      client: telemetry.client,
       tls: options.tls !== undefined,
       intervalMs: options.topologyRefreshInterval,
       answerTimeoutMs: options.connectTimeout,
@@ -183,6 +184,7 @@ export class Client {
     const options = { ...given, credentials: renewal.listeningTo(askedSparingly(given.credentials, environment)) };
     const telemetry = new Telemetry(
       Object.freeze({
+        id: nextClientId(),
         seeds: Object.freeze(options.seeds.map(formatAddress)),
         name: options.connectionName,
         database: options.database,
@@ -201,6 +203,7 @@ export class Client {
     // Without a client there is nothing to renew.
     found.catch(() => renewal.close());
     const client = await found;
+    tellTopology(telemetry.client, client.topology, undefined, "first");
     await client.#openAll(client.topology);
     renewal.begin(() => client.reauthenticate(ALONE));
     await client.#prepared();
@@ -238,7 +241,7 @@ export class Client {
     if (owner !== undefined) this.#tracker.slotMoved(slot, owner);
     if (script === undefined) return;
     const registered = this.scripts.keep(script);
-    for (const { scripts } of this.#directory.nodes) scripts.loadByEval(undefined, registered)("held");
+    for (const { scripts } of this.#directory.nodes) scripts.assume(registered);
   }
 
   /** Opens the replicas' connections for reads, because a view will use them. */
@@ -252,7 +255,7 @@ export class Client {
       throw this.#lifetime.isClosed ? new ClosedError() : error;
     });
     await this.#prepared();
-    await settledWithin(this.environment.clock, this.options.connectTimeout, this.#audits.ofAll());
+    await settledWithin(this.environment.clock, this.options.connectTimeout, this.#audits.ofAll("asked"));
   }
 
   /** Asks for the credentials and logs in again on every open connection. */
@@ -327,6 +330,8 @@ export class Client {
   }
 
   #topologyChanged(current: Topology, previous: Topology, how: "patched" | "refreshed"): void {
+    // What follows from the change is told after it.
+    tellTopology(this.telemetry.client, current, previous, how === "patched" ? "moved" : "refreshed");
     this.#directory.follow(current);
     this.subscriptions.follow(how);
     this.#reach.follow(current, previous);
@@ -335,9 +340,6 @@ export class Client {
     if (how === "refreshed") this.dispatcher.retryWaiting();
     this.telemetry.counters.topologyChanges++;
     for (const listener of [...this.#onTopology]) listener();
-    if (topologyChannel.hasSubscribers) {
-      topologyChannel.publish({ client: this.telemetry.client, ...differenceOf(current, previous) });
-    }
     this.emitter.emit("topology", { current, previous });
   }
 

@@ -1,4 +1,5 @@
 import type { Connection } from "../connection/connection.ts";
+import { Farewell } from "../connection/farewell.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import { setPatience } from "../connection/signs-of-life.ts";
@@ -58,7 +59,7 @@ export class NameCheck {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
-    this.#connection?.close(new Error("no longer needed"));
+    this.#connection?.close(new Farewell("not-needed", "no longer needed"));
   }
 
   #askSoon(): void {
@@ -80,7 +81,7 @@ export class NameCheck {
     this.#connection = undefined;
     const isRight = (role === "primary" || role === "unknown") && present.role !== "primary";
     if (isRight && !this.#closed) this.#pool.replaceConnections(fresh);
-    else fresh?.close(new Error("answered"));
+    else fresh?.close(new Farewell("not-needed", "answered"));
     if (this.#closed || role === "primary" || role === "unknown") return;
     if (this.#clock.now() - this.#refusedAt < PATIENCE_MS) this.#askSoon();
   }
@@ -104,7 +105,9 @@ export class NameCheck {
       this.#connection = created;
     });
     if (settings.isPlain) return "unknown";
-    const limit = setPatience(this.#clock, this.#answerTimeoutMs, () => connection.close(new Error("no answer")));
+    const limit = setPatience(this.#clock, this.#answerTimeoutMs, () =>
+      connection.close(new Farewell("silent", "no answer")),
+    );
     try {
       return roleIn(await (connection.exchange(["ROLE"])[0] as Promise<Reply>));
     } catch (error) {

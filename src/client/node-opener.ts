@@ -1,4 +1,5 @@
 import { Crowd } from "../connection/crowd.ts";
+import { Farewell } from "../connection/farewell.ts";
 import { greet, type Handshake, RefusedDatabaseError } from "../connection/handshake.ts";
 import { StrangerError } from "../connection/identity.ts";
 import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
@@ -13,6 +14,7 @@ import { ScriptLoader } from "../scripts/script-loader.ts";
 import { isPassing } from "../scripts/script-state.ts";
 import type { Turns } from "../scripts/turns.ts";
 import type { Telemetry } from "../telemetry/counters.ts";
+import { ScriptTrace } from "../telemetry/script-trace.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import { locationOf } from "./locations.ts";
 import { NameCheck } from "./name-check.ts";
@@ -98,6 +100,7 @@ export class NodeOpener {
     for (const node of this.#leaving.keys()) {
       if (node.address !== info.address || node.info.id !== info.id) continue;
       this.#leaving.delete(node);
+      node.scripts.trace?.onAudit("returned", 0, node.scripts.held, []);
       return node;
     }
     return this.#openNew(info, elsewhere === undefined ? undefined : this.#answeredBy(elsewhere));
@@ -116,6 +119,7 @@ export class NodeOpener {
         }
       },
       new LoadPace(this.#environment.clock),
+      new ScriptTrace(this.#telemetry.client, info.address),
     );
     let announced: "up" | "down" | "unfit" | undefined;
     const nodeId = () => node.info.id;
@@ -182,7 +186,7 @@ export class NodeOpener {
     // It may have come back, and have left once more.
     if (this.#leaving.get(node) !== departure) return;
     this.#leaving.delete(node);
-    node.close(new Error("the node left the cluster"));
+    node.close(new Farewell("node-left", "the node left the cluster"));
   }
 
   /** Resolves when a node has answered all that it was sent, as far as it can be reached. */

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../environment.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { Loadable } from "../scripts/loadable.ts";
+import type { AuditReason } from "../telemetry/channels.ts";
 import type { Topology } from "../topology/topology.ts";
 
 /** The least milliseconds between two audits at refreshes, because refreshes can follow each other closely. */
@@ -45,7 +46,7 @@ export class ScriptAudits {
       () => {
         this.#scheduled = undefined;
         for (const audit of this.#underWay.values()) audit.again = true;
-        void this.ofAll();
+        void this.ofAll("noscript");
       },
       DELAY_MS,
       true,
@@ -54,16 +55,16 @@ export class ScriptAudits {
 
   /** Audits all nodes at a refresh of the topology, at most once a second. */
   atRefresh(): void {
-    if (this.#clock.now() - this.#last >= SPACING_MS) void this.ofAll();
+    if (this.#clock.now() - this.#last >= SPACING_MS) void this.ofAll("periodic");
   }
 
   /** Audits all nodes that are connected. */
-  async ofAll(): Promise<void> {
+  async ofAll(why: AuditReason): Promise<void> {
     this.#last = this.#clock.now();
     await Promise.all(
       this.#nodes()
         .filter(({ pool }) => pool.ready)
-        .map((node) => this.#ofOne(node)),
+        .map((node) => this.#ofOne(node, why)),
     );
   }
 
@@ -76,7 +77,7 @@ export class ScriptAudits {
       if (!isPromoted) continue;
       const audit = this.#underWay.get(node);
       if (audit !== undefined) audit.again = true;
-      void this.#ofOne(node);
+      void this.#ofOne(node, "promoted");
     }
   }
 
@@ -87,20 +88,20 @@ export class ScriptAudits {
   }
 
   /** Begins an audit of one node, or joins the one under way. A silent node delays no other node's audit. */
-  #ofOne(node: ClusterNode): Promise<void> {
+  #ofOne(node: ClusterNode, why: AuditReason): Promise<void> {
     let audit = this.#underWay.get(node);
     if (audit === undefined) {
-      audit = { end: this.#audit(node), again: false };
+      audit = { end: this.#audit(node, why), again: false };
       this.#underWay.set(node, audit);
     }
     return audit.end;
   }
 
-  async #audit(node: ClusterNode): Promise<void> {
-    await ensure(node, this.#wanted(), (bytes) => this.#pause(node, bytes));
+  async #audit(node: ClusterNode, why: AuditReason): Promise<void> {
+    await ensure(node, this.#wanted(), why, (bytes) => this.#pause(node, bytes));
     const isToFollow = this.#underWay.get(node)?.again === true;
     this.#underWay.delete(node);
-    if (isToFollow && !this.#closed) await this.#ofOne(node);
+    if (isToFollow && !this.#closed) await this.#ofOne(node, why);
   }
 
   /** Waits until the node may be asked another question of so many bytes. */
@@ -114,13 +115,15 @@ export class ScriptAudits {
 
 /**
  * Waits for a node's first connection, asks the node which of `wanted` it has, and loads the others.
+ * @param why    For listeners on the channels.
  * @param pause  Waits until another question of so many bytes may be asked.
  */
 export async function ensure(
   { loader, pool }: ClusterNode,
   wanted: readonly Loadable[],
+  why: AuditReason,
   pause?: (bytes: number) => Promise<void>,
 ): Promise<void> {
   await pool.firstTry;
-  await loader.bring(wanted, pause).catch(() => {});
+  await loader.bring(wanted, why, pause).catch(() => {});
 }

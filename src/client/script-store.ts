@@ -11,6 +11,8 @@ import { type RegisteredScript, ScriptRegistry, type ScriptSource } from "../scr
 import type { Turns } from "../scripts/turns.ts";
 import type { ClientInfo } from "../telemetry/channels.ts";
 import { preloadChannel } from "../telemetry/channels.ts";
+import { infoOf } from "../telemetry/script-trace.ts";
+import { nextSeq } from "../telemetry/sequence.ts";
 import { ensure } from "./script-audits.ts";
 import { whileAlive } from "./while-alive.ts";
 
@@ -97,7 +99,8 @@ export class ScriptStore {
     }
     const registered = library === undefined ? this.registry.register(script) : this.registry.registerLibrary(library);
     for (const { loader, scripts } of this.#nodes()) {
-      if (scripts !== user?.scripts && scripts.needsLoad(registered)) void loader.load(registered).catch(() => {});
+      if (scripts !== user?.scripts && scripts.needsLoad(registered))
+        void loader.load(registered, "first-call").catch(() => {});
     }
     return registered;
   }
@@ -117,7 +120,7 @@ export class ScriptStore {
   async preload(items: readonly (Script | Library)[]): Promise<PreloadReport> {
     const registered = items.map((item) => this.keep(item));
     for (const { scripts } of this.#nodes()) for (const each of registered) scripts.redeliver(each);
-    const loads = this.#nodes().map((node) => this.#patiently(node, ensure(node, registered)));
+    const loads = this.#nodes().map((node) => this.#patiently(node, ensure(node, registered, "preload")));
     await Promise.all(loads);
     const report = this.report(registered);
     if (preloadChannel.hasSubscribers) for (const node of report) this.#tell(node);
@@ -133,7 +136,7 @@ export class ScriptStore {
       this.#nodes().map(async (node) => {
         let end: LoadEnd;
         // The end is noted at once, because another caller may load the script again before all nodes have answered.
-        const load = node.loader.load(script).then((how) => {
+        const load = node.loader.load(script, "asked").then((how) => {
           end = how;
         });
         await this.#patiently(node, load);
@@ -160,7 +163,15 @@ export class ScriptStore {
   }
 
   #tell({ address, loaded, failed }: NodeScripts): void {
-    preloadChannel.publish({ client: this.#client, address, loaded: loaded.length, failed: failed.length });
+    preloadChannel.publish({
+      seq: nextSeq(),
+      client: this.#client,
+      address,
+      loaded: loaded.length,
+      failed: failed.length,
+      held: loaded,
+      missing: failed.map(infoOf),
+    });
   }
 
   #patiently(node: ClusterNode, work: Promise<unknown>): Promise<void> {

@@ -71,14 +71,15 @@ export function endpointTo({ host, port }: NodeAddress): SocketEndpoint {
 
 /**
  * The settings that all connections to one node share.
- * @param nodeId  The id that the node has by now. Undefined for a seed, which is only an address.
+ * @param telemetry  Undefined for connections that are neither counted nor told of.
+ * @param nodeId     The id that the node has by now. Undefined for a seed, which is only an address.
  */
 export function settingsFor(
   address: string,
   node: NodeAddress,
   options: ResolvedOptions,
   environment: Environment,
-  telemetry: Telemetry,
+  telemetry: Telemetry | undefined,
   nodeId?: () => string,
 ): ConnectionSettings {
   const { tls, socket } = options;
@@ -94,6 +95,6 @@ export function settingsFor(
     isPlain: options.mode === "single",
     credentials: options.credentials,
     readOnly: false,
-    telemetry,
+    ...(telemetry === undefined ? {} : { telemetry }),
   };
 }

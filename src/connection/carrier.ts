@@ -1,5 +1,6 @@
 import type { Timer } from "../environment.ts";
 import type { Connection } from "./connection.ts";
+import { Farewell } from "./farewell.ts";
 import type { Backlog, Request } from "./request.ts";
 import type { Watchdog } from "./watchdog.ts";
 
@@ -31,6 +32,6 @@ export class Carrier implements Backlog {
   /** A blocked command can only be cancelled by closing its socket. One that was answered has left the ring. */
   giveUp(request: Request): void {
     if (request !== this.request || this.connection.inFlight.size === 0) return;
-    this.connection.close(new Error("nobody waits for the reply any more"));
+    this.connection.close(new Farewell("given-up", "nobody waits for the reply any more"));
   }
 }

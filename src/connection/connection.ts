@@ -7,9 +7,10 @@ import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { OversizedReplyError } from "../protocol/reply-framer.ts";
 import { Ring } from "../protocol/ring.ts";
-import { waitChannel } from "../telemetry/channels.ts";
+import { answerChannel, areWritesHeard } from "../telemetry/channels.ts";
 import { Counters, type Telemetry } from "../telemetry/counters.ts";
 import type { Crowd } from "./crowd.ts";
+import { reasonOf } from "./farewell.ts";
 import type { Handshake, HandshakeTerms, Login } from "./handshake.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
 import type { Standing } from "./standing.ts";
@@ -81,6 +82,8 @@ const NO_TRANSPORT: Transport = { write: () => false, pendingBytes: 0, destroy: 
  * and fails the rest when it ends. It never reconnects: a lane replaces it.
  */
 export class Connection implements ReplySink {
+  /** The number of the connection in its client, for listeners on the channels; 0 for a connection that none hears of. */
+  readonly id: number;
   readonly address: string;
   /** The requests that are written and not answered yet, oldest first. */
   readonly inFlight = new Ring<Request>();
@@ -112,10 +115,16 @@ export class Connection implements ReplySink {
   /** Slotwire's own requests among those in flight. */
   #own = 0;
   #cause: Error | undefined;
+  /** What listens for answers was there when the present bytes came. */
+  #isAnswerHeard = false;
+  #endedBy: "stream" | "owner" = "owner";
+  readonly #telemetry: Telemetry | undefined;
 
   /** Begins to open the stream. Never throws: a failure, at once or later, closes the connection. */
-  constructor({ address, endpoint, environment, maxReplyBytes, telemetry }: ConnectionSettings) {
+  constructor({ address, endpoint, environment, maxReplyBytes, telemetry }: ConnectionSettings, id = 0) {
+    this.id = id;
     this.address = address;
+    this.#telemetry = telemetry;
     this.#counters = telemetry?.counters ?? new Counters();
     this.#decoder = new ReplyDecoder(this, maxReplyBytes);
     let opened!: () => void;
@@ -139,7 +148,10 @@ export class Connection implements ReplySink {
           this.#full = false;
           this.#onWritable();
         },
-        onClose: (cause) => this.close(cause ?? new Error("the connection was closed")),
+        onClose: (cause) => {
+          this.#endedBy = "stream";
+          this.close(cause ?? new Error("the connection was closed"));
+        },
       });
     } catch (cause) {
       this.close(cause instanceof Error ? cause : new Error(`the stream could not be opened: ${String(cause)}`));
@@ -189,7 +201,7 @@ export class Connection implements ReplySink {
   /** Writes from the front of `queue` until it is empty or the socket is full; with `all`, until it is empty. */
   writeFrom(queue: { shift(): Request | undefined }, all = false): void {
     const { inFlight } = this;
-    const isHeard = waitChannel.hasSubscribers;
+    const isHeard = areWritesHeard();
     let out = "";
     while (this.#state === "open" && (all || !this.#full)) {
       const request = queue.shift();
@@ -208,7 +220,7 @@ export class Connection implements ReplySink {
       const { frame } = request;
       request.place = "in-flight";
       inFlight.push(request);
-      if (isHeard) request.onWritten?.();
+      if (isHeard) request.onWritten?.(this);
       if (frame.length < LARGE_FRAME_BYTES) out += frame;
       else {
         if (out !== "") this.#write(out);
@@ -258,6 +270,7 @@ export class Connection implements ReplySink {
     this.#transport.destroy();
     const lost = this.inFlight.takeAll();
     this.#own = 0;
+    this.#tellEnd(lost);
     if (lost.length > 0) {
       const error = cause instanceof SlotwireError ? cause : new ConnectionLostError(this.address, "unknown", cause);
       for (const request of lost) request.onLost(error);
@@ -265,8 +278,24 @@ export class Connection implements ReplySink {
     this.#onClosed(cause);
   }
 
+  /**
+   * The connection was opened, and listeners know of it: from now on they are told of its end. It may have ended since.
+   * @param readOnly  Whether the connection is only for reads from a replica.
+   */
+  noteOpened(readOnly: boolean): void {
+    this.#telemetry?.connections.opened({ id: this.id, address: this.address, readOnly });
+    if (this.closed) this.#tellEnd([]);
+  }
+
+  #tellEnd(lost: readonly Request[]): void {
+    if (this.#telemetry === undefined) return;
+    const { length } = lost.filter(({ isOwn, place }) => isOwn !== true && place !== "settled");
+    this.#telemetry.connections.closed(this.id, reasonOf(this.#cause, this.#endedBy === "stream"), length);
+  }
+
   #receive(bytes: Buffer): void {
     if (this.#state === "closed") return;
+    this.#isAnswerHeard = answerChannel.hasSubscribers;
     this.received++;
     this.#counters.bytesRead += bytes.length;
     try {
@@ -289,19 +318,29 @@ export class Connection implements ReplySink {
   }
 
   onReply(reply: Reply): void {
+    const bytes = this.#isAnswerHeard ? this.#decoder.takeReplyBytes() : 0;
     if (this.#receiver !== undefined && this.#isTaken(reply, this.#receiver)) return;
-    this.#answered().onReply(reply);
+    const request = this.#answered();
+    if (this.#isAnswerHeard) request.onAnswer?.(this, bytes, undefined);
+    request.onReply(reply);
   }
 
   onErrorReply(text: string): void {
+    const bytes = this.#isAnswerHeard ? this.#decoder.takeReplyBytes() : 0;
     if (this.#receiver?.takeStrayError?.(text) === true) return;
     // The server closes a connection with these words, possibly before anything was sent.
     if (this.inFlight.size === 0 && isSaidUnasked(text)) this.close(new ReplyError(text, "not-executed"));
-    else this.#answered().onErrorReply(text);
+    else {
+      const request = this.#answered();
+      if (this.#isAnswerHeard) request.onAnswer?.(this, bytes, text);
+      request.onErrorReply(text);
+    }
   }
 
   onUndecodable(why: string): void {
-    this.#answered().onUndecodable(why);
+    const request = this.#answered();
+    if (this.#isAnswerHeard) request.onAnswer?.(this, 0, null);
+    request.onUndecodable(why);
   }
 
   /** Whether `reply` was taken without ending the request at the front: sent unasked, or one of several replies. */

@@ -3,6 +3,7 @@ import { QueueFullError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import { Carrier } from "./carrier.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
+import { Farewell } from "./farewell.ts";
 import { Loan } from "./loan.ts";
 import { Opener } from "./opener.ts";
 import { Probe } from "./probe.ts";
@@ -196,7 +197,7 @@ export class DedicatedConnections {
   renew(): void {
     this.#generation++;
     this.#opener.reset();
-    for (const { connection } of [...this.#idle]) connection.close(new Error("replaced"));
+    for (const { connection } of [...this.#idle]) connection.close(new Farewell("replaced", "replaced"));
     this.#serve();
   }
 
@@ -301,7 +302,7 @@ export class DedicatedConnections {
     carrier.watchdog.rest();
     // An answer that does not settle its request was a refusal. A server that says UNBLOCKED closes the connection as well,
     // and reads nothing more from it.
-    if (request.place !== "settled") connection.close(new Error("replaced"));
+    if (request.place !== "settled") connection.close(new Farewell("replaced", "replaced"));
     else {
       this.#leaveBusy(carrier);
       this.#rest(carrier);
@@ -314,11 +315,15 @@ export class DedicatedConnections {
     const { connection, generation, request } = carrier;
     invariant(request === undefined && !this.#busy.has(carrier), "an idle connection carries nothing");
     if (this.#ended !== undefined || generation !== this.#generation) {
-      connection.close(this.#ended ?? new Error("replaced"));
+      connection.close(this.#ended ?? new Farewell("replaced", "replaced"));
       return;
     }
     const { clock } = this.#settings.environment;
-    carrier.rest = clock.setTimer(() => connection.close(new Error("not needed any more")), IDLE_MS, true);
+    carrier.rest = clock.setTimer(
+      () => connection.close(new Farewell("not-needed", "not needed any more")),
+      IDLE_MS,
+      true,
+    );
     this.#idle.push(carrier);
   }
 

@@ -1,6 +1,7 @@
 import type { Timer } from "../environment.ts";
 import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
+import { Farewell } from "./farewell.ts";
 import { openPrepared } from "./open-connection.ts";
 import type { Probe } from "./probe.ts";
 import type { Request, Usage } from "./request.ts";
@@ -173,7 +174,7 @@ export class Lane {
   replaceConnection(fresh?: Connection): void {
     const old = this.#connection;
     if (old === undefined) {
-      fresh?.close(new Error("no longer needed"));
+      fresh?.close(new Farewell("not-needed", "no longer needed"));
       return;
     }
     this.#letGo();

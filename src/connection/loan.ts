@@ -1,5 +1,6 @@
 import { commandNameOf } from "../protocol/command-name.ts";
 import type { Connection } from "./connection.ts";
+import { Farewell } from "./farewell.ts";
 import type { Request } from "./request.ts";
 import type { Watchdog } from "./watchdog.ts";
 
@@ -51,8 +52,9 @@ export class Loan {
    */
   giveBack(): void {
     if (this.#hasEnded) return;
-    if (this.connection.inFlight.size > 0) this.connection.close(new Error("given back before its last reply"));
-    else if (this.#watches) this.connection.close(new Error("given back while it watches keys"));
+    if (this.connection.inFlight.size > 0)
+      this.connection.close(new Farewell("not-needed", "given back before its last reply"));
+    else if (this.#watches) this.connection.close(new Farewell("not-needed", "given back while it watches keys"));
     else {
       this.#end();
       this.#events.onReturned();

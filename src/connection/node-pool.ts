@@ -3,6 +3,7 @@ import { invariant } from "../invariant.ts";
 import type { ConnectionFigures } from "../telemetry/channels.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { DedicatedConnections } from "./dedicated-connections.ts";
+import { Farewell } from "./farewell.ts";
 import { StrangerError } from "./identity.ts";
 import { Lane, type LaneEvents } from "./lane.ts";
 import { openConnection } from "./open-connection.ts";
@@ -208,7 +209,7 @@ export class NodePool {
       // The lanes tell why.
     }
     if (asking === undefined) return;
-    asking.close(new Error("answered"));
+    asking.close(new Farewell("not-needed", "answered"));
     this.#asking.delete(asking);
   }
 

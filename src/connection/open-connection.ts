@@ -23,17 +23,24 @@ export async function openConnection(
 ): Promise<Connection> {
   const { locate, telemetry, address, readOnly } = given;
   const settings = locate === undefined ? given : { ...given, endpoint: { ...given.endpoint, ...locate() } };
-  if (telemetry === undefined || !isHeard(connectChannel)) return open(settings, onCreated);
-  const { host, port } = settings.endpoint;
-  const context: ConnectContext = { client: telemetry.client, address, endpoint: { host, port }, attempt, readOnly };
-  return traced(connectChannel, context, () => open(settings, onCreated));
+  const id = telemetry?.connections.nextId() ?? 0;
+  let connection: Connection;
+  if (telemetry === undefined || !isHeard(connectChannel)) connection = await open(settings, id, onCreated);
+  else {
+    const { host, port } = settings.endpoint;
+    const where = { address, endpoint: { host, port }, attempt, readOnly };
+    const context: ConnectContext = { seq: 0, id, client: telemetry.client, ...where };
+    connection = await traced(connectChannel, context, () => open(settings, id, onCreated));
+  }
+  connection.noteOpened(readOnly);
+  return connection;
 }
 
-async function open(settings: ConnectionSettings, onCreated?: OnCreated): Promise<Connection> {
+async function open(settings: ConnectionSettings, id: number, onCreated?: OnCreated): Promise<Connection> {
   const { connectTimeoutMs, credentials, endpoint, environment, handshake = greet, telemetry } = settings;
   const { clock } = environment;
   const started = clock.now();
-  const connection = new Connection(settings);
+  const connection = new Connection(settings, id);
   onCreated?.(connection);
   let missing = "no credentials from their provider";
   const timer = setPatience(clock, connectTimeoutMs, () => {

@@ -3,6 +3,7 @@ import { ReplyError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument } from "../protocol/reply.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
+import { Farewell } from "./farewell.ts";
 import { StrangerError } from "./identity.ts";
 import { openConnection } from "./open-connection.ts";
 import { setPatience } from "./signs-of-life.ts";
@@ -82,7 +83,7 @@ export class Probe {
 
   /** The next question goes through a new connection. */
   reset(): void {
-    this.#connection?.close(new Error("no longer needed"));
+    this.#connection?.close(new Farewell("not-needed", "no longer needed"));
     this.#connection = undefined;
     this.#opening = undefined;
     this.#asked.clear();

@@ -1,5 +1,6 @@
 import type { Timer } from "../environment.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
+import { Farewell } from "./farewell.ts";
 import { Opener } from "./opener.ts";
 import type { Probe } from "./probe.ts";
 import type { Request, Usage } from "./request.ts";
@@ -99,7 +100,7 @@ export class Repeats {
   /** No connection that is open serves a further request. */
   renew(): void {
     this.#opener.reset();
-    if (this.#connection?.inFlight.size === 0) this.#connection.close(new Error("replaced"));
+    if (this.#connection?.inFlight.size === 0) this.#connection.close(new Farewell("replaced", "replaced"));
   }
 
   /** Closes the connection, also one that is being opened. */
@@ -183,7 +184,7 @@ export class Repeats {
   #rest(): void {
     this.#window = 1;
     const leave = () => {
-      this.#connection?.close(new Error("not needed any more"));
+      this.#connection?.close(new Farewell("not-needed", "not needed any more"));
       this.#mostInFlight = MOST_IN_FLIGHT;
     };
     this.#wait(IDLE_MS, leave, true);

@@ -1,6 +1,7 @@
 import { ProtocolError, ReplyError } from "../errors.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import type { TracedConnection } from "../telemetry/call-trace.ts";
 
 /**
  * Where a request is.
@@ -39,8 +40,13 @@ export interface Request {
    * only where its owner has a receiver, because the other connections are spared the look.
    */
   takePart?(reply: Reply): boolean;
-  /** Called when the request is written, but only while anybody listens for that. */
-  onWritten?(): void;
+  /** Called when the request is written on `connection`, but only while anybody listens for that. */
+  onWritten?(connection: TracedConnection): void;
+  /**
+   * Called in front of `onReply`, `onErrorReply` and `onUndecodable`, but only while anybody listens for answers.
+   * @param error  The text of an error; null for a reply that cannot be read.
+   */
+  onAnswer?(connection: TracedConnection, bytes: number, error: string | null | undefined): void;
   onReply(reply: Reply): void;
   onErrorReply(text: string): void;
   onUndecodable(why: string): void;

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../environment.ts";
 import type { Connection } from "./connection.ts";
+import { Farewell } from "./farewell.ts";
 import type { Probe } from "./probe.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -33,7 +34,7 @@ export class RetiredConnections {
   }
 
   add(connection: Connection): void {
-    const close = () => connection.close(new Error("replaced"));
+    const close = () => connection.close(new Farewell("replaced", "replaced"));
     let timer: Timer;
     const look = () => {
       if (connection.isAwaited) timer = this.#clock.setTimer(look, LOOK_MS, true);

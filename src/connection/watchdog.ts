@@ -2,6 +2,7 @@ import { mayBeHeldLong } from "../commands/held-long.ts";
 import type { Clock, Timer } from "../environment.ts";
 import { commandNameOf } from "../protocol/command-name.ts";
 import type { Connection } from "./connection.ts";
+import { Farewell } from "./farewell.ts";
 import type { Probe } from "./probe.ts";
 import { SignsOfLife } from "./signs-of-life.ts";
 import { type Action, type Sight, Vigil } from "./vigil.ts";
@@ -77,13 +78,13 @@ export class Watchdog {
   }
 
   #do(action: Action): void {
-    if (action.next === "give-up") this.#events.onDead(new Error(action.why));
+    if (action.next === "give-up") this.#events.onDead(new Farewell("silent", action.why));
     else if (action.next === "ask") void this.#ask();
     else if (action.next === "look") this.#lookAfter(action.afterMs);
     if (!("news" in action) || action.news === undefined) return;
     // The owner may end the watchdog now, so this comes last.
     const why = `no answer for ${this.#vigil.quietMs} ms, nor on a second connection`;
-    if (action.news === "silent") this.#events.onSilent?.(new Error(why));
+    if (action.news === "silent") this.#events.onSilent?.(new Farewell("silent", why));
     else this.#events.onSpeaking?.();
   }
 

@@ -9,6 +9,7 @@ const LETTER_O = 0x4f;
 const LETTER_K = 0x4b;
 const CR = 0x0d;
 const LF = 0x0a;
+const OK_BYTES = 5;
 
 /** Receives the decoded replies: one method call for each reply, in the order of arrival. */
 export interface ReplySink {
@@ -32,6 +33,8 @@ export class ReplyDecoder {
   /** The bytes of a reply whose end has not arrived. */
   readonly #held: HeldBytes;
   #wantsBuffers = false;
+  /** How far the sink has counted the bytes that the parser has. -1 while replies are delivered without the parser. */
+  #counted = 0;
 
   /** @param maxReplyBytes  The most bytes of one reply: see `ReplyFramer`. */
   constructor(sink: ReplySink, maxReplyBytes?: number) {
@@ -75,12 +78,22 @@ export class ReplyDecoder {
     }
   }
 
+  /** The bytes of the reply that is being delivered. A sink that wants to know asks once for each reply. */
+  takeReplyBytes(): number {
+    if (this.#counted === -1) return OK_BYTES;
+    const { offset } = this.#parser as unknown as { readonly offset: number };
+    const bytes = offset - this.#counted;
+    this.#counted = offset;
+    return bytes;
+  }
+
   /**
    * Delivers the `+OK` replies at the beginning of `chunk`; returns the index behind them. Most writing commands answer
    * `+OK`, so these five bytes are compared directly, which saves framing and parsing.
    */
   #takeOks(chunk: Buffer): number {
     let at = 0;
+    this.#counted = -1;
     while (
       chunk[at] === PLUS &&
       chunk[at + 1] === LETTER_O &&
@@ -89,7 +102,7 @@ export class ReplyDecoder {
       chunk[at + 4] === LF &&
       !this.#sink.nextWantsBuffers()
     ) {
-      at += 5;
+      at += OK_BYTES;
       this.#sink.onReply("OK");
     }
     return at;
@@ -119,6 +132,7 @@ export class ReplyDecoder {
 
   #parse(whole: Buffer): void {
     this.#prepareNext();
+    this.#counted = 0;
     try {
       this.#parser.execute(whole);
     } catch (error) {

@@ -3,6 +3,7 @@ import { ClosedError, ProtocolError, ReplyError } from "../errors.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { replyErrorOf } from "../scripts/script-error.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
+import type { TracedConnection } from "../telemetry/call-trace.ts";
 import { type Call, historyOf } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import { frameWithin, textsOf } from "./transaction-frame.ts";
@@ -45,6 +46,8 @@ export class CallGroup implements Request, Backlog {
   readonly #multi = new Answer();
   readonly #loading = new Answer();
   readonly #queued: readonly Answer[];
+  /** The connection that answers, and the bytes of its reply, while somebody listens for answers. */
+  #answer: { readonly connection: TracedConnection; readonly bytes: number } | undefined;
   /** The calls that have no answer of their own yet. */
   readonly #open: Set<Call>;
   #place: Place = "new";
@@ -103,6 +106,16 @@ export class CallGroup implements Request, Backlog {
     this.backlog?.giveUp(this);
     const others = this.#end("parked");
     this.#owner.takeBack(others, false);
+  }
+
+  onWritten(connection: TracedConnection): void {
+    for (const call of this.#open) if (!call.settled) call.onWritten(connection);
+  }
+
+  onAnswer(connection: TracedConnection, bytes: number, error: string | null | undefined): void {
+    this.#answer = { connection, bytes };
+    // With a reply, each call has an answer of its own.
+    if (error !== undefined) for (const call of this.#open) call.onAnswer(connection, bytes, error);
   }
 
   onReply(reply: Reply): void {
@@ -198,6 +211,10 @@ export class CallGroup implements Request, Backlog {
 
   #give(call: Call, reply: Reply, all: readonly Reply[]): void {
     if (call.settled) return;
+    if (this.#answer !== undefined) {
+      const { connection, bytes } = this.#answer;
+      call.onAnswer(connection, bytes, reply instanceof ReplyError ? reply.reply : undefined);
+    }
     const { registered, script } = call.kind;
     const load = registered?.kind === "script" ? all[this.#scripts.indexOf(registered)] : undefined;
     // For a script that does not compile, the error of its load counts, and not that the script is missing.
@@ -229,6 +246,10 @@ class Answer implements Request {
   constructor(wantsBuffers = false, callOfItsOwn: () => Call | undefined = () => undefined) {
     this.wantsBuffers = wantsBuffers;
     this.#callOfItsOwn = callOfItsOwn;
+  }
+
+  onAnswer(connection: TracedConnection, bytes: number, error: string | null | undefined): void {
+    this.#callOfItsOwn()?.onAnswer(connection, bytes, error);
   }
 
   onReply(reply: Reply): void {

@@ -18,7 +18,7 @@ import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
-import type { CallTrace } from "../telemetry/call-trace.ts";
+import type { CallTrace, TracedConnection } from "../telemetry/call-trace.ts";
 import type { OperationContext } from "../telemetry/channels.ts";
 import type { CallKeys } from "./batch-order.ts";
 import type { Turn } from "./batch-turns.ts";
@@ -270,8 +270,12 @@ export class Call implements Request, Expiring {
     this.kind.owner.onExpired(this);
   }
 
-  onWritten(): void {
-    this.extras?.observer?.onWritten();
+  onWritten(connection: TracedConnection): void {
+    this.extras?.observer?.onWritten(connection);
+  }
+
+  onAnswer(connection: TracedConnection, bytes: number, error: string | null | undefined): void {
+    if (!this.settled) this.extras?.observer?.onAnswer(connection, bytes, error);
   }
 
   onReply(reply: Reply): void {

@@ -1,10 +1,14 @@
 import { isOfReplica, type Refusal } from "../protocol/error-reply.ts";
 import { formatAddress, isHostThatAnswered } from "../protocol/node-address.ts";
+import type { Remedy } from "../scripts/loaded-scripts.ts";
 import { scriptMissingChannel } from "../telemetry/channels.ts";
 import { countIn, type Telemetry } from "../telemetry/counters.ts";
+import { nextSeq } from "../telemetry/sequence.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
-import type { Call } from "./call.ts";
+import { type Call, historyOf } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
+import { tracedDecision } from "./decision-trace.ts";
+import { outcomeOfCall } from "./next-step.ts";
 import type { NextStep } from "./next-step-rows.ts";
 
 /** The news of single calls for the client. */
@@ -21,6 +25,12 @@ export interface RoutingEvents {
   onScriptMissing(missing: { readonly address: string; readonly script: string; readonly sha: string }): void;
 }
 
+/** What was met, in messages about a call that no node can be given. */
+export const NO_NODE_KNOWN = "no-node";
+
+/** What was met, in messages about an answer that slotwire does not know. */
+export const UNKNOWN_ERROR = "error";
+
 /** Does what a decision teaches, and tells counters, channels and the client. */
 export class Lessons {
   readonly #tracker: () => TopologyTracker;
@@ -33,13 +43,23 @@ export class Lessons {
     this.#telemetry = telemetry;
   }
 
-  /** Counts a step that teaches nothing. */
-  count({ row }: NextStep): void {
-    countIn(this.#telemetry.counters.decisions, row);
+  /**
+   * Counts a step, and publishes it: before anything that follows from it.
+   * @param failure    What was met: the first word of an answer, `LOST`, or what else it was.
+   * @param backoffMs  The pause in front of the next attempt.
+   */
+  note(call: Call, step: NextStep, failure: string, backoffMs: number | undefined, remedy?: Remedy): void {
+    countIn(this.#telemetry.counters.decisions, step.row);
+    call.extras?.observer?.onDecision(() => {
+      const { redirections, retries } = historyOf(call);
+      const outcome = step.kind === "reject" ? outcomeOfCall(step.outcome, call.inDoubt) : "unknown";
+      const spent = { redirections, retries };
+      const address = failure === NO_NODE_KNOWN ? undefined : call.node?.address;
+      return tracedDecision(step, { address, failure, backoffMs, remedy: remedy?.kind, outcome, ...spent });
+    });
   }
 
   learn(step: NextStep, call: Call, refusal: Refusal | undefined): void {
-    this.count(step);
     const node = call.node as ClusterNode;
     if (refusal?.kind === "moved" || refusal?.kind === "ask") this.#tellRedirection(call, node, refusal);
     if (refusal !== undefined && isOfReplica(refusal)) node.noteReplicaRefusal();
@@ -91,9 +111,10 @@ export class Lessons {
     const { client, counters } = this.#telemetry;
     counters.scriptMisses++;
     if (scriptMissingChannel.hasSubscribers) {
+      const seq = nextSeq();
       const context = call.extras?.observer?.context;
       const attempt = context?.attempts;
-      scriptMissingChannel.publish({ client, call: context, attempt, address, script: { name, sha } });
+      scriptMissingChannel.publish({ seq, client, call: context, attempt, address, script: { name, sha } });
     }
     this.#events.onScriptMissing({ address, script: name, sha });
   }

@@ -42,10 +42,15 @@ export class ParkedCalls {
     this.#ownerless = new WaitingRoom(environment, end, UNANSWERED);
   }
 
-  /** Lets a call pause before its next attempt: the more often it has paused, the longer. */
-  pause(call: Call, timesBefore: number): void {
+  /** The milliseconds of a call's pause before its next attempt: the more often it has paused, the longer. */
+  drawPause(call: Call, timesBefore: number): number {
+    return this.#room.draw(call.slot, Math.max(0, timesBefore));
+  }
+
+  /** Lets a call pause before its next attempt, for the time that was drawn. */
+  pause(call: Call, pauseMs: number): void {
     this.#hold(call, accountOf(call));
-    this.#room.enter(call, Math.max(0, timesBefore));
+    this.#room.enter(call, pauseMs);
   }
 
   /** Whether a call of a slot pauses. */
@@ -53,10 +58,15 @@ export class ParkedCalls {
     return this.#room.isWaitedIn(slot);
   }
 
+  /** The milliseconds after which a call looks for the owner of its slot again, if no round of queries ends sooner. */
+  drawOwnerWait(call: Call): number {
+    return this.#ownerless.draw(call.slot, 0);
+  }
+
   /** Lets a call wait for the end of a round of queries, which may show an owner of its slot. */
-  waitForOwner(call: Call): void {
+  waitForOwner(call: Call, waitMs: number): void {
     this.#hold(call, this.#unplaced);
-    this.#ownerless.enter(call, 0);
+    this.#ownerless.enter(call, waitMs);
   }
 
   /** Lets a call wait for `ready`. Then `next` continues, unless the call was settled meanwhile. */

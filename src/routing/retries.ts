@@ -7,9 +7,9 @@ import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import { type Call, type History, historyOf } from "./call.ts";
 import type { CallErrors } from "./call-errors.ts";
 import type { ClusterNode } from "./cluster-node.ts";
-import type { Lessons } from "./lessons.ts";
+import { type Lessons, NO_NODE_KNOWN, UNKNOWN_ERROR } from "./lessons.ts";
 import { decideNextStep, type Failure, type Situation } from "./next-step.ts";
-import type { Retry } from "./next-step-rows.ts";
+import type { NextStep, Retry } from "./next-step-rows.ts";
 import type { NodeDirectory } from "./node-directory.ts";
 import { ParkedCalls } from "./parked-calls.ts";
 import { type Placement, poolFor } from "./placement.ts";
@@ -90,9 +90,12 @@ export class Retries {
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
     const remedy = isMissing ? remedyFor(call) : undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
+    const pauseMs = this.#pauseOf(call, step);
+    const answer = history.hops.at(-1)?.answer ?? "";
+    // The first word of a text that is not known can be anything.
+    lessons.note(call, step, refusal?.kind === "other" ? UNKNOWN_ERROR : answer, pauseMs, remedy);
     // After its rest the call may find the script loaded by another one, so it is decided upon once more.
     if (remedy?.kind === "rest") {
-      lessons.count(step);
       this.#parts.limitPatience(call);
       this.parked.waitFor(call, remedy.done, () => this.decide(call, failure, cause));
       return;
@@ -103,9 +106,17 @@ export class Retries {
     else if (step.kind === "reject") call.reject(errors.rejected(call, step, cause, remedy));
     else {
       const text = typeof cause === "string" ? cause : "";
-      lessons.noteRetry(call, history.hops.at(-1)?.answer ?? "", step, refusal, text);
-      this.#retry(call, step, remedy);
+      lessons.noteRetry(call, answer, step, refusal, text);
+      this.#retry(call, step, pauseMs, remedy);
     }
+  }
+
+  /** The pause in front of the next attempt, drawn now so that it can be told; undefined without a pause. */
+  #pauseOf(call: Call, step: NextStep): number | undefined {
+    if (step.kind === "reject" || step.when !== "after-backoff") return undefined;
+    // `#retry` has not counted this one yet.
+    const { redirections, retries } = historyOf(call);
+    return this.parked.drawPause(call, step.to.kind === "named" ? redirections : retries);
   }
 
   /** Makes the next attempt after a pause, or after a queue gave the call back. */
@@ -132,14 +143,16 @@ export class Retries {
     const waitedMs = now - history.ownerlessSince;
     const agreed = tracker().agreedAt >= history.ownerlessSince;
     const step = decideNextStep({ kind: "no-node", waitedMs, agreed }, this.#situationOf(call, undefined));
-    lessons.count(step);
     if (step.kind === "reject") {
+      lessons.note(call, step, NO_NODE_KNOWN, undefined);
       call.reject(errors.rejected(call, step, history.lostBecause ?? "", undefined));
       return;
     }
+    const waitMs = this.parked.drawOwnerWait(call);
+    lessons.note(call, step, NO_NODE_KNOWN, waitMs);
     limitPatience(call);
     tracker().seekOwner();
-    this.parked.waitForOwner(call);
+    this.parked.waitForOwner(call, waitMs);
   }
 
   /** Goes on with a call whose node has given no sign of life for `unavailableAfter`. */
@@ -150,7 +163,7 @@ export class Retries {
     const history = historyOf(call);
     if (node !== undefined && pool !== node.pool) avoid(history, node);
     const step = decideNextStep({ kind: "unavailable" }, this.#situationOf(call, undefined));
-    lessons.count(step);
+    lessons.note(call, step, "unavailable", undefined);
     if (step.kind === "reject") call.reject(errors.rejected(call, step, history.lostBecause ?? "", undefined));
     else this.sendAgain(call);
   }
@@ -180,7 +193,8 @@ export class Retries {
     };
   }
 
-  #retry(call: Call, step: Retry, remedy: Remedy | undefined): void {
+  /** @param pauseMs  As drawn, for a step with a pause. */
+  #retry(call: Call, step: Retry, pauseMs: number | undefined, remedy: Remedy | undefined): void {
     const history = historyOf(call);
     if (step.spends === "redirection") history.redirections++;
     else if (step.spends === "retry") history.retries++;
@@ -201,16 +215,16 @@ export class Retries {
     }
     if (step.when === "after-load" && remedy?.kind === "wait") {
       this.parked.waitFor(call, remedy.done, () => this.#parts.attempt(call, node, pool));
-    } else if (step.to.kind === "named") this.#follow(call, step, formatAddress(step.to));
-    else if (step.when === "after-backoff") {
+    } else if (step.to.kind === "named") this.#follow(call, step, pauseMs, formatAddress(step.to));
+    else if (pauseMs !== undefined) {
       invariant(step.asking === (step.to.kind === "same-node"), "after a pause, only an ASKING leads to the same node");
-      this.parked.pause(call, historyOf(call).retries - 1);
+      this.parked.pause(call, pauseMs);
     } else if (step.to.kind === "owner") this.sendAgain(call);
     else this.#parts.attempt(call, node, pool);
   }
 
   /** Sends the call to the node that a redirection named, once the topology lists that node. */
-  #follow(call: Call, step: Retry, address: string): void {
+  #follow(call: Call, step: Retry, pauseMs: number | undefined, address: string): void {
     const { directory, tracker } = this.#parts;
     const node = directory.get(address);
     if (step.when === "after-refresh" || node === undefined) {
@@ -222,8 +236,8 @@ export class Retries {
       return;
     }
     if (step.learned === "slot-moved") tracker().slotMoved(call.slot, address);
-    if (step.when === "now") this.#parts.attempt(call, node, node.pool);
-    else this.parked.pause(call, historyOf(call).redirections - 1);
+    if (pauseMs === undefined) this.#parts.attempt(call, node, node.pool);
+    else this.parked.pause(call, pauseMs);
   }
 
   /** Settles behind the look-ups of calls of the slot that were refused earlier. */
@@ -242,14 +256,16 @@ export class Retries {
     const node = directory.get(address);
     const failure: Failure = { kind: "looked-up", listed: node !== undefined, redirection };
     const step = decideNextStep(failure, this.#situationOf(call, undefined));
-    lessons.count(step);
     const isListed = node !== undefined && step.kind === "retry" && step.when !== "after-backoff";
-    if (isListed && redirection.learned === "slot-moved") tracker().slotMoved(call.slot, address);
     // Calls of the slot that were refused earlier may have looked in vain, and pause: this one leaves behind them.
     const isFirst = !this.parked.isPausing(call.slot);
-    call.asking = isListed && isFirst && step.asking;
-    if (isListed && isFirst) attempt(call, node, node.pool);
-    else this.parked.pause(call, historyOf(call).redirections - 1);
+    const isNow = isListed && isFirst;
+    const pauseMs = isNow ? 0 : this.parked.drawPause(call, historyOf(call).redirections - 1);
+    lessons.note(call, step, "looked-up", isNow ? undefined : pauseMs);
+    if (isListed && redirection.learned === "slot-moved") tracker().slotMoved(call.slot, address);
+    call.asking = isNow && step.asking;
+    if (isNow) attempt(call, node, node.pool);
+    else this.parked.pause(call, pauseMs);
   }
 }
 

@@ -2,6 +2,7 @@ import type { Lane } from "../connection/lane.ts";
 import { ReplyError } from "../errors.ts";
 import type { Refusal } from "../protocol/error-reply.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
+import type { LoadReason } from "../telemetry/channels.ts";
 import { type Call, type History, historyOf } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 
@@ -13,15 +14,15 @@ export function loadInFront(call: Call, node: ClusterNode, lane: Lane): void {
   if (lane.ready) {
     if (node.scripts.needsLoad(registered)) {
       registered.wanted = true;
-      load(call, node, lane);
+      load(call, node, lane, "first-call");
     }
   }
   call.stamp = node.scripts.stamp;
 }
 
-function load({ kind: { registered }, extras }: Call, node: ClusterNode, lane: Lane): void {
+function load({ kind: { registered }, extras }: Call, node: ClusterNode, lane: Lane, why: LoadReason): void {
   if (registered === undefined) return;
-  void node.scripts.loadOn(lane, registered);
+  void node.scripts.loadOn(lane, registered, why, extras?.observer?.context);
   extras?.observer?.onLoad(registered.loadFrame.length);
 }
 
@@ -40,10 +41,10 @@ export function mend(call: Call, node: ClusterNode, remedy: Remedy): void {
   const { lane } = call;
   const { registered } = call.kind;
   if (registered === undefined) return;
-  if (remedy.kind === "load" && lane?.ready) load(call, node, lane);
+  if (remedy.kind === "load" && lane?.ready) load(call, node, lane, "noscript");
   if (remedy.kind === "eval" && registered.kind === "script") {
     call.frame = registered.evalFrame(call.frame);
-    historyOf(call).evalEnded = node.scripts.loadByEval(lane, registered);
+    historyOf(call).evalEnded = node.scripts.loadByEval(lane, registered, call.extras?.observer?.context);
   }
 }
 

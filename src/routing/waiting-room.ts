@@ -13,7 +13,7 @@ export class WaitingRoom {
   readonly #environment: Environment;
   readonly #leave: (call: Call) => void;
   readonly #pauses: BackoffRange;
-  readonly #bySlot = new Map<number, { readonly calls: Call[]; readonly timer: Timer }>();
+  readonly #bySlot = new Map<number, { readonly calls: Call[]; readonly timer: Timer; readonly endsAt: number }>();
 
   constructor(environment: Environment, leave: (call: Call) => void, pauses = RETRY_PAUSES) {
     this.#environment = environment;
@@ -21,17 +21,27 @@ export class WaitingRoom {
     this.#leave = leave;
   }
 
-  /** @param attempt  The number of times that the call has waited before. */
-  enter(call: Call, attempt: number): void {
+  /**
+   * The milliseconds that a call of `slot` is to wait: what is left of the wait of others, or a wait of its own.
+   * @param attempt  The number of times that the call has waited before.
+   */
+  draw(slot: number, attempt: number): number {
+    const { clock, random } = this.#environment;
+    const waiting = this.#bySlot.get(slot);
+    if (waiting !== undefined) return Math.max(0, waiting.endsAt - clock.now());
+    return backoffMs(attempt, this.#pauses, random());
+  }
+
+  /** @param waitMs  As drawn. It counts unless calls of the slot wait already. */
+  enter(call: Call, waitMs: number): void {
     const waiting = this.#bySlot.get(call.slot);
     if (waiting) {
       waiting.calls.push(call);
       return;
     }
-    const environment = this.#environment;
-    const waitMs = backoffMs(attempt, this.#pauses, environment.random());
-    const timer = environment.clock.setTimer(() => this.#release(call.slot), waitMs);
-    this.#bySlot.set(call.slot, { calls: [call], timer });
+    const { clock } = this.#environment;
+    const timer = clock.setTimer(() => this.#release(call.slot), waitMs);
+    this.#bySlot.set(call.slot, { calls: [call], timer, endsAt: clock.now() + waitMs });
   }
 
   /** Whether a call of a slot waits. */

@@ -3,6 +3,7 @@ import type { Lane } from "../connection/lane.ts";
 import type { Request } from "../connection/request.ts";
 import { ConnectionLostError } from "../errors.ts";
 import { Ring } from "../protocol/ring.ts";
+import type { AuditReason, LoadReason } from "../telemetry/channels.ts";
 import type { Loadable } from "./loadable.ts";
 import type { LoadedScripts } from "./loaded-scripts.ts";
 import { askWhatIsHeld } from "./script-questions.ts";
@@ -22,6 +23,11 @@ const LARGE_BYTES = 256 * 1024;
 
 /** How a delivery brings items to the node. */
 export interface DeliveryTerms {
+  /**
+   * Why the node is asked, for listeners on the channels.
+   * @default "periodic"
+   */
+  readonly why?: AuditReason | "first-call" | undefined;
   /** Whose connection it is. Undefined while no lane uses it. */
   readonly lane?: Lane | undefined;
   /** Waits until a question of so many bytes may be asked. */
@@ -37,6 +43,7 @@ interface Waiting {
   readonly begun: { readonly request: Request; readonly done: Promise<void> } | undefined;
   /** Called when the item is held or failed, or the connection is lost. */
   readonly onEnd: () => void;
+  readonly why: LoadReason;
 }
 
 /**
@@ -68,6 +75,7 @@ export class Delivery {
    */
   async bring(wanted: readonly Loadable[]): Promise<void> {
     const { lane, pause, elsewhere } = this.#terms;
+    const why = this.#terms.why === "first-call" ? undefined : this.#terms.why;
     const ends: Promise<void>[] = [];
     for (let at = 0; at < wanted.length; at += PIECE) {
       const piece = wanted.slice(at, at + PIECE);
@@ -75,7 +83,7 @@ export class Delivery {
       this.#isUsed();
       const asked = this.#scripts.stamp;
       const findings = await this.#turns.run(() => askWhatIsHeld(this.#connection, piece));
-      const missing = await this.#turns.run(() => this.#scripts.judge(piece, findings, { asked, lane }, ends));
+      const missing = await this.#turns.run(() => this.#scripts.judge(piece, findings, { asked, lane }, ends, why));
       if (missing.length === 0) continue;
       const end = elsewhere?.(missing) ?? this.load(missing);
       // The connection may be lost before all ends are awaited.
@@ -89,7 +97,7 @@ export class Delivery {
    * Loads items that the node lacks. Resolves when each is held or failed.
    * @throws {ConnectionLostError}
    */
-  async load(items: readonly Loadable[]): Promise<void> {
+  async load(items: readonly Loadable[], why = loadReasonOf(this.#terms.why)): Promise<void> {
     let left = items.length;
     await new Promise<void>((resolve) => {
       const onEnd = () => {
@@ -97,8 +105,8 @@ export class Delivery {
       };
       for (const item of items) {
         const isLarge = item.source.length > LARGE_BYTES;
-        const begun = isLarge ? this.#scripts.loadMissing(item, this.#terms.lane) : undefined;
-        this.#waiting.push({ item, begun, onEnd });
+        const begun = isLarge ? this.#scripts.loadMissing(item, this.#terms.lane, why) : undefined;
+        this.#waiting.push({ item, begun, onEnd, why });
       }
       if (!this.#isWriting) void this.#write();
     });
@@ -138,7 +146,7 @@ export class Delivery {
       const { item, onEnd } = next;
       const bytes = item.source.length;
       this.#waiting.shift();
-      const load = next.begun ?? this.#scripts.loadMissing(item, this.#terms.lane);
+      const load = next.begun ?? this.#scripts.loadMissing(item, this.#terms.lane, next.why);
       if (load === undefined) {
         void this.#scripts.loaded(item).then(onEnd);
         continue;
@@ -159,6 +167,11 @@ export class Delivery {
     const cause = new ConnectionLostError(this.#connection.address, "unknown");
     for (const unwritten of loads.takeAll()) unwritten.onLost(cause);
   }
+}
+
+/** Why an item is loaded that was asked about for this reason. */
+export function loadReasonOf(why: DeliveryTerms["why"]): LoadReason {
+  return why === "first-call" || why === "new-connection" || why === "preload" || why === "again" ? why : "audit";
 }
 
 /** Bytes of a SHA-1 in SCRIPT EXISTS. */

@@ -2,6 +2,8 @@ import type { Lane } from "../connection/lane.ts";
 import type { Request } from "../connection/request.ts";
 import type { ReplyError } from "../errors.ts";
 import { CHECKS_INVARIANTS, invariant } from "../invariant.ts";
+import type { AuditReason, CommandContext, LoadReason } from "../telemetry/channels.ts";
+import type { ScriptTrace } from "../telemetry/script-trace.ts";
 import type { LoadPace } from "./load-pace.ts";
 import { LoadRequest } from "./load-request.ts";
 import type { Loadable } from "./loadable.ts";
@@ -17,6 +19,8 @@ import {
   type LoadOutcome,
   type ScriptState,
 } from "./script-state.ts";
+
+const NONE: readonly Loadable[] = [];
 
 export type { Remedy } from "./remedy.ts";
 export type { LoadEnd, LoadOutcome } from "./script-state.ts";
@@ -38,6 +42,8 @@ export class LoadedScripts implements ScriptHolder {
   /** When scripts may be loaded again. It hears of the loads that are made here. */
   readonly pace: LoadPace | undefined;
   readonly #onLoaded: (outcome: Exclude<LoadOutcome, "lost">) => void;
+  /** Tells the channels of loads and beliefs. */
+  readonly trace: ScriptTrace | undefined;
   /** Libraries that this client has put on the node. One that another client replaced since is left as it is. */
   readonly #delivered = new Set<Loadable>();
   #deniesLoads = false;
@@ -48,13 +54,16 @@ export class LoadedScripts implements ScriptHolder {
    * @param isPrimary  Libraries are loaded on primaries only, because replicas get them from there.
    * @param onLoaded   Called when a load was answered.
    * @param pace       Hears of every load.
+   * @param trace      Tells the channels of loads and beliefs.
    */
   constructor(
     registry: ScriptRegistry,
     isPrimary: () => boolean = () => true,
     onLoaded: (outcome: Exclude<LoadOutcome, "lost">) => void = () => {},
     pace?: LoadPace,
+    trace?: ScriptTrace,
   ) {
+    this.trace = trace;
     this.pace = pace;
     this.#registry = registry;
     this.#isPrimary = isPrimary;
@@ -121,7 +130,9 @@ export class LoadedScripts implements ScriptHolder {
 
   /** A library turned out to be missing: the next call brings it. */
   forget(library: Loadable): void {
-    if (this.stateOf(library)?.kind === "held") this.#believe(library, undefined);
+    if (this.stateOf(library)?.kind !== "held") return;
+    this.#believe(library, undefined);
+    this.trace?.onAudit("flushed", 0, NONE, [library]);
   }
 
   /** Every script that the node held is gone. */
@@ -129,6 +140,25 @@ export class LoadedScripts implements ScriptHolder {
     this.#clock++;
     for (const script of this.#registry.all) if (script.kind === "script") this.#believe(script, undefined);
     this.#evicted = new WeakMap();
+    if (this.trace?.isAuditHeard) {
+      this.trace.onAudit(
+        "flushed",
+        0,
+        NONE,
+        this.#registry.all.filter(({ kind }) => kind === "script"),
+      );
+    }
+  }
+
+  /** The registered items that the node is believed to hold. */
+  get held(): readonly Loadable[] {
+    return this.#registry.all.filter((item) => this.stateOf(item)?.kind === "held");
+  }
+
+  /** The node is believed to hold a script from now on, because the client was told so. */
+  assume(script: Loadable): void {
+    this.#believe(script, { kind: "held", lane: undefined, queued: ++this.#clock, effective: this.#clock });
+    this.trace?.onAudit("told", 0, [script], NONE);
   }
 
   onEvicted(script: Loadable): void {
@@ -144,15 +174,15 @@ export class LoadedScripts implements ScriptHolder {
   }
 
   /** Queues a load on `lane`. A call that is queued behind it on the same lane finds the script. */
-  loadOn(lane: Lane, script: Loadable): Promise<void> {
-    const { request, done } = this.#load(script, lane);
+  loadOn(lane: Lane, script: Loadable, why: LoadReason = "first-call", call?: CommandContext): Promise<void> {
+    const { request, done } = this.#load(script, lane, why, call);
     lane.push(request);
     return done;
   }
 
   /** Loads on `lane`, or joins the loads that are under way. Resolves when none is, to how they have ended. */
-  loadNow(lane: Lane, script: Loadable): Promise<LoadEnd> {
-    if (this.stateOf(script)?.kind !== "loading") void this.loadOn(lane, script);
+  loadNow(lane: Lane, script: Loadable, why: LoadReason): Promise<LoadEnd> {
+    if (this.stateOf(script)?.kind !== "loading") void this.loadOn(lane, script, why);
     return this.loaded(script);
   }
 
@@ -164,8 +194,8 @@ export class LoadedScripts implements ScriptHolder {
   }
 
   /** A call that brings the source itself is about to be queued on `lane`. The caller reports how that ended. */
-  loadByEval(lane: Lane | undefined, script: Loadable): (outcome: LoadOutcome) => void {
-    return this.#begin(script, lane).finish;
+  loadByEval(lane: Lane | undefined, script: Loadable, call?: CommandContext): (outcome: LoadOutcome) => void {
+    return this.#begin(script, lane, "noscript", call).finish;
   }
 
   /** A call with `stamp` was answered NOSCRIPT. See `Miss`. */
@@ -180,6 +210,22 @@ export class LoadedScripts implements ScriptHolder {
    * @param ends   Gets a promise for each item that is being loaded by others.
    */
   judge(
+    wanted: readonly Loadable[],
+    findings: ReadonlyMap<Loadable, Finding>,
+    { asked, lane }: { readonly asked: number; readonly lane: Lane | undefined },
+    ends: Promise<void>[],
+    why: AuditReason = "periodic",
+  ): Loadable[] {
+    const lacking = this.#judge(wanted, findings, { asked, lane }, ends);
+    if (this.trace?.isAuditHeard) {
+      const are = (kind: ScriptState["kind"] | undefined) =>
+        wanted.filter((script) => this.stateOf(script)?.kind === kind);
+      this.trace.onAudit(why, wanted.length, are("held"), [...are(undefined), ...are("failed")]);
+    }
+    return lacking;
+  }
+
+  #judge(
     wanted: readonly Loadable[],
     findings: ReadonlyMap<Loadable, Finding>,
     { asked, lane }: { readonly asked: number; readonly lane: Lane | undefined },
@@ -211,9 +257,13 @@ export class LoadedScripts implements ScriptHolder {
    * Begins a load of an item that the node lacks; the caller writes the request. Undefined if the node has got it since,
    * or is about to.
    */
-  loadMissing(script: Loadable, lane: Lane | undefined): { request: Request; done: Promise<void> } | undefined {
+  loadMissing(
+    script: Loadable,
+    lane: Lane | undefined,
+    why: LoadReason = "audit",
+  ): { request: Request; done: Promise<void> } | undefined {
     const kind = this.stateOf(script)?.kind;
-    return kind === "held" || kind === "loading" ? undefined : this.#load(script, lane);
+    return kind === "held" || kind === "loading" ? undefined : this.#load(script, lane, why);
   }
 
   #isThere(item: Loadable, finding: Finding | undefined): boolean {
@@ -225,9 +275,14 @@ export class LoadedScripts implements ScriptHolder {
     return kind === "script" || this.#isPrimary();
   }
 
-  #load(script: Loadable, lane: Lane | undefined): { request: Request; done: Promise<void> } {
+  #load(
+    script: Loadable,
+    lane: Lane | undefined,
+    why: LoadReason,
+    call?: CommandContext,
+  ): { request: Request; done: Promise<void> } {
     this.pace?.note(script);
-    const { state, finish } = this.#begin(script, lane);
+    const { state, finish } = this.#begin(script, lane, why, call);
     const request = new LoadRequest(script, (outcome) => {
       if (script.kind === "script") this.#learnPermission(outcome);
       else if (outcome === "held") this.#delivered.add(script);
@@ -240,7 +295,7 @@ export class LoadedScripts implements ScriptHolder {
     if (outcome !== "lost") this.#deniesLoads = outcome !== "held" && isDenied(outcome.cause);
   }
 
-  #begin(script: Loadable, lane: Lane | undefined): Begun {
+  #begin(script: Loadable, lane: Lane | undefined, why: LoadReason, call: CommandContext | undefined): Begun {
     let settled!: () => void;
     const done = new Promise<void>((resolve) => {
       settled = resolve;
@@ -249,9 +304,11 @@ export class LoadedScripts implements ScriptHolder {
     const earlier = this.failureOf(script);
     const state: Loading = { kind: "loading", lane, queued, done, earlier };
     this.#believe(script, state);
+    const told = this.trace?.onLoad(script, why, call);
     const finish = (outcome: LoadOutcome) => {
       // A newer load may have taken over: then its end counts.
       if (this.stateOf(script) === state) this.#believe(script, this.#stateAfter(state, outcome));
+      told?.(outcome);
       if (outcome !== "lost") this.#onLoaded(outcome);
       settled();
     };

@@ -1,11 +1,13 @@
 import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
 import type { Connection, ConnectionSettings } from "../connection/connection.ts";
+import { Farewell } from "../connection/farewell.ts";
 import { StrangerError } from "../connection/identity.ts";
 import type { Lane } from "../connection/lane.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import { setPatience } from "../connection/signs-of-life.ts";
 import type { Timer } from "../environment.ts";
-import { Delivery, type DeliveryTerms } from "./delivery.ts";
+import type { AuditReason, LoadReason } from "../telemetry/channels.ts";
+import { Delivery, type DeliveryTerms, loadReasonOf } from "./delivery.ts";
 import type { Loadable } from "./loadable.ts";
 import type { LoadEnd, LoadedScripts } from "./loaded-scripts.ts";
 import type { ScriptRegistry } from "./script-registry.ts";
@@ -131,7 +133,7 @@ export class ScriptLoader {
   }
 
   #prepareOn(connection: Connection): Preparation {
-    const delivery = this.#newDelivery(connection, {});
+    const delivery = this.#newDelivery(connection, { why: "new-connection" });
     const end = this.#inRounds(delivery);
     const preparing = { connection, delivery, end };
     const over = () => {
@@ -156,27 +158,28 @@ export class ScriptLoader {
   /**
    * Asks the node which of `wanted` it has, and loads the others. Resolves when each is held or failed, or cannot be
    * brought now. Does nothing while no lane can write: its next connection is prepared.
+   * @param why    For listeners on the channels.
    * @param pause  Waits until another question of so many bytes may be asked.
    */
-  async bring(wanted: readonly Loadable[], pause?: DeliveryTerms["pause"]): Promise<void> {
+  async bring(wanted: readonly Loadable[], why: AuditReason, pause?: DeliveryTerms["pause"]): Promise<void> {
     const lane = this.#parts.lane();
     const connection = lane?.useConnection();
     if (lane === undefined || connection === undefined || wanted.length === 0) return;
     let bytes = 0;
     const elsewhere = (missing: readonly Loadable[]) => {
       bytes += bytesOf(missing);
-      return bytes > MOST_BYTES_BESIDE_CALLS ? this.#loadApart(missing, lane) : undefined;
+      return bytes > MOST_BYTES_BESIDE_CALLS ? this.#loadApart(missing, lane, loadReasonOf(why)) : undefined;
     };
-    await this.#newDelivery(connection, { lane, pause, elsewhere }).bring(wanted);
+    await this.#newDelivery(connection, { why, lane, pause, elsewhere }).bring(wanted);
   }
 
   /** Loads an item that the node lacks, or joins the loads that are under way. Resolves when none is. */
-  async load(item: Loadable): Promise<LoadEnd> {
+  async load(item: Loadable, why: LoadReason): Promise<LoadEnd> {
     const lane = this.#parts.lane();
     if (lane === undefined) return undefined;
     const { scripts } = this.#parts;
-    if (bytesOf([item]) <= MOST_BYTES_BESIDE_CALLS) return scripts.loadNow(lane, item);
-    await this.#loadApart([item], lane);
+    if (bytesOf([item]) <= MOST_BYTES_BESIDE_CALLS) return scripts.loadNow(lane, item, why);
+    await this.#loadApart([item], lane, why);
     return scripts.loaded(item);
   }
 
@@ -187,7 +190,7 @@ export class ScriptLoader {
     const bringNow = async () => {
       this.#retry = undefined;
       const { scripts } = this.#parts;
-      await this.bring(scripts.lacking).catch(() => {});
+      await this.bring(scripts.lacking, "again").catch(() => {});
       if (scripts.lacking.length === 0) this.#failures = 0;
     };
     this.#retry = clock.setTimer(() => void bringNow(), backoffMs(this.#failures++, AGAIN, random()), true);
@@ -211,7 +214,7 @@ export class ScriptLoader {
   }
 
   /** Loads on the loader's own connection; on the lane where the node takes no further connection. */
-  async #loadApart(items: readonly Loadable[], lane: Lane): Promise<void> {
+  async #loadApart(items: readonly Loadable[], lane: Lane, why: LoadReason): Promise<void> {
     let own: Own;
     try {
       own = await this.#openOwn();
@@ -221,10 +224,10 @@ export class ScriptLoader {
         throw error;
       }
       const connection = lane.useConnection();
-      if (connection !== undefined) await this.#newDelivery(connection, { lane }).load(items);
+      if (connection !== undefined) await this.#newDelivery(connection, { lane }).load(items, why);
       return;
     }
-    const end = own.delivery.load(items);
+    const end = own.delivery.load(items, why);
     this.#keep(own, end);
     await end;
   }
@@ -261,7 +264,7 @@ export class ScriptLoader {
     }
     const over = () => {
       if (--own.tasks > 0 || connection.closed) return;
-      connection.close(new Error("the scripts are loaded"));
+      connection.close(new Farewell("not-needed", "the scripts are loaded"));
       this.#parts.onBrought();
     };
     task.then(over, over);
@@ -285,7 +288,10 @@ export class ScriptLoader {
       const nowQuietMs = connection.received === seen ? quietMs + LOOK_MS : 0;
       const limitMs = this.#parts.settings().connectTimeoutMs + delivery.outstandingBytes / SLOWEST_BYTES_PER_MS;
       if (nowQuietMs < limitMs) this.#watch(own, connection.received, nowQuietMs);
-      else connection.close(new Error(`no answer while scripts were loaded, for ${Math.round(nowQuietMs)} ms`));
+      else
+        connection.close(
+          new Farewell("silent", `no answer while scripts were loaded, for ${Math.round(nowQuietMs)} ms`),
+        );
     };
     clock.setTimer(look, LOOK_MS, true);
   }

@@ -1,5 +1,6 @@
 import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
 import type { Connection, ConnectionSettings } from "../connection/connection.ts";
+import { Farewell } from "../connection/farewell.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import { isLasting, retryDelayMs } from "../connection/retry-policy.ts";
 import type { Timer } from "../environment.ts";
@@ -53,7 +54,7 @@ export class FeedOpener {
     }
     this.#opening = undefined;
     this.#failures = 0;
-    if (this.#hasEnded) connection.close(new Error("not needed any more"));
+    if (this.#hasEnded) connection.close(new Farewell("not-needed", "not needed any more"));
     else this.#events.onOpened(connection);
   }
 

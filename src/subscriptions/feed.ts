@@ -1,4 +1,5 @@
 import type { Connection, ConnectionSettings, Receiver } from "../connection/connection.ts";
+import { Farewell } from "../connection/farewell.ts";
 import { StrangerError } from "../connection/identity.ts";
 import type { Probe } from "../connection/probe.ts";
 import type { Request } from "../connection/request.ts";
@@ -126,7 +127,8 @@ export class Feed implements Receiver {
     this.#asks.delete(topic);
     if (!this.#atServer.has(topic) || this.#connection === undefined) this.#gone(topic);
     // A node that answers nobody would not confirm.
-    else if (this.#isSilent) this.#connection.close(new Error("a topic was to be left at a node that is silent"));
+    else if (this.#isSilent)
+      this.#connection.close(new Farewell("silent", "a topic was to be left at a node that is silent"));
     else {
       this.#leaves.add(topic);
       this.#flushSoon();
@@ -306,7 +308,7 @@ export class Feed implements Receiver {
   #restNow(): void {
     this.#rest?.cancel();
     if (this.#connection === undefined) return;
-    const close = () => this.#connection?.close(new Error("no topics any more"));
+    const close = () => this.#connection?.close(new Farewell("not-needed", "no topics any more"));
     this.#rest = this.#clock.setTimer(close, KEPT_MS, true);
   }
 
@@ -357,7 +359,7 @@ export class Feed implements Receiver {
 
   #over(): void {
     this.#hasEnded = true;
-    this.#opener.end(new Error("no topics any more"));
+    this.#opener.end(new Farewell("not-needed", "no topics any more"));
     this.#events.onOver();
   }
 }

@@ -1,3 +1,4 @@
+import { Farewell } from "../connection/farewell.ts";
 import { isRefusal } from "../connection/retry-policy.ts";
 import { UnavailableError, withParticulars } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -10,6 +11,7 @@ export interface FeedNews {
   onLost(node: ClusterNode, feed: Feed, topics: readonly Topic[], cause: Error): void;
   onFailed(node: ClusterNode, feed: Feed, cause: Error): void;
   onSilent(node: ClusterNode, feed: Feed, cause: Error): void;
+  onConfirmed?(node: ClusterNode, topic: Topic): void;
   onEnded?(node: ClusterNode, feed: Feed, topic: Topic): void;
   onProofRefused?(node: ClusterNode, feed: Feed, topic: Topic, text: string): void;
 }
@@ -67,7 +69,7 @@ export class Feeds {
     for (const [node, feed] of [...this.#byNode]) {
       if (nodes.includes(node)) continue;
       const { topics } = feed;
-      this.end(node, new Error("the node left the cluster"));
+      this.end(node, new Farewell("node-left", "the node left the cluster"));
       this.lose(node, feed, topics, "node-left");
     }
   }
@@ -92,6 +94,7 @@ export class Feeds {
       onMessage: (topic, channel, payload) => desk.hear(topic, node, channel, payload),
       onConfirmed: (topic, askedAt, now) => {
         desk.refusals.noteConfirmed(topic.slot);
+        this.#news.onConfirmed?.(node, topic);
         desk.trace.happened("confirmed", topic, address);
         desk.do(topic, topic.coverage.confirmed(node, now, askedAt));
       },

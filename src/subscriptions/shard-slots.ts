@@ -18,6 +18,8 @@ interface Slot {
   readonly number: number;
   readonly topics: Set<Topic>;
   owner: ClusterNode | undefined;
+  /** The owner before, until the present one confirms. */
+  former: ClusterNode | undefined;
   /** A replica of the owner, where the topics are while the owner is down. */
   standIn: ClusterNode | undefined;
   /** Since when a replica stands in, if one does. */
@@ -136,6 +138,14 @@ export class ShardSlots {
     return byFeed;
   }
 
+  /** A new owner serves the slot. Older views of others, which still name the owner of before, do not undo the move. */
+  confirmed(node: ClusterNode, { slot: number }: Topic): void {
+    const slot = this.#slots.get(number);
+    if (slot?.former === undefined || slot.owner !== node) return;
+    this.#desk.tracker().slotServed(number, slot.former.address, node.address);
+    slot.former = undefined;
+  }
+
   /** A slot leaves the node, or the node has changed its role. The answer of the node and the topology tell which. */
   ended(node: ClusterNode, feed: Feed, topic: Topic): void {
     const slot = this.#slots.get(topic.slot);
@@ -176,6 +186,7 @@ export class ShardSlots {
     if (owner === before) return;
     const { standIn } = slot;
     slot.owner = owner;
+    slot.former = before;
     slot.standIn = undefined;
     if (owner !== undefined && owner === standIn) {
       // The replica was promoted: it is where the topics are.
@@ -222,6 +233,7 @@ function newSlot(number: number): Slot {
     number,
     topics: new Set(),
     owner: undefined,
+    former: undefined,
     standIn: undefined,
     standsInSince: Number.NEGATIVE_INFINITY,
     restsUntil: Number.NEGATIVE_INFINITY,

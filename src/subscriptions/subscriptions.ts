@@ -92,6 +92,7 @@ export class Subscriptions implements Desk {
           this.do(topic, topic.coverage.silent(node, this.now(), this.lossAt(feed, topic, "node-silent")));
         }
       },
+      onConfirmed: (node, topic) => this.#shards.confirmed(node, topic),
       onEnded: (node, feed, topic) => this.#shards.ended(node, feed, topic),
       onProofRefused: (node, feed, topic, text) => this.#shards.proofRefused(node, feed, topic, text),
     });

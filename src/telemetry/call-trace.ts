@@ -2,7 +2,9 @@ import { AsyncResource } from "node:async_hooks";
 import { realTime } from "../environment.ts";
 import { commandNameOf } from "../protocol/command-name.ts";
 import { encodeCommand } from "../protocol/encode.ts";
+import { knownWordsOf, withoutArguments, wordOf } from "./answer-words.ts";
 import {
+  answerChannel,
   areCallsHeard,
   attemptChannel,
   type BatchContext,
@@ -10,6 +12,8 @@ import {
   type ClientInfo,
   type CommandContext,
   commandChannel,
+  type DecisionMessage,
+  decisionChannel,
   isHeard,
   type OperationContext,
   presentable,
@@ -17,7 +21,9 @@ import {
   type ScriptInfo,
   traced,
   waitChannel,
+  writtenChannel,
 } from "./channels.ts";
+import { nextId, nextSeq } from "./sequence.ts";
 
 /** The resource is destroyed when its call ends, and not when the garbage collector finds it. */
 const MANUAL = { requireManualDestroy: true };
@@ -33,6 +39,14 @@ export interface TracedCall {
   readonly extras?: { readonly operation: OperationContext | undefined } | undefined;
 }
 
+/** The properties of a connection that a trace reads. */
+export interface TracedConnection {
+  readonly id: number;
+}
+
+/** What `DecisionMessage` has of a decision, without that which the trace knows. */
+export type TracedDecision = Omit<DecisionMessage, "seq" | "call" | "attempt">;
+
 /** The properties that a trace reads of a call's kind. */
 export interface TracedKind {
   readonly script: { readonly name: string } | undefined;
@@ -40,19 +54,21 @@ export interface TracedKind {
 }
 
 /**
- * Publishes one call on the diagnostics channels: its beginning, each attempt, each refusal after which the call is
- * sent again, and its end.
+ * Publishes one call on the diagnostics channels: its beginning; each attempt, its write, its answer and the decision on it;
+ * and its end.
  */
 export class CallTrace {
   readonly context: CommandContext;
   /** Holds the values of the bound stores as they were when the call began. */
   readonly #beginning: AsyncResource | undefined;
   #loadBytes = 0;
-  /** When the attempt under way was handed to a connection; undefined once it is written, or if nobody listens. */
+  /** When the attempt under way was handed to a connection; undefined once it is written. */
   #handedAt: number | undefined;
 
   constructor(call: TracedCall, client: ClientInfo, batch: BatchContext | undefined) {
     const context: CommandContext = {
+      seq: nextSeq(),
+      id: nextId(client, "call"),
       client,
       command: commandNameOf(call.frame),
       script: scriptOf(call.kind),
@@ -65,6 +81,7 @@ export class CallTrace {
     this.context = context;
     if (!isHeard(commandChannel)) return;
     this.#beginning = commandChannel.start.runStores(context, () => new AsyncResource("slotwire.call", MANUAL));
+    context.seq = nextSeq();
     commandChannel.end.publish(context);
   }
 
@@ -79,9 +96,10 @@ export class CallTrace {
     context.address = address;
     const loadBytes = this.#loadBytes;
     this.#loadBytes = 0;
-    if (waitChannel.hasSubscribers) this.#handedAt = realTime.now();
+    this.#handedAt = realTime.now();
     if (!attemptChannel.hasSubscribers) return;
     attemptChannel.publish({
+      seq: nextSeq(),
       call: context,
       attempt: context.attempts,
       address,
@@ -95,12 +113,41 @@ export class CallTrace {
     });
   }
 
-  onWritten(): void {
-    const { client, address = "" } = this.context;
+  /** Notes that the attempt is written on `connection`. */
+  onWritten(connection: TracedConnection): void {
+    const { client, address = "", attempts: attempt } = this.context;
     if (this.#handedAt === undefined) return;
     const waitedMs = realTime.now() - this.#handedAt;
     this.#handedAt = undefined;
-    waitChannel.publish({ client, call: this.context, address, waitedMs });
+    const call = this.context;
+    if (writtenChannel.hasSubscribers) {
+      writtenChannel.publish({ seq: nextSeq(), call, attempt, address, connection: connection.id, waitedMs });
+    }
+    if (waitChannel.hasSubscribers) waitChannel.publish({ seq: nextSeq(), client, call, address, waitedMs });
+  }
+
+  /**
+   * Notes that the attempt was answered on `connection`.
+   * @param error  The server's text, if it is an error; null for a reply that cannot be read.
+   */
+  onAnswer(connection: TracedConnection, bytes: number, error: string | null | undefined): void {
+    if (!answerChannel.hasSubscribers) return;
+    const { address = "", attempts: attempt, slot } = this.context;
+    const kind = error === undefined || error === null ? "reply" : wordOf(error, slot);
+    const text = error === undefined || error === null ? undefined : knownWordsOf(error, slot);
+    const where = { call: this.context, attempt, address, connection: connection.id };
+    answerChannel.publish({ seq: nextSeq(), ...where, bytes, kind, text });
+  }
+
+  /** Notes what the decision table said. `decision` is made only if somebody listens. */
+  onDecision(decision: () => TracedDecision): void {
+    if (!decisionChannel.hasSubscribers) return;
+    decisionChannel.publish({
+      seq: nextSeq(),
+      call: this.context,
+      attempt: this.context.attempts,
+      ...decision(),
+    });
   }
 
   /**
@@ -111,6 +158,7 @@ export class CallTrace {
     if (!redirectionChannel.hasSubscribers) return;
     const { context } = this;
     redirectionChannel.publish({
+      seq: nextSeq(),
       call: context,
       attempt: context.attempts,
       address,
@@ -133,8 +181,13 @@ export class CallTrace {
 }
 
 function publishEnd(context: CommandContext): void {
-  if (context.error !== undefined) commandChannel.error.publish(context);
+  if (context.error !== undefined) {
+    context.seq = nextSeq();
+    commandChannel.error.publish(context);
+  }
+  context.seq = nextSeq();
   commandChannel.asyncStart.publish(context);
+  context.seq = nextSeq();
   commandChannel.asyncEnd.publish(context);
 }
 
@@ -142,11 +195,6 @@ function publishEnd(context: CommandContext): void {
 export function scriptOf({ script, registered }: TracedKind): ScriptInfo | undefined {
   if (registered === undefined) return undefined;
   return { name: script?.name ?? registered.name, sha: registered.sha };
-}
-
-/** Removes arguments from an error text. A server quotes them when it does not know a command. */
-function withoutArguments(text: string): string {
-  return text.replace(/, with args beginning with: .*/s, "");
 }
 
 /** Runs `send` and publishes the batch on its channel. `send` gets the batch's context if anybody listens. */
@@ -162,6 +210,8 @@ export function tracedBatch<T>(
   const isOneSlot = slot === undefined && first !== undefined && calls.every((call) => call.slot === first.slot);
   const isOneScript = first !== undefined && calls.every(({ kind }) => kind.registered === first.kind.registered);
   const context: BatchContext = {
+    seq: 0,
+    id: nextId(client, "operation"),
     client,
     operation,
     size: calls.length,

@@ -16,6 +16,16 @@ import type {
   TopologyMessage,
   WaitMessage,
 } from "./messages.ts";
+import { nextSeq } from "./sequence.ts";
+import type {
+  AnswerMessage,
+  AuditMessage,
+  DecisionMessage,
+  DisconnectMessage,
+  LoadMessage,
+  RefreshMessage,
+  WrittenMessage,
+} from "./study-messages.ts";
 
 export type {
   AttemptMessage,
@@ -26,6 +36,7 @@ export type {
   ConnectContext,
   ConnectionFigures,
   GapMessage,
+  MovedSlots,
   OperationContext,
   PreloadMessage,
   RedirectionMessage,
@@ -37,6 +48,19 @@ export type {
   TopologyMessage,
   WaitMessage,
 } from "./messages.ts";
+export type {
+  AnswerMessage,
+  AuditMessage,
+  AuditReason,
+  DecisionMessage,
+  DisconnectMessage,
+  DisconnectReason,
+  LoadMessage,
+  LoadReason,
+  RefreshMessage,
+  RefreshReason,
+  WrittenMessage,
+} from "./study-messages.ts";
 
 /*
  * The channels of `node:diagnostics_channel` on which slotwire publishes. Without listeners they cost a few comparisons
@@ -44,16 +68,26 @@ export type {
  *
  *   slotwire:batch     start ------------------------------------------------------------> asyncEnd
  *   slotwire:command     start -----------------------------------------------> (error) -> asyncEnd     one per call
- *   slotwire:attempt       published                      published                                     one per attempt
- *   slotwire:wait            published                      published                                   one per write
- *   slotwire:redirection              published, or script-missing
+ *   slotwire:attempt       published                             published                              one per attempt
+ *   slotwire:written         published                             published                            one per write
+ *   slotwire:wait            published                             published                            one per write
+ *   slotwire:answer            published                             published                          one per answer
+ *   slotwire:decision            published
+ *   slotwire:redirection           published, or script-missing
+ *
+ *   slotwire:connect   start ---------> asyncEnd                         slotwire:disconnect  published    one per connection
+ *   slotwire:load              begun --> held, refused or lost                                           one per load
+ *   slotwire:audit           published                                                                   one per question
+ *   slotwire:refresh   begun -----------------> ended                                                    one per refresh
+ *   slotwire:topology              published                                                             one per change
  *
  *   slotwire:topic       asked --> confirmed ---------------------------------> lost    asked --> confirmed    one per node
  *   slotwire:message                   one per message                                        one per message
  *   slotwire:gap                                                      begun                   ended
  *
  * Messages contain names, addresses and numbers, but no key, channel, argument, reply, payload or source.
- * `CommandContext` says what errors contain.
+ * `CommandContext` says what errors contain. A message is published before anything that follows from it, and its `seq` is
+ * its place among all messages of the process.
  */
 
 /** The names of the channels. For a tracing channel, it is the name that `tracingChannel(name)` takes. */
@@ -74,14 +108,28 @@ export const CHANNELS = Object.freeze({
   attempt: "slotwire:attempt",
   /** A call that was handed to a connection has been written, or a watching transaction got its connection. */
   wait: "slotwire:wait",
+  /** A call is written: its bytes are handed to the socket in this very job. A call that waits for a connection is not. */
+  written: "slotwire:written",
+  /** A node has answered a call, with its reply or with an error. */
+  answer: "slotwire:answer",
+  /** The decision table was asked what follows a refusal or a loss, or where no node can be given. */
+  decision: "slotwire:decision",
   /** A node refused a call, and the call is sent again. */
   redirection: "slotwire:redirection",
   /** A node did not have a script. The script is loaded, and the call is sent again. */
   scriptMissing: "slotwire:script-missing",
+  /** The load of a script or library has begun, or has ended. */
+  load: "slotwire:load",
+  /** A node has said which scripts it has, or the client believes something else of them by another way than a load. */
+  audit: "slotwire:audit",
   /** Before the first call on a connection, the scripts that the node lacked were loaded over it. */
   preload: "slotwire:preload",
   /** The topology changed. */
   topology: "slotwire:topology",
+  /** The topology is asked for, or was. */
+  refresh: "slotwire:refresh",
+  /** A connection that was open has ended. */
+  disconnect: "slotwire:disconnect",
   /** A node was asked for a topic, has confirmed or refused it, or does not send it any more. */
   topic: "slotwire:topic",
   /** A message of a topic has arrived, and is about to be delivered. */
@@ -103,6 +151,13 @@ export const connectChannel: Tracing<ConnectContext> = tracingChannel(CHANNELS.c
 export const operationChannel: Tracing<OperationContext> = tracingChannel(CHANNELS.operation);
 export const attemptChannel = point<AttemptMessage>(CHANNELS.attempt);
 export const waitChannel = point<WaitMessage>(CHANNELS.wait);
+export const writtenChannel = point<WrittenMessage>(CHANNELS.written);
+export const answerChannel = point<AnswerMessage>(CHANNELS.answer);
+export const decisionChannel = point<DecisionMessage>(CHANNELS.decision);
+export const loadChannel = point<LoadMessage>(CHANNELS.load);
+export const auditChannel = point<AuditMessage>(CHANNELS.audit);
+export const refreshChannel = point<RefreshMessage>(CHANNELS.refresh);
+export const disconnectChannel = point<DisconnectMessage>(CHANNELS.disconnect);
 export const redirectionChannel = point<RedirectionMessage>(CHANNELS.redirection);
 export const scriptMissingChannel = point<ScriptMissingMessage>(CHANNELS.scriptMissing);
 export const preloadChannel = point<PreloadMessage>(CHANNELS.preload);
@@ -132,23 +187,34 @@ export function areCallsHeard(): boolean {
     isHeard(commandChannel) ||
     attemptChannel.hasSubscribers ||
     redirectionChannel.hasSubscribers ||
-    waitChannel.hasSubscribers
+    waitChannel.hasSubscribers ||
+    writtenChannel.hasSubscribers ||
+    answerChannel.hasSubscribers ||
+    decisionChannel.hasSubscribers
   );
+}
+
+/** Whether anybody listens for writes, or for what is told with the connection of a write. Asked once for each write. */
+export function areWritesHeard(): boolean {
+  return waitChannel.hasSubscribers || writtenChannel.hasSubscribers;
 }
 
 /**
  * Publishes the course of `what` as `tracePromise` does, but without the result, because the result can contain data of
  * the application.
  */
-export function traced<T, C extends { error?: Error }>(
+export function traced<T, C extends { seq?: number; error?: Error }>(
   { start, end, asyncStart, asyncEnd, error }: Tracing<C>,
   context: C,
   what: () => Promise<T>,
 ): Promise<T> {
   const settle = () => {
+    context.seq = nextSeq();
     asyncStart.publish(context);
+    context.seq = nextSeq();
     asyncEnd.publish(context);
   };
+  context.seq = nextSeq();
   return start.runStores(context, () => {
     const promise = what().then(
       (value) => {
@@ -157,11 +223,13 @@ export function traced<T, C extends { error?: Error }>(
       },
       (failure: Error) => {
         context.error = presentable(failure);
+        context.seq = nextSeq();
         error.publish(context);
         settle();
         throw failure;
       },
     );
+    context.seq = nextSeq();
     end.publish(context);
     return promise;
   });

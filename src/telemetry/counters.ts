@@ -1,4 +1,5 @@
 import type { ClientInfo } from "./channels.ts";
+import { OpenConnections } from "./connection-trace.ts";
 
 /** Sums since `connect`. They only grow. */
 export class Counters {
@@ -104,11 +105,13 @@ export class Durations {
 export class Telemetry {
   readonly client: ClientInfo;
   readonly counters = new Counters();
+  readonly connections: OpenConnections;
   /** Undefined unless the option `durations` is on, because measuring costs two clock readings per call. */
   readonly durations: Durations | undefined;
 
   constructor(client: ClientInfo, measuresDurations: boolean) {
     this.client = client;
+    this.connections = new OpenConnections(client);
     this.durations = measuresDurations ? new Durations() : undefined;
   }
 }

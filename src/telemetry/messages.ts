@@ -1,10 +1,16 @@
 /*
  * The messages of the diagnostics channels. They contain names, addresses and numbers, but no key, channel, argument,
- * reply, payload or source. `CommandContext` says what errors contain.
+ * reply, payload or source. `CommandContext` says what errors contain. `study-messages.ts` has those that tell why.
+ *
+ * Every message has a `seq`: one ascending sequence for all clients of a process, whichever copy of slotwire they are of.
+ * What is a consequence has a higher number than what it follows from. A context of a tracing channel is published several
+ * times, and each time its `seq` is set anew.
  */
 
 /** The client that a message is about. Each `connect` makes one such object. */
 export interface ClientInfo {
+  /** The number of the client, from 1. No two clients of a process have the same. */
+  readonly id: number;
   /** The addresses in `nodes` of `connect`, as `host:port` or a path, without credentials. */
   readonly seeds: readonly string[];
   /** The option `connectionName`. */
@@ -27,6 +33,10 @@ export interface ScriptInfo {
  * There is no `result`.
  */
 export interface CommandContext {
+  /** The number of the message, as in every message: set anew each time that the context is published. */
+  seq: number;
+  /** The number of the call, from 1. No two calls of a client have the same. Only calls that somebody listens to count. */
+  readonly id: number;
   /** The client that the message is about. */
   readonly client: ClientInfo;
   /** The command's name as it is sent, such as `EVALSHA`, `FCALL` or `GET`. A whole transaction is `MULTI`. */
@@ -52,6 +62,10 @@ export interface CommandContext {
  * not an error of the batch.
  */
 export interface BatchContext {
+  /** The number of the message, as in every message: set anew each time that the context is published. */
+  seq: number;
+  /** The number of the batch, transaction, scan or WAIT: no two of these in a client have the same. */
+  readonly id: number;
   /** The client that the message is about. */
   readonly client: ClientInfo;
   /** Whether a batch or a transaction is executed. */
@@ -78,6 +92,10 @@ export interface BatchContext {
  * it in their own contexts.
  */
 export interface OperationContext {
+  /** The number of the message, as in every message: set anew each time that the context is published. */
+  seq: number;
+  /** The number of the batch, transaction, scan or WAIT: no two of these in a client have the same. */
+  readonly id: number;
   /** The client that the message is about. */
   readonly client: ClientInfo;
   /** What was asked for: a whole scan, from its first key to its end, or one WAIT. */
@@ -90,6 +108,10 @@ export interface OperationContext {
 
 /** The context of the tracing channel `slotwire:connect`. */
 export interface ConnectContext {
+  /** The number of the message, as in every message: set anew each time that the context is published. */
+  seq: number;
+  /** The number of the connection, from 1. No two connections of a client have the same. */
+  readonly id: number;
   /** The client that the message is about. */
   readonly client: ClientInfo;
   /** The address of the node as `host:port`, as announced. */
@@ -111,6 +133,8 @@ export interface ConnectContext {
 
 /** The message of the channel `slotwire:attempt`. */
 export interface AttemptMessage {
+  /** The number of the message. */
+  readonly seq: number;
   /** The context of the call in `slotwire:command`. */
   readonly call: CommandContext;
   /** The number of the attempt, from 1. */
@@ -135,6 +159,8 @@ export interface AttemptMessage {
 
 /** The message of the channel `slotwire:wait`. */
 export interface WaitMessage {
+  /** The number of the message. */
+  readonly seq: number;
   /** The client that the message is about. */
   readonly client: ClientInfo;
   /** The context of the call in `slotwire:command`; undefined for a watching transaction. */
@@ -147,6 +173,8 @@ export interface WaitMessage {
 
 /** The message of the channel `slotwire:redirection`. */
 export interface RedirectionMessage {
+  /** The number of the message. */
+  readonly seq: number;
   /** The context of the call in `slotwire:command`. */
   readonly call: CommandContext;
   /** The number of the attempt that was refused, from 1. */
@@ -167,6 +195,8 @@ export interface RedirectionMessage {
 
 /** The message of the channel `slotwire:script-missing`. */
 export interface ScriptMissingMessage {
+  /** The number of the message. */
+  readonly seq: number;
   /** The client that the message is about. */
   readonly client: ClientInfo;
   /** The context, in `slotwire:command`, of the call that found the script missing; undefined if no call found it. */
@@ -181,6 +211,8 @@ export interface ScriptMissingMessage {
 
 /** The message of the channel `slotwire:preload`. */
 export interface PreloadMessage {
+  /** The number of the message. */
+  readonly seq: number;
   /** The client that the message is about. */
   readonly client: ClientInfo;
   /** The address of the node as `host:port`, as announced. */
@@ -189,18 +221,47 @@ export interface PreloadMessage {
   readonly loaded: number;
   /** The number of scripts and libraries that the node should hold but does not. */
   readonly failed: number;
+  /** Those that the node is now believed to hold. */
+  readonly held: readonly ScriptInfo[];
+  /** Those that it should hold but does not. */
+  readonly missing: readonly ScriptInfo[];
 }
 
-/** The message of the channel `slotwire:topology`. All addresses are as announced. */
+/** A range of slots whose owner changed, in `TopologyMessage`. */
+export interface MovedSlots {
+  /** The first slot, from 0. */
+  readonly start: number;
+  /** The last slot, up to 16383. It belongs to the range. */
+  readonly end: number;
+  /** The address of the owner of before; undefined for none. */
+  readonly from: string | undefined;
+  /** The address of the new owner; undefined for none. */
+  readonly to: string | undefined;
+}
+
+/**
+ * The message of the channel `slotwire:topology`. All addresses are as announced. It is published before anything that
+ * follows from the change, and never without a change. The first one is that of `connect`.
+ */
 export interface TopologyMessage {
+  /** The number of the message. */
+  readonly seq: number;
   /** The client that the message is about. */
   readonly client: ClientInfo;
+  /** How the client knows: from `connect`, from a refresh, or from the word of a node (MOVED). */
+  readonly reason: "first" | "refreshed" | "moved";
   /** All nodes of the new topology. */
   readonly nodes: readonly {
     /** The node's address as `host:port`. */
     readonly address: string;
     /** The node's role. A primary does not need to own a slot. */
     readonly role: "primary" | "replica";
+    /** The node's id in the cluster. Empty for a single server without cluster mode. */
+    readonly id: string;
+    /** The address of a replica's primary, if the cluster names it. Undefined for a primary. */
+    readonly primary: string | undefined;
+    /** The node's health as the cluster sees it. */
+    readonly health: "online" | "loading" | "fail";
   }[];
   /** The addresses of nodes that are new. */
   readonly added: readonly string[];
@@ -208,6 +269,10 @@ export interface TopologyMessage {
   readonly removed: readonly string[];
   /** The addresses of nodes that were replicas and are primaries now. */
   readonly promoted: readonly string[];
+  /** The addresses of nodes that were there before, with another role, id, primary or health. */
+  readonly changed: readonly string[];
+  /** The slots whose owner changed, in ascending ranges. */
+  readonly moved: readonly MovedSlots[];
   /** The number of slots whose owner changed; losing the owner and getting a first one count too. */
   readonly movedSlots: number;
   /** Entries of the server's description that name no usable node, as in `topology.leftOut`. */
@@ -232,6 +297,8 @@ export interface TopicInfo {
 
 /** The message of the channel `slotwire:topic`. */
 export interface TopicMessage {
+  /** The number of the message. */
+  readonly seq: number;
   /** The client that the message is about. */
   readonly client: ClientInfo;
   /** The topic, without its name. */
@@ -249,6 +316,8 @@ export interface TopicMessage {
 
 /** The message of the channel `slotwire:message`. */
 export interface SubscribedMessage {
+  /** The number of the message. */
+  readonly seq: number;
   /** The client that the message is about. */
   readonly client: ClientInfo;
   /** The topic that the message belongs to, without its name. */
@@ -261,6 +330,8 @@ export interface SubscribedMessage {
 
 /** The message of the channel `slotwire:gap`. It is published when a gap begins, and once more when it ends. */
 export interface GapMessage {
+  /** The number of the message. */
+  readonly seq: number;
   /** The client that the message is about. */
   readonly client: ClientInfo;
   /** The topics of which messages may have been missed, without their names. */

@@ -7,6 +7,7 @@ import {
   type TopicMessage,
   topicChannel,
 } from "./channels.ts";
+import { nextSeq } from "./sequence.ts";
 
 /** The property of a topic that a trace reads. */
 export interface TracedTopic {
@@ -24,17 +25,24 @@ export class TopicTrace {
   /** @param row  The row of the decision on a refusal. */
   happened(event: TopicMessage["event"], { info: topic }: TracedTopic, address: string, row?: string): void {
     if (!topicChannel.hasSubscribers) return;
-    topicChannel.publish({ client: this.#client, topic, address, event, row });
+    topicChannel.publish({ seq: nextSeq(), client: this.#client, topic, address, event, row });
   }
 
   onMessage({ info: topic }: TracedTopic, address: string, subscriptions: number): void {
     if (!messageChannel.hasSubscribers) return;
-    messageChannel.publish({ client: this.#client, topic, address, subscriptions });
+    messageChannel.publish({ seq: nextSeq(), client: this.#client, topic, address, subscriptions });
   }
 
   /** Times are those of the message. */
   onGap(topics: readonly TracedTopic[], { reason, from, to }: Pick<GapMessage, "reason" | "from" | "to">): void {
     if (!gapChannel.hasSubscribers) return;
-    gapChannel.publish({ client: this.#client, topics: topics.map(({ info }) => info), reason, from, to });
+    gapChannel.publish({
+      seq: nextSeq(),
+      client: this.#client,
+      topics: topics.map(({ info }) => info),
+      reason,
+      from,
+      to,
+    });
   }
 }

@@ -1,4 +1,5 @@
 import type { Connection } from "../connection/connection.ts";
+import { Farewell } from "../connection/farewell.ts";
 import { isNodeId, StrangerError, verifyIdentity } from "../connection/identity.ts";
 import { SignsOfLife, setPatience } from "../connection/signs-of-life.ts";
 import type { Environment, Timer } from "../environment.ts";
@@ -135,7 +136,7 @@ export class Inquiry {
   /** Closes the connections that were opened for this query. */
   close(): void {
     this.#closed = true;
-    for (const connection of this.#temporary) connection.close(new Error("no longer needed"));
+    for (const connection of this.#temporary) connection.close(new Farewell("not-needed", "no longer needed"));
   }
 
   async #askOne(informant: Informant): Promise<void> {

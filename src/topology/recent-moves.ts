@@ -1,6 +1,6 @@
 import type { Topology } from "./topology.ts";
 
-/** What a node says by MOVED is newer than what other nodes say, unless they were asked so long after it. */
+/** What a node says so is newer than what other nodes say, unless they were asked so long after it. */
 const NEWS_MS = 300;
 
 interface Move {
@@ -11,13 +11,13 @@ interface Move {
 }
 
 /**
- * What nodes have said by MOVED lately. A slot's move is known to the nodes that take part in it first, so a view of
+ * What nodes have said lately by MOVED, or by a confirmation of sharded channels. A slot's move is known to the nodes that take part in it first, so a view of
  * another node can still have the owner of before. It does not undo the move.
  */
 export class RecentMoves {
   readonly #bySlot = new Map<number, Move>();
 
-  /** A node has said that the slot is at `to`. It was, or is, at `from`. */
+  /** A node has said that the slot is at `to`, another node or itself. It was, or is, at `from`. */
   note(slot: number, from: string | undefined, to: string, now: number): void {
     // A node that repeats what is known says nothing of the owner before.
     if (from !== to) this.#bySlot.set(slot, { from, to, at: now });

@@ -214,6 +214,11 @@ function addressOf(entry: readonly Reply[], answeredBy: NodeAddress, tls: boolea
   return located(endpoint === UNKNOWN_HOST ? (fieldOf(entry, "ip") ?? UNKNOWN_HOST) : endpoint, port, answeredBy);
 }
 
+/** The address in a line of CLUSTER NODES; undefined if it is not usable. */
+export function addressInNodes(text: string, answeredBy: NodeAddress): NodeAddress | undefined {
+  return usable(nodesAddress(text, answeredBy));
+}
+
 function nodesAddress(text: string, answeredBy: NodeAddress): Located {
   const at = text.split(",", 1)[0]?.split("@", 1)[0] ?? "";
   const colon = at.lastIndexOf(":");

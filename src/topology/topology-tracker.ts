@@ -1,4 +1,6 @@
 import type { Environment, Timer } from "../environment.ts";
+import type { ClientInfo, RefreshReason } from "../telemetry/channels.ts";
+import { RefreshTrace } from "../telemetry/refresh-trace.ts";
 import type { Informant } from "./inquiry.ts";
 import { Pace } from "./pace.ts";
 import { RecentMoves } from "./recent-moves.ts";
@@ -15,9 +17,13 @@ const SETTLED_SPACING_MS = 1000;
 /** The delay of a confirming refresh after a change of roles: nodes need this time to agree on who replicates whom. */
 const CONFIRM_MS = 2000;
 
+const REASONS = { urgent: "trouble", settled: "moved", confirm: "roles-changed" } as const;
+
 /** A round that has not begun. Everybody who asks before it begins shares it. */
 interface Upcoming {
   at: number;
+  /** The reason of the one who wanted it soonest. */
+  reason: RefreshReason;
   /** Undefined when the time has come, and another round has to end first. */
   timer: Timer | undefined;
   readonly done: Promise<void>;
@@ -35,6 +41,8 @@ interface LookUp {
 /** Settings and callbacks that the tracker's owner provides. */
 export interface TrackerOptions {
   readonly environment: Environment;
+  /** On whose behalf the channels tell of refreshes; undefined for one of which they do not. */
+  readonly client?: ClientInfo;
   readonly tls: boolean;
   /** Milliseconds between two background refreshes; 0 turns them off. */
   readonly intervalMs: number;
@@ -112,24 +120,29 @@ export class TopologyTracker {
     this.refreshSoon("settled");
   }
 
+  /** Notes that a node serves a slot that has left another one. Views that still name that one do not undo it so soon. */
+  slotServed(slot: number, from: string, to: string): void {
+    this.#moves.note(slot, from, to, this.#environment.clock.now());
+  }
+
   /**
    * Asks for a refresh and does not wait for it. `urgent`: calls wait for the cluster to recover. `settled`: a MOVED
    * has already taken effect. `confirm`: the nodes may not agree yet.
    */
-  refreshSoon(why: "settled" | "confirm" | "urgent"): void {
+  refreshSoon(why: "settled" | "confirm" | "urgent", reason: RefreshReason = REASONS[why]): void {
     if (this.#closed) return;
     const { clock, random } = this.#environment;
     const now = clock.now();
-    if (why === "urgent") void this.#within(this.#pace.inTrouble(now));
+    if (why === "urgent") void this.#within(this.#pace.inTrouble(now), reason);
     else if (why === "settled") {
       const at = Math.max(now + DEBOUNCE_MS, this.#pace.after(SETTLED_SPACING_MS, now));
-      void this.#within(at + random() * (DEBOUNCE_MS / 2));
+      void this.#within(at + random() * (DEBOUNCE_MS / 2), reason);
     } else {
       // An earlier round does not replace this one, because the nodes may not agree by then.
       this.#confirmation ??= clock.setTimer(
         () => {
           this.#confirmation = undefined;
-          this.refreshSoon("settled");
+          this.refreshSoon("settled", reason);
         },
         CONFIRM_MS * (1 + random() / 2),
       );
@@ -147,15 +160,15 @@ export class TopologyTracker {
   /** A call waits for the owner of its slot. Another refresh follows soon, which asks two nodes where there is none. */
   seekOwner(): void {
     this.#isOwnerWanted = true;
-    this.refreshSoon("urgent");
+    this.refreshSoon("urgent", "no-owner");
   }
 
   /**
    * Refreshes as soon as the pace allows, or joins the round that is under way. Rejects when no node could be asked.
    */
-  refresh(): Promise<void> {
+  refresh(reason: RefreshReason = "asked"): Promise<void> {
     if (this.#closed) return Promise.resolve();
-    return this.#running ?? this.#within(this.#pace.onRequest(this.#environment.clock.now()), true);
+    return this.#running ?? this.#within(this.#pace.onRequest(this.#environment.clock.now()), reason, true);
   }
 
   /**
@@ -167,7 +180,9 @@ export class TopologyTracker {
     if (this.#closed) return Promise.resolve();
     return new Promise((resolve) => {
       this.#lookUps.push({ isFound, round: this.#rounds + 1, resolve });
-      if (this.#running === undefined) void this.#within(this.#pace.inTrouble(this.#environment.clock.now()), true);
+      if (this.#running === undefined) {
+        void this.#within(this.#pace.inTrouble(this.#environment.clock.now()), "unknown-node", true);
+      }
     });
   }
 
@@ -190,7 +205,7 @@ export class TopologyTracker {
    * @param isAwaited  Somebody waits for it, so it begins in this very job where its time has come.
    * @returns          Settles as the round does.
    */
-  #within(at: number, isAwaited = false): Promise<void> {
+  #within(at: number, reason: RefreshReason, isAwaited = false): Promise<void> {
     if (this.#closed) return Promise.resolve();
     const { clock } = this.#environment;
     const upcoming = this.#upcoming ?? newUpcoming();
@@ -198,6 +213,7 @@ export class TopologyTracker {
     if (upcoming.at <= at) return upcoming.done;
     upcoming.timer?.cancel();
     upcoming.at = at;
+    upcoming.reason = reason;
     const waitMs = at - clock.now();
     if (isAwaited && waitMs <= 0) this.#due(upcoming);
     else upcoming.timer = clock.setTimer(() => this.#due(upcoming), waitMs);
@@ -212,10 +228,11 @@ export class TopologyTracker {
   #begin(upcoming: Upcoming): void {
     this.#upcoming = undefined;
     this.#rounds++;
-    this.#running = this.#query().finally(() => {
+    this.#running = this.#query(upcoming.reason).finally(() => {
       this.#running = undefined;
       this.#answerLookUps();
-      if (this.#options.unsettled() || this.#lookUps.length > 0) this.refreshSoon("urgent");
+      if (this.#lookUps.length > 0) this.refreshSoon("urgent", "unknown-node");
+      else if (this.#options.unsettled()) this.refreshSoon("urgent");
       const next = this.#upcoming;
       if (next !== undefined && next.timer === undefined && !this.#closed) this.#begin(next);
     });
@@ -232,8 +249,9 @@ export class TopologyTracker {
     this.#lookUps.push(...still);
   }
 
-  async #query(): Promise<void> {
+  async #query(reason: RefreshReason): Promise<void> {
     const { clock, random } = this.#environment;
+    const trace = RefreshTrace.begin(this.#options.client, reason);
     const startedAt = clock.now();
     this.#pace.noteBegun(startedAt, random());
     const round = new Round(this.#options, {
@@ -244,10 +262,18 @@ export class TopologyTracker {
     });
     this.#isOwnerWanted = false;
     this.#round = round;
-    const { adopt, isAgreed } = await round.run(this.#options.informants());
-    if (this.#closed) return;
+    const { adopt, isAgreed } = await round.run(this.#options.informants()).catch((error: unknown) => {
+      trace?.end(false, false);
+      throw error;
+    });
+    if (this.#closed) {
+      trace?.end(false, false);
+      return;
+    }
     if (isAgreed) this.#agreedAt = startedAt;
+    const previous = this.#current;
     if (adopt !== undefined) this.#publish(this.#moves.upheldIn(Topology.from(adopt), startedAt), "refreshed");
+    trace?.end(adopt !== undefined, this.#current !== previous);
     this.#options.onRefreshed(startedAt, adopt !== undefined);
   }
 
@@ -265,7 +291,7 @@ export class TopologyTracker {
     const jittered = intervalMs * (0.9 + 0.2 * environment.random());
     this.#interval = environment.clock.setTimer(
       () => {
-        this.refresh().catch(() => {});
+        this.refresh("periodic").catch(() => {});
         this.#armInterval();
       },
       jittered,
@@ -281,7 +307,7 @@ function newUpcoming(): Upcoming {
   });
   // A failure that nobody waits for must not end the process.
   done.catch(() => {});
-  return { at: Number.POSITIVE_INFINITY, timer: undefined, done, follow };
+  return { at: Number.POSITIVE_INFINITY, reason: "asked", timer: undefined, done, follow };
 }
 
 /** Whether a node that is in both topologies has changed its role. */

@@ -12,6 +12,8 @@ import { setScript } from "../support/scripts.ts";
 
 const script = { name: setScript.name, sha: setScript.sha };
 
+const ABOUT_NO_CALL = new Set(["topology", "refresh", "audit", "load"]);
+
 describe("diagnostics channels", () => {
   let cluster: FakeCluster;
   let ear: Ear;
@@ -33,16 +35,23 @@ describe("diagnostics channels", () => {
       "command:start",
       "command:end",
       "attempt",
+      "written",
       "wait",
+      "answer",
       "command:asyncStart",
       "command:asyncEnd",
     ]);
-    const who = { seeds: [node(0)], name: "me", database: 0 };
     const [start] = ear.all("command:start");
+    const { id } = start?.client as { id: number };
+    const who = { id, seeds: [node(0)], name: "me", database: 0 };
     const call = { client: who, command: "EVALSHA", script, slot: 5, batch: undefined, operation: undefined };
-    assert.deepEqual(start, { ...call, attempts: 0, address: undefined });
-    assert.deepEqual(ear.all("command:asyncEnd"), [{ ...call, attempts: 1, address: node(0) }]);
-    const [{ call: context, bytes, ...attempt } = {}] = ear.all("attempt");
+    assert.deepEqual({ ...start, seq: 0 }, { ...call, seq: 0, id: 1, attempts: 0, address: undefined });
+    assert.deepEqual(
+      ear.all("command:asyncEnd").map((end) => ({ ...end, seq: 0 })),
+      [{ ...call, seq: 0, id: 1, attempts: 1, address: node(0) }],
+    );
+    const [{ call: context, bytes, seq, ...attempt } = {}] = ear.all("attempt");
+    assert.equal(typeof seq, "number");
     assert.equal(context, ear.heard[0]?.original);
     assert.equal(
       bytes,
@@ -60,11 +69,13 @@ describe("diagnostics channels", () => {
     cluster.node(1).expect("EVALSHA", error(`MOVED 7 ${node(0)}`));
     await client.run(setScript, [keyForSlot(7)], ["v"]);
     const contexts = new Set(
-      ear.heard.map(({ original, on }) => (on.startsWith("command") ? original : (original as { call: object }).call)),
+      ear.heard
+        .filter(({ on }) => !ABOUT_NO_CALL.has(on))
+        .map(({ original, on }) => (on.startsWith("command") ? original : (original as { call: object }).call)),
     );
     assert.equal(contexts.size, 1);
     const told = ear.heard
-      .filter(({ on }) => !on.startsWith("command") && on !== "wait")
+      .filter(({ on }) => ["attempt", "script-missing", "redirection"].includes(on))
       .map(({ on, message }) => {
         const { attempt, address, kind, to, asking, loads, loadBytes } = message;
         if (on === "attempt") return [on, attempt, address, asking, loads, loadBytes];
@@ -190,8 +201,10 @@ describe("diagnostics channels", () => {
     await client.batch([setScript.call([keyForSlot(1)], ["a"]), setScript.call([keyForSlot(9000)], ["b"])]);
     const [batch] = ear.all("batch:start");
     assert.deepEqual(
-      { ...batch, client: undefined },
+      { ...batch, client: undefined, seq: 0 },
       {
+        seq: 0,
+        id: 1,
         client: undefined,
         operation: "batch",
         size: 2,

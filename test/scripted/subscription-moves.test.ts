@@ -123,6 +123,35 @@ describe("a subscription that is refused, or moved", () => {
     assert.deepEqual(node(0).subscribed(), [`SSUBSCRIBE ${HERE}`]);
   });
 
+  it("stays at the owner that has confirmed, although an older view denies it", async () => {
+    const clock = new SteppedClock();
+    const client = await cluster.connect({}, clock.environment);
+    const refresh = async () => {
+      const refreshed = client.refreshTopology();
+      for (let ms = 0; ms < 150; ms += 50) await clock.pass(50);
+      await refreshed;
+    };
+    await client.ssubscribe(HERE, hear, { onGap });
+    const before = cluster.ranges;
+    cluster.ranges = [
+      [0, 6, 0],
+      [7, 7, 1],
+      ...before.map(([start, end, owner]) => [Math.max(start, 8), end, owner] as const),
+    ] as typeof before;
+    await refresh();
+    await until(() => gaps.length === 2);
+    assert.deepEqual(node(1).subscribed(), [`SSUBSCRIBE ${HERE}`]);
+    cluster.ranges = before;
+    await refresh();
+    assert.equal(client.topology.primaryOf(7)?.address, cluster.node(1).address);
+    assert.deepEqual(node(1).subscribed(), [`SSUBSCRIBE ${HERE}`], "the topic stays");
+    // What all say for longer is so.
+    for (let ms = 0; ms < 400; ms += 50) await clock.pass(50);
+    await refresh();
+    await until(() => gaps.length === 4);
+    assert.deepEqual(node(0).subscribed(), [`SSUBSCRIBE ${HERE}`]);
+  });
+
   it("is over where NOPERM says so, with the server's words, and others of the same write are not harmed", async () => {
     const client = await cluster.connect();
     const secret = `{${HERE}}secret`;

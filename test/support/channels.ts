@@ -10,7 +10,24 @@ export interface Heard {
 }
 
 const TRACING = ["command", "batch", "operation", "connect"];
-const POINTS = ["attempt", "wait", "redirection", "script-missing", "preload", "topology", "topic", "message", "gap"];
+const POINTS = [
+  "attempt",
+  "wait",
+  "written",
+  "answer",
+  "decision",
+  "redirection",
+  "script-missing",
+  "load",
+  "audit",
+  "preload",
+  "topology",
+  "refresh",
+  "disconnect",
+  "topic",
+  "message",
+  "gap",
+];
 const EVENTS = ["start", "end", "asyncStart", "asyncEnd", "error"] as const;
 
 /** Listens to the channels named, or all, until `stop`. */

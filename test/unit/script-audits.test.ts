@@ -9,6 +9,7 @@ import { LoadedScripts } from "../../src/scripts/loaded-scripts.ts";
 import { defineScript } from "../../src/scripts/script.ts";
 import { ScriptRegistry } from "../../src/scripts/script-registry.ts";
 import { Turns } from "../../src/scripts/turns.ts";
+import type { AuditReason } from "../../src/telemetry/channels.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { StandInConnection } from "../support/stand-in-connection.ts";
 
@@ -30,8 +31,8 @@ describe("audits of 10,000 scripts", () => {
       questions.push({ at: clock.time, bytes: length, count: shas.length });
       return shas.map(() => 1);
     });
-    const bring = (wanted: readonly Loadable[], pause: DeliveryTerms["pause"]) =>
-      new Delivery(connection.asConnection, scripts, new Turns(clock), { pause }).bring(wanted);
+    const bring = (wanted: readonly Loadable[], why: AuditReason, pause: DeliveryTerms["pause"]) =>
+      new Delivery(connection.asConnection, scripts, new Turns(clock), { why, pause }).bring(wanted);
     const node = { pool: { ready: true, firstTry: Promise.resolve() }, loader: { bring } } as unknown as ClusterNode;
     audits = new ScriptAudits(
       clock,

@@ -161,7 +161,7 @@ describe("scripts that were not preloaded", () => {
     });
 
     it("finish loads that were under way when they were evicted", async () => {
-      const loaded = node.loadNow(lane.asLane, script);
+      const loaded = node.loadNow(lane.asLane, script, "first-call");
       const successor = evict();
       lane.pushed.at(-1)?.onReply(script.sha);
       await loaded;

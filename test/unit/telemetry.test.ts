@@ -76,6 +76,12 @@ describe("differenceOf", () => {
   const topology = (nodes: TopologyDescription["nodes"], slots: TopologyDescription["slots"]) =>
     Topology.from({ nodes, slots });
 
+  it("tells of a node whose health is another one, and of no move", () => {
+    const slots = [{ owner: 0, start: 0, end: 99 }];
+    const difference = differenceOf(topology([{ ...node(1), health: "fail" }], slots), topology([node(1)], slots));
+    assert.deepEqual([difference.changed, difference.moved, difference.added], [["h:1"], [], []]);
+  });
+
   it("tells who came, went and was promoted, and how many slots have another owner", () => {
     const before = topology(
       [node(1), node(2), node(3, "replica")],
@@ -92,10 +98,21 @@ describe("differenceOf", () => {
       ],
     );
     assert.deepEqual(differenceOf(after, before), {
-      nodes: [2, 3, 4].map((port) => ({ address: `h:${port}`, role: "primary" })),
+      nodes: [2, 3, 4].map((port) => ({
+        address: `h:${port}`,
+        role: "primary",
+        id: String(port),
+        primary: undefined,
+        health: "online",
+      })),
       added: ["h:4"],
       removed: ["h:1"],
       promoted: ["h:3"],
+      changed: ["h:3"],
+      moved: [
+        { start: 0, end: 99, from: "h:1", to: "h:3" },
+        { start: 190, end: 199, from: "h:2", to: undefined },
+      ],
       movedSlots: 110,
       leftOut: [],
     });

@@ -6,6 +6,10 @@ import { WaitingRoom } from "../../src/routing/waiting-room.ts";
 import { idleCall } from "../support/calls.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
+function enter(room: WaitingRoom, call: Call, attempt: number): void {
+  room.enter(call, room.draw(call.slot, attempt));
+}
+
 describe("WaitingRoom", () => {
   let clock: FakeClock;
   let chance: number;
@@ -27,13 +31,13 @@ describe("WaitingRoom", () => {
   it("lets a call go after a backoff that grows with its attempts, up to 100 ms", () => {
     const waits = [0, 1, 2, 3, 10].map((attempt) => {
       const from = clock.time;
-      room.enter(idleCall(1), attempt);
+      enter(room, idleCall(1), attempt);
       clock.advance(1000);
       return (left.at(-1)?.at ?? 0) - from;
     });
     assert.deepEqual(waits, [2, 4, 8, 16, 50]);
     chance = 0.999;
-    room.enter(idleCall(1), 10);
+    enter(room, idleCall(1), 10);
     const from = clock.time;
     clock.advance(1000);
     const longest = (left.at(-1)?.at ?? 0) - from;
@@ -42,11 +46,11 @@ describe("WaitingRoom", () => {
 
   it("lets calls of one slot go together, in the order of their refusals", () => {
     const calls = [idleCall(7), idleCall(7), idleCall(7)];
-    room.enter(calls[0] as Call, 3);
+    enter(room, calls[0] as Call, 3);
     clock.advance(5);
-    room.enter(calls[1] as Call, 0);
+    enter(room, calls[1] as Call, 0);
     clock.advance(5);
-    room.enter(calls[2] as Call, 9);
+    enter(room, calls[2] as Call, 9);
     clock.advance(1000);
     assert.deepEqual(
       left.map(({ call, at }) => [calls.indexOf(call), at]),
@@ -58,10 +62,16 @@ describe("WaitingRoom", () => {
     );
   });
 
+  it("draws for a call what is left of the wait of others of its slot", () => {
+    enter(room, idleCall(7), 3);
+    clock.advance(5);
+    assert.deepEqual([room.draw(7, 0), room.draw(8, 0)], [11, 2]);
+  });
+
   it("keeps slots apart", () => {
     const [slow, fast] = [idleCall(1), idleCall(2)];
-    room.enter(slow, 4);
-    room.enter(fast, 0);
+    enter(room, slow, 4);
+    enter(room, fast, 0);
     clock.advance(1000);
     assert.deepEqual(left, [
       { call: fast, at: 2 },
@@ -71,7 +81,7 @@ describe("WaitingRoom", () => {
 
   it("holds calls without keys like those of one more slot", () => {
     const calls = [idleCall(-1), idleCall(-1)];
-    for (const call of calls) room.enter(call, 0);
+    for (const call of calls) enter(room, call, 0);
     clock.advance(2);
     assert.deepEqual(
       left.map(({ call }) => call),
@@ -81,7 +91,7 @@ describe("WaitingRoom", () => {
 
   it("lets everyone go at once when something has changed, each once, and leaves no timer", () => {
     const calls = [idleCall(1), idleCall(2), idleCall(1)];
-    for (const call of calls) room.enter(call, 9);
+    for (const call of calls) enter(room, call, 9);
     room.releaseAll();
     assert.deepEqual(
       left.map(({ call }) => calls.indexOf(call)),
@@ -102,9 +112,9 @@ describe("WaitingRoom", () => {
     const times: number[] = [];
     const again = new WaitingRoom(environment, (call) => {
       times.push(clock.time);
-      if (times.length < 4) again.enter(call, times.length);
+      if (times.length < 4) enter(again, call, times.length);
     });
-    again.enter(idleCall(1), 0);
+    enter(again, idleCall(1), 0);
     clock.advance(1000);
     assert.deepEqual(times, [2, 6, 14, 30]);
     assert.equal(clock.pending.size, 0);

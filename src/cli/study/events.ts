@@ -32,7 +32,7 @@ export interface StudyNode {
   readonly health: string;
 }
 
-/** What a server says of itself and of its cluster, when it is asked. */
+/** What a server says of itself and of its cluster, when it is asked. Of a server that is silent: what the others say. */
 export interface ServerState {
   /** As announced. */
   readonly address: string;
@@ -43,21 +43,37 @@ export interface ServerState {
   readonly role: "primary" | "replica" | null;
   /** The name of a replica's primary; null for a primary. */
   readonly primary: string | null;
+  /** Why the server did not answer, or what it refused to tell. */
   readonly error: string | null;
+  /** As the cluster announces it. */
+  readonly health: "online" | "loading" | "fail";
   /** `ok`, or `fail` while the server refuses calls with CLUSTERDOWN. */
   readonly state: "ok" | "fail" | null;
   readonly currentEpoch: number | null;
   readonly configEpoch: number | null;
-  /** The slots that the server takes for its own. */
+  /** The slots that the server takes for its own. Of a silent server: those that the others take for its. */
   readonly slots: readonly StudyRange[];
   /** Slots that are half-way between two nodes, as this server knows it. `peer` is the other node's name, or its id. */
   readonly open: readonly { readonly slot: number; readonly kind: "migrating" | "importing"; readonly peer: string }[];
-  /** The flags that this server gives to others and that are no health: `fail?` (PFAIL), `fail`, by name. */
+  /** The other servers that this one takes for down, by name: `fail?` (PFAIL) is its own belief, `fail` is agreed upon. */
   readonly suspects: Readonly<Record<string, "fail?" | "fail">>;
-  /** Slots of which this server names another owner than the owner itself does. */
-  readonly disagrees: readonly { readonly slots: StudyRange; readonly says: string; readonly is: string }[];
+  /**
+   * Slots of which this server names another owner than the owner itself does. Null: nobody. Where two servers take a
+   * slot for their own, it is that one's whose config epoch is higher.
+   */
+  readonly disagrees: readonly {
+    readonly slots: StudyRange;
+    readonly says: string | null;
+    readonly is: string | null;
+  }[];
+  /** The names of the servers that others know, and this one does not. */
+  readonly unknown: readonly string[];
+  /** The addresses of the servers that this one is still in a handshake with (CLUSTER MEET). */
+  readonly meeting: readonly string[];
   /** The number of keys. */
   readonly keys: number | null;
+  /** The numbers of keys by slot, without empty slots, open ones included. It is left out if the server was not asked. */
+  readonly keysBySlot?: Readonly<Record<number, number>>;
   /** For each script that was asked for, by SHA-1: whether the server knows it. */
   readonly scripts: Readonly<Record<string, boolean>>;
 }
@@ -177,12 +193,14 @@ export type StudyEvent = { readonly seq: number; readonly at: number } & (
       readonly script: StudyScript;
       readonly error: string | null;
     }
-  /** By SCRIPT EXISTS or FUNCTION LIST. */
+  /** By SCRIPT EXISTS or FUNCTION LIST; `asked` is 0 where the client believes so for another reason. */
   | {
       readonly type: "audited";
       readonly address: string;
       readonly why: AuditReason;
       readonly asked: number;
+      /** Believed to be there from now on. Scripts that are being loaded are in neither list. */
+      readonly held: readonly StudyScript[];
       readonly missing: readonly StudyScript[];
     }
   | { readonly type: "refreshing"; readonly refresh: number; readonly reason: string }
@@ -219,9 +237,19 @@ export type StudyEvent = { readonly seq: number; readonly at: number } & (
     }
 );
 
-/** Why a script is loaded. */
-export type LoadReason = "first-call" | "noscript" | "audit" | "new-connection" | "preload" | "asked";
-/** Why a node is asked which scripts it has. */
-export type AuditReason = "periodic" | "noscript" | "promoted" | "asked";
+/** Why a script is loaded, as `LoadMessage` says. */
+export type LoadReason = "first-call" | "noscript" | "audit" | "new-connection" | "preload" | "asked" | "again";
+/** Why a node is asked which scripts it has, or what else the belief comes from, as `AuditMessage` says. */
+export type AuditReason =
+  | "periodic"
+  | "noscript"
+  | "promoted"
+  | "asked"
+  | "new-connection"
+  | "preload"
+  | "again"
+  | "flushed"
+  | "returned"
+  | "told";
 
 export type StudyEventOf<T extends StudyEvent["type"]> = Extract<StudyEvent, { readonly type: T }>;

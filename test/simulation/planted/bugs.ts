@@ -116,7 +116,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug("the connection of a question is left open", 1, /left behind: connection/, [
     "topology/inquiry.ts",
-    'for (const connection of this.#temporary) connection.close(new Error("no longer needed"));',
+    'for (const connection of this.#temporary) connection.close(new Farewell("not-needed", "no longer needed"));',
     "",
   ]),
   bug("the timer of the background refresh survives the client", 1, /left behind: a background timer/, [
@@ -187,7 +187,7 @@ export const BUGS: readonly Bug[] = [
   // Calls that block, functions of watching transactions, and scans.
   bug("a call that blocks keeps its connection when it is given up", 25, /took an element|came behind one that waits/, [
     "connection/carrier.ts",
-    'this.connection.close(new Error("nobody waits for the reply any more"));',
+    'this.connection.close(new Farewell("given-up", "nobody waits for the reply any more"));',
     "",
   ]),
   bug("the timer of calls that were left behind outlives the client", 744, /left behind: a background timer/, [

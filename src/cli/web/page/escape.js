@@ -6,6 +6,8 @@
  * @param {unknown} text
  * @returns {string}
  */
-export function escape(text) {
+export function escapeMarkup(text) {
   return String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
+
+export { escapeMarkup as escape };
