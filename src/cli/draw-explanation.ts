@@ -4,6 +4,7 @@ import { printable, quoted } from "./printable.ts";
 import type { Decision, Frame, Hop, Step, TableRow, Telling } from "./study/call-story.ts";
 import type { Paint } from "./terminal.ts";
 import { foldedSteps } from "./web/page/call-story.js";
+import { visible } from "./web/page/draw-wire.js";
 import { counted, decidedText, lessonText, meaningOf, nodeIn, plain, sentenceOf } from "./web/page/sentences.js";
 
 const LABEL = 10;
@@ -44,13 +45,16 @@ class Drawing {
   readonly #paint: Paint;
   readonly #detail: Detail;
   readonly #telling: Telling;
+  /** The columns of a time, so that all times of the call stand below each other. */
+  readonly #time: number;
 
   constructor(explanation: Explained, width: number, paint: Paint, detail: Detail) {
     this.#explanation = explanation;
     this.#width = width;
     this.#paint = paint;
     this.#detail = detail;
-    const { names, maxRedirections } = explanation;
+    const { names, maxRedirections, story, total } = explanation;
+    this.#time = timeText(Math.max(total, ...story.steps.map(({ at }) => at))).padStart(TIME).length;
     this.#telling = { names, rows: detail.rows, maxRedirections };
   }
 
@@ -70,8 +74,7 @@ class Drawing {
     if (script) add("script", `${printable(script.name)}, ${script.bytes} bytes, SHA-1 ${paint.faint(script.sha)}`);
     else add("command", printable(command.toUpperCase()));
     for (const { key, slot, tag, crc16 } of keys) {
-      lines.push(...markedKey(key, tag, this.#width));
-      add("", `CRC16 ${crc16}, modulo 16384: slot ${paint.strong(String(slot))}`);
+      lines.push(...this.#key(key, tag, `CRC16 ${crc16}, modulo 16384: slot ${paint.strong(String(slot))}`));
     }
     if (slot === null) {
       const [label, text] = PLACES[spread ?? (keys.length === 0 ? "one" : "apart")];
@@ -88,6 +91,25 @@ class Drawing {
     if (before !== null) add("really", this.#reality(before, owner));
     for (const replica of replicas) if (replica !== belief.from) add("replica", this.#nodeLine(replica));
     return lines;
+  }
+
+  /** A key, with a caret under each character that is hashed, and its slot behind the carets if there is room. */
+  #key(key: string, tag: string | null, slot: string): string[] {
+    const before = tag === null ? "" : key.slice(0, key.indexOf("{") + 1);
+    const from = columnsOf(printable(before));
+    const marks = " ".repeat(from) + "^".repeat(columnsOf(printable(tag ?? key)));
+    const characters = [...printable(key)];
+    const room = Math.max(1, this.#width - LABEL);
+    const lines: string[] = [];
+    for (let at = 0; at === 0 || at < characters.length; at += room) {
+      lines.push((at === 0 ? "key" : "").padEnd(LABEL) + characters.slice(at, at + room).join(""));
+      const mark = marks.slice(at, at + room);
+      if (mark.trim() !== "") lines.push(" ".repeat(LABEL) + mark);
+    }
+    const last = lines.at(-1) ?? "";
+    const isMarked = last.trim() !== "" && /^[ ^]*$/.test(last);
+    if (isMarked && columnsOf(`${last}  ${slot}`) <= this.#width) return [...lines.slice(0, -1), `${last}  ${slot}`];
+    return [...lines, ...this.#wrap("", slot)];
   }
 
   /** Who owns the slot by the servers' own word, and what they do not agree upon. */
@@ -144,8 +166,8 @@ class Drawing {
     if (story.hops.length > 0) return lines;
     const end = this.#result();
     // The client's own loads are not calls: SCRIPT LOAD is sent, and no attempt is recorded.
-    if (spread !== null) return [...lines, ...wrapped(end, this.#width, hanging(`${timeOf(total)}  ← `))];
-    return [...lines, ...wrapped(end, this.#width, hanging("nothing was sent: "))];
+    if (spread !== null) return [...lines, ...wrapped(end, this.#width, this.#hangingAt(total, "← "))];
+    return [...lines, "nothing was sent"];
   }
 
   #step(step: Step): string[] {
@@ -168,7 +190,8 @@ class Drawing {
             : hop.decisions.length === 0
               ? this.#answer(hop)
               : paint.alarm(printable(answer.text ?? answer.kind));
-        return [...this.#timed(answer.at, hop, `← ${text}`), ...this.#frames("< ", hop.received)];
+        const from = this.#explanation.calls.length > 1 ? `${this.#name(hop.address)}: ` : "";
+        return [...this.#timed(answer.at, hop, `← ${from}${text}`), ...this.#frames("< ", hop.received)];
       }
       case "decided":
         return this.#decision(step.decision, step.hop);
@@ -212,10 +235,12 @@ class Drawing {
 
   #frames(mark: string, frames: readonly Frame[]): string[] {
     if (!this.#detail.bytes) return [];
-    return frames.flatMap(({ text, length }) => {
-      const shown = text.length > MOST_BYTES ? text.slice(0, MOST_BYTES) : text;
-      const left = length - shown.length;
-      const parts = shown.split(/(?<=\r\n)/).map(visibleBytes);
+    return frames.flatMap(({ text }) => {
+      const left = text.length - MOST_BYTES;
+      const parts = text
+        .slice(0, MOST_BYTES)
+        .split(/(?<=\r\n)/)
+        .map(visible);
       if (left > 0) parts.push(`... ${counted(left, "more byte")}`);
       return wrappedParts(parts, this.#width, hanging(this.#indent(mark)));
     });
@@ -226,7 +251,7 @@ class Drawing {
   }
 
   #hangingAt(at: number, mark: string): Hanging {
-    return hanging(`${timeOf(at)}  ${mark}`);
+    return hanging(`${timeText(at).padStart(this.#time)}  ${mark}`);
   }
 
   #untimed(text: string): string[] {
@@ -234,7 +259,7 @@ class Drawing {
   }
 
   #indent(mark: string): string {
-    return `${" ".repeat(TIME + 6)}${mark}`;
+    return `${" ".repeat(this.#time + 6)}${mark}`;
   }
 
   /** What a node answered: for a call to one node, what the caller gets. */
@@ -256,8 +281,9 @@ class Drawing {
     const { end, total, spread, reply, hops } = this.#explanation;
     const { attempts, written, redirections, retries, error, outcome } = end;
     const unwritten = attempts - written;
+    const loads = this.#explanation.meanwhile.filter((event) => event.type === "load" && event.why === "asked").length;
     const counts = [
-      counted(written, "attempt"),
+      attempts === 0 && loads > 0 ? counted(loads, "load") : counted(written, "attempt"),
       ...(unwritten > 0 ? [`${unwritten} more never written`] : []),
       ...(redirections > 0 ? [counted(redirections, "redirection")] : []),
       ...(retries > 0 ? [retries === 1 ? "1 retry" : `${retries} retries`] : []),
@@ -289,7 +315,11 @@ class Drawing {
     if (really !== ownerAfter) {
       const truth = really === null ? "no node that answers owns it" : `it is ${this.#node(really)}'s`;
       const belief = ownerAfter === null ? "knows no owner" : `names ${this.#node(ownerAfter)}`;
-      lines.push(...wrapped(`The client's slot map ${belief}; by the servers' own word ${truth}.`, this.#width));
+      const why = said.after?.silent[ownerAfter ?? ""];
+      const silent = why === undefined ? "" : `; ${this.#name(ownerAfter ?? "")} is silent (${printable(why)})`;
+      lines.push(
+        ...wrapped(`The client's slot map ${belief}; by the servers' own word ${truth}${silent}.`, this.#width),
+      );
     }
     return lines;
   }
@@ -314,22 +344,6 @@ export function givenText(
   ].join(", ");
 }
 
-/** A key on lines of its own width, with a caret under each character that is hashed. */
-function markedKey(key: string, tag: string | null, width: number): string[] {
-  const before = tag === null ? "" : key.slice(0, key.indexOf("{") + 1);
-  const from = columnsOf(printable(before));
-  const marks = " ".repeat(from) + "^".repeat(columnsOf(printable(tag ?? key)));
-  const characters = [...printable(key)];
-  const room = Math.max(1, width - LABEL);
-  const lines: string[] = [];
-  for (let at = 0; at === 0 || at < characters.length; at += room) {
-    lines.push((at === 0 ? "key" : "").padEnd(LABEL) + characters.slice(at, at + room).join(""));
-    const mark = marks.slice(at, at + room);
-    if (mark.trim() !== "") lines.push(" ".repeat(LABEL) + mark);
-  }
-  return lines;
-}
-
 /** The commands of one write, in their order. */
 function sentBy({ asking, command, bytes, loadBytes }: Hop): string {
   const load =
@@ -337,17 +351,8 @@ function sentBy({ asking, command, bytes, loadBytes }: Hop): string {
   return `${load}${asking ? "ASKING, " : ""}${printable(command)} (${bytes} bytes)`;
 }
 
-function timeOf(milliseconds: number): string {
-  return `${milliseconds.toFixed(2).padStart(TIME - 3)} ms`;
-}
-
-/** Bytes as redis-cli shows them: a line's end is `\r\n`. */
-export function visibleBytes(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, (byte) => {
-    if (byte === "\r") return "\\r";
-    if (byte === "\n") return "\\n";
-    return `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`;
-  });
+function timeText(milliseconds: number): string {
+  return `${milliseconds.toFixed(2)} ms`;
 }
 
 /** A reply on one line. Strings are in quotes, as in JSON. */

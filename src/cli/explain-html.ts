@@ -32,7 +32,7 @@ const STYLE = `
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 main{max-width:980px;margin:0 auto;padding:.9rem 1rem 2rem}
-h1{font-size:1.35rem;margin:.3rem 0 .2rem}h2{font-size:1.02rem;margin:0 0 .5rem}
+h1{font-size:1.35rem;margin:.3rem 0 .2rem}h2{font-size:1.02rem;margin:0 0 .5rem}h2.given{margin:1rem 0 .2rem}
 section{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:.8rem .9rem;margin-top:.8rem}
 p{margin:.3rem 0}.soft{color:var(--soft)}.mono,code{font-family:var(--mono);font-size:.9em}
 .pill{display:inline-block;border:1px solid;border-radius:99px;padding:.05rem .6rem;font-size:.88rem;font-weight:600}

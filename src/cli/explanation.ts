@@ -4,6 +4,7 @@ import { crc16 } from "./crc16.ts";
 import type { Beside, End, Hop, Story } from "./study/call-story.ts";
 import type { ServerState, StudyEvent } from "./study/events.ts";
 import { replyIn } from "./study/reply-text.ts";
+import { MOST_TEXT } from "./study/wire-tap.ts";
 import { bytesText, commandsIn, redactedCommand, redactedReply } from "./study/wire-text.ts";
 import { storyOf } from "./web/page/call-story.js";
 
@@ -138,6 +139,12 @@ export function explanationOf(
   const { command, script, keys, slot, before, after, error, belief } = facts;
   const story = storyOf(events);
   const replies = facts.spread === null ? [] : repliesIn(story);
+  // The caller gets the server's words, so they may be told here as well.
+  for (const hop of story.hops) {
+    const isLast = hop.decisions.at(-1)?.verdict === "reject" && hop.answer?.text === null;
+    const words = isLast ? errorIn(hop) : null;
+    if (words !== null && hop.answer !== null) hop.answer = { ...hop.answer, text: words };
+  }
   for (const { sent, received } of story.hops) {
     if (bytes === "all") continue;
     const isShown = bytes === "redacted";
@@ -229,15 +236,20 @@ function repliesIn({ hops, ends }: Story): Explanation["replies"] {
   return hops.flatMap(({ call, address, answer, received }) => {
     const last = received.at(-1);
     if (answer === null || !["reply", "error"].includes(answer.kind) || last === undefined) return [];
-    const isWhole = last.text.length === last.length;
+    const isWhole = last.length <= MOST_TEXT;
     const { reply, error } = isWhole ? replyIn(last.text) : { reply: bytesText(last.length), error: null };
     return [{ call, address, slot: slots.get(call) ?? -1, reply, error }];
   });
 }
 
+function errorIn({ received }: Hop): string | null {
+  const last = received.at(-1);
+  return last?.text.startsWith("-") && last.length <= MOST_TEXT ? replyIn(last.text).error : null;
+}
+
 function redacted(frame: Hop["sent"][number], by: (text: string) => string): Hop["sent"][number] {
   const { text, length } = frame;
-  return { text: text.length < length ? bytesText(length) : by(text), length };
+  return { text: length > MOST_TEXT ? bytesText(length) : by(text), length };
 }
 
 const redactedRequest = (text: string) => redactedCommand(commandsIn(text)[0]?.args ?? []);

@@ -26,7 +26,7 @@ type Owner = Pick<Due, "call" | "attempt">;
 
 const ASKING_BYTES = 16;
 /** Of longer commands and replies only the beginning is kept. */
-const MOST_TEXT = 256 * 1024;
+export const MOST_TEXT = 256 * 1024;
 /** After these, a server sends replies that nobody asked for. */
 const SUBSCRIBES = /^(S|P)?(UN)?SUBSCRIBE$|^MONITOR$/i;
 
@@ -162,30 +162,23 @@ class Wire {
       if (SUBSCRIBES.test(args[0] ?? "")) this.#isSubscribed = true;
       this.#awaited.push(owner);
       const isHidden = !this.#tap.showsArguments || hasSecrets(args);
-      this.#tell("sent", owner, isHidden ? redactedCommand(args) : text, text.length);
+      const shown = isHidden ? redactedCommand(args) : text;
+      this.#tell("sent", owner, shown.slice(0, MOST_TEXT), text.length, Math.max(0, shown.length - MOST_TEXT));
     }
   }
 
   #received(text: string, length: number): void {
     // Messages come between the replies, so nobody knows any more whose a reply is.
     const owner = this.#isSubscribed ? undefined : this.#awaited.shift();
-    this.#tell("received", owner, this.#tap.showsArguments ? text : redactedReply(text), length);
+    this.#tell("received", owner, this.#tap.showsArguments ? text : redactedReply(text), length, length - text.length);
   }
 
-  #tell(direction: WireEvent["direction"], owner: Owner | undefined, text: string, length: number): void {
+  /** @param left  So many bytes behind `text` are not told. */
+  #tell(direction: WireEvent["direction"], owner: Owner | undefined, text: string, length: number, left: number): void {
     const { call = null, attempt = null } = owner ?? {};
-    const address = this.#address;
-    const shown = text.length > MOST_TEXT ? text.slice(0, MOST_TEXT) : text;
-    this.#tap.sink?.({
-      type: "bytes",
-      connection: this.#connection,
-      address,
-      call,
-      attempt,
-      direction,
-      text: shown,
-      length,
-    });
+    const where = { connection: this.#connection, address: this.#address, call, attempt };
+    const told = left > 0 ? `${text}... ${left} more bytes` : text;
+    this.#tap.sink?.({ type: "bytes", ...where, direction, text: told, length });
   }
 }
 

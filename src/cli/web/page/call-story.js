@@ -170,7 +170,10 @@ function namedIn(kind, text, from) {
  * @param {Story} story
  * @returns {Step[]}
  */
-export function foldedSteps({ steps, hops }) {
+export function foldedSteps({ steps, hops, meanwhile }) {
+  const asked = new Set(
+    meanwhile.flatMap((event) => (event.type === "load" && event.why === "asked" ? [event.load] : [])),
+  );
   /** @type {Map<number, Hop[]>} */
   const failed = new Map();
   for (const hop of hops) {
@@ -187,21 +190,26 @@ export function foldedSteps({ steps, hops }) {
   }
   /** @type {Set<Folded>} */
   const said = new Set();
-  return steps.filter(isOfInterest).flatMap((step) => {
-    const folded = "hop" in step && step.hop !== null ? foldOf.get(step.hop) : undefined;
-    if (folded === undefined) return [step];
-    if (said.has(folded)) return [];
-    said.add(folded);
-    return [/** @type {Step} */ ({ type: "folded", at: step.at, folded })];
-  });
+  return steps
+    .filter((step) => isOfInterest(step, asked))
+    .flatMap((step) => {
+      const folded = "hop" in step && step.hop !== null ? foldOf.get(step.hop) : undefined;
+      if (folded === undefined) return [step];
+      if (said.has(folded)) return [];
+      said.add(folded);
+      return [/** @type {Step} */ ({ type: "folded", at: step.at, folded })];
+    });
 }
 
-/** @param {Step} step */
-function isOfInterest(step) {
+/**
+ * @param {Step} step
+ * @param {ReadonlySet<number>} asked  The loads that the caller asked for.
+ */
+function isOfInterest(step, asked) {
   if (step.type !== "beside") return true;
   const { event } = step;
   if (event.type === "topology") return event.reason !== "first";
-  if (event.type === "loaded") return event.error !== null;
+  if (event.type === "loaded") return event.error !== null || asked.has(event.load);
   return event.type === "load" && event.call === null ? event.why === "asked" : event.type === "disconnected";
 }
 

@@ -16,6 +16,8 @@ const ARROW = 20;
 const TOP = 40;
 /** The lifeline of the client. */
 const LEFT = 16;
+/** The nodes share the room behind it. The word "client" is in front of it. */
+const FIRST_COLUMN = 60;
 const INDENT = 12;
 /** More nodes than these are not drawn: their lines would be too close. */
 export const MOST_LANES = 6;
@@ -31,9 +33,9 @@ export const MOST_LANES = 6;
  */
 export function drawLadder(steps, telling, { width, upTo = steps.length }) {
   const addresses = lanesOf(steps);
-  const spacing = (width - LEFT - 60) / Math.max(1, addresses.length);
+  const spacing = (width - FIRST_COLUMN - 4) / Math.max(1, addresses.length);
   /** @type {Map<string, number>} */
-  const lanes = new Map(addresses.map((address, index) => [address, LEFT + spacing * (index + 1) + 10]));
+  const lanes = new Map(addresses.map((address, index) => [address, FIRST_COLUMN + spacing * (index + 0.5)]));
   const room = Math.max(10, Math.floor((width - LEFT - INDENT - 8) / CHARACTER));
   let y = TOP + 8;
   /** @type {string[]} */
@@ -100,20 +102,21 @@ function head(address, x, spacing, telling) {
  */
 function drawnStep(step, telling, lanes) {
   const lane = (/** @type {string} */ address) => lanes.get(address);
-  const time = `${milliseconds(step.at)}  `;
+  const time = `${milliseconds(step.at)} · `;
+  const numbered = (/** @type {number} */ attempt) => `${time}attempt ${attempt}: `;
   switch (step.type) {
     case "sent": {
       const { hop } = step;
       const to = lane(hop.address);
       if (to === undefined) return null;
       const load = hop.loadBytes > 0 ? `${hop.command.startsWith("FCALL") ? "FUNCTION" : "SCRIPT"} LOAD + ` : "";
-      const text = `${time}${hop.attempt}  ${load}${hop.asking ? "ASKING + " : ""}${hop.command}, ${hop.bytes + hop.loadBytes} bytes`;
+      const text = `${numbered(hop.attempt)}${load}${hop.asking ? "ASKING + " : ""}${hop.command}, ${hop.bytes + hop.loadBytes} bytes`;
       return { kind: hop.asking ? "ask" : "sent", text, arrow: { from: LEFT, to } };
     }
     case "waited": {
       const to = lane(step.hop.address);
       if (to === undefined) return null;
-      const text = `${time}${step.hop.attempt}  no connection to ${plain(nodeIn(telling, step.hop.address))}: never written`;
+      const text = `${numbered(step.hop.attempt)}no connection to ${plain(nodeIn(telling, step.hop.address))}: never written`;
       return { kind: "bad", text, arrow: { from: LEFT, to: LEFT + (to - LEFT) * 0.6, isDotted: true, isLost: true } };
     }
     case "answered": {
@@ -121,7 +124,7 @@ function drawnStep(step, telling, lanes) {
       const from = lane(hop.address);
       if (from === undefined) return null;
       const isLost = answer.kind === "LOST";
-      const text = `${time}${hop.attempt}  ${isLost ? "the connection is lost" : (answer.text ?? `${answer.kind}, ${answer.bytes} bytes`)}`;
+      const text = `${numbered(hop.attempt)}${isLost ? "the connection is lost" : (answer.text ?? `${answer.kind}, ${answer.bytes} bytes`)}`;
       return {
         kind: kindOf(answer.kind),
         text,

@@ -7,7 +7,7 @@ import { escapeMarkup } from "./escape.js";
 const MOST_BYTES = 2048;
 
 /**
- * What was written or answered, as a block of text: one line for each line of the protocol.
+ * What was written or answered, as a block of text: one line for each command or reply.
  *
  * @param {readonly Frame[]} frames
  * @param {"sent" | "received"} direction
@@ -19,14 +19,11 @@ export function drawWire(frames, direction, node) {
   const total = frames.reduce((sum, { length }) => sum + length, 0);
   const title = `${direction === "sent" ? "→" : "←"} ${node}, ${total} bytes`;
   const label = direction === "sent" ? `Written to ${node}` : `Answered by ${node}`;
-  const lines = frames.flatMap(({ text, length }) => {
+  const lines = frames.map(({ text }) => {
     const shown = text.slice(0, MOST_BYTES);
-    const parts = shown
-      .split(/(?<=\r\n)/)
-      .filter((part) => part !== "")
-      .map(lineOf);
-    if (shown.length < length) parts.push(`<span class="hid">... ${length - shown.length} more bytes</span>`);
-    return parts;
+    const parts = shown.split(/(?<=\r\n)/).filter((part) => part !== "");
+    const left = text.length - shown.length;
+    return parts.map(lineOf).join("<wbr>") + (left > 0 ? `<span class="hid">... ${left} more bytes</span>` : "");
   });
   return `<pre class="wire" role="group" aria-label="${escapeMarkup(label)}"><span class="dir">${escapeMarkup(title)}</span>\n${lines.join("\n")}</pre>`;
 }

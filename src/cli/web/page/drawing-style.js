@@ -27,7 +27,7 @@ export const DRAWING_STYLE = `
 .wire .err{color:var(--bad)}
 .wire .hid{color:var(--soft)}
 table.rules{border-collapse:collapse;width:100%;font-size:.88rem}
-table.rules th,table.rules td{padding:.3rem .5rem;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top;font-weight:400;overflow-wrap:anywhere}
+table.rules th,table.rules td{padding:.3rem .5rem;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top;font-weight:400;overflow-wrap:break-word}
 table.rules thead th{color:var(--soft)}
 table.rules tbody th{font-family:var(--mono);font-size:.82rem;white-space:nowrap}
 table.rules tr.lit{background:var(--lit)}
