@@ -39,6 +39,8 @@ export class SimLoop implements Clock {
   #afterReads: (() => void)[] = [];
   /** Those of this turn: what they add is for the next one. */
   #present: (() => void)[] = [];
+  /** Called when a callback of the client and its promise jobs have run. */
+  onTurn: (() => void) | undefined;
 
   now(): number {
     return this.time;
@@ -116,6 +118,7 @@ export class SimLoop implements Clock {
     return new Promise((resolve, reject) => {
       const turn = () => {
         try {
+          this.onTurn?.();
           // Promise jobs of the last turn have run; what they put into the next tick comes first.
           if (this.#ticks.length === 0) {
             const next = isDone() ? undefined : this.#next(limit);

@@ -1,8 +1,9 @@
-import type { Cluster } from "../../src/cluster/cluster.ts";
+import { Cluster } from "../../src/cluster/cluster.ts";
 import { connectIn } from "../../src/cluster/connect.ts";
 import type { Environment } from "../../src/environment.ts";
 import type { Topology } from "../../src/index.ts";
 import { SLOT_COUNT } from "../../src/protocol/hash-slot.ts";
+import { FactsCheck } from "../support/facts-check.ts";
 import { SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
@@ -40,6 +41,8 @@ export interface Run {
   readonly failed: number;
 }
 
+/** In a run of every so many, what the client tells of itself is compared with the truth. */
+const TOLD_EVERY = 8;
 /** From the mending of everything to calls that must succeed. */
 const RECOVERY_MS = 3000;
 /** A call without a deadline is given up after 60 s of refusals. */
@@ -74,6 +77,7 @@ class Simulation {
   readonly #worlds: Worlds;
   readonly #environment: Environment;
   readonly #subscriptions: SubscriptionSide | undefined;
+  readonly #told: FactsCheck | undefined;
   readonly #broken: string[] = [];
 
   constructor(seed: number, isTold: boolean) {
@@ -92,7 +96,10 @@ class Simulation {
     this.#faults = new Faults(this.#cluster, this.#network, this.#plan, slots, chance.fork());
     const { next } = chance.fork();
     this.#worlds = new Worlds(this.#cluster, this.#faults, this.#plan, slots, chance.fork());
-    this.#environment = { clock: this.#loop, open: this.#network.open, random: next, epochMs: 0 };
+    if (seed % TOLD_EVERY === 0) this.#told = new FactsCheck(() => this.#loop.time);
+    const open = this.#told?.open(this.#network.open) ?? this.#network.open;
+    this.#loop.onTurn = () => this.#told?.check();
+    this.#environment = { clock: this.#loop, open, random: next, epochMs: 0 };
     if (this.#plan.subscriptions === undefined) return;
     const { tags } = this.#workload;
     this.#subscriptions = new SubscriptionSide(this.#plan, tags, this.#cluster, this.#faults, this.#worlds, ownChance);
@@ -108,6 +115,7 @@ class Simulation {
       this.#broken.push(`uncaught: ${error instanceof Error ? error.stack : String(error)}`);
     } finally {
       process.off("unhandledRejection", onUnhandled);
+      this.#told?.stop();
     }
     const { made } = this.#workload.calls;
     const failed = made.filter(({ failure }) => failure !== undefined).length;
@@ -205,6 +213,7 @@ class Simulation {
       },
     );
     await this.#loop.run(this.#loop.time + 30_000, () => cluster !== undefined || failure !== undefined);
+    if (cluster !== undefined) this.#told?.attach(Cluster.clientOf(cluster));
     if (cluster === undefined) this.#broken.push(`connect to a healthy cluster: ${String(failure ?? "no answer")}`);
     else for (const node of this.#preloaded(scripts.length)) this.#broken.push(`connected, and ${node} lacks scripts`);
     return cluster;
@@ -260,6 +269,7 @@ class Simulation {
   }
 
   #judge(): void {
+    this.#broken.push(...(this.#told?.broken ?? []));
     const { made } = this.#workload.calls;
     const { nodes, moves, splits } = this.#cluster;
     const isPrompt =

@@ -282,4 +282,63 @@ export const BUGS: readonly Bug[] = [
     "      this.#leaves.add(topic);\n      this.#flushSoon();",
     "      this.#gone(topic);",
   ]),
+
+  // What is told of the client.
+  bug(
+    "a call is told as written when it is queued",
+    8,
+    /told wrong: .* (is written on, and was not told as open|was told as written)/,
+    [
+      "routing/dispatcher.ts",
+      "    call.extras?.observer?.onAttempt(call, node.address);\n    lane.push(call);",
+      "    call.extras?.observer?.onAttempt(call, node.address);\n    call.extras?.observer?.onWritten({ id: 1 });\n    lane.push(call);",
+    ],
+  ),
+  bug("a call of a group is not told as written", 32, /told wrong: .* of a group was written/, [
+    "routing/call-group.ts",
+    "for (const call of this.#open) if (!call.settled) call.onWritten(connection);",
+    "if (connection === undefined) this.calls[0]?.onWritten(connection);",
+  ]),
+  bug("a decision is not told", 16, /told wrong: .* is sent again without a decision/, [
+    "routing/lessons.ts",
+    "call.extras?.observer?.onDecision(() => {",
+    'if (step.row !== "moved-known") call.extras?.observer?.onDecision(() => {',
+  ]),
+  bug("a slot that has moved by the word of a node is not told", 16, /told wrong: slots have other owners/, [
+    "client/client.ts",
+    "tellTopology(this.telemetry.client, current,",
+    'if (how !== "patched") tellTopology(this.telemetry.client, current,',
+  ]),
+  bug(
+    "the topology is told behind what follows from it",
+    16,
+    /told wrong: (slots have other owners|the nodes are others)/,
+    [
+      "client/client.ts",
+      "tellTopology(this.telemetry.client, current, previous, how",
+      "const after = (tell: () => void) => queueMicrotask(tell);\n    after(() => tellTopology(this.telemetry.client, current, previous, how",
+    ],
+    ["client/client.ts", 'how === "patched" ? "moved" : "refreshed");', 'how === "patched" ? "moved" : "refreshed"));'],
+  ),
+  bug("the end of a connection is not told", 8, /told wrong: connection \d+ has ended/, [
+    "telemetry/connection-trace.ts",
+    "if (!disconnectChannel.hasSubscribers) return;",
+    'if (reason !== "client-closed") return;',
+  ]),
+  bug("what a node says of its scripts is not told", 80, /told wrong: .* believed to hold/, [
+    "scripts/loaded-scripts.ts",
+    "if (this.trace?.isAuditHeard) {\n      const are",
+    "if (this.trace === undefined) {\n      const are",
+  ]),
+  bug("the end of a load is not told", 8, /told wrong: .* believed to hold/, [
+    "scripts/loaded-scripts.ts",
+    "      told?.(outcome);\n",
+    "",
+  ]),
+  bug(
+    "the bytes of a reply are counted with those in front of it",
+    8,
+    /told wrong: .* was answered by \d+ bytes, told as/,
+    ["protocol/decoder.ts", "    this.#counted = offset;\n", ""],
+  ),
 ];
