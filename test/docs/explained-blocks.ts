@@ -36,7 +36,7 @@ function withAddresses(explained: Explained, ports: ReadonlyMap<string, string>)
   return JSON.parse(text) as Explained;
 }
 
-const MARKED = /(<!-- explained: (\w+) -->\n```\n)([^]*?)(?<=\n)```/g;
+const MARKED = /(<!-- explained: (\w+) -->\n```\n)([\s\S]*?)```/g;
 
 /** The blocks of a page that show explained calls, by their stories. */
 export function blocksIn(page: string): Map<string, string> {

@@ -51,7 +51,7 @@ describe("the guide to a cluster client", () => {
   });
 
   it("shows the script that it calls", () => {
-    assert.ok(page.includes(`source: ${JSON.stringify(addItem.source)}`), addItem.source);
+    assert.ok(page.includes(`source: \`${addItem.source}\``), addItem.source);
   });
 
   it("asks ten questions and answers them", () => {
