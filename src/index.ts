@@ -78,6 +78,7 @@ export type {
   ConnectContext,
   ConnectionFigures,
   GapMessage,
+  MovedSlots,
   OperationContext,
   PreloadMessage,
   RedirectionMessage,

@@ -10,7 +10,13 @@ import { CLI } from "../support/slotwire-cli.ts";
 import { type Block, blocksOf, withChecks } from "./blocks.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const pages = ["README.md", "src/MIGRATION.md", "src/COMMANDS.md", "src/cli/README.md"];
+const pages = [
+  "README.md",
+  "src/MIGRATION.md",
+  "src/COMMANDS.md",
+  "src/HOW-A-CLUSTER-CLIENT-WORKS.md",
+  "src/cli/README.md",
+];
 const all = pages.flatMap((page) => {
   const name = page.replaceAll("/", "-");
   return blocksOf(readFileSync(join(root, page), "utf8")).map((block) => ({ ...block, name: `${name}-${block.line}` }));

@@ -56,6 +56,7 @@ describe("the packed package, installed into an empty project", () => {
       "dist/cjs/package.json",
       "package.json",
       "src/COMMANDS.md",
+      "src/HOW-A-CLUSTER-CLIENT-WORKS.md",
       "src/MIGRATION.md",
       "src/README.md",
       "src/cli/README.md",
