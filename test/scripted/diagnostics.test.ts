@@ -42,7 +42,7 @@ describe("diagnostics channels", () => {
       "command:asyncEnd",
     ]);
     const [start] = ear.all("command:start");
-    const { id } = start?.client as { id: number };
+    const id = (start?.client as { id: number } | undefined)?.id as number;
     const who = { id, seeds: [node(0)], name: "me", database: 0 };
     const call = { client: who, command: "EVALSHA", script, slot: 5, batch: undefined, operation: undefined };
     assert.deepEqual({ ...start, seq: 0 }, { ...call, seq: 0, id: 1, attempts: 0, address: undefined });
