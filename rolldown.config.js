@@ -1,5 +1,6 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "rolldown";
 import { esmExternalRequirePlugin } from "rolldown/plugins";
 
@@ -124,11 +125,24 @@ function types(dir) {
   };
 }
 
-/** Copies the files of the live page. */
+/** Copies the files of the live page, and writes down at which lines the rows of the decision stand. */
 function page(dir) {
+  const from = fileURLToPath(new URL("src/cli/web/page", import.meta.url));
+  const rows = fileURLToPath(new URL("src/routing/next-step-rows.ts", import.meta.url));
   return {
     name: "page",
-    writeBundle: () => cpSync("src/cli/web/page", dir, { recursive: true, filter: (file) => !file.endsWith(".json") }),
+    writeBundle() {
+      cpSync(from, dir, { recursive: true, filter: (file) => !file.endsWith(".json") });
+      const lines = readFileSync(rows, "utf8").split("\n");
+      const found = lines.map((line, index) => [
+        /^ {2}"?([a-z-]+)"?: (?:retry|atOwner|redirected|reject)\(/.exec(line)?.[1],
+        index + 1,
+      ]);
+      writeFileSync(
+        join(dir, "row-lines.json"),
+        JSON.stringify(Object.fromEntries(found.filter(([row]) => row !== undefined))),
+      );
+    },
   };
 }
 

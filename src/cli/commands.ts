@@ -12,9 +12,10 @@ import { subscribe } from "./subscribe.ts";
 import type { Terminal } from "./terminal.ts";
 import { topology } from "./topology.ts";
 import { types } from "./types.ts";
+import { watch } from "./watch.ts";
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ slot, topology, scripts, explain, subscribe, bench, cluster, types }),
+  Object.entries({ slot, topology, scripts, explain, subscribe, bench, cluster, watch, types }),
 );
 
 /** Performs a command line. The result is written to standard output. */

@@ -35,11 +35,11 @@ export function hanging(first: string): Hanging {
 }
 
 /**
- * Breaks a text into lines of at most `width` columns, with `hanging` in front. Lines break behind spaces. A word that is
+ * Breaks a text into lines of at most `width` columns, behind a label. Lines break behind spaces. A word that is
  * longer than a line is broken anywhere: nothing is left out.
  */
-export function wrapped(text: string, width: number, { first, rest }: Hanging = hanging("")): string[] {
-  return wrappedParts(text.split(/(?<= )(?! )/), width, { first, rest });
+export function wrapped(text: string, width: number, behind: Hanging | string = ""): string[] {
+  return wrappedParts(text.split(/(?<= )(?! )/), width, typeof behind === "string" ? hanging(behind) : behind);
 }
 
 /** As `wrapped`, for a text whose lines may break only behind its parts. */

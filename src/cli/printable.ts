@@ -9,7 +9,7 @@ import { COLOURS, type Paint, type Terminal } from "./terminal.ts";
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 const ESCAPE = "\x1b";
 /** What can be an escape of `COLOURS`, or a character that is hidden. */
-const ESCAPES_OR_HIDDEN = /\p{Cc}(\[(?:1|2|22|31|39)m)|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+const ESCAPES_OR_HIDDEN = /\p{Cc}(\[(?:1|2|22|31|39|38;5;\d{1,3})m)|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
 /** The text on one line, with every character escaped that a terminal would not show as a character. */
 export function printable(text: string): string {

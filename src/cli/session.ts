@@ -2,6 +2,7 @@ import type { Client } from "../client/client.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { connectIn } from "../cluster/connect.ts";
 import { nodeEnvironment } from "../connection/node-environment.ts";
+import type { Environment } from "../environment.ts";
 import type { ConnectOptions } from "../options.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { TopologyNode } from "../topology/topology.ts";
@@ -32,9 +33,12 @@ export class Session {
   }
 
   /** Opens a session whose calls can be recorded with their bytes. */
-  static async openTapped(options: ConnectOptions): Promise<Session> {
-    const tap = new WireTap({ showsArguments: true });
-    return new Session(await connectIn(tap.over(nodeEnvironment), options), options, tap);
+  static async openTapped(
+    options: ConnectOptions,
+    tap: WireTap = new WireTap({ showsArguments: true }),
+    environment: Environment = nodeEnvironment,
+  ): Promise<Session> {
+    return new Session(await connectIn(tap.over(environment), options), options, tap);
   }
 
   /** The servers of the cluster, each of which can be asked, on connections of their own. @throws as `Servers.find`. */

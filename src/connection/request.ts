@@ -74,14 +74,15 @@ export interface Backlog {
 export class ControlRequest implements Request {
   readonly frame: string;
   readonly isOwn = true;
-  readonly wantsBuffers = false;
+  readonly wantsBuffers: boolean;
   readonly asking = false;
   readonly reply: Promise<Reply>;
   place: Place = "new";
   #resolve!: (reply: Reply) => void;
   #reject!: (error: Error) => void;
 
-  constructor(args: readonly Argument[]) {
+  constructor(args: readonly Argument[], wantsBuffers = false) {
+    this.wantsBuffers = wantsBuffers;
     this.frame = encodeCommand(args);
     this.reply = new Promise((resolve, reject) => {
       this.#resolve = resolve;

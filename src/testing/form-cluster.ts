@@ -39,8 +39,12 @@ export async function replicate(replica: ServerProcess, primaryId: string): Prom
   );
 }
 
-/** Resolves when all servers know each other, agree on the slots, and report the cluster's state as ok. */
-export async function settled(servers: readonly ServerProcess[]): Promise<void> {
+/**
+ * Resolves when all servers know each other, agree on the slots, and report the cluster's state as ok.
+ * @param open  Slots that are half-way between nodes. About these, and as to its state, a server that imports one of them
+ *              can differ from the others for ever: Redis 7 lets it know no owner once the owner's replica was promoted.
+ */
+export async function settled(servers: readonly ServerProcess[], open: ReadonlySet<number> = new Set()): Promise<void> {
   await until(async () => {
     const views = await Promise.all(
       servers.map(async (server) => {
@@ -48,20 +52,37 @@ export async function settled(servers: readonly ServerProcess[]): Promise<void> 
           server.command("CLUSTER", "INFO"),
           server.command("CLUSTER", "NODES"),
         ]);
-        if (!String(info).includes("cluster_state:ok")) return undefined;
+        const mayFail = open.size > 0 && String(nodes).includes("-<-");
+        if (!mayFail && !String(info).includes("cluster_state:ok")) return undefined;
         const lines = String(nodes)
           .split("\n")
           .filter((line) => line !== "" && !/handshake|\bfail\b/.test(line));
         if (lines.length < servers.length) return undefined;
         const view = lines.map((line) => {
           const [id, , flags, , , , , , ...slots] = line.split(" ");
-          return [id, /master|slave/.exec(flags ?? "")?.[0], slots.filter((slot) => !slot.startsWith("["))].join(" ");
+          return [id, /master|slave/.exec(flags ?? "")?.[0], ...rangesWithout(open, slots)].join(" ");
         });
         return view.sort().join("\n");
       }),
     );
     return views[0] !== undefined && views.every((view) => view === views[0]);
   }, "the cluster to agree");
+}
+
+/** The ranges of a line of CLUSTER NODES, without the marks of open slots and without these slots. */
+function rangesWithout(open: ReadonlySet<number>, texts: readonly string[]): string[] {
+  const ranges = texts.filter((text) => !text.startsWith("["));
+  if (open.size === 0) return ranges;
+  const slots = ranges.flatMap((range) => {
+    const [start = 0, end = start] = range.split("-").map(Number);
+    return Array.from({ length: end - start + 1 }, (_, offset) => start + offset).filter((slot) => !open.has(slot));
+  });
+  const isStart = (slot: number, index: number) => slots[index - 1] !== slot - 1;
+  return slots.filter(isStart).map((start) => {
+    let end = start;
+    for (let index = slots.indexOf(start); slots[index + 1] === end + 1; index++) end++;
+    return `${start}-${end}`;
+  });
 }
 
 export async function isPrimary(server: ServerProcess): Promise<boolean> {

@@ -1,5 +1,5 @@
 import type { Reply } from "../protocol/reply.ts";
-import { idOf, isPrimary, settled, sleep, until } from "./form-cluster.ts";
+import { idOf, settled, until } from "./form-cluster.ts";
 import type { ServerProcess } from "./server-process.ts";
 
 /** The options of `moveSlots`. */
@@ -44,30 +44,6 @@ export async function knownToReplicas(
   }
 }
 
-/** Moves a slot key by key, as resharding tools do. While it moves, clients get ASK and TRYAGAIN. */
-export async function moveKeyByKey(
-  slot: number,
-  source: ServerProcess,
-  target: ServerProcess,
-  all: readonly ServerProcess[],
-  pauseMs: number,
-): Promise<void> {
-  const targetId = await idOf(target);
-  await target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", await idOf(source));
-  await source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", targetId);
-  for (;;) {
-    const keys = (await source.command("CLUSTER", "GETKEYSINSLOT", slot, 1)) as string[];
-    if (keys.length === 0) break;
-    await source.command("MIGRATE", target.host, target.port, keys[0] as string, 0, 5000);
-    if (pauseMs > 0) await sleep(pauseMs);
-  }
-  // The new owner is told first. Otherwise it would refuse the calls that the old owner redirects to it.
-  const others = all.filter((server) => server !== target && server !== source);
-  for (const server of [target, source, ...others]) {
-    if (await isPrimary(server)) await server.command("CLUSTER", "SETSLOT", slot, "NODE", targetId);
-  }
-}
-
 /** Moves slots in one step: the servers copy them and then hand them over at once. Clients only get MOVED. */
 export async function moveInOneStep(
   slots: readonly number[],
@@ -76,9 +52,7 @@ export async function moveInOneStep(
   all: readonly ServerProcess[],
 ): Promise<void> {
   const ranges = slots.flatMap((slot) => [slot, slot]);
-  const help = (await target.command("CLUSTER", "HELP")) as string[];
-  const isPulled = help.some((line) => line.startsWith("MIGRATION "));
-  const stateOf = isPulled ? await pull(ranges, target) : await push(ranges, source, target);
+  const stateOf = (await pullsSlots(target)) ? await pull(ranges, target) : await push(ranges, source, target);
   await until(async () => {
     const { state, message = "", last_error: error = message } = await stateOf();
     if (state === "failed" || state === "cancelled" || state === "canceled") {
@@ -87,6 +61,12 @@ export async function moveInOneStep(
     return state === "success" || state === "completed";
   }, `the slots to be moved to ${target.address}`);
   await settled(all);
+}
+
+/** Whether the server moves slots as Redis does from 8.4 on. */
+export async function pullsSlots(server: ServerProcess): Promise<boolean> {
+  const help = (await server.command("CLUSTER", "HELP")) as string[];
+  return help.some((line) => line.startsWith("MIGRATION "));
 }
 
 /** As Redis does it: the new owner is asked. */

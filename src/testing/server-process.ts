@@ -1,21 +1,19 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { Connection } from "../connection/connection.ts";
 import { nodeEnvironment } from "../connection/node-environment.ts";
 import { openConnection } from "../connection/open-connection.ts";
+import { ControlRequest } from "../connection/request.ts";
 import { realTime } from "../environment.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Certificate } from "./certificate.ts";
+import { freePort, HOST, type NextPort, takeBack } from "./free-ports.ts";
 import { Guard } from "./guard.ts";
 import { environmentFor, type ServerBinary } from "./server-binary.ts";
 
-const HOST = "127.0.0.1";
-/** The distance between a cluster node's port and its bus port, which the other nodes use. */
-const BUS_OFFSET = 10_000;
 const LOG_FILE = "server.log";
 const START_TIMEOUT_MS = 10_000;
 /** Another program can take a port between the check that it is free and the start of the server. */
@@ -25,12 +23,35 @@ const MOST_PORTS_TRIED = 10;
 export class ServerHerd {
   readonly folder = mkdtempSync(join(tmpdir(), "slotwire-"));
   readonly #guard = new Guard(this.folder);
+  readonly #children = new Set<ChildProcess>();
+  #isKilled = false;
 
   watch(server: ChildProcess): void {
     this.#guard.watch(server);
+    this.#children.add(server);
+    server.once("exit", () => this.#children.delete(server));
+  }
+
+  /** Writes a file into the folder, and returns its path. */
+  write(name: string, content: string): string {
+    const path = join(this.folder, name);
+    writeFileSync(path, content);
+    return path;
+  }
+
+  /** @throws {Error} when no more servers are wanted. */
+  checkWanted(): void {
+    if (this.#isKilled) throw new Error("The start of the servers was ended.");
+  }
+
+  /** Kills the servers. No more of them are started. */
+  kill(): void {
+    this.#isKilled = true;
+    for (const child of this.#children) child.kill("SIGKILL");
   }
 
   release(): Promise<void> {
+    this.kill();
     return this.#guard.release();
   }
 }
@@ -41,6 +62,15 @@ export interface ServerSettings {
   readonly args: readonly string[];
   /** Present for TLS, both to clients and between the servers. */
   readonly certificate: Certificate | undefined;
+  /** The password of the default user. */
+  readonly password?: string | undefined;
+}
+
+/** An open connection to one server. */
+export interface Line {
+  command(...args: readonly Argument[]): Promise<Reply>;
+  /** The same, with strings as Buffers: a key need not be UTF-8. */
+  commandForBytes(...args: readonly Argument[]): Promise<Reply>;
 }
 
 /** One server process in cluster mode, on a free loopback port. */
@@ -51,12 +81,12 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #exited: Promise<void>;
   readonly #folder: string;
-  readonly #certificate: Certificate | undefined;
+  readonly #settings: ServerSettings;
   #alive = true;
 
-  private constructor(port: number, child: ChildProcess, folder: string, certificate: Certificate | undefined) {
+  private constructor(port: number, child: ChildProcess, folder: string, settings: ServerSettings) {
     this.port = port;
-    this.#certificate = certificate;
+    this.#settings = settings;
     this.pid = child.pid as number;
     this.#child = child;
     this.#folder = folder;
@@ -69,13 +99,17 @@ export class ServerProcess {
     });
   }
 
-  /** @param nextPort  Returns a port to try, a different one at each call. */
+  /**
+   * @param nextPort   Returns a port to try, a different one at each call.
+   * @param mostTried  How many ports are tried, if others take them.
+   */
   static async start(
     herd: ServerHerd,
     settings: ServerSettings,
-    nextPort: () => Promise<number> = freePort,
+    nextPort: NextPort = freePort,
+    mostTried = MOST_PORTS_TRIED,
   ): Promise<ServerProcess> {
-    for (let left = MOST_PORTS_TRIED; ; left--) {
+    for (let left = mostTried; ; left--) {
       const server = await ServerProcess.#spawn(herd, settings, await nextPort());
       try {
         await server.#ready();
@@ -88,14 +122,17 @@ export class ServerProcess {
   }
 
   static async #spawn(herd: ServerHerd, settings: ServerSettings, port: number): Promise<ServerProcess> {
-    const { binary, args, certificate } = settings;
+    const { binary, args, certificate, password } = settings;
     const folder = join(herd.folder, String(port));
+    herd.checkWanted();
     await mkdir(folder, { recursive: true });
+    const file = password === undefined ? [] : [await passwordFile(folder, password)];
     const out = openSync(join(folder, LOG_FILE), "a");
     const ports = certificate ? await tlsArguments(folder, port, certificate) : ["--port", String(port)];
+    herd.checkWanted();
     const own = [...ports, "--bind", HOST, "--dir", folder, "--save", "", "--appendonly", "no"];
     const cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"];
-    const child = spawn(binary.path, [...own, ...cluster, ...args], {
+    const child = spawn(binary.path, [...file, ...own, ...cluster, ...args], {
       cwd: folder,
       env: environmentFor(binary.libraryPath),
       stdio: ["ignore", out, out],
@@ -109,7 +146,7 @@ export class ServerProcess {
     }
     child.unref();
     herd.watch(child);
-    return new ServerProcess(port, child, folder, certificate);
+    return new ServerProcess(port, child, folder, settings);
   }
 
   get address(): string {
@@ -121,10 +158,24 @@ export class ServerProcess {
   }
 
   /** Sends one command on a new connection. */
-  async command(...args: readonly Argument[]): Promise<Reply> {
+  command(...args: readonly Argument[]): Promise<Reply> {
+    return this.use((line) => line.command(...args));
+  }
+
+  /** Opens a connection for several commands, and closes it behind them. */
+  async use<T>(what: (line: Line) => Promise<T>): Promise<T> {
     const connection = await this.#connect();
+    const send = (args: readonly Argument[], wantsBuffers: boolean) => {
+      const request = new ControlRequest(args, wantsBuffers);
+      if (connection.cause === undefined) connection.carry(request);
+      else request.onLost(connection.cause);
+      return request.reply;
+    };
     try {
-      return (await connection.exchange(args)[0]) as Reply;
+      return await what({
+        command: (...args) => send(args, false),
+        commandForBytes: (...args) => send(args, true),
+      });
     } finally {
       connection.close(new Error("done"));
     }
@@ -143,14 +194,15 @@ export class ServerProcess {
   }
 
   #connect(): Promise<Connection> {
+    const { certificate, password } = this.#settings;
     return openConnection({
       address: this.address,
-      endpoint: { host: this.host, port: this.port, tls: this.#certificate && { ca: this.#certificate.cert } },
+      endpoint: { host: this.host, port: this.port, tls: certificate && { ca: certificate.cert } },
       environment: nodeEnvironment,
       connectTimeoutMs: START_TIMEOUT_MS,
       connectionName: undefined,
       readOnly: false,
-      credentials: () => undefined,
+      credentials: () => (password === undefined ? undefined : { password }),
     });
   }
 
@@ -189,6 +241,14 @@ export class ServerProcess {
   }
 }
 
+/** Writes a configuration file, because everybody on the machine can read the arguments of a process. */
+async function passwordFile(folder: string, password: string): Promise<string> {
+  const path = join(folder, "server.conf");
+  const hex = [...Buffer.from(password)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+  await writeFile(path, `requirepass "${hex}"\nmasterauth "${hex}"\n`, { mode: 0o600 });
+  return path;
+}
+
 /** The arguments for TLS in place of the plain port. Clients need no certificate. */
 async function tlsArguments(folder: string, port: number, { key, cert }: Certificate): Promise<string[]> {
   const [keyFile, certFile] = [join(folder, "tls.key"), join(folder, "tls.crt")];
@@ -198,34 +258,4 @@ async function tlsArguments(folder: string, port: number, { key, cert }: Certifi
     ...["--tls-key-file", keyFile, "--tls-cert-file", certFile, "--tls-ca-cert-file", certFile],
     ...["--tls-auth-clients", "no"],
   ];
-}
-
-/** The ports that this process has given out. Servers that start at the same time must not get the same port. */
-const given = new Set<number>();
-
-/**
- * A port that is free, and whose bus port is free. Both are below the range that systems use for outgoing connections.
- */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 11_000 + Math.floor(Math.random() * 11_700);
-    const both = [port, port + BUS_OFFSET];
-    if (both.some((each) => given.has(each))) continue;
-    for (const each of both) given.add(each);
-    if ((await isFree(port)) && (await isFree(port + BUS_OFFSET))) return port;
-    takeBack(port);
-  }
-}
-
-function takeBack(port: number): void {
-  given.delete(port);
-  given.delete(port + BUS_OFFSET);
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen(port, HOST, () => server.close(() => resolve(true)));
-  });
 }

@@ -1,10 +1,14 @@
 import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
-import { selfSignedCertificate } from "./certificate.ts";
+import { type Certificate, selfSignedCertificate } from "./certificate.ts";
 import { form, idOf, isPrimary, replicate, settled, until } from "./form-cluster.ts";
-import { knownToReplicas, type MoveSlots, moveInOneStep, moveKeyByKey } from "./move-slots.ts";
+import { consecutivePorts } from "./free-ports.ts";
+import { beginMove, handOver, migrate, type Node } from "./hand-over.ts";
+import { knownToReplicas, type MoveSlots, moveInOneStep } from "./move-slots.ts";
+import { ownViews } from "./own-view.ts";
 import { findServer } from "./server-binary.ts";
 import { ServerHerd, ServerProcess } from "./server-process.ts";
+import { type Herd, type SettledSlot, settleSlot } from "./settle-slot.ts";
 
 /** The options of `startCluster`. */
 export interface ClusterOptions {
@@ -34,6 +38,19 @@ export interface ClusterOptions {
    * @default false, or true when `SLOTWIRE_TLS` is 1
    */
   readonly tls?: boolean | undefined;
+  /**
+   * The password of the default user, also among the servers (`requirepass` and `masterauth`). See `connectOptions`.
+   * @default none
+   */
+  readonly password?: string | undefined;
+  /**
+   * The port of the first server; the others get the ports behind it. Each server also takes the port 10,000 above its
+   * own, for the other servers.
+   * @default free ports
+   */
+  readonly port?: number | undefined;
+  /** Ends the start: `startCluster` rejects with its reason, when all servers have ended. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The options of `connect` with which a client reaches a local cluster. */
@@ -47,6 +64,8 @@ export interface ConnectTo {
         /** The authority's certificate, as PEM text. */
         readonly ca: string;
       };
+  /** Only there for a cluster with a password. */
+  readonly password?: string;
 }
 
 /**
@@ -57,45 +76,80 @@ export interface ConnectTo {
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<LocalCluster> {
   const { primaries = 3, replicasPerPrimary = 0, server, args = [], tls = process.env.SLOTWIRE_TLS === "1" } = options;
-  const binary = await findServer(server);
+  const { password, port, signal } = options;
+  if (password === "") throw new Error("startCluster: the password is empty; accepted is any other text.");
+  const total = primaries * (1 + replicasPerPrimary);
+  const ports = port === undefined ? undefined : await consecutivePorts(port, total);
+  const binary = await orAborted(findServer(server), signal);
   const certificate = tls ? selfSignedCertificate() : undefined;
   const herd = new ServerHerd();
+  const abort = () => herd.kill();
+  signal?.addEventListener("abort", abort, { once: true });
   try {
-    const total = primaries * (1 + replicasPerPrimary);
-    const start = () => ServerProcess.start(herd, { binary, args, certificate });
-    const servers = await Promise.all(Array.from({ length: total }, start));
-    await form(servers, primaries);
-    return new LocalCluster(herd, servers, start, binary.version, certificate?.cert);
+    signal?.throwIfAborted();
+    const settings = { binary, args, certificate, password };
+    const start = () => ServerProcess.start(herd, settings, ports, ports === undefined ? undefined : 1);
+    const started = await Promise.allSettled(Array.from({ length: total }, start));
+    const failed = started.find((each) => each.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+    const servers = started.map((each) => (each as PromiseFulfilledResult<ServerProcess>).value);
+    await orAborted(form(servers, primaries), signal);
+    return new LocalCluster({ herd, servers, start, version: binary.version, certificate, password });
   } catch (error) {
     await herd.release();
-    throw error;
+    throw signal?.aborted ? signal.reason : error;
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
+}
+
+/** Waits for `work`, unless the signal comes first. The work is then left to fail by itself. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  work.catch(() => {});
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+/** The parts of a cluster that has been started. */
+interface Running {
+  readonly herd: ServerHerd;
+  readonly servers: ServerProcess[];
+  readonly start: () => Promise<ServerProcess>;
+  readonly version: string;
+  readonly certificate: Certificate | undefined;
+  readonly password: string | undefined;
 }
 
 /** A cluster of real servers on this machine. */
 export class LocalCluster {
   /** The first line that the server program prints for `--version`. */
   readonly version: string;
+  /**
+   * With TLS: a PEM file with the authority that signed the servers' certificate, for `--cacert`. `stop` removes it.
+   */
+  readonly authorityFile: string | undefined;
   readonly #herd: ServerHerd;
   readonly #servers: ServerProcess[];
   readonly #start: () => Promise<ServerProcess>;
   readonly #authority: string | undefined;
+  readonly #password: string | undefined;
   readonly #paused = new Set<string>();
   #stopped: Promise<void> | undefined;
 
   /** @internal */
-  constructor(
-    herd: ServerHerd,
-    servers: ServerProcess[],
-    start: () => Promise<ServerProcess>,
-    version: string,
-    authority: string | undefined,
-  ) {
+  constructor({ herd, servers, start, version, certificate, password }: Running) {
     this.#herd = herd;
     this.#servers = servers;
     this.#start = start;
     this.version = version;
-    this.#authority = authority;
+    this.#authority = certificate?.cert;
+    this.authorityFile = certificate && herd.write("ca.pem", certificate.cert);
+    this.#password = password;
   }
 
   /** The addresses of all running servers as `host:port`, for the option `nodes` of `connect`. */
@@ -103,9 +157,13 @@ export class LocalCluster {
     return this.#alive.map(({ address }) => address);
   }
 
-  /** The options for `connect`, with TLS or without: `connect({ ...cluster.connectOptions, scripts })`. */
+  /** The options for `connect`, with TLS and a password or without: `connect({ ...cluster.connectOptions, scripts })`. */
   get connectOptions(): ConnectTo {
-    return { nodes: this.nodes, tls: this.#authority !== undefined && { ca: this.#authority } };
+    return {
+      nodes: this.nodes,
+      tls: this.#authority !== undefined && { ca: this.#authority },
+      ...(this.#password !== undefined && { password: this.#password }),
+    };
   }
 
   /** The process ids of all running servers, by address. */
@@ -116,6 +174,13 @@ export class LocalCluster {
   /** Sends one command to the server at `address`, on a new connection and without routing. Resolves to the reply. */
   command(address: string, ...args: readonly Argument[]): Promise<Reply> {
     return this.#server(address).command(...args);
+  }
+
+  /** @internal Sends commands to the server at `address`, all on one new connection. An error is a value among the replies. */
+  commands(address: string, ...commands: readonly (readonly Argument[])[]): Promise<(Reply | Error)[]> {
+    return this.#server(address).use((line) => {
+      return Promise.all(commands.map((args) => line.command(...args).catch((error: Error) => error)));
+    });
   }
 
   /** Starts one more server, without slots, and joins it. Resolves to its address when all servers know the new one. */
@@ -143,7 +208,13 @@ export class LocalCluster {
     const target = this.#server(to);
     const wrong = slots.find((slot) => !Number.isInteger(slot) || slot < 0 || slot >= SLOT_COUNT);
     if (wrong !== undefined) throw new Error(`moveSlots: ${wrong} is no slot; accepted is 0 to ${SLOT_COUNT - 1}.`);
+    const views = await ownViews(this.#awake);
+    const targetView = views.find(({ server }) => server === target);
+    if (targetView === undefined) throw new Error(`moveSlots: ${to} is frozen; resume it first.`);
+    if (!targetView.isPrimary) throw new Error(`moveSlots: ${to} is a replica; accepted is the address of a primary.`);
+    const open = new Set(views.flatMap((view) => view.open.map(({ slot }) => slot)));
     if (atomic) {
+      for (const slot of slots) if (open.has(slot)) await settleSlot(slot, this.#herdNow);
       const owners = await Promise.all(slots.map((slot) => this.#ownerOf(slot)));
       for (const source of new Set(owners)) {
         if (source === target) continue;
@@ -153,15 +224,48 @@ export class LocalCluster {
       return;
     }
     for (const slot of slots) {
+      // A slot that is half-way to another node would stay half-way at one end.
+      if (open.has(slot)) {
+        await settleSlot(slot, this.#herdNow, target, pause);
+        continue;
+      }
       const source = await this.#ownerOf(slot);
-      if (source !== target) await moveKeyByKey(slot, source, target, this.#awake, pause);
+      if (source === target) continue;
+      const move = { slot, pauseMs: pause, password: this.#password };
+      await handOver(move, { server: source, id: await idOf(source) }, targetView, this.#awake);
     }
     await knownToReplicas(slots, target, this.#awake);
+  }
+
+  /**
+   * Closes a slot that a move has left half-way: its owner gets all keys back, and all nodes agree on it. It does not
+   * matter how far the move has got, nor which of its ends still run. No key of a running node is lost, and calls are
+   * answered meanwhile.
+   *
+   * @returns what was done
+   * @throws {Error} when a node that is needed is frozen, or nobody has the slot.
+   */
+  settleSlot(slot: number): Promise<SettledSlot> {
+    return settleSlot(slot, this.#herdNow);
+  }
+
+  /** @internal Marks a slot as being on its way between two primaries, and moves no key. */
+  async beginMove(slot: number, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
+    const [source, target] = await Promise.all(
+      [from, to].map(async (address) => ({ server: this.#server(address), id: await idOf(this.#server(address)) })),
+    );
+    await beginMove(slot, source as Node, target as Node);
+  }
+
+  /** @internal Moves one key of a slot that is on its way. */
+  async moveKey(key: string, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
+    await this.#server(from).use((line) => migrate(line, this.#server(to), key, this.#password));
   }
 
   /** Ends the server at `address` with SIGKILL. */
   async kill(address: string): Promise<void> {
     await this.#server(address).kill();
+    this.#paused.delete(address);
   }
 
   /** Freezes the server at `address` with SIGSTOP. */
@@ -176,12 +280,19 @@ export class LocalCluster {
     this.#paused.delete(address);
   }
 
-  /** Promotes a replica with CLUSTER FAILOVER. Resolves when it is a primary and its old primary is a replica. */
+  /**
+   * Promotes a replica with CLUSTER FAILOVER, or with FORCE if its primary is frozen or gone. Resolves when the replica is
+   * a primary and all servers agree. A slot of the old primary that is half-way to another node is left as it is, and that
+   * node may refuse everything (CLUSTERDOWN) until `settleSlot` has closed the slot.
+   */
   async failover(replicaAddress: string): Promise<void> {
     const replica = this.#server(replicaAddress);
-    await replica.command("CLUSTER", "FAILOVER");
+    const views = await ownViews(this.#awake);
+    const its = views.find(({ server }) => server === replica);
+    const hasPrimary = views.some(({ id }) => id === its?.primary);
+    await replica.command("CLUSTER", "FAILOVER", ...(hasPrimary ? [] : ["FORCE"]));
     await until(() => isPrimary(replica), `${replicaAddress} to be promoted`);
-    await settled(this.#awake);
+    await settled(this.#awake, new Set(views.flatMap(({ open }) => open.map(({ slot }) => slot))));
   }
 
   /** Sends SCRIPT FLUSH to every server that is not paused. */
@@ -210,6 +321,10 @@ export class LocalCluster {
   /** The running servers that are not paused. */
   get #awake(): ServerProcess[] {
     return this.#alive.filter(({ address }) => !this.#paused.has(address));
+  }
+
+  get #herdNow(): Herd {
+    return { awake: this.#awake, frozen: [...this.#paused], password: this.#password };
   }
 
   #server(address: string): ServerProcess {

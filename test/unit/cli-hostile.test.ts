@@ -3,12 +3,14 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { perform } from "../../src/cli/commands.ts";
+import { LocalActions } from "../../src/cli/local-actions.ts";
 import { guardedText, jsonOf, lineOf, printable } from "../../src/cli/printable.ts";
 import { Session } from "../../src/cli/session.ts";
-import { Shell } from "../../src/cli/shell.ts";
-import type { Place } from "../../src/cli/shell-commands.ts";
+import { Shell } from "../../src/cli/shell/shell.ts";
+import { Servers } from "../../src/cli/study/servers.ts";
 import { COLOURS, type Paint, PLAIN, type Terminal } from "../../src/cli/terminal.ts";
 import { writeTypes } from "../../src/cli/types.ts";
+import type { LocalCluster } from "../../src/testing/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { type Answer, bulk, error } from "../support/fake-node.ts";
@@ -25,7 +27,7 @@ const HOSTILE = `a${HIDDEN}b\x1b[31mred\x1b]0;title\x07`;
 /** What can be in the name of a file, a host or an error line. */
 const IN_A_LINE = HOSTILE.replace(/[\0\r\n/]/g, "");
 
-const ESCAPES = /\p{Cc}\[(?:1|2|22|31|39)m/u;
+const ESCAPES = /\p{Cc}\[(?:1|2|22|31|39|38;5;\d{1,3})m/u;
 
 /** Nothing but characters that are shown, and line ends. With colours, the escapes of these. */
 function checkShown(text: string, paint: Paint = PLAIN, allowed = "\n"): void {
@@ -179,10 +181,13 @@ describe("the command line shows text from outside as it is, and lets none of it
   it("the commands of a local cluster", async () => {
     const session = await Session.open({ nodes: [cluster.node(0).address] });
     const terminal: Terminal = { width: 80, paint: PLAIN, write: () => {}, progress: () => {}, warn: () => {} };
-    const local = { nodes: [HOSTILE], version: HOSTILE, pids: new Map([[HOSTILE, 1]]) };
+    const hostile = { nodes: [HOSTILE], version: HOSTILE, pids: new Map([[HOSTILE, 1]]), authorityFile: HOSTILE };
+    const local = { ...hostile, connectOptions: { password: HOSTILE } } as unknown as LocalCluster;
+    const servers = await Servers.find({ nodes: [cluster.node(0).address] });
     try {
       for (const json of [true, false]) {
-        const shell = new Shell(local as unknown as Place["local"], session, json, terminal);
+        const actions = new LocalActions(local, servers);
+        const shell = new Shell({ local, actions, session, json, terminal });
         checkShown(guardedText(shell.greeting(), PLAIN));
         for (const line of [
           HOSTILE,
@@ -190,11 +195,15 @@ describe("the command line shows text from outside as it is, and lets none of it
           `kill '${HOSTILE}'`,
           `explain GET '${HOSTILE}'`,
           `move 1 '${HOSTILE}'`,
+          `get '${HOSTILE}'`,
+          `move 1 2 '${HOSTILE}'`,
+          `failover A '${HOSTILE}'`,
         ]) {
           checkShown(await shell.perform(line));
         }
       }
     } finally {
+      servers.close();
       session.close();
     }
   });

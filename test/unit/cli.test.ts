@@ -208,7 +208,10 @@ describe("slotwire", { concurrency: true }, () => {
       ["toString"],
       /there is no command "toString"; accepted are slot, topology, scripts, explain, subscribe, bench, cluster, types, --help and --version\./,
     ],
-    [["slot", "--colour", "a"], /Unknown option '--colour'; accepted are --json, --help, and -- before words/],
+    [
+      ["slot", "--colour", "a"],
+      /Unknown option '--colour'; accepted are --json, -h, --host, .*--help, and -- before words/,
+    ],
   ];
   for (const [args, message] of refused) {
     it(`fails with one line and status 1: ${["slotwire", ...args].join(" ")}`, async () => {

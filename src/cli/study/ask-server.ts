@@ -13,7 +13,7 @@ import { type Entry, readInfo, readNodes, type View, viewOfDescription } from ".
 export interface Asking {
   /** The SHA-1s of scripts. */
   readonly scripts: readonly string[];
-  readonly count: "open" | "all";
+  readonly count: "open" | "all" | readonly number[];
   /** Whether it is a single server without cluster mode. */
   readonly isSingle: boolean;
 }
@@ -130,8 +130,11 @@ async function counted(
   count: Asking["count"],
 ): Promise<ReadonlyMap<number, number> | undefined> {
   const slots = new Set(open.map(({ slot }) => slot));
-  for (const { start, end } of count === "all" ? (entries.get(self ?? "")?.slots ?? []) : []) {
-    for (let slot = start; slot <= end; slot++) slots.add(slot);
+  const own = entries.get(self ?? "")?.slots ?? [];
+  if (count === "all") {
+    for (const { start, end } of own) for (let slot = start; slot <= end; slot++) slots.add(slot);
+  } else if (count !== "open") {
+    for (const slot of count) if (own.some(({ start, end }) => start <= slot && slot <= end)) slots.add(slot);
   }
   const asked = [...slots].slice(0, SLOT_COUNT);
   const answers = await settled(

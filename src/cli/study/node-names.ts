@@ -62,8 +62,15 @@ export class NodeNames {
 }
 
 /** The letters of a name: A for A and A1. */
-export function letterOf(name: string): string {
+function letterOf(name: string): string {
   return name.replace(/\d+$/, "");
+}
+
+/** The number of a name's letters, which gives a node its colour: 0 for A and A1, 25 for Z, 26 for AA. */
+export function shardOf(name: string): number {
+  let number = 0;
+  for (const letter of letterOf(name)) number = number * 26 + letter.charCodeAt(0) - 64;
+  return Math.max(0, number - 1);
 }
 
 /** The nodes of a client's topology, to be given names. */

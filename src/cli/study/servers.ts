@@ -24,8 +24,8 @@ const GIVEN_UP_MS = 10_000;
 export interface Questions {
   /** The SHA-1s of scripts. @default [] */
   readonly scripts?: readonly string[];
-  /** Which slots' keys are counted: those of open slots, or all that a server owns. @default "open" */
-  readonly count?: "open" | "all";
+  /** Which slots' keys are counted: those of open slots, all that a server owns, or these of its own. @default "open" */
+  readonly count?: Asking["count"];
   /** Milliseconds that one node may take, its connection included. @default 1500 */
   readonly patienceMs?: number;
 }

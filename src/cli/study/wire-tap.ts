@@ -13,6 +13,13 @@ import {
 /** What goes over a connection, one command or reply each. The recorder adds `seq` and `at`. */
 export type WireEvent = Omit<StudyEventOf<"bytes">, "seq" | "at">;
 
+/** Takes what goes over the connections. */
+export interface WireListener {
+  /** Whether it is shown arguments and replies. */
+  showsArguments: boolean;
+  readonly hear: (event: WireEvent) => void;
+}
+
 /** An attempt that is about to be written, as the record says. */
 interface Due {
   readonly call: number;
@@ -44,6 +51,8 @@ export class WireTap {
   sink: ((event: WireEvent) => void) | undefined;
   /** Whether arguments and replies are shown. */
   showsArguments: boolean;
+  /** Others that take the same, as long as they are in here. */
+  readonly others = new Set<WireListener>();
   readonly #queued = new Map<string, StudyEventOf<"queued">>();
   #due: Due[] = [];
   #connecting: StudyEventOf<"connecting"> | undefined;
@@ -84,8 +93,15 @@ export class WireTap {
         return;
       }
       case "settled":
-        this.#queued.delete(`${event.call} ${event.attempts}`);
+        // Of attempts that were never written, too.
+        for (let attempt = 1; attempt <= event.attempts; attempt++) this.#queued.delete(`${event.call} ${attempt}`);
     }
+  }
+
+  /** Tells what was heard to all that want it, each with or without arguments. */
+  tell(eventWith: (showsArguments: boolean) => WireEvent): void {
+    this.sink?.(eventWith(this.showsArguments));
+    for (const { showsArguments, hear } of this.others) hear(eventWith(showsArguments));
   }
 
   /** Takes the attempts that were said to be written since it was last asked. */
@@ -161,24 +177,34 @@ class Wire {
     for (const { args, text, owner } of sent) {
       if (SUBSCRIBES.test(args[0] ?? "")) this.#isSubscribed = true;
       this.#awaited.push(owner);
-      const isHidden = !this.#tap.showsArguments || hasSecrets(args);
-      const shown = isHidden ? redactedCommand(args) : text;
-      this.#tell("sent", owner, shown.slice(0, MOST_TEXT), text.length, Math.max(0, shown.length - MOST_TEXT));
+      this.#tell("sent", owner, text.length, (showsArguments) => {
+        const shown = showsArguments && !hasSecrets(args) ? text : redactedCommand(args);
+        return [shown.slice(0, MOST_TEXT), Math.max(0, shown.length - MOST_TEXT)];
+      });
     }
   }
 
   #received(text: string, length: number): void {
     // Messages come between the replies, so nobody knows any more whose a reply is.
     const owner = this.#isSubscribed ? undefined : this.#awaited.shift();
-    this.#tell("received", owner, this.#tap.showsArguments ? text : redactedReply(text), length, length - text.length);
+    const left = length - text.length;
+    this.#tell("received", owner, length, (showsArguments) => [showsArguments ? text : redactedReply(text), left]);
   }
 
-  /** @param left  So many bytes behind `text` are not told. */
-  #tell(direction: WireEvent["direction"], owner: Owner | undefined, text: string, length: number, left: number): void {
+  /** @param textOf  What is told, with or without arguments, and how many bytes behind it are not. */
+  #tell(
+    direction: WireEvent["direction"],
+    owner: Owner | undefined,
+    length: number,
+    textOf: (showsArguments: boolean) => readonly [text: string, left: number],
+  ): void {
     const { call = null, attempt = null } = owner ?? {};
     const where = { connection: this.#connection, address: this.#address, call, attempt };
-    const told = left > 0 ? `${text}... ${left} more bytes` : text;
-    this.#tap.sink?.({ type: "bytes", ...where, direction, text: told, length });
+    this.#tap.tell((showsArguments) => {
+      const [text, left] = textOf(showsArguments);
+      const told = left > 0 ? `${text}... ${left} more bytes` : text;
+      return { type: "bytes", ...where, direction, text: told, length };
+    });
   }
 }
 

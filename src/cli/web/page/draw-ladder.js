@@ -1,5 +1,6 @@
 // @ts-check
 import { escapeMarkup } from "./escape.js";
+import { nodeClass } from "./palette.js";
 import { countsText, decidedText, milliseconds, nodeIn, plain, sentenceOf } from "./sentences.js";
 
 /**
@@ -57,9 +58,14 @@ export function drawLadder(steps, telling, { width, upTo = steps.length }) {
     parts.push(`<g class="step k-${kind}${state}" data-step="${index}">${line}${texts.join("")}</g>`);
   }
   const height = y + 8;
+  /** @param {string} address */
+  const hueOf = (address) => {
+    const name = telling.names[address];
+    return name === undefined ? "" : ` ${nodeClass(name)}`;
+  };
   const heads = [...lanes].map(([address, x]) => head(address, x, spacing, telling));
-  const lifelines = [LEFT, ...lanes.values()].map(
-    (x) => `<path class="line" d="M${x.toFixed(1)} ${TOP}V${height - 4}"/>`,
+  const lifelines = [[LEFT, ""], ...[...lanes].map(([address, x]) => [x, hueOf(address)])].map(
+    ([x, hue]) => `<path class="line${hue}" d="M${Number(x).toFixed(1)} ${TOP}V${height - 4}"/>`,
   );
   const label = `The call between the client and ${addresses.length === 1 ? "1 node" : `${addresses.length} nodes`}, in ${steps.length} steps`;
   return `<svg class="ladder" role="img" aria-label="${escapeMarkup(label)}" viewBox="0 0 ${width} ${height.toFixed(0)}" width="${width}" height="${height.toFixed(0)}"><title>${escapeMarkup(label)}</title>${lifelines.join("")}<text class="name" x="4" y="16">client</text>${heads.join("")}${parts.join("")}</svg>`;

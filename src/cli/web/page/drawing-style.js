@@ -10,7 +10,7 @@ export const DRAWING_STYLE = `
 .ladder .name{font-weight:700}
 .ladder .soft{fill:var(--soft)}
 .ladder .back{fill:var(--card)}
-.ladder .line{stroke:var(--rule);stroke-width:2}
+.ladder .line{stroke:var(--hue,var(--rule));stroke-width:2}
 .ladder .line.gone{stroke-dasharray:2 5}
 .ladder .hop{stroke:var(--ink);stroke-width:1.8;fill:none}
 .ladder .tip{fill:var(--ink)}

@@ -1,0 +1,40 @@
+import { explainIn } from "../explain.ts";
+import { scriptsOf } from "../scripts.ts";
+import { slot } from "../slot.ts";
+import { showTopology } from "../topology.ts";
+import type { Place, ShellCommand } from "./shell-command.ts";
+
+/** The commands that show the cluster, as the commands of `slotwire` with the same names do. */
+export const LOOK_COMMANDS: readonly ShellCommand[] = [
+  {
+    usage: "topology",
+    summary: "draw who owns which slot",
+    run: ({ local, json, terminal }) => showTopology(local.connectOptions, json, terminal),
+  },
+  {
+    usage: "explain ...",
+    summary: "as `slotwire explain`, with one client that remembers",
+    run: (place, words) => explainIn(place.session, withAddress(place, words), place.json, place.terminal),
+  },
+  {
+    usage: "scripts ...",
+    summary: "as `slotwire scripts`",
+    run: ({ local, json, terminal }, words) => scriptsOf(local.connectOptions, words, json, terminal),
+  },
+  {
+    usage: "slot KEY...",
+    summary: "as `slotwire slot`",
+    run: async ({ json, terminal }, words) => slot.run([...(json ? ["--json"] : []), ...words], terminal),
+  },
+];
+
+/** The words with the address of a node in place of its name behind --from. */
+function withAddress({ actions }: Place, words: readonly string[]): string[] {
+  const addressOf = (word: string) => (actions.isName(word) ? actions.addressOf(word) : word);
+  const end = words.includes("--") ? words.indexOf("--") : words.length;
+  return words.map((word, index) => {
+    if (index >= end) return word;
+    if (words[index - 1] === "--from") return addressOf(word);
+    return word.startsWith("--from=") ? `--from=${addressOf(word.slice("--from=".length))}` : word;
+  });
+}
