@@ -210,6 +210,8 @@ describe("the states of servers", () => {
     const forgotten = [account(A, nodesText(A, without(C))), ...healthy().slice(1)];
     assert.deepEqual(named(forgotten, "A").unknown, ["C"]);
     assert.deepEqual(named(forgotten, "C").unknown, []);
+    const byAll = [A, B, A1].map((id) => account(id, nodesText(id, without(C))));
+    assert.deepEqual(named([...byAll, account(C, nodesText(C))], "B").unknown, ["C"]);
     const lost = (line: string) =>
       line.startsWith(A1) ? line.replace("10.0.0.4:7000@17000 slave", ":0@0 slave,noaddr") : line;
     const [, , , ...nobody] = states([A, B, C].map((id) => account(id, nodesText(id, lost))));
