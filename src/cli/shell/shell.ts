@@ -51,7 +51,8 @@ export class Shell {
       this.#ended = name === "quit" || this.#ended;
       const result = await withProgress(terminal, actions, line, () => command.run(this.#place, words));
       if (typeof result === "string") return result;
-      return json ? `${jsonOf(result)}\n` : textOf([result.done], terminal.paint);
+      if (json) return `${jsonOf(result)}\n`;
+      return textOf([result.done, ...(result.details ?? []).map((line) => `  ${line}`)], terminal.paint);
     } catch (error) {
       if (!json) return `${lineOf(error)}\n`;
       return `${jsonOf({ error: error instanceof Error ? error.message : String(error) })}\n`;
