@@ -76,17 +76,23 @@ describe("the shell of slotwire cluster", () => {
   });
 
   it("half-moves a slot: ASK; moves one key: TRYAGAIN; and settles it", async () => {
-    const begun = await done(`migrate ${SLOT} C`);
-    assert.ok(begun.startsWith(`slot ${SLOT} is on its way from ${at("A")} to ${at("C")}: `), begun);
-    assert.ok(begun.endsWith(`\`move ${SLOT} C\` ends it, \`settle ${SLOT}\` undoes it`), begun);
+    assert.deepEqual(await ask(`migrate ${SLOT} C`), {
+      done: `slot ${SLOT} is half-way from ${at("A")} to ${at("C")}`,
+      details: [
+        "A answers ASK for keys that it has no more",
+        `\`move ${SLOT} C\` ends it, \`settle ${SLOT}\` undoes it`,
+      ],
+    });
     assert.equal(await done(`get ${y}`), `null  slot ${SLOT}: ${at("A")} said ASK, then ${at("C")} answered`);
     await done(`settle ${SLOT}`);
 
     // The key alone begins the half-move, too.
     await done(`set ${y} 2`);
+    const went = await ask<{ done: string; details: string[] }>(`migrate ${SLOT} C ${x}`);
+    assert.equal(went.done, `"${x}" went from ${at("A")} to ${at("C")}`);
     assert.match(
-      await done(`migrate ${SLOT} C ${x}`),
-      /^"x\d+" went from A .* to C .*; 1 key of slot 1000 is left at A\./,
+      went.details[0] ?? "",
+      /^1 key of slot 1000 is left at A: calls with keys of both nodes get TRYAGAIN$/,
     );
     const both = session.cluster.with({ timeout: 300 }).command("MGET", x, y);
     await assert.rejects(both, /TRYAGAIN/);
@@ -95,15 +101,17 @@ describe("the shell of slotwire cluster", () => {
     assert.match(await error(`migrate ${SLOT} C foo`), /the key "foo" is of slot 12182, not 1000/);
     assert.match(
       await error(`migrate ${SLOT} B`),
-      /slot 1000 is on its way to C; `move 1000 C` ends that, `settle 1000`/,
+      /slot 1000 is half-way to C; `move 1000 C` ends that, `settle 1000`/,
     );
 
-    const settled = await ask<{ done: string; steps: unknown[] }>(`settle ${SLOT}`);
-    assert.equal(
-      settled.done,
-      `slot ${SLOT} is A's (${actions.addressOf("A")}), whole again: 1 key moved from A to C; the slot given from A to C; ` +
-        "2 keys moved from C to A; the slot given from C to A",
-    );
+    const settled = await ask<{ done: string; details: string[]; steps: unknown[] }>(`settle ${SLOT}`);
+    assert.equal(settled.done, `slot ${SLOT} is A's (${actions.addressOf("A")}), whole again`);
+    assert.deepEqual(settled.details, [
+      "1 key moved from A to C",
+      "the slot given from A to C",
+      "2 keys moved from C to A",
+      "the slot given from C to A",
+    ]);
     assert.equal(settled.steps.length, 4);
     assert.match(await done(`settle ${SLOT}`), /A's \(.*\), and was whole$/);
     assert.deepEqual(await session.cluster.command("MGET", x, y), ["a b", "2"]);
@@ -131,17 +139,16 @@ describe("the shell of slotwire cluster", () => {
     assert.equal((await stateOf("A1"))?.role, "replica");
     assert.match(await error("failover C1"), /^slot 1000 is half-way from A to C\./);
     // It concerns neither end.
-    assert.equal(
-      await done("failover B1"),
-      `${at("B1")} is a primary; slot 1000 is still half-way: \`settle 1000\` closes it`,
-    );
+    const open = `slot ${SLOT} is still half-way: \`settle ${SLOT}\` closes it`;
+    assert.deepEqual(await ask("failover B1"), { done: `${at("B1")} is a primary`, details: [open] });
 
-    const failedOver = await done("failover A1 --anyway");
-    assert.match(
-      failedOver,
-      /^A1 \(.*\) is a primary; (C answers CLUSTERDOWN; )?slot 1000 is still half-way: `settle 1000`/,
-    );
-    assert.match(await done(`settle ${SLOT}`), /^slot 1000 is A1's \(.*\), whole again: /);
+    const failedOver = await ask<{ done: string; details: string[] }>("failover A1 --anyway");
+    assert.equal(failedOver.done, `${at("A1")} is a primary`);
+    assert.equal(failedOver.details.at(-1), open);
+    const down = (await actions.look()).filter(({ state }) => state === "fail").map(({ name }) => name);
+    const told = down.map((name) => `CLUSTERDOWN is what ${name} answers to everything now`);
+    assert.deepEqual(failedOver.details.slice(0, -1), told);
+    assert.match(await done(`settle ${SLOT}`), /^slot 1000 is A1's \(.*\), whole again$/);
     await eventually(async () =>
       assert.deepEqual(
         (await actions.look()).map(({ state }) => state),
@@ -257,8 +264,10 @@ describe("the shell of slotwire cluster", () => {
     await done(`move ${SLOT} A`);
     await done(`migrate ${SLOT} D ${x}`);
     const said = at("D");
-    assert.equal(await done("kill D"), `${said} is gone, while slot 1000 is half-way: \`settle 1000\` closes it`);
-    assert.match(await done(`settle ${SLOT}`), /^slot 1000 is A's \(.*\), whole again: A no longer migrating to D$/);
+    const gone = { done: `${said} is gone`, details: [`slot ${SLOT} is still half-way: \`settle ${SLOT}\` closes it`] };
+    assert.deepEqual(await ask("kill D"), gone);
+    const settled = `slot ${SLOT} is A's (${actions.addressOf("A")}), whole again`;
+    assert.equal(await words.perform(`settle ${SLOT}`), `${settled}\n  A no longer migrating to D\n`);
     assert.match(await error("kill D"), /there is no node "D" that runs/);
     assert.equal(slotOf(x), SLOT);
     assert.match(await done("add"), /^E \(/);
