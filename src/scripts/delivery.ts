@@ -87,7 +87,9 @@ export class Delivery {
         isAhead = lane !== undefined && lane.usage.queued > 0;
         return askWhatIsHeld(this.#connection, piece);
       });
-      const missing = await this.#turns.run(() => this.#scripts.judge(piece, findings, { asked, lane, isAhead }, ends, why));
+      const missing = await this.#turns.run(() =>
+        this.#scripts.judge(piece, findings, { asked, lane, isAhead }, ends, why),
+      );
       if (missing.length === 0) continue;
       const end = elsewhere?.(missing) ?? this.load(missing);
       // The connection may be lost before all ends are awaited.
