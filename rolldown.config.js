@@ -124,9 +124,13 @@ function types(dir) {
   };
 }
 
-/** The files of the command line's page in the browser are served as they are. */
+/**
+ * The files of the command line's page in the browser are served as they are. Beside them it is written at which lines the
+ * rows of the decision stand, because the package does not contain their file.
+ */
 function pageFiles(dir) {
   const from = fileURLToPath(new URL("src/cli/web/page", import.meta.url));
+  const rows = fileURLToPath(new URL("src/routing/next-step-rows.ts", import.meta.url));
   const isServed = (name) => /\.(html|css|js|svg|png)$/.test(name);
   return {
     name: "page-files",
@@ -134,8 +138,16 @@ function pageFiles(dir) {
       const to = join(dir, "cli/web/page");
       mkdirSync(to, { recursive: true });
       for (const name of readdirSync(from).filter(isServed)) copyFileSync(join(from, name), join(to, name));
+      writeFileSync(join(to, "row-lines.json"), JSON.stringify(linesOfRows(readFileSync(rows, "utf8"))));
     },
   };
+}
+
+/** As `rowLines` in src/cli/web/row-lines.ts. */
+function linesOfRows(source) {
+  const row = /^ {2}"?([a-z-]+)"?: (?:retry|atOwner|redirected|reject)\(/;
+  const lines = source.split("\n").map((line, index) => [row.exec(line)?.[1], index + 1]);
+  return Object.fromEntries(lines.filter(([name]) => name !== undefined));
 }
 
 /** Makes the files of a folder CommonJS, types included. */

@@ -5,7 +5,16 @@ import type { Decision, Frame, Hop, Step, TableRow, Telling } from "./study/call
 import type { Paint } from "./terminal.ts";
 import { foldedSteps } from "./web/page/call-story.js";
 import { visible } from "./web/page/draw-wire.js";
-import { counted, decidedText, lessonText, meaningOf, nodeIn, plain, sentenceOf } from "./web/page/sentences.js";
+import {
+  attemptsText,
+  counted,
+  decidedText,
+  lessonText,
+  meaningOf,
+  nodeIn,
+  plain,
+  sentenceOf,
+} from "./web/page/sentences.js";
 
 const LABEL = 10;
 const TIME = 9;
@@ -215,7 +224,7 @@ class Drawing {
     if (end.code === null || last === undefined) return [];
     const isAnswered = last.answer !== null || last.decisions.length > 0;
     if (isAnswered && spread === null) return [];
-    const text = isAnswered ? "" : "no answer: ";
+    const text = isAnswered || last.writtenAt === null ? "" : "no answer: ";
     return this.#timed(at, last, this.#paint.alarm(`× ${text}${end.code}, ${end.outcome}`));
   }
 
@@ -279,12 +288,10 @@ class Drawing {
   /** The end: code and outcome, how often it was tried, and where the slot is now. */
   #end(): string[] {
     const { end, total, spread, reply, hops } = this.#explanation;
-    const { attempts, written, redirections, retries, error, outcome } = end;
-    const unwritten = attempts - written;
+    const { attempts, redirections, retries, error, outcome } = end;
     const loads = this.#explanation.meanwhile.filter((event) => event.type === "load" && event.why === "asked").length;
     const counts = [
-      attempts === 0 && loads > 0 ? counted(loads, "load") : counted(written, "attempt"),
-      ...(unwritten > 0 ? [`${unwritten} more never written`] : []),
+      attempts === 0 && loads > 0 ? counted(loads, "load") : attemptsText(end),
       ...(redirections > 0 ? [counted(redirections, "redirection")] : []),
       ...(retries > 0 ? [retries === 1 ? "1 retry" : `${retries} retries`] : []),
       `${total.toFixed(2)} ms`,

@@ -8,7 +8,7 @@ import { drawLadder, kindOf, lanesOf, MOST_LANES } from "./web/page/draw-ladder.
 import { drawWire } from "./web/page/draw-wire.js";
 import { DRAWING_STYLE } from "./web/page/drawing-style.js";
 import { escapeMarkup } from "./web/page/escape.js";
-import { counted, milliseconds, nodeIn, outcomeText, plain, sentenceOf } from "./web/page/sentences.js";
+import { attemptsText, counted, milliseconds, nodeIn, outcomeText, plain, sentenceOf } from "./web/page/sentences.js";
 
 /** What the page needs beside the explanation. */
 export interface PageParts {
@@ -96,8 +96,7 @@ ${this.#replies()}
   #header(): string {
     const { end, total, error, reply, spread } = this.#explained;
     const counts = [
-      counted(end.written, "attempt"),
-      ...(end.attempts > end.written ? [`${end.attempts - end.written} more never written`] : []),
+      attemptsText(end),
       ...(end.redirections > 0 ? [counted(end.redirections, "redirection")] : []),
       ...(end.retries > 0 ? [end.retries === 1 ? "1 retry" : `${end.retries} retries`] : []),
       milliseconds(total),

@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { drawBench } from "../../src/cli/draw-bench.ts";
-import { drawExplanation } from "../../src/cli/draw-explanation.ts";
 import { drawCounts, drawMatrix } from "../../src/cli/draw-matrix.ts";
 import { columnsOf, cut } from "../../src/cli/draw-text.ts";
-import type { Explanation } from "../../src/cli/explanation.ts";
 import { printable } from "../../src/cli/printable.ts";
 import { COLOURS, PLAIN } from "../../src/cli/terminal.ts";
 
@@ -96,121 +94,6 @@ rate-limit  0 of 3 nodes  2222222222222222222222222222222222222222
   it("shows a node that lacks a script in another colour", () => {
     const [, first = ""] = drawMatrix({ scripts, nodes }, 80, COLOURS);
     assert.ok(first.includes("\x1b[31m·\x1b[39m"), first);
-  });
-});
-
-const explanation: Explanation = {
-  command: "EVALSHA",
-  script: { name: "acquire", sha: "a".repeat(40), bytes: 312 },
-  keys: [{ key: "{user:1}:lock", slot: 10_778, tag: "user:1", crc16: 27_162 }],
-  slot: 10_778,
-  spread: null,
-  owner: "10.0.0.1:7001",
-  replicas: ["10.0.0.1:7004"],
-  known: { "10.0.0.1:7001": false, "10.0.0.1:7004": null, "10.0.0.1:7000": true },
-  hops: [
-    {
-      attempt: 1,
-      address: "10.0.0.1:7000",
-      at: 0.21,
-      command: "EVALSHA",
-      asking: false,
-      bytes: 101,
-      loadBytes: 345,
-      answer: { at: 0.8, kind: "MOVED", to: "10.0.0.1:7001", text: "MOVED 10778 10.0.0.1:7001" },
-    },
-    {
-      attempt: 2,
-      address: "10.0.0.1:7001",
-      at: 0.85,
-      command: "EVALSHA",
-      asking: true,
-      bytes: 117,
-      loadBytes: 0,
-      answer: { at: 12.5, kind: "LOST", to: null, text: "" },
-    },
-    {
-      attempt: 3,
-      address: "10.0.0.1:7004",
-      at: 112.5,
-      command: "EVALSHA",
-      asking: false,
-      bytes: 101,
-      loadBytes: 0,
-      answer: null,
-    },
-  ],
-  reply: ["OK\n\x1b[2J", 5, null, ["ü"]],
-  error: null,
-  total: 113.25,
-  ownerAfter: "10.0.0.1:7004",
-};
-
-describe("the drawing of a call", () => {
-  it("marks what is hashed, says who knows the script, and shows every hop with its time", () => {
-    assert.equal(
-      drawExplanation(explanation, 80, PLAIN).join("\n"),
-      `
-script    acquire, 312 bytes, SHA-1 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-key       {user:1}:lock
-           ^^^^^^  CRC16 27162, modulo 16384: slot 10778
-owner     10.0.0.1:7001  does not know the script
-replica   10.0.0.1:7004  did not say whether it knows the script
-begins at 10.0.0.1:7000  knows the script
-
-  0.21 ms  1 → 10.0.0.1:7000  SCRIPT LOAD (345 bytes), EVALSHA (101 bytes)
-  0.80 ms  1 ← MOVED 10778 10.0.0.1:7001
-  0.85 ms  2 → 10.0.0.1:7001  ASKING, EVALSHA (117 bytes)
- 12.50 ms  2 ← the connection was lost
-112.50 ms  3 → 10.0.0.1:7004  EVALSHA (101 bytes)
-113.25 ms  3 ← ["OK\\n\\u001b[2J", 5, null, ["ü"]]
-
-3 attempts, 113.25 ms
-Slot map: slot 10778 is at 10.0.0.1:7004, no longer at 10.0.0.1:7001.
-`.slice(1, -1),
-    );
-  });
-
-  it("ends with the error of a call that failed", () => {
-    const failed = { ...explanation, reply: null, error: "ERR wrong\x07", ownerAfter: "10.0.0.1:7000" };
-    assert.equal(
-      drawExplanation(failed, 80, PLAIN).slice(-3).join("\n"),
-      `
-113.25 ms  3 ← ERR wrong\\x07
-
-3 attempts, 113.25 ms
-`.slice(1, -1),
-    );
-    const unsent = { ...explanation, hops: [], reply: null, error: "The client is closed." };
-    assert.deepEqual(drawExplanation(unsent, 80, PLAIN).slice(-4), [
-      "",
-      "nothing was sent: The client is closed.",
-      "",
-      "0 attempts, 113.25 ms",
-    ]);
-  });
-
-  it("does without script, keys and owner", () => {
-    const plain = { ...explanation, command: "GET", script: null, known: {} };
-    const keyless = { ...plain, command: "PING", keys: [], slot: null, owner: null, ownerAfter: null, replicas: [] };
-    assert.deepEqual(drawExplanation(keyless, 80, PLAIN).slice(0, 3), [
-      "command   PING",
-      "no key    any primary can serve the call",
-      "",
-    ]);
-    for (const [spread, line] of [
-      ["primaries", "no slot   the call goes to all primaries"],
-      ["all", "no slot   the call goes to all nodes"],
-      ["slots", "slots     several: the call is sent in parts, each to the owner of its slot"],
-    ] as const) {
-      assert.equal(drawExplanation({ ...keyless, spread }, 80, PLAIN)[1], line);
-    }
-    const load = { ...keyless, command: "SCRIPT", spread: "all", hops: [], reply: "abc" } as const;
-    assert.deepEqual(drawExplanation(load, 80, PLAIN).slice(-2), ["", '113.25 ms  ← "abc"']);
-    assert.equal(
-      drawExplanation({ ...plain, owner: null, replicas: [] }, 80, PLAIN)[3],
-      "owner     nobody owns slot 10778",
-    );
   });
 });
 

@@ -45,14 +45,14 @@ describe("the slot of a key, on the page", () => {
   });
 
   it("is explained: the hashed part, the CRC16, the slot and its owner, without markup from the key", () => {
-    const drawn = drawKey(slotOfKey("{job:1}:<b>"), servers(), slotView(servers()));
+    const drawn = drawKey(slotOfKey("{job:1}:<b>"), servers(), slotView(servers()), "C");
     assert.match(drawn, /\{<u>job:1<\/u>\}:&#60;b&#62;/);
     assert.match(
       drawn,
       /CRC16 60265, modulo 16,384 = slot <b>11113<\/b>, by its hash tag, served by <b class="chip n2 x0">C/,
     );
     assert.match(
-      drawKey(slotOfKey("{job:1}"), servers({ C: { slots: [] } }), slotView(servers({ C: { slots: [] } }))),
+      drawKey(slotOfKey("{job:1}"), servers({ C: { slots: [] } }), slotView(servers({ C: { slots: [] } })), null),
       /served by nobody/,
     );
   });
@@ -242,7 +242,7 @@ describe("the timeline", () => {
       /down: FAIL/,
       /CLUSTERDOWN, calls are refused/,
       /the client: 2 refused/,
-      /call 1: tried again 2 times, answered by \[B1\]/,
+      /call 1: 3 attempts, answered by \[B1\]/,
       /vote for \[B1\]; it wins with epoch 4/,
       /\[B1\] is promoted: it serves 5461-10922/,
     ];

@@ -1,17 +1,18 @@
 import { ROWS } from "../../routing/next-step-rows.ts";
 import { VERSION } from "../../telemetry/library-version.ts";
 import type { Hello, HelloRow } from "./protocol.ts";
-
-const DECISION_FILE = "src/routing/next-step.ts";
+import { ROWS_FILE, rowLines } from "./row-lines.ts";
 
 /** What a page is told first. */
 export function helloOf(
   particulars: Pick<Hello, "mode" | "server" | "controls" | "scripts" | "lessons" | "began">,
 ): Hello {
-  return { version: VERSION, rows: TABLE, file: DECISION_FILE, ...particulars };
+  const lines = rowLines();
+  const rows = TABLE.map((each) => ({ ...each, line: lines[each.row] ?? null }));
+  return { version: VERSION, rows, file: ROWS_FILE, ...particulars };
 }
 
-const TABLE: readonly HelloRow[] = Object.entries(ROWS).map(([row, entry]) => {
+const TABLE: readonly Omit<HelloRow, "line">[] = Object.entries(ROWS).map(([row, entry]) => {
   const { met, kind, learned } = entry;
   if (entry.kind === "reject") {
     const { why, outcome } = entry;

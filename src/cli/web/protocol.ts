@@ -18,7 +18,7 @@ export interface Hello {
   readonly server: string;
   /** The rows of the decision table. */
   readonly rows: readonly HelloRow[];
-  /** The file of the decision, within slotwire's sources. */
+  /** The file in which the rows stand, within slotwire's sources. */
   readonly file: string;
   /** The names that `do` accepts. None for a cluster that is only watched. */
   readonly controls: readonly string[];
@@ -31,6 +31,8 @@ export interface Hello {
 
 export interface HelloRow {
   readonly row: string;
+  /** The line of `Hello.file` at which the row stands; null if it is not known. */
+  readonly line: number | null;
   readonly met: string;
   readonly kind: "retry" | "reject";
   readonly to: string | null;

@@ -12,6 +12,7 @@ import { drawScripts } from "./draw-scripts.js";
 import { slotView } from "./draw-slots.js";
 import { drawTimeline } from "./draw-timeline.js";
 import { add, emptyRecord, serversAt } from "./record.js";
+import { ownerOf } from "./reduce-topology.js";
 import { slotOfKey } from "./slots.js";
 import { emptyTimeline, tell } from "./timeline.js";
 import { clock, grouped } from "./words.js";
@@ -57,7 +58,8 @@ function draw() {
   const view = slotView(nodes);
   const key = slotOfKey(keyInput.value);
   show(element("status"), drawStatus({ server: hello?.server ?? "", nodes, view, isOpen }));
-  show(element("key-slot"), drawKey(key, nodes, view));
+  const believed = record.names.get(ownerOf(record.facts.topology, key.slot) ?? "") ?? null;
+  show(element("key-slot"), drawKey(key, nodes, view, seq === null ? believed : null));
   show(element("nodes"), drawNodes(nodes, view));
   show(element("map-text"), drawSlotsAsText(nodes, view));
   element("map").setAttribute("aria-label", mapLabel(nodes, view));
@@ -76,6 +78,8 @@ function draw() {
 /** The call that the reader chose; without a choice the last one that was refused, or the last one. */
 function chosenCall() {
   if (state.call !== null && state.record.calls.has(state.call)) return state.call;
+  // The call's number has come before its events have. Until then, what is shown stays.
+  if (state.call !== null && callShown !== null && state.call > callShown) return callShown;
   const calls = [...state.record.calls.values()];
   return (calls.findLast(({ refusals }) => refusals > 0) ?? calls.at(-1))?.call ?? null;
 }

@@ -2,7 +2,7 @@
 
 /**
  * @import { StudyEvent } from "../../study/events.ts"
- * @import { Answer, Beside, Decision, End, Folded, Hop, Step, Story } from "../../study/call-story.ts"
+ * @import { Answer, Beside, End, Folded, Hop, Step, Story } from "../../study/call-story.ts"
  */
 
 /** So many failed attempts of a call are shown before the others are folded. The last one is shown too. */
@@ -177,7 +177,8 @@ export function foldedSteps({ steps, hops, meanwhile }) {
   /** @type {Map<number, Hop[]>} */
   const failed = new Map();
   for (const hop of hops) {
-    if (hop.decisions.length > 0) failed.set(hop.call, [...(failed.get(hop.call) ?? []), hop]);
+    if (hop.decisions.length > 0 || hop.writtenAt === null)
+      failed.set(hop.call, [...(failed.get(hop.call) ?? []), hop]);
   }
   /** @type {Map<Hop, Folded>} */
   const foldOf = new Map();
@@ -213,6 +214,9 @@ function isOfInterest(step, asked) {
   return event.type === "load" && event.call === null ? event.why === "asked" : event.type === "disconnected";
 }
 
+/** What is said of an attempt that waited for a connection, until its queue was emptied. Nothing was decided about it. */
+const NO_CONNECTION = "no connection";
+
 /**
  * @param {number} call
  * @param {Hop[]} hidden
@@ -226,10 +230,11 @@ function foldOfHops(call, hidden) {
   /** @type {number[]} */
   const pauses = [];
   let until = 0;
-  for (const { decisions } of hidden) {
-    const [{ failure, row }] = /** @type {[Decision]} */ (/** @type {unknown} */ (decisions));
+  for (const { at, decisions } of hidden) {
+    const failure = decisions[0]?.failure ?? NO_CONNECTION;
     failures[failure] = (failures[failure] ?? 0) + 1;
-    rows[row] = (rows[row] ?? 0) + 1;
+    for (const { row } of decisions) rows[row] = (rows[row] ?? 0) + 1;
+    until = Math.max(until, at);
     for (const { at, backoffMs } of decisions) {
       until = Math.max(until, at);
       if (backoffMs !== null) pauses.push(backoffMs);

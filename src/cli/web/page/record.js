@@ -1,14 +1,17 @@
 // @ts-check
+import { NOTHING, reduce } from "./reduce.js";
 
 /**
+ * @import { Facts } from "./reduce.js"
  * @import { LoadReason, ServerState, StudyEvent, StudyEventOf, StudyScript } from "../../study/events.ts"
  * @typedef {{ call: number, at: number, events: StudyEvent[], command: string, script: StudyScript | null, slot: number,
  *   isOver: boolean, refusals: number }} RecordedCall
  *   A call with all events that tell of it, in their order.
  * @typedef {{ servers: StudyEventOf<"servers">[], calls: Map<number, RecordedCall>, scripts: Map<string, StudyScript>,
- *   names: Map<string, string>, loads: Map<number, string>, arrivals: Record<string, string>, last: number }} LiveRecord
+ *   names: Map<string, string>, loads: Map<number, string>, arrivals: Record<string, string>, facts: Facts, last: number }} LiveRecord
  *   What the page keeps. `names`: the names of nodes by address. `loads`: why loads that are under way were begun.
- *   `arrivals`: how scripts came to nodes, by `node name + " " + sha`. `last`: the time of the newest event.
+ *   `arrivals`: how scripts came to nodes, by `node name + " " + sha`. `facts`: what the client believes.
+ *   `last`: the time of the newest event.
  */
 
 /** How much is kept: what is older is in the saved record alone. */
@@ -24,6 +27,7 @@ export function emptyRecord() {
     names: new Map(),
     loads: new Map(),
     arrivals: {},
+    facts: NOTHING,
     last: 0,
   };
 }
@@ -36,6 +40,7 @@ export function emptyRecord() {
  */
 export function add(record, event) {
   record.last = Math.max(record.last, event.at);
+  record.facts = reduce(record.facts, event);
   if (event.type === "servers") return addServers(record, event);
   if (event.type === "load" || event.type === "loaded") addLoad(record, event);
   if (!("call" in event) || event.call === null || event.call === undefined) return;

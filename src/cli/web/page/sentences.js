@@ -50,7 +50,7 @@ export function sentenceOf(step, telling) {
     case "beside":
       return besideSentence(step.event, telling);
     case "ended":
-      return endSentence(step.end, telling);
+      return endSentence(step.end);
   }
 }
 
@@ -201,11 +201,12 @@ function foldedSentence({ attempts, waited, failures, rows, addresses, until, pa
   if (addresses.length > places.length) places.push(`${addresses.length - places.length} more`);
   const unwritten =
     waited === 0 ? "" : waited === attempts ? ", none of them written" : `, ${grouped(waited)} of them never written`;
+  const rules = Object.keys(rows).length === 0 ? "" : ` Rules: ${countsText(rows)}.`;
   const paused =
     pauses === null
       ? ""
       : ` Pauses of ${milliseconds(pauses[0])}${pauses[0] === pauses[1] ? "" : ` to ${milliseconds(pauses[1])}`}.`;
-  return `${counted(attempts, "more attempt")} at ${places.join(", ")} failed until ${milliseconds(until)}${unwritten}: ${countsText(failures)}. Rules: ${countsText(rows)}.${paused}`;
+  return `${counted(attempts, "more attempt")} at ${places.join(", ")} failed until ${milliseconds(until)}${unwritten}: ${countsText(failures)}.${rules}${paused}`;
 }
 
 const LOADS = /** @type {Record<string, string>} */ ({
@@ -261,11 +262,16 @@ function topologySentence({ reason, moved, added, removed, promoted }, telling) 
   return `The slot map changes ${how}: ${said.length === 0 ? "no slot has another owner" : said.join(", ")}.`;
 }
 
-/** @param {End} end @param {Telling} telling */
-function endSentence({ code, outcome, written, attempts, at, from }, telling) {
-  void telling;
-  const unwritten = attempts - written;
-  const tries = `${counted(written, "attempt")}${unwritten > 0 ? ` (${unwritten} more never written)` : ""}`;
+/** @param {Pick<End, "attempts" | "written">} end */
+export function attemptsText({ attempts, written }) {
+  if (attempts === written) return counted(written, "attempt");
+  return `${counted(attempts, "attempt")}, ${written === 0 ? "none" : grouped(written)} of them written`;
+}
+
+/** @param {End} end */
+function endSentence(end) {
+  const { code, outcome, at, from } = end;
+  const tries = attemptsText(end);
   const time = at === null ? "" : `, ${milliseconds(at - from)}`;
   if (code === null) return `The caller gets the reply: ${tries}${time}.`;
   return `The caller gets ${code}, ${outcome}: ${outcomeText(outcome)}. ${tries}${time}.`;
