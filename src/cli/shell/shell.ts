@@ -53,8 +53,7 @@ export class Shell {
       if (typeof result === "string") return result;
       // Calls tell the page of themselves.
       live?.tell(name, `${line.trim()}: ${result.done}`, "done");
-      if (json) return `${jsonOf(result)}
-`;
+      if (json) return `${jsonOf(result)}\n`;
       return textOf([result.done, ...(result.details ?? []).map((line) => `  ${line}`)], terminal.paint);
     } catch (error) {
       if (!json) return `${lineOf(error)}\n`;
