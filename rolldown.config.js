@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "rolldown";
@@ -9,7 +9,6 @@ import { esmExternalRequirePlugin } from "rolldown/plugins";
  *
  *   dist/       gets the ES modules, bundled, and their types
  *   dist/cjs/   gets the same in CommonJS, but for the command line
- *   dist/cli/web/page/   gets the files of the live page as they are, because a browser loads them by their names
  *
  * Bundles are for the time of an import: a process that reads 200 files takes twice as long. Names and lines are
  * kept, so that stack traces can be read. The modules that all entry points share are one file, and so there is one class
@@ -32,7 +31,7 @@ const NOTICE =
   "/*! Contains redis-parser, (c) 2015 NodeRedis, and redis-errors, (c) 2017 Ruben Bridgewater. Both: the MIT License. */";
 
 export default defineConfig([
-  bundle("dist", "es", [...entries, "cli/main"], [importsBuiltins(), types("dist"), page("dist/cli/web/page")]),
+  bundle("dist", "es", [...entries, "cli/main"], [importsBuiltins(), types("dist"), pageFiles("dist")]),
   bundle("dist/cjs", "cjs", entries, [loadsLater(), types("dist/cjs"), inCommonJs("dist/cjs")]),
 ]);
 
@@ -125,25 +124,30 @@ function types(dir) {
   };
 }
 
-/** Copies the files of the live page, and writes down at which lines the rows of the decision stand. */
-function page(dir) {
+/**
+ * The files of the command line's page in the browser are served as they are. Beside them it is written at which lines the
+ * rows of the decision stand, because the package does not contain their file.
+ */
+function pageFiles(dir) {
   const from = fileURLToPath(new URL("src/cli/web/page", import.meta.url));
   const rows = fileURLToPath(new URL("src/routing/next-step-rows.ts", import.meta.url));
+  const isServed = (name) => /\.(html|css|js|svg|png)$/.test(name);
   return {
-    name: "page",
+    name: "page-files",
     writeBundle() {
-      cpSync(from, dir, { recursive: true, filter: (file) => !file.endsWith(".json") });
-      const lines = readFileSync(rows, "utf8").split("\n");
-      const found = lines.map((line, index) => [
-        /^ {2}"?([a-z-]+)"?: (?:retry|atOwner|redirected|reject)\(/.exec(line)?.[1],
-        index + 1,
-      ]);
-      writeFileSync(
-        join(dir, "row-lines.json"),
-        JSON.stringify(Object.fromEntries(found.filter(([row]) => row !== undefined))),
-      );
+      const to = join(dir, "cli/web/page");
+      mkdirSync(to, { recursive: true });
+      for (const name of readdirSync(from).filter(isServed)) copyFileSync(join(from, name), join(to, name));
+      writeFileSync(join(to, "row-lines.json"), JSON.stringify(linesOfRows(readFileSync(rows, "utf8"))));
     },
   };
+}
+
+/** As `rowLines` in src/cli/web/row-lines.ts. */
+function linesOfRows(source) {
+  const row = /^ {2}"?([a-z-]+)"?: (?:retry|atOwner|redirected|reject)\(/;
+  const lines = source.split("\n").map((line, index) => [row.exec(line)?.[1], index + 1]);
+  return Object.fromEntries(lines.filter(([name]) => name !== undefined));
 }
 
 /** Makes the files of a folder CommonJS, types included. */

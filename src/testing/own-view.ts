@@ -21,8 +21,8 @@ export interface OwnView {
   readonly open: readonly OpenSlot[];
   /** The id of the node that this server takes for the slot's owner. */
   ownerOf(slot: number): string | undefined;
-  /** The ids of the nodes that this server takes for replicas of `primary`. */
-  replicasOf(primary: string): string[];
+  /** The ids of the nodes that this server takes for primaries. */
+  readonly primaries: ReadonlySet<string>;
 }
 
 interface Entry {
@@ -55,7 +55,7 @@ function ownViewIn(server: ServerProcess, text: string): OwnView {
     slotCount: own.ranges.reduce((sum, [start, end]) => sum + end - start + 1, 0),
     open: own.open,
     ownerOf: (slot) => entries.find(({ ranges }) => ranges.some(([start, end]) => start <= slot && slot <= end))?.id,
-    replicasOf: (primary) => entries.filter((entry) => entry.primary === primary).map(({ id }) => id),
+    primaries: new Set(entries.flatMap(({ id, flags }) => (flags.includes("master") ? [id] : []))),
   };
 }
 

@@ -248,12 +248,14 @@ class Settlement {
     this.#steps.push({ did: "handed-over", from: null, to: heir.server.address });
   }
 
-  /** Waits until a replica of the node has been promoted. Returns false if none runs, or none is. */
+  /** Waits until all nodes know that a replica of the node was promoted. Returns false if none runs, or none is. */
   async #promoted(id: string): Promise<boolean> {
     const replicas = (await this.#views()).filter(({ primary }) => primary === id);
     for (let left = PROMOTION_MS; left > 0 && replicas.length > 0; left -= POLL_MS) {
       const now = await this.#views();
-      if (now.some((view) => view.isPrimary && replicas.some((replica) => replica.id === view.id))) return true;
+      // A node that has not heard of the promotion would refuse to give its slots to the new primary.
+      const isKnown = ({ id: each }: OwnView) => now.every(({ primaries }) => primaries.has(each));
+      if (replicas.some(isKnown)) return true;
       await sleep(POLL_MS);
     }
     return false;

@@ -258,7 +258,7 @@ export class LocalCluster {
   }
 
   /** @internal Moves one key of a slot that is on its way. */
-  async moveKey(key: string, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
+  async moveKey(key: string | Buffer, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
     await this.#server(from).use((line) => migrate(line, this.#server(to), key, this.#password));
   }
 

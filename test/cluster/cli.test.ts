@@ -68,7 +68,7 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
   it("topology draws every node, without colours where there is no terminal", async () => {
     const [{ status, out, err }, described] = await Promise.all([slotwire(["topology", ...where]), json("topology")]);
     assert.deepEqual([status, err], [0, ""]);
-    assert.match(out, /^3 primaries, 3 replicas; every slot has an owner\n/);
+    assert.match(out, /^3 primaries, 3 replicas; every slot is served\n/);
     for (const address of cluster.nodes) assert.equal(out.split(address).length, 2, address);
     for (const line of out.split("\n")) assert.ok([...line].length <= 80, line);
     assert.ok(!out.includes("\x1b"));

@@ -242,7 +242,7 @@ describe("the timeline", () => {
       /down: FAIL/,
       /CLUSTERDOWN, calls are refused/,
       /the client: 2 refused/,
-      /call 1: tried again 2 times, answered by \[B1\]/,
+      /call 1: 3 attempts, answered by \[B1\]/,
       /vote for \[B1\]; it wins with epoch 4/,
       /\[B1\] is promoted: it serves 5461-10922/,
     ];

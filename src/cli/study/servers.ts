@@ -105,8 +105,7 @@ export class Servers {
       seen = accounts.size;
       await Promise.all(accounts.values());
     }
-    const settled = await Promise.all([...accounts].map(([, account]) => account));
-    this.#forget(settled);
+    const settled = this.#stillThere(await Promise.all(accounts.values()));
     return statesOf(
       settled.sort((one, other) => (one.id < other.id ? -1 : 1)),
       this.names,
@@ -134,16 +133,18 @@ export class Servers {
     return found;
   }
 
-  /** Lets go of nodes that no other node names any more. */
-  #forget(accounts: readonly Account[]): void {
+  /** The accounts without those of nodes that no other node names any more; a seed's own node stays while it answers. */
+  #stillThere(accounts: readonly Account[]): Account[] {
     const answered = accounts.filter(({ view }) => view !== undefined);
-    if (answered.length === 0) return;
-    for (const [id, { connection }] of this.#found) {
+    return accounts.filter(({ id, view }) => {
       const isNamed = answered.some((account) => account.id !== id && account.view?.entries.has(id));
-      if (isNamed || this.#first.has(id)) continue;
-      connection?.close(new Error("the node left the cluster"));
-      this.#found.delete(id);
-    }
+      if (isNamed || answered.length === 0 || (this.#first.has(id) && view !== undefined)) return true;
+      if (!this.#first.has(id)) {
+        this.#found.get(id)?.connection?.close(new Error("the node left the cluster"));
+        this.#found.delete(id);
+      }
+      return false;
+    });
   }
 
   /** Never rejects, and takes no longer than `patienceMs`. */

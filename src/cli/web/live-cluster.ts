@@ -139,6 +139,11 @@ export class LiveCluster {
     return this.#server.url;
   }
 
+  /** The bytes that wait for pages to read them. */
+  get unreadBytes(): number {
+    return this.#server.unreadBytes;
+  }
+
   /** Tells the page of something that was done in the shell. */
   tell(name: string, text: string, state: "done" | "failed"): void {
     this.#controls.tell(name, text, state);

@@ -3,7 +3,7 @@ import { chip } from "./draw-cluster.js";
 import { escapeMarkup as html } from "./escape.js";
 import { clock, counted } from "./words.js";
 
-/** @import { Entry, Line } from "./timeline.js" */
+/** @import { Entry, Line } from "./timeline-entry.js" */
 
 /** Words of servers that have a colour of their own. */
 const WORDS = /\b(MOVED|ASK|TRYAGAIN|NOSCRIPT|CLUSTERDOWN|LOST|PFAIL|FAIL)\b/g;

@@ -1,29 +1,23 @@
 // @ts-check
 import { changesBetween } from "./compare-servers.js";
-import { slotView } from "./draw-slots.js";
+import { isSilent, slotView } from "./draw-slots.js";
+import { isUnderWay, newFailover, tellHeldCall, tellOfFailover, tellRetry, tellTry } from "./failover-story.js";
+import { addLine, nodeAt } from "./timeline-entry.js";
 import { counted, listed, span } from "./words.js";
 
 /**
  * @import { ServerState, StudyEvent, StudyEventOf } from "../../study/events.ts"
  * @import { Change } from "./compare-servers.js"
  * @import { SlotView } from "./draw-slots.js"
+ * @import { Entry } from "./timeline-entry.js"
  * @import { LiveRecord, RecordedCall } from "./record.js"
- * @typedef {{ at: number, seq: number, text: string, call: number | null }} Line
- * @typedef {{ id: number, kind: "call" | "calls" | "you" | "servers" | "client" | "failover", at: number, seq: number, who: string,
- *   text: string, call: number | null, tone: "" | "good" | "bad" | "warn", below: Line[], more: number }} Entry
- *   One thing that happened. `seq`: the event after which it was so. `call`: the call that can be replayed. `below`: what
- *   belongs to it, oldest first; `more` further lines are not kept. Names of nodes stand in brackets: `[A1]`.
- * @typedef {{ entry: Entry, node: string, since: number, promoted: string | null, retries: number, calls: Set<number>,
- *   told: number, retriesLine: Line | null }} Failover
+ * @import { Failover } from "./failover-story.js"
  * @typedef {{ entries: Entry[], next: number, nodes: readonly ServerState[] | null, view: SlotView | null,
  *   failovers: Failover[], actions: Map<number, Entry> }} Timeline
  *   Entries are in the order in which they began.
  */
 
 export const MOST_ENTRIES = 400;
-const MOST_LINES = 40;
-/** Of calls that a failover held up, so many are told one by one. */
-const MOST_CALLS_TOLD = 4;
 
 /** @returns {Timeline} */
 export function emptyTimeline() {
@@ -44,7 +38,11 @@ export function tell(timeline, record, event) {
     case "action":
       return tellAction(timeline, event);
     case "decided":
-      return tellRetry(timeline, record, event);
+      tellRetry(timeline.failovers, record, event);
+      return;
+    case "connecting":
+      tellTry(timeline.failovers, record, event);
+      return;
     case "settled": {
       const call = record.calls.get(event.call);
       if (call !== undefined) tellCall(timeline, record, call, event);
@@ -75,31 +73,6 @@ function enter(timeline, kind, { at, seq }, who, text, tone = "") {
 }
 
 /**
- * @param {Entry} entry
- * @param {{ at: number, seq: number }} event
- * @param {string} text
- * @param {number | null} [call]
- */
-function addLine(entry, { at, seq }, text, call = null) {
-  const line = { at, seq, text, call };
-  if (entry.below.length < MOST_LINES) entry.below.push(line);
-  else entry.more++;
-  return line;
-}
-
-/**
- * The node's name in brackets, or its address.
- *
- * @param {LiveRecord} record
- * @param {string | null} address
- */
-function nodeAt({ names }, address) {
-  if (address === null) return "no node";
-  const name = names.get(address);
-  return name === undefined ? address : `[${name}]`;
-}
-
-/**
  * @param {Timeline} timeline
  * @param {StudyEventOf<"action">} event
  */
@@ -124,8 +97,7 @@ function tellAction(timeline, event) {
  * @param {StudyEventOf<"settled">} event
  */
 function tellCall(timeline, record, call, event) {
-  const failover = timeline.failovers.findLast(({ calls }) => calls.has(call.call));
-  if (failover !== undefined) return tellHeldCall(failover, record, call, event);
+  if (tellHeldCall(timeline.failovers, record, call, event)) return;
   const text = callText(record, call, event);
   const last = timeline.entries.at(-1);
   if (call.refusals > 0 || event.code !== null) {
@@ -220,7 +192,7 @@ function tellTopology(timeline, record, event) {
   if (said.length === 0) return;
   const how = event.reason === "moved" ? "by MOVED" : "by a refresh";
   const text = `the client's map, ${how}: ${said.join("; ")}`;
-  const failover = timeline.failovers.at(-1);
+  const failover = timeline.failovers.findLast((each) => isUnderWay(each, event.at));
   if (failover !== undefined) addLine(failover.entry, event, text);
   else enter(timeline, "client", event, "client", text);
 }
@@ -238,19 +210,18 @@ function tellServers(timeline, record, event) {
       ? []
       : changesBetween(before, timeline.view, event.nodes, view, record.scripts);
   if (before === null)
-    enter(timeline, "servers", event, "servers", `${counted(event.nodes.length, "node")} answer or are known`);
+    enter(
+      timeline,
+      "servers",
+      event,
+      "servers",
+      `${counted(event.nodes.filter((node) => !isSilent(node)).length, "node")} answer`,
+    );
   timeline.nodes = event.nodes;
   timeline.view = view;
   for (const change of changes) tellChange(timeline, event, change);
-  const ended = timeline.failovers.filter(({ promoted, since }) => promoted !== null || event.at - since > 60_000);
-  // A failover that has ended still gets what follows within the next looks at the servers.
-  timeline.failovers = timeline.failovers.filter(
-    (failover) => !ended.includes(failover) || event.at - failover.since < 3000 || failover.calls.size > 0,
-  );
+  timeline.failovers = timeline.failovers.filter((failover) => isUnderWay(failover, event.at));
 }
-
-/** @type {readonly Change["kind"][]} */
-const OF_A_FAILOVER = ["silent", "back", "suspects", "failed", "cleared", "vote", "promoted", "demoted"];
 
 /**
  * @param {Timeline} timeline
@@ -259,86 +230,16 @@ const OF_A_FAILOVER = ["silent", "back", "suspects", "failed", "cleared", "vote"
  */
 function tellChange(timeline, event, change) {
   const { kind, about, text } = change;
-  const failover = timeline.failovers.find(({ node }) => node === about);
-  if (failover !== undefined && OF_A_FAILOVER.includes(kind)) {
-    addLine(failover.entry, event, text);
-    failover.entry.seq = event.seq;
-    if (kind === "promoted") {
-      failover.promoted = /** @type {string} */ (/\[(\w+)\]/.exec(text)?.[1]);
-      failover.entry.text = `[${failover.node}] was silent; ${text.split(":")[0]} after ${span(event.at - failover.since)}`;
-      failover.entry.tone = "good";
-    }
-    if (kind === "back" && failover.promoted === null) {
-      failover.entry.text = `[${failover.node}] was silent for ${span(event.at - failover.since)}`;
-      failover.entry.tone = "warn";
-      failover.promoted = failover.node;
-    }
-    return;
-  }
+  if (tellOfFailover(timeline.failovers, event, change)) return;
   const wasPrimary = timeline.nodes?.some(
     ({ name, slots, primary }) => name === about && primary === null && slots.length > 0,
   );
   if (kind === "silent" && about !== null && wasPrimary) {
     const entry = enter(timeline, "failover", event, "failover", `[${about}] is silent`, "bad");
     addLine(entry, event, text);
-    timeline.failovers.push({
-      entry,
-      node: about,
-      since: event.at,
-      promoted: null,
-      retries: 0,
-      calls: new Set(),
-      told: 0,
-      retriesLine: null,
-    });
-    return;
-  }
-  if ((kind === "down" || kind === "up") && timeline.failovers.length > 0) {
-    addLine(/** @type {Failover} */ (timeline.failovers.at(-1)).entry, event, text);
+    timeline.failovers.push(newFailover(entry, about, event.at));
     return;
   }
   const bad = ["silent", "suspects", "failed", "down", "forgot"].includes(kind);
   enter(timeline, "servers", event, "servers", text, bad ? "bad" : kind === "half" ? "warn" : "");
-}
-
-/**
- * @param {Timeline} timeline
- * @param {LiveRecord} record
- * @param {StudyEventOf<"decided">} event
- */
-function tellRetry(timeline, record, event) {
-  const name = event.address === null ? undefined : record.names.get(event.address);
-  const isOfFailover = ["LOST", "CLUSTERDOWN", "MASTERDOWN", "LOADING", "READONLY"].includes(
-    event.failure.toUpperCase(),
-  );
-  const failover = timeline.failovers.findLast(({ node }) => node === name || isOfFailover);
-  if (failover === undefined) return;
-  failover.retries++;
-  failover.calls.add(event.call);
-  failover.retriesLine ??= addLine(failover.entry, event, "", event.call);
-  failover.retriesLine.text = `the client: ${counted(failover.retries, "refused or lost attempt")}, the last a ${event.failure} of ${name === undefined ? "no node" : `[${name}]`}`;
-}
-
-/**
- * @param {Failover} failover
- * @param {LiveRecord} record
- * @param {RecordedCall} call
- * @param {StudyEventOf<"settled">} event
- */
-function tellHeldCall(failover, record, call, event) {
-  failover.calls.delete(call.call);
-  failover.told++;
-  if (failover.told > MOST_CALLS_TOLD) {
-    failover.entry.more++;
-    return;
-  }
-  const tries = counted(call.refusals, "time");
-  const end =
-    event.code === null ? `answered by ${nodeAt(record, event.address)}` : `${event.code}, ${event.outcome ?? ""}`;
-  addLine(
-    failover.entry,
-    event,
-    `call ${call.call}: tried again ${tries}, ${end} after ${span(event.at - call.at)}`,
-    call.call,
-  );
 }

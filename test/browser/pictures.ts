@@ -1,0 +1,81 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Page } from "playwright-core";
+import UPNG from "upng-js";
+import { NO_BROWSER, openBrowser, openPage } from "../support/browser.ts";
+import { startLivePage } from "../support/live-page.ts";
+
+/*
+ * npm run pictures: makes the pictures of the live page that README.md shows, light and dark, from a real cluster. A slot is
+ * half-moved, another one has gone to a new owner, and all scripts are flushed: so the call meets MOVED and NOSCRIPT.
+ */
+
+const FOLDER = fileURLToPath(new URL("../../pictures/", import.meta.url));
+const MOST_BYTES = 150_000;
+const LOOK = { width: 1440, height: 1240 };
+const KEYS = 260;
+const COLOURS = 256;
+
+if (NO_BROWSER) throw new Error(NO_BROWSER);
+const live = await startLivePage();
+const browser = await openBrowser();
+try {
+  await prepare();
+  mkdirSync(FOLDER, { recursive: true });
+  for (const colorScheme of ["light", "dark"] as const) {
+    const { page, close } = await openPage(browser, live.url, { ...LOOK, colorScheme });
+    await stepToTheDecision(page);
+    const picture = withFewColours(await page.screenshot());
+    await close();
+    const file = `live-page-${colorScheme}.png`;
+    if (picture.length > MOST_BYTES)
+      throw new Error(`${file} has ${picture.length} bytes; at most ${MOST_BYTES} are accepted.`);
+    writeFileSync(FOLDER + file, picture);
+    console.log(`pictures/${file}: ${Math.round(picture.length / 1000)} kB`);
+  }
+} finally {
+  await browser.close();
+  await live.stop();
+}
+
+/** The same picture with a palette, which halves its size. */
+function withFewColours(png: Buffer): Buffer {
+  const { buffer, byteOffset, byteLength } = png;
+  const image = UPNG.decode(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer);
+  return Buffer.from(UPNG.encode(UPNG.toRGBA8(image), image.width, image.height, COLOURS));
+}
+
+async function prepare(): Promise<void> {
+  for (let key = 0; key < KEYS; key++) await perform({ name: "call", command: ["SET", `user:${key}`, "1"] });
+  const { page, close } = await openPage(browser, live.url, LOOK);
+  const use = async (key: string) => {
+    await page.locator("#key").fill(key);
+    await page.waitForFunction((text) => document.getElementById("key-slot")?.textContent?.startsWith(text), key);
+  };
+  const press = (name: string) => page.getByRole("button", { name, exact: true }).click();
+  await use("{cart:7}:count");
+  await press("Half-move");
+  await page.locator("#nodes .half").waitFor();
+  await use("{job:1}:lock");
+  await press("Whole slot");
+  await page.locator("#key-slot").getByText("the client still asks").waitFor();
+  await press("Flush scripts");
+  await page.waitForFunction(() => document.querySelectorAll("#scripts .dot.missing[role=img]").length === 6);
+  await press("Call");
+  await page.waitForFunction(() => /3 attempts/.test(document.getElementById("call-title")?.textContent ?? ""));
+  await close();
+}
+
+async function stepToTheDecision(page: Page): Promise<void> {
+  await page.waitForFunction(() => /3 attempts/.test(document.getElementById("call-title")?.textContent ?? ""));
+  for (let back = 0; back < 3; back++) await page.getByRole("button", { name: "Step back" }).click();
+  await page.locator("h1").click();
+  await page.waitForTimeout(500);
+}
+
+async function perform(what: Record<string, unknown>): Promise<void> {
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch(`${live.url}do`, { method: "POST", headers, body: JSON.stringify(what) });
+  const { ok, error } = (await answer.json()) as { ok: boolean; error?: string };
+  if (!ok) throw new Error(error);
+}
