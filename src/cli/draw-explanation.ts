@@ -96,7 +96,7 @@ class Drawing {
     else if (belief.from !== null) {
       add("begins at", this.#nodeLine(belief.from));
       add("", "which the client was made to take for the owner");
-    } else add("owner", `${this.#nodeLine(owner)}, as the client believes`);
+    } else add("owner", this.#nodeLine(owner, "as the client believes"));
     if (before !== null) add("really", this.#reality(before, owner));
     for (const replica of replicas) if (replica !== belief.from) add("replica", this.#nodeLine(replica));
     return lines;
@@ -161,9 +161,9 @@ class Drawing {
     return printable(name === undefined ? address : `${name} ${address}`);
   }
 
-  #nodeLine(address: string): string {
+  #nodeLine(address: string, note?: string): string {
     const knows = this.#explanation.known[address];
-    const node = this.#node(address);
+    const node = note === undefined ? this.#node(address) : `${this.#node(address)}, ${note}`;
     if (knows === undefined) return node;
     if (knows === null) return `${node}, ${this.#paint.alarm("did not say whether it knows the script")}`;
     return knows ? `${node}, knows the script` : `${node}, ${this.#paint.alarm("does not know the script")}`;

@@ -143,7 +143,7 @@ export function explanationOf(
   for (const hop of story.hops) {
     const isLast = hop.decisions.at(-1)?.verdict === "reject" && hop.answer?.text === null;
     const words = isLast ? errorIn(hop) : null;
-    if (words !== null && hop.answer !== null) hop.answer = { ...hop.answer, text: words };
+    if (words !== null && hop.answer !== null) hop.answer.text = words;
   }
   for (const { sent, received } of story.hops) {
     if (bytes === "all") continue;

@@ -343,7 +343,7 @@ describe("the servers' word about a slot", () => {
     const differs = drawn(explained).join("\n");
     assert.match(
       differs,
-      /owner {5}C 10\.0\.0\.1:7002, knows the script, as the client believes\nreally {4}B 10\.0\.0\.1:7001/,
+      /owner {5}C 10\.0\.0\.1:7002, as the client believes, knows the script\nreally {4}B 10\.0\.0\.1:7001/,
     );
   });
 });

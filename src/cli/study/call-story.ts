@@ -50,8 +50,8 @@ export interface Answer {
   readonly kind: string;
   /** The address that a MOVED or ASK names. */
   readonly to: string | null;
-  /** The text of a refusal; null for other answers. */
-  readonly text: string | null;
+  /** The text of a refusal. An explanation adds that of the error that ends the call. Null for other answers. */
+  text: string | null;
   readonly bytes: number;
 }
 

@@ -1,8 +1,6 @@
-import { readFileSync } from "node:fs";
 import { ROWS } from "../../routing/next-step-rows.ts";
+import { ROWS_FILE, rowLines } from "../web/row-lines.ts";
 import type { TableRow } from "./call-story.ts";
-
-const FILE = "src/routing/next-step-rows.ts";
 
 /** The rows of the decision table, in their order. */
 export function tableRows(): TableRow[] {
@@ -18,20 +16,11 @@ export function tableRows(): TableRow[] {
   }));
 }
 
-/** Where a row stands in the sources: the file, and its line if the sources are here. */
+let lines: Readonly<Record<string, number>> | undefined;
+
+/** Where a row stands in the sources: the file, and its line if that is known. */
 export function placeOfRow(row: string): string {
-  lines ??= linesOfTable();
-  const line =
-    lines.findIndex((text) => text.trimStart().startsWith(`"${row}": `) || text.startsWith(`  ${row}: `)) + 1;
-  return line === 0 ? `${FILE}, row ${row}` : `${FILE}:${line}`;
-}
-
-let lines: readonly string[] | undefined;
-
-function linesOfTable(): string[] {
-  try {
-    return readFileSync(new URL("../../routing/next-step-rows.ts", import.meta.url), "utf8").split("\n");
-  } catch {
-    return [];
-  }
+  lines ??= rowLines();
+  const line = lines[row];
+  return line === undefined ? `${ROWS_FILE}, row ${row}` : `${ROWS_FILE}:${line}`;
 }
