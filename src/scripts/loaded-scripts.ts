@@ -177,12 +177,13 @@ export class LoadedScripts implements ScriptHolder {
    * Believes what a node says of `wanted`. Returns the items that it lacks and that may be loaded there.
    * @param asked  The stamp when the node was asked.
    * @param lane   The lane whose connection was asked. Undefined for a connection that no lane uses.
+   * @param isAhead  The question was written in front of requests that were queued on the lane earlier: loads, perhaps.
    * @param ends   Gets a promise for each item that is being loaded by others.
    */
   judge(
     wanted: readonly Loadable[],
     findings: ReadonlyMap<Loadable, Finding>,
-    { asked, lane }: { readonly asked: number; readonly lane: Lane | undefined },
+    { asked, lane, isAhead }: { readonly asked: number; readonly lane: Lane | undefined; readonly isAhead: boolean },
     ends: Promise<void>[],
   ): Loadable[] {
     return wanted.filter((script) => {
@@ -199,7 +200,8 @@ export class LoadedScripts implements ScriptHolder {
         return false;
       }
       // The script was loaded after the question was asked, or the node does not say: the belief stands.
-      if (state?.kind === "held" && (heldSince(state, lane) > asked || (lane && finding === undefined))) return false;
+      const since = state?.kind === "held" && (isAhead ? state.effective : heldSince(state, lane));
+      if (since !== false && (since > asked || (lane && finding === undefined))) return false;
       // Somebody flushes all the time. The next call that meets NOSCRIPT brings the script, when its rest is over.
       if (state?.kind === "held" && lane !== undefined && this.pace?.isResting(script)) return false;
       if (state?.kind !== "failed" || !this.#mayLoad(script)) this.#believe(script, undefined);
