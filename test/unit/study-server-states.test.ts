@@ -169,6 +169,7 @@ describe("the states of servers", () => {
     for (const name of ["A", "B"]) {
       assert.deepEqual(named(twice, name).disagrees, [{ slots: { start: 42, end: 42 }, says: "A", is: "C" }], name);
     }
+    assert.deepEqual(states([...twice].reverse()), states(twice));
     const handed = (line: string) => (line.startsWith(C) ? `${line} 42-43` : line.replace("0-5460", "0-41 44-5460"));
     const byB = [account(A, nodesText(A)), account(B, nodesText(B, handed)), account(C, nodesText(C))];
     assert.deepEqual(named(byB, "B").disagrees, [{ slots: { start: 42, end: 43 }, says: "C", is: "A" }]);
