@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { defineConfig } from "rolldown";
 import { esmExternalRequirePlugin } from "rolldown/plugins";
@@ -8,7 +8,6 @@ import { esmExternalRequirePlugin } from "rolldown/plugins";
  *
  *   dist/       gets the ES modules, bundled, and their types
  *   dist/cjs/   gets the same in CommonJS, but for the command line
- *   dist/cli/web/page/   gets the files of the live page as they are, because a browser loads them by their names
  *
  * Bundles are for the time of an import: a process that reads 200 files takes twice as long. Names and lines are
  * kept, so that stack traces can be read. The modules that all entry points share are one file, and so there is one class
@@ -31,7 +30,7 @@ const NOTICE =
   "/*! Contains redis-parser, (c) 2015 NodeRedis, and redis-errors, (c) 2017 Ruben Bridgewater. Both: the MIT License. */";
 
 export default defineConfig([
-  bundle("dist", "es", [...entries, "cli/main"], [importsBuiltins(), types("dist"), page("dist/cli/web/page")]),
+  bundle("dist", "es", [...entries, "cli/main"], [importsBuiltins(), types("dist")]),
   bundle("dist/cjs", "cjs", entries, [loadsLater(), types("dist/cjs"), inCommonJs("dist/cjs")]),
 ]);
 
@@ -121,14 +120,6 @@ function types(dir) {
         writeFileSync(target, text);
       }
     },
-  };
-}
-
-/** Copies the files of the live page. */
-function page(dir) {
-  return {
-    name: "page",
-    writeBundle: () => cpSync("src/cli/web/page", dir, { recursive: true, filter: (file) => !file.endsWith(".json") }),
   };
 }
 
