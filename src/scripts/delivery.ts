@@ -82,8 +82,14 @@ export class Delivery {
       if (pause !== undefined) await pause(piece.length * QUESTION_BYTES);
       this.#isUsed();
       const asked = this.#scripts.stamp;
-      const findings = await this.#turns.run(() => askWhatIsHeld(this.#connection, piece));
-      const missing = await this.#turns.run(() => this.#scripts.judge(piece, findings, { asked, lane }, ends, why));
+      let isAhead = false;
+      const findings = await this.#turns.run(() => {
+        isAhead = lane !== undefined && lane.usage.queued > 0;
+        return askWhatIsHeld(this.#connection, piece);
+      });
+      const missing = await this.#turns.run(() =>
+        this.#scripts.judge(piece, findings, { asked, lane, isAhead }, ends, why),
+      );
       if (missing.length === 0) continue;
       const end = elsewhere?.(missing) ?? this.load(missing);
       // The connection may be lost before all ends are awaited.

@@ -25,6 +25,16 @@ const NONE: readonly Loadable[] = [];
 export type { Remedy } from "./remedy.ts";
 export type { LoadEnd, LoadOutcome } from "./script-state.ts";
 
+/** How a node was asked which scripts it has. */
+interface Question {
+  /** The stamp then. */
+  readonly asked: number;
+  /** The lane whose connection was asked. Undefined for a connection that no lane uses. */
+  readonly lane: Lane | undefined;
+  /** The question was written in front of requests that were queued on the lane earlier: loads, perhaps. */
+  readonly isAhead: boolean;
+}
+
 /** A load that has begun, and its end. */
 interface Begun {
   readonly state: Loading;
@@ -166,6 +176,7 @@ export class LoadedScripts implements ScriptHolder {
     if (state === undefined) return;
     this.#states[script.index] = undefined;
     this.#evicted.set(script, state);
+    if (state.kind === "held") this.trace?.onAudit("flushed", 0, NONE, [script]);
   }
 
   /** The library is to be brought up to date here, even where another client has replaced it. */
@@ -205,22 +216,21 @@ export class LoadedScripts implements ScriptHolder {
 
   /**
    * Believes what a node says of `wanted`. Returns the items that it lacks and that may be loaded there.
-   * @param asked  The stamp when the node was asked.
-   * @param lane   The lane whose connection was asked. Undefined for a connection that no lane uses.
-   * @param ends   Gets a promise for each item that is being loaded by others.
+   * @param ends  Gets a promise for each item that is being loaded by others.
+   * @param why   For listeners on the channels.
    */
   judge(
     wanted: readonly Loadable[],
     findings: ReadonlyMap<Loadable, Finding>,
-    { asked, lane }: { readonly asked: number; readonly lane: Lane | undefined },
+    question: Question,
     ends: Promise<void>[],
     why: AuditReason = "periodic",
   ): Loadable[] {
-    const lacking = this.#judge(wanted, findings, { asked, lane }, ends);
+    const lacking = this.#judge(wanted, findings, question, ends);
     if (this.trace?.isAuditHeard) {
       const are = (kind: ScriptState["kind"] | undefined) =>
         wanted.filter((script) => this.stateOf(script)?.kind === kind);
-      this.trace.onAudit(why, wanted.length, are("held"), [...are(undefined), ...are("failed")]);
+      this.trace.onAudit(why, wanted.length, are("held"), are(undefined));
     }
     return lacking;
   }
@@ -228,7 +238,7 @@ export class LoadedScripts implements ScriptHolder {
   #judge(
     wanted: readonly Loadable[],
     findings: ReadonlyMap<Loadable, Finding>,
-    { asked, lane }: { readonly asked: number; readonly lane: Lane | undefined },
+    { asked, lane, isAhead }: Question,
     ends: Promise<void>[],
   ): Loadable[] {
     return wanted.filter((script) => {
@@ -245,7 +255,8 @@ export class LoadedScripts implements ScriptHolder {
         return false;
       }
       // The script was loaded after the question was asked, or the node does not say: the belief stands.
-      if (state?.kind === "held" && (heldSince(state, lane) > asked || (lane && finding === undefined))) return false;
+      const since = state?.kind === "held" && (isAhead ? state.effective : heldSince(state, lane));
+      if (since !== false && (since > asked || (lane && finding === undefined))) return false;
       // Somebody flushes all the time. The next call that meets NOSCRIPT brings the script, when its rest is over.
       if (state?.kind === "held" && lane !== undefined && this.pace?.isResting(script)) return false;
       if (state?.kind !== "failed" || !this.#mayLoad(script)) this.#believe(script, undefined);

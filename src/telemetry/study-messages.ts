@@ -131,7 +131,8 @@ export interface LoadMessage {
  * script. `promoted`: the node was a replica. `asked`: `refreshTopology()`. `new-connection`: before a new connection is
  * used. `preload`: `preload()`. `again`: an earlier load was lost, or was refused for now.
  *
- * Nobody is asked for these: `flushed`: a SCRIPT FLUSH went through this client, or a library turned out to be another one.
+ * Nobody is asked for these: `flushed`: a SCRIPT FLUSH went through this client, a library turned out to be another one, or
+ * the client keeps no account of the script any more, because it met many others since.
  * `returned`: a node that had left the topology is back, and what was believed of it still is. `told`: the client was told
  * what to believe, so that one can watch how it finds out.
  */
@@ -164,7 +165,7 @@ export interface AuditMessage {
   readonly asked: number;
   /** Those that the node is believed to hold. */
   readonly held: readonly ScriptInfo[];
-  /** Those that the node is believed not to hold. Scripts that are being loaded are in neither list. */
+  /** Those that it is not believed to hold. Scripts that are being loaded, or were refused, are in neither list. */
   readonly missing: readonly ScriptInfo[];
 }
 

@@ -146,7 +146,7 @@ export class Topology {
 
   /** @internal The owners of slots by their places in `nodes`, each once; -1 where a slot has none. */
   get ownerIndexes(): readonly number[] {
-    this.#ownerIndexes ??= [...new Set(this.#owners)].map((owner) => owner - 1);
+    this.#ownerIndexes ??= distinctIn(this.#owners, this.nodes.length).map((owner) => owner - 1);
     return this.#ownerIndexes;
   }
 
@@ -225,4 +225,16 @@ function rangesOf(topology: Topology): readonly SlotRange[] {
     start = end + 1;
   }
   return Object.freeze(ranges);
+}
+
+/** The values, each once, in the order in which they come first. Every MOVED asks, and a Set would take 0.4 ms. */
+function distinctIn(values: Uint16Array, most: number): number[] {
+  const isKnown = new Uint8Array(most + 1);
+  const distinct: number[] = [];
+  for (const value of values) {
+    if (isKnown[value] === 1) continue;
+    isKnown[value] = 1;
+    distinct.push(value);
+  }
+  return distinct;
 }

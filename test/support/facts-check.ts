@@ -26,9 +26,15 @@ export class FactsCheck {
   #topology: unknown;
   /** Commands of watching transactions are in no dispatcher. */
   #sawSession = false;
+  readonly #checksItself: boolean;
+  #isCheckDue = false;
 
-  /** @param now  The client's clock. */
-  constructor(now: () => number) {
+  /**
+   * @param now           The client's clock.
+   * @param checksItself  Checks in each turn of the event loop in which something is told.
+   */
+  constructor(now: () => number, checksItself = false) {
+    this.#checksItself = checksItself;
     this.#recorder = new Recorder({ now, onEvent: (event) => this.#onEvent(event) });
     let found = 0;
     this.#recorder.startWithNext(({ id }) => {
@@ -82,6 +88,12 @@ export class FactsCheck {
     this.events.push(event);
     this.wire.onEvent(event);
     this.facts = reduce(this.facts, event);
+    if (!this.#checksItself || this.#isCheckDue) return;
+    this.#isCheckDue = true;
+    setImmediate(() => {
+      this.#isCheckDue = false;
+      this.check();
+    });
   }
 
   /** Whatever was refused or lost is sent again only after a decision. */

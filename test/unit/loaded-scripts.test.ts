@@ -54,12 +54,27 @@ describe("LoadedScripts", () => {
     scripts = new LoadedScripts(registry, undefined, undefined, new LoadPace(clock));
     load().onReply(script.sha);
     const audit = () =>
-      scripts.judge([script], new Map([[script, "none"]]), { asked: scripts.stamp, lane: lane.asLane }, []);
+      scripts.judge(
+        [script],
+        new Map([[script, "none"]]),
+        { asked: scripts.stamp, lane: lane.asLane, isAhead: false },
+        [],
+      );
     assert.deepEqual(audit(), []);
     assert.equal(kind(), "held");
     clock.advance(10);
     assert.deepEqual(audit(), [script]);
     assert.equal(kind(), undefined);
+  });
+
+  it("loads nothing again for a question that overtook the queued load", () => {
+    const request = load();
+    const asked = { asked: scripts.stamp, lane: lane.asLane };
+    request.onReply(script.sha);
+    const findings = new Map([[script, "none" as const]]);
+    assert.deepEqual(scripts.judge([script], findings, { ...asked, isAhead: true }, []), []);
+    assert.equal(kind(), "held");
+    assert.deepEqual(scripts.judge([script], findings, { ...asked, isAhead: false }, []), [script], "asked behind it");
   });
 
   describe("belief", () => {
