@@ -7,6 +7,8 @@ export interface Matrix {
   readonly scripts: readonly { readonly name: string; readonly sha: string }[];
   readonly nodes: readonly {
     readonly address: string;
+    /** Only where the nodes have names. */
+    readonly name?: string;
     readonly role: "primary" | "replica";
     /** One entry per element of `scripts`. A text instead says why the node did not answer. */
     readonly knows: readonly boolean[] | string;
@@ -14,7 +16,7 @@ export interface Matrix {
 }
 
 /** The number of scripts that each node has. A text instead says why the node did not answer. */
-export type Counts = readonly (Pick<Matrix["nodes"][number], "address" | "role"> & {
+export type Counts = readonly (Pick<Matrix["nodes"][number], "address" | "name" | "role"> & {
   readonly scripts: number | string;
 })[];
 
@@ -68,8 +70,8 @@ export function drawCounts(counts: Counts, width: number): string[] {
   return [...lines, "", cut("Name files, folders or SHA-1s to see which node has which script.", width)];
 }
 
-const indented = ({ address, role }: Matrix["nodes"][number] | Counts[number]) =>
-  `${role === "replica" ? "  " : ""}${address}`;
+const indented = ({ address, name, role }: Matrix["nodes"][number] | Counts[number]) =>
+  `${role === "replica" ? "  " : ""}${name === undefined ? "" : `${name} `}${address}`;
 
 /** For each label: the script that it stands for, and the number of nodes that know the script. */
 function legendOf(scripts: Matrix["scripts"], labels: readonly string[], nodes: Matrix["nodes"]): string[] {

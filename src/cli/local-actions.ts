@@ -2,15 +2,18 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { connect } from "../cluster/connect.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { SLOT_COUNT, slotOf } from "../protocol/hash-slot.ts";
-import type { SettledSlot, SettleStep } from "../testing/settle-slot.ts";
+import type { SettleStep } from "../testing/settle-slot.ts";
 import type { LocalCluster } from "../testing/start-cluster.ts";
 import { type LoadFigures, loadInWords, SteadyLoad } from "./steady-load.ts";
 import type { ServerState } from "./study/events.ts";
 import { Servers } from "./study/servers.ts";
 
-/** What was done, in one line of words, and whatever else JSON shall show. */
+/** What was done, in words, and whatever else JSON shall show. */
 export interface Done {
+  /** In one line. */
   readonly done: string;
+  /** More lines: the single steps, what follows, or what to do next. */
+  readonly details?: readonly string[];
   readonly [more: string]: unknown;
 }
 
@@ -56,9 +59,9 @@ export class LocalActions {
   }
 
   /** The name of the node at `address`, or the address if it has no name. */
-  nameOf(address: string): string {
+  readonly nameOf = (address: string): string => {
     return this.#states.find((state) => state.address === address)?.name ?? address;
-  }
+  };
 
   /** The node as answers show it: `A1 (127.0.0.1:7003)`. */
   readonly said = (address: string): string => {
@@ -99,9 +102,10 @@ export class LocalActions {
   /** Begins to move a slot, and stops before its keys are moved. */
   async halfMove(slot: number, node: string): Promise<Done> {
     const { from, to } = await this.#openSlot(slot, node);
-    const ends = `\`move ${slot} ${this.nameOf(to)}\` ends it, \`settle ${slot}\` undoes it`;
-    const how = `${this.nameOf(from)} answers ASK for keys that it has no more`;
-    return { done: `slot ${slot} is on its way from ${this.said(from)} to ${this.said(to)}: ${how}; ${ends}` };
+    return {
+      done: `slot ${slot} is half-way from ${this.said(from)} to ${this.said(to)}`,
+      details: [`${this.nameOf(from)} answers ASK for keys that it has no more`, this.#waysOut(slot, to)],
+    };
   }
 
   /** Moves one key of a half-moved slot, so that calls with this key and others get TRYAGAIN. */
@@ -121,9 +125,14 @@ export class LocalActions {
     const ends = await this.#openSlot(slot, node);
     await this.local.moveKey(key, ends);
     const left = (await this.local.command(ends.from, "CLUSTER", "COUNTKEYSINSLOT", slot)) as number;
-    const went = `${JSON.stringify(key)} went from ${this.said(ends.from)} to ${this.said(ends.to)}`;
     const rest = `${left} ${left === 1 ? "key" : "keys"} of slot ${slot} ${left === 1 ? "is" : "are"} left at`;
-    return { done: `${went}; ${rest} ${this.nameOf(ends.from)}. Calls with keys of both nodes get TRYAGAIN` };
+    return {
+      done: `${JSON.stringify(key)} went from ${this.said(ends.from)} to ${this.said(ends.to)}`,
+      details: [
+        `${rest} ${this.nameOf(ends.from)}: calls with keys of both nodes get TRYAGAIN`,
+        this.#waysOut(slot, ends.to),
+      ],
+    };
   }
 
   /** Closes a half-moved slot, whatever state its ends are in. No key is lost. */
@@ -133,7 +142,10 @@ export class LocalActions {
     this.onProgress(`settling slot ${slot}`);
     const settled = await this.local.settleSlot(slot);
     await this.look();
-    return { done: this.#settledInWords(settled), steps: settled.steps };
+    const { owner, steps } = settled;
+    const its = `slot ${slot} is ${possessive(this.nameOf(owner))} (${owner})`;
+    if (steps.length === 0) return { done: `${its}, and was whole` };
+    return { done: `${its}, whole again`, details: steps.map((step) => this.#stepInWords(step)), steps };
   }
 
   /** SCRIPT FLUSH on every node that is not frozen. */
@@ -159,7 +171,7 @@ export class LocalActions {
     if (open.length > 0 && !anyway) throw new InvalidArgumentError(this.#warning(address, open));
     this.onProgress(`promoting ${this.said(address)}`);
     await this.local.failover(address);
-    return { done: `${this.said(address)} is a primary${await this.#damage()}` };
+    return { done: `${this.said(address)} is a primary`, ...withDetails(await this.#damage()) };
   }
 
   /** Ends a node with SIGKILL. */
@@ -169,8 +181,7 @@ export class LocalActions {
     await this.look();
     const open = this.#openAt(this.nameOf(address)).map(({ slot }) => slot);
     await this.local.kill(address);
-    const hint = open.length === 0 ? "" : `, while ${slotsInWords(open)} half-way: \`settle ${open[0]}\` closes it`;
-    return { done: `${said} is gone${hint}` };
+    return { done: `${said} is gone`, ...withDetails(stillOpen(open)) };
   }
 
   /** Freezes a node with SIGSTOP. */
@@ -238,7 +249,8 @@ export class LocalActions {
     if (from === undefined) throw new Error(`nobody owns slot ${slot}.`);
     if (from === to) {
       const others = this.#states.filter(({ role, address }) => role === "primary" && address !== to);
-      throw new InvalidArgumentError(`slot ${slot} is ${this.said(to)}'s; accepted are ${this.#namesOf(others)}.`);
+      const its = `slot ${slot} is ${possessive(this.nameOf(to))} already (${to})`;
+      throw new InvalidArgumentError(`${its}; accepted are ${this.#namesOf(others)}.`);
     }
     const marks = this.#states.flatMap(({ name, open }) => {
       return open.filter((each) => each.slot === slot).map(({ kind, peer }) => (kind === "migrating" ? peer : name));
@@ -246,7 +258,7 @@ export class LocalActions {
     const other = marks.find((name) => name !== this.nameOf(to));
     if (other !== undefined) {
       throw new InvalidArgumentError(
-        `slot ${slot} is on its way to ${other}; \`move ${slot} ${other}\` ends that, \`settle ${slot}\` undoes it.`,
+        `slot ${slot} is half-way to ${other}; \`move ${slot} ${other}\` ends that, \`settle ${slot}\` undoes it.`,
       );
     }
     await this.local.beginMove(slot, { from, to });
@@ -294,19 +306,17 @@ export class LocalActions {
   }
 
   /** What a failover has left: nodes that serve nothing, and slots that are still half-way. */
-  async #damage(): Promise<string> {
+  async #damage(): Promise<string[]> {
     const states = await this.look();
     const down = states.filter(({ state }) => state === "fail").map(({ name }) => name);
     const open = [...new Set(states.flatMap((state) => state.open.map(({ slot }) => slot)))];
-    if (open.length === 0) return "";
-    const fails = down.length === 0 ? "" : `; ${down.join(", ")} answers CLUSTERDOWN`;
-    return `${fails}; ${slotsInWords(open)} still half-way: \`settle ${open[0]}\` closes it`;
+    if (open.length === 0) return [];
+    const fails = down.length === 0 ? [] : [`CLUSTERDOWN is what ${down.join(", ")} answers to everything now`];
+    return [...fails, ...stillOpen(open)];
   }
 
-  #settledInWords({ slot, owner, steps }: SettledSlot): string {
-    const its = `slot ${slot} is ${possessive(this.nameOf(owner))} (${owner})`;
-    if (steps.length === 0) return `${its}, and was whole`;
-    return `${its}, whole again: ${steps.map((step) => this.#stepInWords(step)).join("; ")}`;
+  #waysOut(slot: number, to: string): string {
+    return `\`move ${slot} ${this.nameOf(to)}\` ends it, \`settle ${slot}\` undoes it`;
   }
 
   #stepInWords(step: SettleStep): string {
@@ -354,6 +364,10 @@ function possessive(name: string): string {
   return `${name}'s`;
 }
 
-function slotsInWords(slots: readonly number[]): string {
-  return slots.length === 1 ? `slot ${slots[0]} is` : `slots ${slots.join(", ")} are`;
+function stillOpen(slots: readonly number[]): string[] {
+  return slots.map((slot) => `slot ${slot} is still half-way: \`settle ${slot}\` closes it`);
+}
+
+function withDetails(details: readonly string[]): Pick<Done, "details"> {
+  return details.length === 0 ? {} : { details };
 }

@@ -41,15 +41,19 @@ export const scripts: Command = {
   },
 };
 
-/** Performs `scripts` on a given cluster. */
+/**
+ * Performs `scripts` on a given cluster.
+ * @param nameOf  The name of the node with that address.
+ */
 export function scriptsOf(
   options: ConnectOptions,
   args: readonly string[],
   json: boolean,
   terminal: Terminal,
+  nameOf?: (address: string) => string,
 ): Promise<string> {
   const { values, words } = readArguments(CHOICE, args);
-  return showScripts(options, wantedOf(values, words), { ...values, json }, terminal);
+  return showScripts(options, wantedOf(values, words), { ...values, json }, terminal, nameOf);
 }
 
 type Values = Partial<ReturnType<typeof readArguments<typeof CHOICE>>["values"]>;
@@ -85,14 +89,19 @@ function showScripts(
   wanted: Wanted,
   { load, json }: Values,
   terminal: Terminal,
+  nameOf?: (address: string) => string,
 ): Promise<string> {
   return inSession(options, async (session) => {
+    const withName = <N extends { readonly address: string }>(node: N) => {
+      return nameOf === undefined ? node : { ...node, name: nameOf(node.address) };
+    };
     if (wanted.handles.length + wanted.shas.length === 0) {
-      const counts = await countsOf(session);
+      const counts = (await countsOf(session)).map(withName);
       return json ? `${jsonOf({ nodes: counts })}\n` : textOf(drawCounts(counts, terminal.width), terminal.paint);
     }
     const failure = load ? await loadAll(session, wanted.handles) : undefined;
-    const matrix = await matrixOf(session, wanted);
+    const { scripts, nodes } = await matrixOf(session, wanted);
+    const matrix = { scripts, nodes: nodes.map(withName) };
     const lines = json ? [jsonOf(matrix)] : drawMatrix(matrix, terminal.width, terminal.paint);
     const text = textOf(lines, terminal.paint);
     if (failure === undefined) return text;

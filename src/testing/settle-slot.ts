@@ -6,6 +6,7 @@ import type { ServerProcess } from "./server-process.ts";
 
 /** What `settleSlot` found and did. */
 export interface SettledSlot {
+  /** The slot that was asked for. */
   readonly slot: number;
   /** The address (`host:port`) of the slot's owner. */
   readonly owner: string;

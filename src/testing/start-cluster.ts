@@ -49,7 +49,10 @@ export interface ClusterOptions {
    * @default free ports
    */
   readonly port?: number | undefined;
-  /** Ends the start: `startCluster` rejects with its reason, when all servers have ended. */
+  /**
+   * Ends the start: `startCluster` rejects with its reason, when all servers have ended.
+   * @default none
+   */
   readonly signal?: AbortSignal | undefined;
 }
 

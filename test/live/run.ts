@@ -9,17 +9,21 @@ import { startCluster } from "../../src/testing/index.ts";
 import { perform } from "../support/page-client.ts";
 
 /*
- * npm run test:live [-- --seconds 3600 --rate 1000]: the live page of a real cluster under a steady load, with one page that
+ * npm run test:live [-- --seconds 3600 --rate 1000 --disturb-every 30]: the live page of a real cluster under a steady load, with one page that
  * reads and one that does not, while scripts are flushed and a slot is moved to and fro. It fails when the heap after a
  * collection grows, or when the calls are not made.
  */
 const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "300" }, rate: { type: "string", default: "1000" } },
+  options: {
+    seconds: { type: "string", default: "300" },
+    rate: { type: "string", default: "1000" },
+    "disturb-every": { type: "string", default: "30" },
+  },
 });
 const seconds = Number(values.seconds);
 const rate = Number(values.rate);
 const SAMPLE_S = 10;
-const DISTURBED_S = 30;
+const DISTURBED_S = Number(values["disturb-every"]);
 /** Until then, rings fill and code is compiled. */
 const WARM_UP_S = Math.min(120, seconds / 4);
 const MOST_GROWTH = 1.1;

@@ -253,7 +253,7 @@ describe("the server of the live page", () => {
 });
 
 describe("a page that does not read", () => {
-  it("costs a bounded amount of memory, and gets the present state when it reads again", async () => {
+  it("costs a bounded amount of memory, and gets the present state when it reads again", async (context) => {
     const record = new LiveRecord({ notes: 100 });
     const server = await LiveServer.start(sourceOf(record));
     const { port, pathname } = new URL(server.url);
@@ -262,6 +262,11 @@ describe("a page that does not read", () => {
     await eventually(() => assert.equal(server.listeners, 1));
     socket.pause();
     const reader = new PageClient(server.url);
+    context.after(async () => {
+      socket.destroy();
+      reader.close();
+      await server.close();
+    });
     await eventually(() => assert.equal(server.listeners, 2));
     // 40 MB in all: what the kernel takes is a part of it.
     const text = "x".repeat(40_000);
@@ -284,8 +289,5 @@ describe("a page that does not read", () => {
       (again.match(/"type":"action"/g)?.length ?? 0) <= 100,
       "it begins with the state, not with all that happened",
     );
-    socket.destroy();
-    reader.close();
-    await server.close();
   });
 });

@@ -1,6 +1,8 @@
+import { InvalidArgumentError } from "../../errors.ts";
+import { readArguments } from "../arguments.ts";
 import { explainIn } from "../explain.ts";
 import { scriptsOf } from "../scripts.ts";
-import { slot } from "../slot.ts";
+import { ownersOf } from "../slot.ts";
 import { showTopology } from "../topology.ts";
 import type { Place, ShellCommand } from "./shell-command.ts";
 
@@ -9,7 +11,9 @@ export const LOOK_COMMANDS: readonly ShellCommand[] = [
   {
     usage: "topology",
     summary: "draw who owns which slot",
-    run: ({ local, json, terminal }) => showTopology(local.connectOptions, json, terminal),
+    run: ({ local, actions, json, terminal }) => {
+      return showTopology(local.connectOptions, json, terminal, actions.servers.names);
+    },
   },
   {
     usage: "explain ...",
@@ -19,12 +23,20 @@ export const LOOK_COMMANDS: readonly ShellCommand[] = [
   {
     usage: "scripts ...",
     summary: "as `slotwire scripts`",
-    run: ({ local, json, terminal }, words) => scriptsOf(local.connectOptions, words, json, terminal),
+    async run({ local, actions, json, terminal }, words) {
+      await actions.look();
+      return scriptsOf(local.connectOptions, words, json, terminal, actions.nameOf);
+    },
   },
   {
     usage: "slot KEY...",
-    summary: "as `slotwire slot`",
-    run: async ({ json, terminal }, words) => slot.run([...(json ? ["--json"] : []), ...words], terminal),
+    summary: "as `slotwire slot`, with the owners",
+    async run({ local, actions, json, terminal }, words) {
+      const keys = readArguments({}, words).words;
+      if (keys.length === 0)
+        throw new InvalidArgumentError("KEY is missing; accepted is slot KEY..., as in: slot a {b}c");
+      return (await ownersOf(local.connectOptions, keys, json, terminal, actions.servers.names)).text;
+    },
   },
 ];
 

@@ -45,9 +45,10 @@ export function checkWords(command: ShellCommand, words: readonly string[]): voi
   const [name, ...wanted] = usage.split(" ");
   const needed = wanted.filter((word) => !word.startsWith("["));
   const asIn = example === undefined ? "" : `, as in: ${example}`;
-  if (words.length < needed.length) {
+  const missing = needed.slice(words.length);
+  if (missing.length > 0) {
     throw new InvalidArgumentError(
-      `${needed.slice(words.length).join(" and ")} is missing; accepted is ${usage}${asIn}`,
+      `${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} missing; accepted is ${usage}${asIn}`,
     );
   }
   if (words.length <= wanted.length) return;

@@ -53,7 +53,8 @@ export class Shell {
       if (typeof result === "string") return result;
       // Calls tell the page of themselves.
       live?.tell(name, `${line.trim()}: ${result.done}`, "done");
-      return json ? `${jsonOf(result)}\n` : textOf([result.done], terminal.paint);
+      if (json) return `${jsonOf(result)}\n`;
+      return textOf([result.done, ...(result.details ?? []).map((line) => `  ${line}`)], terminal.paint);
     } catch (error) {
       if (!json) return `${lineOf(error)}\n`;
       return `${jsonOf({ error: error instanceof Error ? error.message : String(error) })}\n`;
