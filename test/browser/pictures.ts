@@ -10,7 +10,7 @@ import { startLivePage } from "../support/live-page.ts";
  * half-moved, another one has gone to a new owner, and all scripts are flushed: so the call meets MOVED and NOSCRIPT.
  */
 
-const FOLDER = fileURLToPath(new URL("../../pictures/", import.meta.url));
+const FOLDER = fileURLToPath(new URL("../../src/pictures/", import.meta.url));
 const MOST_BYTES = 150_000;
 const LOOK = { width: 1440, height: 1240 };
 const KEYS = 260;
@@ -31,7 +31,7 @@ try {
     if (picture.length > MOST_BYTES)
       throw new Error(`${file} has ${picture.length} bytes; at most ${MOST_BYTES} are accepted.`);
     writeFileSync(FOLDER + file, picture);
-    console.log(`pictures/${file}: ${Math.round(picture.length / 1000)} kB`);
+    console.log(`src/pictures/${file}: ${Math.round(picture.length / 1000)} kB`);
   }
 } finally {
   await browser.close();
