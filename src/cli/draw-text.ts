@@ -63,7 +63,7 @@ export function wrappedParts(parts: readonly string[], width: number, { first, r
       if (!piece.startsWith(ESCAPE)) columns++;
     }
   }
-  if (line !== "" || lines.length === 0) end();
+  if (line !== "" || (lines.length === 0 && first !== "")) end();
   return lines;
 }
 

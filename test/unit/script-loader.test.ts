@@ -178,7 +178,7 @@ describe("preparing a fresh connection", () => {
   it("leaves alone what was loaded after the question was asked", async () => {
     const pushed: Request[] = [];
     const push = (request: Request) => void pushed.push(request);
-    const lane = { push, useConnection: () => {} } as unknown as Lane;
+    const lane = { push, useConnection: () => {}, usage: { queued: 0 } } as unknown as Lane;
     const connection = holding();
     const [script, ...others] = registry.all;
     assert.ok(script && others.length === 2);
@@ -199,7 +199,7 @@ describe("preparing a fresh connection", () => {
     const pushed: Request[] = [];
     const other = { push: (request: Request) => void pushed.push(request) } as unknown as Lane;
     const push = () => assert.fail("it has nothing to load");
-    const lane = { push, useConnection: () => {} } as unknown as Lane;
+    const lane = { push, useConnection: () => {}, usage: { queued: 0 } } as unknown as Lane;
     const connection = holding(two, three);
     const [script] = registry.all;
     assert.ok(script);
