@@ -221,7 +221,7 @@ describe("diagnostics channels", () => {
     await client.with({ timeout: 30 }).batch([tell.call([key], [secret])]);
     cluster.node(0).always("GET", () => `$${secret.length}\r\n${secret}\r\n`);
     assert.equal(await client.command("GET", key), secret);
-    cluster.node(1).always("SCRIPT", () => error(`${secret} does not compile`));
+    cluster.node(1).always("SCRIPT LOAD", () => error(`${secret} does not compile`));
     await client.preload(defineScript({ name: "broken", source: `${secret}`, numberOfKeys: 1 }));
     assert.deepEqual(
       ear.all("load").flatMap(({ state, error }) => (state === "refused" ? [error] : [])),
