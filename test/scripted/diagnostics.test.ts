@@ -42,7 +42,7 @@ describe("diagnostics channels", () => {
       "command:asyncEnd",
     ]);
     const [start] = ear.all("command:start");
-    const id = (start?.client as { id: number } | undefined)?.id as number;
+    const { id } = (start?.client ?? {}) as { readonly id?: number };
     const who = { id, seeds: [node(0)], name: "me", database: 0 };
     const call = { client: who, command: "EVALSHA", script, slot: 5, batch: undefined, operation: undefined };
     assert.deepEqual({ ...start, seq: 0 }, { ...call, seq: 0, id: 1, attempts: 0, address: undefined });
@@ -221,6 +221,12 @@ describe("diagnostics channels", () => {
     await client.with({ timeout: 30 }).batch([tell.call([key], [secret])]);
     cluster.node(0).always("GET", () => `$${secret.length}\r\n${secret}\r\n`);
     assert.equal(await client.command("GET", key), secret);
+    cluster.node(1).always("SCRIPT LOAD", () => error(`${secret} does not compile`));
+    await client.preload(defineScript({ name: "broken", source: `${secret}`, numberOfKeys: 1 }));
+    assert.deepEqual(
+      ear.all("load").flatMap(({ state, error }) => (state === "refused" ? [error] : [])),
+      ["ERR"],
+    );
     assert.ok(
       ear.all("command:error").length >= 3 &&
         ear.all("redirection").length >= 3 &&

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
 import type { StudyEvent } from "../../src/cli/study/events.ts";
@@ -219,9 +220,13 @@ describe("the server of the live page", () => {
       [hello?.mode, hello?.controls, hello?.file],
       ["cluster", ["flush"], "src/routing/next-step-rows.ts"],
     );
+    const line = hello?.rows.find(({ row }) => row === "ask-known")?.line;
+    const rows = readFileSync(new URL("../../src/routing/next-step-rows.ts", import.meta.url), "utf8").split("\n");
+    assert.match(rows[(line ?? 0) - 1] ?? "", /"ask-known": /);
     assert.deepEqual(
       hello?.rows.find(({ row }) => row === "ask-known"),
       {
+        line,
         row: "ask-known",
         met: hello?.rows.find(({ row }) => row === "ask-known")?.met,
         kind: "retry",
