@@ -202,11 +202,11 @@ describe("slotwire", { concurrency: true }, () => {
   const refused: [string[], RegExp][] = [
     [
       [],
-      /no command is given; accepted are slot, topology, scripts, explain, subscribe, bench, cluster, types, --help and --version\./,
+      /no command is given; accepted are slot, topology, scripts, explain, subscribe, bench, cluster, watch, types, --help and --version\./,
     ],
     [
       ["toString"],
-      /there is no command "toString"; accepted are slot, topology, scripts, explain, subscribe, bench, cluster, types, --help and --version\./,
+      /there is no command "toString"; accepted are slot, topology, scripts, explain, subscribe, bench, cluster, watch, types, --help and --version\./,
     ],
     [
       ["slot", "--colour", "a"],
