@@ -180,16 +180,13 @@ function useKey(key) {
   soon();
 }
 
-/** @param {Hello} hello */
+/**
+ * Forgets what was heard, because all of it is told anew. What the reader has chosen stays.
+ *
+ * @param {Hello} hello
+ */
 function begin(hello) {
-  Object.assign(state, {
-    hello,
-    record: emptyRecord(),
-    timeline: emptyTimeline(),
-    isOpen: true,
-    call: null,
-    seq: null,
-  });
+  Object.assign(state, { hello, record: emptyRecord(), timeline: emptyTimeline(), isOpen: true });
   say(element("mode"), hello.mode);
   document.title = `slotwire: ${hello.server || "a cluster at work"}`;
 }
@@ -221,8 +218,17 @@ function listen() {
   const source = new EventSource("events");
   const on = (/** @type {string} */ name, /** @type {(data: any) => void} */ hear) =>
     source.addEventListener(name, (event) => hear(JSON.parse(event.data)));
-  on("hello", begin);
-  on("record", take);
+  // The page shows what it knew until the record has come, which follows at once and takes longer.
+  /** @type {Hello | null} */
+  let hello = null;
+  on("hello", (told) => {
+    hello = told;
+  });
+  on("record", (events) => {
+    if (hello !== null) begin(hello);
+    hello = null;
+    take(events);
+  });
   on("rate", takeRate);
   source.addEventListener("error", () => {
     state.isOpen = false;
