@@ -146,8 +146,8 @@ function addLoad(record, event) {
  * @param {LiveRecord} record
  * @param {StudyScript} script
  */
-function addScript({ scripts }, script) {
-  if (!scripts.has(script.sha)) scripts.set(script.sha, script);
+export function addScript({ scripts }, { name, sha }) {
+  if (!scripts.has(sha)) scripts.set(sha, { name, sha });
 }
 
 /**
