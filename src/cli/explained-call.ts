@@ -25,7 +25,8 @@ export interface Belief {
   readonly preloaded: boolean;
 }
 
-const NO_KEYS = /no key arguments/;
+/** What a server says of a command without keys, and of one that it does not know. */
+const NO_KEYS = /no key arguments|Invalid command specified/;
 
 /** Reads a plain command. COMMAND GETKEYS asks a server which words are keys; the server does not run the command. */
 export async function askedCommand(session: Session, words: readonly string[]): Promise<Asked> {

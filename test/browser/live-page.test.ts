@@ -110,6 +110,7 @@ describe("the live page", { skip: NO_BROWSER }, () => {
     assert.match((await page.locator("#sentence").textContent()) ?? "", /^Attempt 1: the client writes EVALSHA/);
     assert.match((await page.locator("#wire").textContent()) ?? "", /EVALSHA\\r\\n.*<\d+ bytes?>/s);
     assert.equal((await page.locator("#ladder .later").count()) > 0, true, "what comes later is faint");
+    await faultless();
     await press("Step forwards");
     assert.match((await page.locator("#sentence").textContent()) ?? "", /answers ASK: .* Nothing ran/);
     assert.match((await page.locator("#wire").textContent()) ?? "", /-ASK \d+/);

@@ -233,7 +233,7 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
   it("explain fails with what the script raised, after having shown it", async () => {
     const { status, out, err } = await slotwire(["explain", "--eval", file("wrong.lua"), ...where, "wrong"]);
     assert.equal(status, 1);
-    assert.match(out, / 1 ← MINE no[\s\S]*\nREPLY, executed: 1 attempt, [\d.]+ ms\n {2}MINE no \[wrong, /);
+    assert.match(out, / 1 ← MINE no[\s\S]*\nREPLY, executed: 1 attempt, [\d.]+ ms\n {2}MINE no \(script "wrong"\) \[/);
     assert.match(err, /^slotwire: MINE no [^\n]*\n$/);
     const apart = await slotwire(["explain", ...where, "RENAME", "a", "b"]);
     assert.equal(apart.status, 1);

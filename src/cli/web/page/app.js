@@ -214,6 +214,7 @@ function listen() {
   if (saved !== null) {
     const { hello, events } = JSON.parse(saved.textContent ?? "{}");
     begin({ ...hello, controls: [] });
+    element("save").hidden = true;
     take(events);
     return;
   }

@@ -210,7 +210,13 @@ function tellServers(timeline, record, event) {
       ? []
       : changesBetween(before, timeline.view, event.nodes, view, record.scripts);
   if (before === null)
-    enter(timeline, "servers", event, "servers", `${counted(event.nodes.filter((node) => !isSilent(node)).length, "node")} answer`);
+    enter(
+      timeline,
+      "servers",
+      event,
+      "servers",
+      `${counted(event.nodes.filter((node) => !isSilent(node)).length, "node")} answer`,
+    );
   timeline.nodes = event.nodes;
   timeline.view = view;
   for (const change of changes) tellChange(timeline, event, change);
