@@ -58,7 +58,8 @@ function withoutTracing(): void {
     code = without;
   };
   cut(/(function areCallsHeard\(\) \{)/, "$1 return false;");
-  cut(/const isHeard = waitChannel\.hasSubscribers;/, "const isHeard = false;");
+  cut(/const isHeard = areWritesHeard\(\);/, "const isHeard = false;");
+  cut(/this\.#isAnswerHeard = answerChannel\.hasSubscribers;/, "");
   cut(/counters\.calls\+\+;|if \(replied\)\s*counters\.replies\+\+;/g, "");
   cut(/this\.#counters\.bytes(Written|Read) \+= bytes\.length;/g, "");
   writeFileSync(path, code);

@@ -70,17 +70,28 @@ export {
   Subscription,
 } from "./subscriptions/subscription.ts";
 export type {
+  AnswerMessage,
   AttemptMessage,
+  AuditMessage,
+  AuditReason,
   BatchContext,
   ClientInfo,
   CollectMessage,
   CommandContext,
   ConnectContext,
   ConnectionFigures,
+  DecisionMessage,
+  DisconnectMessage,
+  DisconnectReason,
   GapMessage,
+  LoadMessage,
+  LoadReason,
+  MovedSlots,
   OperationContext,
   PreloadMessage,
   RedirectionMessage,
+  RefreshMessage,
+  RefreshReason,
   ScriptInfo,
   ScriptMissingMessage,
   SubscribedMessage,
@@ -88,6 +99,7 @@ export type {
   TopicMessage,
   TopologyMessage,
   WaitMessage,
+  WrittenMessage,
 } from "./telemetry/channels.ts";
 export type { DurationHistogram } from "./telemetry/counters.ts";
 export type { LeftOutEntry, SlotRange, Topology, TopologyNode } from "./topology/topology.ts";

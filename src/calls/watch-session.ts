@@ -310,7 +310,7 @@ class SessionRequest implements Request {
   }
 
   onWritten(connection: TracedConnection): void {
-    this.#trace?.onWritten(connection);
+    this.#trace?.onWritten(connection, true);
   }
 
   onAnswer(connection: TracedConnection, bytes: number, error: string | null | undefined): void {

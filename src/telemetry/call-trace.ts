@@ -113,8 +113,11 @@ export class CallTrace {
     });
   }
 
-  /** Notes that the attempt is written on `connection`. */
-  onWritten(connection: TracedConnection): void {
+  /**
+   * Notes that the attempt is written on `connection`.
+   * @param isInSession  The connection is held for a watching transaction, which has waited for it.
+   */
+  onWritten(connection: TracedConnection, isInSession = false): void {
     const { client, address = "", attempts: attempt } = this.context;
     if (this.#handedAt === undefined) return;
     const waitedMs = realTime.now() - this.#handedAt;
@@ -123,7 +126,8 @@ export class CallTrace {
     if (writtenChannel.hasSubscribers) {
       writtenChannel.publish({ seq: nextSeq(), call, attempt, address, connection: connection.id, waitedMs });
     }
-    if (waitChannel.hasSubscribers) waitChannel.publish({ seq: nextSeq(), client, call, address, waitedMs });
+    if (waitChannel.hasSubscribers && !isInSession)
+      waitChannel.publish({ seq: nextSeq(), client, call, address, waitedMs });
   }
 
   /**

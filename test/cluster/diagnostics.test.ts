@@ -72,8 +72,9 @@ describe("diagnostics channels of a real cluster", () => {
     await client.run(incrScript, ["d:2"]);
     const [redirection] = ear.all("redirection");
     assert.deepEqual(
-      { ...redirection, call: undefined },
+      { ...redirection, call: undefined, seq: 0 },
       {
+        seq: 0,
         call: undefined,
         attempt: 1,
         address: from,
@@ -87,6 +88,8 @@ describe("diagnostics channels of a real cluster", () => {
     const address = await cluster.addNode();
     await client.refreshTopology();
     const [moved, grown] = ear.all("topology");
+    assert.deepEqual(moved?.moved, [{ start: slot, end: slot, from, to }]);
+    assert.deepEqual([moved?.reason, grown?.reason], ["moved", "refreshed"]);
     assert.deepEqual([moved?.movedSlots, moved?.added, moved?.removed], [1, [], []]);
     assert.deepEqual([grown?.movedSlots, grown?.added, grown?.removed], [0, [address], []]);
     assert.equal((grown?.nodes as unknown[] | undefined)?.length, 4);
@@ -95,7 +98,8 @@ describe("diagnostics channels of a real cluster", () => {
   it("tell of a transaction as one command, and of one that watches", async () => {
     await client.transaction("d:3").run(incrScript, ["d:3"]).run(incrScript, ["d:3"]).exec();
     const [batch] = ear.all("batch:asyncEnd");
-    const { client: _, ...told } = batch ?? {};
+    const { client: _, seq: __, id, ...told } = batch ?? {};
+    assert.equal(typeof id, "number");
     const script = { name: "incr", sha: incrScript.sha };
     const { address } = client.topology.primaryOf(slotOf("d:3")) ?? {};
     assert.deepEqual(told, {
@@ -125,9 +129,10 @@ describe("diagnostics channels of a real cluster", () => {
     await other.command("GET", "d:4");
     await client.command("GET", "d:4");
     await other.close();
-    const [first, second] = ear.all("command:start").map((call) => call.client);
-    assert.notEqual(first, second);
-    assert.deepEqual(first, { seeds: cluster.nodes, name: "other", database: 0 });
-    assert.deepEqual(second, { seeds: cluster.nodes.slice(0, 3), name: undefined, database: 0 });
+    const [first, second] = ear.all("command:start").map((call) => call.client as { readonly id: number });
+    assert.ok(first !== undefined && second !== undefined && first.id > second.id, "each has an id of its own");
+    assert.deepEqual(first, { id: first.id, seeds: cluster.nodes, name: "other", database: 0 });
+    const rest = { seeds: cluster.nodes.slice(0, 3), name: undefined, database: 0 };
+    assert.deepEqual(second, { id: second.id, ...rest });
   });
 });

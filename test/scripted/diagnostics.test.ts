@@ -42,7 +42,7 @@ describe("diagnostics channels", () => {
       "command:asyncEnd",
     ]);
     const [start] = ear.all("command:start");
-    const { id } = start?.client as { id: number };
+    const { id } = (start?.client ?? {}) as { readonly id?: number };
     const who = { id, seeds: [node(0)], name: "me", database: 0 };
     const call = { client: who, command: "EVALSHA", script, slot: 5, batch: undefined, operation: undefined };
     assert.deepEqual({ ...start, seq: 0 }, { ...call, seq: 0, id: 1, attempts: 0, address: undefined });
@@ -59,6 +59,88 @@ describe("diagnostics channels", () => {
     );
     const rest = { command: "EVALSHA", script, slot: 5, asking: false, loads: false, loadBytes: 0 };
     assert.deepEqual(attempt, { ...rest, attempt: 1, address: node(0) });
+  });
+
+  it("number all messages in the order in which they come, whatever client and channel they are of", async () => {
+    const [one, other] = [await cluster.connect({ scripts: [setScript] }), await cluster.connect()];
+    cluster.node(0).expect("EVALSHA", error(`MOVED 7 ${node(1)}`));
+    await Promise.all([one.run(setScript, [keyForSlot(7)], ["v"]), other.command("GET", keyForSlot(7))]);
+    await one.refreshTopology();
+    await other.close();
+    const numbers = ear.heard.map(({ message }) => message.seq as number);
+    assert.ok(numbers.length > 40, `${numbers.length} messages`);
+    assert.deepEqual(
+      numbers,
+      numbers.map((_, index) => (numbers[0] as number) + index),
+    );
+    const ids = new Set(ear.all("command:start").map(({ client }) => (client as { id: number }).id));
+    assert.equal(ids.size, 2);
+  });
+
+  it("tell the topology in front of an attempt that follows from it, and a decision in front of both", async () => {
+    const client = await cluster.connect();
+    ear.take();
+    cluster.node(0).expect("GET", error(`MOVED 7 ${node(1)}`));
+    await client.command("GET", keyForSlot(7));
+    const names = ear.names.filter((name) => !name.startsWith("command"));
+    assert.deepEqual(names.slice(names.indexOf("answer"), names.lastIndexOf("attempt") + 1), [
+      "answer",
+      "decision",
+      "redirection",
+      "topology",
+      "attempt",
+    ]);
+    const [{ moved, reason } = {}] = ear.all("topology");
+    assert.deepEqual([reason, moved], ["moved", [{ start: 7, end: 7, from: node(0), to: node(1) }]]);
+  });
+
+  it("tell of every decision: of retries and rejections, pauses and what no node refused", async () => {
+    const client = await cluster.connect({ scripts: [setScript], maxRedirections: 1 });
+    ear.take();
+    cluster.node(0).expect("GET", error("TRYAGAIN Multiple keys request during rehashing of slot"));
+    cluster.node(0).expect("GET", error(`MOVED 0 127.0.0.1:1`));
+    cluster.node(0).expect("GET", error(`MOVED 0 ${node(1)}`));
+    await assert.rejects(client.command("GET", keyForSlot(0)), { code: "REDIRECTIONS" });
+    const told = ear.all("decision").map((decision) => {
+      const { attempt, failure, row, verdict, when, backoffMs, spends, outcome, redirections, retries } = decision;
+      const isPaused = typeof backoffMs === "number";
+      return [attempt, failure, row, verdict, when, isPaused, spends, outcome, redirections, retries];
+    });
+    assert.deepEqual(told, [
+      [1, "TRYAGAIN", "tryagain", "retry", "after-backoff", true, "retry", undefined, 0, 1],
+      [2, "MOVED", "moved-unlisted", "retry", "after-refresh", false, "redirection", undefined, 1, 1],
+      [2, "looked-up", "redirection-unlisted", "retry", "after-backoff", true, "nothing", undefined, 1, 1],
+      [3, "MOVED", "redirections-spent", "reject", undefined, false, undefined, "not-executed", 1, 1],
+    ]);
+    assert.deepEqual(
+      ear
+        .all("refresh")
+        .map(({ state, reason }) => [state, reason])
+        .slice(0, 2),
+      [
+        ["begun", "unknown-node"],
+        ["ended", "unknown-node"],
+      ],
+    );
+  });
+
+  it("tell what is written apart from what waits for a connection, and why a connection ended", async () => {
+    const client = await cluster.connect({ commandTimeout: 300 });
+    ear.take();
+    await cluster.node(0).stop();
+    await until(() => ear.all("disconnect").length > 0);
+    await Promise.allSettled([1, 2, 3].map(() => client.command("SET", keyForSlot(0), "v")));
+    const ends = ear.all("disconnect").map(({ address, reason, awaiting }) => [address, reason, awaiting]);
+    assert.ok(ends.length > 0 && ends.every(([address]) => address === node(0)), JSON.stringify(ends));
+    const written = ear.all("written").filter(({ address }) => address === node(0));
+    const meant = ear.all("attempt").filter(({ address }) => address === node(0));
+    assert.ok(
+      meant.length >= 3 && written.length === 0,
+      `${meant.length} were meant for it, ${written.length} written`,
+    );
+    await client.close();
+    const last = ear.all("disconnect").at(-1);
+    assert.deepEqual([last?.reason, last?.awaiting], ["client-closed", 0]);
   });
 
   it("tell of every hop, joined by the call", async () => {
@@ -139,11 +221,18 @@ describe("diagnostics channels", () => {
     await client.with({ timeout: 30 }).batch([tell.call([key], [secret])]);
     cluster.node(0).always("GET", () => `$${secret.length}\r\n${secret}\r\n`);
     assert.equal(await client.command("GET", key), secret);
+    cluster.node(1).always("SCRIPT LOAD", () => error(`${secret} does not compile`));
+    await client.preload(defineScript({ name: "broken", source: `${secret}`, numberOfKeys: 1 }));
+    assert.deepEqual(
+      ear.all("load").flatMap(({ state, error }) => (state === "refused" ? [error] : [])),
+      ["ERR"],
+    );
     assert.ok(
       ear.all("command:error").length >= 3 &&
         ear.all("redirection").length >= 3 &&
         ear.all("batch:asyncEnd").length === 1,
     );
+    for (const on of ["written", "answer", "decision", "load", "audit"]) assert.ok(ear.all(on).length > 0, on);
     // Errors hold their cause and their stack as well.
     const shown = inspect(ear.heard, {
       depth: Number.POSITIVE_INFINITY,

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { inspect } from "node:util";
 import { type Cluster, type ClusterEvent, type ConnectOptions, connect, defineScript } from "../../src/index.ts";
+import { Ear } from "../support/channels.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
@@ -42,15 +43,19 @@ function assertTellsNothing(what: unknown, about: string): void {
 describe("passwords and arguments", () => {
   let cluster: FakeCluster;
   let told: [about: string, what: unknown][];
+  let ear: Ear;
   const onWarning = (warning: Error) => told.push(["a warning", warning]);
   beforeEach(async () => {
     cluster = await FakeCluster.start(2);
     told = [];
+    ear = new Ear();
     process.on("warning", onWarning);
   });
   afterEach(async () => {
     await cluster.stop();
     process.off("warning", onWarning);
+    ear.stop();
+    for (const { on, original } of ear.heard) told.push([`the channel ${on}`, original]);
     for (const [about, what] of told) assertTellsNothing(what, about);
   });
 
