@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { after, afterEach, before, describe, it } from "node:test";
 import type { ServerState } from "../../src/cli/study/events.ts";
 import { surveyOf } from "../../src/cli/study/survey.ts";
 import { slotOf } from "../../src/index.ts";
@@ -30,9 +30,9 @@ interface Told {
     readonly start: number;
     readonly end: number;
     readonly is: unknown;
-    readonly says: unknown;
+    readonly says: readonly { readonly owner: string | null; readonly by: readonly string[] }[];
   }[];
-  readonly unknown: unknown;
+  readonly unknown: readonly { readonly node: string; readonly to: readonly string[] }[];
 }
 
 describe("slotwire topology and slot -p at a cluster that is broken on purpose", () => {
@@ -64,10 +64,15 @@ describe("slotwire topology and slot -p at a cluster that is broken on purpose",
   const whole = (text: string) => text.replace(/\s+/g, " ");
 
   before(async () => {
-    cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
+    // No node is to be taken for failed while others look at it.
+    const args = ["--cluster-node-timeout", "30000"];
+    cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1, args });
     where = optionsFor(cluster, folder);
     const { states } = await surveyOf(cluster.connectOptions);
     nodes = new Map(states.map((state) => [state.name, state]));
+  });
+  afterEach(() => {
+    for (const node of cluster.nodes) cluster.resume(node);
   });
   after(() => cluster?.stop());
 
@@ -171,20 +176,6 @@ describe("slotwire topology and slot -p at a cluster that is broken on purpose",
     assert.match(nobody.err, /^slotwire: No node could be asked [^\n]*ECONNREFUSED[^\n]*\n$/);
   });
 
-  it("nodes that one node has forgotten: status 1", async () => {
-    await tell("A", "FORGET", idOf("C1"));
-    const { text, err, json } = await told(1);
-    assert.match(whole(text), /all 6 answered, and they disagree\. .*The nodes disagree C1 A does not know it/);
-    assert.equal(err, "slotwire: A does not know C1.\n");
-    assert.deepEqual(json.unknown, [{ node: "C1", to: ["A"] }]);
-    const [host, port] = at("C1").split(":") as [string, string];
-    await tell("A", "MEET", host, port);
-    await eventually(async () => {
-      const { condition } = await surveyOf(cluster.connectOptions);
-      assert.deepEqual(condition.unknown, []);
-    }, 20_000);
-  });
-
   it("views that contradict each other: who says what, with epochs, and status 1", async () => {
     // Nodes mend such a view when both owners say what they own. So one of them is frozen, and has the higher epoch.
     const [wrong, right] = [...nodes.values()]
@@ -201,12 +192,19 @@ describe("slotwire topology and slot -p at a cluster that is broken on purpose",
     );
     const [found] = json.disagreements;
     assert.deepEqual([json.disagreements.length, found?.start, found?.end, found?.is], [1, slot, slot, right?.name]);
+    // From Valkey 8 on, a primary hands SETSLOT on to its replicas.
+    const tellers = found?.says[1]?.by ?? [];
+    assert.ok(tellers.includes(teller) && tellers.every((name) => name[0] === teller), JSON.stringify(found?.says));
+    const others = [...nodes.keys()].filter((name) => !tellers.includes(name) && name !== wrong?.name);
     assert.deepEqual(found?.says, [
-      { owner: right?.name, by: [...nodes.keys()].filter((name) => name !== teller && name !== wrong?.name) },
-      { owner: wrong?.name, by: [teller] },
+      { owner: right?.name, by: others },
+      { owner: wrong?.name, by: tellers },
     ]);
-    const said = `say ${right?.name} (epoch ${right?.configEpoch}); ${teller} says ${wrong?.name} (epoch ${wrong?.configEpoch}); the owner is ${right?.name}`;
-    assert.ok(whole(text).includes(said), text);
+    const [one, other] = [right, wrong].map((node) => `${node?.name} \\(epoch ${node?.configEpoch}\\)`);
+    assert.match(
+      whole(text),
+      new RegExp(`say ${one}; ${teller}.* says? ${other}; the owner is ${right?.name}, by its own`),
+    );
     await tell(teller, "SETSLOT", slot, "NODE", right?.id as string);
     cluster.resume(wrong?.address as string);
     await eventually(
@@ -257,7 +255,8 @@ describe("slotwire topology and slot -p at a cluster that is broken on purpose",
     );
   });
 
-  it("a user who may not ask CLUSTER NODES is told so, and sees the slots", async () => {
+  it("a user who may not ask CLUSTER NODES is told so, and sees the slots", async (test) => {
+    if (/ v=6\./.test(cluster.version)) return test.skip("servers before 7.0 have no rights for subcommands");
     for (const node of cluster.nodes) {
       await cluster.command(node, "ACL", "SETUSER", "ann", "on", ">geheim", "~*", "+@all", "-cluster|nodes");
     }
@@ -268,6 +267,17 @@ describe("slotwire topology and slot -p at a cluster that is broken on purpose",
       new Array(6).fill([true, null]),
     );
     assert.ok(json.nodes.every(({ slots, role }) => slots > 0 === (role === "primary")));
+  });
+
+  // The last one, because it takes servers more than a minute to forget that they have forgotten.
+  it("a node that another one has forgotten: status 1", async () => {
+    // From Redis 7.2 and Valkey 8 on, the nodes hand the word on, so nobody but C1 itself knows that it is there.
+    await tell("A", "FORGET", idOf("C1"));
+    const { text, err, json } = await told(1, [...where, ...["-p", at("C1").split(":")[1] as string]]);
+    assert.match(whole(text), /all 6 answered, and they disagree\. .*The nodes disagree C1 A.* not know it/);
+    assert.match(err, /^slotwire: A.* (does|do) not know C1\.\n$/);
+    assert.equal(json.unknown[0]?.node, "C1");
+    assert.ok(json.unknown[0]?.to.includes("A"));
   });
 
   /** The names of a slot's owner and of another primary. */

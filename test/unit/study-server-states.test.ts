@@ -169,6 +169,7 @@ describe("the states of servers", () => {
     for (const name of ["A", "B"]) {
       assert.deepEqual(named(twice, name).disagrees, [{ slots: { start: 42, end: 42 }, says: "A", is: "C" }], name);
     }
+    assert.deepEqual(states([...twice].reverse()), states(twice));
     const handed = (line: string) => (line.startsWith(C) ? `${line} 42-43` : line.replace("0-5460", "0-41 44-5460"));
     const byB = [account(A, nodesText(A)), account(B, nodesText(B, handed)), account(C, nodesText(C))];
     assert.deepEqual(named(byB, "B").disagrees, [{ slots: { start: 42, end: 43 }, says: "C", is: "A" }]);
@@ -210,6 +211,8 @@ describe("the states of servers", () => {
     const forgotten = [account(A, nodesText(A, without(C))), ...healthy().slice(1)];
     assert.deepEqual(named(forgotten, "A").unknown, ["C"]);
     assert.deepEqual(named(forgotten, "C").unknown, []);
+    const byAll = [A, B, A1].map((id) => account(id, nodesText(id, without(C))));
+    assert.deepEqual(named([...byAll, account(C, nodesText(C))], "B").unknown, ["C"]);
     const lost = (line: string) =>
       line.startsWith(A1) ? line.replace("10.0.0.4:7000@17000 slave", ":0@0 slave,noaddr") : line;
     const [, , , ...nobody] = states([A, B, C].map((id) => account(id, nodesText(id, lost))));

@@ -66,7 +66,7 @@ export interface ServerState {
     readonly says: string | null;
     readonly is: string | null;
   }[];
-  /** The names of the servers that others know, and this one does not. */
+  /** The names of the servers that this one does not know; others do, be it only these themselves. */
   readonly unknown: readonly string[];
   /** The addresses of the servers that this one is still in a handshake with (CLUSTER MEET). */
   readonly meeting: readonly string[];

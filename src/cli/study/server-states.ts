@@ -164,11 +164,10 @@ function disagreements(
   }));
 }
 
-/** The nodes that others know and this one does not. A node that a cluster has forgotten is still known to itself. */
+/** The nodes that are known, be it to themselves alone, and not to this one. */
 function unknownTo({ entries }: View, nodes: ReadonlyMap<string, Believed>, accounts: readonly Account[]): string[] {
-  return [...nodes.keys()].filter((id) => {
-    return !entries.has(id) && accounts.some(({ id: by, view }) => by !== id && view?.entries.has(id));
-  });
+  const isKnown = (id: string) => accounts.some(({ view }) => view?.entries.has(id));
+  return [...nodes.keys()].filter((id) => !entries.has(id) && isKnown(id));
 }
 
 function healthOf({ id }: Believed, accounts: readonly Account[]): ServerState["health"] {

@@ -2,6 +2,7 @@ import { findTopology } from "../../client/first-topology.ts";
 import { locationOf } from "../../client/locations.ts";
 import { endpointTo, settingsFor } from "../../client/seeds.ts";
 import type { Connection, ConnectionSettings } from "../../connection/connection.ts";
+import { isNodeId, WHO_ARE_YOU } from "../../connection/identity.ts";
 import { nodeEnvironment } from "../../connection/node-environment.ts";
 import { openConnection } from "../../connection/open-connection.ts";
 import { setPatience } from "../../connection/signs-of-life.ts";
@@ -9,6 +10,7 @@ import type { Environment } from "../../environment.ts";
 import { ReplyError } from "../../errors.ts";
 import { type ConnectOptions, type ResolvedOptions, resolveOptions } from "../../options.ts";
 import { formatAddress, type NodeAddress } from "../../protocol/node-address.ts";
+import type { Informant } from "../../topology/inquiry.ts";
 import { Topology, type TopologyNode } from "../../topology/topology.ts";
 import { type Asking, ask } from "./ask-server.ts";
 import type { ServerState } from "./events.ts";
@@ -49,9 +51,9 @@ export class Servers {
   readonly #environment: Environment;
   readonly #isSingle: boolean;
   /** By id; a single server by "". */
-  #found = new Map<string, Found>();
+  readonly #found = new Map<string, Found>();
   /** The nodes that the seeds named first: they are asked also when no other node knows them any more. */
-  readonly #first: ReadonlySet<string>;
+  #first: ReadonlySet<string>;
   #isClosed = false;
 
   private constructor(options: ResolvedOptions, environment: Environment, topology: Topology, names: NodeNames) {
@@ -80,7 +82,30 @@ export class Servers {
         openConnection(settingsFor(formatAddress(seed), seed, options, environment, undefined), onTemporary),
     }));
     const topology = Topology.from(await findTopology(options, environment, seeds));
-    return new Servers(options, environment, topology, names);
+    const servers = new Servers(options, environment, topology, names);
+    await Promise.all(seeds.map((seed) => servers.#addSeed(seed.answersAs, seed.connect)));
+    return servers;
+  }
+
+  /** A seed is asked also if the others have forgotten it. Never rejects. */
+  async #addSeed(seed: NodeAddress, open: Informant["connect"]): Promise<void> {
+    const address = formatAddress(seed);
+    if (this.#isSingle || [...this.#found.values()].some(({ node }) => node.address === address)) return;
+    let connection: Connection | undefined;
+    const limit = setPatience(this.#environment.clock, PATIENCE_MS, () => connection?.close(new Error("no answer")));
+    try {
+      const opened = await open((created) => {
+        connection = created;
+      });
+      const id = await opened.exchange(WHO_ARE_YOU)[0];
+      if (isNodeId(id)) this.#foundAt(id, seed);
+    } catch {
+      // Another seed has answered. A node that is at this address is asked if the cluster knows it.
+    } finally {
+      limit.cancel();
+      connection?.close(new Error("no longer needed"));
+    }
+    this.#first = new Set(this.#found.keys());
   }
 
   /**
