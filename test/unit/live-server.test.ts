@@ -215,7 +215,10 @@ describe("the server of the live page", () => {
     const page = new PageClient(server.url);
     await eventually(() => assert.equal(page.events.length, 1));
     const { hello } = page;
-    assert.deepEqual([hello?.mode, hello?.controls, hello?.file], ["cluster", ["flush"], "src/routing/next-step.ts"]);
+    assert.deepEqual(
+      [hello?.mode, hello?.controls, hello?.file],
+      ["cluster", ["flush"], "src/routing/next-step-rows.ts"],
+    );
     assert.deepEqual(
       hello?.rows.find(({ row }) => row === "ask-known"),
       {
@@ -228,6 +231,7 @@ describe("the server of the live page", () => {
         learned: "nothing",
         why: null,
         outcome: null,
+        line: hello?.rows.find(({ row }) => row === "ask-known")?.line,
       },
     );
     record.add(noted("after"));
