@@ -144,7 +144,11 @@ describe("the live page of a local cluster", () => {
         [],
       ),
     );
+<<<<<<< HEAD
     await eventually(() =>
+=======
+    await eventually(() => {
+>>>>>>> h-live
       assert.deepEqual(
         of(page, "action").map(({ name, state }) => [name, state]),
         [
@@ -153,8 +157,13 @@ describe("the live page of a local cluster", () => {
           ["settle", "begun"],
           ["settle", "done"],
         ],
+<<<<<<< HEAD
       ),
     );
+=======
+      );
+    });
+>>>>>>> h-live
   });
 
   it("shows the dots go out at a flush, and come back by the audit", async () => {

@@ -60,7 +60,7 @@ describe("subscriptions are told", () => {
     );
     const [first, ...others] = ear.all("topic");
     for (const each of others) assert.equal(each.topic, first?.topic);
-    const { id, ...who } = first?.client as { readonly id: number };
+    const { id, ...who } = (first?.client ?? { id: 0 }) as { readonly id: number };
     assert.deepEqual(who, { seeds: cluster.nodes, name: undefined, database: 0 });
     assert.equal(id > 0, true);
   });

@@ -236,6 +236,7 @@ describe("the server of the live page", () => {
         learned: "nothing",
         why: null,
         outcome: null,
+        line: hello?.rows.find(({ row }) => row === "ask-known")?.line,
       },
     );
     record.add(noted("after"));
