@@ -144,11 +144,7 @@ describe("the live page of a local cluster", () => {
         [],
       ),
     );
-<<<<<<< HEAD
     await eventually(() =>
-=======
-    await eventually(() => {
->>>>>>> h-live
       assert.deepEqual(
         of(page, "action").map(({ name, state }) => [name, state]),
         [
@@ -157,13 +153,8 @@ describe("the live page of a local cluster", () => {
           ["settle", "begun"],
           ["settle", "done"],
         ],
-<<<<<<< HEAD
       ),
     );
-=======
-      );
-    });
->>>>>>> h-live
   });
 
   it("shows the dots go out at a flush, and come back by the audit", async () => {

@@ -236,7 +236,6 @@ describe("the server of the live page", () => {
         learned: "nothing",
         why: null,
         outcome: null,
-        line: hello?.rows.find(({ row }) => row === "ask-known")?.line,
       },
     );
     record.add(noted("after"));
