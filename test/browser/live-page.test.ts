@@ -127,6 +127,10 @@ describe("the live page", { skip: NO_BROWSER }, () => {
     await page.getByText("arguments and replies are shown from now on").waitFor();
     await call();
     assert.match((await page.locator("#wire").textContent()) ?? "", /secret-part/);
+    const later = await openPage(browser, live.url, { width: 1440 });
+    await later.page.getByText("all 16,384 slots served").waitFor();
+    assert.equal(await later.page.getByLabel("show arguments and replies from now on").isChecked(), true);
+    await later.close();
     await page.getByLabel("show arguments and replies from now on").uncheck();
     await page.getByText("arguments and replies are hidden from now on").waitFor();
   });
@@ -193,6 +197,24 @@ describe("the live page", { skip: NO_BROWSER }, () => {
       assert.deepEqual(watch.problems, []);
       await watch.close();
     }
+  });
+
+  it("calls a script that has the name of a command, or looks like one", async (context) => {
+    const folder = scriptFolder({ "LOCK.lua": "return 'locked'", "GET.lua": "return 'by the script'" });
+    const other = await startPage("cluster", "--web", "--replicas", "0", "--scripts", folder);
+    context.after(() => other.stop());
+    const calling = await openPage(browser, other.url, { width: 1440 });
+    calling.page.setDefaultTimeout(PATIENCE_MS);
+    await calling.page.getByText("all 16,384 slots served").waitFor();
+    for (const [name, reply] of [
+      ["LOCK", '"locked"'],
+      ["GET", '"by the script"'],
+    ] as const) {
+      await calling.page.locator('[name="script"]').selectOption(name);
+      await calling.page.getByRole("button", { name: "Call", exact: true }).click();
+      await calling.page.locator("#said").getByText(reply).waitFor();
+    }
+    await calling.close();
   });
 
   for (const [number, [title, choice]] of LESSONS_BY_KEYBOARD.entries()) {
