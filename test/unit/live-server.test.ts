@@ -250,6 +250,25 @@ describe("the server of the live page", () => {
     await eventually(() => assert.equal(server.listeners, 0));
   });
 
+  it("says nothing before that, also while other pages wait for what is new", async () => {
+    const other = new PageClient(server.url);
+    await eventually(() => assert.equal(server.listeners, 1));
+    const socket = connect(Number(port), "127.0.0.1");
+    let got = "";
+    socket.on("data", (data) => {
+      got += data.toString("latin1");
+    });
+    // There is always something new that no page has been told.
+    const always = setInterval(() => record.add(noted("new")), 1);
+    socket.write(`GET ${new URL(server.url).pathname}events HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+    await eventually(() => assert.match(got, /event: hello/));
+    clearInterval(always);
+    assert.equal(/event: (\w+)/.exec(got)?.[1], "hello");
+    other.close();
+    socket.destroy();
+    await eventually(() => assert.equal(server.listeners, 0));
+  });
+
   it("takes at most 16 pages", async () => {
     const pages = Array.from({ length: 16 }, () => new PageClient(server.url));
     await eventually(() => assert.equal(server.listeners, 16));

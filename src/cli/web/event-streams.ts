@@ -43,7 +43,8 @@ export class EventStreams {
 
   /** Begins to send events. The headers are sent already. */
   add(response: ServerResponse): void {
-    const stream = { isBehind: false, beginning: 0 };
+    // It is behind until it has begun, so that nothing comes before its beginning.
+    const stream = { isBehind: true, beginning: 0 };
     this.#streams.set(response, stream);
     this.#record.listen(() => this.#soon());
     response.once("close", () => this.#remove(response));
