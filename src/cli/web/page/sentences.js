@@ -259,7 +259,9 @@ function topologySentence({ reason, moved, added, removed, promoted }, telling) 
     ...removed.map((address) => `${nodeIn(telling, address)} is gone`),
   ];
   const how = reason === "moved" ? "by the word of a node" : "by a refresh";
-  return `The slot map changes ${how}: ${said.length === 0 ? "no slot has another owner" : said.join(", ")}.`;
+  // Replicas and the health of nodes change as well.
+  if (said.length === 0) return `The client learns more of the nodes ${how}. Every slot has the owner that it had.`;
+  return `The slot map changes ${how}: ${said.join(", ")}.`;
 }
 
 /** @param {Pick<End, "attempts" | "written">} end */
