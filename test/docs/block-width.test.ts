@@ -40,6 +40,13 @@ describe("no line of prose is longer than the others", () => {
       assert.deepEqual(long, []);
     });
   }
+
+  it("and no mark of a merge is left", () => {
+    const marked = [...pages, "CHANGELOG.md"].filter((page) =>
+      /^(<{7}|>{7}|={7}$)/m.test(readFileSync(join(root, page), "utf8")),
+    );
+    assert.deepEqual(marked, []);
+  });
 });
 
 function columnsOf(text: string): number {

@@ -443,7 +443,7 @@ describe("wrapping", () => {
   it("breaks behind spaces, and long words anywhere", () => {
     assert.deepEqual(wrapped("one two three", 9, hanging("> ")), ["> one two", "  three"]);
     assert.deepEqual(wrapped("abcdefghij kl", 6, hanging("- ")), ["- abcd", "  efgh", "  ij", "  kl"]);
-    assert.deepEqual(wrapped("", 6), [""]);
+    assert.deepEqual(wrapped("", 6), []);
     assert.deepEqual(wrapped(COLOURS.alarm("red word"), 5), ["\x1b[31mred", "word\x1b[39m"]);
     assert.deepEqual(wrappedParts(["$3\\r\\n", "abc\\r\\n", "x"], 8, hanging("")), ["$3\\r\\n", "abc\\r\\nx"]);
   });
