@@ -8,6 +8,7 @@ import type { ServerState, StudyEvent } from "../../src/cli/study/events.ts";
 import { placeOfRow, tableRows } from "../../src/cli/study/table-rows.ts";
 import { COLOURS, PLAIN } from "../../src/cli/terminal.ts";
 import { foldedSteps, storyOf } from "../../src/cli/web/page/call-story.js";
+import { sentenceOf } from "../../src/cli/web/page/sentences.js";
 import { ROWS } from "../../src/routing/next-step-rows.ts";
 import { RecordWriter } from "../support/record.ts";
 
@@ -142,6 +143,17 @@ really    B 10.0.0.1:7001, does not know the script, which says that the slot is
 Reply, executed: 3 attempts, 1 redirection, 1 retry, 12.50 ms
 Slot map: slot 10778 is at B 10.0.0.1:7001, no longer at C 10.0.0.1:7002.
 `.slice(1, -1),
+    );
+  });
+
+  it("says of no slot that it has changed, where only other things about nodes have", () => {
+    const nothing = { moved: [], added: [], removed: [], promoted: [], nodes: [] };
+    const { events } = new RecordWriter().add("topology", { reason: "refreshed", ...nothing } as never);
+    const step = { type: "beside", event: events.at(-1), time: 0 } as unknown as Parameters<typeof sentenceOf>[0];
+    const telling = { names: {}, call: null } as unknown as Parameters<typeof sentenceOf>[1];
+    assert.equal(
+      sentenceOf(step, telling),
+      "The client learns more of the nodes by a refresh. Every slot has the owner that it had.",
     );
   });
 
