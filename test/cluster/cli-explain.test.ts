@@ -77,7 +77,10 @@ async function explained(args: readonly string[]): Promise<{ json: Explanation; 
 }
 
 const rowsOf = ({ hops }: Explanation) => hops.flatMap(({ decisions }) => decisions.map(({ row }) => row));
-const outcomeAfter = ({ hops }: Explanation) => (hops.at(-1)?.answer === null ? "unknown" : "not-executed");
+const outcomeAfter = ({ hops }: Explanation) => {
+  const last = hops.at(-1);
+  return last?.answer === null && last.writtenAt !== null ? "unknown" : "not-executed";
+};
 const kindsOf = ({ hops }: Explanation) => hops.map(({ answer }) => answer?.kind);
 
 async function topologyOf(cluster: LocalCluster): Promise<Topology> {
