@@ -156,7 +156,7 @@ ${this.#replies()}
     for (const { key, tag, crc16, slot } of keys.slice(0, mostKeys)) {
       entries.push([
         "key",
-        `<code>${markedKey(key, tag, mostText)}</code><br>CRC16 of the underlined part is ${crc16}, modulo 16384: slot <b>${slot}</b>`,
+        `<code>${markedKey(key, tag, mostText)}</code><br>CRC16 of ${key.length > mostText ? "the part that is hashed" : "the underlined part"} is ${crc16}, modulo 16384: slot <b>${slot}</b>`,
       ]);
     }
     if (keys.length > mostKeys) entries.push(["", counted(keys.length - mostKeys, "more key")]);
