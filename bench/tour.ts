@@ -21,7 +21,9 @@ const paint = paintFor(process.stdout.isTTY, process.env);
 const say = (text = "") => {
   for (const line of text.split("\n")) {
     const margin = " ".repeat(line.length - line.trimStart().length);
-    for (const each of wrapped(line.trimStart(), COLUMNS, hanging(margin))) console.log(each.trimEnd());
+    // An empty text has no lines, but an empty line is one.
+    const lines = line === "" ? [""] : wrapped(line.trimStart(), COLUMNS, hanging(margin));
+    for (const each of lines) console.log(each.trimEnd());
   }
 };
 const step = (title: string) => {

@@ -69,8 +69,15 @@ export interface DecisionMessage {
   readonly row: string;
   /** The call is sent again, or its caller gets an error. */
   readonly verdict: "retry" | "reject";
-  /** Where the next attempt goes; undefined for a rejection. `address` is there for a node that was named. */
-  readonly to: { readonly kind: "same-node" | "owner" | "named"; readonly address: string | undefined } | undefined;
+  /** Where the next attempt goes; undefined for a rejection. */
+  readonly to:
+    | {
+        /** The node that refused the call, the owner of its slot, or the node that the refusal named. */
+        readonly kind: "same-node" | "owner" | "named";
+        /** The address of a node that was named, as `host:port`; otherwise undefined. */
+        readonly address: string | undefined;
+      }
+    | undefined;
   /** Whether an ASKING goes in front of the next attempt. */
   readonly asking: boolean;
   /** When the next attempt is made; undefined for a rejection. */

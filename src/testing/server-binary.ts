@@ -128,7 +128,7 @@ async function fetchServer(): Promise<ServerBinary> {
   try {
     const already = await fromCache("cache");
     if (already) return already;
-    process.stderr.write("slotwire: no server on this machine; fetching one from the distribution's packages ...\n");
+    process.stderr.write("slotwire: no server here, fetching one from the distribution's packages ...\n");
     await unpackPackages(join(cacheFolder(), "server"), [["redis-server"], ["valkey-server"]]);
     const fetched = await fromCache("packages");
     if (fetched) return fetched;

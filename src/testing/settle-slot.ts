@@ -15,20 +15,53 @@ export interface SettledSlot {
 }
 
 /** One step of `settleSlot`. Nodes are addresses (`host:port`). */
-export type SettleStep =
-  /** Keys went from one node to the other. */
-  | { readonly did: "moved-keys"; readonly from: string; readonly to: string; readonly keys: number }
-  /** The slot has another owner. `from` is null if the old owner does not run any more. */
-  | { readonly did: "handed-over"; readonly from: string | null; readonly to: string }
-  /** The node's mark was taken away. `peer` is null if that node does not run any more. */
-  | {
-      readonly did: "closed";
-      readonly at: string;
-      readonly was: "migrating" | "importing";
-      readonly peer: string | null;
-    }
-  /** Two nodes had the key with different values. The value that calls were answered with was kept. */
-  | { readonly did: "kept"; readonly key: string; readonly of: string; readonly not: string };
+export type SettleStep = MovedKeys | HandedOver | ClosedMark | KeptValue;
+
+/** Keys went from one node to the other. */
+export interface MovedKeys {
+  /** What the step did. */
+  readonly did: "moved-keys";
+  /** The node that had the keys. */
+  readonly from: string;
+  /** The node that has them now. */
+  readonly to: string;
+  /** The number of keys. */
+  readonly keys: number;
+}
+
+/** The slot has another owner. */
+export interface HandedOver {
+  /** What the step did. */
+  readonly did: "handed-over";
+  /** The old owner; null if it does not run any more. */
+  readonly from: string | null;
+  /** The new owner. */
+  readonly to: string;
+}
+
+/** A node's mark, that the slot is on its way, was taken away. */
+export interface ClosedMark {
+  /** What the step did. */
+  readonly did: "closed";
+  /** The node that had the mark. */
+  readonly at: string;
+  /** Whether the node gave the slot away, or took it. */
+  readonly was: "migrating" | "importing";
+  /** The node that the mark named; null if it does not run any more. */
+  readonly peer: string | null;
+}
+
+/** Two nodes had the key with different values. One value was kept: that with which calls were answered. */
+export interface KeptValue {
+  /** What the step did. */
+  readonly did: "kept";
+  /** The key. */
+  readonly key: string;
+  /** The node whose value was kept. */
+  readonly of: string;
+  /** The node whose value was dropped. */
+  readonly not: string;
+}
 
 /** The servers of a cluster, as `settleSlot` needs them. */
 export interface Herd {

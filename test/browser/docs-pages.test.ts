@@ -89,6 +89,23 @@ describe("the pages of npm run docs", { skip: NO_BROWSER }, () => {
     );
   });
 
+  it("show the file and the function of each step on a telephone", async () => {
+    const path = "documents/How_a_cluster_client_works.html";
+    const { page, close } = await openPage(browser, pathToFileURL(join(folder, path)).href, LOOKS[0]);
+    await page.waitForFunction('document.body.style.display !== "none"');
+    const cut = await page.evaluate(CUT_TABLES);
+    await close();
+    assert.equal(cut, 0);
+  });
+
+  it("have one title each", () => {
+    const titled = GUIDES.filter((page) => {
+      const titles = readFileSync(join(folder, page), "utf8").match(/<h1[ >]/g) ?? [];
+      return titles.length !== 1;
+    });
+    assert.deepEqual(titled, []);
+  });
+
   for (const look of LOOKS) {
     it(`can be read at ${look.width} px, ${look.colorScheme}`, async () => {
       for (const path of [...GUIDES, ...INTERFACE]) {
@@ -110,6 +127,10 @@ describe("the pages of npm run docs", { skip: NO_BROWSER }, () => {
     });
   }
 });
+
+/** How many tables are wider than their place, so that a column is out of sight. */
+const CUT_TABLES = `[...document.querySelectorAll(".tsd-typography table")]
+  .filter((table) => table.scrollWidth > table.clientWidth).length` as unknown as () => number;
 
 /** What a reader would have to scroll sideways, or could not read. */
 const MEASURES = `({

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import UPNG from "upng-js";
@@ -6,12 +6,15 @@ import { NO_BROWSER, openBrowser, openPage } from "../support/browser.ts";
 import { startLivePage } from "../support/live-page.ts";
 
 /*
- * npm run pictures: makes the pictures of the live page that README.md shows, light and dark, from a real cluster. A slot is
- * half-moved, another one has gone to a new owner, and all scripts are flushed: so the call meets MOVED and NOSCRIPT.
+ * npm run pictures: makes the pictures that README.md shows, light and dark. Of the live page, from a real cluster: a slot
+ * is half-moved, another one has gone to a new owner, and all scripts are flushed, so the call meets MOVED and NOSCRIPT. Of
+ * the benchmark: the first screen of the newest run in bench/results.
  */
 
 const FOLDER = fileURLToPath(new URL("../../src/pictures/", import.meta.url));
 const MOST_BYTES = 150_000;
+const RESULTS = new URL("../../bench/results/", import.meta.url);
+const FIRST_SCREEN = { width: 1100, height: 480 };
 const LOOK = { width: 1440, height: 1240 };
 const KEYS = 260;
 const COLOURS = 256;
@@ -25,17 +28,30 @@ try {
   for (const colorScheme of ["light", "dark"] as const) {
     const { page, close } = await openPage(browser, live.url, { ...LOOK, colorScheme });
     await stepToTheDecision(page);
-    const picture = withFewColours(await page.screenshot());
+    save(`live-page-${colorScheme}.png`, await page.screenshot());
     await close();
-    const file = `live-page-${colorScheme}.png`;
-    if (picture.length > MOST_BYTES)
-      throw new Error(`${file} has ${picture.length} bytes; at most ${MOST_BYTES} are accepted.`);
-    writeFileSync(FOLDER + file, picture);
-    console.log(`src/pictures/${file}: ${Math.round(picture.length / 1000)} kB`);
+    const bench = await openPage(browser, newestRun(), { ...FIRST_SCREEN, colorScheme });
+    save(`benchmark-${colorScheme}.png`, await bench.page.screenshot());
+    await bench.close();
   }
 } finally {
   await browser.close();
   await live.stop();
+}
+
+function newestRun(): string {
+  const runs = readdirSync(RESULTS).filter((name) => name.endsWith("-evalsha-vs-eval.html"));
+  const newest = runs.sort().at(-1);
+  if (newest === undefined) throw new Error("There is no run in bench/results.");
+  return new URL(newest, RESULTS).href;
+}
+
+function save(file: string, screenshot: Buffer): void {
+  const picture = withFewColours(screenshot);
+  if (picture.length > MOST_BYTES)
+    throw new Error(`${file} has ${picture.length} bytes; at most ${MOST_BYTES} are accepted.`);
+  writeFileSync(FOLDER + file, picture);
+  console.log(`src/pictures/${file}: ${Math.round(picture.length / 1000)} kB`);
 }
 
 /** The same picture with a palette, which halves its size. */

@@ -29,6 +29,15 @@ describe("the tour", () => {
     assert.ok(lines.length > 80, `${lines.length} lines`);
   });
 
+  it("has an empty line in front of each step", () => {
+    const steps = lines.flatMap((line, index) => (/^\[[\d.]+ s\] /.test(line) && index > 0 ? [index] : []));
+    assert.ok(steps.length > 10, `${steps.length} steps`);
+    assert.deepEqual(
+      steps.filter((index) => lines[index - 1] !== "").map((index) => lines[index]),
+      [],
+    );
+  });
+
   it("shows a hop of each kind, explained by its row of the decision", () => {
     const hops = [
       [/^ *[\d.]+ ms {2}1 ← 3$/, null],

@@ -1,14 +1,19 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
-import { type Installed, installedIn, run } from "../support/package-run.ts";
+import { environment, type Installed, installedIn, run, runWithin } from "../support/package-run.ts";
 import { type PackedPackage, packedPackage } from "../support/packed-package.ts";
+import { ask } from "../support/page-client.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const bin = (name: string) => join(root, "node_modules", ".bin", name);
+/** The time limit for tools that look at all types, on a machine that is busy. */
+const TOOL_MS = 240_000;
 const readme = readFileSync(join(root, "README.md"), "utf8");
 
 /** The code of the README's ten lines, and of their form without `await using`, for a node of ours. */
@@ -54,6 +59,9 @@ describe("the packed package, installed into an empty project", () => {
       "LICENSE",
       "README.md",
       "dist/cjs/package.json",
+      "dist/cli/web/page/index.html",
+      "dist/cli/web/page/row-lines.json",
+      "dist/cli/web/page/style.css",
       "package.json",
       "src/COMMANDS.md",
       "src/HOW-A-CLUSTER-CLIENT-WORKS.md",
@@ -61,6 +69,11 @@ describe("the packed package, installed into an empty project", () => {
       "src/README.md",
       "src/cli/README.md",
     ]);
+    const page = readdirSync(join(root, "src/cli/web/page")).filter((name) => /\.(html|css|js)$/.test(name));
+    assert.deepEqual(
+      page.filter((name) => !packed.files.includes(`dist/cli/web/page/${name}`)),
+      [],
+    );
     for (const file of ["index.js", "testing/index.d.ts", "cjs/index.js", "cjs/testing/index.d.ts"]) {
       assert.ok(packed.files.includes(`dist/${file}`), `${file} is missing`);
     }
@@ -97,9 +110,43 @@ describe("the packed package, installed into an empty project", () => {
     assert.match(said, /12182/);
   });
 
+  it("serves its live page, with all files that the page loads", async () => {
+    const program = join(project, "node_modules", ".bin", "slotwire");
+    const args = ["cluster", "--web", "--json", "--replicas", "0"];
+    const serving = spawn(program, args, { cwd: project, env: environment, stdio: ["pipe", "pipe", "inherit"] });
+    const ended = once(serving, "close");
+    try {
+      let greeting = "";
+      for await (const text of serving.stdout.setEncoding("utf8").iterator({ destroyOnReturn: false })) {
+        greeting += text;
+        if (greeting.includes("\n")) break;
+      }
+      serving.stdout.resume();
+      const url = JSON.parse(greeting.slice(0, greeting.indexOf("\n"))).web as string;
+      const met = new Set([""]);
+      for (const name of met) {
+        const { status, text } = await ask(`${url}${name}`);
+        assert.equal(status, 200, name);
+        const loaded = name.endsWith(".js")
+          ? text.matchAll(/\bfrom "\.\/([\w-]+\.js)"/g)
+          : text.matchAll(/\b(?:src|href)="([\w-]+\.(?:js|css))"/g);
+        for (const [, other = ""] of loaded) met.add(other);
+      }
+      assert.ok(met.has("style.css") && met.has("reduce.js") && met.size > 20, [...met].join());
+      const { status, text } = await ask(`${url}record.html`);
+      assert.equal(status, 200);
+      assert.match(text, /<\/html>\s*$/);
+    } finally {
+      serving.stdin.end();
+      const [status] = await ended;
+      assert.equal(status, 0);
+    }
+  });
+
   it("is found clean by publint and by arethetypeswrong, for every kind of resolution", async () => {
     assert.match(await run(root, bin("publint"), packed.tarball, "--strict"), /All good/);
-    const verdict = await run(root, bin("attw"), packed.tarball, "--no-definitely-typed", "--no-color");
+    const options = ["--no-definitely-typed", "--no-color"];
+    const verdict = await runWithin(TOOL_MS, root, bin("attw"), packed.tarball, ...options);
     assert.match(verdict, /No problems found/);
     for (const entry of ["", "/testing", "/opentelemetry", "/ioredis"]) {
       assert.match(verdict, new RegExp(`"slotwire${entry}"`));

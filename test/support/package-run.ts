@@ -9,7 +9,7 @@ const execute = promisify(execFile);
  * Without what npm tells the scripts that it runs: it is about this package, not about the one in the folder. Without what
  * a test run tells its files, too: a run that a test begins is its own.
  */
-const environment = Object.fromEntries(
+export const environment = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith("npm_") && !name.startsWith("NODE_TEST_")),
 );
 

@@ -9,6 +9,8 @@ import { Converter, makeRecursiveVisitor, PageEvent, ReflectionKind } from "type
  *   when a page is opened as a file.
  * - A link to the first page names its file, because a folder that is opened as a file shows what is in it.
  * - Only what has a scheme is a link: typedoc takes README.md for the name of a host in Moldova.
+ * - The first heading of the README is the title of its page, which needs no other one.
+ * - A path or name in a table may break between its words, so that three columns fit a telephone.
  * - A member of CommandReplies is a command's name and the type of its reply. It needs no docstring, and the types that
  *   only these members use need no page.
  */
@@ -24,6 +26,11 @@ export function load(app) {
   app.renderer.on(PageEvent.END, (page) => {
     page.contents = page.contents
       ?.replaceAll(/(?:\.\.\/)*assets\/icons\.svg#/g, "#")
+      .replace(
+        /<div class="tsd-page-title">\s*<h1>[^<]*<\/h1><\/div>\s*(?=<div class="tsd-panel tsd-typography"><h1)/,
+        "",
+      )
+      .replaceAll(/<td[^>]*>.*?<\/td>/g, (cell) => cell.replaceAll(/<code>[^<]*<\/code>/g, breakable))
       .replaceAll(/ href="((?:\.\.\/)+)(#[^"]*)?"/g, ' href="$1index.html$2"');
   });
   app.converter.on(Converter.EVENT_RESOLVE_END, ({ project }) => {
@@ -37,6 +44,10 @@ export function load(app) {
   function add(option, names) {
     app.options.setValue(option, [...app.options.getValue(option), ...names]);
   }
+}
+
+function breakable(code) {
+  return code.replaceAll(/\w[/.](?=[\w#])|[a-z](?=[A-Z])/g, "$&<wbr>");
 }
 
 function asText(parts) {

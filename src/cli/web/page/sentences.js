@@ -93,9 +93,9 @@ function answerSentence(hop, answer, telling) {
   const node = nodeIn(telling, hop.address);
   const meaning = MEANINGS[/** @type {keyof typeof MEANINGS} */ (answer.kind)];
   if (meaning !== undefined) {
-    return meaning
-      .replaceAll("NODE", node)
-      .replaceAll("TO", answer.to === null ? "another node" : nodeIn(telling, answer.to));
+    const to = answer.to === null ? "another node" : nodeIn(telling, answer.to);
+    // Both at once, because an address can contain one of the words.
+    return meaning.replace(/\b(NODE|TO)\b/g, (word) => (word === "NODE" ? node : to));
   }
   if (answer.kind === "reply") return `${node} runs ${hop.command} and answers.`;
   return `${node} answers with an error.`;
@@ -259,7 +259,9 @@ function topologySentence({ reason, moved, added, removed, promoted }, telling) 
     ...removed.map((address) => `${nodeIn(telling, address)} is gone`),
   ];
   const how = reason === "moved" ? "by the word of a node" : "by a refresh";
-  return `The slot map changes ${how}: ${said.length === 0 ? "no slot has another owner" : said.join(", ")}.`;
+  // Replicas and the health of nodes change as well.
+  if (said.length === 0) return `The client learns more of the nodes ${how}. Every slot has the owner that it had.`;
+  return `The slot map changes ${how}: ${said.join(", ")}.`;
 }
 
 /** @param {Pick<End, "attempts" | "written">} end */
