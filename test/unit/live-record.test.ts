@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { Step } from "../../src/cli/study/call-story.ts";
 import type { ServerState, StudyEvent } from "../../src/cli/study/events.ts";
 import { CALL_LIMITS } from "../../src/cli/web/live-calls.ts";
 import { LiveRecord } from "../../src/cli/web/live-record.ts";
+import { storyOf } from "../../src/cli/web/page/call-story.js";
 import { factsAfter } from "../../src/cli/web/page/reduce.js";
+import { sentenceOf } from "../../src/cli/web/page/sentences.js";
 
 type Distributed<E> = E extends unknown ? Omit<E, "seq" | "at"> : never;
 
@@ -175,6 +178,18 @@ describe("a live record", () => {
     const events = other.record.state();
     assert.equal(events.length, CALL_LIMITS.eventsOfCall + 1);
     assert.equal(events.at(-1)?.type, "settled");
+    const story = storyOf(events);
+    assert.match(
+      sentenceOf(story.steps.at(-1) as Step, { names: {}, rows: [] }),
+      /: 501 attempts, the last 40[01] of them not in the record, /,
+    );
+  });
+
+  it("tells every attempt of a call that somebody has made on the page, though it has hundreds", () => {
+    const writer = new Writer(new LiveRecord());
+    writer.record.wanting(() => writer.call(500));
+    const [end] = storyOf(writer.record.state()).ends;
+    assert.deepEqual([end?.attempts, end?.written, end?.untold], [501, 501, 0]);
   });
 
   it("does not grow, whatever comes, while somebody listens and while nobody does", () => {

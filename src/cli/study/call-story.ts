@@ -73,7 +73,10 @@ export interface End {
   readonly from: number;
   /** Null if the call has not ended in the record. */
   at: number | null;
+  /** How many attempts the record tells of. */
   attempts: number;
+  /** How many more there were; a record in bounded memory does not tell of them. */
+  untold: number;
   /** How many of the attempts were written. */
   written: number;
   /** The error's code and outcome; null for a reply. */

@@ -22,6 +22,8 @@ export interface CallLimits {
   readonly open: number;
   /** Events of one call. Of those beyond these only the last is kept. */
   readonly eventsOfCall: number;
+  /** The same of a call that is wanted: somebody looks at it, and few are. */
+  readonly eventsOfWanted: number;
 }
 
 export const CALL_LIMITS: CallLimits = {
@@ -31,11 +33,13 @@ export const CALL_LIMITS: CallLimits = {
   refusedEvents: 8000,
   open: 1000,
   eventsOfCall: 400,
+  eventsOfWanted: 4000,
 };
 
 /** A call that is followed. */
 interface Followed {
   readonly call: number;
+  readonly mostEvents: number;
   readonly events: CallEvent[];
   /** It is in the record. Otherwise its events are only held until it is known whether the call is refused. */
   isKept: boolean;
@@ -72,7 +76,7 @@ export class LiveCalls {
     const followed = this.#open.get(event.call);
     if (followed === undefined) return [];
     const isLast = event.type === "settled";
-    if (followed.events.length >= this.#limits.eventsOfCall && !isLast) return [];
+    if (followed.events.length >= followed.mostEvents && !isLast) return [];
     followed.events.push(event);
     followed.isRefused ||= event.type === "decided" || (isLast && event.code !== null);
     const wasKept = followed.isKept;
@@ -97,9 +101,11 @@ export class LiveCalls {
   }
 
   #begin(event: StudyEventOf<"call">, isWanted: boolean): readonly CallEvent[] {
-    if (!isWanted && this.#open.size >= this.#limits.open) return [];
+    const { open, eventsOfCall, eventsOfWanted } = this.#limits;
+    if (!isWanted && this.#open.size >= open) return [];
+    const mostEvents = isWanted ? eventsOfWanted : eventsOfCall;
     const isKept = isWanted || this.#plainBudget.take(event.at);
-    this.#open.set(event.call, { call: event.call, events: [event], isKept, isRefused: false });
+    this.#open.set(event.call, { call: event.call, mostEvents, events: [event], isKept, isRefused: false });
     return isKept ? [event] : [];
   }
 }

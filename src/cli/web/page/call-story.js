@@ -56,7 +56,7 @@ export function storyOf(events, isWanted = () => true) {
         const none = { at: null, code: null, outcome: null, address: null };
         ends.set(call, {
           ...{ call, command, script, slot, from: at, ...none },
-          ...{ attempts: 0, written: 0, redirections: 0, retries: 0 },
+          ...{ attempts: 0, untold: 0, written: 0, redirections: 0, retries: 0 },
         });
         break;
       }
@@ -119,6 +119,7 @@ export function storyOf(events, isWanted = () => true) {
         if (hop !== null) endWait(hop, at);
         if (end === undefined) break;
         end.at = at;
+        end.untold = Math.max(0, event.attempts - end.attempts);
         end.code = event.code ?? null;
         end.outcome = event.outcome ?? null;
         end.address = event.address;

@@ -140,7 +140,7 @@ function titleOf({ call, story }) {
   const end = story.ends[0];
   const where = call.slot < 0 ? "" : `, slot ${call.slot}`;
   const took = end === undefined || end.at === null ? "under way" : span(end.at - end.from);
-  const said = [took, counted(end?.attempts ?? 0, "attempt"), outcomeOf(end)];
+  const said = [took, counted((end?.attempts ?? 0) + (end?.untold ?? 0), "attempt"), outcomeOf(end)];
   return `Call ${call.call}: ${html(call.script?.name ?? call.command)}${where} <small>${html(said.filter((each) => each !== "").join(", "))}</small>`;
 }
 

@@ -264,8 +264,10 @@ function topologySentence({ reason, moved, added, removed, promoted }, telling) 
   return `The slot map changes ${how}: ${said.join(", ")}.`;
 }
 
-/** @param {Pick<End, "attempts" | "written">} end */
-export function attemptsText({ attempts, written }) {
+/** @param {Pick<End, "attempts" | "written"> & { untold?: number }} end */
+export function attemptsText({ attempts, untold = 0, written }) {
+  if (untold > 0)
+    return `${counted(attempts + untold, "attempt")}, the last ${grouped(untold)} of them not in the record`;
   if (attempts === written) return counted(written, "attempt");
   return `${counted(attempts, "attempt")}, ${written === 0 ? "none" : grouped(written)} of them written`;
 }

@@ -215,7 +215,7 @@ function tellServers(timeline, record, event) {
       "servers",
       event,
       "servers",
-      `${counted(event.nodes.filter((node) => !isSilent(node)).length, "node")} answer`,
+      `${counted(event.nodes.filter((node) => !isSilent(node)).length, "node answers", "nodes answer")}`,
     );
   timeline.nodes = event.nodes;
   timeline.view = view;
