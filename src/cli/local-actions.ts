@@ -140,7 +140,12 @@ export class LocalActions {
     checkSlot(slot);
     await this.look();
     this.onProgress(`settling slot ${slot}`);
-    const settled = await this.local.settleSlot(slot);
+    const settled = await this.local.settleSlot(slot).catch((error: Error) => {
+      if (!error.message.startsWith("CLUSTERDOWN")) throw error;
+      // Servers move no key while slots are not served.
+      const why = `while other slots are not served, which \`topology\` shows: ${error.message}.`;
+      throw new Error(`slot ${slot} cannot be settled ${why}`, { cause: error });
+    });
     await this.look();
     const { owner, steps } = settled;
     const its = `slot ${slot} is ${possessive(this.nameOf(owner))} (${owner})`;
