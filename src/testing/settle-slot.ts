@@ -264,6 +264,9 @@ class Settlement {
     }
     const heir = views.find((view) => view.isPrimary && isOpen(view, slot));
     if (heir === undefined) {
+      const [frozen] = this.#herd.frozen;
+      if (frozen !== undefined)
+        throw new Error(`No node that answers has slot ${slot}; ${frozen} is frozen: resume it first.`);
       const former = views.find((view) => view.id === id);
       const why = former === undefined ? "its owner does not run" : `${former.server.address} has given it up`;
       throw new Error(
