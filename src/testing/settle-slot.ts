@@ -156,7 +156,8 @@ class Settlement {
     for (const { server, isPrimary, primary } of views) {
       if (isPrimary || views.some(({ id }) => id === primary)) continue;
       const count = (await server.command("CLUSTER", "COUNTKEYSINSLOT", this.#slot)) as number;
-      if (count === 0 && !(await hidesKeys(server))) continue;
+      // From Redis 8.4 on, a replica does not count keys of slots that its primary does not own.
+      if (count === 0 && !(await pullsSlots(server))) continue;
       const address = await this.#addressOf(primary);
       if (count > 0) this.#refuseFrozen(address);
       if (address !== undefined && this.#herd.frozen.includes(address)) continue;
