@@ -22,9 +22,30 @@ export interface PageParts {
 /** The widths of the two ladders: for wide windows and for phones. */
 const WIDE = 860;
 const NARROW = 330;
-/** More steps than these are not told, because the page is to be below 100 KB. */
-const MOST_STEPS = 60;
-const MOST_TEXT = 2000;
+/** A page has fewer bytes than this. */
+const MOST_PAGE = 100_000;
+/** Replicas of a slot, and nodes that are asked, beyond which the others are counted. */
+const MOST_NODES = 12;
+
+/** How much a page tells. What is left out is counted. */
+interface Limits {
+  readonly steps: number;
+  /** Characters of a key, a reply, an error or a sentence. */
+  readonly text: number;
+  /** Bytes of a command or a reply on the wire. */
+  readonly bytes: number;
+  readonly replies: number;
+  readonly keys: number;
+}
+
+/** From much to little: the first with which the page is small enough counts. */
+const LIMITS: readonly Limits[] = [
+  { steps: 60, text: 2000, bytes: 2048, replies: 100, keys: 20 },
+  { steps: 60, text: 400, bytes: 512, replies: 100, keys: 20 },
+  { steps: 60, text: 160, bytes: 128, replies: 60, keys: 20 },
+  { steps: 30, text: 120, bytes: 64, replies: 30, keys: 10 },
+  { steps: 8, text: 80, bytes: 32, replies: 10, keys: 3 },
+];
 
 const STYLE = `
 :root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--ink:#171a1f;--soft:#59626f;--rule:#d6dbe1;--code:#f1f3f6;--lit:#fff4cf;--good:#0a7350;--bad:#b3261e;--moved:#a34706;--ask:#6a1fd0;--mono:ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace}
@@ -49,9 +70,14 @@ table.replies{border-collapse:collapse;width:100%;font-size:.9rem}table.replies 
 @media(max-width:520px){main{padding:.5rem .5rem 1.5rem}section{padding:.6rem .65rem}dl{grid-template-columns:minmax(0,1fr);gap:0}dd{margin-bottom:.35rem}}
 `;
 
-/** A call as one HTML page: without scripts, and without anything that a browser would have to fetch. */
+/** A call as one HTML page below 100 KB: without scripts, and without anything that a browser would have to fetch. */
 export function explanationPage(explained: Explained, parts: PageParts): string {
-  return new Page(explained, parts).html();
+  let html = "";
+  for (const limits of LIMITS) {
+    html = new Page(explained, parts, limits).html();
+    if (Buffer.byteLength(html) < MOST_PAGE) break;
+  }
+  return html;
 }
 
 class Page {
@@ -60,14 +86,16 @@ class Page {
   readonly #telling: Telling;
   readonly #steps: readonly Step[];
   readonly #left: number;
+  readonly #limits: Limits;
 
-  constructor(explained: Explained, parts: PageParts) {
+  constructor(explained: Explained, parts: PageParts, limits: Limits) {
+    this.#limits = limits;
     this.#explained = explained;
     this.#parts = parts;
     this.#telling = { names: explained.names, rows: parts.rows, maxRedirections: explained.maxRedirections };
     const steps = foldedSteps(explained.story);
-    this.#left = Math.max(0, steps.length - MOST_STEPS);
-    this.#steps = steps.slice(0, MOST_STEPS);
+    this.#left = Math.max(0, steps.length - limits.steps);
+    this.#steps = steps.slice(0, limits.steps);
   }
 
   html(): string {
@@ -90,7 +118,13 @@ ${this.#replies()}
   #what(): string {
     const { script, command, slot } = this.#explained;
     const name = script === null ? command.toUpperCase() : `${command} ${script.name}`;
-    return printable(slot === null ? name : `${name}, slot ${slot}`);
+    return this.#short(printable(name)) + (slot === null ? "" : `, slot ${slot}`);
+  }
+
+  /** The text, or its beginning and how much is left out. */
+  #short(text: string): string {
+    const left = text.length - this.#limits.text;
+    return left > 0 ? `${text.slice(0, -left)} ... ${counted(left, "more character")}` : text;
   }
 
   #header(): string {
@@ -104,8 +138,8 @@ ${this.#replies()}
     const isGood = end.error === null;
     const pill = isGood ? `reply, ${end.outcome}` : `${end.error?.code}, ${end.outcome}`;
     const result = isGood
-      ? `<p>${spread === null ? "The reply" : "The replies together"}: <code>${escapeMarkup(shortened(shown(reply)))}</code></p>`
-      : `<p class="bad">${escapeMarkup(printable(error ?? ""))}</p><p>That outcome means: ${escapeMarkup(outcomeText(end.outcome))}.</p>${end.error?.cause == null ? "" : `<p>Because of: ${escapeMarkup(printable(end.error.cause))}</p>`}`;
+      ? `<p>${spread === null ? "The reply" : "The replies together"}: <code>${escapeMarkup(this.#short(shown(reply)))}</code></p>`
+      : `<p class="bad">${escapeMarkup(this.#short(printable(error ?? "")))}</p><p>That outcome means: ${escapeMarkup(outcomeText(end.outcome))}.</p>${end.error?.cause == null ? "" : `<p>Because of: ${escapeMarkup(this.#short(printable(end.error.cause)))}</p>`}`;
     return `<header><h1>${escapeMarkup(this.#what())}</h1><p><span class="pill ${isGood ? "good" : "bad"}">${escapeMarkup(pill)}</span> <span class="soft">${escapeMarkup(counts)}</span></p>${result}</header>`;
   }
 
@@ -115,16 +149,17 @@ ${this.#replies()}
     if (script !== null) {
       entries.push([
         "script",
-        `${escapeMarkup(printable(script.name))}, ${script.bytes} bytes, SHA-1 <code>${script.sha}</code>`,
+        `${escapeMarkup(this.#short(printable(script.name)))}, ${script.bytes} bytes, SHA-1 <code>${script.sha}</code>`,
       ]);
     }
-    for (const { key, tag, crc16, slot } of keys.slice(0, 20)) {
+    const { keys: mostKeys, text: mostText } = this.#limits;
+    for (const { key, tag, crc16, slot } of keys.slice(0, mostKeys)) {
       entries.push([
         "key",
-        `<code>${markedKey(key, tag)}</code><br>CRC16 of the underlined part is ${crc16}, modulo 16384: slot <b>${slot}</b>`,
+        `<code>${markedKey(key, tag, mostText)}</code><br>CRC16 of ${key.length > mostText ? "the part that is hashed" : "the underlined part"} is ${crc16}, modulo 16384: slot <b>${slot}</b>`,
       ]);
     }
-    if (keys.length > 20) entries.push(["", `${keys.length - 20} more keys`]);
+    if (keys.length > mostKeys) entries.push(["", counted(keys.length - mostKeys, "more key")]);
     if (slot !== null) {
       const made = belief.from === null ? "" : ", because it was made to believe so (--from)";
       entries.push([
@@ -132,7 +167,11 @@ ${this.#replies()}
         owner === null ? "the slot has no owner" : `the owner is ${this.#node(owner)}${made}`,
       ]);
       entries.push(["servers say", this.#word(said.before)]);
-      if (replicas.length > 0) entries.push(["replicas", replicas.map((each) => this.#node(each)).join(", ")]);
+      if (replicas.length > 0) {
+        const nodes = replicas.slice(0, MOST_NODES).map((each) => this.#node(each));
+        if (replicas.length > nodes.length) nodes.push(`${replicas.length - nodes.length} more`);
+        entries.push(["replicas", nodes.join(", ")]);
+      }
       const isChanged = ownerAfter !== owner;
       const after = said.after;
       entries.push([
@@ -154,7 +193,7 @@ ${this.#replies()}
       entries.push(["goes to", where]);
     }
     const knowing = Object.entries(known)
-      .slice(0, 12)
+      .slice(0, MOST_NODES)
       .map(([address, knows]) => {
         const text = knows === null ? "did not say" : knows ? "yes" : "no";
         return `${this.#node(address)}: <b class="${knows ? "good" : "bad"}">${text}</b>`;
@@ -209,7 +248,7 @@ ${this.#replies()}
     const more =
       nodes > lanes.length ? `<p class="soft">Only the first ${MOST_LANES} of ${nodes} nodes are drawn.</p>` : "";
     if (lanes.length === 0) return "";
-    const draw = (width: number) => drawLadder(this.#steps, this.#telling, { width });
+    const draw = (width: number) => drawLadder(this.#steps, this.#telling, { width, mostText: this.#limits.text });
     return `<section aria-label="The hops"><h2>Between the client and the nodes</h2><div class="wide">${draw(WIDE)}</div><div class="narrow">${draw(NARROW)}</div>${more}</section>`;
   }
 
@@ -235,7 +274,7 @@ ${this.#replies()}
   }
 
   #sentence(step: Step): string {
-    const html = escapeMarkup(printable(sentenceOf(step, this.#telling)));
+    const html = escapeMarkup(this.#short(printable(sentenceOf(step, this.#telling))));
     return html.replace(/\[([A-Z]+\d*)\]/g, '<span class="node">$1</span>');
   }
 
@@ -243,7 +282,10 @@ ${this.#replies()}
     if (step.type !== "sent" && step.type !== "answered") return "";
     const { hop } = step;
     const node = plain(nodeIn(this.#telling, hop.address));
-    return step.type === "sent" ? drawWire(hop.sent, "sent", node) : drawWire(hop.received, "received", node);
+    const { bytes } = this.#limits;
+    return step.type === "sent"
+      ? drawWire(hop.sent, "sent", node, bytes)
+      : drawWire(hop.received, "received", node, bytes);
   }
 
   #decisions(): string {
@@ -269,17 +311,17 @@ ${this.#replies()}
 
   #given(decision: Hop["decisions"][number], hop: Hop | null): string {
     const attempt = hop === null ? "" : `attempt ${hop.attempt}: `;
-    return `<li><span class="t">${milliseconds(decision.at)}</span><code>${escapeMarkup(decision.row)}</code> was given ${escapeMarkup(attempt + printable(givenText(decision, hop, this.#explained)))}</li>`;
+    return `<li><span class="t">${milliseconds(decision.at)}</span><code>${escapeMarkup(decision.row)}</code> was given ${escapeMarkup(this.#short(attempt + printable(givenText(decision, hop, this.#explained))))}</li>`;
   }
 
   #replies(): string {
     const { replies } = this.#explained;
     if (replies.length === 0) return "";
-    const rows = replies.slice(0, 100).map(({ address, slot, reply, error }) => {
+    const rows = replies.slice(0, this.#limits.replies).map(({ address, slot, reply, error }) => {
       const text =
         error === null
-          ? `<code>${escapeMarkup(shortened(shown(reply)))}</code>`
-          : `<span class="bad">${escapeMarkup(printable(error))}</span>`;
+          ? `<code>${escapeMarkup(this.#short(shown(reply)))}</code>`
+          : `<span class="bad">${escapeMarkup(this.#short(printable(error)))}</span>`;
       return `<tr><th scope="row">${this.#node(address)}</th><td>${slot < 0 ? "" : `slot ${slot}`}</td><td>${text}</td></tr>`;
     });
     const more =
@@ -290,14 +332,12 @@ ${this.#replies()}
   }
 }
 
-/** The key, with the part that is hashed underlined. */
-function markedKey(key: string, tag: string | null): string {
+/** The key, or its first `most` characters, with the part that is hashed underlined. */
+function markedKey(key: string, tag: string | null, most: number): string {
   const from = tag === null ? 0 : key.indexOf("{") + 1;
   const to = from + (tag ?? key).length;
-  const html = (text: string) => escapeMarkup(printable(text));
-  return `${html(key.slice(0, from))}<u>${html(key.slice(from, to))}</u>${html(key.slice(to))}`;
-}
-
-function shortened(text: string): string {
-  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)} ... ${text.length - MOST_TEXT} more characters` : text;
+  const html = (start: number, end: number) => escapeMarkup(printable(key.slice(start, Math.min(end, most))));
+  const left = key.length - most;
+  const more = left > 0 ? ` <span class="soft">... ${counted(left, "more character")}</span>` : "";
+  return `${html(0, from)}<u>${html(from, to)}</u>${html(to, key.length)}${more}`;
 }

@@ -121,14 +121,20 @@ async function showCall(
   const shownBytes = bytes ? "all" : html === undefined ? "none" : "redacted";
   const explained = await explainCall(session, asked, belief, shownBytes);
   const rows = tableRows();
-  if (html !== undefined) {
-    writeText("--html", html, explanationPage(explained, { rows, placeOf: placeOfRow, hasArguments: bytes }));
-  }
   const { paint, width } = terminal;
   const lines = isJson
     ? [jsonOf(withoutStory(explained, bytes))]
     : drawExplanation(explained, width, paint, { why, bytes, rows, placeOf: placeOfRow });
-  return { text: textOf(lines, paint), error: explained.error };
+  const text = textOf(lines, paint);
+  if (html === undefined) return { text, error: explained.error };
+  try {
+    writeText("--html", html, explanationPage(explained, { rows, placeOf: placeOfRow, hasArguments: bytes }));
+  } catch (error) {
+    // The call was made all the same.
+    terminal.write(text);
+    throw error;
+  }
+  return { text, error: explained.error };
 }
 
 /** The story is told by the explanation's own fields. */

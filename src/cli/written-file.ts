@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { InvalidArgumentError } from "../errors.ts";
 
 /**
@@ -9,7 +9,8 @@ export function refuseUnwritable(option: string, file: string): void {
   trying(option, file, () => {
     const isNew = !existsSync(file);
     closeSync(openSync(file, "a"));
-    if (isNew) rmSync(file);
+    // The file may be made through a link, which is not ours.
+    if (isNew) rmSync(realpathSync(file));
   });
 }
 

@@ -30,8 +30,12 @@ export function wordOf(text: string, slot: number): string {
 
 /** The text, if it quotes nothing. */
 export function knownWordsOf(text: string, slot: number): string | undefined {
-  const refusal = parseErrorReply(text);
-  return WITHOUT_QUOTES.has(refusal.kind) && !isForeign(refusal, slot) ? text : undefined;
+  return quotesNothing(text) && !isForeign(parseErrorReply(text), slot) ? text : undefined;
+}
+
+/** Whether slotwire knows the text as a whole, or there is nothing but a slot and an address in it. */
+export function quotesNothing(text: string): boolean {
+  return WITHOUT_QUOTES.has(parseErrorReply(text).kind);
 }
 
 /** Whether it is a redirection of another slot, which a script made up. */

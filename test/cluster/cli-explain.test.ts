@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync, lstatSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { perform } from "../../src/cli/commands.ts";
@@ -76,7 +77,10 @@ async function explained(args: readonly string[]): Promise<{ json: Explanation; 
 }
 
 const rowsOf = ({ hops }: Explanation) => hops.flatMap(({ decisions }) => decisions.map(({ row }) => row));
-const outcomeAfter = ({ hops }: Explanation) => (hops.at(-1)?.answer === null ? "unknown" : "not-executed");
+const outcomeAfter = ({ hops }: Explanation) => {
+  const last = hops.at(-1);
+  return last?.answer === null && last.writtenAt !== null ? "unknown" : "not-executed";
+};
 const kindsOf = ({ hops }: Explanation) => hops.map(({ answer }) => answer?.kind);
 
 async function topologyOf(cluster: LocalCluster): Promise<Topology> {
@@ -263,6 +267,23 @@ describe("slotwire explain at a real cluster", { concurrency: 3 }, () => {
     assert.ok(has(out, `given: MOVED, slot ${slotOf("why")}, no script, redirections 0 of 16, retries 0`), out);
     const line = Number(/rule: src\/routing\/next-step-rows\.ts:(\d+)/.exec(out)?.[1]);
     assert.ok(line > 50, out);
+  });
+
+  it("--html: a page that cannot be written takes nothing from the explanation, and a link stays one", async () => {
+    const [link, page] = [file("link.html"), file("page.html")];
+    symlinkSync(page, link);
+    const linked = await explainAt(80, ["--html", link, ...where, "GET", "page"]);
+    assert.deepEqual([linked.error, lstatSync(link).isSymbolicLink()], [null, true]);
+    assert.match(readFileSync(page, "utf8"), /^<!doctype html>/);
+    if (!existsSync("/dev/full")) return;
+    for (const [json, shows] of [
+      [[], /\nReply, executed: 1 attempt, /],
+      [["--json"], /^\{.*"outcome":"executed".*\}\n$/],
+    ] as const) {
+      const full = await explainAt(80, ["--html", "/dev/full", ...json, ...where, "GET", "page"]);
+      assert.match(full.error ?? "", /^--html "\/dev\/full" cannot be written \(ENOSPC\)/);
+      assert.match(full.out, shows, "the call was made");
+    }
   });
 
   it("ends with the code where nothing is sent", async () => {

@@ -144,13 +144,17 @@ describe("the live page of a local cluster", () => {
         [],
       ),
     );
-    const actionsTold = of(page, "action").map(({ name, state }) => [name, state]);
-    assert.deepEqual(actionsTold, [
-      ["half-move", "begun"],
-      ["half-move", "done"],
-      ["settle", "begun"],
-      ["settle", "done"],
-    ]);
+    await eventually(() =>
+      assert.deepEqual(
+        of(page, "action").map(({ name, state }) => [name, state]),
+        [
+          ["half-move", "begun"],
+          ["half-move", "done"],
+          ["settle", "begun"],
+          ["settle", "done"],
+        ],
+      ),
+    );
   });
 
   it("shows the dots go out at a flush, and come back by the audit", async () => {

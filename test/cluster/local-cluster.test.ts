@@ -114,7 +114,7 @@ describe("what a process that ends leaves behind: nothing", () => {
 
 /** Waits until it is not so any more. */
 async function gone(isThere: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 30_000;
   while (isThere()) {
     assert.ok(Date.now() < deadline, String(isThere));
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -8,6 +8,7 @@ import type { ServerState, StudyEvent } from "../../src/cli/study/events.ts";
 import { placeOfRow, tableRows } from "../../src/cli/study/table-rows.ts";
 import { COLOURS, PLAIN } from "../../src/cli/terminal.ts";
 import { foldedSteps, storyOf } from "../../src/cli/web/page/call-story.js";
+import { sentenceOf } from "../../src/cli/web/page/sentences.js";
 import { ROWS } from "../../src/routing/next-step-rows.ts";
 import { RecordWriter } from "../support/record.ts";
 
@@ -203,6 +204,24 @@ Slot map: slot 10778 is at B 10.0.0.1:7001, no longer at C 10.0.0.1:7002.
     );
   });
 
+  it("shows the last refusal, also where the time was up before the next attempt was written", () => {
+    const record = new RecordWriter().call(1, SLOT);
+    for (let attempt = 1; attempt <= 9; attempt++) {
+      record.sent(1, attempt, B).answered(1, attempt, B, "CLUSTERDOWN", "CLUSTERDOWN The cluster is down");
+      record.decided(1, attempt, B, "clusterdown", { backoffMs: attempt });
+    }
+    const explained = explain(
+      record.queued(1, 10, B).wait(3).settled(1, 10, "DEADLINE", "not-executed"),
+      failure("DEADLINE", "late"),
+    );
+    const text = drawn(explained).join("\n");
+    assert.deepEqual(
+      [...text.matchAll(/(\d+) ← CLUSTERDOWN/g)].map(([, attempt]) => attempt),
+      ["1", "2", "3", "9"],
+    );
+    assert.ok(text.includes("... 5 more attempts") && / 10 waited .*never\s+written/.test(text), text);
+  });
+
   it("tells attempts that were never written as waits", () => {
     const record = new RecordWriter().call(1, SLOT);
     for (let attempt = 1; attempt <= 17; attempt++) record.queued(1, attempt, B).wait(9);
@@ -383,6 +402,49 @@ describe("the page of a call", () => {
     }
   });
 
+  it("stays below 100 KB whatever stands in keys, replies, errors and bytes, and tells what is left out", () => {
+    // Each of these is several times as long in the page.
+    const evil = "<\u202e".repeat(60_000);
+    const address = (call: number) => `10.0.0.1:${7000 + (call % 3)}`;
+    const parts = (kind: string) => {
+      const record = new RecordWriter();
+      for (let call = 1; call <= 100; call++) {
+        const sides = { connection: 7, address: address(call), call, attempt: 1 };
+        record.call(call, call).sent(call, 1, address(call), { command: "MGET" });
+        for (const [direction, text] of [
+          ["sent", `*2\r\n$4\r\nMGET\r\n$2500\r\n${"<".repeat(2500)}\r\n`],
+          ["received", `${kind === "reply" ? "*1\r\n$2500\r\n" : "-ERR "}${"\0".repeat(2500)}\r\n`],
+        ] as const) {
+          record.add("bytes", { ...sides, direction, text, length: text.length });
+        }
+        record.answered(call, 1, address(call), kind).settled(call, 1);
+      }
+      return record;
+    };
+    const spread = { command: "MGET", script: null, slot: null, spread: "slots" as const };
+    const lost = new RecordWriter().call(1, SLOT, evil).sent(1, 1, B, { command: evil });
+    lost.answered(1, 1, B, "error", evil).decided(1, 1, B, "rejected", { verdict: "reject", outcome: "executed" });
+    for (const [name, explained] of Object.entries({
+      key: explain(movedAndMissing(), { keys: [evil] }, "all"),
+      tag: explain(movedAndMissing(), { keys: [`${evil}{${evil}}${evil}`] }, "all"),
+      keys: explain(movedAndMissing(), { keys: Array.from({ length: 500 }, (_, index) => `${index}${evil}`) }, "all"),
+      name: explain(movedAndMissing(), { script: { name: evil, sha: SHA, bytes: 1 } }),
+      command: explain(lost.settled(1, 1, "REPLY", "executed"), {
+        command: evil,
+        script: null,
+        ...failure("REPLY", evil, evil),
+      }),
+      replies: explain(parts("reply"), { ...spread, reply: Array(100).fill(evil) }, "all"),
+      errors: explain(parts("error"), { ...spread, ...failure("REPLY", evil) }, "all"),
+      nodes: explain(movedAndMissing(), { replicas: Array.from({ length: 3000 }, (_, index) => `10.0.0.1:${index}`) }),
+    })) {
+      const html = page(explained, true);
+      assert.ok(Buffer.byteLength(html) < 100_000, `${name}: ${Buffer.byteLength(html)} bytes`);
+      assert.match(html, /\d more|left out/, name);
+      assert.ok(html.endsWith("</main></body></html>\n"), name);
+    }
+  });
+
   it("lights the rows that decided, and tells each step in a sentence", () => {
     const html = page(explain(movedAndMissing()));
     const lit = [...html.matchAll(/<tr class="lit"><th scope="row">([\w-]+)</g)].map(([, row]) => row);
@@ -402,6 +464,20 @@ describe("the page of a call", () => {
       const html = page(explain(record, given));
       assert.ok(!html.includes("<img") && !html.includes("\x1b"), html);
     }
+  });
+});
+
+describe("the sentence of a refusal", () => {
+  it("names the nodes as they are, whatever they are called", () => {
+    const [from, to] = ["NODE-TO:7000", "TO.NODE:7001"];
+    const { story } = explain(
+      new RecordWriter().call(1, 5).sent(1, 1, from).answered(1, 1, from, "MOVED", `MOVED 5 ${to}`),
+    );
+    const step = story.steps.find(({ type }) => type === "answered") as (typeof story.steps)[number];
+    assert.equal(
+      sentenceOf(step, { names: {}, rows: [] }),
+      "NODE-TO:7000 answers MOVED: the slot belongs to TO.NODE:7001 for good. Nothing ran.",
+    );
   });
 });
 
@@ -443,7 +519,7 @@ describe("wrapping", () => {
   it("breaks behind spaces, and long words anywhere", () => {
     assert.deepEqual(wrapped("one two three", 9, hanging("> ")), ["> one two", "  three"]);
     assert.deepEqual(wrapped("abcdefghij kl", 6, hanging("- ")), ["- abcd", "  efgh", "  ij", "  kl"]);
-    assert.deepEqual(wrapped("", 6), [""]);
+    assert.deepEqual(wrapped("", 6), []);
     assert.deepEqual(wrapped(COLOURS.alarm("red word"), 5), ["\x1b[31mred", "word\x1b[39m"]);
     assert.deepEqual(wrappedParts(["$3\\r\\n", "abc\\r\\n", "x"], 8, hanging("")), ["$3\\r\\n", "abc\\r\\nx"]);
   });

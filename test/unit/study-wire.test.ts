@@ -76,6 +76,15 @@ describe("bytes on the wire", () => {
       ["+secret\r\n", "+<6 bytes>\r\n"],
       ["-MOVED 5 h:1\r\n", "-MOVED 5 h:1\r\n"],
       ["-ERR unknown command 'secret'\r\n", "-ERR <24 bytes>\r\n"],
+      // A script may return any text behind any word.
+      ["-BUSY the lock is held by alice\r\n", "-BUSY <25 bytes>\r\n"],
+      ["-MOVED on, said alice\r\n", "-MOVED <14 bytes>\r\n"],
+      ["-alice has it\r\n", "-<12 bytes>\r\n"],
+      [
+        "-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
+        "-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
+      ],
+      ["-NOAUTH Authentication required.\r\n", "-NOAUTH Authentication required.\r\n"],
     ] as const) {
       assert.equal(redactedReply(reply), redacted);
     }

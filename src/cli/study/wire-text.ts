@@ -1,3 +1,5 @@
+import { quotesNothing } from "../../telemetry/answer-words.ts";
+
 /*
  * Commands and replies as they are on the wire, as Latin-1 text: split into single ones, and redacted. A redacted argument
  * is `<12 bytes>` in place of its bytes; the length in front of it is the true one.
@@ -73,9 +75,15 @@ export function redactedCommand(args: readonly string[]): string {
 
 export const bytesText = (count: number) => `<${count} ${count === 1 ? "byte" : "bytes"}>`;
 
-/** The first words of errors whose texts contain no argument, and the statuses that say nothing of the data. */
-const PLAIN_ERRORS =
-  /^-(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|NOSCRIPT|LOADING|MASTERDOWN|READONLY|BUSY|CROSSSLOT|NOAUTH|WRONGPASS|EXECABORT)\b/;
+/** Errors that are no refusals of slotwire's table and contain no argument. A script may return any text behind any word. */
+const PLAIN_ERRORS: ReadonlySet<string> = new Set([
+  "CROSSSLOT Keys in request don't hash to the same slot",
+  "NOAUTH Authentication required.",
+  "WRONGPASS invalid username-password pair or user is disabled.",
+  "EXECABORT Transaction discarded because of previous errors.",
+]);
+const ERROR_WORD = /^[A-Z][A-Z0-9_]{0,31}$/;
+/** The statuses that say nothing of the data. */
 const PLAIN_STATUS = /^\+(OK|PONG|QUEUED)$/;
 
 /** The reply, encoded, without what it says of the data. */
@@ -93,12 +101,17 @@ export function redactedReply(text: string): string {
       out += `${line}\r\n${bytesText(length)}\r\n`;
       at += length + 2;
     } else if (type === "-") {
-      const [word = ""] = line.split(" ", 1);
-      out += PLAIN_ERRORS.test(line) ? `${line}\r\n` : `${word} ${bytesText(line.length - word.length - 1)}\r\n`;
+      out += `-${redactedError(line.slice(1))}\r\n`;
     } else if (type === "*" || type === "$" || PLAIN_STATUS.test(line)) out += `${line}\r\n`;
     else out += `${type}${bytesText(line.length - 1)}\r\n`;
   }
   return out;
+}
+
+function redactedError(text: string): string {
+  if (quotesNothing(text) || PLAIN_ERRORS.has(text)) return text;
+  const [word = ""] = text.split(" ", 1);
+  return ERROR_WORD.test(word) ? `${word} ${bytesText(text.length - word.length - 1)}` : bytesText(text.length);
 }
 
 /** Splits what comes from a server into replies, across any number of chunks. Of long replies it keeps the beginning. */

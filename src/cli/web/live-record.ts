@@ -20,7 +20,7 @@ export class LiveRecord {
   readonly #calls: LiveCalls;
   readonly #known = new KnownState();
   /** A queue: those before `#first` are folded already. */
-  #notes: Note[] = [];
+  #notes: (Note | undefined)[] = [];
   #first = 0;
   readonly #mostNotes: number;
   #weight = 0;
@@ -79,7 +79,7 @@ export class LiveRecord {
 
   /** The record: what leads to the state before the first event that is kept, and all that is kept, in order. */
   state(): StudyEvent[] {
-    const kept = [...this.#notes.slice(this.#first).map(({ event }) => event), ...this.#calls.events()];
+    const kept = [...this.#notes.slice(this.#first).map((note) => (note as Note).event), ...this.#calls.events()];
     return [...this.#known.events(), ...kept].sort((one, other) => one.seq - other.seq);
   }
 
@@ -101,7 +101,9 @@ export class LiveRecord {
     this.#notes.push({ event, weight });
     this.#weight += weight;
     while (this.#weight > this.#mostNotes && this.#notes.length - this.#first > 1) {
-      const oldest = this.#notes[this.#first++] as Note;
+      const oldest = this.#notes[this.#first] as Note;
+      // The array is shortened only now and then. What was folded must not live on in it.
+      this.#notes[this.#first++] = undefined;
       this.#weight -= oldest.weight;
       this.#known.fold(oldest.event);
     }

@@ -183,7 +183,9 @@ export function foldedSteps({ steps, hops, meanwhile }) {
   /** @type {Map<Hop, Folded>} */
   const foldOf = new Map();
   for (const [call, all] of failed) {
-    const hidden = all.slice(SHOWN_FIRST, -1);
+    // The last attempt may have had no time to be written. Then the last refusal is shown as well.
+    const lastRefused = all.findLast(({ decisions }) => decisions.length > 0);
+    const hidden = all.slice(SHOWN_FIRST, -1).filter((hop) => hop !== lastRefused);
     // A line that counts one attempt is no shorter than the attempt.
     if (hidden.length < 2) continue;
     const folded = foldOfHops(call, hidden);

@@ -5,9 +5,9 @@ import { countsText, decidedText, milliseconds, nodeIn, plain, sentenceOf } from
 
 /**
  * @import { Step, Telling } from "../../study/call-story.ts"
- * @typedef {{ width: number, upTo?: number }} LadderOptions
+ * @typedef {{ width: number, upTo?: number, mostText?: number }} LadderOptions
  *   `width`: of the drawing, in px. `upTo`: the number of steps that have happened; the last of them is emphasised, and
- *   later ones are faint. All, without it.
+ *   later ones are faint. All, without it. `mostText`: the characters of one text; 2,000 without it.
  */
 
 /** The width of a character of the monospaced font at 12 px. Fonts differ by a little, so it is a little more. */
@@ -22,6 +22,7 @@ const FIRST_COLUMN = 60;
 const INDENT = 12;
 /** More nodes than these are not drawn: their lines would be too close. */
 export const MOST_LANES = 6;
+const MOST_TEXT = 2000;
 
 /**
  * The hops of a call between the client and the nodes, as an SVG. Every text stands on lines of its own, above its arrow,
@@ -32,7 +33,7 @@ export const MOST_LANES = 6;
  * @param {LadderOptions} options
  * @returns {string}
  */
-export function drawLadder(steps, telling, { width, upTo = steps.length }) {
+export function drawLadder(steps, telling, { width, upTo = steps.length, mostText = MOST_TEXT }) {
   const addresses = lanesOf(steps);
   const spacing = (width - FIRST_COLUMN - 4) / Math.max(1, addresses.length);
   /** @type {Map<string, number>} */
@@ -45,7 +46,7 @@ export function drawLadder(steps, telling, { width, upTo = steps.length }) {
     const drawn = drawnStep(step, telling, lanes);
     if (drawn === null) continue;
     const { kind, text, arrow } = drawn;
-    const lines = broken(text, room);
+    const lines = broken(text.length > mostText ? `${text.slice(0, mostText)} ...` : text, room);
     const state = index >= upTo ? " later" : index === upTo - 1 && upTo < steps.length ? " now" : "";
     const texts = lines.map((line, row) => {
       const baseline = y + row * LINE + 12;

@@ -12,15 +12,16 @@ const MOST_BYTES = 2048;
  * @param {readonly Frame[]} frames
  * @param {"sent" | "received"} direction
  * @param {string} node  The other side, as text.
+ * @param {number} [most]  The bytes of each that are shown.
  * @returns {string} Empty if there are no bytes.
  */
-export function drawWire(frames, direction, node) {
+export function drawWire(frames, direction, node, most = MOST_BYTES) {
   if (frames.length === 0) return "";
   const total = frames.reduce((sum, { length }) => sum + length, 0);
   const title = `${direction === "sent" ? "→" : "←"} ${node}, ${total} bytes`;
   const label = direction === "sent" ? `Written to ${node}` : `Answered by ${node}`;
   const lines = frames.map(({ text }) => {
-    const shown = text.slice(0, MOST_BYTES);
+    const shown = text.slice(0, most);
     const parts = shown.split(/(?<=\r\n)/).filter((part) => part !== "");
     const left = text.length - shown.length;
     return parts.map(lineOf).join("<wbr>") + (left > 0 ? `<span class="hid">... ${left} more bytes</span>` : "");

@@ -93,9 +93,9 @@ function answerSentence(hop, answer, telling) {
   const node = nodeIn(telling, hop.address);
   const meaning = MEANINGS[/** @type {keyof typeof MEANINGS} */ (answer.kind)];
   if (meaning !== undefined) {
-    return meaning
-      .replaceAll("NODE", node)
-      .replaceAll("TO", answer.to === null ? "another node" : nodeIn(telling, answer.to));
+    const to = answer.to === null ? "another node" : nodeIn(telling, answer.to);
+    // Both at once, because an address can contain one of the words.
+    return meaning.replace(/\b(NODE|TO)\b/g, (word) => (word === "NODE" ? node : to));
   }
   if (answer.kind === "reply") return `${node} runs ${hop.command} and answers.`;
   return `${node} answers with an error.`;
