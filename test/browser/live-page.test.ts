@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { faultsOf, NO_BROWSER, openBrowser, openPage, type WatchedPage } from "../support/browser.ts";
-import { type LivePage, startLivePage } from "../support/live-page.ts";
+import { type LivePage, startLivePage, startPage } from "../support/live-page.ts";
+import { scriptFolder } from "../support/script-folder.ts";
 
 /** Waits in the page are generous, because the machine may be busy with other things. */
 const PATIENCE_MS = 40_000;
@@ -77,16 +78,13 @@ describe("the live page", { skip: NO_BROWSER }, () => {
     await press("Half-move");
     await page.locator("#nodes .half").getByText(`slot ${number} is half-way`).waitFor();
     await call();
-    assert.equal(
-      await page
-        .locator("#ladder .k-ask")
-        .getByText(/ASK \d+ /)
-        .count(),
-      1,
-      "one arrow is an ASK",
-    );
+    const arrows = page.locator("#ladder [data-kind]");
+    const kinds = await arrows.evaluateAll((all) => all.map((each) => each.getAttribute("data-kind")));
+    assert.deepEqual(kinds, ["sent", "ASK", "decided", "sent", "reply"]);
+    assert.equal(await page.locator("#ladder .k-ask .hop").count(), 1, "one arrow is an ASK");
     assert.match((await page.locator("#ladder").textContent()) ?? "", /ASKING \+ EVALSHA/);
     assert.equal(await page.locator("#decision tr.lit th").textContent(), "ask-known");
+    assert.equal(await page.locator('#decision [aria-current="true"]').getAttribute("data-row"), "ask-known");
     assert.match((await page.locator("#decision-title").textContent()) ?? "", /src\/routing\/next-step-rows\.ts:\d+/);
     assert.match(
       (await page.locator("#timeline").textContent()) ?? "",
@@ -129,6 +127,10 @@ describe("the live page", { skip: NO_BROWSER }, () => {
     await page.getByText("arguments and replies are shown from now on").waitFor();
     await call();
     assert.match((await page.locator("#wire").textContent()) ?? "", /secret-part/);
+    const later = await openPage(browser, live.url, { width: 1440 });
+    await later.page.getByText("all 16,384 slots served").waitFor();
+    assert.equal(await later.page.getByLabel("show arguments and replies from now on").isChecked(), true);
+    await later.close();
     await page.getByLabel("show arguments and replies from now on").uncheck();
     await page.getByText("arguments and replies are hidden from now on").waitFor();
   });
@@ -175,6 +177,44 @@ describe("the live page", { skip: NO_BROWSER }, () => {
     );
     assert.equal(answer, "refused");
     await other.close();
+  });
+
+  it("watches a cluster: the servers, the scripts that are asked for, and nothing that needs calls", async (context) => {
+    const port = (await page.locator("#nodes tr[data-node='A'] td").first().textContent())?.slice(1) ?? "";
+    const folder = scriptFolder({ "quietly.lua": "return 'never called'" });
+    const watching = await startPage("watch", "-p", port, "--scripts", folder);
+    context.after(() => watching.stop());
+    for (const width of [1440, 390]) {
+      const watch = await openPage(browser, watching.url, { width });
+      watch.page.setDefaultTimeout(PATIENCE_MS);
+      await watch.page.getByText("all 16,384 slots served").waitFor();
+      await watch.page.getByRole("img", { name: "A does not know quietly" }).waitFor();
+      for (const id of ["call", "decision", "wire", "controls", "lessons"]) {
+        assert.equal(await watch.page.locator(`#${id}`).isVisible(), false, id);
+      }
+      assert.doesNotMatch(await watch.page.locator("body").innerText(), /make a call/i);
+      assert.deepEqual(await faultsOf(watch.page), { misplaced: [], faint: [], mute: [] }, `${width} px`);
+      assert.deepEqual(watch.problems, []);
+      await watch.close();
+    }
+  });
+
+  it("calls a script that has the name of a command, or looks like one", async (context) => {
+    const folder = scriptFolder({ "LOCK.lua": "return 'locked'", "GET.lua": "return 'by the script'" });
+    const other = await startPage("cluster", "--web", "--replicas", "0", "--scripts", folder);
+    context.after(() => other.stop());
+    const calling = await openPage(browser, other.url, { width: 1440 });
+    calling.page.setDefaultTimeout(PATIENCE_MS);
+    await calling.page.getByText("all 16,384 slots served").waitFor();
+    for (const [name, reply] of [
+      ["LOCK", '"locked"'],
+      ["GET", '"by the script"'],
+    ] as const) {
+      await calling.page.locator('[name="script"]').selectOption(name);
+      await calling.page.getByRole("button", { name: "Call", exact: true }).click();
+      await calling.page.locator("#said").getByText(reply).waitFor();
+    }
+    await calling.close();
   });
 
   for (const [number, [title, choice]] of LESSONS_BY_KEYBOARD.entries()) {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { CLI, ROOT } from "./slotwire-cli.ts";
 
-/** A `slotwire cluster --web` that runs as a process of its own, as a user starts it. */
+/** A `slotwire cluster --web` or `slotwire watch` that runs as a process of its own, as a user starts it. */
 export interface LivePage {
   /** The page's address, with its token. */
   readonly url: string;
@@ -11,14 +11,19 @@ export interface LivePage {
 }
 
 /** Starts a cluster of three primaries, each with a replica, and its page. */
-export async function startLivePage(): Promise<LivePage> {
-  const process_ = spawn(process.execPath, [CLI, "cluster", "--web", "--json"], {
+export function startLivePage(): Promise<LivePage> {
+  return startPage("cluster", "--web");
+}
+
+/** Starts a command of `slotwire` that has a page. */
+export async function startPage(...args: string[]): Promise<LivePage> {
+  const process_ = spawn(process.execPath, [CLI, ...args, "--json"], {
     cwd: ROOT,
     stdio: ["pipe", "pipe", "inherit"],
   });
   const [line] = (await Promise.race([
     once(createInterface({ input: process_.stdout }), "line"),
-    once(process_, "exit").then(([status]) => Promise.reject(new Error(`slotwire cluster ended with ${status}`))),
+    once(process_, "exit").then(([status]) => Promise.reject(new Error(`slotwire ${args[0]} ended with ${status}`))),
   ])) as [string];
   return { url: JSON.parse(line).web, stop: () => end(process_) };
 }

@@ -10,7 +10,15 @@ import { slotMarks, slotPixels, slotText, slotView } from "../../src/cli/web/pag
 import { drawTimeline } from "../../src/cli/web/page/draw-timeline.js";
 import { LESSONS } from "../../src/cli/web/page/lessons.js";
 import { hueOf, shardOf, textureOf } from "../../src/cli/web/page/palette.js";
-import { add, emptyRecord, MOST_CALLS, serversAt } from "../../src/cli/web/page/record.js";
+import {
+  add,
+  emptyRecord,
+  MOST_CALLS,
+  MOST_COUNTS,
+  MOST_EVENTS,
+  MOST_LOOKS,
+  serversAt,
+} from "../../src/cli/web/page/record.js";
 import { slotOfKey } from "../../src/cli/web/page/slots.js";
 import { emptyTimeline, MOST_ENTRIES, tell } from "../../src/cli/web/page/timeline.js";
 import { hashTagOf, slotOf } from "../../src/protocol/hash-slot.ts";
@@ -109,6 +117,15 @@ describe("the state of the cluster", () => {
   it("is well when all slots are served, and says what is odd beside", () => {
     assert.deepEqual(said(servers()), { isWell: true, text: "all 16,384 slots served", more: [] });
     assert.deepEqual(said(servers(HALF)).more, ["1 slot half-moved"]);
+  });
+
+  it("is well when a node is silent whose slots another one serves, and says so beside", () => {
+    const replaced = servers({ A: SILENT, B: { slots: [{ start: 0, end: 10_922 }] } });
+    assert.deepEqual(healthOf(replaced, slotView(replaced)), {
+      isWell: true,
+      text: "all 16,384 slots served",
+      more: ["A is silent"],
+    });
   });
 
   it("says what is wrong", () => {
@@ -262,6 +279,39 @@ describe("the timeline", () => {
     const { record, timeline } = told(log.events);
     assert.equal(record.calls.size, MOST_CALLS);
     assert.equal(timeline.entries.length, MOST_ENTRIES);
+  });
+
+  it("keeps a bounded number of events, however many one call has", () => {
+    const log = new HandMadeRecord();
+    const refusals = Array.from({ length: 100 }, () => ["A", "TRYAGAIN", "A"] as const);
+    for (let call = 0; call < 300; call++) log.call(1, refusals, "A");
+    const { record } = told(log.events);
+    const kept = [...record.calls.values()].reduce((sum, { events }) => sum + events.length, 0);
+    assert.equal(record.eventsOfCalls, kept);
+    assert.ok(log.events.length > 2 * MOST_EVENTS, `${log.events.length} events`);
+    assert.ok(kept > MOST_EVENTS / 2 && kept < MOST_EVENTS + 1000, `${kept} events are kept`);
+    assert.equal(record.calls.has(300), true, "the newest call is kept");
+    assert.deepEqual(record.facts.calls, {}, "no facts of calls are copied with each event of a call");
+  });
+
+  it("keeps a bounded number of counts of keys, however full the slots are, and all looks", () => {
+    const log = new HandMadeRecord();
+    const full = Object.fromEntries(Array.from({ length: 5000 }, (_, slot) => [slot, 1]));
+    for (let look = 0; look < MOST_LOOKS; look++) {
+      log.note({ type: "servers", nodes: servers({ A: { keysBySlot: { ...full }, keys: look } }) });
+    }
+    const { record } = told(log.events);
+    const kept = record.servers.flatMap(({ nodes }) =>
+      nodes.map(({ keysBySlot = {} }) => Object.keys(keysBySlot).length),
+    );
+    const sum = kept.reduce((a, b) => a + b, 0);
+    assert.equal(record.counts, sum);
+    assert.ok(sum > MOST_COUNTS / 2 && sum <= MOST_COUNTS, `${sum} counts are kept`);
+    assert.equal(record.servers.length, MOST_LOOKS);
+    assert.equal(serversAt(record, 1).find(({ name }) => name === "A")?.keysBySlot, undefined);
+    assert.equal(serversAt(record, null).find(({ name }) => name === "A")?.keysBySlot?.[1], 1);
+    add(record, { ...log.events[0], seq: log.events.length + 1 } as StudyEvent);
+    assert.equal(record.servers.length, (MOST_LOOKS * 3) / 4 + 1, "the oldest looks go");
   });
 
   it("shows the servers as they were at a moment", () => {

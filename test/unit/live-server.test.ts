@@ -250,6 +250,25 @@ describe("the server of the live page", () => {
     await eventually(() => assert.equal(server.listeners, 0));
   });
 
+  it("says nothing before that, also while other pages wait for what is new", async () => {
+    const other = new PageClient(server.url);
+    await eventually(() => assert.equal(server.listeners, 1));
+    const socket = connect(Number(port), "127.0.0.1");
+    let got = "";
+    socket.on("data", (data) => {
+      got += data.toString("latin1");
+    });
+    // There is always something new that no page has been told.
+    const always = setInterval(() => record.add(noted("new")), 1);
+    socket.write(`GET ${new URL(server.url).pathname}events HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+    await eventually(() => assert.match(got, /event: hello/));
+    clearInterval(always);
+    assert.equal(/event: (\w+)/.exec(got)?.[1], "hello");
+    other.close();
+    socket.destroy();
+    await eventually(() => assert.equal(server.listeners, 0));
+  });
+
   it("takes at most 16 pages", async () => {
     const pages = Array.from({ length: 16 }, () => new PageClient(server.url));
     await eventually(() => assert.equal(server.listeners, 16));
@@ -257,6 +276,42 @@ describe("the server of the live page", () => {
     for (const page of pages) page.close();
     await eventually(() => assert.equal(server.listeners, 0));
     assert.deepEqual(await perform(server.url, { name: "flush" }), { ok: true, done: "done" });
+  });
+});
+
+describe("a page that reads slowly", () => {
+  it("begins once, however large the state is that it begins with", async (context) => {
+    const record = new LiveRecord();
+    // 16 MB: more than a page may have unread, and than the kernel takes at once.
+    const text = "x".repeat(40_000);
+    for (let each = 0; each < 400; each++) record.add(noted(text));
+    const server = await LiveServer.start(sourceOf(record));
+    const { port, pathname } = new URL(server.url);
+    const socket = connect(Number(port), "127.0.0.1");
+    context.after(async () => {
+      socket.destroy();
+      await server.close();
+    });
+    socket.write(`GET ${pathname}events HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+    let got = "";
+    let beginnings = 0;
+    socket.on("data", (data) => {
+      got = got.slice(-20) + data.toString("latin1");
+      beginnings += got.split("event: hello").length - 1;
+      if (beginnings > 0) got = got.slice(-300);
+    });
+    await eventually(() => assert.equal(beginnings, 1));
+    socket.pause();
+    // A batch each, while what it began with is not read yet.
+    for (let batch = 0; batch < 10; batch++) {
+      const before = server.unreadBytes;
+      record.add(noted("meanwhile"));
+      await eventually(() => assert.notEqual(server.unreadBytes, before, "the batch waits with the rest"));
+    }
+    record.add(noted("last"));
+    socket.resume();
+    await eventually(() => assert.match(got, /"text":"last"/));
+    assert.equal(beginnings, 1);
   });
 });
 

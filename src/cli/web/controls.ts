@@ -89,8 +89,10 @@ const CONTROLS: Readonly<Record<string, Control>> = {
       const calls = input.number("calls", { least: 0, most: MOST_LOAD });
       return calls === 0 ? "ending the load" : `a load of ${calls} calls/s`;
     },
-    run(input, { actions, session }) {
-      return doneBy(actions.load(input.number("calls", { least: 0, most: MOST_LOAD }), session.cluster));
+    async run(input, { actions, session }) {
+      const calls = input.number("calls", { least: 0, most: MOST_LOAD });
+      const done = await doneBy(actions.load(calls, session.cluster));
+      return calls === 0 ? done : `${calls} calls/s from now on`;
     },
   },
   refresh: {

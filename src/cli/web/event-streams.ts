@@ -7,7 +7,10 @@ const BATCH_MS = 50;
 const RATE_MS = 1000;
 /** A comment keeps the connection from looking dead. */
 const HEARTBEAT_MS = 15_000;
-/** A reader with so much unread gets nothing more until it has read all. Then it begins anew. */
+/**
+ * A reader with so much unread, beside the state with which it began, gets nothing more until it has read all. Then it
+ * begins anew.
+ */
 const MOST_UNREAD_BYTES = 2 * 1024 * 1024;
 export const MOST_STREAMS = 16;
 
@@ -40,12 +43,14 @@ export class EventStreams {
 
   /** Begins to send events. The headers are sent already. */
   add(response: ServerResponse): void {
-    const stream = { isBehind: false };
+    // It is behind until it has begun, so that nothing comes before its beginning.
+    const stream = { isBehind: true, beginning: 0 };
     this.#streams.set(response, stream);
     this.#record.listen(() => this.#soon());
     response.once("close", () => this.#remove(response));
     response.on("error", () => this.#remove(response));
     response.on("drain", () => {
+      stream.beginning = 0;
       if (stream.isBehind) this.#begin(response, stream);
     });
     this.#begin(response, stream);
@@ -64,7 +69,9 @@ export class EventStreams {
     // What is new belongs to the others, and is in the state of this one.
     this.#flush();
     stream.isBehind = false;
-    response.write(message("hello", this.#hello()) + message("record", this.#record.state()));
+    const beginning = Buffer.from(message("hello", this.#hello()) + message("record", this.#record.state()));
+    stream.beginning = beginning.length;
+    response.write(beginning);
   }
 
   #remove(response: ServerResponse): void {
@@ -94,7 +101,7 @@ export class EventStreams {
   #tell(text: string): void {
     for (const [response, stream] of this.#streams) {
       if (stream.isBehind) continue;
-      if (response.writableLength > MOST_UNREAD_BYTES) stream.isBehind = true;
+      if (response.writableLength > stream.beginning + MOST_UNREAD_BYTES) stream.isBehind = true;
       else response.write(text);
     }
   }
@@ -103,6 +110,8 @@ export class EventStreams {
 interface Stream {
   /** It has not read for long, and has missed something. */
   isBehind: boolean;
+  /** The bytes of the state with which it began, until they are read: a large state alone does not make it late. */
+  beginning: number;
 }
 
 /** JSON has no line breaks, so that one line of data is enough. */

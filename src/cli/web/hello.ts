@@ -9,7 +9,7 @@ export function helloOf(
 ): Hello {
   const lines = rowLines();
   const rows = TABLE.map((each) => ({ ...each, line: lines[each.row] ?? null }));
-  return { version: VERSION, rows, file: ROWS_FILE, ...particulars };
+  return { version: VERSION, rows, file: ROWS_FILE, showsArguments: false, ...particulars };
 }
 
 const TABLE: readonly Omit<HelloRow, "line">[] = Object.entries(ROWS).map(([row, entry]) => {

@@ -112,7 +112,7 @@ export class LiveCluster {
       });
       const source = {
         record,
-        hello: () => hello,
+        hello: () => ({ ...hello, showsArguments: bytes.showsArguments }),
         perform: (asked: Readonly<Record<string, unknown>>) => controls.perform(asked),
         recordPage: async () => recordPage(hello, record.state()),
       };

@@ -25,6 +25,8 @@ export interface Hello {
   /** The scripts that the controls can call. */
   readonly scripts: readonly HelloScript[];
   readonly lessons: readonly HelloLesson[];
+  /** Whether the bytes of calls are shown with their arguments now. */
+  readonly showsArguments: boolean;
   /** When the record began, in milliseconds since 1970. `at` of events is counted from then. */
   readonly began: number;
 }

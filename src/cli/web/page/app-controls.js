@@ -16,6 +16,8 @@ const said = element("said");
 /** @type {Map<string, string>} */
 const chosen = new Map();
 let lastSlot = -1;
+/** @type {Hello | null} */
+let lastHello = null;
 
 /** @param {string} name */
 const field = (name) => /** @type {HTMLInputElement | HTMLSelectElement | null} */ (form.elements.namedItem(name));
@@ -126,14 +128,10 @@ function callFor(key) {
   const script = value("script");
   const from = value("from");
   const preloaded = /** @type {HTMLInputElement | null} */ (field("preloaded"))?.checked === true;
-  const isCommand = script === "" || script === script.toUpperCase();
-  const words =
-    script === ""
-      ? value("words")
-          .split(/\s+/)
-          .filter((word) => word !== "")
-      : [script];
-  const what = isCommand ? { command: [...words, key, ...args] } : { script, keys: [key], args };
+  // A script may have the name of a command.
+  const command = /** @type {HTMLSelectElement | null} */ (field("script"))?.selectedOptions[0]?.dataset.command;
+  const words = (command === "" ? value("words") : (command ?? "")).split(/\s+/).filter((word) => word !== "");
+  const what = command !== undefined ? { command: [...words, key, ...args] } : { script, keys: [key], args };
   return { name: "call", ...what, ...(from !== "" && { from }), ...(preloaded && { preloaded }) };
 }
 
@@ -153,6 +151,11 @@ export function updateControls(hello, nodes, { owners }, { slot }) {
   said.hidden = form.hidden;
   element("controls-fold").hidden = form.hidden;
   element("unredacted").hidden = hello?.controls.includes("show-arguments") !== true;
+  if (hello !== null && hello !== lastHello) {
+    const box = /** @type {HTMLInputElement | null} */ (element("unredacted").querySelector("input"));
+    if (box !== null) box.checked = hello.showsArguments;
+    lastHello = hello;
+  }
   if (hello === null || form.hidden) return;
   if (show(form, drawControls(hello, nodes))) {
     for (const [name, value] of chosen) {

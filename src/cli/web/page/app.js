@@ -11,7 +11,7 @@ import { drawKey } from "./draw-key.js";
 import { drawScripts } from "./draw-scripts.js";
 import { slotView } from "./draw-slots.js";
 import { drawTimeline } from "./draw-timeline.js";
-import { add, emptyRecord, serversAt } from "./record.js";
+import { add, addScript, emptyRecord, serversAt } from "./record.js";
 import { ownerOf } from "./reduce-topology.js";
 import { slotOfKey } from "./slots.js";
 import { emptyTimeline, tell } from "./timeline.js";
@@ -64,7 +64,8 @@ function draw() {
   show(element("map-text"), drawSlotsAsText(nodes, view));
   element("map").setAttribute("aria-label", mapLabel(nodes, view));
   paintMap(view, key.slot);
-  drawDots(drawScripts(nodes, [...record.scripts.values()], record.arrivals));
+  const none = hello?.mode === "watch" ? "With --scripts FOLDER, its scripts are looked for on every node." : undefined;
+  drawDots(drawScripts(nodes, [...record.scripts.values()], record.arrivals, none));
   drawPast();
   const call = record.calls.get(chosenCall() ?? -1);
   showCall(call === undefined ? null : viewOfCall(call, record, hello), callShown !== (call?.call ?? null));
@@ -180,17 +181,17 @@ function useKey(key) {
   soon();
 }
 
-/** @param {Hello} hello */
+/**
+ * Forgets what was heard, because all of it is told anew. What the reader has chosen stays.
+ *
+ * @param {Hello} hello
+ */
 function begin(hello) {
-  Object.assign(state, {
-    hello,
-    record: emptyRecord(),
-    timeline: emptyTimeline(),
-    isOpen: true,
-    call: null,
-    seq: null,
-  });
+  Object.assign(state, { hello, record: emptyRecord(), timeline: emptyTimeline(), isOpen: true });
   say(element("mode"), hello.mode);
+  // Without a client there are no calls to show.
+  for (const part of document.querySelectorAll(".of-calls")) part.toggleAttribute("hidden", hello.mode === "watch");
+  for (const script of hello.scripts) addScript(state.record, script);
   document.title = `slotwire: ${hello.server || "a cluster at work"}`;
 }
 
@@ -221,8 +222,17 @@ function listen() {
   const source = new EventSource("events");
   const on = (/** @type {string} */ name, /** @type {(data: any) => void} */ hear) =>
     source.addEventListener(name, (event) => hear(JSON.parse(event.data)));
-  on("hello", begin);
-  on("record", take);
+  // The page shows what it knew until the record has come, which follows at once and takes longer.
+  /** @type {Hello | null} */
+  let hello = null;
+  on("hello", (told) => {
+    hello = told;
+  });
+  on("record", (events) => {
+    if (hello !== null) begin(hello);
+    hello = null;
+    take(events);
+  });
   on("rate", takeRate);
   source.addEventListener("error", () => {
     state.isOpen = false;

@@ -32,7 +32,7 @@ export function healthOf(nodes, { owners, open }) {
     wrong.push(`${listed(disagreeing)} ${disagreeing.length === 1 ? "names" : "name"} another owner`);
   if (open.length > 0) wrong.push(`${counted(open.length, "slot")} half-moved`);
   const isWell = unowned === 0 && refusing.length === 0;
-  if (isWell) return { isWell: silent.length === 0, text: `all ${grouped(SLOTS)} slots served`, more: wrong };
+  if (isWell) return { isWell, text: `all ${grouped(SLOTS)} slots served`, more: wrong };
   return { isWell, text: /** @type {string} */ (wrong[0]), more: wrong.slice(1) };
 }
 

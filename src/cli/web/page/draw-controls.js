@@ -25,7 +25,7 @@ export function drawControls({ controls, scripts }, nodes) {
   const option = (/** @type {ServerState} */ { name, address }) =>
     `<option value="${html(name)}">${html(`${name} ${short(address)}`)}</option>`;
   const call = `<fieldset><legend>Call <small>with the key</small></legend><div>
-<label>what <select name="script" data-key="script">${scripts.map(({ name }) => `<option value="${html(name)}">${html(name)}</option>`).join("")}<option value="GET">GET</option><option value="SET">SET</option><option value="">other ...</option></select></label>
+<label>what <select name="script" data-key="script">${scripts.map(({ name }) => `<option value="${html(name)}">${html(name)}</option>`).join("")}<option value="GET" data-command="GET">GET</option><option value="SET" data-command="SET">SET</option><option value="" data-command="">other ...</option></select></label>
 <label id="words-label" hidden>command <input name="words" class="mono" data-key="words" spellcheck="false" autocomplete="off" value="TTL"></label>
 <label>arguments <input name="args" class="args mono" data-key="args" spellcheck="false" autocomplete="off" placeholder="none"></label>
 ${button("call", "Call", "Make the call (c)", ' class="primary"')}</div><div>

@@ -35,7 +35,7 @@ export function drawDecision(rows, lit, label) {
       ["learned", lessonText(learned)],
     ].map(([of, text]) => `<td data-of="${of}">${escapeMarkup(text)}</td>`);
     const isLit = lit.has(row);
-    return `<tr${isLit ? ' class="lit"' : ""}><th scope="row">${escapeMarkup(row)}</th>${cells.join("")}</tr>`;
+    return `<tr${isLit ? ' class="lit" aria-current="true"' : ""} data-row="${escapeMarkup(row)}"><th scope="row">${escapeMarkup(row)}</th>${cells.join("")}</tr>`;
   });
   return `<table class="rules" aria-label="${escapeMarkup(label)}"><thead><tr><th scope="col">row</th><th scope="col">if</th><th scope="col">next attempt</th><th scope="col">spends</th><th scope="col">learned</th></tr></thead><tbody>${body.join("")}</tbody></table>`;
 }

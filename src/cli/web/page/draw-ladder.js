@@ -45,7 +45,7 @@ export function drawLadder(steps, telling, { width, upTo = steps.length, mostTex
   for (const [index, step] of steps.entries()) {
     const drawn = drawnStep(step, telling, lanes);
     if (drawn === null) continue;
-    const { kind, text, arrow } = drawn;
+    const { kind, text, arrow, is = step.type } = drawn;
     const lines = broken(text.length > mostText ? `${text.slice(0, mostText)} ...` : text, room);
     const state = index >= upTo ? " later" : index === upTo - 1 && upTo < steps.length ? " now" : "";
     const texts = lines.map((line, row) => {
@@ -56,7 +56,9 @@ export function drawLadder(steps, telling, { width, upTo = steps.length, mostTex
     y += lines.length * LINE;
     const line = arrow === null ? point(kind, y - (lines.length * LINE) / 2) : arrowOf(arrow, y + 8);
     y += arrow === null ? 8 : ARROW;
-    parts.push(`<g class="step k-${kind}${state}" data-step="${index}">${line}${texts.join("")}</g>`);
+    parts.push(
+      `<g class="step k-${kind}${state}" data-step="${index}" data-kind="${escapeMarkup(is)}">${line}${texts.join("")}</g>`,
+    );
   }
   const height = y + 8;
   /** @param {string} address */
@@ -105,7 +107,8 @@ function head(address, x, spacing, telling) {
  * @param {Step} step
  * @param {Telling} telling
  * @param {Map<string, number>} lanes
- * @returns {{ kind: string, text: string, arrow: Arrow | null } | null}
+ * @returns {{ kind: string, text: string, arrow: Arrow | null, is?: string } | null}
+ *   `kind`: its colour. `is`: what it is, where that is not the type of the step.
  */
 function drawnStep(step, telling, lanes) {
   const lane = (/** @type {string} */ address) => lanes.get(address);
@@ -118,7 +121,7 @@ function drawnStep(step, telling, lanes) {
       if (to === undefined) return null;
       const load = hop.loadBytes > 0 ? `${hop.command.startsWith("FCALL") ? "FUNCTION" : "SCRIPT"} LOAD + ` : "";
       const text = `${numbered(hop.attempt)}${load}${hop.asking ? "ASKING + " : ""}${hop.command}, ${hop.bytes + hop.loadBytes} bytes`;
-      return { kind: hop.asking ? "ask" : "sent", text, arrow: { from: LEFT, to } };
+      return { kind: hop.asking ? "asking" : "sent", text, arrow: { from: LEFT, to } };
     }
     case "waited": {
       const to = lane(step.hop.address);
@@ -134,6 +137,7 @@ function drawnStep(step, telling, lanes) {
       const text = `${numbered(hop.attempt)}${isLost ? "the connection is lost" : (answer.text ?? `${answer.kind}, ${answer.bytes} bytes`)}`;
       return {
         kind: kindOf(answer.kind),
+        is: answer.kind,
         text,
         arrow: { from, to: isLost ? (from + LEFT) / 2 : LEFT, isDotted: isLost, isLost },
       };

@@ -15,9 +15,10 @@ import { short } from "./words.js";
  * @param {readonly ServerState[]} nodes
  * @param {readonly StudyScript[]} scripts
  * @param {Arrivals} arrivals
+ * @param {string} [none]  What is said without a script.
  */
-export function drawScripts(nodes, scripts, arrivals) {
-  if (scripts.length === 0) return '<p class="quiet">No script has been called yet.</p>';
+export function drawScripts(nodes, scripts, arrivals, none = "No script has been called yet.") {
+  if (scripts.length === 0) return `<p class="quiet">${html(none)}</p>`;
   const head = scripts.map(({ name, sha }) => `<th scope="col" title="SHA-1 ${html(sha)}">${html(name)}</th>`);
   const rows = inFamilies(nodes).map((node) => {
     const cells = scripts.map(({ name, sha }) => cell(node, name, sha, arrivals[`${node.name} ${sha}`]));

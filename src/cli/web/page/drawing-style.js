@@ -16,7 +16,7 @@ export const DRAWING_STYLE = `
 .ladder .tip{fill:var(--ink)}
 .ladder .dotted{stroke-dasharray:5 4}
 .ladder .k-moved .hop{stroke:var(--moved)}.ladder .k-moved .tip,.ladder .k-moved text{fill:var(--moved)}
-.ladder .k-ask .hop{stroke:var(--ask)}.ladder .k-ask .tip,.ladder .k-ask text{fill:var(--ask)}
+.ladder :is(.k-ask,.k-asking) .hop{stroke:var(--ask)}.ladder :is(.k-ask,.k-asking) :is(.tip,text){fill:var(--ask)}
 .ladder .k-bad .hop{stroke:var(--bad)}.ladder .k-bad .tip,.ladder .k-bad text{fill:var(--bad)}
 .ladder .k-good .hop{stroke:var(--good)}.ladder .k-good .tip,.ladder .k-good text{fill:var(--good)}
 .ladder .k-rule text{fill:var(--soft)}.ladder .k-rule .tip{fill:var(--soft)}
