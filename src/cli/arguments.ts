@@ -40,9 +40,9 @@ export function readArguments<const O extends Options>(
     return { values: Object.fromEntries(unmarked), words: withoutMark(positionals) };
   } catch (error) {
     const [what = ""] = (error as Error).message.replaceAll(MARK, "").split(/[.\n](?:\s|$)/);
-    const accepted = Object.entries(options).map(([name, option]) => nameOf(name, option));
+    const accepted = [...Object.entries(options).map(([name, option]) => nameOf(name, option)), "--help"];
     throw new InvalidArgumentError(
-      `${what}; accepted are ${accepted.join(", ")}, --help, and -- before words that begin with a dash.`,
+      `${what}; accepted are ${accepted.join(", ")}, and -- before words that begin with a dash.`,
     );
   }
 }

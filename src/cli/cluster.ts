@@ -108,7 +108,7 @@ async function run(local: LocalCluster, { ended, json, keep, page }: Running, te
     const live = page && (await LiveCluster.open({ actions, ...page }));
     // Without background refreshes, the user can see how the client's slot map becomes outdated.
     const options = { ...local.connectOptions, topologyRefreshInterval: 0 };
-    const session = live?.session ?? (await Session.openTapped(options));
+    const session = live?.session ?? (await Session.openTapped(options, { names: actions.servers.names }));
     try {
       terminal.progress("");
       const shell = new Shell({ local, actions, session, json, terminal, live });

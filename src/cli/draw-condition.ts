@@ -132,7 +132,13 @@ function disagreementText(disagreement: Disagreement, states: readonly ServerSta
       owner === null ? "nobody" : by.length === 1 && by[0] === owner ? `${withEpoch(owner)}, itself` : withEpoch(owner);
     return `${listed(by)} ${by.length === 1 ? "says" : "say"} ${what}`;
   });
-  const owner = is === null ? nobodyText([disagreement]) : `the owner is ${is}, by its own word`;
+  const isSilent = states.find(({ name }) => name === is)?.role === null;
+  const owner =
+    is === null
+      ? nobodyText([disagreement])
+      : isSilent
+        ? `${is} could not be asked`
+        : `the owner is ${is}, by its own word`;
   return `${said.join("; ")}; ${owner}`;
 }
 

@@ -29,10 +29,13 @@ export function drawTopology({ states, condition, advice }: Picture, width: numb
   const margin = " ".repeat(left);
   const bar = width - left - 2;
   const row = (label: string, spans: readonly StudyRange[], style: (text: string) => string) => {
-    const head = `${pad(label, longest)}${String(countOf(spans)).padStart(COUNT - 2)}  `;
+    const count = String(countOf(spans));
+    const head = `${pad(label, longest)}${count.padStart(COUNT - 2)}  `;
     const drawn = `│${style(barOf(spans, bar))}│`;
     const ranges = margin + paint.faint(listOf(spans, width - left));
-    return [...(isStacked ? [style(head), margin + drawn] : [style(head) + drawn]), ranges];
+    // Where the number has no room behind the name, it stands below it.
+    const heads = columnsOf(head.trimEnd()) <= width ? [head] : [...wrapped(label, width), `${margin}${count} slots`];
+    return [...(isStacked ? [...heads.map(style), margin + drawn] : [style(head) + drawn]), ranges];
   };
   const replicaRow = (state: ServerState) => {
     const head = pad(labelOf(state), longest + (isStacked ? INDENT : COUNT));
@@ -41,12 +44,13 @@ export function drawTopology({ states, condition, advice }: Picture, width: numb
     const troubles = troublesOf(state, states);
     const text = troubles.length === 0 ? first : `replica, ${troubles.join(", ")}`;
     const style = troubles.length === 0 ? (line: string) => line : paint.alarm;
+    const labels = wrapped(labelOf(state), width).map(colour(state, paint));
     const label = colour(state, paint)(head);
     if (width - columnsOf(head) >= LEAST_STATE) {
       const [line = "", ...more] = wrapped(text, width - columnsOf(head));
       return [label + style(line), ...more.map((each) => " ".repeat(columnsOf(head)) + style(each))];
     }
-    return [label, ...wrapped(text, width, " ".repeat(INDENT)).map(style)];
+    return [...labels, ...wrapped(text, width, " ".repeat(INDENT)).map(style)];
   };
   const replicasOf = (name: string) => states.filter((state) => isReplica(state) && state.primary === name);
   const names = new Set(states.map(({ name }) => name));
@@ -112,7 +116,7 @@ function headlines(
   const who =
     answered === states.length ? (answered === 1 ? "it" : `all ${answered}`) : `${answered} of ${states.length}`;
   const isAgreed = disagreements.length + unknown.length === 0 && !open.some(isHalfKnown);
-  const views = answered === 1 ? "" : isAgreed ? ", and they agree" : ", and they disagree";
+  const views = answered < 2 ? "" : isAgreed ? ", and they agree" : ", and they disagree";
   return [
     ...wrapped(`${shape}; ${served}`, width).map(lost > 0 ? paint.alarm : paint.strong),
     ...wrapped(`Each node was asked for its own view: ${who} answered${views}.`, width).map(

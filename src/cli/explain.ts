@@ -13,7 +13,8 @@ import { placeOfRow, tableRows } from "./study/table-rows.ts";
 import type { Terminal } from "./terminal.ts";
 import { refuseUnwritable, writeText } from "./written-file.ts";
 
-const CALL = {
+/** The options of `explain` but for those of the connection. */
+export const CALL = {
   eval: { type: "string", value: "FILE", says: "the Lua file to run" },
   from: {
     type: "string",

@@ -1,3 +1,4 @@
+import { keyPositionsOf } from "../commands/keys.ts";
 import { divide, spreadOf } from "../commands/spread.ts";
 import { ReplyError, SlotwireError } from "../errors.ts";
 import { slotOf } from "../protocol/hash-slot.ts";
@@ -33,8 +34,11 @@ export async function askedCommand(session: Session, words: readonly string[]): 
   const [command = "", ...args] = words;
   if (args.length === 0) return { script: undefined, command, keys: [], args };
   const node = session.client.nodes.find(({ pool }) => pool.ready);
+  const own = () => keyPositionsOf(command.toLowerCase(), args).map((at) => args[at] as string);
   const keys = await session.ask(node?.address ?? "", "COMMAND", "GETKEYS", ...words).catch((error: unknown) => {
-    if (error instanceof ReplyError && NO_KEYS.test(error.reply)) return [];
+    // While no node answers, the client's own tables have to do: the call is explained all the same.
+    if (!(error instanceof ReplyError)) return own();
+    if (NO_KEYS.test(error.reply)) return [];
     throw error;
   });
   if (!Array.isArray(keys)) throw new Error(`${node?.address} answered COMMAND GETKEYS with something other than keys`);

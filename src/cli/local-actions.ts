@@ -81,6 +81,7 @@ export class LocalActions {
       return address === word || address.endsWith(`:${word}`) || this.nameOf(address) === word?.toUpperCase();
     });
     if (named !== undefined) return named;
+    if (nodes.length === 0) throw new InvalidArgumentError("no node runs any more; `quit` ends the cluster.");
     const what = word === undefined ? "a NODE is needed" : `there is no node ${JSON.stringify(word)} that runs`;
     throw new InvalidArgumentError(`${what}; accepted are ${this.#listOf(nodes)}, by name, port or address.`);
   }
@@ -125,11 +126,12 @@ export class LocalActions {
     const ends = await this.#openSlot(slot, node);
     await this.local.moveKey(key, ends);
     const left = (await this.local.command(ends.from, "CLUSTER", "COUNTKEYSINSLOT", slot)) as number;
-    const rest = `${left} ${left === 1 ? "key" : "keys"} of slot ${slot} ${left === 1 ? "is" : "are"} left at`;
+    const name = this.nameOf(ends.from);
+    const rest = `${left} ${left === 1 ? "key" : "keys"} of slot ${slot} ${left === 1 ? "is" : "are"} left at ${name}`;
     return {
       done: `${JSON.stringify(key)} went from ${this.said(ends.from)} to ${this.said(ends.to)}`,
       details: [
-        `${rest} ${this.nameOf(ends.from)}: calls with keys of both nodes get TRYAGAIN`,
+        left === 0 ? `${rest}, which answers ASK for each` : `${rest}: calls with keys of both nodes get TRYAGAIN`,
         this.#waysOut(slot, ends.to),
       ],
     };
@@ -140,7 +142,12 @@ export class LocalActions {
     checkSlot(slot);
     await this.look();
     this.onProgress(`settling slot ${slot}`);
-    const settled = await this.local.settleSlot(slot);
+    const settled = await this.local.settleSlot(slot).catch((error: Error) => {
+      if (!error.message.startsWith("CLUSTERDOWN")) throw error;
+      // Servers move no key while slots are not served.
+      const why = `while other slots are not served, which \`topology\` shows: ${error.message}.`;
+      throw new Error(`slot ${slot} cannot be settled ${why}`, { cause: error });
+    });
     await this.look();
     const { owner, steps } = settled;
     const its = `slot ${slot} is ${possessive(this.nameOf(owner))} (${owner})`;
@@ -162,12 +169,15 @@ export class LocalActions {
     const address = this.addressOf(node);
     const states = await this.look();
     const state = states.find((each) => each.address === address);
-    if (state?.role === "primary") {
+    if (state === undefined || state.role === null) {
+      throw new Error(`${this.said(address)} does not answer, so it cannot be promoted.`);
+    }
+    if (state.role === "primary") {
       const replicas = states.filter(({ role, error }) => role === "replica" && error === null);
       const accepted = replicas.length === 0 ? "there is no replica" : `accepted are ${this.#namesOf(replicas)}`;
       throw new InvalidArgumentError(`${this.said(address)} is a primary already; ${accepted}.`);
     }
-    const open = this.#openAt(state?.primary ?? "");
+    const open = this.#openAt(state.primary ?? "");
     if (open.length > 0 && !anyway) throw new InvalidArgumentError(this.#warning(address, open));
     this.onProgress(`promoting ${this.said(address)}`);
     await this.local.failover(address);
@@ -250,7 +260,8 @@ export class LocalActions {
     if (from === to) {
       const others = this.#states.filter(({ role, address }) => role === "primary" && address !== to);
       const its = `slot ${slot} is ${possessive(this.nameOf(to))} already (${to})`;
-      throw new InvalidArgumentError(`${its}; accepted are ${this.#namesOf(others)}.`);
+      const accepted = others.length === 0 ? "there is no other primary" : `accepted are ${this.#namesOf(others)}`;
+      throw new InvalidArgumentError(`${its}; ${accepted}.`);
     }
     const marks = this.#states.flatMap(({ name, open }) => {
       return open.filter((each) => each.slot === slot).map(({ kind, peer }) => (kind === "migrating" ? peer : name));
@@ -274,7 +285,9 @@ export class LocalActions {
     if (primaries.some((state) => state.address === address)) return address;
     const role = states.find((state) => state.address === address)?.role;
     const what = role === "replica" ? "is a replica" : "does not answer";
-    throw new InvalidArgumentError(`${this.said(address)} ${what}; accepted are ${this.#namesOf(primaries)}.`);
+    throw new InvalidArgumentError(
+      `${this.said(address)} ${what}; ${primaries.length === 0 ? "no primary does" : `accepted are ${this.#namesOf(primaries)}`}.`,
+    );
   }
 
   #ownerOf(slot: number): string | undefined {

@@ -12,7 +12,8 @@ import { jsonOf, textOf } from "./printable.ts";
 import { inSession, type Session } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
 
-const CHOICE = {
+/** The options of `scripts` but for those of the connection. */
+export const CHOICE = {
   eval: { type: "string", multiple: true, value: "FILE", says: "a Lua file to ask about" },
   recursive: { type: "boolean", says: "also read the sub-folders of a FOLDER" },
   load: { type: "boolean", says: "load the scripts on every node first" },

@@ -7,11 +7,20 @@ import type { ConnectOptions } from "../options.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import type { StudyEvent } from "./study/events.ts";
+import type { NodeNames } from "./study/node-names.ts";
 import { Recorder } from "./study/recorder.ts";
 import { Servers } from "./study/servers.ts";
 import { WireTap } from "./study/wire-tap.ts";
 
 const PATIENCE_MS = 2000;
+
+/** What a session is opened with, if not with its own. */
+export interface Tapped {
+  readonly tap?: WireTap;
+  readonly environment?: Environment;
+  /** The names that nodes have already; by default the session names them when it first asks the servers. */
+  readonly names?: NodeNames;
+}
 
 /** A connected cluster whose single nodes can be asked as well. */
 export class Session {
@@ -19,31 +28,33 @@ export class Session {
   readonly client: Client;
   readonly #options: ConnectOptions;
   readonly #tap: WireTap | undefined;
+  /** The names that the nodes have already. */
+  readonly #names: NodeNames | undefined;
   #servers: Promise<Servers> | undefined;
 
-  private constructor(cluster: Cluster, options: ConnectOptions, tap: WireTap | undefined) {
+  private constructor(cluster: Cluster, options: ConnectOptions, tap?: WireTap, names?: NodeNames) {
     this.cluster = cluster;
     this.client = Cluster.clientOf(cluster);
     this.#options = options;
     this.#tap = tap;
+    this.#names = names;
   }
 
   static async open(options: ConnectOptions): Promise<Session> {
-    return new Session(await connectIn(nodeEnvironment, options), options, undefined);
+    return new Session(await connectIn(nodeEnvironment, options), options);
   }
 
   /** Opens a session whose calls can be recorded with their bytes. */
   static async openTapped(
     options: ConnectOptions,
-    tap: WireTap = new WireTap({ showsArguments: true }),
-    environment: Environment = nodeEnvironment,
+    { tap = new WireTap({ showsArguments: true }), environment = nodeEnvironment, names }: Tapped = {},
   ): Promise<Session> {
-    return new Session(await connectIn(tap.over(environment), options), options, tap);
+    return new Session(await connectIn(tap.over(environment), options), options, tap, names);
   }
 
   /** The servers of the cluster, each of which can be asked, on connections of their own. @throws as `Servers.find`. */
   servers(): Promise<Servers> {
-    this.#servers ??= Servers.find(this.#options).catch((error: unknown) => {
+    this.#servers ??= Servers.find(this.#options, this.#names).catch((error: unknown) => {
       this.#servers = undefined;
       throw error;
     });

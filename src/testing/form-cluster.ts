@@ -46,27 +46,34 @@ export async function replicate(replica: ServerProcess, primaryId: string): Prom
  */
 export async function settled(servers: readonly ServerProcess[], open: ReadonlySet<number> = new Set()): Promise<void> {
   await until(async () => {
-    const views = await Promise.all(
-      servers.map(async (server) => {
-        const [info, nodes] = await Promise.all([
-          server.command("CLUSTER", "INFO"),
-          server.command("CLUSTER", "NODES"),
-        ]);
-        const mayFail = open.size > 0 && String(nodes).includes("-<-");
-        if (!mayFail && !String(info).includes("cluster_state:ok")) return undefined;
-        const lines = String(nodes)
-          .split("\n")
-          .filter((line) => line !== "" && !/handshake|\bfail\b/.test(line));
-        if (lines.length < servers.length) return undefined;
-        const view = lines.map((line) => {
-          const [id, , flags, , , , , , ...slots] = line.split(" ");
-          return [id, /master|slave/.exec(flags ?? "")?.[0], ...rangesWithout(open, slots)].join(" ");
-        });
-        return view.sort().join("\n");
-      }),
+    const told = await Promise.all(
+      servers.map((server) => Promise.all([server.command("CLUSTER", "INFO"), server.command("CLUSTER", "NODES")])),
     );
+    // While slots are lost with their node, no server's state is ok.
+    const isBroken = told.some(([, nodes]) => hasLostSlots(String(nodes)));
+    const views = told.map(([info, nodes]) => {
+      const mayFail = isBroken || (open.size > 0 && String(nodes).includes("-<-"));
+      if (!mayFail && !String(info).includes("cluster_state:ok")) return undefined;
+      const lines = String(nodes)
+        .split("\n")
+        .filter((line) => line !== "" && !/handshake|\bfail\b/.test(line));
+      if (lines.length < servers.length) return undefined;
+      const view = lines.map((line) => {
+        const [id, , flags, , , , , , ...slots] = line.split(" ");
+        return [id, /master|slave/.exec(flags ?? "")?.[0], ...rangesWithout(open, slots)].join(" ");
+      });
+      return view.sort().join("\n");
+    });
     return views[0] !== undefined && views.every((view) => view === views[0]);
   }, "the cluster to agree");
+}
+
+/** Whether a server takes a node with slots for down. */
+function hasLostSlots(nodes: string): boolean {
+  return nodes.split("\n").some((line) => {
+    const [, , flags = "", , , , , , ...slots] = line.split(" ");
+    return /\bfail\b/.test(flags) && slots.length > 0;
+  });
 }
 
 /** The ranges of a line of CLUSTER NODES, without the marks of open slots and without these slots. */

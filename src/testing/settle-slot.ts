@@ -127,6 +127,7 @@ class Settlement {
     await this.#endMigration(first, wanted);
     const { owner } = await this.#state();
     if (owner.server !== wanted) await this.#handOver(owner, await this.#viewOf(wanted));
+    await this.#awaitHeirs();
     await this.#bringStrays(wanted);
     await this.#agree(wanted);
     return { slot: this.#slot, owner: wanted.address, steps: this.#steps };
@@ -177,6 +178,25 @@ class Settlement {
         return true;
       }),
     );
+  }
+
+  /**
+   * Waits for the promotion of replicas that have keys of the slot while their primary does not run. When the owner was
+   * replaced meanwhile, no mark points to these keys any more.
+   */
+  async #awaitHeirs(): Promise<void> {
+    const views = await this.#views();
+    for (const { server, isPrimary, primary } of views) {
+      if (isPrimary || views.some(({ id }) => id === primary)) continue;
+      const count = (await server.command("CLUSTER", "COUNTKEYSINSLOT", this.#slot)) as number;
+      // From Redis 8.4 on, a replica does not count keys of slots that its primary does not own.
+      if (count === 0 && !(await pullsSlots(server))) continue;
+      const address = await this.#addressOf(primary);
+      if (count > 0) this.#refuseFrozen(address);
+      if (address !== undefined && this.#herd.frozen.includes(address)) continue;
+      if ((await this.#promoted(primary)) || count === 0) continue;
+      throw new Error(`${server.address} has keys of slot ${this.#slot}, and was not promoted in place of ${address}.`);
+    }
   }
 
   /** Brings the keys that other nodes have to the owner, and takes their marks away. */
@@ -277,7 +297,16 @@ class Settlement {
       if (await this.#promoted(id)) return;
     }
     const heir = views.find((view) => view.isPrimary && isOpen(view, slot));
-    if (heir === undefined) throw new Error(`Nobody has slot ${slot}: its owner does not run, and no node imports it.`);
+    if (heir === undefined) {
+      const [frozen] = this.#herd.frozen;
+      if (frozen !== undefined)
+        throw new Error(`No node that answers has slot ${slot}; ${frozen} is frozen: resume it first.`);
+      const former = views.find((view) => view.id === id);
+      const why = former === undefined ? "its owner does not run" : `${former.server.address} has given it up`;
+      throw new Error(
+        `Nobody has slot ${slot}: ${why}, and no node imports it. CLUSTER ADDSLOTS ${slot} gives it to a primary.`,
+      );
+    }
     await assign(slot, undefined, heir, this.#herd.awake);
     this.#steps.push({ did: "handed-over", from: null, to: heir.server.address });
   }

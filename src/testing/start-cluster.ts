@@ -188,10 +188,11 @@ export class LocalCluster {
 
   /** Starts one more server, without slots, and joins it. Resolves to its address when all servers know the new one. */
   async addNode(): Promise<string> {
-    const server = await this.#start();
     const [first] = this.#awake;
+    if (first === undefined) throw new Error("No server runs that another one could join, or all are frozen.");
+    const server = await this.#start();
     this.#servers.push(server);
-    await (first as ServerProcess).command("CLUSTER", "MEET", server.host, server.port);
+    await first.command("CLUSTER", "MEET", server.host, server.port);
     await settled(this.#awake);
     return server.address;
   }
@@ -212,8 +213,8 @@ export class LocalCluster {
     const wrong = slots.find((slot) => !Number.isInteger(slot) || slot < 0 || slot >= SLOT_COUNT);
     if (wrong !== undefined) throw new Error(`moveSlots: ${wrong} is no slot; accepted is 0 to ${SLOT_COUNT - 1}.`);
     const views = await ownViews(this.#awake);
-    const targetView = views.find(({ server }) => server === target);
-    if (targetView === undefined) throw new Error(`moveSlots: ${to} is frozen; resume it first.`);
+    this.#refuseFrozen(to);
+    const targetView = views.find(({ server }) => server === target) as (typeof views)[number];
     if (!targetView.isPrimary) throw new Error(`moveSlots: ${to} is a replica; accepted is the address of a primary.`);
     const open = new Set(views.flatMap((view) => view.open.map(({ slot }) => slot)));
     if (atomic) {
@@ -234,6 +235,7 @@ export class LocalCluster {
       }
       const source = await this.#ownerOf(slot);
       if (source === target) continue;
+      this.#refuseFrozen(source.address);
       const move = { slot, pauseMs: pause, password: this.#password };
       await handOver(move, { server: source, id: await idOf(source) }, targetView, this.#awake);
     }
@@ -254,6 +256,7 @@ export class LocalCluster {
 
   /** @internal Marks a slot as being on its way between two primaries, and moves no key. */
   async beginMove(slot: number, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
+    for (const address of [from, to]) this.#refuseFrozen(address);
     const [source, target] = await Promise.all(
       [from, to].map(async (address) => ({ server: this.#server(address), id: await idOf(this.#server(address)) })),
     );
@@ -290,6 +293,7 @@ export class LocalCluster {
    */
   async failover(replicaAddress: string): Promise<void> {
     const replica = this.#server(replicaAddress);
+    this.#refuseFrozen(replicaAddress);
     const views = await ownViews(this.#awake);
     const its = views.find(({ server }) => server === replica);
     const hasPrimary = views.some(({ id }) => id === its?.primary);
@@ -328,6 +332,10 @@ export class LocalCluster {
 
   get #herdNow(): Herd {
     return { awake: this.#awake, frozen: [...this.#paused], password: this.#password };
+  }
+
+  #refuseFrozen(address: string): void {
+    if (this.#paused.has(address)) throw new Error(`${address} is frozen; resume it first.`);
   }
 
   #server(address: string): ServerProcess {

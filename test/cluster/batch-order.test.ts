@@ -3,7 +3,7 @@ import { after, before, describe, it, type TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Cluster, connect, slotOf } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
-import { again, type ChainReport, pushScript, sendChains } from "../support/chains.ts";
+import { again, atLeast, type ChainReport, pushScript, sendChains } from "../support/chains.ts";
 import { commandStats, resetStats } from "../support/command-stats.ts";
 
 describe("the order of a key's calls in a batch", () => {
@@ -48,10 +48,7 @@ describe("the order of a key's calls in a batch", () => {
 
   it("is kept while others flush and load scripts all the time", async () => {
     let flushes = 0;
-    const enough = async () => {
-      for (await pause(1500); flushes < 10; ) await pause(10);
-    };
-    const time = enough();
+    const time = atLeast(1500, () => flushes >= 10);
     const flushing = again(() => cluster.flushScripts().then(() => flushes++), 1, time);
     const other = await connect({ ...cluster.connectOptions });
     const loading = again(() => other.run(pushScript, ["other"], ["x"]), 1, time);
@@ -62,12 +59,13 @@ describe("the order of a key's calls in a batch", () => {
 
   it("is kept while writes are paused again and again, and scripts are flushed", async (test) => {
     if (!(await canPause(test))) return;
-    const time = pause(2000);
+    let [pauses, flushes] = [0, 0];
+    const time = atLeast(2000, () => pauses >= 10 && flushes >= 10);
     const [first] = cluster.nodes as [string];
-    const pausing = again(() => cluster.command(first, "CLIENT", "PAUSE", 20, "WRITE"), 21, time);
-    const flushing = again(() => cluster.flushScripts(), 2, time);
+    const pausing = again(() => cluster.command(first, "CLIENT", "PAUSE", 20, "WRITE").then(() => pauses++), 21, time);
+    const flushing = again(() => cluster.flushScripts().then(() => flushes++), 2, time);
     isKept(await sendChains(client, tags, time));
-    assert.ok((await pausing) > 10 && (await flushing) > 10, "writes were paused, and scripts flushed");
+    await Promise.all([pausing, flushing]);
   });
 
   it("is kept while a slot is half here and half there, through TRYAGAIN", async () => {

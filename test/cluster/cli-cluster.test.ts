@@ -12,6 +12,7 @@ import { slotwire } from "../support/slotwire-cli.ts";
 interface Explained {
   readonly owner: string;
   readonly ownerAfter: string;
+  readonly names: Readonly<Record<string, string>>;
   readonly reply: unknown;
   readonly hops: { readonly loadBytes: number; readonly asking: boolean; readonly answer: { kind: string } | null }[];
 }
@@ -183,6 +184,23 @@ describe("slotwire cluster, for people", { concurrency: true }, () => {
     assert.match(driven.err, /^slotwire: the input ended before any command, .*--keep lets it run on\n$/);
     assert.deepEqual(leftIn(files), []);
   });
+});
+
+describe("slotwire cluster and its explain", { concurrency: true }, () => {
+  for (const options of [[], ["--web"]]) {
+    it(`name the nodes alike, ${options.join(" ")}`, async () => {
+      const driven = new DrivenCluster(temporary(`alike${options.join("")}`), "--json", ...options);
+      const { names } = JSON.parse(await driven.line()) as { names: Record<string, string> };
+      // Names that were given only now would be others.
+      assert.match((await driven.ask("failover A1")).done ?? "", /^A1 /);
+      const [, added = ""] = /^D \((.*)\) has joined$/.exec((await driven.ask("add")).done ?? "") ?? [];
+      const explained = await driven.ask<Explained>("explain GET foo");
+      assert.deepEqual(explained.names, { ...names, [added]: "D" });
+      assert.equal(names[explained.owner], "C");
+      driven.child.stdin?.end();
+      assert.deepEqual(await driven.exited, [0, null]);
+    });
+  }
 });
 
 describe("slotwire cluster with ports, TLS and a password", () => {

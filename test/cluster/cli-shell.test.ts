@@ -221,6 +221,7 @@ describe("the shell of slotwire cluster", () => {
       ["failover A1 now", /^"now" is no option of failover; accepted is --anyway\.$/],
       ["failover A", /^A \(.*\) is a primary already; accepted are A1 \(.*\), B1 \(.*\), C1 \(.*\)\.$/],
       ["set a", /^VALUE is missing; accepted is set KEY VALUE, as in: set /],
+      ["slot --x", /^Unknown option '--x'; accepted are --help, and -- before words that begin with a dash\.$/],
       ["kill", /^NODE is missing; accepted is kill NODE, as in: kill A$/],
     ] as const) {
       const text = await error(line);
@@ -244,6 +245,14 @@ describe("the shell of slotwire cluster", () => {
     const text = await words.perform("help");
     for (const { usage, summary } of help) assert.ok(text.includes(`${usage.padEnd(28)}${summary}`), usage);
     for (const line of text.split("\n")) assert.ok(line.length <= 100, line);
+    assert.equal(
+      await words.perform("move --help"),
+      `${COMMANDS.find(({ usage }) => usage === "move SLOT NODE")?.summary}`
+        .replace(/^/, "move SLOT NODE: ")
+        .concat("\n"),
+    );
+    assert.match(await words.perform("explain --help"), /^explain \.\.\.: .*\n {2}--eval FILE +the Lua file to run\n/);
+    assert.deepEqual((await ask<{ options: string[] }>("scripts --help")).options.slice(0, 2), ["eval", "recursive"]);
   });
 
   it("completes commands, and the names of nodes", () => {
@@ -294,6 +303,50 @@ describe("the shell of slotwire cluster", () => {
       assert.equal(progress.at(-1), "");
     } finally {
       for (const address of local.nodes) local.resume(address);
+    }
+  });
+});
+
+describe("the shell, while nodes are frozen or gone for good", () => {
+  it("says so at once, and does what can be done", async () => {
+    await using local = await startCluster({ primaries: 3 });
+    const session = await Session.open({ ...local.connectOptions, topologyRefreshInterval: 0 });
+    const actions = await LocalActions.open(local);
+    const terminal: Terminal = { width: 80, paint: PLAIN, write: () => {}, progress: () => {}, warn: () => {} };
+    const shell = new Shell({ local, actions, session, json: true, terminal });
+    const ask = async (line: string) => JSON.parse(await shell.perform(line)) as Record<string, string & string[]>;
+    const a = actions.addressOf("A");
+    try {
+      const key = keyForSlot(16000);
+      assert.match((await ask(`set ${key} 1`)).done ?? "", /^"OK"/);
+      // Nothing waits for an answer of the frozen node.
+      assert.equal((await ask("pause A")).done, `A (${a}) is frozen`);
+      for (const line of ["move 5 B", "migrate 5 C"]) {
+        assert.equal((await ask(line)).error, `${a} is frozen; resume it first.`);
+      }
+      assert.match((await ask("failover A")).error ?? "", /^A \(.*\) does not answer, so it cannot be promoted\.$/);
+      assert.match((await ask(`get ${keyForSlot(5)}`)).error ?? "", /Slot 5: A \(.*\) did not answer\.$/);
+      assert.match((await ask("add")).done ?? "", /^D \(.*\) has joined$/);
+      await ask("resume A");
+      await eventually(async () => assert.equal((await actions.look()).find(({ name }) => name === "A")?.state, "ok"));
+
+      const went = await ask(`migrate 16000 A ${key}`);
+      assert.match(went.details?.[0] ?? "", /^0 keys of slot 16000 are left at C, which answers ASK for each$/);
+      await ask("kill B");
+      assert.match((await ask("add")).done ?? "", /^E \(.*\) has joined$/);
+      const why = "while other slots are not served, which `topology` shows: CLUSTERDOWN";
+      assert.ok(String((await ask("settle 16000")).error).startsWith(`slot 16000 cannot be settled ${why}`));
+
+      for (const name of ["A", "C", "D", "E"]) await ask(`kill ${name}`);
+      for (const line of ["topology", "scripts", "slot a", "kill A", "move 5 A"]) {
+        assert.equal((await ask(line)).error, "no node runs any more; `quit` ends the cluster.", line);
+      }
+      assert.match((await ask("add")).error ?? "", /^No server runs that another one could join/);
+      const explained = (await ask("explain GET foo")) as unknown as { slot: number; end: { error: { code: string } } };
+      assert.deepEqual([explained.slot, explained.end.error.code], [slotOf("foo"), "UNAVAILABLE"]);
+    } finally {
+      await actions.close();
+      session.close();
     }
   });
 });

@@ -63,6 +63,11 @@ export async function sendChains(
   return report;
 }
 
+/** Resolves after so many milliseconds, but not before `isEnough`. */
+export async function atLeast(milliseconds: number, isEnough: () => boolean): Promise<void> {
+  for (await pause(milliseconds); !isEnough(); ) await pause(10);
+}
+
 /** Repeats `act` each `everyMs` until `until` resolves. Resolves to how often. */
 export async function again(act: () => Promise<unknown>, everyMs: number, until: Promise<unknown>): Promise<number> {
   let isOver = false;

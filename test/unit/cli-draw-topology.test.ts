@@ -78,6 +78,27 @@ const broken = changed({
   B: { suspects: { C: "fail", B1: "fail?" } },
 });
 
+describe("names that are wider than the terminal", () => {
+  const host = "a-rather-long-hostname.of-a-cluster.example.com";
+  const named = healthy.map((each) => ({ ...each, address: each.address.replace("10.0.0.1", host) }));
+  it("are broken, and neither the port nor the number of slots is cut", () => {
+    for (const width of [20, 40, 60]) {
+      const lines = draw(named, width);
+      const text = lines.join("").replace(/\s/g, "");
+      for (const each of named) assert.ok(text.includes(each.address), `${width}: ${lines.join("\n")}`);
+      assert.ok(!lines.some((line) => line.includes("…") || columnsOf(line) > width), lines.join("\n"));
+      assert.ok(/\b5461\b/.test(lines.join("\n")), lines.join("\n"));
+    }
+  });
+  it("of nodes of which none answered do not agree", () => {
+    const text = draw(
+      healthy.map((each) => ({ ...each, ...silent })),
+      80,
+    ).join("\n");
+    assert.match(text, /0 of 6 answered\.$/m);
+  });
+});
+
 describe("the drawing of a topology", () => {
   it("has bars in the order of the slots, with names, replicas and their health", () => {
     assert.equal(

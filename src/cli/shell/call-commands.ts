@@ -1,4 +1,5 @@
 import { SlotwireError } from "../../errors/slotwire-error.ts";
+import { ReplyError } from "../../errors.ts";
 import { slotOf } from "../../protocol/hash-slot.ts";
 import { numberOf } from "../arguments.ts";
 import type { Done } from "../local-actions.ts";
@@ -59,7 +60,9 @@ async function call({ actions, session }: Place, key: string, name: string, ...a
       nodes: named(stops, actions),
     };
   } catch (error) {
-    const stops = stopsIn(events);
+    const stops = stopsIn(events).map((stop) => {
+      return stop.refused === null && !(error instanceof ReplyError) ? { ...stop, refused: NO_ANSWER } : stop;
+    });
     if (error instanceof SlotwireError && stops.length > 0) {
       throw new Error(`${error.message} Slot ${slot}: ${inWords(stops, actions.said)}.`, { cause: error });
     }
@@ -84,10 +87,13 @@ function stopsIn(events: readonly StudyEvent[]): Stop[] {
   return stops;
 }
 
+/** The end of a call that no node answered. */
+const NO_ANSWER = "no answer";
 const MOST_STOPS_SHOWN = 4;
 
 function inWords(stops: readonly Stop[], said: (address: string) => string): string {
   const texts = stops.map(({ node, refused }) => {
+    if (refused === NO_ANSWER) return `${said(node)} did not answer`;
     if (refused === null) return `${said(node)} answered`;
     return refused === "LOST" ? `${said(node)} was lost` : `${said(node)} said ${refused}`;
   });

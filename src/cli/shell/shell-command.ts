@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "../../errors.ts";
 import { SLOT_COUNT } from "../../protocol/hash-slot.ts";
 import type { LocalCluster } from "../../testing/start-cluster.ts";
-import { numberOf } from "../arguments.ts";
+import { numberOf, type Options } from "../arguments.ts";
 import type { Done, LocalActions } from "../local-actions.ts";
 import type { Session } from "../session.ts";
 import type { Terminal } from "../terminal.ts";
@@ -29,6 +29,8 @@ export interface ShellCommand {
   /** Other names of the command. */
   readonly aliases?: readonly string[];
   readonly summary: string;
+  /** The options that it takes, for its help. */
+  readonly options?: Options;
   /** The usage with real words, for errors. */
   readonly example?: string;
   /** Performs the command. Returns the text to print, or a statement of what was done. */

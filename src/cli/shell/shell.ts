@@ -1,10 +1,11 @@
 import { InvalidArgumentError } from "../../errors.ts";
+import { optionLines } from "../arguments.ts";
 import { jsonOf, lineOf, textOf } from "../printable.ts";
 import { wordsOf } from "../words.ts";
 import { COMMANDS, commandNamed } from "./commands.ts";
 import { greetingOf } from "./greeting.ts";
 import { withProgress } from "./progress.ts";
-import { checkWords, nameOf, type Place } from "./shell-command.ts";
+import { checkWords, nameOf, type Place, type ShellCommand } from "./shell-command.ts";
 
 /** Performs the lines that a user types while a local cluster runs. */
 export class Shell {
@@ -35,6 +36,13 @@ export class Shell {
     return [this.#place.actions.names.filter((name) => name.startsWith(word.toUpperCase())), word];
   }
 
+  #helpOf({ usage, summary, options = {} }: ShellCommand): string {
+    const lines = [`${usage}: ${summary}`, ...optionLines(options)];
+    return this.#place.json
+      ? `${jsonOf({ usage, summary, options: Object.keys(options) })}\n`
+      : `${lines.join("\n")}\n`;
+  }
+
   /** Performs a line and returns the text to print. A failure is returned as text, too. */
   async perform(line: string): Promise<string> {
     const { json, terminal, actions, live } = this.#place;
@@ -47,6 +55,7 @@ export class Shell {
           `there is no command ${JSON.stringify(name)}; accepted are ${COMMANDS.map(nameOf).join(", ")}.`,
         );
       }
+      if (words[0] === "--help") return this.#helpOf(command);
       checkWords(command, words);
       this.#ended = name === "quit" || this.#ended;
       const result = await withProgress(terminal, actions, line, () => command.run(this.#place, words));

@@ -68,7 +68,11 @@ export class LiveCluster {
     tap.others.add(bytes);
     recorder.startWithNext();
     const options = { ...local.connectOptions, scripts: [...byName.values()], topologyRefreshInterval: 0 };
-    const session = await Session.openTapped(options, tap, lost.over(nodeEnvironment));
+    const session = await Session.openTapped(options, {
+      tap,
+      environment: lost.over(nodeEnvironment),
+      names: actions.servers.names,
+    });
     const closing: (() => unknown)[] = [() => recorder.stop(), () => session.close()];
     try {
       const servers = new ServersPoll(await Servers.find(local.connectOptions, actions.servers.names), {
