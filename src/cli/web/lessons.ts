@@ -14,8 +14,8 @@ interface Lesson {
   prepare(place: Place, slot: number, owner: ServerState): Promise<string>;
 }
 
-/** A flush is looked at after this time: by then, an audit that was under way has brought back what it was to bring. */
-const AUDIT_MS = 150;
+/** A refresh follows a MOVED by up to 1.15 s, and then the scripts are audited: a flush is over when no such audit can come. */
+const AUDIT_MS = 1250;
 const MOST_FLUSHES = 20;
 
 const LESSONS: Readonly<Record<string, Lesson>> = {
