@@ -97,8 +97,8 @@ describe("the page of slotwire explain --html", { skip: NO_BROWSER }, () => {
     ]);
     await look(ask, async (page) => {
       assert.deepEqual(
-        [await arrows(page, "ask"), await arrows(page, "good"), await rows(page)],
-        [2, 1, ["ask-known"]],
+        [await arrows(page, "ask"), await arrows(page, "asking"), await arrows(page, "good"), await rows(page)],
+        [1, 1, 1, ["ask-known"]],
       );
     });
     await look(again, async (page) => {
