@@ -254,11 +254,13 @@ export class LoadedScripts implements ScriptHolder {
         ends.push(state.done);
         return false;
       }
-      // The script was loaded after the question was asked, or the node does not say: the belief stands.
-      const since = state?.kind === "held" && (isAhead ? state.effective : heldSince(state, lane));
-      if (since !== false && (since > asked || (lane && finding === undefined))) return false;
-      // Somebody flushes all the time. The next call that meets NOSCRIPT brings the script, when its rest is over.
-      if (state?.kind === "held" && lane !== undefined && this.pace?.isResting(script)) return false;
+      if (state?.kind === "held") {
+        // The script was loaded after the question was asked, or the node does not say: the belief stands.
+        const since = isAhead ? state.effective : heldSince(state, lane);
+        if (since > asked || (lane && finding === undefined)) return false;
+        // Somebody flushes all the time. The next call that meets NOSCRIPT brings the script, when its rest is over.
+        if (lane !== undefined && this.pace?.isResting(script)) return false;
+      }
       if (state?.kind !== "failed" || !this.#mayLoad(script)) this.#believe(script, undefined);
       return this.#mayLoad(script);
     });
