@@ -92,6 +92,9 @@ describe("passwords and arguments", () => {
       node.expect("EVALSHA", answer);
       await fails(run(connected), code);
     }
+    // The caller's error has the words of the server, or of a script. The channels do not.
+    node.expect("EVALSHA", `-WRONG ${SECRET} was given, ${SECRET}\r\n`);
+    await assert.rejects(run(connected), /WRONG/);
     // The lost connections have made the client ask for the topology. A call that is not written yet follows its answer.
     for (let queries = -1; queries !== cluster.queries; await setTimeout(300)) queries = cluster.queries;
     for (const index of [0, 1]) {
