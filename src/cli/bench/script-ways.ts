@@ -1,11 +1,16 @@
 import type { Cluster } from "../../cluster/cluster.ts";
-import type { BenchCall } from "./bench-call.ts";
+import { type BenchCall, FIRST_NUMBER } from "./bench-call.ts";
 import { closedLoop, type Meter } from "./closed-loop.ts";
 import type { Way } from "./rounds.ts";
 import type { ServerMeter } from "./servers.ts";
 
 /** EVAL, which is the base, and EVALSHA. Calls are numbered within each way, so both make the same calls. */
-export function scriptWays(cluster: Cluster, call: BenchCall, inFlight: number, servers: ServerMeter): readonly CountedWay[] {
+export function scriptWays(
+  cluster: Cluster,
+  call: BenchCall,
+  inFlight: number,
+  servers: ServerMeter,
+): readonly CountedWay[] {
   return [
     new CountedWay("EVAL", call.eval(cluster), inFlight, meterOf(cluster, servers)),
     new CountedWay("EVALSHA", call.evalsha(cluster), inFlight, meterOf(cluster, servers)),
@@ -20,7 +25,7 @@ export class CountedWay implements Way {
 
   constructor(name: string, call: (number: number) => Promise<void>, inFlight: number, meter: Meter) {
     this.name = name;
-    const next = () => call(this.#calls++);
+    const next = () => call(FIRST_NUMBER + this.#calls++);
     this.slice = (milliseconds) => closedLoop(next, { milliseconds, inFlight, meter });
   }
 
