@@ -1,4 +1,4 @@
-import { type Estimate, estimateOf, LEAST_VALUES, ratioOf } from "./estimate.ts";
+import { type Estimate, estimateOf, LEAST_ROUNDS, ratioOf } from "./estimate.ts";
 import { LEAST_BEYOND } from "./latency.ts";
 import type { Comparison, WayFigures } from "./report.ts";
 import { callsPerSecond, type Round, type Slice, together } from "./rounds.ts";
@@ -52,7 +52,7 @@ function ratiosTo(rounds: readonly Round[], name: string, base: string): Record<
     ["p99", 0.99],
   ] as const) {
     const enough = joined(rounds, [name, base], LEAST_BEYOND / (1 - share));
-    if (enough.length >= LEAST_VALUES) add(figure, ({ latencies }) => latencies.quantile(share) ?? 0, enough);
+    if (enough.length >= LEAST_ROUNDS) add(figure, ({ latencies }) => latencies.quantile(share) ?? 0, enough);
   }
   for (const cost of Object.keys(rounds[0]?.get(base)?.costs ?? {})) {
     add(cost, ({ calls, costs }) => (costs[cost] ?? 0) / calls, rounds);

@@ -1,4 +1,4 @@
-import { type Estimate, LEAST_VALUES, ratioOf, widthOf } from "./estimate.ts";
+import { type Estimate, LEAST_ROUNDS, ratioOf, widthOf } from "./estimate.ts";
 import { Latencies } from "./latency.ts";
 
 /** What one slice of a round measured. */
@@ -27,7 +27,7 @@ export interface RoundsOptions {
   readonly until?: number | undefined;
   /** The most time for each way, in seconds, for `until`. Default: `atMostFor(seconds)`. */
   readonly atMost?: number | undefined;
-  /** The length of a slice; there are four in a round of two ways. */
+  /** The length of a slice; there are four in a round of two ways. Default: 25, and less for a short measurement. */
   readonly sliceMilliseconds?: number | undefined;
   /** The least number of calls in a slice, which makes slices longer. With many in flight, a short one is all begin and end. */
   readonly sliceCalls?: number | undefined;
@@ -44,7 +44,7 @@ export interface NamedSlice {
   readonly run: () => Promise<void>;
 }
 
-const SLICE_MS = 25;
+const SLICE_MS = { least: 5, most: 25 };
 const LONGEST_SLICE_MS = 500;
 /** Beyond these, neighbouring rounds are joined: a long measurement needs no more memory than this. */
 const MOST_ROUNDS = 512;
@@ -60,7 +60,7 @@ const WARM_UP = { least: 4, most: 40 };
 export async function measureRounds(ways: readonly Way[], options: RoundsOptions): Promise<readonly Round[]> {
   const { seconds, until, atMost = atMostFor(seconds), random = Math.random, progress } = options;
   const drive = options.drive ?? inOrder;
-  let milliseconds = options.sliceMilliseconds ?? SLICE_MS;
+  let milliseconds = options.sliceMilliseconds ?? usualSlice(seconds);
   const paces: number[] = [];
   for (const way of ways) paces.push(await warmUp(way, milliseconds));
   const needed = (1000 * (options.sliceCalls ?? 0)) / Math.min(...paces);
@@ -80,7 +80,7 @@ export async function measureRounds(ways: readonly Way[], options: RoundsOptions
     await drive(slices);
     collected.add(found);
     const { rounds, count } = collected;
-    const isLong = rounds.length >= LEAST_VALUES && spent() >= seconds;
+    const isLong = rounds.length >= LEAST_ROUNDS && spent() >= seconds;
     if (isLong && (until === undefined || spent() >= atMost)) return rounds;
     if (count < look) continue;
     look = Math.ceil(count * LOOK_AGAIN);
@@ -88,6 +88,11 @@ export async function measureRounds(ways: readonly Way[], options: RoundsOptions
     progress?.(count, widest);
     if (isLong && until !== undefined && widest !== undefined && widthOf(widest) <= until) return rounds;
   }
+}
+
+/** Short enough for `LEAST_ROUNDS` in that time. */
+function usualSlice(seconds: number): number {
+  return Math.max(SLICE_MS.least, Math.min(SLICE_MS.most, (1000 * seconds) / 2 / LEAST_ROUNDS));
 }
 
 /** The bound on `--until`, in seconds for each way. */
