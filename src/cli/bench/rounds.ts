@@ -65,7 +65,7 @@ export async function measureRounds(ways: readonly Way[], options: RoundsOptions
   for (const way of ways) paces.push(await warmUp(way, milliseconds));
   const needed = (1000 * (options.sliceCalls ?? 0)) / Math.min(...paces);
   milliseconds = Math.max(milliseconds, Math.min(LONGEST_SLICE_MS, needed));
-  const collected = new Collected();
+  const kept = new KeptRounds();
   const started = performance.now();
   const spent = () => (performance.now() - started) / 1000 / ways.length;
   for (let look = 0; ; ) {
@@ -78,8 +78,8 @@ export async function measureRounds(ways: readonly Way[], options: RoundsOptions
       },
     }));
     await drive(slices);
-    collected.add(found);
-    const { rounds, count } = collected;
+    kept.add(found);
+    const { rounds, count } = kept;
     const isLong = rounds.length >= LEAST_ROUNDS && spent() >= seconds;
     if (isLong && (until === undefined || spent() >= atMost)) return rounds;
     if (count < look) continue;
@@ -101,7 +101,7 @@ export function atMostFor(seconds: number): number {
 }
 
 /** The rounds so far. Neighbours are joined when there are many. */
-class Collected {
+export class KeptRounds {
   readonly rounds: Round[] = [];
   count = 0;
   #joins = 1;
