@@ -60,7 +60,7 @@ describe("measuring in rounds", () => {
     });
     await measureRounds(ways, { seconds: 0 });
     const warmUps = order.slice(0, -4 * LEAST_ROUNDS);
-    assert.equal(warmUps.filter((name) => name === "steady").length, 4);
+    assert.equal(warmUps.filter((name) => name === "steady").length, 8);
     assert.ok(warmUps.filter((name) => name === "slow").length > 12, warmUps.join(" "));
   });
 
@@ -71,17 +71,23 @@ describe("measuring in rounds", () => {
       B: (at) => sliceOf(10, 2 * (noise[at % noise.length] as number)),
     });
     const widthAfter = async (until: number | undefined, atMost: number) => {
-      const rounds = await measureRounds(ways, { seconds: 0, until, atMost });
+      let looked = 0;
+      const progress = (round: number) => {
+        looked = round;
+      };
+      const rounds = await measureRounds(ways, { seconds: 0, until, atMost, progress });
       const speeds = (name: string) => rounds.map((round) => callsPerSecond(round.get(name) as Slice));
-      return { rounds: rounds.length, width: widthOf(ratioOf(speeds("B"), speeds("A"))) };
+      return { looked, rounds: rounds.length, width: widthOf(ratioOf(speeds("B"), speeds("A"))) };
     };
     const [without, wanted, bound] = [
       await widthAfter(undefined, 60),
-      await widthAfter(0.06, 60),
+      await widthAfter(0.06, 10),
       await widthAfter(0.0001, 0.3),
     ];
     assert.ok(without.width > 0.06 && without.rounds === LEAST_ROUNDS, JSON.stringify(without));
     assert.ok(wanted.width <= 0.06 && wanted.rounds > LEAST_ROUNDS, JSON.stringify(wanted));
+    // It ends as soon as that.
+    assert.ok(wanted.looked < 400, JSON.stringify(wanted));
     assert.ok(bound.width > 0.0001, JSON.stringify(bound));
   });
 

@@ -34,7 +34,7 @@ export interface Compared {
 }
 
 /** Callers make at least so many calls each in a slice. */
-const CALLS_EACH = 8;
+const CALLS_EACH = 4;
 
 /** Measures EVALSHA and EVAL in rounds, so that other load on the machine slows both. */
 export async function compareIn(

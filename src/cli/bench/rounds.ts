@@ -1,4 +1,4 @@
-import { type Estimate, LEAST_ROUNDS, ratioOf, widthOf } from "./estimate.ts";
+import { type Estimate, LEAST_ROUNDS, median, ratioOf, widthOf } from "./estimate.ts";
 import { Latencies } from "./latency.ts";
 
 /** What one slice of a round measured. */
@@ -45,13 +45,13 @@ export interface NamedSlice {
 }
 
 const SLICE_MS = { least: 5, most: 25 };
-const LONGEST_SLICE_MS = 500;
+const LONGEST_SLICE_MS = 250;
 /** Beyond these, neighbouring rounds are joined: a long measurement needs no more memory than this. */
 const MOST_ROUNDS = 512;
 /** An interval that is looked at after each round is narrow by luck some time. It is looked at when there are so many more. */
 const LOOK_AGAIN = 1.1;
 /** Times of warm-up, in slices: until a way gets no faster any more, within these bounds. */
-const WARM_UP = { least: 4, most: 40 };
+const WARM_UP = { least: 8, most: 40 };
 
 /**
  * Measures ways in rounds. The order is shuffled in each round, and then mirrored (A B B A), so that a machine that gets slower
@@ -156,16 +156,14 @@ function widestOf(ways: readonly Way[], rounds: readonly Round[]): Estimate | un
   return [...ratiosOf(rounds, callsPerSecond).values()].sort((a, b) => widthOf(b) - widthOf(a))[0];
 }
 
-/** Ends when the newer half of the slices was no faster than the older half. @returns its calls a second */
+/** Ends when the newer half of the slices was no faster than the older half. @returns the calls a second of the fastest slice */
 async function warmUp(way: Way, milliseconds: number): Promise<number> {
   const rates: number[] = [];
-  const mean = (part: readonly number[]) => part.reduce((sum, rate) => sum + rate, 0) / part.length;
   for (;;) {
     rates.push(callsPerSecond(await way.slice(milliseconds)));
     const half = rates.length >> 1;
-    const newer = mean(rates.slice(half));
-    const isSteady = rates.length >= WARM_UP.least && newer <= 1.02 * mean(rates.slice(half >> 1, half));
-    if (isSteady || rates.length >= WARM_UP.most) return newer;
+    const isSteady = median(rates.slice(half)) <= 1.02 * median(rates.slice(half >> 1, half));
+    if ((isSteady && rates.length >= WARM_UP.least) || rates.length >= WARM_UP.most) return Math.max(...rates);
   }
 }
 
