@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "../errors.ts";
 import type { ConnectOptions } from "../options.ts";
 import { startCluster } from "../testing/start-cluster.ts";
 import {
@@ -28,6 +29,11 @@ const OPTIONS = {
     value: "N%",
     says: "goes on until the ratio of calls a second is known to so much either way",
   },
+  "at-most": {
+    type: "string",
+    value: "N",
+    says: "with --until: the most seconds for each; default 10 times --seconds, and at least 60",
+  },
   "in-flight": { type: "string", value: "N", says: "the number of calls in flight at a time; default 64" },
   eval: { type: "string", value: "FILE", says: "the Lua file to run; KEY... , ARG... follow the options" },
   html: { type: "string", value: "FILE", says: "also writes the results as a page, in one HTML file" },
@@ -37,7 +43,7 @@ const OPTIONS = {
 /** `slotwire bench`: runs the same script by EVALSHA and by EVAL. */
 export const bench: Command = {
   usage:
-    "[-h HOST] [-p PORT] ... [--seconds N] [--until N%] [--in-flight N] [--eval FILE KEY... , ARG...] [--html FILE] [--json]",
+    "[-h HOST] [-p PORT] ... [--seconds N] [--until N% [--at-most N]] [--in-flight N] [--eval FILE KEY... , ARG...] [--html FILE] [--json]",
   summary: "a short comparison of EVALSHA with EVAL: calls a second, latencies, bytes on the wire, CPU",
   options: OPTIONS,
   notes: [
@@ -46,8 +52,7 @@ export const bench: Command = {
     "keys and arguments stands for another number in each call. All replies are counted. A reply to the benchmark's own script",
     "must have the right value; a reply to the script of --eval must not be an error. Bytes are counted before TLS.",
     "A ratio is the median of many short rounds, with the interval that holds the true one in 95 of 100 runs. The first line",
-    "tells when the machine was not quiet. --until N% ends at 10 times the seconds of --seconds, and after a minute at least,",
-    "if it is not reached before.",
+    "tells when the machine was not quiet.",
   ].join("\n"),
   async run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
@@ -55,7 +60,13 @@ export const bench: Command = {
       seconds: numberOf("--seconds", values.seconds, { fallback: 2, least: 0.1, most: 3600, fractions: true }),
       inFlight: numberOf("--in-flight", values["in-flight"], { fallback: 64, least: 1, most: 10_000 }),
       until: shareOf("--until", values.until, { least: 0.001, most: 1 }),
+      atMost:
+        values["at-most"] === undefined
+          ? undefined
+          : numberOf("--at-most", values["at-most"], { fallback: 60, least: 0.1, most: 86_400, fractions: true }),
     };
+    if (load.atMost !== undefined && load.until === undefined)
+      throw new InvalidArgumentError("--at-most needs --until N%.");
     if (values.eval === undefined) refuseWords("bench without --eval", words);
     const call = values.eval === undefined ? quotaCall() : givenCall(values.eval, keysAndArguments(words));
     const { html } = values;

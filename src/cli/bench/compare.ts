@@ -18,6 +18,8 @@ export interface Load {
   readonly inFlight: number;
   /** How well the ratio of calls a second has to be known, as a share. */
   readonly until: number | undefined;
+  /** The most seconds for each way, for `until`. Default: `atMostFor(seconds)`. */
+  readonly atMost: number | undefined;
 }
 
 /** What is known of the servers. */
@@ -40,7 +42,7 @@ const CALLS_EACH = 4;
 export async function compareIn(
   session: Session,
   call: BenchCall,
-  { seconds, inFlight, until, ...setting }: Load & Setting,
+  { seconds, inFlight, until, atMost = atMostFor(seconds), ...setting }: Load & Setting,
   terminal: Pick<Terminal, "progress">,
 ): Promise<Compared> {
   const { cluster } = session;
@@ -52,6 +54,7 @@ export async function compareIn(
   const rounds = await measureRounds(ways, {
     seconds,
     until,
+    atMost,
     sliceCalls: CALLS_EACH * inFlight,
     progress: (round, ratio) => {
       const soFar = ratio === undefined ? "" : `; EVALSHA makes ${ratioText(ratio)} times the calls of EVAL`;
@@ -77,7 +80,7 @@ export async function compareIn(
       }),
       quiet: check.end({ otherOwnCpu, comparisons: [comparison] }),
       method: `${rounds.length} rounds of both ways in turns. A ratio is the median of the rounds, with the interval that holds the true one in 95 of 100 runs. Latencies are those of a closed loop: from a caller's call to its reply.`,
-      comparisons: [until === undefined ? comparison : { ...comparison, until: reached(comparison, until, seconds) }],
+      comparisons: [until === undefined ? comparison : { ...comparison, until: reached(comparison, until, atMost) }],
       curves: [],
     },
     replies: ways.reduce((sum, { calls }) => sum + calls, 0),
@@ -86,5 +89,5 @@ export async function compareIn(
 
 function reached({ ways }: Comparison, wanted: number, seconds: number): NonNullable<Comparison["until"]> {
   const widths = ways.flatMap(({ ratios }) => (ratios?.callsPerSecond ? [widthOf(ratios.callsPerSecond)] : []));
-  return { wanted, width: Math.max(...widths), seconds: atMostFor(seconds) };
+  return { wanted, width: Math.max(...widths), seconds };
 }
