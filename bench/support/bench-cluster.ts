@@ -81,8 +81,11 @@ async function opened(
     (error: Error) => error.message,
   );
   const all = new ServerMeter(client, [...primaries, ...replicas]);
-  const count = (nodes: readonly string[], noun: string) => `${nodes.length} ${noun}${nodes.length === 1 ? "" : "s"}`.replace("ys", "ies");
-  const parts = [count(primaries, "primary"), ...(replicas.length > 0 ? [count(replicas, "replica")] : [])].join(" and ");
+  const count = (nodes: readonly string[], noun: string) =>
+    `${nodes.length} ${noun}${nodes.length === 1 ? "" : "s"}`.replace("ys", "ies");
+  const parts = [count(primaries, "primary"), ...(replicas.length > 0 ? [count(replicas, "replica")] : [])].join(
+    " and ",
+  );
   const tls = given.tls ? ", TLS" : "";
   return {
     client,

@@ -84,7 +84,12 @@ export async function coldCache(
     };
     const half = Math.ceil(waves / 2);
     // Whatever the machine does slowly then happens to both ways. After EVAL was flushed, EVALSHA needs its scripts again.
-    for (const [way, until] of [["evalsha", half], ["eval", half], ["eval", waves], ["evalsha", waves]] as const) {
+    for (const [way, until] of [
+      ["evalsha", half],
+      ["eval", half],
+      ["eval", waves],
+      ["evalsha", waves],
+    ] as const) {
       await wave(calls[way], inFlight);
       await sleep(AUDIT_MS);
       for (let tries = 0; times[way].cold.length < until; tries++) {
