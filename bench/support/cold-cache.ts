@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Estimate, estimateOf, ratioOf } from "../../src/cli/bench/estimate.ts";
 import { type Cluster, defineScript } from "../../src/index.ts";
 import type { LocalCluster } from "../../src/testing/index.ts";
-import { wave } from "./closed-loop.ts";
 import type { Situation } from "./plan.ts";
 
 /**
@@ -84,7 +83,12 @@ export async function coldCache(
     };
     const half = Math.ceil(waves / 2);
     // Whatever the machine does slowly then happens to both ways. After EVAL was flushed, EVALSHA needs its scripts again.
-    for (const [way, until] of [["evalsha", half], ["eval", half], ["eval", waves], ["evalsha", waves]] as const) {
+    for (const [way, until] of [
+      ["evalsha", half],
+      ["eval", half],
+      ["eval", waves],
+      ["evalsha", waves],
+    ] as const) {
       await wave(calls[way], inFlight);
       await sleep(AUDIT_MS);
       for (let tries = 0; times[way].cold.length < until; tries++) {
@@ -106,4 +110,11 @@ export async function coldCache(
   } finally {
     await client.close();
   }
+}
+
+/** Makes `inFlight` calls at once. Resolves to the time until the last one is answered, in milliseconds. */
+async function wave(call: (number: number) => Promise<void>, inFlight: number): Promise<number> {
+  const start = performance.now();
+  await Promise.all(Array.from({ length: inFlight }, (_, number) => call(number)));
+  return performance.now() - start;
 }

@@ -25,11 +25,7 @@ interface Detour {
 }
 
 /** Measures what NOSCRIPT, MOVED and ASK cost a call. The same call is made straight and with the detour, in turns. */
-export async function prices(
-  cluster: LocalCluster,
-  client: Cluster,
-  repeats: number,
-): Promise<Price[]> {
+export async function prices(cluster: LocalCluster, client: Cluster, repeats: number): Promise<Price[]> {
   const { script, check } = ownScript(1024);
   await client.preload(script);
   // A slot can only change hands while it is empty.
