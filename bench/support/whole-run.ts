@@ -129,7 +129,12 @@ class Run {
     if (typeof loaded === "string") this.#leaveOut(`FCALL, which came with Redis 7: ${loaded}`);
     const fcall = typeof loaded === "string" ? undefined : loaded;
     return this.#settings.plan.otherWays.map((situation) => {
-      return { bed, situation, ways: otherWays(client, situation.called, fcall, situation.inFlight) };
+      return {
+        bed,
+        situation,
+        ways: otherWays(client, situation.called, fcall, situation.inFlight),
+        prefix: "other ways: ",
+      };
     });
   }
 
@@ -149,7 +154,7 @@ class Run {
     const everywhere = meter && new ServerMeter(client, [...primaries, ...replicas]);
     const bed: Bed = { client, meter: everywhere, alone: own !== undefined };
     return plan.otherWays.map(({ inFlight }) => {
-      return { bed, situation: { called, inFlight }, ways: readingWays(client, called, inFlight) };
+      return { bed, situation: { called, inFlight }, ways: readingWays(client, called, inFlight), prefix: "readers: " };
     });
   }
 
