@@ -76,6 +76,20 @@ export function numberOf(
   );
 }
 
+/** The share that an option gives as a percentage: 0.05 for `5%`; undefined without the option. */
+export function shareOf(
+  name: string,
+  text: string | undefined,
+  { least, most }: Readonly<Record<"least" | "most", number>>,
+): number | undefined {
+  if (text === undefined) return undefined;
+  const percent = /^\d{1,9}(\.\d{1,9})?%$/.test(text) ? Number(text.slice(0, -1)) : Number.NaN;
+  if (percent >= 100 * least && percent <= 100 * most) return percent / 100;
+  throw new InvalidArgumentError(
+    `${name} is ${JSON.stringify(text)}; accepted is a percentage from ${100 * least}% to ${100 * most}%, such as 5%.`,
+  );
+}
+
 /** The options for `--help`, one line each. */
 export function optionLines(options: Options): string[] {
   const rows = Object.entries(options).map(([name, option]) => [
@@ -105,8 +119,9 @@ export function refuseUrls(command: string, words: readonly string[]): void {
 }
 
 /** @throws {InvalidArgumentError} when a command that only has options is given a word. */
-export function refuseWords(command: string, [first]: readonly string[]): void {
+export function refuseWords(command: string, [first]: readonly string[], options: readonly string[] = []): void {
   if (first === undefined) return;
   // The word is not shown, because it can be a URL or a password that was meant for an option.
-  throw new InvalidArgumentError(`${command} is given a word that is no option; accepted are only options.`);
+  const accepted = options.length === 0 ? "only options" : [...options, "--help"].join(", ");
+  throw new InvalidArgumentError(`${command} is given a word that is no option; accepted are ${accepted}.`);
 }

@@ -21,7 +21,7 @@ const SHARES: readonly number[] = Array.from({ length: 61 }, (_, step) => 1 - 10
 
 /** Latencies in a histogram of constant size, to three digits (HdrHistogram), however many calls are noted. */
 export class Latencies {
-  readonly #histogram: RecordableHistogram = createHistogram({ lowest: 1, highest: MOST, figures: 3 });
+  readonly #histogram: RecordableHistogram = createHistogram({ lowest: 1, highest: MOST, figures: 2 });
 
   /** @param milliseconds  From when the call was made, or from when it was due. */
   add(milliseconds: number): void {

@@ -1,5 +1,5 @@
-import type { Cluster } from "../cluster/cluster.ts";
-import { defineScript, type Script } from "../scripts/script.ts";
+import type { Cluster } from "../../cluster/cluster.ts";
+import { defineScript, type Script } from "../../scripts/script.ts";
 
 /**
  * A script call in two ways. Each method returns a function that makes the n-th call; its promise rejects when the

@@ -1,0 +1,50 @@
+import { Latencies } from "./latency.ts";
+import type { Slice } from "./rounds.ts";
+
+/** Sums since some moment, by name. */
+export type Costs = Readonly<Record<string, number>>;
+
+/** What the client itself knows of its costs, and what somebody else must be asked for. */
+export interface Meter {
+  now(): Costs;
+  asked?(): Promise<Costs>;
+}
+
+/**
+ * Keeps `inFlight` calls in flight for about that long, and waits for the last one.
+ * @param call  Makes a call, and rejects when the reply is wrong. The slice then rejects too, after the other calls have ended.
+ */
+export async function closedLoop(
+  call: () => Promise<void>,
+  { milliseconds, inFlight, meter }: { readonly milliseconds: number; readonly inFlight: number; readonly meter: Meter },
+): Promise<Slice> {
+  const latencies = new Latencies();
+  let failed = false;
+  const askedBefore = (await meter.asked?.()) ?? {};
+  const before = meter.now();
+  const start = performance.now();
+  const end = start + milliseconds;
+  const caller = async () => {
+    try {
+      for (let now = performance.now(); now < end && !failed; ) {
+        await call();
+        const then = now;
+        now = performance.now();
+        latencies.add(now - then);
+      }
+    } catch (error) {
+      failed = true;
+      throw error;
+    }
+  };
+  const ends = await Promise.allSettled(Array.from({ length: inFlight }, caller));
+  const failure = ends.find((each) => each.status === "rejected");
+  if (failure) throw failure.reason;
+  const seconds = (performance.now() - start) / 1000;
+  const costs = { ...difference(meter.now(), before), ...difference((await meter.asked?.()) ?? {}, askedBefore) };
+  return { calls: latencies.calls, seconds, latencies, costs };
+}
+
+function difference(after: Costs, before: Costs): Costs {
+  return Object.fromEntries(Object.entries(after).map(([name, sum]) => [name, sum - (before[name] ?? 0)]));
+}

@@ -1,0 +1,41 @@
+import type { Cluster } from "../../cluster/cluster.ts";
+import type { BenchCall } from "./bench-call.ts";
+import { closedLoop, type Meter } from "./closed-loop.ts";
+import type { Way } from "./rounds.ts";
+import type { ServerMeter } from "./servers.ts";
+
+/** EVAL, which is the base, and EVALSHA. Calls are numbered within each way, so both make the same calls. */
+export function scriptWays(cluster: Cluster, call: BenchCall, inFlight: number, servers: ServerMeter): readonly CountedWay[] {
+  return [
+    new CountedWay("EVAL", call.eval(cluster), inFlight, meterOf(cluster, servers)),
+    new CountedWay("EVALSHA", call.evalsha(cluster), inFlight, meterOf(cluster, servers)),
+  ];
+}
+
+/** A way that knows how many calls it has made in all, with those of the warm-up. */
+export class CountedWay implements Way {
+  readonly name: string;
+  readonly slice: Way["slice"];
+  #calls = 0;
+
+  constructor(name: string, call: (number: number) => Promise<void>, inFlight: number, meter: Meter) {
+    this.name = name;
+    const next = () => call(this.#calls++);
+    this.slice = (milliseconds) => closedLoop(next, { milliseconds, inFlight, meter });
+  }
+
+  get calls(): number {
+    return this.#calls;
+  }
+}
+
+function meterOf(cluster: Cluster, servers: ServerMeter): Meter {
+  return {
+    now() {
+      const { bytesWritten, bytesRead } = cluster.metrics().counters;
+      const { user, system } = process.cpuUsage();
+      return { bytesSent: bytesWritten, bytesReceived: bytesRead, clientCpu: user + system };
+    },
+    asked: async () => ({ ...(await servers.cpu()) }),
+  };
+}
