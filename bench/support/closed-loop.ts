@@ -1,35 +1,45 @@
-/** The durations of a burst of calls. */
-export interface Burst {
-  readonly calls: number;
-  readonly seconds: number;
-  /** The latency of each call, in milliseconds. */
-  readonly latencies: Float64Array;
-}
+import { Latencies } from "../../src/cli/bench/latency.ts";
+import type { Slice } from "../../src/cli/bench/rounds.ts";
 
 /**
- * Runs `inFlight` callers until `calls` calls have been made. Each caller makes its next call when its last one is
- * answered. Every reply must be the number 1, because the benchmark's script returns it.
+ * Keeps `inFlight` callers busy for about that long, and waits for the last reply. A caller makes its next call when its last
+ * one is answered.
+ * @param call  Rejects when a reply is wrong. The slice then rejects too, after the other calls have ended.
  */
-export async function closedLoop(
-  call: (index: number) => Promise<unknown>,
-  inFlight: number,
-  calls: number,
-): Promise<Burst> {
-  const latencies = new Float64Array(calls);
-  let next = 0;
-  let right = 0;
+export async function timedLoop(
+  call: () => Promise<void>,
+  options: { readonly milliseconds: number; readonly inFlight: number; readonly callsEach: number },
+): Promise<Slice> {
+  const { milliseconds, inFlight, callsEach } = options;
+  const latencies = new Latencies();
+  let failed = false;
+  const cpuBefore = process.cpuUsage();
+  const start = performance.now();
+  const end = start + milliseconds;
   const caller = async () => {
-    while (next < calls) {
-      const index = next++;
-      const start = performance.now();
-      const reply = await call(index);
-      latencies[index] = performance.now() - start;
-      if (reply === 1) right++;
+    try {
+      for (let now = start; now < end && !failed; ) {
+        const then = performance.now();
+        await call();
+        now = performance.now();
+        for (let each = 0; each < callsEach; each++) latencies.add(now - then);
+      }
+    } catch (error) {
+      failed = true;
+      throw error;
     }
   };
-  const start = performance.now();
-  await Promise.all(Array.from({ length: Math.min(inFlight, calls) }, caller));
+  const ends = await Promise.allSettled(Array.from({ length: inFlight }, caller));
+  const failure = ends.find((each) => each.status === "rejected");
+  if (failure) throw failure.reason;
   const seconds = (performance.now() - start) / 1000;
-  if (right !== calls) throw new Error(`${calls - right} of ${calls} calls got another reply than 1.`);
-  return { calls, seconds, latencies };
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { calls: latencies.calls, seconds, latencies, costs: { clientCpu: user + system } };
+}
+
+/** Makes `inFlight` calls at once. Resolves to the time until the last one is answered, in milliseconds. */
+export async function wave(call: (number: number) => Promise<void>, inFlight: number): Promise<number> {
+  const start = performance.now();
+  await Promise.all(Array.from({ length: inFlight }, (_, number) => call(number)));
+  return performance.now() - start;
 }

@@ -67,6 +67,8 @@ export interface WayFigures {
   readonly latency: LatencySummary;
   /** One call's part, by name: `bytesSent`, `bytesReceived`, `clientCpu`, `serverCpu`, `inCommand` (microseconds). */
   readonly costs: Readonly<Record<string, number>>;
+  /** What rounds give for the costs and for `p50` and `p99`, by name, as far as there are enough calls. */
+  readonly figures?: Readonly<Record<string, Estimate>>;
   /** Ratios to the base within rounds, by name: `callsPerSecond`, `p50`, `p99` and the costs. Absent for the base itself. */
   readonly ratios?: Readonly<Record<string, Estimate>>;
 }

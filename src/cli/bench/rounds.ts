@@ -47,33 +47,82 @@ const SLICE_MS = 25;
 const WARM_UP = { least: 4, most: 40 };
 
 /**
- * Measures ways in rounds. The order is shuffled in each round, and then mirrored (A B B A), so that a machine that gets slower
- * or faster during a round does it to all ways alike.
+ * The rounds of one comparison, made one at a time, so that several comparisons can take turns. The order of the ways is shuffled
+ * in each round, and then mirrored (A B B A), so that a machine that gets slower or faster during a round does it to all ways alike.
  */
-export async function measureRounds(ways: readonly Way[], options: RoundsOptions): Promise<readonly Round[]> {
-  const { seconds, until, atMost = Math.max(60, seconds * 10), random = Math.random, progress } = options;
-  const milliseconds = options.sliceMilliseconds ?? SLICE_MS;
-  const drive = options.drive ?? inOrder;
-  for (const way of ways) await warmUp(way, milliseconds);
-  const rounds: Round[] = [];
-  const started = performance.now();
-  const spent = () => (performance.now() - started) / 1000 / ways.length;
-  for (;;) {
-    const found = new Map<string, Slice>(ways.map(({ name }) => [name, NOTHING]));
-    const order = shuffled(ways, random);
+export class RoundSeries {
+  readonly rounds: Round[] = [];
+  readonly #ways: readonly Way[];
+  readonly #milliseconds: number;
+  readonly #random: () => number;
+  readonly #drive: (slices: readonly NamedSlice[]) => Promise<void>;
+  #spent = 0;
+
+  constructor(ways: readonly Way[], options: Pick<RoundsOptions, "sliceMilliseconds" | "random" | "drive"> = {}) {
+    this.#ways = ways;
+    this.#milliseconds = options.sliceMilliseconds ?? SLICE_MS;
+    this.#random = options.random ?? Math.random;
+    this.#drive = options.drive ?? inOrder;
+  }
+
+  /** Calls each way until it gets no faster any more. */
+  async warmUp(): Promise<void> {
+    for (const way of this.#ways) await warmUp(way, this.#milliseconds);
+  }
+
+  /** Makes one slice of each way that does not count, after something else was measured. */
+  async settle(): Promise<void> {
+    for (const way of this.#ways) await way.slice(this.#milliseconds);
+  }
+
+  async round(): Promise<void> {
+    const started = performance.now();
+    const found = new Map<string, Slice>(this.#ways.map(({ name }) => [name, NOTHING]));
+    const order = shuffled(this.#ways, this.#random);
     const slices = [...order, ...[...order].reverse()].map((way) => ({
       name: way.name,
       run: async () => {
-        found.set(way.name, together(found.get(way.name) ?? NOTHING, await way.slice(milliseconds)));
+        found.set(way.name, together(found.get(way.name) ?? NOTHING, await way.slice(this.#milliseconds)));
       },
     }));
-    await drive(slices);
-    rounds.push(found);
-    const widest = widestOf(ways, rounds);
-    progress?.(rounds.length, widest);
-    if (rounds.length < LEAST_VALUES || spent() < seconds) continue;
-    if (until === undefined || (widest !== undefined && widthOf(widest) <= until) || spent() >= atMost) return rounds;
+    await this.#drive(slices);
+    this.rounds.push(found);
+    this.#spent += performance.now() - started;
   }
+
+  /** How long the rounds took, in seconds for each way. */
+  get spent(): number {
+    return this.#spent / 1000 / this.#ways.length;
+  }
+
+  /** Of the ratios of calls a second to the first way, the one that is known least well. Undefined with a single way. */
+  get widest(): Estimate | undefined {
+    if (this.#ways.length < 2) return undefined;
+    return [...ratiosOf(this.rounds, callsPerSecond).values()].sort((a, b) => widthOf(b) - widthOf(a))[0];
+  }
+
+  /** Whether there are as many rounds as were asked for, and intervals as narrow, or no time is left for that. */
+  isEnough({ seconds, until, atMost = mostOf(seconds) }: Pick<RoundsOptions, "seconds" | "until" | "atMost">): boolean {
+    if (this.rounds.length < LEAST_VALUES || this.spent < seconds) return false;
+    if (until === undefined || this.spent >= atMost) return true;
+    const { widest } = this;
+    return widest !== undefined && widthOf(widest) <= until;
+  }
+}
+
+/** Measures ways in rounds, until there are enough. */
+export async function measureRounds(ways: readonly Way[], options: RoundsOptions): Promise<readonly Round[]> {
+  const series = new RoundSeries(ways, options);
+  await series.warmUp();
+  while (!series.isEnough(options)) {
+    await series.round();
+    options.progress?.(series.rounds.length, series.widest);
+  }
+  return series.rounds;
+}
+
+function mostOf(seconds: number): number {
+  return Math.max(60, seconds * 10);
 }
 
 /** The ratio of each way's figure to that of the first way, from the rounds. */
@@ -98,11 +147,6 @@ export function together(a: Slice, b: Slice): Slice {
 }
 
 const NOTHING: Slice = { calls: 0, seconds: 0, latencies: new Latencies(), costs: {} };
-
-function widestOf(ways: readonly Way[], rounds: readonly Round[]): Estimate | undefined {
-  if (ways.length < 2) return undefined;
-  return [...ratiosOf(rounds, callsPerSecond).values()].sort((a, b) => widthOf(b) - widthOf(a))[0];
-}
 
 /** Ends when the newer half of the slices was no faster than the older half. */
 async function warmUp(way: Way, milliseconds: number): Promise<void> {

@@ -1,0 +1,51 @@
+import { Bench } from "tinybench";
+import { comparisonOf } from "../../src/cli/bench/comparison.ts";
+import type { Comparison } from "../../src/cli/bench/report.ts";
+import { type NamedSlice, RoundSeries } from "../../src/cli/bench/rounds.ts";
+import { type Situation, sliceOf } from "./plan.ts";
+import { measureInTurns, type Turn, type TurnsOptions } from "./turns.ts";
+import { type Bed, measuredWay, type WayOfCalling } from "./ways.ts";
+
+/** What is to be compared under one load. The first way is the base. */
+export interface Asked {
+  readonly bed: Bed;
+  readonly situation: Situation;
+  readonly ways: readonly WayOfCalling[];
+}
+
+/** Measures all comparisons in turns. Resolves to them in the order in which they were asked for. */
+export async function compared(asked: readonly Asked[], options: TurnsOptions): Promise<readonly Comparison[]> {
+  const turns = asked.map(({ bed, situation, ways }): Turn & { readonly situation: Situation } => ({
+    title: titleOf(situation),
+    situation,
+    series: new RoundSeries(
+      ways.map((way) => measuredWay(bed, way)),
+      { sliceMilliseconds: sliceOf(situation), random: options.random, drive: byTinybench },
+    ),
+  }));
+  await measureInTurns(turns, options);
+  return turns.map(({ title, situation: { called, inFlight }, series }) => {
+    const { name } = called.script;
+    return comparisonOf(series.rounds, {
+      id: `${name}, ${inFlight} in flight`,
+      title,
+      script: { name, bytes: called.bytes },
+      inFlight,
+    });
+  });
+}
+
+export function titleOf({ called, inFlight }: Situation): string {
+  return `${called.title}, ${inFlight.toLocaleString("en")} in flight`;
+}
+
+/** Each slice is one run of a tinybench task. Calls and times are those that the slices count themselves. */
+async function byTinybench(slices: readonly NamedSlice[]): Promise<void> {
+  const bench = new Bench({ iterations: 1, time: 0, warmup: false, throws: true });
+  for (const [index, { name, run }] of slices.entries()) {
+    bench.add(`${name}, slice ${index}`, async () => {
+      await run();
+    });
+  }
+  await bench.run();
+}
