@@ -1,8 +1,10 @@
+import { counted } from "../../src/cli/bench/page-words.ts";
+import { placeOf } from "../../src/cli/bench/servers.ts";
 import type { Cluster, ConnectOptions } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { BENCH_KEYS } from "./called-script.ts";
 import { LIBRARY_NAME } from "./other-ways.ts";
-import { ServerMeter, summed } from "./server-costs.ts";
+import { costsOf, type ServerCosts, ServerMeter, summed } from "./server-costs.ts";
 
 /** 1,024 calls of 64 KB are more than the default bound on bytes allows. */
 const MAX_PENDING_BYTES = 1024 ** 3;
@@ -81,11 +83,8 @@ async function opened(
     (error: Error) => error.message,
   );
   const all = new ServerMeter(client, [...primaries, ...replicas]);
-  const count = (nodes: readonly string[], noun: string) =>
-    `${nodes.length} ${noun}${nodes.length === 1 ? "" : "s"}`.replace("ys", "ies");
-  const parts = [count(primaries, "primary"), ...(replicas.length > 0 ? [count(replicas, "replica")] : [])].join(
-    " and ",
-  );
+  const some = `${primaries.length} ${primaries.length === 1 ? "primary" : "primaries"}`;
+  const parts = replicas.length === 0 ? some : `${some} and ${counted(replicas.length, "replica")}`;
   const tls = given.tls ? ", TLS" : "";
   return {
     client,
@@ -101,8 +100,10 @@ async function opened(
     made,
     connect: () => connect(options),
     async cpuHere() {
-      if (own === undefined) return undefined;
-      const costs = await all.read().catch(() => undefined);
+      const places = client.topology.nodes.map(placeOf);
+      if (places.every((place) => place === "elsewhere")) return 0;
+      if (!places.every((place) => place === "here")) return undefined;
+      const costs = await (own ? costsOfOwn(own) : all.read()).catch(() => undefined);
       return costs && summed(costs).cpuMicroseconds / 1e6;
     },
     close: async () => {
@@ -119,4 +120,14 @@ async function versionOf(client: Cluster): Promise<string> {
   const [valkey, redis] = [version("valkey"), version("redis")];
   if (valkey !== undefined) return `Valkey ${valkey}`;
   return redis === undefined ? "unknown" : `Redis ${redis}`;
+}
+
+/** On connections of its own, because the client can be closed by then. */
+function costsOfOwn(own: LocalCluster): Promise<ServerCosts[]> {
+  return Promise.all(
+    own.nodes.map(async (address) => {
+      const info = await Promise.all(["stats", "cpu"].map((section) => own.command(address, "INFO", section)));
+      return costsOf(info.join("\n"));
+    }),
+  );
 }

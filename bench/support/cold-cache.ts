@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Estimate, estimateOf, ratioOf } from "../../src/cli/bench/estimate.ts";
 import { type Cluster, defineScript } from "../../src/index.ts";
 import type { LocalCluster } from "../../src/testing/index.ts";
-import { wave } from "./closed-loop.ts";
 import type { Situation } from "./plan.ts";
 
 /**
@@ -111,4 +110,11 @@ export async function coldCache(
   } finally {
     await client.close();
   }
+}
+
+/** Makes `inFlight` calls at once. Resolves to the time until the last one is answered, in milliseconds. */
+async function wave(call: (number: number) => Promise<void>, inFlight: number): Promise<number> {
+  const start = performance.now();
+  await Promise.all(Array.from({ length: inFlight }, (_, number) => call(number)));
+  return performance.now() - start;
 }

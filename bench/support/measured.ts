@@ -11,23 +11,28 @@ export interface Asked {
   readonly bed: Bed;
   readonly situation: Situation;
   readonly ways: readonly WayOfCalling[];
+  /** In front of the id, where another comparison has the same script and load. */
+  readonly prefix?: string;
 }
 
 /** Measures all comparisons in turns. Resolves to them in the order in which they were asked for. */
 export async function compared(asked: readonly Asked[], options: TurnsOptions): Promise<readonly Comparison[]> {
-  const turns = asked.map(({ bed, situation, ways }): Turn & { readonly situation: Situation } => ({
-    title: titleOf(situation),
-    situation,
-    series: new RoundSeries(
-      ways.map((way) => measuredWay(bed, way)),
-      { sliceMilliseconds: sliceOf(situation), random: options.random, drive: byTinybench },
-    ),
-  }));
+  const turns = asked.map(
+    ({ bed, situation, ways, prefix = "" }): Turn & { readonly situation: Situation; readonly prefix: string } => ({
+      prefix,
+      title: titleOf(situation),
+      situation,
+      series: new RoundSeries(
+        ways.map((way) => measuredWay(bed, way)),
+        { sliceMilliseconds: sliceOf(situation), random: options.random, drive: byTinybench },
+      ),
+    }),
+  );
   await measureInTurns(turns, options);
-  return turns.map(({ title, situation: { called, inFlight }, series }) => {
+  return turns.map(({ title, prefix, situation: { called, inFlight }, series }) => {
     const { name } = called.script;
     return comparisonOf(series.rounds, {
-      id: `${name}, ${inFlight} in flight`,
+      id: `${prefix}${name}, ${inFlight} in flight`,
       title,
       script: { name, bytes: called.bytes },
       inFlight,

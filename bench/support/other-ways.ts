@@ -6,7 +6,7 @@ import { byRun, type WayOfCalling } from "./ways.ts";
 /** The library that the benchmark loads, and its function. The name is as short as names are in practice at most. */
 export const LIBRARY_NAME = "slotwire_bench";
 const FUNCTION_NAME = "f";
-const BATCH = 64;
+const BATCH = 16;
 const TRANSACTION = 8;
 /** Where a transaction of a script without keys runs. */
 const ANY_KEY = "slotwire-bench:0";

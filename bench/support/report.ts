@@ -1,5 +1,6 @@
-import { type Estimate, verdictOf } from "../../src/cli/bench/estimate.ts";
+import type { Estimate } from "../../src/cli/bench/estimate.ts";
 import type { PageSection, Rows } from "../../src/cli/bench/page-parts.ts";
+import { figureOf, intervalText, isKnown, ratioText } from "../../src/cli/bench/page-words.ts";
 import { noiseLine } from "../../src/cli/bench/quiet.ts";
 import type { BenchReport, Comparison, WayFigures } from "../../src/cli/bench/report.ts";
 import { escapedAsInJson, printable } from "../../src/cli/printable.ts";
@@ -16,8 +17,6 @@ export interface FullReport extends BenchReport {
   /** What was not measured, and why: each a sentence. */
   readonly leftOut: readonly string[];
 }
-
-export type { Rows };
 
 /** A part of the report. */
 export interface Section extends PageSection {
@@ -126,26 +125,6 @@ export function linesOf(rows: Rows): string[] {
   return [line(head), `| ${rule.join(" | ")} |`, ...body.map(line)];
 }
 
-/** The number with about three significant digits. */
-export function figureOf(value: number): string {
-  const size = Math.abs(value);
-  if (size >= 100) return Math.round(value).toLocaleString("en");
-  return value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : 3);
-}
-
-/** `2.41 (2.05 to 3.18)` */
-export function intervalOf({ median, low, high }: Estimate, said: (value: number) => string = figureOf): string {
-  return `${said(median)} (${said(low)} to ${said(high)})`;
-}
-
-/** A ratio with its interval, and whether it says anything. */
-export function ratioIn(ratio: Estimate | undefined): string {
-  if (ratio === undefined) return "-";
-  const verdict = verdictOf(ratio);
-  const said = intervalOf(ratio, (value) => (value >= 100 ? figureOf(value) : value.toFixed(2)));
-  return verdict === "no difference seen" ? `${said}, ${verdict}` : said;
-}
-
 function speedRows(comparisons: readonly Comparison[]): Rows {
   return [
     [...SITUATION, "EVALSHA calls/s", "EVAL calls/s", "ratio", "calls", "EVALSHA latency", "EVAL latency"],
@@ -155,7 +134,7 @@ function speedRows(comparisons: readonly Comparison[]): Rows {
         ...situationCells(each),
         figureOf(evalsha.callsPerSecond.median),
         figureOf(base.callsPerSecond.median),
-        ratioIn(evalsha.ratios?.callsPerSecond),
+        ratioCell(evalsha.ratios?.callsPerSecond),
         both(each, ({ calls }) => calls.toLocaleString("en")),
         latencies(evalsha),
         latencies(base),
@@ -173,7 +152,7 @@ function costRows(comparisons: readonly Comparison[]): Rows {
       both(each, (way) => costIn(way, "bytesReceived")),
       both(each, (way) => costIn(way, "clientCpu")),
       both(each, (way) => costIn(way, "serverCpu")),
-      ratioIn(pairOf(each).evalsha.ratios?.serverCpu),
+      ratioCell(pairOf(each).evalsha.ratios?.serverCpu),
       both(each, (way) => costIn(way, "inCommand")),
     ]),
   ];
@@ -188,7 +167,7 @@ function otherRows(otherWays: readonly Comparison[]): Rows {
         way.name,
         inFlight.toLocaleString("en"),
         figureOf(way.callsPerSecond.median),
-        way.name === base ? "base" : ratioIn(way.ratios?.callsPerSecond),
+        way.name === base ? "base" : ratioCell(way.ratios?.callsPerSecond),
         way.calls.toLocaleString("en"),
         latencyIn(way.latency.p50),
         ...["bytesSent", "bytesReceived", "clientCpu", "serverCpu"].map((cost) => costIn(way, cost)),
@@ -198,7 +177,7 @@ function otherRows(otherWays: readonly Comparison[]): Rows {
 }
 
 function coldRows(coldCaches: readonly ColdCache[]): Rows {
-  const cells = ({ warm, cold, ratio }: Wave) => [figureOf(warm.median), figureOf(cold.median), ratioIn(ratio)];
+  const cells = ({ warm, cold, ratio }: Wave) => [figureOf(warm.median), figureOf(cold.median), ratioCell(ratio)];
   return [
     [...SITUATION, "waves", "EVALSHA warm", "cold", "ratio", "EVAL warm", "cold", "ratio"],
     ...coldCaches.map((each) => [
@@ -217,7 +196,7 @@ function priceRows(prices: readonly Price[]): Rows {
     ...prices.map(({ detour, pairs, straight, withDetour, added }) => [
       detour,
       String(pairs),
-      ...[straight, withDetour, added].map((each) => intervalOf(each, whole)),
+      ...[straight, withDetour, added].map((each) => intervalText(each, whole)),
     ]),
   ];
 }
@@ -237,6 +216,10 @@ function pairOf({ ways, base }: Comparison): { readonly evalsha: WayFigures; rea
 function both(comparison: Comparison, cell: (way: WayFigures) => string): string {
   const { evalsha, base } = pairOf(comparison);
   return `${cell(evalsha)} / ${cell(base)}`;
+}
+
+function ratioCell(ratio: Estimate | undefined): string {
+  return isKnown(ratio) ? ratioText(ratio) : "-";
 }
 
 function costIn({ costs }: WayFigures, name: string): string {

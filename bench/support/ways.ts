@@ -1,7 +1,7 @@
+import { closedLoop, type Meter } from "../../src/cli/bench/closed-loop.ts";
 import type { Slice, Way } from "../../src/cli/bench/rounds.ts";
 import type { Cluster, Script } from "../../src/index.ts";
 import type { CalledScript } from "./called-script.ts";
-import { timedLoop } from "./closed-loop.ts";
 import { type ScriptCommand, type ServerCosts, type ServerMeter, summed } from "./server-costs.ts";
 
 /** The client and the settings of a comparison. */
@@ -31,11 +31,14 @@ export interface WayOfCalling {
 export function measuredWay({ client, meter, alone }: Bed, way: WayOfCalling): Way {
   const { name, call, inFlight, callsEach = 1 } = way;
   let calls = 0;
-  const loop = (milliseconds: number) => timedLoop(() => call(calls++), { milliseconds, inFlight, callsEach });
+  const own = meter === undefined ? withBytesOf(client) : CLIENT_CPU;
+  const loop = (milliseconds: number) => {
+    return closedLoop(() => call(calls++), { milliseconds, inFlight, callsEach, meter: own });
+  };
   return {
     name,
     async slice(milliseconds) {
-      if (meter === undefined) return withBytesOf(client, () => loop(milliseconds));
+      if (meter === undefined) return loop(milliseconds);
       let slice: Slice | undefined;
       const costs = await meter.during(async () => {
         slice = await loop(milliseconds);
@@ -100,11 +103,19 @@ function checkCount(way: WayOfCalling, calls: number, costs: ReadonlyMap<string,
   }
 }
 
-async function withBytesOf(client: Cluster, loop: () => Promise<Slice>): Promise<Slice> {
-  const before = client.metrics().counters;
-  const slice = await loop();
-  const after = client.metrics().counters;
-  const bytesSent = after.bytesWritten - before.bytesWritten;
-  const bytesReceived = after.bytesRead - before.bytesRead;
-  return { ...slice, costs: { ...slice.costs, bytesSent, bytesReceived } };
+const CLIENT_CPU: Meter = {
+  now() {
+    const { user, system } = process.cpuUsage();
+    return { clientCpu: user + system };
+  },
+};
+
+/** The client's own count of bytes, where the servers do not tell theirs. */
+function withBytesOf(client: Cluster): Meter {
+  return {
+    now() {
+      const { bytesWritten, bytesRead } = client.metrics().counters;
+      return { ...CLIENT_CPU.now(), bytesSent: bytesWritten, bytesReceived: bytesRead };
+    },
+  };
 }
