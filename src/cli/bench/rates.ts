@@ -64,7 +64,7 @@ export function judge(rates: readonly MeasuredRate[]): readonly RatePoint["beyon
   const lower: number[] = [];
   return rates.map((each) => {
     const p99 = usualP99(each);
-    const beyond = piledUp(each.slices) ?? (isSlow(p99, lower) ? "slow" : undefined);
+    const beyond = piledUp(each.slices) ?? (isSlow(each, lower) ? "slow" : undefined);
     if (beyond === undefined && p99 !== undefined) lower.push(p99);
     return beyond;
   });
@@ -145,6 +145,9 @@ function usualP99({ slices, p99 }: MeasuredRate): number | undefined {
   return each.length * 2 > slices.length ? median(each) : p99;
 }
 
-function isSlow(p99: number | undefined, lower: readonly number[]): boolean {
-  return p99 !== undefined && p99 > SLOW.times * median(lower) && p99 > SLOW.milliseconds;
+function isSlow({ slices, p99 }: MeasuredRate, lower: readonly number[]): boolean {
+  const limit = Math.max(SLOW.milliseconds, SLOW.times * median(lower));
+  const each = slices.flatMap((slice) => slice.p99 ?? []);
+  if (each.length * 2 > slices.length) return each.filter((value) => value > limit).length * 2 > slices.length;
+  return p99 !== undefined && p99 > limit;
 }
