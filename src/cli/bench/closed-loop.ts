@@ -16,7 +16,11 @@ export interface Meter {
  */
 export async function closedLoop(
   call: () => Promise<void>,
-  { milliseconds, inFlight, meter }: { readonly milliseconds: number; readonly inFlight: number; readonly meter: Meter },
+  {
+    milliseconds,
+    inFlight,
+    meter,
+  }: { readonly milliseconds: number; readonly inFlight: number; readonly meter: Meter },
 ): Promise<Slice> {
   const latencies = new Latencies();
   let failed = false;

@@ -2,7 +2,7 @@ import { escapeMarkup } from "../web/page/escape.js";
 import { type Estimate, LEAST_VALUES } from "./estimate.ts";
 import type { LatencySummary } from "./latency.ts";
 import { type Answer, answersOf, type Compared, comparedIn } from "./page-answer.ts";
-import { latencyCharts, rateCharts, scriptText } from "./page-curves.ts";
+import { latencyCharts, rateCharts, scriptText, waysOf } from "./page-curves.ts";
 import { framed, methodSection, noiseNote, paragraph, section, tableOf } from "./page-frame.ts";
 import type { PageSection, RowChart, RowGroup, Rows } from "./page-parts.ts";
 import { rowChart } from "./page-rows.ts";
@@ -64,7 +64,7 @@ export function ratesSection(curves: readonly RateCurve[]): string {
 
 function titleOf({ comparisons, curves }: BenchReport): string {
   const base = comparisons[0]?.base;
-  const ways = [...new Set(comparisons.flatMap((each) => each.ways.map(({ name }) => name)))];
+  const ways = waysOf(comparisons);
   if (base === undefined) return `Latency by rate: ${listed([...new Set(curves.map(({ way }) => way))])}`;
   return `${listed(ways.filter((name) => name !== base))} against ${base}`;
 }
@@ -173,7 +173,7 @@ function figuresSection(comparisons: readonly Comparison[]): string {
 }
 
 function ratesChart(comparisons: readonly Comparison[]): RowChart {
-  const ways = [...new Set(comparisons.flatMap((comparison) => comparison.ways.map(({ name }) => name)))];
+  const ways = waysOf(comparisons);
   const groups = comparisons.map(({ title, ways: own }) => ({
     title,
     rows: own.map(({ name, callsPerSecond, rounds }) => ({
@@ -182,7 +182,7 @@ function ratesChart(comparisons: readonly Comparison[]): RowChart {
       marks: isKnown(callsPerSecond) ? [{ series: ways.indexOf(name), value: callsPerSecond, dots: rounds }] : [],
     })),
   }));
-  return { title: "Calls a second", kind: "points", scale: "logarithmic", series: ["calls a second"], groups };
+  return { title: "Calls a second", kind: "points", scale: "logarithmic", series: [], groups };
 }
 
 const LATENCIES = [

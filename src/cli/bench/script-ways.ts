@@ -5,7 +5,12 @@ import type { Way } from "./rounds.ts";
 import type { ServerMeter } from "./servers.ts";
 
 /** EVAL, which is the base, and EVALSHA. Calls are numbered within each way, so both make the same calls. */
-export function scriptWays(cluster: Cluster, call: BenchCall, inFlight: number, servers: ServerMeter): readonly CountedWay[] {
+export function scriptWays(
+  cluster: Cluster,
+  call: BenchCall,
+  inFlight: number,
+  servers: ServerMeter,
+): readonly CountedWay[] {
   return [
     new CountedWay("EVAL", call.eval(cluster), inFlight, meterOf(cluster, servers)),
     new CountedWay("EVALSHA", call.evalsha(cluster), inFlight, meterOf(cluster, servers)),

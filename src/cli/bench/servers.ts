@@ -18,7 +18,9 @@ export class ServerMeter {
     const { nodes } = session.cluster.topology;
     this.#primaries = nodes.filter(({ role }) => role === "primary").map(({ address }) => address);
     const places = nodes.map(placeOf);
-    this.#here = places.includes("near") ? undefined : nodes.filter((_, index) => places[index] === "here").map(({ address }) => address);
+    this.#here = places.includes("near")
+      ? undefined
+      : nodes.filter((_, index) => places[index] === "here").map(({ address }) => address);
     this.version = version;
     this.isAnswered = isAnswered;
   }
@@ -54,7 +56,10 @@ export class ServerMeter {
     const each = await Promise.all(
       addresses.map((address) => this.#session.ask(address, "INFO", "cpu").then(cpuIn, () => undefined)),
     );
-    return each.reduce<number | undefined>((sum, cpu) => (sum === undefined || cpu === undefined ? undefined : sum + cpu), 0);
+    return each.reduce<number | undefined>(
+      (sum, cpu) => (sum === undefined || cpu === undefined ? undefined : sum + cpu),
+      0,
+    );
   }
 }
 
