@@ -1,6 +1,14 @@
 import type { Estimate } from "../../src/cli/bench/estimate.ts";
 import { ratesSection } from "../../src/cli/bench/page.ts";
-import { framed, methodSection, noiseNote, paragraph, section, tableOf } from "../../src/cli/bench/page-frame.ts";
+import {
+  factsTable,
+  framed,
+  methodSection,
+  noiseNote,
+  paragraph,
+  section,
+  tableOf,
+} from "../../src/cli/bench/page-frame.ts";
 import { rowChart } from "../../src/cli/bench/page-rows.ts";
 import { intervalText, isKnown, ratioText } from "../../src/cli/bench/page-words.ts";
 import type { Quiet, RateCurve } from "../../src/cli/bench/report.ts";
@@ -64,15 +72,14 @@ export interface ClientsRatio {
 
 /** A picture has room for these beside each other: the others are in the tables alone. */
 const DRAWN = 6;
+/** The client whose bars stand out. */
+const OWN = "slotwire";
 
 /** The comparison of clients as one HTML page, without scripts and without anything to fetch. */
 export function clientsPageOf(report: ClientsReport): string {
   const { environment, quiet, method, clients, workloads, curves, raw } = report;
   const title = "slotwire, other clients and bare sockets";
-  const settings = tableOf(
-    [["client", "how it was set up"], ...clients.map(({ name, settings }) => [name, settings])],
-    "clients",
-  );
+  const settings = factsTable(clients.map(({ name, settings }) => [name, settings]));
   return framed(title, [
     `<header><h1>${escapeMarkup(title)}</h1>${noiseNote(quiet)}${answer(report)}</header>`,
     ratioSection(report),
@@ -101,22 +108,26 @@ function ratioSection({ ratios, metrics }: ClientsReport): string {
   const known = ratios.filter(({ ratio }) => isKnown(ratio));
   if (known.length === 0) return "";
   const others = [...new Set(known.map(({ to }) => to))];
-  const groups = metrics.flatMap(({ key, name }) => {
-    const own = known.filter(({ metric }) => metric === key);
-    const rows = own.map(({ workload, to, peer, ratio }) => ({
-      name: `${workload}, to ${to}${peer === undefined ? "" : ` (${peer})`}`,
-      said: ratioText(ratio),
-      marks: [{ series: others.indexOf(to), value: ratio }],
-    }));
-    return rows.length === 0 ? [] : [{ title: name, rows }];
-  });
+  const groups = metrics.flatMap(({ key, name }) =>
+    others.map((to, series) => ({
+      title: `${name}, to ${to}`,
+      rows: known
+        .filter(({ metric, to: other }) => metric === key && other === to)
+        .map(({ workload, peer, ratio }) => ({
+          name: workload + (peer === undefined ? "" : ` (${peer})`),
+          said: ratioText(ratio),
+          marks: [{ series, value: ratio }],
+        })),
+    })),
+  );
+  const shown = groups.filter(({ rows }) => rows.length > 0);
   const title = "slotwire's ratios to the others";
   const note =
     "slotwire divided by the other, within rounds: the median, and the interval that holds the true median in 95 of 100 runs. Right of the line at 1 is more, left of it is less. Where an interval crosses that line, no difference was seen.";
   return section(
     title,
     paragraph(note),
-    rowChart({ title: "Ratio", kind: "points", scale: "logarithmic", series: others, line: 1, groups }),
+    rowChart({ title: "Ratio", kind: "points", scale: "logarithmic", series: others, line: 1, groups: shown }),
   );
 }
 
@@ -138,7 +149,9 @@ function groupSection([name, workloads]: Group, metrics: readonly ClientsMetric[
       ...(workloads.length > 1 ? { title } : {}),
       rows: clients.flatMap(({ name: client, figures }) => {
         const value = figures[metric.key];
-        return isKnown(value) ? [{ name: client, said: intervalText(value), marks: [{ series: 0, value }] }] : [];
+        return isKnown(value)
+          ? [{ name: client, said: intervalText(value), marks: [{ series: client === OWN ? 0 : 4, value }] }]
+          : [];
       }),
     }));
     if (groups.every(({ rows }) => rows.length === 0)) return [];

@@ -21,10 +21,10 @@ interface Frame {
   readonly verticals?: readonly { readonly series: number; readonly x: number; readonly name: string }[];
 }
 
-const WIDTH = 400;
+const WIDTH = 320;
 const LEFT = 58;
 const RIGHT = WIDTH - 22;
-const HEIGHT = 190;
+const HEIGHT = 160;
 const NAME_ROOM = 15;
 
 const nines = (share: number) => -Math.log10(1 - share);
@@ -187,7 +187,7 @@ function figure(
 /** Names on the x axis need room. The nines are evenly spaced, and the last ones are the longest. */
 function isCrowded(tick: number, { ticks, at }: Axis): boolean {
   const next = ticks[ticks.indexOf(tick) + 1];
-  return next !== undefined && (at(next) - at(tick)) * (RIGHT - LEFT) < 44;
+  return next !== undefined && (at(next) - at(tick)) * (RIGHT - LEFT) < 50;
 }
 
 function text(x: number, y: number, content: string, anchor: "start" | "middle" | "end"): string {

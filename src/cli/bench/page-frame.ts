@@ -27,18 +27,18 @@ p,ul{max-width:52rem;margin:.4rem 0}ul{padding-left:1.2rem}.soft{color:var(--sof
 .answer{font-size:1.2rem;line-height:1.4}.answer ul{list-style:none;padding:0;font-weight:600}.answer li{margin:.25rem 0}
 .claims{font-size:.95rem}.good{color:var(--good)}.bad{color:var(--bad)}
 figure{margin:.6rem 0 0;min-width:0}figcaption{font-weight:600}
-.charts{display:grid;gap:1.2rem;grid-template-columns:repeat(auto-fill,minmax(min(22rem,100%),1fr))}
+.charts{display:grid;gap:1.2rem;grid-template-columns:repeat(auto-fill,minmax(min(17rem,100%),1fr))}
 .pairs{display:grid;gap:0 2rem;grid-template-columns:repeat(auto-fill,minmax(min(32rem,100%),1fr))}
-svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg.curve{width:100%;max-width:30rem;display:block}
+svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg.curve{width:100%;max-width:28rem;display:block}.curve text{font-size:13px}
 .grid{stroke:var(--rule);stroke-width:1;fill:none}.one{stroke:var(--one);stroke-width:1.5}
 .line{fill:none;stroke-width:2;stroke-linejoin:round}.knee{fill:none;stroke-width:1.5;stroke-dasharray:3 3}.whisker{stroke-width:2}.whisker.ink{stroke:var(--ink);stroke-width:1.3}.dot{opacity:.4}
 ${Array.from({ length: 8 }, (_, n) => `.f${n}{fill:var(--c${n})}.s${n}{stroke:var(--c${n})}`).join("")}
 .legend{margin:.2rem 0}.key{display:inline-flex;align-items:center;margin-right:1rem}.key svg{flex:none;margin-right:.4em;height:1rem}.key svg.shape{width:1rem}.key svg.line{width:1.75rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{font-weight:400}
 .rows{container-type:inline-size}.rows table{width:100%}.rows th{text-align:left}.rows tbody th{padding:0 .8rem 0 0;max-width:17rem;font-size:.95rem;line-height:1.25}
-.rows .group th{font-weight:600;padding-top:.7rem;max-width:none}.rows .strip{width:60%;padding:0}.rows .strip svg{display:block;width:100%}.rows .said{padding:0 0 0 .8rem;text-align:right;font-size:.95rem;line-height:1.25;min-width:8rem}
-@container(max-width:40rem){.rows table,.rows table tbody{display:block}.rows tr{display:grid;grid-template-columns:minmax(0,1fr) auto}.rows tbody th{max-width:none;padding-top:.35rem}.rows .said{padding-top:.35rem;max-width:12rem;min-width:0}.rows .strip{grid-row:2;grid-column:1/-1;width:100%}.rows .group{display:block}.rows .axis td:not(.strip){display:none}}
-.wide{overflow-x:auto;margin:.6rem 0}.wide table{font-size:.85rem;white-space:nowrap;min-width:100%}
+.rows .group th{font-weight:600;padding-top:.7rem;max-width:none}.rows .strip{width:60%;padding:0}.pairs .rows .strip{width:99%}.pairs .rows tbody th{min-width:6.5rem}.rows .strip svg{display:block;width:100%}.rows .said{padding:0 0 0 .8rem;text-align:right;font-size:.95rem;line-height:1.25;white-space:nowrap}.rows tr.many+tr.many{border-top:1px solid var(--rule)}
+@container(max-width:30rem){.rows table,.rows table tbody{display:block}.rows tr{display:grid;grid-template-columns:minmax(0,1fr) auto}.rows tbody th{max-width:none;padding-top:.35rem}.rows .said{padding-top:.35rem}.rows .strip{grid-row:2;grid-column:1/-1;width:100%}.rows .group{display:block}.rows .axis td:not(.strip){display:none}}
+.wide{overflow-x:auto;margin:.6rem 0}.wide table{font-size:.85rem;overflow-wrap:normal;white-space:nowrap;min-width:100%}
 .wide th,.wide td{padding:.3rem .7rem;border-bottom:1px solid var(--rule);text-align:right}
 .wide thead th{font-weight:600;vertical-align:bottom;white-space:normal}.wide td,.wide tbody th{vertical-align:top}small{color:var(--soft);font-size:.8rem}.wide th:first-child{text-align:left;position:sticky;left:0;background:var(--card);padding-left:0}
 .facts th{width:8rem;vertical-align:top;color:var(--soft);text-align:left;padding:.15rem .8rem .15rem 0}.facts td{padding:.15rem 0}
@@ -89,16 +89,21 @@ function cellOf(cell: string): string {
   return escapeMarkup(figure) + rest.map((part) => `<br><small>${escapeMarkup(part)}</small>`).join("");
 }
 
+export function factsTable(facts: readonly (readonly [name: string, text: string])[]): string {
+  const rows = facts.map(([name, text]) => {
+    return `<tr><th scope="row">${escapeMarkup(name)}</th><td>${escapeMarkup(text)}</td></tr>`;
+  });
+  return `<table class="facts"><tbody>${rows.join("")}</tbody></table>`;
+}
+
 /** How it was measured, on what, and all figures for programs. */
 export function methodSection(method: string, environment: object, raw: unknown): string {
-  const facts = Object.entries(environment).map(([name, value]) => {
-    return `<tr><th scope="row">${escapeMarkup(FACTS[name] ?? name)}</th><td>${escapeMarkup(value)}</td></tr>`;
-  });
+  const facts = Object.entries(environment).map(([name, value]) => [FACTS[name] ?? name, String(value)] as const);
   const json = jsonOf(JSON.parse(JSON.stringify(raw ?? null), shortened));
   return section(
     "Method",
     paragraph(method, ""),
-    `<table class="facts"><tbody>${facts.join("")}</tbody></table>`,
+    factsTable(facts),
     `<details><summary>Raw data (JSON)</summary><pre>${escapeMarkup(json)}</pre></details>`,
   );
 }

@@ -51,7 +51,7 @@ export function roughly(value: number): string {
 /** A factor with two decimals, or with two digits if it is less than 0.1. */
 export function factorOf(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString("en");
-  return value >= 0.1 ? value.toFixed(value >= 10 ? 1 : 2) : String(Number(value.toPrecision(2)));
+  return value >= 0.1 ? value.toFixed(value >= 10 ? 1 : 2) : value.toPrecision(2);
 }
 
 /** The number with about three significant digits. */

@@ -40,7 +40,7 @@ export function pageOf(report: BenchReport, more: PageMore = {}): string {
 
 /** A section that was made elsewhere, of charts and a table. */
 export function extraSection({ title, note, charts = [], rows }: PageSection): string {
-  return section(title, paragraph(note), ...charts.map(rowChart), tableOf(rows, title));
+  return section(title, paragraph(note), ...charts.map((chart) => rowChart(chart)), tableOf(rows, title));
 }
 
 /** Latency by rate, for each script: charts, and a table of all points. */
@@ -96,7 +96,7 @@ function ratioSection(compared: readonly Compared[]): string {
     "Each mark is the median of the ratios within rounds, and the line through it is the interval that holds the true median in 95 of 100 runs. Right of the line at 1 is more, left of it is less. Where an interval crosses that line, no difference was seen.";
   const chart = known.length <= MOST_IN_FULL ? inFull(known) : inMarks(known);
   const table = known.length <= MOST_IN_FULL ? "" : tableOf(ratioRows(known), title);
-  return section(title, paragraph(note), rowChart(chart), table);
+  return section(title, paragraph(note), rowChart(chart, chart.series.length > 1), table);
 }
 
 function inFull(known: readonly Compared[]): RowChart {
@@ -107,7 +107,7 @@ function inFull(known: readonly Compared[]): RowChart {
       return isKnown(value) ? [{ name: metricName(key), said: ratioText(value), marks: [{ series: 0, value }] }] : [];
     }),
   }));
-  return { title: "Ratio", kind: "points", scale: "logarithmic", series: ["ratio"], line: 1, groups };
+  return { title: "Ratio", kind: "points", scale: "logarithmic", series: [], line: 1, groups };
 }
 
 function inMarks(known: readonly Compared[]): RowChart {
@@ -153,7 +153,7 @@ function figuresSection(comparisons: readonly Comparison[]): string {
     section(
       "Calls a second",
       paragraph("The median of the rounds with its interval; the small dots are single rounds."),
-      rowChart(ratesChart(comparisons)),
+      rowChart(ratesChart(comparisons), false),
     ),
     section(
       "Latency, closed loop",
