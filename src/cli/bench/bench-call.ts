@@ -2,8 +2,8 @@ import type { Cluster } from "../../cluster/cluster.ts";
 import { defineScript, type Script } from "../../scripts/script.ts";
 
 /**
- * A script call in two ways. Each method returns a function that makes the n-th call; its promise rejects when the
- * reply is wrong.
+ * A script call in two ways. Each method returns a function that makes the call with a number, from `FIRST_NUMBER` on; its
+ * promise rejects when the reply is wrong.
  */
 export interface BenchCall {
   readonly script: Script;
@@ -12,6 +12,8 @@ export interface BenchCall {
 }
 
 const KEYS = 1000;
+/** Numbers begin here, so that all have the same number of digits: a way that makes more calls sends no longer ones. */
+export const FIRST_NUMBER = 1_000_000;
 const PLACEHOLDER = "__rand_int__";
 
 /** A script of a common size that only reads. */

@@ -25,10 +25,12 @@ export interface RoundsOptions {
   readonly seconds: number;
   /** Goes on until the ratio of calls a second of each way to the first one is known to this share, for example 0.05. */
   readonly until?: number | undefined;
-  /** The most time for each way, in seconds, for `until`. */
+  /** The most time for each way, in seconds, for `until`. Default: `atMostFor(seconds)`. */
   readonly atMost?: number | undefined;
   /** The length of a slice; there are four in a round of two ways. */
   readonly sliceMilliseconds?: number | undefined;
+  /** The least number of calls in a slice, which makes slices longer. With many in flight, a short one is all begin and end. */
+  readonly sliceCalls?: number | undefined;
   /** Random numbers from 0 to 1, for the order of the ways. */
   readonly random?: (() => number) | undefined;
   /** Runs the slices of one round, one after the other. A harness can wrap them. */
@@ -43,6 +45,11 @@ export interface NamedSlice {
 }
 
 const SLICE_MS = 25;
+const LONGEST_SLICE_MS = 500;
+/** Beyond these, neighbouring rounds are joined: a long measurement needs no more memory than this. */
+const MOST_ROUNDS = 512;
+/** An interval that is looked at after each round is narrow by luck some time. It is looked at when there are so many more. */
+const LOOK_AGAIN = 1.1;
 /** Times of warm-up, in slices: until a way gets no faster any more, within these bounds. */
 const WARM_UP = { least: 4, most: 40 };
 
@@ -51,14 +58,17 @@ const WARM_UP = { least: 4, most: 40 };
  * or faster during a round does it to all ways alike.
  */
 export async function measureRounds(ways: readonly Way[], options: RoundsOptions): Promise<readonly Round[]> {
-  const { seconds, until, atMost = Math.max(60, seconds * 10), random = Math.random, progress } = options;
-  const milliseconds = options.sliceMilliseconds ?? SLICE_MS;
+  const { seconds, until, atMost = atMostFor(seconds), random = Math.random, progress } = options;
   const drive = options.drive ?? inOrder;
-  for (const way of ways) await warmUp(way, milliseconds);
-  const rounds: Round[] = [];
+  let milliseconds = options.sliceMilliseconds ?? SLICE_MS;
+  const paces: number[] = [];
+  for (const way of ways) paces.push(await warmUp(way, milliseconds));
+  const needed = (1000 * (options.sliceCalls ?? 0)) / Math.min(...paces);
+  milliseconds = Math.max(milliseconds, Math.min(LONGEST_SLICE_MS, needed));
+  const collected = new Collected();
   const started = performance.now();
   const spent = () => (performance.now() - started) / 1000 / ways.length;
-  for (;;) {
+  for (let look = 0; ; ) {
     const found = new Map<string, Slice>(ways.map(({ name }) => [name, NOTHING]));
     const order = shuffled(ways, random);
     const slices = [...order, ...[...order].reverse()].map((way) => ({
@@ -68,12 +78,49 @@ export async function measureRounds(ways: readonly Way[], options: RoundsOptions
       },
     }));
     await drive(slices);
-    rounds.push(found);
+    collected.add(found);
+    const { rounds, count } = collected;
+    const isLong = rounds.length >= LEAST_VALUES && spent() >= seconds;
+    if (isLong && (until === undefined || spent() >= atMost)) return rounds;
+    if (count < look) continue;
+    look = Math.ceil(count * LOOK_AGAIN);
     const widest = widestOf(ways, rounds);
-    progress?.(rounds.length, widest);
-    if (rounds.length < LEAST_VALUES || spent() < seconds) continue;
-    if (until === undefined || (widest !== undefined && widthOf(widest) <= until) || spent() >= atMost) return rounds;
+    progress?.(count, widest);
+    if (isLong && until !== undefined && widest !== undefined && widthOf(widest) <= until) return rounds;
   }
+}
+
+/** The bound on `--until`, in seconds for each way. */
+export function atMostFor(seconds: number): number {
+  return Math.max(60, seconds * 10);
+}
+
+/** The rounds so far. Neighbours are joined when there are many. */
+class Collected {
+  readonly rounds: Round[] = [];
+  count = 0;
+  #joins = 1;
+  #open: Round[] = [];
+
+  add(round: Round): void {
+    this.count++;
+    this.#open.push(round);
+    if (this.#open.length < this.#joins) return;
+    this.rounds.push(joinedRounds(this.#open));
+    this.#open = [];
+    if (this.rounds.length < MOST_ROUNDS) return;
+    const pairs = this.rounds.splice(0);
+    for (let pair = 0; pair < pairs.length; pair += 2) this.rounds.push(joinedRounds(pairs.slice(pair, pair + 2)));
+    this.#joins *= 2;
+  }
+}
+
+function joinedRounds([first, ...others]: readonly Round[]): Round {
+  const joined = new Map(first);
+  for (const round of others) {
+    for (const [name, slice] of round) joined.set(name, together(joined.get(name) ?? NOTHING, slice));
+  }
+  return joined;
 }
 
 /** The ratio of each way's figure to that of the first way, from the rounds. */
@@ -104,14 +151,16 @@ function widestOf(ways: readonly Way[], rounds: readonly Round[]): Estimate | un
   return [...ratiosOf(rounds, callsPerSecond).values()].sort((a, b) => widthOf(b) - widthOf(a))[0];
 }
 
-/** Ends when the newer half of the slices was no faster than the older half. */
-async function warmUp(way: Way, milliseconds: number): Promise<void> {
+/** Ends when the newer half of the slices was no faster than the older half. @returns its calls a second */
+async function warmUp(way: Way, milliseconds: number): Promise<number> {
   const rates: number[] = [];
-  while (rates.length < WARM_UP.most) {
+  const mean = (part: readonly number[]) => part.reduce((sum, rate) => sum + rate, 0) / part.length;
+  for (;;) {
     rates.push(callsPerSecond(await way.slice(milliseconds)));
     const half = rates.length >> 1;
-    const mean = (part: readonly number[]) => part.reduce((sum, rate) => sum + rate, 0) / part.length;
-    if (rates.length >= WARM_UP.least && mean(rates.slice(half)) <= 1.02 * mean(rates.slice(half >> 1, half))) return;
+    const newer = mean(rates.slice(half));
+    const isSteady = rates.length >= WARM_UP.least && newer <= 1.02 * mean(rates.slice(half >> 1, half));
+    if (isSteady || rates.length >= WARM_UP.most) return newer;
   }
 }
 
