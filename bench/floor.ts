@@ -27,6 +27,17 @@ import { FAILED, settingsOf } from "./support/options.ts";
 import { Progress } from "./support/progress.ts";
 import { jsonOf, linesOf } from "./support/report.ts";
 
+const HEAD = [
+  "load",
+  "floor CPU us",
+  "slotwire CPU us",
+  "slotwire / floor: CPU",
+  "p50",
+  "calls/s",
+  "slotwire calls/s",
+  "calls of each",
+];
+
 const settings = settingsOf(FLOOR, floorSettings);
 const paint = paintFor(process.stdout.isTTY, process.env);
 await conducted(FLOOR.name, async (undo) => {
@@ -101,17 +112,6 @@ function publish(report: BenchReport): void {
   writeFileSync(file, `${jsonOf(report)}\n`);
   console.log(`\nWritten: ${file}`);
 }
-
-const HEAD = [
-  "load",
-  "floor CPU us",
-  "slotwire CPU us",
-  "slotwire / floor: CPU",
-  "p50",
-  "calls/s",
-  "slotwire calls/s",
-  "calls of each",
-];
 
 function cellsOf({ title, ways }: Comparison): string[] {
   const [floor, slotwire] = ways as readonly [WayFigures, WayFigures];

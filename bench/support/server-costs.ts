@@ -61,7 +61,7 @@ type Three = [ServerCosts, ServerCosts, ServerCosts];
 
 /** The costs of several servers together. */
 export function summed(each: Iterable<ServerCosts>): ServerCosts {
-  return [...each].reduce((sum, costs) => combined(sum, costs, 1));
+  return [...each].reduce((sum, costs) => combined(sum, costs, 1), NOTHING);
 }
 
 /** Reads the costs from the text of INFO commandstats, stats and cpu. A command that was never called has no costs. */
@@ -101,3 +101,10 @@ function combined(a: ServerCosts, b: ServerCosts, sign: 1 | -1): ServerCosts {
 function ofEach<T>(value: (command: ScriptCommand) => T): Record<ScriptCommand, T> {
   return Object.fromEntries(COMMANDS.map((command) => [command, value(command)])) as Record<ScriptCommand, T>;
 }
+
+const NOTHING: ServerCosts = {
+  cpuMicroseconds: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  commands: ofEach(() => ({ calls: 0, microseconds: 0 })),
+};

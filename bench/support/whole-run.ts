@@ -164,6 +164,7 @@ class Run {
     this.#done += asked.length;
     return compared(asked, {
       seconds: plan.seconds,
+      callsEach: plan.callsEach,
       until,
       progress: ({ title }, done) => this.#progress.at(before + done, title),
     });
