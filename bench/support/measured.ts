@@ -1,8 +1,9 @@
 import { Bench } from "tinybench";
+import { reached } from "../../src/cli/bench/compare.ts";
 import { comparisonOf } from "../../src/cli/bench/comparison.ts";
 import type { Comparison } from "../../src/cli/bench/report.ts";
 import { type NamedSlice, RoundSeries } from "../../src/cli/bench/rounds.ts";
-import { type Situation, sliceOf } from "./plan.ts";
+import type { Situation } from "./plan.ts";
 import { measureInTurns, type Turn, type TurnsOptions } from "./turns.ts";
 import { type Bed, measuredWay, type WayOfCalling } from "./ways.ts";
 
@@ -15,8 +16,13 @@ export interface Asked {
   readonly prefix?: string;
 }
 
+export interface MeasuringOptions extends TurnsOptions {
+  /** The least number of calls that each caller makes in a slice. */
+  readonly callsEach: number;
+}
+
 /** Measures all comparisons in turns. Resolves to them in the order in which they were asked for. */
-export async function compared(asked: readonly Asked[], options: TurnsOptions): Promise<readonly Comparison[]> {
+export async function compared(asked: readonly Asked[], options: MeasuringOptions): Promise<readonly Comparison[]> {
   const turns = asked.map(
     ({ bed, situation, ways, prefix = "" }): Turn & { readonly situation: Situation; readonly prefix: string } => ({
       prefix,
@@ -24,19 +30,21 @@ export async function compared(asked: readonly Asked[], options: TurnsOptions): 
       situation,
       series: new RoundSeries(
         ways.map((way) => measuredWay(bed, way)),
-        { sliceMilliseconds: sliceOf(situation), random: options.random, drive: byTinybench },
+        { sliceCalls: options.callsEach * situation.inFlight, random: options.random, drive: byTinybench },
       ),
     }),
   );
   await measureInTurns(turns, options);
   return turns.map(({ title, prefix, situation: { called, inFlight }, series }) => {
     const { name } = called.script;
-    return comparisonOf(series.rounds, {
+    const comparison = comparisonOf(series.rounds, {
       id: `${prefix}${name}, ${inFlight} in flight`,
       title,
       script: { name, bytes: called.bytes },
       inFlight,
     });
+    const { until, seconds } = options;
+    return until === undefined ? comparison : { ...comparison, until: reached(comparison, until, seconds) };
   });
 }
 

@@ -11,6 +11,8 @@ export interface Plan {
   readonly situations: readonly Situation[];
   /** The least time for each way in each situation, in seconds. */
   readonly seconds: number;
+  /** The least number of calls that each caller makes in a slice. */
+  readonly callsEach: number;
   /** The situations in which other ways to call are compared with EVALSHA. */
   readonly otherWays: readonly Situation[];
   /** The situations that are also measured on a cold cache. */
@@ -19,6 +21,9 @@ export interface Plan {
   readonly wavesOf: (situation: Situation) => number;
   /** The number of calls with each detour. */
   readonly detours: number;
+  /** The scripts whose latency is measured under given rates, and the time at each rate for each way, in seconds. */
+  readonly curves: readonly CalledScript[];
+  readonly curveSeconds: number;
 }
 
 /** What the command line says of it. */
@@ -36,9 +41,12 @@ export const IN_FLIGHT = [1, 64, 1024];
 const LEAST_FILLED = 1024;
 const OTHER_WAYS = { bytes: 1024, inFlight: [1, 64] };
 const SECONDS = { full: 4, quick: 0.15 };
+/** The scripts whose latency is measured under given rates, by their bytes. */
+const CURVES = { full: [1024, 65_536], quick: [1024] };
+const CURVE_SECONDS = { full: 2, quick: 0.4 };
 const DETOURS = { full: 100, quick: 15 };
-const SLICE_MS = 25;
-const BYTES_A_MILLISECOND = 1e6;
+/** With large scripts and many in flight, a slice that has so many calls of each caller is long: half a second. */
+const CALLS_EACH = { full: 2, quick: 0 };
 
 export function planOf({ quick, given, inFlight = IN_FLIGHT, seconds }: PlanOptions): Plan {
   const filled = given === undefined && !quick ? SIZES.filter((bytes) => bytes >= LEAST_FILLED) : [];
@@ -53,14 +61,12 @@ export function planOf({ quick, given, inFlight = IN_FLIGHT, seconds }: PlanOpti
   return {
     situations,
     seconds: seconds ?? (quick ? SECONDS.quick : SECONDS.full),
+    callsEach: quick ? CALLS_EACH.quick : CALLS_EACH.full,
     otherWays: under(others, quick || loads.length === 0 ? [loads.at(-1) ?? (inFlight[0] as number)] : loads),
     cold: quick ? situations.filter(({ called, inFlight: load }) => called.bytes <= 10_240 && load <= 64) : situations,
     wavesOf: ({ inFlight: load }) => (quick ? 6 : load === 1 ? 20 : load <= 64 ? 14 : 8),
     detours: quick ? DETOURS.quick : DETOURS.full,
+    curves: given === undefined ? own.filter(({ bytes }) => CURVES[quick ? "quick" : "full"].includes(bytes)) : [given],
+    curveSeconds: seconds ?? CURVE_SECONDS[quick ? "quick" : "full"],
   };
-}
-
-/** Long enough for each of the callers to send the script twice. */
-export function sliceOf({ called, inFlight }: Situation): number {
-  return Math.max(SLICE_MS, Math.round((2 * called.bytes * inFlight) / BYTES_A_MILLISECOND));
 }

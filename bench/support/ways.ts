@@ -1,3 +1,4 @@
+import { FIRST_NUMBER } from "../../src/cli/bench/bench-call.ts";
 import { closedLoop, type Meter } from "../../src/cli/bench/closed-loop.ts";
 import type { Slice, Way } from "../../src/cli/bench/rounds.ts";
 import type { Cluster, Script } from "../../src/index.ts";
@@ -30,10 +31,10 @@ export interface WayOfCalling {
 /** A way that is measured in slices, with the servers' own count of its costs. */
 export function measuredWay({ client, meter, alone }: Bed, way: WayOfCalling): Way {
   const { name, call, inFlight, callsEach = 1 } = way;
-  let calls = 0;
+  let number = FIRST_NUMBER;
   const own = meter === undefined ? withBytesOf(client) : CLIENT_CPU;
   const loop = (milliseconds: number) => {
-    return closedLoop(() => call(calls++), { milliseconds, inFlight, callsEach, meter: own });
+    return closedLoop(() => call(number++), { milliseconds, inFlight, callsEach, meter: own });
   };
   return {
     name,

@@ -6,7 +6,7 @@ import { after, describe, it } from "node:test";
 import { sourceOf } from "../../bench/support/bench-script.ts";
 import { givenScript, ownScript } from "../../bench/support/called-script.ts";
 import { asLibrary } from "../../bench/support/other-ways.ts";
-import { planOf, sliceOf } from "../../bench/support/plan.ts";
+import { planOf } from "../../bench/support/plan.ts";
 import { measureInTurns } from "../../bench/support/turns.ts";
 import { LEAST_VALUES } from "../../src/cli/bench/estimate.ts";
 import { Latencies } from "../../src/cli/bench/latency.ts";
@@ -71,12 +71,6 @@ describe("the plan", () => {
     ]);
     assert.deepEqual(otherWays, [{ called: given, inFlight: 8 }]);
     assert.deepEqual(cold, situations);
-  });
-
-  it("gives each of the callers time to send a large script twice", () => {
-    const called = ownScript(65_536);
-    assert.equal(sliceOf({ called, inFlight: 1 }), 25);
-    assert.equal(sliceOf({ called, inFlight: 1024 }), 134);
   });
 });
 

@@ -3,8 +3,8 @@ import { defineScript, type Script } from "../../scripts/script.ts";
 import { filled } from "./placeholders.ts";
 
 /**
- * A script call in two ways. Each method returns a function that makes the n-th call; its promise rejects when the
- * reply is wrong.
+ * A script call in two ways. Each method returns a function that makes the call with a number, from `FIRST_NUMBER` on; its
+ * promise rejects when the reply is wrong.
  */
 export interface BenchCall {
   readonly script: Script;
@@ -13,6 +13,8 @@ export interface BenchCall {
 }
 
 const KEYS = 1000;
+/** Numbers begin here, so that all have the same number of digits: a way that makes more calls sends no longer ones. */
+export const FIRST_NUMBER = 1_000_000;
 
 /** A script of a common size that only reads. */
 const QUOTA = `-- How much of a quota is left in this window, and how long the window lasts.

@@ -1,35 +1,83 @@
-import type { BenchResult, Figures } from "./measure.ts";
-import { printable } from "./printable.ts";
-import type { Paint } from "./terminal.ts";
+import { wrapped } from "../draw-text.ts";
+import { printable } from "../printable.ts";
+import type { Paint } from "../terminal.ts";
+import { metricName, metricsOf, percentOf, ratioText } from "./page-words.ts";
+import { noiseLine } from "./quiet.ts";
+import type { BenchReport, Comparison, WayFigures } from "./report.ts";
 
-const COLUMNS = ["", "calls/s", "p50 ms", "p99 ms", "sent", "received"];
-const WIDTHS = [7, 11, 9, 9, 8, 10];
+const COLUMNS = ["", "calls/s", "p50 ms", "p99 ms", "p99.9 ms", "sent", "received", "calls"];
+const WIDTHS = [7, 10, 9, 9, 10, 8, 10, 12];
 
-/** The comparison as lines. Bytes are per call. */
-export function drawBench(result: BenchResult, paint: Paint): string[] {
-  const { primaries, inFlight, seconds, script, replies, evalsha } = result;
-  const where = primaries === 1 ? "1 primary" : `${primaries} primaries`;
-  const times = evalsha.callsPerSecond / result.eval.callsPerSecond;
-  const share = (100 * evalsha.bytesSentPerCall) / result.eval.bytesSentPerCall;
+/** What the drawing tells beside the report. */
+export interface DrawnWith {
+  readonly width: number;
+  readonly paint: Paint;
+  /** The replies that arrived and were checked, with those of the warm-up. */
+  readonly replies?: number;
+}
+
+/** The report as lines: first whether to believe it, then the figures of each way, then the ratios with their intervals. */
+export function drawBench(report: BenchReport, { width, paint, replies }: DrawnWith): string[] {
+  const noise = noiseLine(report.quiet);
+  const prose = (text: string) => wrapped(text, width);
   return [
-    `${where}, ${inFlight} calls in flight, ${seconds} s each; ${printable(script.name)} has ${script.bytes} bytes`,
+    ...(noise === undefined ? [] : [...prose(noise).map(paint.alarm), ""]),
+    ...prose(`${report.environment.setting}; ${report.environment.server}`),
+    ...report.comparisons.flatMap((comparison) => drawComparison(comparison, width, paint)),
     "",
-    paint.faint(rowOf(COLUMNS)),
-    rowOf(["EVALSHA", ...cellsOf(evalsha)]),
-    rowOf(["EVAL", ...cellsOf(result.eval)]),
-    "",
-    `EVALSHA: ${paint.strong(`${times.toFixed(2)} times`)} the calls a second, ${share.toFixed(0)} % of the bytes sent.`,
-    `${grouped(replies)} replies were counted, with those of the warm-up; none was wrong.`,
+    ...prose(`${report.method} Bytes are for one call.`),
+    ...report.comparisons.flatMap((comparison) => prose(untilText(comparison))),
+    ...(replies === undefined
+      ? []
+      : prose(`${grouped(replies)} replies were counted, with those of the warm-up; none was wrong.`)),
   ];
 }
 
-function cellsOf({ callsPerSecond, p50, p99, bytesSentPerCall, bytesReceivedPerCall }: Figures): string[] {
+function drawComparison(comparison: Comparison, width: number, paint: Paint): string[] {
+  const { script, inFlight, base, ways } = comparison;
+  const about = `${printable(script.name)} has ${grouped(script.bytes)} bytes; ${grouped(inFlight)} ${inFlight === 1 ? "call" : "calls"} in flight`;
   return [
-    grouped(callsPerSecond),
-    p50.toFixed(2),
-    p99.toFixed(2),
-    grouped(bytesSentPerCall),
-    grouped(bytesReceivedPerCall),
+    ...wrapped(about, width),
+    "",
+    paint.faint(rowOf(COLUMNS)),
+    ...ways.map((way) => rowOf([way.name, ...cellsOf(way)])),
+    ...ways.flatMap(({ name, ratios }) => {
+      if (ratios === undefined) return [];
+      const names = metricsOf([ratios]);
+      const column = Math.max(...names.map((key) => metricName(key).length));
+      return [
+        "",
+        `${name} to ${base}`,
+        ...names.map((key) => {
+          const ratio = ratios[key];
+          if (ratio === undefined) return "";
+          const text = key === "callsPerSecond" ? paint.strong(ratioText(ratio)) : ratioText(ratio);
+          return `  ${metricName(key).padEnd(column)}  ${text}`;
+        }),
+      ];
+    }),
+  ];
+}
+
+/** Whether `--until` was reached. */
+function untilText({ until }: Comparison): string {
+  if (until === undefined) return "";
+  const { wanted, width, seconds } = until;
+  if (width <= wanted) return "";
+  return `The interval is ${percentOf(width)} wide and not ${percentOf(wanted)}, as --until wanted: after ${seconds} s each, the bound was met first.`;
+}
+
+function cellsOf({ callsPerSecond, latency, costs, calls }: WayFigures): string[] {
+  const ms = (value: number | undefined) => (value === undefined ? "-" : value.toFixed(2));
+  const each = (name: string) => (costs[name] === undefined ? "-" : grouped(costs[name]));
+  return [
+    grouped(callsPerSecond.median),
+    ms(latency.p50),
+    ms(latency.p99),
+    ms(latency.p999),
+    each("bytesSent"),
+    each("bytesReceived"),
+    grouped(calls),
   ];
 }
 

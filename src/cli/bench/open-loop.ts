@@ -46,13 +46,15 @@ export interface OpenSlice {
 
 /**
  * `waiting`: as many calls as may waited for their answers. `refused`: the client refused a call, because too many wait, or gave
- * one up. `late`: twice the time was over.
+ * one up. `late`: a second more than the time was over.
  */
 export type Stop = "waiting" | "refused" | "late";
 
 const SPIN_MS = 2;
 /** The calls of half a second, within these bounds. Each costs the client some hundred bytes. */
 const WAITING = { seconds: 0.5, least: 1000, most: 20_000 };
+/** The loop makes no calls later than that after its end. */
+const LATEST_MS = 1000;
 /** The longest time for the last answers. */
 const LAST_ANSWERS_MS = 30_000;
 /** The codes of slotwire's errors that say that a client has too much to do. */
@@ -114,7 +116,6 @@ class OpenLoop {
     const passed = performance.now() - this.#begun;
     const due = Math.min(this.#due, Math.floor(passed / this.#gap) + 1);
     while (this.#made < due && this.#goesOn) this.#make();
-    if (passed > 2 * this.#milliseconds + SPIN_MS && this.#made < this.#due) this.#stopped ??= "late";
     if (this.#made === this.#due || !this.#goesOn) this.#endMaking();
     else this.#awaitNext();
   };
@@ -136,6 +137,10 @@ class OpenLoop {
     }
     const dueAt = this.#begun + this.#made * this.#gap;
     const now = performance.now();
+    if (now - this.#begun > this.#milliseconds + LATEST_MS) {
+      this.#stopped = "late";
+      return;
+    }
     this.#lateness.add(now - dueAt);
     if (now - this.#begun <= this.#milliseconds) this.#madeInTime++;
     if (++this.#waiting > this.#waitingAtMost) this.#waitingAtMost = this.#waiting;

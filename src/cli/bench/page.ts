@@ -2,7 +2,7 @@ import { escapeMarkup } from "../web/page/escape.js";
 import { type Estimate, LEAST_VALUES } from "./estimate.ts";
 import type { LatencySummary } from "./latency.ts";
 import { type Answer, answersOf, type Compared, comparedIn } from "./page-answer.ts";
-import { latencyCharts, rateCharts, scriptText } from "./page-curves.ts";
+import { latencyCharts, rateCharts, scriptText, waysOf } from "./page-curves.ts";
 import { framed, methodSection, noiseNote, paragraph, section, tableOf } from "./page-frame.ts";
 import type { PageSection, RowChart, RowGroup, Rows } from "./page-parts.ts";
 import { rowChart } from "./page-rows.ts";
@@ -40,7 +40,7 @@ export function pageOf(report: BenchReport, more: PageMore = {}): string {
 
 /** A section that was made elsewhere, of charts and a table. */
 export function extraSection({ title, note, charts = [], rows }: PageSection): string {
-  return section(title, paragraph(note), ...charts.map(rowChart), tableOf(rows, title));
+  return section(title, paragraph(note), ...charts.map((chart) => rowChart(chart)), tableOf(rows, title));
 }
 
 /** Latency by rate, for each script: charts, and a table of all points. */
@@ -64,7 +64,7 @@ export function ratesSection(curves: readonly RateCurve[]): string {
 
 function titleOf({ comparisons, curves }: BenchReport): string {
   const base = comparisons[0]?.base;
-  const ways = [...new Set(comparisons.flatMap((each) => each.ways.map(({ name }) => name)))];
+  const ways = waysOf(comparisons);
   if (base === undefined) return `Latency by rate: ${listed([...new Set(curves.map(({ way }) => way))])}`;
   return `${listed(ways.filter((name) => name !== base))} against ${base}`;
 }
@@ -96,7 +96,7 @@ function ratioSection(compared: readonly Compared[]): string {
     "Each mark is the median of the ratios within rounds, and the line through it is the interval that holds the true median in 95 of 100 runs. Right of the line at 1 is more, left of it is less. Where an interval crosses that line, no difference was seen.";
   const chart = known.length <= MOST_IN_FULL ? inFull(known) : inMarks(known);
   const table = known.length <= MOST_IN_FULL ? "" : tableOf(ratioRows(known), title);
-  return section(title, paragraph(note), rowChart(chart), table);
+  return section(title, paragraph(note), rowChart(chart, chart.series.length > 1), table);
 }
 
 function inFull(known: readonly Compared[]): RowChart {
@@ -107,7 +107,7 @@ function inFull(known: readonly Compared[]): RowChart {
       return isKnown(value) ? [{ name: metricName(key), said: ratioText(value), marks: [{ series: 0, value }] }] : [];
     }),
   }));
-  return { title: "Ratio", kind: "points", scale: "logarithmic", series: ["ratio"], line: 1, groups };
+  return { title: "Ratio", kind: "points", scale: "logarithmic", series: [], line: 1, groups };
 }
 
 function inMarks(known: readonly Compared[]): RowChart {
@@ -153,7 +153,7 @@ function figuresSection(comparisons: readonly Comparison[]): string {
     section(
       "Calls a second",
       paragraph("The median of the rounds with its interval; the small dots are single rounds."),
-      rowChart(ratesChart(comparisons)),
+      rowChart(ratesChart(comparisons), false),
     ),
     section(
       "Latency, closed loop",
@@ -173,7 +173,7 @@ function figuresSection(comparisons: readonly Comparison[]): string {
 }
 
 function ratesChart(comparisons: readonly Comparison[]): RowChart {
-  const ways = [...new Set(comparisons.flatMap((comparison) => comparison.ways.map(({ name }) => name)))];
+  const ways = waysOf(comparisons);
   const groups = comparisons.map(({ title, ways: own }) => ({
     title,
     rows: own.map(({ name, callsPerSecond, rounds }) => ({
@@ -182,7 +182,7 @@ function ratesChart(comparisons: readonly Comparison[]): RowChart {
       marks: isKnown(callsPerSecond) ? [{ series: ways.indexOf(name), value: callsPerSecond, dots: rounds }] : [],
     })),
   }));
-  return { title: "Calls a second", kind: "points", scale: "logarithmic", series: ["calls a second"], groups };
+  return { title: "Calls a second", kind: "points", scale: "logarithmic", series: [], groups };
 }
 
 const LATENCIES = [

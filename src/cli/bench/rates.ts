@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "../../errors.ts";
+import type { Option } from "../arguments.ts";
 import { median } from "./estimate.ts";
 import type { RatePoint } from "./report.ts";
 
@@ -46,6 +47,13 @@ const MOST_RATES = 50;
 /** The knee is known well enough when it lies within so much of the rate that was held. */
 const FINE = 1.15;
 
+/** `--rate`, an option of every benchmark that measures latency under a given rate. */
+export const RATE_OPTION = {
+  type: "string",
+  value: "N[,N...]|auto",
+  says: "also latency at so many calls a second, from when a call was due; auto looks for the highest rate that is held",
+} as const satisfies Option;
+
 /** The value of `--rate`. @throws {InvalidArgumentError} for anything else than rates or `auto`. */
 export function ratesOf(text: string): Rates {
   if (text === "auto") return "auto";
@@ -64,7 +72,7 @@ export function judge(rates: readonly MeasuredRate[]): readonly RatePoint["beyon
   const lower: number[] = [];
   return rates.map((each) => {
     const p99 = usualP99(each);
-    const beyond = piledUp(each.slices) ?? (isSlow(p99, lower) ? "slow" : undefined);
+    const beyond = piledUp(each.slices) ?? (isSlow(each, lower) ? "slow" : undefined);
     if (beyond === undefined && p99 !== undefined) lower.push(p99);
     return beyond;
   });
@@ -145,6 +153,9 @@ function usualP99({ slices, p99 }: MeasuredRate): number | undefined {
   return each.length * 2 > slices.length ? median(each) : p99;
 }
 
-function isSlow(p99: number | undefined, lower: readonly number[]): boolean {
-  return p99 !== undefined && p99 > SLOW.times * median(lower) && p99 > SLOW.milliseconds;
+function isSlow({ slices, p99 }: MeasuredRate, lower: readonly number[]): boolean {
+  const limit = Math.max(SLOW.milliseconds, SLOW.times * median(lower));
+  const each = slices.flatMap((slice) => slice.p99 ?? []);
+  if (each.length * 2 > slices.length) return each.filter((value) => value > limit).length * 2 > slices.length;
+  return p99 !== undefined && p99 > limit;
 }

@@ -55,6 +55,8 @@ export interface Comparison {
   /** The name of the way that the ratios are taken to: `EVAL`. */
   readonly base: string;
   readonly ways: readonly WayFigures[];
+  /** With `--until`: the width that was wanted, the one that was reached, and the seconds for each way that were the bound. */
+  readonly until?: { readonly wanted: number; readonly width: number; readonly seconds: number };
 }
 
 export interface WayFigures {

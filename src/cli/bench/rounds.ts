@@ -25,15 +25,17 @@ export interface RoundsOptions {
   readonly seconds: number;
   /** Goes on until the ratio of calls a second of each way to the first one is known to this share, for example 0.05. */
   readonly until?: number | undefined;
-  /** The most time for each way, in seconds, for `until`. */
+  /** The most time for each way, in seconds, for `until`. Default: `atMostFor(seconds)`. */
   readonly atMost?: number | undefined;
   /** The length of a slice; there are four in a round of two ways. */
   readonly sliceMilliseconds?: number | undefined;
+  /** The least number of calls in a slice, which makes slices longer. With many in flight, a short one is all begin and end. */
+  readonly sliceCalls?: number | undefined;
   /** Random numbers from 0 to 1, for the order of the ways. */
   readonly random?: (() => number) | undefined;
   /** Runs the slices of one round, one after the other. A harness can wrap them. */
   readonly drive?: ((slices: readonly NamedSlice[]) => Promise<void>) | undefined;
-  /** Hears of each round. */
+  /** Hears of each round, and of the widest interval when it was last looked at. */
   readonly progress?: ((round: number, soFar: Estimate | undefined) => void) | undefined;
 }
 
@@ -43,6 +45,11 @@ export interface NamedSlice {
 }
 
 const SLICE_MS = 25;
+const LONGEST_SLICE_MS = 500;
+/** Beyond these, neighbouring rounds are joined: a long measurement needs no more memory than this. */
+const MOST_ROUNDS = 512;
+/** An interval that is looked at after each round is narrow by luck some time. It is looked at when there are so many more. */
+const LOOK_AGAIN = 1.1;
 /** Times of warm-up, in slices: until a way gets no faster any more, within these bounds. */
 const WARM_UP = { least: 4, most: 40 };
 
@@ -51,23 +58,26 @@ const WARM_UP = { least: 4, most: 40 };
  * in each round, and then mirrored (A B B A), so that a machine that gets slower or faster during a round does it to all ways alike.
  */
 export class RoundSeries {
-  readonly rounds: Round[] = [];
   readonly #ways: readonly Way[];
-  readonly #milliseconds: number;
-  readonly #random: () => number;
-  readonly #drive: (slices: readonly NamedSlice[]) => Promise<void>;
+  readonly #options: SeriesOptions;
+  readonly #collected = new Collected();
+  #milliseconds: number;
   #spent = 0;
+  #look = 0;
+  #widest: Estimate | undefined;
 
-  constructor(ways: readonly Way[], options: Pick<RoundsOptions, "sliceMilliseconds" | "random" | "drive"> = {}) {
+  constructor(ways: readonly Way[], options: SeriesOptions = {}) {
     this.#ways = ways;
+    this.#options = options;
     this.#milliseconds = options.sliceMilliseconds ?? SLICE_MS;
-    this.#random = options.random ?? Math.random;
-    this.#drive = options.drive ?? inOrder;
   }
 
-  /** Calls each way until it gets no faster any more. */
+  /** Calls each way until it gets no faster any more, and sees how long slices must be. */
   async warmUp(): Promise<void> {
-    for (const way of this.#ways) await warmUp(way, this.#milliseconds);
+    const paces: number[] = [];
+    for (const way of this.#ways) paces.push(await warmUp(way, this.#milliseconds));
+    const needed = (1000 * (this.#options.sliceCalls ?? 0)) / Math.min(...paces);
+    this.#milliseconds = Math.max(this.#milliseconds, Math.min(LONGEST_SLICE_MS, needed));
   }
 
   /** Makes one slice of each way that does not count, after something else was measured. */
@@ -76,39 +86,54 @@ export class RoundSeries {
   }
 
   async round(): Promise<void> {
+    const { random = Math.random, drive = inOrder } = this.#options;
     const started = performance.now();
     const found = new Map<string, Slice>(this.#ways.map(({ name }) => [name, NOTHING]));
-    const order = shuffled(this.#ways, this.#random);
+    const order = shuffled(this.#ways, random);
     const slices = [...order, ...[...order].reverse()].map((way) => ({
       name: way.name,
       run: async () => {
         found.set(way.name, together(found.get(way.name) ?? NOTHING, await way.slice(this.#milliseconds)));
       },
     }));
-    await this.#drive(slices);
-    this.rounds.push(found);
+    await drive(slices);
     this.#spent += performance.now() - started;
+    this.#collected.add(found);
+    const { rounds, count } = this.#collected;
+    if (count < this.#look) return;
+    this.#look = Math.ceil(count * LOOK_AGAIN);
+    this.#widest = widestOf(this.#ways, rounds);
   }
 
-  /** How long the rounds took, in seconds for each way. */
-  get spent(): number {
-    return this.#spent / 1000 / this.#ways.length;
+  /** The rounds so far; neighbours are joined when there are many. */
+  get rounds(): readonly Round[] {
+    return this.#collected.rounds;
   }
 
-  /** Of the ratios of calls a second to the first way, the one that is known least well. Undefined with a single way. */
+  /** The number of rounds that were made. */
+  get count(): number {
+    return this.#collected.count;
+  }
+
+  /** Of the ratios of calls a second, the one that was known least well when they were last looked at. */
   get widest(): Estimate | undefined {
-    if (this.#ways.length < 2) return undefined;
-    return [...ratiosOf(this.rounds, callsPerSecond).values()].sort((a, b) => widthOf(b) - widthOf(a))[0];
+    return this.#widest;
   }
 
   /** Whether there are as many rounds as were asked for, and intervals as narrow, or no time is left for that. */
-  isEnough({ seconds, until, atMost = mostOf(seconds) }: Pick<RoundsOptions, "seconds" | "until" | "atMost">): boolean {
-    if (this.rounds.length < LEAST_VALUES || this.spent < seconds) return false;
-    if (until === undefined || this.spent >= atMost) return true;
-    const { widest } = this;
-    return widest !== undefined && widthOf(widest) <= until;
+  isEnough({
+    seconds,
+    until,
+    atMost = atMostFor(seconds),
+  }: Pick<RoundsOptions, "seconds" | "until" | "atMost">): boolean {
+    const spent = this.#spent / 1000 / this.#ways.length;
+    if (this.rounds.length < LEAST_VALUES || spent < seconds) return false;
+    if (until === undefined || spent >= atMost) return true;
+    return this.#widest !== undefined && widthOf(this.#widest) <= until;
   }
 }
+
+type SeriesOptions = Pick<RoundsOptions, "sliceMilliseconds" | "sliceCalls" | "random" | "drive">;
 
 /** Measures ways in rounds, until there are enough. */
 export async function measureRounds(ways: readonly Way[], options: RoundsOptions): Promise<readonly Round[]> {
@@ -116,13 +141,42 @@ export async function measureRounds(ways: readonly Way[], options: RoundsOptions
   await series.warmUp();
   while (!series.isEnough(options)) {
     await series.round();
-    options.progress?.(series.rounds.length, series.widest);
+    options.progress?.(series.count, series.widest);
   }
   return series.rounds;
 }
 
-function mostOf(seconds: number): number {
+/** The bound on `--until`, in seconds for each way. */
+export function atMostFor(seconds: number): number {
   return Math.max(60, seconds * 10);
+}
+
+/** The rounds so far. Neighbours are joined when there are many. */
+class Collected {
+  readonly rounds: Round[] = [];
+  count = 0;
+  #joins = 1;
+  #open: Round[] = [];
+
+  add(round: Round): void {
+    this.count++;
+    this.#open.push(round);
+    if (this.#open.length < this.#joins) return;
+    this.rounds.push(joinedRounds(this.#open));
+    this.#open = [];
+    if (this.rounds.length < MOST_ROUNDS) return;
+    const pairs = this.rounds.splice(0);
+    for (let pair = 0; pair < pairs.length; pair += 2) this.rounds.push(joinedRounds(pairs.slice(pair, pair + 2)));
+    this.#joins *= 2;
+  }
+}
+
+function joinedRounds([first, ...others]: readonly Round[]): Round {
+  const joined = new Map(first);
+  for (const round of others) {
+    for (const [name, slice] of round) joined.set(name, together(joined.get(name) ?? NOTHING, slice));
+  }
+  return joined;
 }
 
 /** The ratio of each way's figure to that of the first way, from the rounds. */
@@ -148,14 +202,21 @@ export function together(a: Slice, b: Slice): Slice {
 
 const NOTHING: Slice = { calls: 0, seconds: 0, latencies: new Latencies(), costs: {} };
 
-/** Ends when the newer half of the slices was no faster than the older half. */
-async function warmUp(way: Way, milliseconds: number): Promise<void> {
+function widestOf(ways: readonly Way[], rounds: readonly Round[]): Estimate | undefined {
+  if (ways.length < 2) return undefined;
+  return [...ratiosOf(rounds, callsPerSecond).values()].sort((a, b) => widthOf(b) - widthOf(a))[0];
+}
+
+/** Ends when the newer half of the slices was no faster than the older half. @returns its calls a second */
+async function warmUp(way: Way, milliseconds: number): Promise<number> {
   const rates: number[] = [];
-  while (rates.length < WARM_UP.most) {
+  const mean = (part: readonly number[]) => part.reduce((sum, rate) => sum + rate, 0) / part.length;
+  for (;;) {
     rates.push(callsPerSecond(await way.slice(milliseconds)));
     const half = rates.length >> 1;
-    const mean = (part: readonly number[]) => part.reduce((sum, rate) => sum + rate, 0) / part.length;
-    if (rates.length >= WARM_UP.least && mean(rates.slice(half)) <= 1.02 * mean(rates.slice(half >> 1, half))) return;
+    const newer = mean(rates.slice(half));
+    const isSteady = rates.length >= WARM_UP.least && newer <= 1.02 * mean(rates.slice(half >> 1, half));
+    if (isSteady || rates.length >= WARM_UP.most) return newer;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Cluster } from "../../cluster/cluster.ts";
-import type { BenchCall } from "./bench-call.ts";
+import { type BenchCall, FIRST_NUMBER } from "./bench-call.ts";
 import { closedLoop, type Meter } from "./closed-loop.ts";
 import type { Way } from "./rounds.ts";
 import type { ServerMeter } from "./servers.ts";
@@ -25,7 +25,7 @@ export class CountedWay implements Way {
 
   constructor(name: string, call: (number: number) => Promise<void>, inFlight: number, meter: Meter) {
     this.name = name;
-    const next = () => call(this.#calls++);
+    const next = () => call(FIRST_NUMBER + this.#calls++);
     this.slice = (milliseconds) => closedLoop(next, { milliseconds, inFlight, meter });
   }
 

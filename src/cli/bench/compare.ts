@@ -1,0 +1,91 @@
+import type { Session } from "../session.ts";
+import type { Terminal } from "../terminal.ts";
+import type { BenchCall } from "./bench-call.ts";
+import { comparisonOf } from "./comparison.ts";
+import { environmentOf, settingOf } from "./environment.ts";
+import { widthOf } from "./estimate.ts";
+import { ratioText } from "./page-words.ts";
+import { QuietCheck } from "./quiet.ts";
+import { type BenchReport, type Comparison, FORMAT } from "./report.ts";
+import { atMostFor, measureRounds } from "./rounds.ts";
+import { scriptWays } from "./script-ways.ts";
+import { ServerMeter } from "./servers.ts";
+
+/** Under which load the ways are compared, and for how long. */
+export interface Load {
+  /** For each way. */
+  readonly seconds: number;
+  readonly inFlight: number;
+  /** How well the ratio of calls a second has to be known, as a share. */
+  readonly until: number | undefined;
+}
+
+/** What is known of the servers. */
+export interface Setting {
+  readonly tls: boolean;
+  /** Whether they were started for the benchmark. */
+  readonly isOwn: boolean;
+}
+
+export interface Compared {
+  readonly report: BenchReport;
+  /** The number of replies that arrived and were checked, with those of the warm-up. */
+  readonly replies: number;
+}
+
+/** Callers make at least so many calls each in a slice. */
+const CALLS_EACH = 8;
+
+/** Measures EVALSHA and EVAL in rounds, so that other load on the machine slows both. */
+export async function compareIn(
+  session: Session,
+  call: BenchCall,
+  { seconds, inFlight, until, ...setting }: Load & Setting,
+  terminal: Pick<Terminal, "progress">,
+): Promise<Compared> {
+  const { cluster } = session;
+  const servers = await ServerMeter.of(session);
+  const ways = scriptWays(cluster, call, inFlight, servers);
+  terminal.progress("looking whether the machine is quiet ...");
+  const check = await QuietCheck.begin();
+  const cpuBefore = await servers.cpuHere();
+  const rounds = await measureRounds(ways, {
+    seconds,
+    until,
+    sliceCalls: CALLS_EACH * inFlight,
+    progress: (round, ratio) => {
+      const soFar = ratio === undefined ? "" : `; EVALSHA makes ${ratioText(ratio)} times the calls of EVAL`;
+      terminal.progress(`round ${round}${soFar} ...`);
+    },
+  });
+  const cpuAfter = await servers.cpuHere();
+  const { script } = call;
+  const bytes = Buffer.byteLength(script.source);
+  const comparison = comparisonOf(rounds, {
+    id: "script",
+    title: `${script.name}, ${inFlight} in flight`,
+    script: { name: script.name, bytes },
+    inFlight,
+  });
+  const otherOwnCpu = cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore;
+  return {
+    report: {
+      format: FORMAT,
+      environment: environmentOf({
+        server: servers.version ?? "unknown, because INFO is refused",
+        setting: settingOf(cluster.topology.nodes, setting),
+      }),
+      quiet: check.end({ otherOwnCpu, comparisons: [comparison] }),
+      method: `${rounds.length} rounds of both ways in turns. A ratio is the median of the rounds, with the interval that holds the true one in 95 of 100 runs. Latencies are those of a closed loop: from a caller's call to its reply.`,
+      comparisons: [until === undefined ? comparison : { ...comparison, until: reached(comparison, until, seconds) }],
+      curves: [],
+    },
+    replies: ways.reduce((sum, { calls }) => sum + calls, 0),
+  };
+}
+
+/** How narrow the intervals have become. */
+export function reached({ ways }: Comparison, wanted: number, seconds: number): NonNullable<Comparison["until"]> {
+  const widths = ways.flatMap(({ ratios }) => (ratios?.callsPerSecond ? [widthOf(ratios.callsPerSecond)] : []));
+  return { wanted, width: Math.max(...widths), seconds: atMostFor(seconds) };
+}
