@@ -1,6 +1,6 @@
 import { numberOf, type Options, shareOf } from "../../src/cli/arguments.ts";
 import { AGAINST, EarlierRun } from "../../src/cli/bench/earlier-run.ts";
-import { environmentOf } from "../../src/cli/bench/environment.ts";
+import { machineOf } from "../../src/cli/bench/environment.ts";
 import { LEAST_VALUES } from "../../src/cli/bench/estimate.ts";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import type { BenchCommand, ValuesOf } from "./options.ts";
@@ -82,8 +82,7 @@ export function floorSettings({ rounds, until, only, out, ...against }: ValuesOf
 function earlierOf(values: ValuesOf<typeof AGAINST>): EarlierRun | undefined {
   const earlier = EarlierRun.from(values);
   // What only the servers tell is compared when they run.
-  const { server, setting, ...machine } = environmentOf({ server: "", setting: "" });
-  earlier?.refuseOther(machine);
+  earlier?.refuseOther(machineOf());
   return earlier;
 }
 
