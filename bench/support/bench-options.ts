@@ -56,6 +56,8 @@ export interface BenchSettings {
   readonly existing: ConnectOptions | undefined;
   readonly given: CalledScript | undefined;
   readonly out: string | undefined;
+  /** The built client, as a URL: the benchmark measures it as users get it, and not the source. */
+  readonly build: string;
 }
 
 /** @throws {InvalidArgumentError} names the option and what is accepted. */
@@ -76,6 +78,7 @@ export function benchSettings(values: ValuesOf<typeof OPTIONS>): BenchSettings {
     existing: existingIn(values),
     given,
     out,
+    build: new URL("../../dist/index.js", import.meta.url).href,
   };
 }
 
