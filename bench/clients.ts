@@ -6,7 +6,12 @@ import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
+import { CURVES_SAY, drawCurves } from "../src/cli/bench/draw-curve.ts";
+import { ratesOf } from "../src/cli/bench/rates.ts";
+import type { RateCurve } from "../src/cli/bench/report.ts";
+import { PLAIN } from "../src/cli/terminal.ts";
 import { type LocalCluster, startCluster } from "../src/testing/index.ts";
+import { clientCurves } from "./clients/curves.ts";
 import { ofItsOwn } from "./clients/own-figures.ts";
 import { PEERS, type PeerName } from "./clients/peers.ts";
 import { type Claim, claims, lines, type Measurements } from "./clients/summary.ts";
@@ -23,11 +28,20 @@ const say = (text: string) => {
 };
 const folder = fileURLToPath(new URL("clients/", import.meta.url));
 const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "5" }, only: { type: "string" }, out: { type: "string" } },
+  options: {
+    rounds: { type: "string", default: "5" },
+    only: { type: "string" },
+    rate: { type: "string" },
+    out: { type: "string" },
+  },
 });
 const rounds = Number(values.rounds);
 /** The name that `--only` uses for the figures that concern slotwire alone. */
 const OWN_FIGURES = "own figures";
+/** The name that `--only` uses for latency under given rates. */
+const CURVES = "latency under a given rate";
+const rates = ratesOf(values.rate ?? "auto");
+const CURVE_SECONDS = 1;
 
 // Only this benchmark needs these dependencies, so they are installed when it runs.
 if (!existsSync(`${folder}node_modules`)) execFileSync("npm", ["ci"], { cwd: folder, stdio: "inherit" });
@@ -82,6 +96,16 @@ async function compareAll(): Promise<void> {
     say(`\n${workload.name}`);
     for (const line of lines(measurements)) say(`  ${line}`);
   }
+  let curves: readonly RateCurve[] = [];
+  if (values.only === undefined || values.rate !== undefined || CURVES.includes(values.only)) {
+    const { nodes } = cluster;
+    const name = (client: string, rate: number) =>
+      progress.at(workloads.length * rounds, `${client}, ${rate.toLocaleString("en")} calls/s`);
+    curves = await clientCurves({ nodes, rates, seconds: CURVE_SECONDS, progress: name });
+    progress.clear();
+    say(`\n${CURVES_SAY}`);
+    for (const line of drawCurves(curves, 110, PLAIN)) say(line);
+  }
   progress.end();
   say("\nWhat slotwire must show");
   const shown = claims(all);
@@ -96,7 +120,10 @@ async function compareAll(): Promise<void> {
   const plain = all.map(({ workload, results }) => ({ workload, results: Object.fromEntries(results) }));
   const file = `${out}/${environment.date.slice(0, 10)}-clients`;
   writeFileSync(`${file}.md`, `# Clients compared, ${environment.date}\n\n\`\`\`\n${said.join("\n")}\n\`\`\`\n`);
-  writeFileSync(`${file}.json`, `${JSON.stringify({ environment, rounds, measurements: plain, shown }, null, 1)}\n`);
+  writeFileSync(
+    `${file}.json`,
+    `${JSON.stringify({ environment, rounds, measurements: plain, curves, shown }, null, 1)}\n`,
+  );
 }
 
 function tell(claims: readonly Claim[]): void {

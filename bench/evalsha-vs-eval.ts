@@ -35,7 +35,7 @@ function publish(report: FullReport, out: string | undefined): void {
   writeFileSync(`${folder}/${name}.json`, `${jsonOf(report)}\n`);
   writeFileSync(`${folder}/${name}.md`, markdownOf(report));
   // The page draws what is common to all benchmarks by itself.
-  const others = sections.filter(({ id }) => id !== "speed" && id !== "costs");
+  const others = sections.filter(({ id }) => id !== "speed" && id !== "costs" && id !== "rates");
   writeFileSync(`${folder}/${name}.html`, pageOf(report, { sections: others, raw: report }));
   console.log(`\nWritten: ${name}.json, .md and .html in ${out ?? "bench/results"}`);
 }

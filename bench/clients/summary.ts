@@ -1,6 +1,6 @@
 import { median } from "../support/statistics.ts";
 import type { PeerName } from "./peers.ts";
-import type { Result, Workload } from "./workload.ts";
+import type { Figure, Result, Workload } from "./workload.ts";
 
 /** The results of all rounds of all clients for one workload. */
 export interface Measurements {
@@ -20,7 +20,7 @@ export interface Claim {
  */
 const MOST_GROWN_MIB = 2;
 
-const COLUMNS: [heading: string, field: keyof Result, digits: number][] = [
+const COLUMNS: [heading: string, field: Figure, digits: number][] = [
   ["calls/s", "callsPerSecond", 0],
   ["CPU us/call", "cpu", 2],
   ["p50 us", "p50", 0],
@@ -32,19 +32,30 @@ const COLUMNS: [heading: string, field: keyof Result, digits: number][] = [
 ];
 
 /** A line for each client: medians, and the spread of the calls per second over the rounds. */
-export function lines({ results }: Measurements): string[] {
+export function lines({ workload, results }: Measurements): string[] {
   const head = ["".padEnd(14), ...COLUMNS.map(([heading]) => heading.padStart(11)), "spread of calls/s".padStart(20)];
   const body = [...results].map(([name, rounds]) => {
-    const cells = COLUMNS.map(([, field, digits]) =>
-      middle(rounds, field)
-        .toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })
-        .padStart(11),
-    );
+    const cells = COLUMNS.map(([, field, digits]) => textOf(middle(rounds, field), digits).padStart(11));
     const rates = rounds.map(({ callsPerSecond }) => Math.round(callsPerSecond).toLocaleString("en"));
     const sorted = rates.sort((a, b) => Number(a.replaceAll(",", "")) - Number(b.replaceAll(",", "")));
-    return [name.padEnd(14), ...cells, `${sorted[0]}-${sorted.at(-1)}`.padStart(20)].join(" ");
+    const stopped = rounds.filter((round) => round.stopped).length;
+    const note =
+      stopped === 0 ? [] : [` calls were left out in ${stopped} of ${rounds.length} rounds: too many waited`];
+    return [name.padEnd(14), ...cells, `${sorted[0]}-${sorted.at(-1)}`.padStart(20), ...note].join(" ");
   });
-  return [head.join(" "), ...body];
+  return [head.join(" "), ...body, LATENCIES[workload.kind]];
+}
+
+/** What the latencies of a workload are counted from. */
+const LATENCIES = {
+  closed: "Latencies: closed loop, from a caller's call to its reply",
+  open: "Latencies: open loop, from when a call was due to its reply",
+  batch: "Latencies: closed loop, of whole batches",
+} as const satisfies Record<Workload["kind"], string>;
+
+function textOf(value: number, digits: number): string {
+  if (Number.isNaN(value)) return "-";
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 /** The ratios of slotwire to the floor and to the best peer. Each ratio is taken within one round. */
@@ -100,26 +111,28 @@ export function atLeast(what: string, ratio: number, limit: number): Claim {
   return { what, seen: ratio.toFixed(2), holds: ratio >= limit };
 }
 
-function middle(rounds: readonly Result[], field: keyof Result): number {
-  return median(rounds.map((round) => round[field]));
+function middle(rounds: readonly Result[], field: Figure): number {
+  return median(rounds.map((round) => round[field] ?? Number.NaN));
 }
 
 /**
  * The median of the ratio of two clients, taken round by round, because anything that slows a round slows both clients.
  */
-function paired({ results }: Measurements, field: keyof Result, to: PeerName = "floor", of: PeerName = "slotwire") {
+function paired({ results }: Measurements, field: Figure, to: PeerName = "floor", of: PeerName = "slotwire") {
   const others = results.get(to) ?? [];
-  const ratios = (results.get(of) ?? []).map((round, index) => round[field] / (others[index]?.[field] ?? Number.NaN));
+  const ratios = (results.get(of) ?? []).map(
+    (round, index) => (round[field] ?? Number.NaN) / (others[index]?.[field] ?? Number.NaN),
+  );
   return median(ratios.filter((ratio) => !Number.isNaN(ratio)));
 }
 
 /** The ratio to the best peer, for figures of which more is better. */
-function lowest(measurements: Measurements, field: keyof Result, of?: PeerName): number {
+function lowest(measurements: Measurements, field: Figure, of?: PeerName): number {
   return Math.min(...peersOf(measurements).map((peer) => paired(measurements, field, peer, of)));
 }
 
 /** The ratio to the best peer, for figures of which less is better. */
-function highest(measurements: Measurements, field: keyof Result): number {
+function highest(measurements: Measurements, field: Figure): number {
   return Math.max(...peersOf(measurements).map((peer) => paired(measurements, field, peer)));
 }
 

@@ -68,11 +68,20 @@ export interface Result {
   readonly bytesPerSecond: number;
   /** The CPU time of the client's process per call, user and system. */
   readonly cpu: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly p999: number;
+  /**
+   * In closed loops from a caller's call to its reply, in open loops from when a call was due. Absent where fewer than 10 calls
+   * lie beyond.
+   */
+  readonly p50?: number;
+  readonly p99?: number;
+  readonly p999?: number;
   readonly most: number;
   readonly residentMiB: number;
   /** The growth of the memory in use, without garbage, from before the calls to after them. */
   readonly grownMiB: number;
+  /** An open loop left out calls, because too many waited for their answers, or were late. */
+  readonly stopped?: boolean;
 }
+
+/** The figures of a result. */
+export type Figure = Exclude<keyof Result, "stopped">;

@@ -1,4 +1,5 @@
 import { numberOf, type Options, shareOf } from "../../src/cli/arguments.ts";
+import { RATE_OPTION, type Rates, ratesOf } from "../../src/cli/bench/rates.ts";
 import { CONNECTION, connectionOf } from "../../src/cli/connection-options.ts";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import { type ConnectOptions, slotOf } from "../../src/index.ts";
@@ -28,6 +29,7 @@ const OPTIONS = {
     value: "P%",
     says: "goes on until each ratio of calls a second is known to P percent, for at most a minute for each way",
   },
+  rate: RATE_OPTION,
   out: { type: "string", value: "FOLDER", says: "where the report goes; default bench/results" },
   ...LOGIN,
 } as const satisfies Options;
@@ -35,7 +37,8 @@ const OPTIONS = {
 export const COMMAND: BenchCommand<typeof OPTIONS> = {
   name: "bench",
   typed: "npm run bench --",
-  usage: "[--quick] [--nodes HOST:PORT,...] [--eval FILE --keys KEY,... --args ARG,...] [--until P%] [--out FOLDER]",
+  usage:
+    "[--quick] [--nodes HOST:PORT,...] [--eval FILE --keys KEY,... --args ARG,...] [--until P%] [--rate N,...|auto] [--out FOLDER]",
   summary:
     "Compares EVALSHA with EVAL, and with other ways to run a script. Prints tables, and writes them as Markdown, JSON and HTML.",
   options: OPTIONS,
@@ -55,6 +58,8 @@ export interface BenchSettings {
   /** How to connect to an existing cluster; undefined to start one. */
   readonly existing: ConnectOptions | undefined;
   readonly given: CalledScript | undefined;
+  /** The rates at which latency is measured; undefined for none. */
+  readonly rates: Rates | undefined;
   readonly out: string | undefined;
   /** The built client, as a URL: the benchmark measures it as users get it, and not the source. */
   readonly build: string;
@@ -77,6 +82,7 @@ export function benchSettings(values: ValuesOf<typeof OPTIONS>): BenchSettings {
     until: shareOf("--until", values.until, { least: 0.001, most: 1 }),
     existing: existingIn(values),
     given,
+    rates: values.rate === undefined ? undefined : ratesOf(values.rate),
     out,
     build: new URL("../../dist/index.js", import.meta.url).href,
   };

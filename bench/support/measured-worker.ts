@@ -1,3 +1,4 @@
+import { answerRequests } from "./asked-process.ts";
 import type { ProcessSlice, SliceRequest } from "./measured-process.ts";
 
 /** The calls of a slice: how many were made, and the latencies of some or all of them in milliseconds. */
@@ -11,15 +12,7 @@ export interface Burst {
  * @param burst  Makes calls for about so many milliseconds, and waits for the last of them.
  */
 export function measureSlices(burst: (milliseconds: number) => Promise<Burst>): void {
-  const send = (message: ProcessSlice | "ready") => process.send?.(message);
-  process.on("disconnect", () => process.exit());
-  process.on("message", (request) => {
-    measured((request as SliceRequest).slice).then(send, (error: unknown) => {
-      console.error(error);
-      process.exit(1);
-    });
-  });
-  send("ready");
+  answerRequests(({ slice }: SliceRequest) => measured(slice));
 
   async function measured(milliseconds: number): Promise<ProcessSlice> {
     const before = process.cpuUsage();

@@ -21,6 +21,9 @@ export interface Plan {
   readonly wavesOf: (situation: Situation) => number;
   /** The number of calls with each detour. */
   readonly detours: number;
+  /** The scripts whose latency is measured under given rates, and the time at each rate for each way, in seconds. */
+  readonly curves: readonly CalledScript[];
+  readonly curveSeconds: number;
 }
 
 /** What the command line says of it. */
@@ -38,6 +41,9 @@ export const IN_FLIGHT = [1, 64, 1024];
 const LEAST_FILLED = 1024;
 const OTHER_WAYS = { bytes: 1024, inFlight: [1, 64] };
 const SECONDS = { full: 4, quick: 0.15 };
+/** The scripts whose latency is measured under given rates, by their bytes. */
+const CURVES = { full: [1024, 65_536], quick: [1024] };
+const CURVE_SECONDS = { full: 2, quick: 0.4 };
 const DETOURS = { full: 100, quick: 15 };
 /** With large scripts and many in flight, a slice that has so many calls of each caller is long: half a second. */
 const CALLS_EACH = { full: 2, quick: 0 };
@@ -60,5 +66,7 @@ export function planOf({ quick, given, inFlight = IN_FLIGHT, seconds }: PlanOpti
     cold: quick ? situations.filter(({ called, inFlight: load }) => called.bytes <= 10_240 && load <= 64) : situations,
     wavesOf: ({ inFlight: load }) => (quick ? 6 : load === 1 ? 20 : load <= 64 ? 14 : 8),
     detours: quick ? DETOURS.quick : DETOURS.full,
+    curves: given === undefined ? own.filter(({ bytes }) => CURVES[quick ? "quick" : "full"].includes(bytes)) : [given],
+    curveSeconds: seconds ?? CURVE_SECONDS[quick ? "quick" : "full"],
   };
 }

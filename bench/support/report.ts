@@ -1,8 +1,9 @@
+import { beyondText, heldText, millisecondsText } from "../../src/cli/bench/draw-curve.ts";
 import type { Estimate } from "../../src/cli/bench/estimate.ts";
 import type { PageSection, Rows } from "../../src/cli/bench/page-parts.ts";
 import { figureOf, intervalText, isKnown, ratioText } from "../../src/cli/bench/page-words.ts";
 import { noiseLine } from "../../src/cli/bench/quiet.ts";
-import type { BenchReport, Comparison, WayFigures } from "../../src/cli/bench/report.ts";
+import type { BenchReport, Comparison, RateCurve, WayFigures } from "../../src/cli/bench/report.ts";
 import { escapedAsInJson, printable } from "../../src/cli/printable.ts";
 import type { ColdCache, Wave } from "./cold-cache.ts";
 import type { Price } from "./prices.ts";
@@ -20,10 +21,10 @@ export interface FullReport extends BenchReport {
 
 /** A part of the report. */
 export interface Section extends PageSection {
-  readonly id: "speed" | "costs" | "others" | "cold" | "detours";
+  readonly id: "speed" | "costs" | "rates" | "others" | "cold" | "detours";
 }
 
-export function sectionsOf({ comparisons, otherWays, coldCaches, prices }: FullReport): Section[] {
+export function sectionsOf({ comparisons, curves, otherWays, coldCaches, prices }: FullReport): Section[] {
   const sections: Section[] = [
     {
       id: "speed",
@@ -38,6 +39,14 @@ export function sectionsOf({ comparisons, otherWays, coldCaches, prices }: FullR
       rows: costRows(comparisons),
     },
   ];
+  if (curves.length > 0) {
+    sections.push({
+      id: "rates",
+      title: "Latency under a given rate",
+      note: `Milliseconds from when a call was due to its reply (open loop), so that a stall counts in every call that it delays; - where fewer than 10 calls lie beyond. Late is how much later than due the benchmark made the calls. ${curves.map((curve) => `${curve.script.name}: ${curve.way} ${heldText(curve)}`).join(" ")}`,
+      rows: rateRows(curves),
+    });
+  }
   if (otherWays.length > 0) {
     sections.push({
       id: "others",
@@ -140,6 +149,26 @@ function speedRows(comparisons: readonly Comparison[]): Rows {
         latencies(base),
       ];
     }),
+  ];
+}
+
+function rateRows(curves: readonly RateCurve[]): Rows {
+  return [
+    ["script", "way", "calls/s", "p50", "p99", "p99.9", "late p50", "late p99", "calls", "held"],
+    ...curves.flatMap(({ script, way, points }) =>
+      points.map((point) => {
+        const { rate, latency, lateness } = point;
+        const times = [latency.p50, latency.p99, latency.p999, lateness.p50, lateness.p99].map(millisecondsText);
+        return [
+          script.name,
+          way,
+          rate.toLocaleString("en"),
+          ...times,
+          latency.calls.toLocaleString("en"),
+          point.beyond === undefined ? "yes" : `no: ${beyondText(point)}`,
+        ];
+      }),
+    ),
   ];
 }
 

@@ -1,5 +1,5 @@
 import { QuietCheck } from "../../src/cli/bench/quiet.ts";
-import { type Comparison, FORMAT } from "../../src/cli/bench/report.ts";
+import { type Comparison, FORMAT, type RateCurve } from "../../src/cli/bench/report.ts";
 import { lineOf } from "../../src/cli/printable.ts";
 import type { Cluster, Script } from "../../src/index.ts";
 import { type BenchCluster, openBenchCluster, startBenchCluster } from "./bench-cluster.ts";
@@ -14,6 +14,7 @@ import type { Situation } from "./plan.ts";
 import { type Price, prices } from "./prices.ts";
 import { Progress } from "./progress.ts";
 import type { FullReport } from "./report.ts";
+import { scriptCurves } from "./script-curves.ts";
 import { ServerMeter } from "./server-costs.ts";
 import { shuffled } from "./turns.ts";
 import { type Bed, evalAndEvalsha } from "./ways.ts";
@@ -31,6 +32,7 @@ export async function wholeRun(settings: BenchSettings, undo: Finally): Promise<
   const idle = await bench.cpuHere();
   const run = new Run(settings, progress);
   const { comparisons, others } = await run.compare(bench);
+  const curves = await run.curves(bench);
   let coldCaches: readonly ColdCache[] = [];
   let paid: readonly Price[] = [];
   let readers: readonly Comparison[] = [];
@@ -56,7 +58,7 @@ export async function wholeRun(settings: BenchSettings, undo: Finally): Promise<
     quiet: quiet.end({ otherOwnCpu: used, comparisons: [...comparisons, ...otherComparisons] }),
     method: methodOf(settings, bench),
     comparisons,
-    curves: [],
+    curves,
     otherWays: otherComparisons,
     coldCaches,
     prices: paid,
@@ -97,6 +99,19 @@ class Run {
     const readers = own === undefined ? await this.#readers(bench) : [];
     const all = await this.#compared([...asked, ...others, ...readers]);
     return { comparisons: all.slice(0, asked.length), others: all.slice(asked.length) };
+  }
+
+  /** Latency under given rates, if it was asked for. */
+  async curves({ client }: BenchCluster): Promise<readonly RateCurve[]> {
+    const { plan, rates } = this.#settings;
+    if (rates === undefined) return [];
+    return scriptCurves(client, plan.curves, {
+      rates,
+      seconds: plan.curveSeconds,
+      progress: ({ title }, way, rate) => {
+        this.#progress.at(this.#done, `${title}, ${way}, ${rate.toLocaleString("en")} calls/s`);
+      },
+    });
   }
 
   /** Readers on replicas and on primaries, on a cluster of their own. */

@@ -53,7 +53,7 @@ export function beyondText({ rate, made, answered, waiting, beyond }: RatePoint)
 
 function linesOf(point: RatePoint, axis: Axis | undefined, paint: Paint): string[] {
   const { rate, latency, lateness, beyond } = point;
-  const cells = [latency.p50, latency.p99, latency.p999, lateness.p50, lateness.p99].map(milliseconds);
+  const cells = [latency.p50, latency.p99, latency.p999, lateness.p50, lateness.p99].map(millisecondsText);
   const row = rowOf([grouped(rate), ...cells, grouped(latency.calls)]);
   const line = axis === undefined ? row : `${row}  ${axis.draw(point)}`.trimEnd();
   if (beyond === undefined) return [line];
@@ -98,7 +98,7 @@ function rowOf(cells: readonly string[]): string {
 }
 
 /** Three digits, `-` where too few calls are there. */
-function milliseconds(value: number | undefined): string {
+export function millisecondsText(value: number | undefined): string {
   if (value === undefined) return "-";
   if (value >= 99.95) return grouped(value);
   if (value >= 9.995) return value.toFixed(1);

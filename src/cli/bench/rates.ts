@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "../../errors.ts";
+import type { Option } from "../arguments.ts";
 import { median } from "./estimate.ts";
 import type { RatePoint } from "./report.ts";
 
@@ -45,6 +46,13 @@ const MOST = 1_000_000;
 const MOST_RATES = 50;
 /** The knee is known well enough when it lies within so much of the rate that was held. */
 const FINE = 1.15;
+
+/** `--rate`, an option of every benchmark that measures latency under a given rate. */
+export const RATE_OPTION = {
+  type: "string",
+  value: "N[,N...]|auto",
+  says: "also latency at so many calls a second, from when a call was due; auto looks for the highest rate that is held",
+} as const satisfies Option;
 
 /** The value of `--rate`. @throws {InvalidArgumentError} for anything else than rates or `auto`. */
 export function ratesOf(text: string): Rates {
