@@ -158,6 +158,8 @@ export function curveOf(way: string, capacity: number): RateCurve {
     return {
       rate,
       made: Math.min(rate, capacity),
+      answered: Math.min(rate, capacity),
+      waiting: Math.ceil(rate / 1000),
       latency: latenciesOf(20_000, 0.2 / (1 - load)),
       lateness: latenciesOf(20_000, 0.02 + (load > 0.9 ? 0.3 : 0)),
     };

@@ -84,7 +84,8 @@ export async function compareIn(
   };
 }
 
-function reached({ ways }: Comparison, wanted: number, seconds: number): NonNullable<Comparison["until"]> {
+/** How narrow the intervals have become. */
+export function reached({ ways }: Comparison, wanted: number, seconds: number): NonNullable<Comparison["until"]> {
   const widths = ways.flatMap(({ ratios }) => (ratios?.callsPerSecond ? [widthOf(ratios.callsPerSecond)] : []));
   return { wanted, width: Math.max(...widths), seconds: atMostFor(seconds) };
 }

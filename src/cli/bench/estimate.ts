@@ -35,7 +35,16 @@ export function median(values: readonly number[]): number {
 
 /** The estimate from the values of all rounds, in the order in which they were measured. Values must be positive. */
 export function estimateOf(values: readonly number[]): Estimate {
-  const sorted = [...independent(values)].sort((a, b) => a - b);
+  return estimateFrom(independent(values));
+}
+
+/** The estimate from differences, which may be negative. */
+export function estimateOfDifferences(values: readonly number[]): Estimate {
+  return estimateFrom(joined(values));
+}
+
+function estimateFrom(values: readonly number[]): Estimate {
+  const sorted = [...values].sort((a, b) => a - b);
   const { rank, confidence } = ranksOf(sorted.length);
   return {
     median: median(sorted),
@@ -68,13 +77,18 @@ export function widthOf({ median: middle, low, high }: Estimate): number {
  * geometric mean) until they resemble each other no more than chance does.
  */
 export function independent(values: readonly number[]): readonly number[] {
-  let logs = values.map(Math.log);
-  while (logs.length >= 2 * LEAST_VALUES && resemblance(logs) > 1.64 / Math.sqrt(logs.length)) {
-    logs = Array.from({ length: logs.length >> 1 }, (_, pair) => {
-      return ((logs[2 * pair] as number) + (logs[2 * pair + 1] as number)) / 2;
+  return joined(values.map(Math.log)).map(Math.exp);
+}
+
+function joined(values: readonly number[]): readonly number[] {
+  let left = values;
+  while (left.length >= 2 * LEAST_VALUES && resemblance(left) > 1.64 / Math.sqrt(left.length)) {
+    const pairs = left;
+    left = Array.from({ length: pairs.length >> 1 }, (_, pair) => {
+      return ((pairs[2 * pair] as number) + (pairs[2 * pair + 1] as number)) / 2;
     });
   }
-  return logs.map(Math.exp);
+  return left;
 }
 
 /** The autocorrelation of neighbours, from -1 to 1. */
