@@ -56,7 +56,7 @@ export function waysOf(comparisons: readonly Comparison[]): string[] {
 const titleOf = ({ title }: Comparison) => title;
 
 /** A title without the number of calls in flight, which stands above. */
-export function titleWithoutLoad({ title, inFlight }: Comparison): string {
+export function titleWithoutLoad({ title, inFlight }: Pick<Comparison, "title" | "inFlight">): string {
   const end = `, ${inFlight.toLocaleString("en")} in flight`;
   return title.endsWith(end) ? title.slice(0, -end.length) : title;
 }

@@ -99,6 +99,11 @@ function ratioSection(compared: readonly Compared[]): string {
   return section(title, paragraph(note), rowChart(chart, chart.series.length > 1), table);
 }
 
+/** All ratios of several comparisons on one axis, a row for each way. */
+export function ratioChartOf(comparisons: readonly Comparison[]): RowChart {
+  return inMarks(comparedIn({ comparisons }));
+}
+
 function inFull(known: readonly Compared[]): RowChart {
   const groups = known.map(({ comparison, way, ratios }) => ({
     ...(known.length > 1 ? { title: `${way}, ${comparison.title}` } : {}),
