@@ -61,6 +61,8 @@ export interface BenchSettings {
   /** The rates at which latency is measured; undefined for none. */
   readonly rates: Rates | undefined;
   readonly out: string | undefined;
+  /** The built client, as a URL: the benchmark measures it as users get it, and not the source. */
+  readonly build: string;
 }
 
 /** @throws {InvalidArgumentError} names the option and what is accepted. */
@@ -82,6 +84,7 @@ export function benchSettings(values: ValuesOf<typeof OPTIONS>): BenchSettings {
     given,
     rates: values.rate === undefined ? undefined : ratesOf(values.rate),
     out,
+    build: new URL("../../dist/index.js", import.meta.url).href,
   };
 }
 
