@@ -80,7 +80,8 @@ export function floorSettings({ rounds, until, only, out, ...against }: ValuesOf
   };
 }
 
-function earlierOf(values: ValuesOf<typeof AGAINST>): EarlierRun | undefined {
+/** The run of `--against`, if it was made on this machine. @throws {InvalidArgumentError} says what is not the same. */
+export function earlierOf(values: ValuesOf<typeof AGAINST>): EarlierRun | undefined {
   const earlier = EarlierRun.from(values);
   // What only the servers tell is compared when they run.
   earlier?.refuseOther(machineOf());
