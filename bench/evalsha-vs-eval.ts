@@ -7,6 +7,7 @@ import { pageOf } from "../src/cli/bench/page.ts";
 import { noiseLine } from "../src/cli/bench/quiet.ts";
 import { benchSettings, COMMAND } from "./support/bench-options.ts";
 import { conducted } from "./support/conducted.ts";
+import { judged } from "./support/judged.ts";
 import { settingsOf } from "./support/options.ts";
 import { type FullReport, jsonOf, leftOutLines, linesOf, markdownOf, sectionsOf } from "./support/report.ts";
 import { pageSectionsOf } from "./support/section-charts.ts";
@@ -15,8 +16,9 @@ import { wholeRun } from "./support/whole-run.ts";
 const settings = settingsOf(COMMAND, benchSettings);
 
 await conducted(COMMAND.name, async (undo) => {
-  publish(await wholeRun(settings, undo), settings.out);
-  return 0;
+  const report = await wholeRun(settings, undo);
+  publish(report, settings.out);
+  return settings.earlier === undefined ? 0 : judged(COMMAND.name, settings.earlier, report);
 });
 
 function publish(report: FullReport, out: string | undefined): void {

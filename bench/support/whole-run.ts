@@ -8,7 +8,7 @@ import { ownReadingScript } from "./called-script.ts";
 import { type ColdCache, coldCache } from "./cold-cache.ts";
 import type { Finally } from "./conducted.ts";
 import { describeEnvironment } from "./environment.ts";
-import { type Asked, compared, titleOf } from "./measured.ts";
+import { type Asked, compared, comparedAs, titleOf } from "./measured.ts";
 import { loadedFunction, otherWays, readingWays } from "./other-ways.ts";
 import type { Situation } from "./plan.ts";
 import { type Price, prices } from "./prices.ts";
@@ -28,6 +28,10 @@ export async function wholeRun(settings: BenchSettings, undo: Finally): Promise<
   const bench = existing === undefined ? await startBenchCluster(build) : await openBenchCluster(existing, build);
   undo(() => bench.close());
   const environment = { ...describeEnvironment(bench.version), setting: bench.setting };
+  settings.earlier?.refuseOther(
+    environment,
+    plan.situations.map((situation) => comparedAs(situation)),
+  );
   const quiet = await QuietCheck.begin();
   const idle = await bench.cpuHere();
   const run = new Run(settings, progress);

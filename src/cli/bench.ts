@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "../errors.ts";
 import type { ConnectOptions } from "../options.ts";
 import { startCluster } from "../testing/start-cluster.ts";
 import {
@@ -10,9 +11,13 @@ import {
   shareOf,
 } from "./arguments.ts";
 import { type BenchCall, givenCall, quotaCall } from "./bench/bench-call.ts";
-import { type Compared, compareIn, type Load, type Setting } from "./bench/compare.ts";
+import { type Compared, comparedLoad, compareIn, type Load, type Setting } from "./bench/compare.ts";
+import { drawAgainst, failureOf } from "./bench/draw-against.ts";
 import { drawBench } from "./bench/draw-bench.ts";
+import { AGAINST, EarlierRun } from "./bench/earlier-run.ts";
+import { machineOf } from "./bench/environment.ts";
 import { pageOf } from "./bench/page.ts";
+import { storedRun } from "./bench/stored-report.ts";
 import type { Command } from "./command.ts";
 import { CONNECTION, connectionOf, namesCluster } from "./connection-options.ts";
 import { jsonOf, textOf } from "./printable.ts";
@@ -31,13 +36,15 @@ const OPTIONS = {
   "in-flight": { type: "string", value: "N", says: "the number of calls in flight at a time; default 64" },
   eval: { type: "string", value: "FILE", says: "the Lua file to run; KEY... , ARG... follow the options" },
   html: { type: "string", value: "FILE", says: "also writes the results as a page, in one HTML file" },
+  read: { type: "string", value: "FILE", says: "a run's JSON, to be shown or judged in place of a new measurement" },
+  ...AGAINST,
   ...JSON_OPTION,
 } as const satisfies Options;
 
 /** `slotwire bench`: runs the same script by EVALSHA and by EVAL. */
 export const bench: Command = {
   usage:
-    "[-h HOST] [-p PORT] ... [--seconds N] [--until N%] [--in-flight N] [--eval FILE KEY... , ARG...] [--html FILE] [--json]",
+    "[-h HOST] [-p PORT] ... [--seconds N] [--until N%] [--in-flight N] [--eval FILE KEY... , ARG...] [--html FILE] [--against FILE [--limit N%]] [--read FILE] [--json]",
   summary: "a short comparison of EVALSHA with EVAL: calls a second, latencies, bytes on the wire, CPU",
   options: OPTIONS,
   notes: [
@@ -48,28 +55,71 @@ export const bench: Command = {
     "A ratio is the median of many short rounds, with the interval that holds the true one in 95 of 100 runs. The first line",
     "tells when the machine was not quiet. --until N% ends at 10 times the seconds of --seconds, and after a minute at least,",
     "if it is not reached before.",
+    "--against takes what an earlier run printed by --json. Ratios and bytes are judged: a ratio was taken within rounds, so the",
+    "speed of the machine is not in it. Calls a second, latencies and CPU of two days are told, and judged only by --absolute.",
+    "Runs of other machines, servers, scripts or settings are refused.",
   ].join("\n"),
   async run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
-    const load: Load = {
-      seconds: numberOf("--seconds", values.seconds, { fallback: 2, least: 0.1, most: 3600, fractions: true }),
-      inFlight: numberOf("--in-flight", values["in-flight"], { fallback: 64, least: 1, most: 10_000 }),
-      until: shareOf("--until", values.until, { least: 0.001, most: 1 }),
-    };
-    if (values.eval === undefined) refuseWords("bench without --eval", words);
-    const call = values.eval === undefined ? quotaCall() : givenCall(values.eval, keysAndArguments(words));
-    const { html } = values;
+    const earlier = EarlierRun.from(values);
+    const { html, read } = values;
     if (html !== undefined) refuseUnwritable("--html", html);
-    const { report, replies } = namesCluster(values)
-      ? await compare(connectionOf(values, process.env, terminal), call, { ...load, isOwn: false }, terminal)
-      : await onLocalCluster(call, load, terminal);
+    if (read !== undefined) refuseMeasuring(values, words);
+    const { report, replies } =
+      read === undefined ? await measured(values, words, earlier, terminal) : storedRun("--read", read);
     terminal.progress("");
+    const judgement = earlier?.judge(report);
     if (html !== undefined) writeText("--html", html, pageOf(report));
-    if (values.json) return `${jsonOf({ ...report, replies })}\n`;
     const { width, paint } = terminal;
-    return textOf(drawBench(report, { width, paint, replies }), paint);
+    const text = values.json
+      ? `${jsonOf({ ...report, replies, ...(judgement && { against: judgement }) })}\n`
+      : textOf(
+          [
+            ...drawBench(report, { width, paint, ...(replies !== undefined && { replies }) }),
+            ...(judgement === undefined ? [] : ["", ...drawAgainst(judgement, paint)]),
+          ],
+          paint,
+        );
+    const failure = judgement && failureOf(judgement);
+    if (failure === undefined) return text;
+    terminal.write(text);
+    throw new Error(failure);
   },
 };
+
+type Values = ReturnType<typeof readArguments<typeof OPTIONS>>["values"];
+
+/** @throws {InvalidArgumentError} when a measurement is described where none is made. */
+function refuseMeasuring(values: Values, words: readonly string[]): void {
+  const accepted = ["read", "html", "json", ...Object.keys(AGAINST)];
+  const other = Object.keys(values).find((name) => !accepted.includes(name));
+  if (other === undefined && words.length === 0) return;
+  const what = other === undefined ? "a word is" : `--${other} is`;
+  const beside = accepted.slice(1).map((name) => `--${name}`);
+  throw new InvalidArgumentError(
+    `--read measures nothing, and ${what} about a measurement; accepted beside it are ${beside.join(", ")}.`,
+  );
+}
+
+function measured(
+  values: Values,
+  words: readonly string[],
+  earlier: EarlierRun | undefined,
+  terminal: Terminal,
+): Promise<Compared> {
+  const load: Load = {
+    seconds: numberOf("--seconds", values.seconds, { fallback: 2, least: 0.1, most: 3600, fractions: true }),
+    inFlight: numberOf("--in-flight", values["in-flight"], { fallback: 64, least: 1, most: 10_000 }),
+    until: shareOf("--until", values.until, { least: 0.001, most: 1 }),
+    earlier,
+  };
+  if (values.eval === undefined) refuseWords("bench without --eval", words);
+  const call = values.eval === undefined ? quotaCall() : givenCall(values.eval, keysAndArguments(words));
+  earlier?.refuseOther(machineOf(), [comparedLoad(call, load)]);
+  return namesCluster(values)
+    ? compare(connectionOf(values, process.env, terminal), call, { ...load, isOwn: false }, terminal)
+    : onLocalCluster(call, load, terminal);
+}
 
 async function onLocalCluster(call: BenchCall, load: Load, terminal: Terminal): Promise<Compared> {
   terminal.progress("starting a local cluster ...");

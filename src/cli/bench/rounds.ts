@@ -1,4 +1,4 @@
-import { type Estimate, LEAST_VALUES, ratioOf, widthOf } from "./estimate.ts";
+import { type Estimate, LEAST_ROUNDS, ratioOf, widthOf } from "./estimate.ts";
 import { Latencies } from "./latency.ts";
 
 /** What one slice of a round measured. */
@@ -27,7 +27,7 @@ export interface RoundsOptions {
   readonly until?: number | undefined;
   /** The most time for each way, in seconds, for `until`. Default: `atMostFor(seconds)`. */
   readonly atMost?: number | undefined;
-  /** The length of a slice; there are four in a round of two ways. */
+  /** The length of a slice; there are four in a round of two ways. Default: 25, and less for a short measurement. */
   readonly sliceMilliseconds?: number | undefined;
   /** The least number of calls in a slice, which makes slices longer. With many in flight, a short one is all begin and end. */
   readonly sliceCalls?: number | undefined;
@@ -44,7 +44,7 @@ export interface NamedSlice {
   readonly run: () => Promise<void>;
 }
 
-const SLICE_MS = 25;
+const SLICE_MS = { least: 5, most: 25 };
 const LONGEST_SLICE_MS = 500;
 /** Beyond these, neighbouring rounds are joined: a long measurement needs no more memory than this. */
 const MOST_ROUNDS = 512;
@@ -69,7 +69,7 @@ export class RoundSeries {
   constructor(ways: readonly Way[], options: SeriesOptions = {}) {
     this.#ways = ways;
     this.#options = options;
-    this.#milliseconds = options.sliceMilliseconds ?? SLICE_MS;
+    this.#milliseconds = options.sliceMilliseconds ?? usualSlice(options.seconds);
   }
 
   /** Calls each way until it gets no faster any more, and sees how long slices must be. */
@@ -127,13 +127,14 @@ export class RoundSeries {
     atMost = atMostFor(seconds),
   }: Pick<RoundsOptions, "seconds" | "until" | "atMost">): boolean {
     const spent = this.#spent / 1000 / this.#ways.length;
-    if (this.rounds.length < LEAST_VALUES || spent < seconds) return false;
+    if (this.rounds.length < LEAST_ROUNDS || spent < seconds) return false;
     if (until === undefined || spent >= atMost) return true;
     return this.#widest !== undefined && widthOf(this.#widest) <= until;
   }
 }
 
-type SeriesOptions = Pick<RoundsOptions, "sliceMilliseconds" | "sliceCalls" | "random" | "drive">;
+type SeriesOptions = Partial<Pick<RoundsOptions, "seconds">> &
+  Pick<RoundsOptions, "sliceMilliseconds" | "sliceCalls" | "random" | "drive">;
 
 /** Measures ways in rounds, until there are enough. */
 export async function measureRounds(ways: readonly Way[], options: RoundsOptions): Promise<readonly Round[]> {
@@ -144,6 +145,11 @@ export async function measureRounds(ways: readonly Way[], options: RoundsOptions
     options.progress?.(series.count, series.widest);
   }
   return series.rounds;
+}
+
+/** Short enough for `LEAST_ROUNDS` in that time. */
+function usualSlice(seconds = Number.POSITIVE_INFINITY): number {
+  return Math.max(SLICE_MS.least, Math.min(SLICE_MS.most, (1000 * seconds) / 2 / LEAST_ROUNDS));
 }
 
 /** The bound on `--until`, in seconds for each way. */
