@@ -157,6 +157,12 @@ export function clientsReport(more: Partial<ClientsReport> = {}): ClientsReport 
     claims: [
       { what: "64 in flight: CPU at most 1.1 x floor", seen: "1.20 (1.10 to 1.31)", holds: false },
       { what: "64 in flight: CPU at most 1/3 of the best peer", seen: "0.25", holds: true },
+      {
+        what: "1 in flight: p50 at most 1.05 x floor",
+        seen: "1.02 (0.97 to 1.08)",
+        holds: false,
+        verdict: "not decided",
+      },
     ],
     curves: [],
     raw: { rounds: 5 },
