@@ -37,7 +37,7 @@ export interface Compared {
 }
 
 /** Callers make at least so many calls each in a slice. */
-const CALLS_EACH = 8;
+const CALLS_EACH = 4;
 
 export function comparedLoad({ script }: BenchCall, { inFlight }: Pick<Load, "inFlight">): ComparedLoad {
   return {
