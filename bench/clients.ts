@@ -6,7 +6,7 @@ import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
-import { CURVES_SAY, drawCurves } from "../src/cli/bench/draw-curve.ts";
+import { drawCurves } from "../src/cli/bench/draw-curve.ts";
 import { ratesOf } from "../src/cli/bench/rates.ts";
 import type { RateCurve } from "../src/cli/bench/report.ts";
 import { PLAIN } from "../src/cli/terminal.ts";
@@ -103,7 +103,7 @@ async function compareAll(): Promise<void> {
       progress.at(workloads.length * rounds, `${client}, ${rate.toLocaleString("en")} calls/s`);
     curves = await clientCurves({ nodes, rates, seconds: CURVE_SECONDS, progress: name });
     progress.clear();
-    say(`\n${CURVES_SAY}`);
+    say("");
     for (const line of drawCurves(curves, 110, PLAIN)) say(line);
   }
   progress.end();

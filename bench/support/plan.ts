@@ -43,7 +43,7 @@ const OTHER_WAYS = { bytes: 1024, inFlight: [1, 64] };
 const SECONDS = { full: 4, quick: 0.15 };
 /** The scripts whose latency is measured under given rates, by their bytes. */
 const CURVES = { full: [1024, 65_536], quick: [1024] };
-const CURVE_SECONDS = { full: 2, quick: 0.4 };
+const CURVE_SECONDS = { full: 2, quick: 1 };
 const DETOURS = { full: 100, quick: 15 };
 /** With large scripts and many in flight, a slice that has so many calls of each caller is long: half a second. */
 const CALLS_EACH = { full: 2, quick: 0 };

@@ -1,11 +1,13 @@
 import type { Session } from "../session.ts";
 import type { Terminal } from "../terminal.ts";
 import type { BenchCall } from "./bench-call.ts";
+import { callCurves } from "./call-curves.ts";
 import { comparisonOf } from "./comparison.ts";
 import { environmentOf, settingOf } from "./environment.ts";
 import { widthOf } from "./estimate.ts";
 import { ratioText } from "./page-words.ts";
 import { QuietCheck } from "./quiet.ts";
+import type { Rates } from "./rates.ts";
 import { type BenchReport, type Comparison, FORMAT } from "./report.ts";
 import { atMostFor, measureRounds } from "./rounds.ts";
 import { scriptWays } from "./script-ways.ts";
@@ -18,6 +20,8 @@ export interface Load {
   readonly inFlight: number;
   /** How well the ratio of calls a second has to be known, as a share. */
   readonly until: number | undefined;
+  /** The rates at which latency is measured as well; undefined for none. */
+  readonly rates: Rates | undefined;
 }
 
 /** What is known of the servers. */
@@ -40,7 +44,7 @@ const CALLS_EACH = 8;
 export async function compareIn(
   session: Session,
   call: BenchCall,
-  { seconds, inFlight, until, ...setting }: Load & Setting,
+  { seconds, inFlight, until, rates, ...setting }: Load & Setting,
   terminal: Pick<Terminal, "progress">,
 ): Promise<Compared> {
   const { cluster } = session;
@@ -58,6 +62,14 @@ export async function compareIn(
       terminal.progress(`round ${round}${soFar} ...`);
     },
   });
+  const curves =
+    rates === undefined
+      ? []
+      : await callCurves(cluster, call, {
+          rates,
+          seconds,
+          progress: (way, rate) => terminal.progress(`${way}, ${rate.toLocaleString("en-US")} calls a second ...`),
+        });
   const cpuAfter = await servers.cpuHere();
   const { script } = call;
   const bytes = Buffer.byteLength(script.source);
@@ -78,7 +90,7 @@ export async function compareIn(
       quiet: check.end({ otherOwnCpu, comparisons: [comparison] }),
       method: `${rounds.length} rounds of both ways in turns. A ratio is the median of the rounds, with the interval that holds the true one in 95 of 100 runs. Latencies are those of a closed loop: from a caller's call to its reply.`,
       comparisons: [until === undefined ? comparison : { ...comparison, until: reached(comparison, until, seconds) }],
-      curves: [],
+      curves,
     },
     replies: ways.reduce((sum, { calls }) => sum + calls, 0),
   };
