@@ -7,15 +7,18 @@ import { pageOf } from "../src/cli/bench/page.ts";
 import { noiseLine } from "../src/cli/bench/quiet.ts";
 import { benchSettings, COMMAND } from "./support/bench-options.ts";
 import { conducted } from "./support/conducted.ts";
+import { judged } from "./support/judged.ts";
 import { settingsOf } from "./support/options.ts";
 import { type FullReport, jsonOf, leftOutLines, linesOf, markdownOf, sectionsOf } from "./support/report.ts";
+import { pageSectionsOf } from "./support/section-charts.ts";
 import { wholeRun } from "./support/whole-run.ts";
 
 const settings = settingsOf(COMMAND, benchSettings);
 
 await conducted(COMMAND.name, async (undo) => {
-  publish(await wholeRun(settings, undo), settings.out);
-  return 0;
+  const report = await wholeRun(settings, undo);
+  publish(report, settings.out);
+  return settings.earlier === undefined ? 0 : judged(COMMAND.name, settings.earlier, report);
 });
 
 function publish(report: FullReport, out: string | undefined): void {
@@ -35,7 +38,6 @@ function publish(report: FullReport, out: string | undefined): void {
   writeFileSync(`${folder}/${name}.json`, `${jsonOf(report)}\n`);
   writeFileSync(`${folder}/${name}.md`, markdownOf(report));
   // The page draws what is common to all benchmarks by itself.
-  const others = sections.filter(({ id }) => id !== "speed" && id !== "costs" && id !== "rates");
-  writeFileSync(`${folder}/${name}.html`, pageOf(report, { sections: others, raw: report }));
+  writeFileSync(`${folder}/${name}.html`, pageOf(report, { sections: pageSectionsOf(report, sections), raw: report }));
   console.log(`\nWritten: ${name}.json, .md and .html in ${out ?? "bench/results"}`);
 }

@@ -4,7 +4,6 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { comparisonOf } from "../src/cli/bench/comparison.ts";
-import { drawAgainst, failureOf } from "../src/cli/bench/draw-against.ts";
 import { figureOf, intervalText, ratioText } from "../src/cli/bench/page-words.ts";
 import { noiseLine, QuietCheck } from "../src/cli/bench/quiet.ts";
 import {
@@ -14,16 +13,15 @@ import {
   FORMAT,
   type WayFigures,
 } from "../src/cli/bench/report.ts";
-import { textOf } from "../src/cli/printable.ts";
-import { paintFor } from "../src/cli/terminal.ts";
 import { startCluster } from "../src/testing/index.ts";
 import { FLOOR, floorSettings, type Load } from "./support/commands.ts";
 import { conducted, type Finally } from "./support/conducted.ts";
 import { describeEnvironment } from "./support/environment.ts";
 import { measuredInProcesses } from "./support/in-processes.ts";
+import { judged } from "./support/judged.ts";
 import { LOAD_SCRIPT } from "./support/load-script.ts";
 import { MeasuredProcess } from "./support/measured-process.ts";
-import { FAILED, settingsOf } from "./support/options.ts";
+import { settingsOf } from "./support/options.ts";
 import { Progress } from "./support/progress.ts";
 import { jsonOf, linesOf } from "./support/report.ts";
 
@@ -39,17 +37,11 @@ const HEAD = [
 ];
 
 const settings = settingsOf(FLOOR, floorSettings);
-const paint = paintFor(process.stdout.isTTY, process.env);
 await conducted(FLOOR.name, async (undo) => {
   const report = await measured(undo);
   publish(report);
   if (settings.earlier === undefined) return 0;
-  const judgement = settings.earlier.judge(report);
-  process.stdout.write(`\n${textOf(drawAgainst(judgement, paint), paint)}`);
-  const failure = failureOf(judgement);
-  if (failure === undefined) return 0;
-  process.stderr.write(`${FLOOR.name}: ${failure}\n`);
-  return FAILED;
+  return judged(FLOOR.name, settings.earlier, report);
 });
 
 async function measured(undo: Finally): Promise<BenchReport> {

@@ -27,11 +27,19 @@ export interface ClientsReport {
   readonly workloads: readonly WorkloadFigures[];
   /** Ratios of slotwire to others within rounds, for the picture that comes first. */
   readonly ratios: readonly ClientsRatio[];
-  readonly claims: readonly { readonly what: string; readonly seen: string; readonly holds: boolean }[];
+  readonly claims: readonly ClaimShown[];
   /** Latency at given rates; `way` is the client's name. */
   readonly curves: readonly RateCurve[];
   /** For the details with the raw data. */
   readonly raw: unknown;
+}
+
+/** A goal, and what was seen. An interval that holds the limit decides nothing. */
+export interface ClaimShown {
+  readonly what: string;
+  readonly seen: string;
+  readonly holds: boolean;
+  readonly verdict?: "holds" | "short" | "not decided";
 }
 
 export interface ClientsMetric {
@@ -95,10 +103,17 @@ export function clientsPageOf(report: ClientsReport): string {
 }
 
 /** The goals, and whether each is met. */
+const VERDICTS = {
+  holds: ["good", "holds"],
+  short: ["bad", "does not hold"],
+  "not decided": ["open", "not decided"],
+} as const;
+
 function answer({ claims }: ClientsReport): string {
   if (claims.length === 0) return "";
-  const items = claims.map(({ what, seen, holds }) => {
-    return `<li><b class="${holds ? "good" : "bad"}">${holds ? "holds" : "does not hold"}</b> ${escapeMarkup(what)}: ${escapeMarkup(seen)}</li>`;
+  const items = claims.map(({ what, seen, holds, verdict = holds ? "holds" : "short" }) => {
+    const [style, word] = VERDICTS[verdict];
+    return `<li><b class="${style}">${word}</b> ${escapeMarkup(what)}: ${escapeMarkup(seen)}</li>`;
   });
   const held = claims.filter(({ holds }) => holds).length;
   return `<div class="answer"><p>${held} of ${claims.length} goals were met in this run.</p></div><ul class="claims">${items.join("")}</ul>`;

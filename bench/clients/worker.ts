@@ -27,6 +27,7 @@ const grownMiB = (bytesInUse() - inUseBefore) / 2 ** 20;
 await client.close();
 const { p50, p99, p999, max } = latencies.summary();
 const result: Result = {
+  calls,
   callsPerSecond: calls / seconds,
   bytesPerSecond: (calls * (workload.argBytes + workload.replyBytes)) / seconds,
   cpu: (cpu.user + cpu.system) / calls,

@@ -64,6 +64,8 @@ export function valueKey(index: number, bytes: number): string {
 
 /** The result of a worker. Times are in microseconds. */
 export interface Result {
+  /** The number of calls that were made and answered. */
+  readonly calls: number;
   readonly callsPerSecond: number;
   readonly bytesPerSecond: number;
   /** The CPU time of the client's process per call, user and system. */

@@ -1,4 +1,4 @@
-import { counted } from "../../src/cli/bench/page-words.ts";
+import { settingOf } from "../../src/cli/bench/environment.ts";
 import { placeOf } from "../../src/cli/bench/servers.ts";
 import type { Cluster, ConnectOptions } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
@@ -36,15 +36,18 @@ export interface BenchCluster {
   close(): Promise<void>;
 }
 
-/** @param existing  How to connect to an existing cluster. */
-export async function openBenchCluster(existing: ConnectOptions): Promise<BenchCluster> {
+/**
+ * @param existing  How to connect to an existing cluster.
+ * @param build     The built client, as a URL.
+ */
+export async function openBenchCluster(existing: ConnectOptions, build: string): Promise<BenchCluster> {
   const made = { keys: false, library: false };
-  return opened(existing, undefined, made, async (connect) => {
+  return opened(existing, build, undefined, made, async (connect) => {
     if (!made.keys && !made.library) return;
     const client = await connect();
     try {
       if (made.keys) await client.command("DEL", ...BENCH_KEYS);
-      if (made.library) await client.command("FUNCTION", "DELETE", LIBRARY_NAME);
+      if (made.library) await removeLibrary(client);
     } finally {
       await client.close();
     }
@@ -52,10 +55,10 @@ export async function openBenchCluster(existing: ConnectOptions): Promise<BenchC
 }
 
 /** Starts three primaries, with so many replicas each. */
-export async function startBenchCluster(replicasPerPrimary = 0): Promise<BenchCluster> {
+export async function startBenchCluster(build: string, replicasPerPrimary = 0): Promise<BenchCluster> {
   const own = await startCluster({ primaries: 3, replicasPerPrimary });
   try {
-    return await opened(own.connectOptions, own, { keys: false, library: false }, () => own.stop());
+    return await opened(own.connectOptions, build, own, { keys: false, library: false }, () => own.stop());
   } catch (error) {
     await own.stop();
     throw error;
@@ -64,13 +67,12 @@ export async function startBenchCluster(replicasPerPrimary = 0): Promise<BenchCl
 
 async function opened(
   given: ConnectOptions,
+  build: string,
   own: LocalCluster | undefined,
   made: BenchCluster["made"],
   cleanUp: (connect: () => Promise<Cluster>) => Promise<unknown>,
 ): Promise<BenchCluster> {
-  // The benchmark uses the built client, as users do, and not the source.
-  const built = new URL("../../dist/index.js", import.meta.url).href;
-  const { connect } = (await import(built)) as typeof import("../../src/index.ts");
+  const { connect } = (await import(build)) as typeof import("../../src/index.ts");
   const options = { commandTimeout: COMMAND_TIMEOUT_MS, maxPendingBytesPerNode: MAX_PENDING_BYTES, ...given };
   const client = await connect(options);
   const of = (role: "primary" | "replica") => {
@@ -83,9 +85,6 @@ async function opened(
     (error: Error) => error.message,
   );
   const all = new ServerMeter(client, [...primaries, ...replicas]);
-  const some = `${primaries.length} ${primaries.length === 1 ? "primary" : "primaries"}`;
-  const parts = replicas.length === 0 ? some : `${some} and ${counted(replicas.length, "replica")}`;
-  const tls = given.tls ? ", TLS" : "";
   return {
     client,
     own,
@@ -94,9 +93,7 @@ async function opened(
     meter: refused === undefined ? meter : undefined,
     refused,
     version: own ? own.version : await versionOf(client),
-    setting: own
-      ? `${parts} on this machine, over loopback${tls}`
-      : `an existing cluster of ${parts}${tls}, which others may have used meanwhile`,
+    setting: settingOf(client.topology.nodes, { tls: Boolean(given.tls), isOwn: own !== undefined }),
     made,
     connect: () => connect(options),
     async cpuHere() {
@@ -128,6 +125,19 @@ function costsOfOwn(own: LocalCluster): Promise<ServerCosts[]> {
     own.nodes.map(async (address) => {
       const info = await Promise.all(["stats", "cpu"].map((section) => own.command(address, "INFO", section)));
       return costsOf(info.join("\n"));
+    }),
+  );
+}
+
+/** From each primary that has it. */
+async function removeLibrary(client: Cluster): Promise<void> {
+  const primaries = client.topology.nodes.filter(({ role }) => role === "primary");
+  await Promise.all(
+    primaries.map(async ({ address }) => {
+      const node = client.node(address);
+      await node.command("FUNCTION", "DELETE", LIBRARY_NAME).catch((error: Error) => {
+        if (!/not found/i.test(error.message)) throw error;
+      });
     }),
   );
 }

@@ -1,9 +1,11 @@
 import { numberOf, type Options, shareOf } from "../../src/cli/arguments.ts";
+import { AGAINST, type EarlierRun } from "../../src/cli/bench/earlier-run.ts";
 import { RATE_OPTION, type Rates, ratesOf } from "../../src/cli/bench/rates.ts";
 import { CONNECTION, connectionOf } from "../../src/cli/connection-options.ts";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import { type ConnectOptions, slotOf } from "../../src/index.ts";
 import { type CalledScript, givenScript } from "./called-script.ts";
+import { earlierOf } from "./commands.ts";
 import type { BenchCommand, ValuesOf } from "./options.ts";
 import { type Plan, planOf } from "./plan.ts";
 import { refuseUnwritableFolder } from "./written-folder.ts";
@@ -30,6 +32,7 @@ const OPTIONS = {
     says: "goes on until each ratio of calls a second is known to P percent, for at most a minute for each way",
   },
   rate: RATE_OPTION,
+  ...AGAINST,
   out: { type: "string", value: "FOLDER", says: "where the report goes; default bench/results" },
   ...LOGIN,
 } as const satisfies Options;
@@ -38,7 +41,7 @@ export const COMMAND: BenchCommand<typeof OPTIONS> = {
   name: "bench",
   typed: "npm run bench --",
   usage:
-    "[--quick] [--nodes HOST:PORT,...] [--eval FILE --keys KEY,... --args ARG,...] [--until P%] [--rate N,...|auto] [--out FOLDER]",
+    "[--quick] [--nodes HOST:PORT,...] [--eval FILE --keys KEY,... --args ARG,...] [--until P%] [--rate N,...|auto] [--against FILE] [--out FOLDER]",
   summary:
     "Compares EVALSHA with EVAL, and with other ways to run a script. Prints tables, and writes them as Markdown, JSON and HTML.",
   options: OPTIONS,
@@ -60,7 +63,11 @@ export interface BenchSettings {
   readonly given: CalledScript | undefined;
   /** The rates at which latency is measured; undefined for none. */
   readonly rates: Rates | undefined;
+  /** The run with which this one is compared. */
+  readonly earlier: EarlierRun | undefined;
   readonly out: string | undefined;
+  /** The built client, as a URL: the benchmark measures it as users get it, and not the source. */
+  readonly build: string;
 }
 
 /** @throws {InvalidArgumentError} names the option and what is accepted. */
@@ -81,7 +88,9 @@ export function benchSettings(values: ValuesOf<typeof OPTIONS>): BenchSettings {
     existing: existingIn(values),
     given,
     rates: values.rate === undefined ? undefined : ratesOf(values.rate),
+    earlier: earlierOf(values),
     out,
+    build: new URL("../../dist/index.js", import.meta.url).href,
   };
 }
 

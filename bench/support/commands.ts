@@ -1,7 +1,8 @@
 import { numberOf, type Options, shareOf } from "../../src/cli/arguments.ts";
 import { AGAINST, EarlierRun } from "../../src/cli/bench/earlier-run.ts";
-import { environmentOf } from "../../src/cli/bench/environment.ts";
+import { machineOf } from "../../src/cli/bench/environment.ts";
 import { LEAST_VALUES } from "../../src/cli/bench/estimate.ts";
+import { RATE_OPTION, ratesOf } from "../../src/cli/bench/rates.ts";
 import { InvalidArgumentError } from "../../src/errors.ts";
 import type { BenchCommand, ValuesOf } from "./options.ts";
 import { refuseUnwritableFolder } from "./written-folder.ts";
@@ -79,11 +80,11 @@ export function floorSettings({ rounds, until, only, out, ...against }: ValuesOf
   };
 }
 
-function earlierOf(values: ValuesOf<typeof AGAINST>): EarlierRun | undefined {
+/** The run of `--against`, if it was made on this machine. @throws {InvalidArgumentError} says what is not the same. */
+export function earlierOf(values: ValuesOf<typeof AGAINST>): EarlierRun | undefined {
   const earlier = EarlierRun.from(values);
   // What only the servers tell is compared when they run.
-  const { server, setting, ...machine } = environmentOf({ server: "", setting: "" });
-  earlier?.refuseOther(machine);
+  earlier?.refuseOther(machineOf());
   return earlier;
 }
 
@@ -139,26 +140,42 @@ export const TOUR = {
   options: {},
 } as const satisfies BenchCommand;
 
-/** The name that `--only` uses for the figures that concern slotwire alone. */
+/** The names that `--only` uses for the figures that concern slotwire alone, and for latency under given rates. */
 export const OWN_FIGURES = "own figures";
+export const CURVES = "latency under a given rate";
 
 export const CLIENTS = {
   name: "bench:clients",
   typed: "npm run bench:clients --",
-  usage: "[--rounds N] [--only TEXT] [--out FOLDER]",
-  summary: "Compares slotwire, other clients and bare sockets on a cluster that is started here: 25 minutes.",
-  options: { rounds: roundsOption(7), only: ONLY, out: { ...OUT, says: `${OUT.says} (bench/results)` } },
-  notes: `--only "${OWN_FIGURES}" measures what concerns slotwire alone: many nodes, memory, recovery from a flush.`,
+  usage: "[--rounds N] [--only TEXT] [--rate N[,N...]|auto] [--out FOLDER]",
+  summary: "Compares slotwire, other clients and bare sockets on a cluster that is started here: half an hour.",
+  options: {
+    rounds: roundsOption(6),
+    only: ONLY,
+    rate: RATE_OPTION,
+    out: { ...OUT, says: `${OUT.says} (bench/results)` },
+  },
+  notes: [
+    "Results are printed in the end, and written as Markdown, JSON and HTML.",
+    `--only "${OWN_FIGURES}" measures what concerns slotwire alone: many nodes, memory, recovery from a flush.`,
+    `--only "${CURVES}" measures p50, p99 and p99.9 over the rate of calls.`,
+  ].join("\n"),
 } as const satisfies BenchCommand;
 
 /** @param workloads  The names of all workloads. */
 export function clientsSettings(
-  { rounds, only, out }: ValuesOf<typeof CLIENTS.options>,
+  { rounds, only, rate, out }: ValuesOf<typeof CLIENTS.options>,
   workloads: readonly string[],
   defaultFolder: string,
 ) {
-  const names = namesWith(only, [...workloads, OWN_FIGURES]);
-  return { rounds: roundsOf(rounds, 7), names, out: folderOf(out ?? defaultFolder) as string };
+  const names = namesWith(only, [...workloads, CURVES, OWN_FIGURES]);
+  return {
+    rounds: roundsOf(rounds, 6),
+    names,
+    rates: ratesOf(rate ?? "auto"),
+    hasCurves: names.includes(CURVES) || rate !== undefined,
+    out: folderOf(out ?? defaultFolder) as string,
+  };
 }
 
 /** All of these, for a look at each. */

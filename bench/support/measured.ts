@@ -1,6 +1,6 @@
 import { Bench } from "tinybench";
 import { reached } from "../../src/cli/bench/compare.ts";
-import { comparisonOf } from "../../src/cli/bench/comparison.ts";
+import { type ComparedLoad, comparisonOf } from "../../src/cli/bench/comparison.ts";
 import type { Comparison } from "../../src/cli/bench/report.ts";
 import { type NamedSlice, RoundSeries } from "../../src/cli/bench/rounds.ts";
 import type { Situation } from "./plan.ts";
@@ -35,17 +35,19 @@ export async function compared(asked: readonly Asked[], options: MeasuringOption
     }),
   );
   await measureInTurns(turns, options);
-  return turns.map(({ title, prefix, situation: { called, inFlight }, series }) => {
-    const { name } = called.script;
-    const comparison = comparisonOf(series.rounds, {
-      id: `${prefix}${name}, ${inFlight} in flight`,
-      title,
-      script: { name, bytes: called.bytes },
-      inFlight,
-    });
+  return turns.map(({ prefix, situation, series }) => {
+    const comparison = comparisonOf(series.rounds, comparedAs(situation, prefix));
     const { until, seconds } = options;
     return until === undefined ? comparison : { ...comparison, until: reached(comparison, until, seconds) };
   });
+}
+
+/** What is the same in each run that measures this situation. */
+export function comparedAs(situation: Situation, prefix = ""): ComparedLoad {
+  const { called, inFlight } = situation;
+  const { name } = called.script;
+  const id = `${prefix}${name}, ${inFlight} in flight`;
+  return { id, title: titleOf(situation), script: { name, bytes: called.bytes }, inFlight };
 }
 
 export function titleOf({ called, inFlight }: Situation): string {

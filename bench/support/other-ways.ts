@@ -22,12 +22,26 @@ export function asLibrary({ script: { source, readOnly } }: CalledScript): Libra
   });
 }
 
-/** Loads the library on every primary. Resolves to its function, or to the reason why there is none. */
-export async function loadedFunction(client: Cluster, called: CalledScript): Promise<Script | string> {
+/** The function, if every primary has it. */
+export interface LoadedFunction {
+  readonly fcall: Script | undefined;
+  /** Why there is no function. */
+  readonly refused: string | undefined;
+  /** Whether a node has the library. */
+  readonly isSomewhere: boolean;
+}
+
+/** Loads the library on every primary. */
+export async function loadedFunction(client: Cluster, called: CalledScript): Promise<LoadedFunction> {
   const library = asLibrary(called);
-  const [failure] = (await client.preload(library)).flatMap(({ failed }) => failed);
-  if (failure === undefined) return library.functions[FUNCTION_NAME] as Script;
-  return failure.cause.message;
+  const report = (await client.preload(library)).filter(({ role }) => role === "primary");
+  const is = ({ sha }: { readonly sha: string }) => sha === library.sha;
+  const [failure] = report.flatMap(({ failed }) => failed.filter(is));
+  return {
+    fcall: failure === undefined ? library.functions[FUNCTION_NAME] : undefined,
+    refused: failure?.cause.message,
+    isSomewhere: report.some(({ loaded }) => loaded.some(is)),
+  };
 }
 
 /** EVALSHA, which is the base, and other ways to run the same script on primaries. */

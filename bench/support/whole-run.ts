@@ -1,14 +1,14 @@
 import { QuietCheck } from "../../src/cli/bench/quiet.ts";
 import { type Comparison, FORMAT, type RateCurve } from "../../src/cli/bench/report.ts";
 import { lineOf } from "../../src/cli/printable.ts";
-import type { Script } from "../../src/index.ts";
+import type { Cluster, Script } from "../../src/index.ts";
 import { type BenchCluster, openBenchCluster, startBenchCluster } from "./bench-cluster.ts";
 import type { BenchSettings } from "./bench-options.ts";
 import { ownReadingScript } from "./called-script.ts";
 import { type ColdCache, coldCache } from "./cold-cache.ts";
 import type { Finally } from "./conducted.ts";
 import { describeEnvironment } from "./environment.ts";
-import { type Asked, compared, titleOf } from "./measured.ts";
+import { type Asked, compared, comparedAs, titleOf } from "./measured.ts";
 import { loadedFunction, otherWays, readingWays } from "./other-ways.ts";
 import type { Situation } from "./plan.ts";
 import { type Price, prices } from "./prices.ts";
@@ -21,13 +21,17 @@ import { type Bed, evalAndEvalsha } from "./ways.ts";
 
 /** One run of `npm run bench`, from its start to its report. */
 export async function wholeRun(settings: BenchSettings, undo: Finally): Promise<FullReport> {
-  const { plan, existing } = settings;
+  const { plan, existing, build } = settings;
   const steps = plan.situations.length + 2 * plan.otherWays.length;
   const progress = new Progress(steps + (existing === undefined ? plan.cold.length + 1 : 0));
   undo(() => progress.end());
-  const bench = existing === undefined ? await startBenchCluster() : await openBenchCluster(existing);
+  const bench = existing === undefined ? await startBenchCluster(build) : await openBenchCluster(existing, build);
   undo(() => bench.close());
   const environment = { ...describeEnvironment(bench.version), setting: bench.setting };
+  settings.earlier?.refuseOther(
+    environment,
+    plan.situations.map((situation) => comparedAs(situation)),
+  );
   const quiet = await QuietCheck.begin();
   const idle = await bench.cpuHere();
   const run = new Run(settings, progress);
@@ -44,7 +48,7 @@ export async function wholeRun(settings: BenchSettings, undo: Finally): Promise<
     paid = await run.prices(bench);
     used = cpuBetween(idle, await bench.cpuHere());
     await bench.close();
-    const withReplicas = await startBenchCluster(1);
+    const withReplicas = await startBenchCluster(build, 1);
     undo(() => withReplicas.close());
     readers = await run.readers(withReplicas);
     used = cpuBetween(undefined, used, await withReplicas.cpuHere());
@@ -91,7 +95,7 @@ class Run {
     made.keys = given === undefined;
     const bed: Bed = { client, meter, alone: own !== undefined };
     const scripts = [...new Set([...plan.situations, ...plan.otherWays].map(({ called }) => called.script))];
-    for (const { failed } of await client.preload(...scripts)) for (const { cause } of failed) throw cause;
+    await preloaded(client, "primary", scripts);
     const asked = plan.situations.map((situation): Asked => {
       return { bed, situation, ways: evalAndEvalsha(client, situation.called, situation.inFlight) };
     });
@@ -139,10 +143,9 @@ class Run {
   async #others({ client, own, made }: BenchCluster, bed: Bed): Promise<readonly Asked[]> {
     const [first] = this.#settings.plan.otherWays;
     if (first === undefined) return [];
-    const loaded: Script | string = await loadedFunction(client, first.called);
-    made.library = own === undefined && typeof loaded !== "string";
-    if (typeof loaded === "string") this.#leaveOut(`FCALL, which came with Redis 7: ${loaded}`);
-    const fcall = typeof loaded === "string" ? undefined : loaded;
+    const { fcall, refused, isSomewhere } = await loadedFunction(client, first.called);
+    made.library = own === undefined && isSomewhere;
+    if (refused !== undefined) this.#leaveOut(`FCALL, which came with Redis 7: ${refused}`);
     return this.#settings.plan.otherWays.map((situation) => {
       return {
         bed,
@@ -165,7 +168,7 @@ class Run {
       return [];
     }
     const called = given ?? ownReadingScript();
-    for (const { failed } of await client.preload(called.script)) for (const { cause } of failed) throw cause;
+    for (const role of ["primary", "replica"] as const) await preloaded(client, role, [called.script]);
     const everywhere = meter && new ServerMeter(client, [...primaries, ...replicas]);
     const bed: Bed = { client, meter: everywhere, alone: own !== undefined };
     return plan.otherWays.map(({ inFlight }) => {
@@ -191,6 +194,15 @@ class Run {
 
   #leaveOut(sentence: string): void {
     this.leftOut.push(lineOf(sentence).replace(/([^.])$/, "$1."));
+  }
+}
+
+/** Loads scripts. @throws {Error} when a node of that role does not take one. */
+async function preloaded(client: Cluster, role: "primary" | "replica", scripts: readonly Script[]): Promise<void> {
+  const shas = new Set(scripts.map(({ sha }) => sha));
+  for (const node of await client.preload(...scripts)) {
+    if (node.role !== role) continue;
+    for (const { sha, cause } of node.failed) if (shas.has(sha)) throw cause;
   }
 }
 

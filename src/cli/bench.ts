@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "../errors.ts";
 import type { ConnectOptions } from "../options.ts";
 import { startCluster } from "../testing/start-cluster.ts";
 import {
@@ -10,10 +11,14 @@ import {
   shareOf,
 } from "./arguments.ts";
 import { type BenchCall, givenCall, quotaCall } from "./bench/bench-call.ts";
-import { type Compared, compareIn, type Load, type Setting } from "./bench/compare.ts";
+import { type Compared, comparedLoad, compareIn, type Load, type Setting } from "./bench/compare.ts";
+import { drawAgainst, failureOf } from "./bench/draw-against.ts";
 import { drawBench } from "./bench/draw-bench.ts";
+import { AGAINST, EarlierRun } from "./bench/earlier-run.ts";
+import { machineOf } from "./bench/environment.ts";
 import { pageOf } from "./bench/page.ts";
 import { RATE_OPTION, ratesOf } from "./bench/rates.ts";
+import { storedRun } from "./bench/stored-report.ts";
 import type { Command } from "./command.ts";
 import { CONNECTION, connectionOf, namesCluster } from "./connection-options.ts";
 import { jsonOf, textOf } from "./printable.ts";
@@ -33,13 +38,15 @@ const OPTIONS = {
   eval: { type: "string", value: "FILE", says: "the Lua file to run; KEY... , ARG... follow the options" },
   rate: RATE_OPTION,
   html: { type: "string", value: "FILE", says: "also writes the results as a page, in one HTML file" },
+  read: { type: "string", value: "FILE", says: "a run's JSON, to be shown or judged in place of a new measurement" },
+  ...AGAINST,
   ...JSON_OPTION,
 } as const satisfies Options;
 
 /** `slotwire bench`: runs the same script by EVALSHA and by EVAL. */
 export const bench: Command = {
   usage:
-    "[-h HOST] [-p PORT] ... [--seconds N] [--until N%] [--in-flight N] [--eval FILE KEY... , ARG...] [--rate N,...|auto] [--html FILE] [--json]",
+    "[-h HOST] [-p PORT] ... [--seconds N] [--until N%] [--in-flight N] [--eval FILE KEY... , ARG...] [--rate N,...|auto] [--html FILE] [--against FILE [--limit N%]] [--read FILE] [--json]",
   summary: "a short comparison of EVALSHA with EVAL: calls a second, latencies, bytes on the wire, CPU",
   options: OPTIONS,
   notes: [
@@ -52,29 +59,72 @@ export const bench: Command = {
     "if it is not reached before.",
     "--rate measures for --seconds at each rate and for each way. It looks at the clock all the time, which keeps one processor",
     "core busy, and makes no more calls while 20,000 of them (or those of half a second) wait for their answers.",
+    "--against takes what an earlier run printed by --json. Ratios and bytes are judged: a ratio was taken within rounds, so the",
+    "speed of the machine is not in it. Calls a second, latencies and CPU of two days are told, and judged only by --absolute.",
+    "Runs of other machines, servers, scripts or settings are refused.",
   ].join("\n"),
   async run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
-    const load: Load = {
-      seconds: numberOf("--seconds", values.seconds, { fallback: 2, least: 0.1, most: 3600, fractions: true }),
-      inFlight: numberOf("--in-flight", values["in-flight"], { fallback: 64, least: 1, most: 10_000 }),
-      until: shareOf("--until", values.until, { least: 0.001, most: 1 }),
-      rates: values.rate === undefined ? undefined : ratesOf(values.rate),
-    };
-    if (values.eval === undefined) refuseWords("bench without --eval", words);
-    const call = values.eval === undefined ? quotaCall() : givenCall(values.eval, keysAndArguments(words));
-    const { html } = values;
+    const earlier = EarlierRun.from(values);
+    const { html, read } = values;
     if (html !== undefined) refuseUnwritable("--html", html);
-    const { report, replies } = namesCluster(values)
-      ? await compare(connectionOf(values, process.env, terminal), call, { ...load, isOwn: false }, terminal)
-      : await onLocalCluster(call, load, terminal);
+    if (read !== undefined) refuseMeasuring(values, words);
+    const { report, replies } =
+      read === undefined ? await measured(values, words, earlier, terminal) : storedRun("--read", read);
     terminal.progress("");
+    const judgement = earlier?.judge(report);
     if (html !== undefined) writeText("--html", html, pageOf(report));
-    if (values.json) return `${jsonOf({ ...report, replies })}\n`;
     const { width, paint } = terminal;
-    return textOf(drawBench(report, { width, paint, replies }), paint);
+    const text = values.json
+      ? `${jsonOf({ ...report, replies, ...(judgement && { against: judgement }) })}\n`
+      : textOf(
+          [
+            ...drawBench(report, { width, paint, ...(replies !== undefined && { replies }) }),
+            ...(judgement === undefined ? [] : ["", ...drawAgainst(judgement, paint)]),
+          ],
+          paint,
+        );
+    const failure = judgement && failureOf(judgement);
+    if (failure === undefined) return text;
+    terminal.write(text);
+    throw new Error(failure);
   },
 };
+
+type Values = ReturnType<typeof readArguments<typeof OPTIONS>>["values"];
+
+/** @throws {InvalidArgumentError} when a measurement is described where none is made. */
+function refuseMeasuring(values: Values, words: readonly string[]): void {
+  const accepted = ["read", "html", "json", ...Object.keys(AGAINST)];
+  const other = Object.keys(values).find((name) => !accepted.includes(name));
+  if (other === undefined && words.length === 0) return;
+  const what = other === undefined ? "a word is" : `--${other} is`;
+  const beside = accepted.slice(1).map((name) => `--${name}`);
+  throw new InvalidArgumentError(
+    `--read measures nothing, and ${what} about a measurement; accepted beside it are ${beside.join(", ")}.`,
+  );
+}
+
+function measured(
+  values: Values,
+  words: readonly string[],
+  earlier: EarlierRun | undefined,
+  terminal: Terminal,
+): Promise<Compared> {
+  const load: Load = {
+    seconds: numberOf("--seconds", values.seconds, { fallback: 2, least: 0.1, most: 3600, fractions: true }),
+    inFlight: numberOf("--in-flight", values["in-flight"], { fallback: 64, least: 1, most: 10_000 }),
+    until: shareOf("--until", values.until, { least: 0.001, most: 1 }),
+    rates: values.rate === undefined ? undefined : ratesOf(values.rate),
+    earlier,
+  };
+  if (values.eval === undefined) refuseWords("bench without --eval", words);
+  const call = values.eval === undefined ? quotaCall() : givenCall(values.eval, keysAndArguments(words));
+  earlier?.refuseOther(machineOf(), [comparedLoad(call, load)]);
+  return namesCluster(values)
+    ? compare(connectionOf(values, process.env, terminal), call, { ...load, isOwn: false }, terminal)
+    : onLocalCluster(call, load, terminal);
+}
 
 async function onLocalCluster(call: BenchCall, load: Load, terminal: Terminal): Promise<Compared> {
   terminal.progress("starting a local cluster ...");

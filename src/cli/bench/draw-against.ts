@@ -1,17 +1,17 @@
 import type { Paint } from "../terminal.ts";
-import type { Change, Interval, Judgement } from "./against.ts";
+import type { Change, Judgement } from "./against.ts";
+import { factorOf, figureOf, intervalText, metricName } from "./page-words.ts";
 
 /** More rows would hide those that matter. */
 const MOST_ROWS = 40;
-const NAMES: Readonly<Record<string, string>> = {
-  callsPerSecond: "calls/s",
-  clientCpu: "client CPU us",
-  serverCpu: "server CPU us",
-  inCommand: "in the command us",
-  bytesSent: "bytes sent",
-  bytesReceived: "bytes received",
-  p50: "p50 ms",
-  p99: "p99 ms",
+const UNITS: Readonly<Record<string, string>> = {
+  clientCpu: "us",
+  serverCpu: "us",
+  inCommand: "us",
+  bytesSent: "B",
+  bytesReceived: "B",
+  p50: "ms",
+  p99: "ms",
 };
 
 /** The changes as lines: first those that are judged. */
@@ -44,7 +44,7 @@ export function failureOf({ changes, limit }: Judgement): string | undefined {
   const [first, ...others] = changes.filter(({ beyond }) => beyond);
   if (first === undefined) return undefined;
   const more = others.length === 0 ? "" : `, and ${others.length} more ${others.length === 1 ? "figure" : "figures"}`;
-  return `Worse than the earlier run by more than ${percent(limit)}: ${nameOf(first)} (${first.comparison}) is ${interval(first.change)} times what it was${more}.`;
+  return `Worse than the earlier run by more than ${percent(limit)}: ${nameOf(first)} (${first.comparison}) is ${intervalText(first.change, factorOf)} times what it was${more}.`;
 }
 
 function said(judged: readonly Change[]): string {
@@ -61,10 +61,10 @@ function tableOf(changes: readonly Change[], all: readonly Change[], paint: Pain
   if (shown.length === 0) return ["  No difference was seen in any of them."];
   const several = new Set(all.map(({ comparison }) => comparison)).size > 1;
   const rows = shown.map((change) => [
-    several ? `${change.comparison}: ${nameOf(change)}` : nameOf(change),
-    figure(change.before),
-    figure(change.after),
-    interval(change.change),
+    several ? `${change.comparison}, ${nameOf(change)}` : nameOf(change),
+    figure(change, change.before),
+    figure(change, change.after),
+    intervalText(change.change, factorOf),
     verdictOf(change),
   ]);
   const table = [["", "then", "now", "change", ""], ...rows];
@@ -81,20 +81,18 @@ function tableOf(changes: readonly Change[], all: readonly Change[], paint: Pain
 }
 
 function nameOf({ way, base, figure: name }: Change): string {
-  return `${base === undefined ? way : `${way} / ${base}`}, ${NAMES[name] ?? name}`;
+  return `${base === undefined ? way : `${way} to ${base}`}: ${metricName(name)}`;
 }
 
 function verdictOf({ verdict, beyond }: Change): string {
   return beyond ? "worse, beyond the limit" : verdict;
 }
 
-function interval({ median, low, high }: Interval): string {
-  return `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
-}
-
-function figure(value: number): string {
-  if (value >= 1000) return Math.round(value).toLocaleString("en-US");
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+/** A ratio has no unit. */
+function figure({ base, figure: name }: Change, value: number): string {
+  const unit = base === undefined ? UNITS[name] : undefined;
+  const text = base === undefined ? figureOf(value) : factorOf(value);
+  return unit === undefined ? text : `${text} ${unit}`;
 }
 
 function percent(share: number): string {

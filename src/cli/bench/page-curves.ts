@@ -41,7 +41,7 @@ export function latencyCharts(comparisons: readonly Comparison[]): string {
   const groups = loads.map((load) => {
     const own = comparisons.filter(({ inFlight }) => inFlight === load);
     const heading = loads.length === 1 ? "" : `<h3>${escapeMarkup(inFlightText(load))}</h3>`;
-    return heading + latencyGrid(own, ways);
+    return heading + latencyGrid(own, ways, loads.length === 1 ? titleOf : titleWithoutLoad);
   });
   return legend(ways, "line") + groups.join("\n");
 }
@@ -53,7 +53,19 @@ export function waysOf(comparisons: readonly Comparison[]): string[] {
   return [...[...names].filter((name) => !bases.has(name)), ...[...names].filter((name) => bases.has(name))];
 }
 
-function latencyGrid(comparisons: readonly Comparison[], ways: readonly string[]): string {
+const titleOf = ({ title }: Comparison) => title;
+
+/** A title without the number of calls in flight, which stands above. */
+export function titleWithoutLoad({ title, inFlight }: Pick<Comparison, "title" | "inFlight">): string {
+  const end = `, ${inFlight.toLocaleString("en")} in flight`;
+  return title.endsWith(end) ? title.slice(0, -end.length) : title;
+}
+
+function latencyGrid(
+  comparisons: readonly Comparison[],
+  ways: readonly string[],
+  captionOf: (comparison: Comparison) => string,
+): string {
   const points = comparisons.flatMap(({ ways }) => ways.flatMap(({ latency }) => latency.curve));
   if (points.length === 0) return "";
   const furthest = Math.max(nines(0.9), ...points.map(([share]) => nines(share)));
@@ -68,10 +80,11 @@ function latencyGrid(comparisons: readonly Comparison[], ways: readonly string[]
     xLabel: (share) => `${Number((share * 100).toPrecision(6))}%`,
     yLabel: millisecondsText,
   };
-  const charts = comparisons.map(({ title, ways: own }) => {
+  const charts = comparisons.map((comparison) => {
+    const { title, ways: own } = comparison;
     const lines = own.map(({ name, latency }) => ({ series: ways.indexOf(name), points: latency.curve }));
     const told = own.map(({ name, latency }) => `${name}: ${quantilesText(latency)}`).join(". ");
-    return figure(title, `Closed-loop latency, ${title}. ${told}.`, frame, lines);
+    return figure(captionOf(comparison), `Closed-loop latency, ${title}. ${told}.`, frame, lines);
   });
   return `<div class="charts">${charts.join("\n")}</div>`;
 }

@@ -40,10 +40,10 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{font-weig
 @container(max-width:30rem){.rows table,.rows table tbody{display:block}.rows tr{display:grid;grid-template-columns:minmax(0,1fr) auto}.rows tbody th{max-width:none;padding-top:.35rem}.rows .said{padding-top:.35rem}.rows .strip{grid-row:2;grid-column:1/-1;width:100%}.rows .group{display:block}.rows .axis td:not(.strip){display:none}}
 .wide{overflow-x:auto;margin:.6rem 0}.wide table{font-size:.85rem;overflow-wrap:normal;white-space:nowrap;min-width:100%}
 .wide th,.wide td{padding:.3rem .7rem;border-bottom:1px solid var(--rule);text-align:right}
-.wide thead th{font-weight:600;vertical-align:bottom;white-space:normal}.wide td,.wide tbody th{vertical-align:top}small{color:var(--soft);font-size:.8rem}.wide th:first-child{text-align:left;position:sticky;left:0;background:var(--card);padding-left:0}
+.wide thead th{font-weight:600;vertical-align:bottom;white-space:normal}.wide td,.wide tbody th{vertical-align:top}small{color:var(--soft);font-size:.8rem}.wide th:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:11rem;max-width:22rem;position:sticky;left:0;background:var(--card);padding-left:0}
 .facts th{width:8rem;vertical-align:top;color:var(--soft);text-align:left;padding:.15rem .8rem .15rem 0}.facts td{padding:.15rem 0}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.75rem}summary{cursor:pointer}:focus-visible{outline:2px solid var(--c0);outline-offset:2px}
-@media(max-width:40rem){main{padding:.6rem}section{padding:.7rem}.wide th:first-child{white-space:normal;min-width:7.5rem;max-width:9.5rem}.answer{font-size:1.08rem}}
+@media(max-width:40rem){main{padding:.6rem}section{padding:.7rem}.wide th:first-child{min-width:7.5rem;max-width:9.5rem}.answer{font-size:1.08rem}}
 `;
 
 /** A page of its own: no scripts, and nothing that a browser would have to fetch. */

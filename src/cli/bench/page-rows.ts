@@ -91,7 +91,7 @@ function point({ series, value, dots = [] }: Mark, axis: Axis, y: number): strin
 function whisker({ low, high }: Mark["value"], axis: Axis, y: number, style: string): string {
   if (!isDrawable(low) || !isDrawable(high)) return "";
   const [from, to] = [place(axis, low), place(axis, high)];
-  const end = (x: string) => `<line x1="${x}" x2="${x}" y1="${y - 4}" y2="${y + 4}"/>`;
+  const end = (x: string) => `<line x1="${x}" x2="${x}" y1="${y - 3.5}" y2="${y + 3.5}"/>`;
   return `<g class="whisker ${style}"><line x1="${from}" x2="${to}" y1="${y}" y2="${y}"/>${end(from)}${end(to)}</g>`;
 }
 

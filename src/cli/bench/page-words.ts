@@ -38,7 +38,10 @@ export function ratioText(ratio: Estimate): string {
 }
 
 /** `165,000 (157,000 to 170,000)`, or `0.096` where nothing varies: bytes are the same in each round. */
-export function intervalText({ median, low, high }: Estimate, form: (value: number) => string = roughly): string {
+export function intervalText(
+  { median, low, high }: Pick<Estimate, "median" | "low" | "high">,
+  form: (value: number) => string = roughly,
+): string {
   const [middle, from, to] = [form(median), form(low), form(high)];
   return from === to ? middle : `${middle} (${from} to ${to})`;
 }

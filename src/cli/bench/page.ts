@@ -2,7 +2,7 @@ import { escapeMarkup } from "../web/page/escape.js";
 import { type Estimate, LEAST_VALUES } from "./estimate.ts";
 import type { LatencySummary } from "./latency.ts";
 import { type Answer, answersOf, type Compared, comparedIn } from "./page-answer.ts";
-import { latencyCharts, rateCharts, scriptText, waysOf } from "./page-curves.ts";
+import { latencyCharts, rateCharts, scriptText, titleWithoutLoad, waysOf } from "./page-curves.ts";
 import { framed, methodSection, noiseNote, paragraph, section, tableOf } from "./page-frame.ts";
 import type { PageSection, RowChart, RowGroup, Rows } from "./page-parts.ts";
 import { rowChart } from "./page-rows.ts";
@@ -99,6 +99,11 @@ function ratioSection(compared: readonly Compared[]): string {
   return section(title, paragraph(note), rowChart(chart, chart.series.length > 1), table);
 }
 
+/** All ratios of several comparisons on one axis, a row for each way. */
+export function ratioChartOf(comparisons: readonly Comparison[]): RowChart {
+  return inMarks(comparedIn({ comparisons }));
+}
+
 function inFull(known: readonly Compared[]): RowChart {
   const groups = known.map(({ comparison, way, ratios }) => ({
     ...(known.length > 1 ? { title: `${way}, ${comparison.title}` } : {}),
@@ -119,7 +124,7 @@ function inMarks(known: readonly Compared[]): RowChart {
     rows: known
       .filter(({ comparison }) => comparison.inFlight === load)
       .map(({ comparison, way, ratios }) => ({
-        name: withoutLoad(comparison) + (ways.size > 1 ? `: ${way}` : ""),
+        name: titleWithoutLoad(comparison) + (ways.size > 1 ? `: ${way}` : ""),
         said: isKnown(ratios.callsPerSecond) ? ratioText(ratios.callsPerSecond) : "",
         marks: metrics.flatMap((key, series) => {
           const value = ratios[key];
@@ -129,12 +134,6 @@ function inMarks(known: readonly Compared[]): RowChart {
   }));
   const title = "Ratio; the figures are those of calls a second";
   return { title, kind: "points", scale: "logarithmic", series: metrics.map(metricName), line: 1, groups };
-}
-
-/** A title without the number of calls in flight, which the group has. */
-function withoutLoad({ title, inFlight }: Comparison): string {
-  const end = `, ${inFlight.toLocaleString("en")} in flight`;
-  return title.endsWith(end) ? title.slice(0, -end.length) : title;
 }
 
 function ratioRows(known: readonly Compared[]): Rows {

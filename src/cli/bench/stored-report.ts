@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { InvalidArgumentError } from "../../errors.ts";
+import type { Compared } from "./compare.ts";
 import { type BenchReport, FORMAT } from "./report.ts";
 
 /** A report of all situations has some hundred kilobytes. */
@@ -34,6 +35,16 @@ export function storedReport(option: string, file: string): BenchReport {
   const wrong = REPORT(value, "");
   if (wrong !== undefined) throw refuse(`is no whole report: ${wrong}`);
   return value as BenchReport;
+}
+
+/**
+ * A report with the number of replies that were checked, where the file tells it.
+ * @throws {InvalidArgumentError} as `storedReport`.
+ */
+export function storedRun(option: string, file: string): Compared {
+  const report = storedReport(option, file) as BenchReport & { readonly replies?: unknown };
+  const { replies } = report;
+  return { report, ...(typeof replies === "number" && { replies }) };
 }
 
 /** At most so many bytes, because the file can be a device without an end. */
