@@ -104,10 +104,10 @@ export interface RateCurve {
 }
 
 export interface RatePoint {
-  /** Calls a second: wanted, and made. */
+  /** Calls a second: wanted, and made in time (the median of the slices of time). */
   readonly rate: number;
   readonly made: number;
-  /** Calls answered a second, in the latter half of the time. */
+  /** Calls answered a second, in the latter halves of the slices (their median). */
   readonly answered: number;
   /** The most calls that waited for their answers at a time. */
   readonly waiting: number;
