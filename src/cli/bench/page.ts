@@ -6,7 +6,7 @@ import { latencyCharts, rateCharts, scriptText, titleWithoutLoad, waysOf } from 
 import { framed, methodSection, noiseNote, paragraph, section, tableOf } from "./page-frame.ts";
 import type { PageSection, RowChart, RowGroup, Rows } from "./page-parts.ts";
 import { rowChart } from "./page-rows.ts";
-import { counted, figureOf, intervalText, isKnown, listed, metricName, metricsOf, ratioText } from "./page-words.ts";
+import { figureOf, intervalText, isKnown, listed, metricName, metricsOf, ratioText } from "./page-words.ts";
 import type { BenchReport, Comparison, RateCurve } from "./report.ts";
 
 /** What a page tells beside the report. */
