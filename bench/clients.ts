@@ -7,7 +7,7 @@ import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { CURVES_SAY, drawCurves } from "../src/cli/bench/draw-curve.ts";
+import { drawCurves } from "../src/cli/bench/draw-curve.ts";
 import type { RateCurve } from "../src/cli/bench/report.ts";
 import { PLAIN } from "../src/cli/terminal.ts";
 import { type LocalCluster, startCluster } from "../src/testing/index.ts";
@@ -119,7 +119,7 @@ function publish(
     ...occasion.lines(ways),
     ...Object.entries(PEERS).map(([name, { settings }]) => `  ${name.padEnd(14)} ${settings}`),
     ...all.flatMap((each) => ["", each.workload.name, "", ...lines(each)]),
-    ...(curves.length === 0 ? [] : ["", CURVES_SAY, ...drawCurves(curves, 110, PLAIN)]),
+    ...(curves.length === 0 ? [] : ["", ...drawCurves(curves, 110, PLAIN)]),
     "",
     "What slotwire must show",
     ...shown.map(({ what, seen, verdict }) => `  ${verdict.padEnd(11)}  ${what}: ${seen}`),

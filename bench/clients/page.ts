@@ -102,13 +102,14 @@ export function clientsPageOf(report: ClientsReport): string {
   ]);
 }
 
-/** The goals, and whether each is met. */
+/** A style and a word for each verdict. */
 const VERDICTS = {
   holds: ["good", "holds"],
   short: ["bad", "does not hold"],
   "not decided": ["open", "not decided"],
 } as const;
 
+/** The goals, and whether each is met. */
 function answer({ claims }: ClientsReport): string {
   if (claims.length === 0) return "";
   const items = claims.map(({ what, seen, holds, verdict = holds ? "holds" : "short" }) => {
@@ -116,7 +117,10 @@ function answer({ claims }: ClientsReport): string {
     return `<li><b class="${style}">${word}</b> ${escapeMarkup(what)}: ${escapeMarkup(seen)}</li>`;
   });
   const held = claims.filter(({ holds }) => holds).length;
-  return `<div class="answer"><p>${held} of ${claims.length} goals were met in this run.</p></div><ul class="claims">${items.join("")}</ul>`;
+  const open = claims.filter(({ verdict }) => verdict === "not decided").length;
+  const undecided =
+    open === 0 ? "" : ` ${open} ${open === 1 ? "was" : "were"} not decided: the interval holds the limit.`;
+  return `<div class="answer"><p>${held} of ${claims.length} goals were met in this run.${undecided}</p></div><ul class="claims">${items.join("")}</ul>`;
 }
 
 function ratioSection({ ratios, metrics }: ClientsReport): string {

@@ -30,7 +30,12 @@ export async function compared(asked: readonly Asked[], options: MeasuringOption
       situation,
       series: new RoundSeries(
         ways.map((way) => measuredWay(bed, way)),
-        { sliceCalls: options.callsEach * situation.inFlight, random: options.random, drive: byTinybench },
+        {
+          seconds: options.seconds,
+          sliceCalls: options.callsEach * situation.inFlight,
+          random: options.random,
+          drive: byTinybench,
+        },
       ),
     }),
   );

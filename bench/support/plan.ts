@@ -1,3 +1,4 @@
+import { LEAST_ROUNDS } from "../../src/cli/bench/estimate.ts";
 import { type CalledScript, ownScript } from "./called-script.ts";
 
 /** A script and a load under which it is called. */
@@ -40,10 +41,12 @@ export const IN_FLIGHT = [1, 64, 1024];
 /** A smaller script has almost no room for filling text. */
 const LEAST_FILLED = 1024;
 const OTHER_WAYS = { bytes: 1024, inFlight: [1, 64] };
-const SECONDS = { full: 4, quick: 0.15 };
+const SECONDS = { full: 4, quick: 0.25 };
 /** The scripts whose latency is measured under given rates, by their bytes. */
 const CURVES = { full: [1024, 65_536], quick: [1024] };
-const CURVE_SECONDS = { full: 2, quick: 0.4 };
+const CURVE_SECONDS = { full: 2, quick: 1 };
+/** A quick run has the situations with so many in flight at most. A wave of one call is short, so there can be more. */
+const COLD = { inFlight: 64, waves: LEAST_ROUNDS + 1, wavesOfOne: 20 };
 const DETOURS = { full: 100, quick: 15 };
 /** With large scripts and many in flight, a slice that has so many calls of each caller is long: half a second. */
 const CALLS_EACH = { full: 2, quick: 0 };
@@ -63,8 +66,10 @@ export function planOf({ quick, given, inFlight = IN_FLIGHT, seconds }: PlanOpti
     seconds: seconds ?? (quick ? SECONDS.quick : SECONDS.full),
     callsEach: quick ? CALLS_EACH.quick : CALLS_EACH.full,
     otherWays: under(others, quick || loads.length === 0 ? [loads.at(-1) ?? (inFlight[0] as number)] : loads),
-    cold: quick ? situations.filter(({ called, inFlight: load }) => called.bytes <= 10_240 && load <= 64) : situations,
-    wavesOf: ({ inFlight: load }) => (quick ? 6 : load === 1 ? 20 : load <= 64 ? 14 : 8),
+    cold: quick
+      ? situations.filter((each) => each.inFlight <= COLD.inFlight && others.includes(each.called))
+      : situations,
+    wavesOf: ({ inFlight: load }) => (quick || load > 1 ? COLD.waves : COLD.wavesOfOne),
     detours: quick ? DETOURS.quick : DETOURS.full,
     curves: given === undefined ? own.filter(({ bytes }) => CURVES[quick ? "quick" : "full"].includes(bytes)) : [given],
     curveSeconds: seconds ?? CURVE_SECONDS[quick ? "quick" : "full"],

@@ -23,8 +23,7 @@ export function pageSectionsOf(report: FullReport, sections: readonly Section[])
 function coldChart(coldCaches: readonly ColdCache[]): RowChart {
   const loads = [...new Set(coldCaches.map(({ inFlight }) => inFlight))];
   return {
-    title: "A wave; the figures are EVALSHA's cold / warm",
-    unit: "ms",
+    title: "Milliseconds a wave; the figures are EVALSHA's cold / warm",
     kind: "points",
     scale: "logarithmic",
     series: ["EVALSHA warm", "EVALSHA cold", "EVAL warm", "EVAL cold"],
@@ -47,8 +46,7 @@ function coldChart(coldCaches: readonly ColdCache[]): RowChart {
 function priceChart(prices: readonly Price[]): RowChart {
   const whole = (value: number) => value.toFixed(0);
   return {
-    title: "One call; the figures are what the detour adds",
-    unit: "µs",
+    title: "Microseconds a call; the figures are what the detour adds",
     kind: "bars",
     scale: "linear",
     series: ["straight", "with the detour"],

@@ -17,6 +17,7 @@ import { drawBench } from "./bench/draw-bench.ts";
 import { AGAINST, EarlierRun } from "./bench/earlier-run.ts";
 import { machineOf } from "./bench/environment.ts";
 import { pageOf } from "./bench/page.ts";
+import { RATE_OPTION, ratesOf } from "./bench/rates.ts";
 import { storedRun } from "./bench/stored-report.ts";
 import type { Command } from "./command.ts";
 import { CONNECTION, connectionOf, namesCluster } from "./connection-options.ts";
@@ -35,6 +36,7 @@ const OPTIONS = {
   },
   "in-flight": { type: "string", value: "N", says: "the number of calls in flight at a time; default 64" },
   eval: { type: "string", value: "FILE", says: "the Lua file to run; KEY... , ARG... follow the options" },
+  rate: RATE_OPTION,
   html: { type: "string", value: "FILE", says: "also writes the results as a page, in one HTML file" },
   read: { type: "string", value: "FILE", says: "a run's JSON, to be shown or judged in place of a new measurement" },
   ...AGAINST,
@@ -44,7 +46,7 @@ const OPTIONS = {
 /** `slotwire bench`: runs the same script by EVALSHA and by EVAL. */
 export const bench: Command = {
   usage:
-    "[-h HOST] [-p PORT] ... [--seconds N] [--until N%] [--in-flight N] [--eval FILE KEY... , ARG...] [--html FILE] [--against FILE [--limit N%]] [--read FILE] [--json]",
+    "[-h HOST] [-p PORT] ... [--seconds N] [--until N%] [--in-flight N] [--eval FILE KEY... , ARG...] [--rate N,...|auto] [--html FILE] [--against FILE [--limit N%]] [--read FILE] [--json]",
   summary: "a short comparison of EVALSHA with EVAL: calls a second, latencies, bytes on the wire, CPU",
   options: OPTIONS,
   notes: [
@@ -55,6 +57,8 @@ export const bench: Command = {
     "A ratio is the median of many short rounds, with the interval that holds the true one in 95 of 100 runs. The first line",
     "tells when the machine was not quiet. --until N% ends at 10 times the seconds of --seconds, and after a minute at least,",
     "if it is not reached before.",
+    "--rate measures for --seconds at each rate and for each way. It looks at the clock all the time, which keeps one processor",
+    "core busy, and makes no more calls while 20,000 of them (or those of half a second) wait for their answers.",
     "--against takes what an earlier run printed by --json. Ratios and bytes are judged: a ratio was taken within rounds, so the",
     "speed of the machine is not in it. Calls a second, latencies and CPU of two days are told, and judged only by --absolute.",
     "Runs of other machines, servers, scripts or settings are refused.",
@@ -111,6 +115,7 @@ function measured(
     seconds: numberOf("--seconds", values.seconds, { fallback: 2, least: 0.1, most: 3600, fractions: true }),
     inFlight: numberOf("--in-flight", values["in-flight"], { fallback: 64, least: 1, most: 10_000 }),
     until: shareOf("--until", values.until, { least: 0.001, most: 1 }),
+    rates: values.rate === undefined ? undefined : ratesOf(values.rate),
     earlier,
   };
   if (values.eval === undefined) refuseWords("bench without --eval", words);

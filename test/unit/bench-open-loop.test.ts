@@ -43,21 +43,22 @@ describe("an open loop", () => {
 
   it("makes calls late by much less than a timer's millisecond", async () => {
     const seen: number[] = [];
-    // Another process can take the processor at any time, so one slice of many suffices.
-    while (seen.length < 20 && Math.min(...seen) >= 0.1) {
+    // Other processes take the processor for milliseconds. A tenth of the calls that are due while we have it suffices. With a
+    // timer of 1 ms the earliest tenth is 0.1 ms late.
+    while (seen.length < 20 && Math.min(...seen) >= 0.03) {
       const { lateness } = await openLoop(async () => {}, { rate: 5000, milliseconds: 100 });
-      seen.push(lateness.quantile(0.5) ?? Number.NaN);
+      seen.push(lateness.quantile(0.1) ?? Number.NaN);
     }
-    assert.ok(Math.min(...seen) < 0.1, `medians in ms: ${seen.join(", ")}`);
+    assert.ok(Math.min(...seen) < 0.03, `the earliest tenth was late by ms: ${seen.join(", ")}`);
   });
 
   it("sleeps while the next call is far away, and still is in time", async () => {
-    const before = process.cpuUsage();
+    const before = performance.eventLoopUtilization();
     const slice = await openLoop(async () => {}, { rate: 20, milliseconds: 400 });
-    const { user, system } = process.cpuUsage(before);
+    const { utilization } = performance.eventLoopUtilization(before);
     assert.equal(slice.due, 8);
     assert.equal(slice.lateness.calls, 8);
-    assert.ok(user + system < 300_000, `${user + system} us of CPU in 400 ms`);
+    assert.ok(utilization < 0.8, `the event loop was busy for ${utilization} of the time`);
   });
 
   it("makes no more calls when as many wait as may, and says so", async () => {

@@ -165,6 +165,19 @@ describe("the search for the knee", () => {
     assert.equal(other?.held, 1000);
   });
 
+  it("climbs on from a rate at which most slices were unlucky, until it is held or the next one is not", async () => {
+    // Seven of eight slices at 2,000 are stalled.
+    const [lucky] = await measureCurves(
+      [wayOf("unlucky", 37_000, [], (slice) => slice >= 4 && slice < 12 && slice !== 7)],
+      {
+        rates: "auto",
+        seconds: 1,
+      },
+    );
+    assert.equal(lucky?.points.find(({ rate }) => rate === 2000)?.beyond, "late");
+    assert.ok((lucky?.held ?? 0) >= 30_000, `${lucky?.held}`);
+  });
+
   it("measures all rates that are given, and tells the knee among them", async () => {
     const seen: string[] = [];
     const [curve] = await measureCurves([wayOf("EVAL", 3000, seen)], { rates: [500, 2000, 4000, 8000], seconds: 1 });
@@ -186,7 +199,7 @@ describe("the search for the knee", () => {
       { rate: 1, slices: slices(true) },
       { rate: 2, slices: slices(false) },
     ]);
-    assert.deepEqual(reach, { held: 1, knee: 2 });
+    assert.deepEqual(reach, { held: 1, knee: 2, sure: true });
     assert.equal(nextRate("auto", [1, 2], [reach]), undefined);
   });
 });
@@ -242,10 +255,13 @@ describe("the drawing of curves", () => {
   };
 
   it("has a row for each rate, dashes where calls are few, and the reason where a rate was not held", () => {
-    const text = drawCurves([curve], 60, PLAIN).join("\n");
+    const text = drawCurves([curve], 72, PLAIN).join("\n");
     assert.equal(
       text,
       [
+        "Latency under a given rate, in ms from when each call was due (open",
+        "loop); late: how late the benchmark made the calls.",
+        "",
         "EVALSHA: quota, 456 bytes",
         "   calls/s     p50     p99   p99.9  late p50  late p99     calls",
         "     1,000   0.123    1.24       -     0.002     0.031     2,000",
@@ -253,7 +269,8 @@ describe("the drawing of curves", () => {
         "   100,000     123   1,234       -     0.002     0.031     2,000",
         "            not held: 80% of the calls were answered in time",
         "",
-        "EVALSHA holds 50,000 calls a second, and not 100,000: 80% of the calls were answered in time.",
+        "EVALSHA holds 50,000 calls a second, and not 100,000: 80% of the calls",
+        "were answered in time.",
       ].join("\n"),
     );
   });
@@ -261,7 +278,9 @@ describe("the drawing of curves", () => {
   it("has a picture beside the figures where there is room, within the width", () => {
     const lines = drawCurves([curve], 100, PLAIN);
     assert.ok(Math.max(...lines.map(columnsOf)) <= 100, lines.join("\n"));
-    const [, head = "", low = "", one = "", high = ""] = lines;
+    const [head = "", low = "", one = "", high = ""] = lines.slice(
+      lines.findIndex((line) => line.includes("late p50")),
+    );
     assert.match(head, /calls {2}0\.1 ms +10000$/);
     assert.match(low, /2,000 {2} *●─+◆$/);
     assert.match(one, /2,000 {2} +●$/);

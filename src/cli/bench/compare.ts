@@ -1,12 +1,14 @@
 import type { Session } from "../session.ts";
 import type { Terminal } from "../terminal.ts";
 import type { BenchCall } from "./bench-call.ts";
+import { callCurves } from "./call-curves.ts";
 import { type ComparedLoad, comparisonOf } from "./comparison.ts";
 import type { EarlierRun } from "./earlier-run.ts";
 import { environmentOf, settingOf } from "./environment.ts";
 import { widthOf } from "./estimate.ts";
 import { ratioText } from "./page-words.ts";
 import { QuietCheck } from "./quiet.ts";
+import type { Rates } from "./rates.ts";
 import { type BenchReport, type Comparison, FORMAT } from "./report.ts";
 import { atMostFor, measureRounds } from "./rounds.ts";
 import { scriptWays } from "./script-ways.ts";
@@ -19,6 +21,8 @@ export interface Load {
   readonly inFlight: number;
   /** How well the ratio of calls a second has to be known, as a share. */
   readonly until: number | undefined;
+  /** The rates at which latency is measured as well; undefined for none. */
+  readonly rates: Rates | undefined;
   /** The run with which this one will be compared. What cannot be is refused before it is measured. */
   readonly earlier?: EarlierRun | undefined;
 }
@@ -37,7 +41,7 @@ export interface Compared {
 }
 
 /** Callers make at least so many calls each in a slice. */
-const CALLS_EACH = 8;
+const CALLS_EACH = 4;
 
 export function comparedLoad({ script }: BenchCall, { inFlight }: Pick<Load, "inFlight">): ComparedLoad {
   return {
@@ -52,7 +56,7 @@ export function comparedLoad({ script }: BenchCall, { inFlight }: Pick<Load, "in
 export async function compareIn(
   session: Session,
   call: BenchCall,
-  { seconds, inFlight, until, earlier, ...setting }: Load & Setting,
+  { seconds, inFlight, until, rates, earlier, ...setting }: Load & Setting,
   terminal: Pick<Terminal, "progress">,
 ): Promise<Compared> {
   const { cluster } = session;
@@ -76,6 +80,14 @@ export async function compareIn(
       terminal.progress(`round ${round}${soFar} ...`);
     },
   });
+  const { curves, replies } =
+    rates === undefined
+      ? { curves: [], replies: 0 }
+      : await callCurves(cluster, call, {
+          rates,
+          seconds,
+          progress: (way, rate) => terminal.progress(`${way}, ${rate.toLocaleString("en-US")} calls a second ...`),
+        });
   const cpuAfter = await servers.cpuHere();
   const comparison = comparisonOf(rounds, compared);
   const otherOwnCpu = cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore;
@@ -86,9 +98,9 @@ export async function compareIn(
       quiet: check.end({ otherOwnCpu, comparisons: [comparison] }),
       method: `${rounds.length} rounds of both ways in turns. A ratio is the median of the rounds, with the interval that holds the true one in 95 of 100 runs. Latencies are those of a closed loop: from a caller's call to its reply.`,
       comparisons: [until === undefined ? comparison : { ...comparison, until: reached(comparison, until, seconds) }],
-      curves: [],
+      curves,
     },
-    replies: ways.reduce((sum, { calls }) => sum + calls, 0),
+    replies: ways.reduce((sum, { calls }) => sum + calls, replies),
   };
 }
 

@@ -1,4 +1,4 @@
-import { type Estimate, estimateOf, LEAST_VALUES, ratioOf } from "./estimate.ts";
+import { type Estimate, estimateOf, LEAST_ROUNDS, ratioOf } from "./estimate.ts";
 import { LEAST_BEYOND } from "./latency.ts";
 import type { Comparison, WayFigures } from "./report.ts";
 import { callsPerSecond, type Round, type Slice, together } from "./rounds.ts";
@@ -83,7 +83,7 @@ function figuresIn(rounds: readonly Round[], names: readonly string[]): Figure[]
   }));
   return [
     { figure: "callsPerSecond", of: callsPerSecond, from: rounds },
-    ...quantiles.filter(({ from }) => from.length >= LEAST_VALUES),
+    ...quantiles.filter(({ from }) => from.length >= LEAST_ROUNDS),
     ...costs,
   ];
 }

@@ -1,3 +1,4 @@
+import { wrapped } from "../draw-text.ts";
 import { printable } from "../printable.ts";
 import type { Paint } from "../terminal.ts";
 import type { RateCurve, RatePoint } from "./report.ts";
@@ -8,20 +9,22 @@ const WIDTHS = [10, 8, 8, 8, 10, 10, 10];
 const PICTURE = { least: 12, most: 60 };
 
 /** What all figures of curves mean. */
-export const CURVES_SAY =
+const CURVES_SAY =
   "Latency under a given rate, in ms from when each call was due (open loop); late: how late the benchmark made the calls.";
 
 /** The curves as lines: a table for each way, a picture of its quantiles beside it, and the rates that were held. */
 export function drawCurves(curves: readonly RateCurve[], width: number, paint: Paint): string[] {
   const axis = axisOf(curves, Math.min(PICTURE.most, width - WIDTHS.reduce((sum, each) => sum + each, 2)));
   return [
+    ...wrapped(CURVES_SAY, width),
+    "",
     ...curves.flatMap((curve) => [
       paint.strong(`${printable(curve.way)}: ${printable(curve.script.name)}, ${curve.script.bytes} bytes`),
       paint.faint(rowOf(HEAD) + (axis === undefined ? "" : `  ${axis.head}`)),
       ...curve.points.flatMap((point) => linesOf(point, axis, paint)),
       "",
     ]),
-    ...curves.map((curve) => `${printable(curve.way)} ${heldText(curve)}`),
+    ...curves.flatMap((curve) => wrapped(`${printable(curve.way)} ${heldText(curve)}`, width)),
     ...(axis === undefined ? [] : [paint.faint("In the pictures: ● p50, ◆ p99, ○ p99.9, all on one axis.")]),
   ];
 }
@@ -43,6 +46,7 @@ export function beyondText({ rate, made, answered, waiting, beyond }: RatePoint)
     case "late":
       return `${share(made, rate)} of the calls were made in time`;
     case "unanswered":
+      if (answered > 0.99 * rate) return "calls were made late in some of the time, and answered late in some";
       return `${share(answered, rate)} of the calls were answered in time`;
     case "slow":
       return "the p99 is far above that of lower rates";

@@ -5,8 +5,12 @@
  *   ratios of rounds, sorted    .  .   [ .  . .  |  . .  . ]   .    .
  *                                     low     median     high
  *
- * The ends are values of the rounds themselves (order statistics of the binomial distribution). Nothing is assumed about the
- * form of the spread.
+ * The ends are values of the rounds themselves (order statistics). Nothing is assumed about the form of the spread.
+ *
+ * How many values are left out at either end would follow from the number of rounds, if each round were a new throw of the
+ * dice. It is not. What else a machine does differs from second to second, from minute to minute, and it moves even the ratio
+ * of two ways that take turns every 25 ms. In records of minutes the median of n rounds varies like that of n^0.7 independent
+ * values, from 12 rounds to 200. With an interval for n values, one run in four would not hold what the next one finds.
  */
 
 /** A median with the interval that holds the true one in 95 of 100 runs. */
@@ -14,17 +18,23 @@ export interface Estimate {
   readonly median: number;
   readonly low: number;
   readonly high: number;
-  /** The number of independent values behind it. Neighbouring rounds that resemble each other count as one. */
+  /** The number of independent values that the rounds are worth. */
   readonly values: number;
-  /** The share of runs in which the interval holds the true median: less than 0.95 with fewer than six values. */
+  /** The share of runs in which the interval holds the true median: less than 0.95 with fewer rounds than `LEAST_ROUNDS`. */
   readonly confidence: number;
 }
 
 export type Verdict = "more" | "less" | "no difference seen";
 
 const CONFIDENCE = 0.95;
-/** The least number of values whose least and greatest hold the median in 95 of 100 runs. */
+/** Half the distance of the ends of such an interval, in standard deviations. */
+const DEVIATIONS = 1.96;
+/** The least number of independent values whose least and greatest hold the median in 95 of 100 runs. */
 export const LEAST_VALUES = 6;
+/** n rounds are worth n to this power of independent values. */
+const MEMORY = 0.7;
+/** So many rounds are worth `LEAST_VALUES`. */
+export const LEAST_ROUNDS = 13;
 
 /** The middle value, or the mean of the two middle values; NaN for no values. */
 export function median(values: readonly number[]): number {
@@ -35,23 +45,26 @@ export function median(values: readonly number[]): number {
 
 /** The estimate from the values of all rounds, in the order in which they were measured. Values must be positive. */
 export function estimateOf(values: readonly number[]): Estimate {
-  return estimateFrom(independent(values));
+  return estimateFrom(independent(values.map(Math.log)).map(Math.exp));
 }
 
 /** The estimate from differences, which may be negative. */
 export function estimateOfDifferences(values: readonly number[]): Estimate {
-  return estimateFrom(joined(values));
+  return estimateFrom(independent(values));
 }
 
 function estimateFrom(values: readonly number[]): Estimate {
   const sorted = [...values].sort((a, b) => a - b);
-  const { rank, confidence } = ranksOf(sorted.length);
+  const count = sorted.length;
+  const worth = count ** MEMORY;
+  // The normal form of the binomial distribution, which is the number of values below the true median.
+  const rank = Math.max(0, Math.floor(count * (0.5 - DEVIATIONS / 2 / Math.sqrt(worth)) - 0.5));
   return {
     median: median(sorted),
     low: sorted[rank] ?? Number.NaN,
-    high: sorted[sorted.length - 1 - rank] ?? Number.NaN,
-    values: sorted.length,
-    confidence,
+    high: sorted[count - 1 - rank] ?? Number.NaN,
+    values: Math.floor(worth),
+    confidence: Math.max(0, Math.min(CONFIDENCE, 1 - 2 * 0.5 ** worth)),
   };
 }
 
@@ -72,17 +85,13 @@ export function widthOf({ median: middle, low, high }: Estimate): number {
 }
 
 /**
- * Values that do not resemble their neighbours. A machine is slow for some rounds and then fast again; such rounds say the
- * same thing several times, and an interval that counts each of them is too narrow. Neighbours are joined (by their
- * geometric mean) until they resemble each other no more than chance does.
+ * Values that do not resemble their neighbours more than it is usual. A machine is slow for some rounds and then fast again;
+ * such rounds say the same thing several times. Neighbours are joined (by their mean) until they resemble each other no more
+ * than chance does, as long as enough are left.
  */
-export function independent(values: readonly number[]): readonly number[] {
-  return joined(values.map(Math.log)).map(Math.exp);
-}
-
-function joined(values: readonly number[]): readonly number[] {
+function independent(values: readonly number[]): readonly number[] {
   let left = values;
-  while (left.length >= 2 * LEAST_VALUES && resemblance(left) > 1.64 / Math.sqrt(left.length)) {
+  while (left.length >= 2 * (LEAST_ROUNDS - 1) && resemblance(left) > 1.64 / Math.sqrt(left.length)) {
     const pairs = left;
     left = Array.from({ length: pairs.length >> 1 }, (_, pair) => {
       return ((pairs[2 * pair] as number) + (pairs[2 * pair + 1] as number)) / 2;
@@ -102,21 +111,4 @@ function resemblance(values: readonly number[]): number {
     if (next !== undefined) together += (value - mean) * (next - mean);
   }
   return whole === 0 ? 0 : together / whole;
-}
-
-/**
- * How many values may be left out at either end. The true median lies outside of the values from rank k to n - 1 - k when at
- * most k of n fair coins fall on one side.
- */
-function ranksOf(count: number): { readonly rank: number; readonly confidence: number } {
-  let outside = 2 * 0.5 ** count;
-  let term = outside;
-  let rank = 0;
-  for (;;) {
-    term *= (count - rank) / (rank + 1);
-    if (rank + 1 >= count / 2 || outside + term > 1 - CONFIDENCE) break;
-    outside += term;
-    rank++;
-  }
-  return { rank, confidence: Math.max(0, 1 - outside) };
 }

@@ -19,7 +19,7 @@ const STYLE = `
 --c0:#5aa9f8;--c1:#f0954a;--c2:#4cc38a;--c3:#be95ff;--c4:#a3adb9;--c5:#f58ac0;--c6:#d6c14a;--c7:#4fc3dd}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
-main{max-width:76rem;margin:0 auto;padding:1rem}
+main{max-width:84rem;margin:0 auto;padding:1rem}
 h1{font-size:1.5rem;line-height:1.25;margin:.3rem 0 .5rem}h2{font-size:1.15rem;margin:0 0 .3rem}h3{font-size:1rem;margin:1.2rem 0 .3rem}
 section{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:1rem;margin-top:1rem}
 p,ul{max-width:52rem;margin:.4rem 0}ul{padding-left:1.2rem}.soft{color:var(--soft)}
@@ -39,7 +39,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{font-weig
 .rows .group th{font-weight:600;padding-top:.7rem;max-width:none}.rows .strip{width:60%;padding:0}.pairs .rows .strip{width:99%}.pairs .rows tbody th{min-width:6.5rem}.rows .strip svg{display:block;width:100%}.rows .said{padding:0 0 0 .8rem;text-align:right;font-size:.95rem;line-height:1.25;white-space:nowrap}.rows tr.many+tr.many{border-top:1px solid var(--rule)}
 @container(max-width:30rem){.rows table,.rows table tbody{display:block}.rows tr{display:grid;grid-template-columns:minmax(0,1fr) auto}.rows tbody th{max-width:none;padding-top:.35rem}.rows .said{padding-top:.35rem}.rows .strip{grid-row:2;grid-column:1/-1;width:100%}.rows .group{display:block}.rows .axis td:not(.strip){display:none}}
 .wide{overflow-x:auto;margin:.6rem 0}.wide table{font-size:.85rem;overflow-wrap:normal;white-space:nowrap;min-width:100%}
-.wide th,.wide td{padding:.3rem .7rem;border-bottom:1px solid var(--rule);text-align:right}
+.wide th,.wide td{padding:.3rem 0 .3rem .8rem;border-bottom:1px solid var(--rule);text-align:right}
 .wide thead th{font-weight:600;vertical-align:bottom;white-space:normal}.wide td,.wide tbody th{vertical-align:top}small{color:var(--soft);font-size:.8rem}.wide th:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:11rem;max-width:22rem;position:sticky;left:0;background:var(--card);padding-left:0}
 .facts th{width:8rem;vertical-align:top;color:var(--soft);text-align:left;padding:.15rem .8rem .15rem 0}.facts td{padding:.15rem 0}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.75rem}summary{cursor:pointer}:focus-visible{outline:2px solid var(--c0);outline-offset:2px}
@@ -85,7 +85,7 @@ export function tableOf([head = [], ...body]: Rows, title: string): string {
 
 /** An interval stands below its figure, so that more columns have room. */
 function cellOf(cell: string): string {
-  const [figure = "", ...rest] = cell.split(/ (?=\()|(?<=\)), /);
+  const [figure = "", ...rest] = cell.split(/ (?=\()|(?<=\)|^[\d.,]+), (?=\D)/);
   return escapeMarkup(figure) + rest.map((part) => `<br><small>${escapeMarkup(part)}</small>`).join("");
 }
 

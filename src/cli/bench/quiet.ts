@@ -2,28 +2,13 @@ import { readFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { median } from "./estimate.ts";
-import type { Quiet, WayFigures } from "./report.ts";
+import type { Noise, Quiet, WayFigures } from "./report.ts";
 
 /*
  * Whether the machine had nothing else to do. Three things tell: what others used of the processors while we rested, what they
  * used while we measured (all that was used, less what the client and its servers used), and how far the rounds of one way lie
  * apart. The first two are counted by the system. The third also shows what no count does, such as a processor that slows down.
  */
-
-/** What a check knows at the end. CPU is in seconds of one core. */
-export interface Noise {
-  readonly cores: number;
-  /** What others used while we rested, in cores. */
-  readonly atRest: number;
-  /** What others used while we measured, in cores; undefined where the servers' part is not known. */
-  readonly meanwhile?: number | undefined;
-  /** What the hypervisor gave to other machines, as a share of all cores. */
-  readonly stolen?: number | undefined;
-  /** How far the middle half of the rounds' calls a second lies apart, as a share of their median: the widest of all ways. */
-  readonly spread?: number | undefined;
-  /** The system's average of processes that ran or waited, in the last minute before we began. */
-  readonly load: number;
-}
 
 /** What the client and the servers used during a measurement. */
 export interface Measurement {
@@ -67,17 +52,17 @@ export class QuietCheck {
     return quietOf({
       cores: cpus().length,
       atRest: this.#atRest,
-      meanwhile: otherOwnCpu === undefined ? undefined : coresOfOthers(before, after, otherOwnCpu),
-      stolen:
-        after.steal - before.steal > 0 ? (after.steal - before.steal) / Math.max(1, after.total - before.total) : 0,
-      spread: spreads.length === 0 ? undefined : Math.max(...spreads),
+      ...(otherOwnCpu === undefined ? {} : { meanwhile: coresOfOthers(before, after, otherOwnCpu) }),
+      ...(after.total > before.total ? { stolen: (after.steal - before.steal) / (after.total - before.total) } : {}),
+      ...(spreads.length === 0 ? {} : { spread: Math.max(...spreads) }),
       load: this.#load,
     });
   }
 }
 
 /** Judges what was seen. */
-export function quietOf({ cores, atRest, meanwhile = 0, stolen = 0, spread = 0, load }: Noise): Quiet {
+export function quietOf(seen: Noise): Quiet {
+  const { cores, atRest, meanwhile = 0, stolen = 0, spread = 0, load } = seen;
   const most = USED.least + USED.perCore * cores;
   const used = (share: number) => `${share.toFixed(1)} of ${cores} ${cores === 1 ? "core" : "cores"}`;
   const reasons: string[] = [];
@@ -87,7 +72,7 @@ export function quietOf({ cores, atRest, meanwhile = 0, stolen = 0, spread = 0, 
   if (stolen > STOLEN)
     reasons.push(`The hypervisor gave ${percent(stolen)} of the processors' time to other machines.`);
   if (spread > SPREAD) reasons.push(`The middle half of the rounds lies ${percent(spread)} apart.`);
-  return { quiet: reasons.length === 0, reasons };
+  return { quiet: reasons.length === 0, reasons, seen };
 }
 
 /** `The machine was not quiet: other processes used 0.8 of 2 cores.`, or undefined. */

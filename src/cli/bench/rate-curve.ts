@@ -1,3 +1,4 @@
+import { median } from "./estimate.ts";
 import { Latencies, type LatencySummary } from "./latency.ts";
 import { type OpenSlice, openLoop } from "./open-loop.ts";
 import { isDoubtful, judge, type MeasuredRate, nextRate, type Rates, reachOf, type SliceFigures } from "./rates.ts";
@@ -60,9 +61,10 @@ export async function measureCurves(ways: readonly RateWay[], options: CurveOpti
     const rate = nextRate(rates, measured, reaches);
     if (rate === undefined) return ways.map((way) => curveOf(way, of(way)));
     measured.push(rate);
-    const able = ways.filter(
-      (_, index) => rates !== "auto" || rate < (reaches[index]?.knee ?? Number.POSITIVE_INFINITY),
-    );
+    const able = ways.filter((_, index) => {
+      const { knee = rate + 1, sure = false } = reaches[index] ?? {};
+      return rates !== "auto" || rate < knee || !sure;
+    });
     await measure(rate, able);
     const doubtful = able.filter((way) => isDoubtful(of(way), rate));
     if (doubtful.length > 0) await measure(rate, doubtful);
@@ -76,16 +78,16 @@ interface Found extends MeasuredRate {
 function curveOf({ name, script }: RateWay, found: readonly Found[]): RateCurve {
   const sorted = [...found].sort((a, b) => a.rate - b.rate);
   const beyond = judge(sorted);
-  return { way: name, script, points: sorted.map((each, index) => pointOf(each, beyond[index])), ...reachOf(sorted) };
+  const { sure: _, ...reach } = reachOf(sorted);
+  return { way: name, script, points: sorted.map((each, index) => pointOf(each, beyond[index])), ...reach };
 }
 
 function pointOf({ rate, slices, last }: Found, beyond: RatePoint["beyond"]): RatePoint {
-  const sum = (of: (slice: SliceFigures) => number) => slices.reduce((total, slice) => total + of(slice), 0);
-  const seconds = sum((slice) => slice.seconds);
+  const middle = (of: (slice: SliceFigures) => number) => median(slices.map(of));
   return {
     rate,
-    made: sum(({ made }) => made) / seconds,
-    answered: sum(({ answeredLately }) => answeredLately) / (seconds / 2),
+    made: middle(({ made, seconds }) => made / seconds),
+    answered: middle(({ answeredLately, seconds }) => answeredLately / (seconds / 2)),
     waiting: Math.max(...slices.map(({ waiting }) => waiting)),
     ...(beyond === undefined ? {} : { beyond }),
     latency: last.latency,

@@ -33,6 +33,8 @@ export interface MeasuredRate {
 export interface Reach {
   readonly held?: number;
   readonly knee?: number;
+  /** Whether the knee is none of luck: all slices at it say so, or the next higher rate was not held either. */
+  readonly sure: boolean;
 }
 
 export type Rates = readonly number[] | "auto";
@@ -83,8 +85,12 @@ export function reachOf(rates: readonly MeasuredRate[]): Reach {
   const sorted = [...rates].sort((a, b) => a.rate - b.rate);
   const beyond = judge(sorted);
   const held = sorted.findLast((_, index) => beyond[index] === undefined)?.rate;
-  const knee = sorted.find(({ rate }) => held === undefined || rate > held)?.rate;
-  return { ...(held === undefined ? {} : { held }), ...(knee === undefined ? {} : { knee }) };
+  const [knee, ...higher] = sorted.filter(({ rate }) => held === undefined || rate > held);
+  return {
+    ...(held === undefined ? {} : { held }),
+    ...(knee === undefined ? {} : { knee: knee.rate }),
+    sure: knee !== undefined && (higher.length > 0 || knee.slices.every(isBehind)),
+  };
 }
 
 /**
@@ -95,8 +101,7 @@ export function nextRate(rates: Rates, measured: readonly number[], reaches: rea
   if (rates !== "auto") return rates.find((rate) => !measured.includes(rate));
   if (measured.length === 0) return FIRST;
   const highest = Math.max(...measured);
-  const climbs = reaches.some(({ knee }) => knee === undefined);
-  if (climbs && highest < MOST) return inSeries(highest, 1);
+  if (reaches.some(({ sure }) => !sure) && highest < MOST) return inSeries(highest, 1);
   const lowest = Math.min(...measured);
   if (reaches.some(({ held }) => held === undefined) && lowest > 1) return inSeries(lowest, -1);
   const [widest] = reaches.flatMap(between).sort((a, b) => b.width - a.width);

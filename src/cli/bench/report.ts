@@ -43,6 +43,23 @@ export interface Quiet {
   readonly quiet: boolean;
   /** Each reason as a sentence: `Other processes used 0.8 of 2 cores.` */
   readonly reasons: readonly string[];
+  /** What the reasons rest on. */
+  readonly seen?: Noise;
+}
+
+/** What was seen of the machine. CPU is in cores. */
+export interface Noise {
+  readonly cores: number;
+  /** What others used while we rested, before the measurement. */
+  readonly atRest: number;
+  /** What others used while we measured; absent where the servers' part is not known. */
+  readonly meanwhile?: number;
+  /** What the hypervisor gave to other machines, as a share of all cores. */
+  readonly stolen?: number;
+  /** How far the middle half of the rounds' calls a second lies apart, as a share of their median: the widest of all ways. */
+  readonly spread?: number;
+  /** The system's average of processes that ran or waited, in the last minute before we began. */
+  readonly load: number;
 }
 
 /** A script and the load under which it was called, in several ways. */
@@ -87,10 +104,10 @@ export interface RateCurve {
 }
 
 export interface RatePoint {
-  /** Calls a second: wanted, and made. */
+  /** Calls a second: wanted, and made in time (the median of the slices of time). */
   readonly rate: number;
   readonly made: number;
-  /** Calls answered a second, in the latter half of the time. */
+  /** Calls answered a second, in the latter halves of the slices (their median). */
   readonly answered: number;
   /** The most calls that waited for their answers at a time. */
   readonly waiting: number;

@@ -1,4 +1,4 @@
-import { type Estimate, LEAST_VALUES, ratioOf, widthOf } from "./estimate.ts";
+import { type Estimate, LEAST_ROUNDS, median, ratioOf, widthOf } from "./estimate.ts";
 import { Latencies } from "./latency.ts";
 
 /** What one slice of a round measured. */
@@ -27,7 +27,7 @@ export interface RoundsOptions {
   readonly until?: number | undefined;
   /** The most time for each way, in seconds, for `until`. Default: `atMostFor(seconds)`. */
   readonly atMost?: number | undefined;
-  /** The length of a slice; there are four in a round of two ways. */
+  /** The length of a slice; there are four in a round of two ways. Default: 25, and less for a short measurement. */
   readonly sliceMilliseconds?: number | undefined;
   /** The least number of calls in a slice, which makes slices longer. With many in flight, a short one is all begin and end. */
   readonly sliceCalls?: number | undefined;
@@ -44,14 +44,14 @@ export interface NamedSlice {
   readonly run: () => Promise<void>;
 }
 
-const SLICE_MS = 25;
-const LONGEST_SLICE_MS = 500;
+const SLICE_MS = { least: 5, most: 25 };
+const LONGEST_SLICE_MS = 250;
 /** Beyond these, neighbouring rounds are joined: a long measurement needs no more memory than this. */
 const MOST_ROUNDS = 512;
 /** An interval that is looked at after each round is narrow by luck some time. It is looked at when there are so many more. */
 const LOOK_AGAIN = 1.1;
 /** Times of warm-up, in slices: until a way gets no faster any more, within these bounds. */
-const WARM_UP = { least: 4, most: 40 };
+const WARM_UP = { least: 8, most: 40 };
 
 /**
  * The rounds of one comparison, made one at a time, so that several comparisons can take turns. The order of the ways is shuffled
@@ -60,7 +60,7 @@ const WARM_UP = { least: 4, most: 40 };
 export class RoundSeries {
   readonly #ways: readonly Way[];
   readonly #options: SeriesOptions;
-  readonly #collected = new Collected();
+  readonly #kept = new KeptRounds();
   #milliseconds: number;
   #spent = 0;
   #look = 0;
@@ -69,7 +69,7 @@ export class RoundSeries {
   constructor(ways: readonly Way[], options: SeriesOptions = {}) {
     this.#ways = ways;
     this.#options = options;
-    this.#milliseconds = options.sliceMilliseconds ?? SLICE_MS;
+    this.#milliseconds = options.sliceMilliseconds ?? usualSlice(options.seconds);
   }
 
   /** Calls each way until it gets no faster any more, and sees how long slices must be. */
@@ -98,8 +98,8 @@ export class RoundSeries {
     }));
     await drive(slices);
     this.#spent += performance.now() - started;
-    this.#collected.add(found);
-    const { rounds, count } = this.#collected;
+    this.#kept.add(found);
+    const { rounds, count } = this.#kept;
     if (count < this.#look) return;
     this.#look = Math.ceil(count * LOOK_AGAIN);
     this.#widest = widestOf(this.#ways, rounds);
@@ -107,12 +107,12 @@ export class RoundSeries {
 
   /** The rounds so far; neighbours are joined when there are many. */
   get rounds(): readonly Round[] {
-    return this.#collected.rounds;
+    return this.#kept.rounds;
   }
 
   /** The number of rounds that were made. */
   get count(): number {
-    return this.#collected.count;
+    return this.#kept.count;
   }
 
   /** Of the ratios of calls a second, the one that was known least well when they were last looked at. */
@@ -127,13 +127,14 @@ export class RoundSeries {
     atMost = atMostFor(seconds),
   }: Pick<RoundsOptions, "seconds" | "until" | "atMost">): boolean {
     const spent = this.#spent / 1000 / this.#ways.length;
-    if (this.rounds.length < LEAST_VALUES || spent < seconds) return false;
+    if (this.rounds.length < LEAST_ROUNDS || spent < seconds) return false;
     if (until === undefined || spent >= atMost) return true;
     return this.#widest !== undefined && widthOf(this.#widest) <= until;
   }
 }
 
-type SeriesOptions = Pick<RoundsOptions, "sliceMilliseconds" | "sliceCalls" | "random" | "drive">;
+type SeriesOptions = Partial<Pick<RoundsOptions, "seconds">> &
+  Pick<RoundsOptions, "sliceMilliseconds" | "sliceCalls" | "random" | "drive">;
 
 /** Measures ways in rounds, until there are enough. */
 export async function measureRounds(ways: readonly Way[], options: RoundsOptions): Promise<readonly Round[]> {
@@ -146,13 +147,18 @@ export async function measureRounds(ways: readonly Way[], options: RoundsOptions
   return series.rounds;
 }
 
+/** Short enough for `LEAST_ROUNDS` in that time. */
+function usualSlice(seconds = Number.POSITIVE_INFINITY): number {
+  return Math.max(SLICE_MS.least, Math.min(SLICE_MS.most, (1000 * seconds) / 2 / LEAST_ROUNDS));
+}
+
 /** The bound on `--until`, in seconds for each way. */
 export function atMostFor(seconds: number): number {
   return Math.max(60, seconds * 10);
 }
 
 /** The rounds so far. Neighbours are joined when there are many. */
-class Collected {
+export class KeptRounds {
   readonly rounds: Round[] = [];
   count = 0;
   #joins = 1;
@@ -207,16 +213,14 @@ function widestOf(ways: readonly Way[], rounds: readonly Round[]): Estimate | un
   return [...ratiosOf(rounds, callsPerSecond).values()].sort((a, b) => widthOf(b) - widthOf(a))[0];
 }
 
-/** Ends when the newer half of the slices was no faster than the older half. @returns its calls a second */
+/** Ends when the newer half of the slices was no faster than the older half. @returns the calls a second of the fastest slice */
 async function warmUp(way: Way, milliseconds: number): Promise<number> {
   const rates: number[] = [];
-  const mean = (part: readonly number[]) => part.reduce((sum, rate) => sum + rate, 0) / part.length;
   for (;;) {
     rates.push(callsPerSecond(await way.slice(milliseconds)));
     const half = rates.length >> 1;
-    const newer = mean(rates.slice(half));
-    const isSteady = rates.length >= WARM_UP.least && newer <= 1.02 * mean(rates.slice(half >> 1, half));
-    if (isSteady || rates.length >= WARM_UP.most) return newer;
+    const isSteady = median(rates.slice(half)) <= 1.02 * median(rates.slice(half >> 1, half));
+    if ((isSteady && rates.length >= WARM_UP.least) || rates.length >= WARM_UP.most) return Math.max(...rates);
   }
 }
 
