@@ -90,7 +90,7 @@ export function spreadOf(values: readonly number[]): number {
 }
 
 /** Seconds since some moment; `own` is the CPU of this process. */
-interface Reading {
+export interface Reading {
   readonly at: number;
   readonly busy: number;
   readonly own: number;
@@ -106,7 +106,8 @@ function read(): Reading {
   return { at: performance.now() / 1000, busy: busy / 1000, own: (user + system) / 1e6, ...stealOf() };
 }
 
-function coresOfOthers(before: Reading, after: Reading, otherOwnCpu = 0): number {
+/** What processes used that are neither this one nor those whose CPU seconds are given. */
+export function coresOfOthers(before: Reading, after: Reading, otherOwnCpu = 0): number {
   const others = after.busy - before.busy - (after.own - before.own) - otherOwnCpu;
   return Math.max(0, others / (after.at - before.at));
 }
