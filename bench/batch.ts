@@ -1,25 +1,61 @@
 /*
- * What the order of a batch costs: npm run bench:batch [rounds]
+ * What the order of a batch costs: npm run bench:batch -- --help
  * 1,000 calls of one script on one slot, by `run`, by a batch, and by a batch that promises no order. The three take turns
- * in one process, and each ratio is that of one round.
+ * in one process, in an order that is shuffled in each round, and each ratio is that of one round.
  */
+import { estimateOf, ratioOf } from "../src/cli/bench/estimate.ts";
+import { figureOf, intervalText, ratioText } from "../src/cli/bench/page-words.ts";
 import { startCluster } from "../src/testing/index.ts";
-import { median } from "./support/statistics.ts";
+import { BATCHES, batchSettings } from "./support/commands.ts";
+import { conducted } from "./support/conducted.ts";
+import { Occasion } from "./support/occasion.ts";
+import { settingsOf } from "./support/options.ts";
+import { Progress } from "./support/progress.ts";
+import { linesOf } from "./support/report.ts";
+import { shuffled } from "./support/turns.ts";
 
+const CALLS = 1000;
+const SIZES = [200, 1000, 5000, 20_000, 64_000];
+const WAYS = ["run", "batch", "unordered"] as const;
+type Way = (typeof WAYS)[number];
+
+const { rounds } = settingsOf(BATCHES, batchSettings);
 const built = new URL("../dist/index.js", import.meta.url).href;
 const { connect, defineScript } = (await import(built)) as typeof import("../src/index.ts");
 
-const CALLS = 1000;
-const rounds = Number(process.argv[2] ?? 15);
-const server = await startCluster({ primaries: 3 });
-console.log(`${server.version}\nNode ${process.version}, 3 primaries on loopback, ${rounds} rounds, medians\n`);
-console.log("bytes of source | run ms | batch / run (min-max) | batch, unordered / run (min-max)");
-for (const bytes of [200, 1000, 5000, 20_000, 64_000]) {
+await conducted(BATCHES.name, async (undo) => {
+  const server = await startCluster({ primaries: 3 });
+  undo(() => server.stop());
+  const progress = new Progress(SIZES.length);
+  undo(() => progress.end());
+  const occasion = await Occasion.begin(server.version, "3 primaries on loopback");
+  const all: { readonly bytes: number; readonly took: Readonly<Record<Way, number[]>> }[] = [];
+  for (const bytes of SIZES) {
+    progress.step(`${bytes} bytes`);
+    all.push({ bytes, took: await measured(server.nodes, bytes) });
+  }
+  progress.end();
+  const ways = all.flatMap(({ took }) => WAYS.map((way) => ({ rounds: took[way] })));
+  for (const line of occasion.lines(ways)) console.log(line);
+  const head = ["bytes of source", "run ms", "batch / run", "batch, unordered / run", "calls of each"];
+  const rows = all.map(({ bytes, took }) => [
+    bytes.toLocaleString("en"),
+    intervalText(estimateOf(took.run), (ms) => ms.toFixed(1)),
+    ratioText(ratioOf(took.batch, took.run)),
+    ratioText(ratioOf(took.unordered, took.run)),
+    figureOf(rounds * CALLS),
+  ]);
+  for (const line of linesOf([head, ...rows])) console.log(line);
+  return 0;
+});
+
+/** The milliseconds of each way in each round. The first round is left out, because nothing is compiled then. */
+async function measured(nodes: readonly string[], bytes: number): Promise<Readonly<Record<Way, number[]>>> {
   const body = "redis.call('RPUSH', KEYS[1], ARGV[1]) return 1 --";
   const script = defineScript({ name: `of ${bytes}`, numberOfKeys: 1, source: body.padEnd(bytes, "x") });
-  const client = await connect({ nodes: server.nodes, scripts: [script] });
+  const client = await connect({ nodes, scripts: [script] });
   const indexes = Array.from({ length: CALLS }, (_, index) => index);
-  const ways: Readonly<Record<string, (key: string) => Promise<unknown>>> = {
+  const ways: Readonly<Record<Way, (key: string) => Promise<unknown>>> = {
     run: (key) => Promise.all(indexes.map((index) => client.run(script, [key], [index]))),
     batch: (key) => {
       const batch = client.batch();
@@ -32,32 +68,22 @@ for (const bytes of [200, 1000, 5000, 20_000, 64_000]) {
       return batch.exec();
     },
   };
-  const took: Record<string, number[]> = { run: [], batch: [], unordered: [] };
-  for (let round = 0; round < rounds; round++) {
-    const order = Object.keys(ways);
-    for (const way of round % 2 === 0 ? order : order.reverse()) {
-      const key = `{one slot}${bytes}:${way}:${round}`;
-      const start = performance.now();
-      await ways[way]?.(key);
-      took[way]?.push(performance.now() - start);
-      const list = await client.command<string[]>("LRANGE", key, 0, -1);
-      const isRight =
-        way === "unordered" ? list.length === CALLS : list.every((value, index) => Number(value) === index);
-      if (!isRight || list.length !== CALLS)
-        throw new Error(`${way}: the calls did not run once each, in their order.`);
+  const took: Readonly<Record<Way, number[]>> = { run: [], batch: [], unordered: [] };
+  try {
+    for (let round = -1; round < rounds; round++) {
+      for (const way of shuffled(WAYS)) {
+        const key = `{one slot}${bytes}:${way}:${round}`;
+        const start = performance.now();
+        await ways[way](key);
+        if (round >= 0) took[way].push(performance.now() - start);
+        const list = await client.command<string[]>("LRANGE", key, 0, -1);
+        const isRight = way === "unordered" || list.every((value, index) => Number(value) === index);
+        if (!isRight || list.length !== CALLS)
+          throw new Error(`${way}: the calls did not run once each, in their order.`);
+      }
     }
+  } finally {
+    client.destroy();
   }
-  const ratio = (way: string) => {
-    const ratios = (took[way] ?? []).map((ms, round) => ms / (took.run?.[round] ?? Number.NaN));
-    return `${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)})`;
-  };
-  const cells = [
-    String(bytes).padStart(15),
-    median(took.run ?? [])
-      .toFixed(1)
-      .padStart(6),
-  ];
-  console.log([...cells, ratio("batch").padStart(21), ratio("unordered").padStart(32)].join(" | "));
-  await client.close();
+  return took;
 }
-await server.stop();

@@ -1,119 +1,159 @@
 /*
- * Compares slotwire, its peers and the floor on one real cluster: npm run bench:clients [-- --rounds 5] [--only TEXT]
- * Each client runs in a process of its own, in turn. The results are medians of rounds, with their spread.
+ * Compares slotwire, its peers and the floor on one real cluster: npm run bench:clients -- --help
+ * Each client runs in a process of its own. Workloads and clients take turns in an order that is shuffled in each round, and
+ * ratios are taken within rounds.
  */
 import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs, promisify } from "node:util";
+import { promisify } from "node:util";
+import { drawCurves } from "../src/cli/bench/draw-curve.ts";
+import type { RateCurve } from "../src/cli/bench/report.ts";
+import { PLAIN } from "../src/cli/terminal.ts";
 import { type LocalCluster, startCluster } from "../src/testing/index.ts";
+import { clientCurves } from "./clients/curves.ts";
 import { ofItsOwn } from "./clients/own-figures.ts";
+import { type ClientsReport, clientsPageOf } from "./clients/page.ts";
 import { PEERS, type PeerName } from "./clients/peers.ts";
-import { type Claim, claims, lines, type Measurements } from "./clients/summary.ts";
+import { type Claim, claims, figuresOf, lines, METRICS, type Measurements, ratiosOf } from "./clients/summary.ts";
 import { type Result, valueKey, WORKLOADS, type Workload } from "./clients/workload.ts";
-import { describeEnvironment } from "./support/environment.ts";
+import { CLIENTS, clientsSettings, OWN_FIGURES } from "./support/commands.ts";
+import { conducted, type Finally } from "./support/conducted.ts";
+import { Occasion } from "./support/occasion.ts";
+import { settingsOf } from "./support/options.ts";
 import { Progress } from "./support/progress.ts";
+import { jsonOf } from "./support/report.ts";
+import { shuffled } from "./support/turns.ts";
 
 const run = promisify(execFile);
-/** All lines that were printed, for the file with the results. */
-const said: string[] = [];
-const say = (text: string) => {
-  console.log(text);
-  said.push(text);
-};
 const folder = fileURLToPath(new URL("clients/", import.meta.url));
-const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "5" }, only: { type: "string" }, out: { type: "string" } },
-});
-const rounds = Number(values.rounds);
-/** The name that `--only` uses for the figures that concern slotwire alone. */
-const OWN_FIGURES = "own figures";
+const { rounds, names, rates, hasCurves, out } = settingsOf(CLIENTS, (values) =>
+  clientsSettings(
+    values,
+    WORKLOADS.map(({ name }) => name),
+    fileURLToPath(new URL("results/", import.meta.url)),
+  ),
+);
+const workloads = WORKLOADS.filter(({ name }) => names.includes(name));
+const CURVE_SECONDS = 1;
+/** With 1 call in flight results vary most from run to run, and they count against the floor. */
+const ROUNDS_OF_ONE = 11;
 
 // Only this benchmark needs these dependencies, so they are installed when it runs.
 if (!existsSync(`${folder}node_modules`)) execFileSync("npm", ["ci"], { cwd: folder, stdio: "inherit" });
 
-const cluster = await startCluster({ primaries: 3 });
-let leaving = false;
-const leave = async (status: number) => {
-  leaving = true;
-  await cluster.stop();
-  process.exit(status);
-};
-// The signal can come more than once, because both the terminal and npm send it.
-process.on("SIGINT", () => void leave(130));
-process.on("SIGTERM", () => void leave(143));
-try {
-  await compareAll();
-  await leave(0);
-} catch (error) {
-  if (!leaving) {
-    console.error(error);
-    await leave(1);
-  }
-}
-
-async function compareAll(): Promise<void> {
-  const environment = describeEnvironment(cluster.version);
-  say(
-    `${environment.server}\nNode ${environment.node}, ${environment.cpu}, ${environment.cores} cores; 3 primaries on loopback`,
-  );
-  for (const [name, { settings }] of Object.entries(PEERS)) say(`  ${name.padEnd(14)} ${settings}`);
+await conducted(CLIENTS.name, async (undo) => {
+  const cluster = await startCluster({ primaries: 3 });
+  undo(() => cluster.stop());
+  const progress = new Progress(workloads.reduce((sum, workload) => sum + roundsFor(workload), 0));
+  undo(() => progress.end());
   await writeValues(cluster);
-  const workloads = WORKLOADS.filter(({ name }) => values.only === undefined || name.includes(values.only));
-  const names = Object.keys(PEERS) as PeerName[];
-  const progress = new Progress(workloads.length * rounds);
-  const all: Measurements[] = [];
-  for (const workload of workloads) {
-    const results = new Map<PeerName, Result[]>();
-    const able = names.filter((name) => name !== "floor" || hasFloor(workload));
-    // Results with 1 call in flight vary most from run to run, and they count against the floor.
-    const times = workload.inFlight === 1 && workload.kind === "closed" ? Math.max(rounds, 11) : rounds;
-    for (let round = 0; round < times; round++) {
-      progress.step(`${workload.name}, round ${round + 1}`);
-      // Each round begins with another client, so that none is always first.
-      for (const name of [...able.slice(round % able.length), ...able.slice(0, round % able.length)]) {
-        if (times > rounds && round >= rounds && name !== "floor" && name !== "slotwire") continue;
-        results.set(name, [...(results.get(name) ?? []), await measure(name, workload)]);
-      }
-    }
-    const measurements = { workload, results };
-    all.push(measurements);
-    progress.clear();
-    say(`\n${workload.name}`);
-    for (const line of lines(measurements)) say(`  ${line}`);
+  const occasion = await Occasion.begin(
+    cluster.version,
+    "3 primaries, with the clients on the same machine, over loopback",
+  );
+  const all = await measured(cluster, progress, undo);
+  const curves = hasCurves ? await curvesOf(cluster, progress) : [];
+  const shown = claims(all);
+  if (names.includes(OWN_FIGURES)) {
+    progress.at(0, OWN_FIGURES);
+    shown.push(...(await ofItsOwn(cluster)));
   }
   progress.end();
-  say("\nWhat slotwire must show");
-  const shown = claims(all);
-  tell(shown);
-  if (values.only === undefined || OWN_FIGURES.includes(values.only)) {
-    const own = await ofItsOwn(cluster);
-    tell(own);
-    shown.push(...own);
+  publish(occasion, all, curves, shown);
+  return 0;
+});
+
+function roundsFor({ inFlight, kind }: Workload): number {
+  return inFlight === 1 && kind === "closed" ? Math.max(rounds, ROUNDS_OF_ONE) : rounds;
+}
+
+async function measured(cluster: LocalCluster, progress: Progress, undo: Finally): Promise<Measurements[]> {
+  const ending = new AbortController();
+  undo(() => ending.abort());
+  const clients = Object.keys(PEERS) as PeerName[];
+  const found = new Map(workloads.map((workload) => [workload, new Map<PeerName, Result[]>()]));
+  for (let round = 0; round < Math.max(0, ...workloads.map(roundsFor)); round++) {
+    for (const workload of shuffled(workloads.filter((each) => round < roundsFor(each)))) {
+      progress.step(`${workload.name}, round ${round + 1}`);
+      const able = clients.filter((name) => {
+        if (name === "floor") return hasFloor(workload);
+        return name === "slotwire" || round < rounds;
+      });
+      for (const name of shuffled(able)) {
+        const results = found.get(workload) as Map<PeerName, Result[]>;
+        results.set(name, [...(results.get(name) ?? []), await measure(cluster, name, workload, ending.signal)]);
+      }
+    }
   }
-  const out = values.out ?? fileURLToPath(new URL("results/", import.meta.url));
+  return workloads.map((workload) => {
+    const results = found.get(workload);
+    // In the order of the clients, and not in that of their first turns.
+    return {
+      workload,
+      results: new Map(clients.flatMap((name) => (results?.has(name) ? [[name, results.get(name) ?? []]] : []))),
+    };
+  });
+}
+
+async function curvesOf({ nodes }: LocalCluster, progress: Progress): Promise<readonly RateCurve[]> {
+  return clientCurves({
+    nodes,
+    rates,
+    seconds: CURVE_SECONDS,
+    progress: (client, rate) => progress.at(0, `${client}, ${rate.toLocaleString("en")} calls/s`),
+  });
+}
+
+function publish(
+  occasion: Occasion,
+  all: readonly Measurements[],
+  curves: readonly RateCurve[],
+  shown: readonly Claim[],
+): void {
+  const { environment } = occasion;
+  const ways = all.flatMap(({ results }) =>
+    [...results.values()].map((each) => ({ rounds: each.map(({ callsPerSecond }) => callsPerSecond) })),
+  );
+  const said = [
+    ...occasion.lines(ways),
+    ...Object.entries(PEERS).map(([name, { settings }]) => `  ${name.padEnd(14)} ${settings}`),
+    ...all.flatMap((each) => ["", each.workload.name, "", ...lines(each)]),
+    ...(curves.length === 0 ? [] : ["", ...drawCurves(curves, 110, PLAIN)]),
+    "",
+    "What slotwire must show",
+    ...shown.map(({ what, seen, verdict }) => `  ${verdict.padEnd(11)}  ${what}: ${seen}`),
+  ];
+  for (const line of said) console.log(line);
+  const report: ClientsReport & { readonly format: string } = {
+    format: "slotwire-clients/2",
+    environment,
+    quiet: occasion.quiet(ways),
+    method: `${rounds} rounds. Each client runs in a process of its own; workloads and clients take turns, in an order that is shuffled in each round. Figures are medians of rounds, ratios medians of the ratios of rounds, with the interval that holds them in 95 of 100 runs.`,
+    clients: Object.entries(PEERS).map(([name, { settings }]) => ({ name, settings })),
+    metrics: METRICS.map(({ key, name, unit }) => ({ key, name, unit })),
+    workloads: all.map(figuresOf),
+    ratios: all.flatMap(ratiosOf),
+    claims: shown,
+    curves,
+    raw: all.map(({ workload, results }) => ({ workload, results: Object.fromEntries(results) })),
+  };
   mkdirSync(out, { recursive: true });
-  const plain = all.map(({ workload, results }) => ({ workload, results: Object.fromEntries(results) }));
   const file = `${out}/${environment.date.slice(0, 10)}-clients`;
   writeFileSync(`${file}.md`, `# Clients compared, ${environment.date}\n\n\`\`\`\n${said.join("\n")}\n\`\`\`\n`);
-  writeFileSync(`${file}.json`, `${JSON.stringify({ environment, rounds, measurements: plain, shown }, null, 1)}\n`);
+  writeFileSync(`${file}.json`, `${jsonOf(report)}\n`);
+  writeFileSync(`${file}.html`, clientsPageOf(report));
+  console.log(`\nWritten: ${file}.md, .json and .html`);
 }
 
-function tell(claims: readonly Claim[]): void {
-  for (const { what, seen, holds } of claims) say(`  ${holds ? "ok    " : "SHORT "} ${what}: ${seen}`);
-}
-
-async function measure(name: PeerName, workload: Workload): Promise<Result> {
-  const args = [
-    "--expose-gc",
-    "--import",
-    "tsx",
-    `${folder}worker.ts`,
-    name,
-    JSON.stringify(workload),
-    ...cluster.nodes,
-  ];
-  const { stdout } = await run(process.execPath, args, { timeout: 120_000 });
+async function measure(
+  { nodes }: LocalCluster,
+  name: PeerName,
+  workload: Workload,
+  signal: AbortSignal,
+): Promise<Result> {
+  const args = ["--expose-gc", "--import", "tsx", `${folder}worker.ts`, name, JSON.stringify(workload), ...nodes];
+  const { stdout } = await run(process.execPath, args, { timeout: 120_000, signal });
   return JSON.parse(stdout.trim().split("\n").at(-1) as string) as Result;
 }
 

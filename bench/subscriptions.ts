@@ -1,18 +1,26 @@
 /*
- * Measures what a message costs its subscriber: npm run bench:subscriptions [rounds] [messages a second]
+ * Measures what a message costs its subscriber: npm run bench:subscriptions -- --help
  * slotwire and a bare socket with redis-parser run in processes of their own, in turn, against one server; messages are
- * published by another process at an even pace. The ratio is taken pair by pair.
+ * published by another process at an even pace. Ratios are taken within rounds.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { estimateOf, ratioOf } from "../src/cli/bench/estimate.ts";
+import { figureOf, intervalText, ratioText } from "../src/cli/bench/page-words.ts";
 import { startCluster } from "../src/testing/index.ts";
-import { median } from "./support/statistics.ts";
+import { SUBSCRIPTIONS, subscriptionSettings } from "./support/commands.ts";
+import { conducted } from "./support/conducted.ts";
+import { Occasion } from "./support/occasion.ts";
+import { settingsOf } from "./support/options.ts";
+import { Progress } from "./support/progress.ts";
+import { linesOf } from "./support/report.ts";
 import type { SubscriptionLoad, SubscriptionResult } from "./support/subscription-load.ts";
+import { shuffled } from "./support/turns.ts";
 
-const rounds = Number(process.argv[2] ?? 5);
-const messagesPerSecond = Number(process.argv[3] ?? 10_000);
+const { rounds, messagesPerSecond } = settingsOf(SUBSCRIPTIONS, subscriptionSettings);
 /** The first seconds are left out, because nothing is compiled then. */
 const pace = {
   messagesPerSecond,
@@ -23,51 +31,68 @@ const pace = {
 const loads = (["channel", "pattern", "sharded"] as const).flatMap((kind) =>
   (["string", "buffer"] as const).map((replies): SubscriptionLoad => ({ ...pace, kind, replies })),
 );
+const NAMES = ["bare", "slotwire"] as const;
+type Name = (typeof NAMES)[number];
+const children = new Set<ChildProcessByStdio<null, Readable, null>>();
 
-// One node, because it would be chance otherwise whether a message comes from another node.
-const cluster = await startCluster({ primaries: 1 });
-const [address] = cluster.nodes as [string];
-try {
-  console.log(
-    `${cluster.version}\nNode ${process.version}, ${pace.messagesPerSecond} messages/s of ${pace.payloadBytes}`,
-  );
-  console.log(`bytes on 10 channels, ${rounds} paired rounds, medians\n`);
-  console.log("kind    | replies | bare CPU us/message | slotwire CPU us/message | ratio (min-max)");
-  for (const load of loads) await compare(load);
-} finally {
-  await cluster.stop();
-}
-
-async function compare(load: SubscriptionLoad): Promise<void> {
-  const costs = { bare: [] as number[], slotwire: [] as number[] };
+await conducted(SUBSCRIPTIONS.name, async (undo) => {
+  // One node, because it would be chance otherwise whether a message comes from another node.
+  const cluster = await startCluster({ primaries: 1 });
+  undo(() => cluster.stop());
+  undo(() => {
+    for (const child of children) child.kill("SIGKILL");
+  });
+  const progress = new Progress(rounds * loads.length);
+  undo(() => progress.end());
+  const [address] = cluster.nodes as [string];
+  const setting = `1 node on loopback, ${messagesPerSecond.toLocaleString("en")} messages/s of ${pace.payloadBytes} bytes on 10 channels`;
+  const occasion = await Occasion.begin(cluster.version, setting);
+  const costs = new Map(loads.map((load) => [load, { bare: [] as number[], slotwire: [] as number[] }]));
   for (let round = 0; round < rounds; round++) {
-    const order = round % 2 === 0 ? (["bare", "slotwire"] as const) : (["slotwire", "bare"] as const);
-    for (const name of order) costs[name].push((await measure(name, load)).cpuMicroseconds);
+    for (const load of shuffled(loads)) {
+      progress.step(`${load.kind}, ${load.replies}`);
+      for (const name of shuffled(NAMES)) {
+        costs.get(load)?.[name].push((await measured(name, address, load)).cpuMicroseconds);
+      }
+    }
   }
-  const ratios = costs.bare.map((cost, index) => (costs.slotwire[index] as number) / cost);
-  const cells = [
-    load.kind.padEnd(7),
-    load.replies.padEnd(7),
-    median(costs.bare).toFixed(1).padStart(19),
-    median(costs.slotwire).toFixed(1).padStart(23),
-    `${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)})`,
-  ];
-  console.log(cells.join(" | "));
-}
+  progress.end();
+  const ways = [...costs.values()].flatMap((each) => NAMES.map((name) => ({ rounds: each[name] })));
+  for (const line of occasion.lines(ways)) console.log(line);
+  const head = ["kind", "replies", "bare CPU us a message", "slotwire CPU us a message", "ratio", "messages of each"];
+  const rows = [...costs].map(([{ kind, replies, messages }, { bare, slotwire }]) => [
+    kind,
+    replies,
+    intervalText(estimateOf(bare), (us) => us.toFixed(1)),
+    intervalText(estimateOf(slotwire), (us) => us.toFixed(1)),
+    ratioText(ratioOf(slotwire, bare)),
+    figureOf(rounds * messages),
+  ]);
+  for (const line of linesOf([head, ...rows])) console.log(line);
+  return 0;
+});
 
-async function measure(name: "bare" | "slotwire", load: SubscriptionLoad): Promise<SubscriptionResult> {
+async function measured(name: Name, address: string, load: SubscriptionLoad): Promise<SubscriptionResult> {
   const subscriber = start("subscription-worker", name, address, JSON.stringify(load));
   const lines = createInterface(subscriber.stdout)[Symbol.asyncIterator]();
   const first = await lines.next();
-  if (first.value !== "ready") throw new Error(`the subscriber said ${first.value}`);
+  if (first.value !== "ready") throw new Error(`The subscriber "${name}" ended before it was ready.`);
   const publisher = start("subscription-publisher", address, JSON.stringify(load));
   const second = await lines.next();
   publisher.kill();
-  await Promise.all([once(publisher, "exit"), subscriber.exitCode === null ? once(subscriber, "exit") : undefined]);
+  await Promise.all([publisher, subscriber].map(ended));
+  if (second.done) throw new Error(`The subscriber "${name}" ended before it had heard all messages.`);
   return JSON.parse(String(second.value)) as SubscriptionResult;
+}
+
+async function ended(child: ChildProcessByStdio<null, Readable, null>): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  children.delete(child);
 }
 
 function start(script: string, ...args: readonly string[]) {
   const path = fileURLToPath(new URL(`./support/${script}.ts`, import.meta.url));
-  return spawn(process.execPath, ["--import", "tsx", path, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--import", "tsx", path, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  children.add(child);
+  return child;
 }

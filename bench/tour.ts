@@ -6,13 +6,17 @@
 import { createHash } from "node:crypto";
 import { hanging, wrapped } from "../src/cli/draw-text.ts";
 import type { Explained } from "../src/cli/explanation.ts";
+import { lineOf } from "../src/cli/printable.ts";
 import { paintFor } from "../src/cli/terminal.ts";
 import { type Cluster, connect, defineScript, slotOf } from "../src/index.ts";
 import { type LocalCluster, startCluster } from "../src/testing/index.ts";
+import { TOUR } from "./support/commands.ts";
 import { compareQuickly } from "./support/compare-quickly.ts";
 import { ExplainedCalls } from "./support/explained-calls.ts";
+import { settingsOf } from "./support/options.ts";
 import { Load, type LoadResult } from "./support/tour-load.ts";
 
+settingsOf(TOUR, () => undefined);
 const COLUMNS = 80;
 const started = performance.now();
 const seconds = () => `${((performance.now() - started) / 1000).toFixed(1)} s`;
@@ -53,8 +57,7 @@ try {
 } catch (error) {
   // After Ctrl-C the step that was under way fails. That failure is not reported.
   if (!leaving) {
-    // If there is no cluster, the message says why: no server was found, or a server did not start.
-    console.error(cluster === undefined ? (error as Error).message : error);
+    console.error(`tour: ${lineOf(error)}`);
     await leave(1);
   }
 }

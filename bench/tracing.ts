@@ -1,53 +1,84 @@
 /*
- * Measures the cost of tracing and metrics: npm run bench:tracing [rounds]
- * "removed" is a copy of the built client without the check for listeners and without the counters of calls. Each
- * variant runs in a process of its own, in turn, against one cluster. Ratios to "removed" are taken round by round.
+ * Measures the cost of tracing and metrics: npm run bench:tracing -- --help
+ * "removed" is a copy of the built client without the check for listeners and without the counters of calls. Each variant runs
+ * in a process of its own, in turn, against one cluster. Ratios to "removed" are taken within rounds.
  */
-import { execFile } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { wayFiguresOf } from "../src/cli/bench/comparison.ts";
+import { figureOf, intervalText, ratioText } from "../src/cli/bench/page-words.ts";
 import { startCluster } from "../src/testing/index.ts";
-import { median } from "./support/statistics.ts";
+import { TRACING, tracingSettings } from "./support/commands.ts";
+import { conducted } from "./support/conducted.ts";
+import { measuredInProcesses } from "./support/in-processes.ts";
+import { MeasuredProcess } from "./support/measured-process.ts";
+import { Occasion } from "./support/occasion.ts";
+import { settingsOf } from "./support/options.ts";
+import { Progress } from "./support/progress.ts";
+import { linesOf } from "./support/report.ts";
 import type { Listening } from "./support/tracing-listeners.ts";
-import type { TracingResult } from "./support/tracing-worker.ts";
 
-const run = promisify(execFile);
-const rounds = Number(process.argv[2] ?? 7);
+const { sets } = settingsOf(TRACING, tracingSettings);
 const root = fileURLToPath(new URL("../", import.meta.url));
-const worker = fileURLToPath(new URL("./support/tracing-worker.ts", import.meta.url));
-const loads = [
-  { inFlight: 1, calls: 15_000 },
-  { inFlight: 256, calls: 200_000 },
-];
-
-const work = mkdtempSync(join(tmpdir(), "slotwire-tracing-"));
 const dist = join(root, "dist");
-const removed = join(work, "dist");
-const variants: readonly { readonly name: string; readonly dist: string; readonly listening: Listening }[] = [
-  { name: "removed", dist: removed, listening: "nobody" },
-  { name: "nobody listens", dist, listening: "nobody" },
-  { name: "durations: true", dist, listening: "durations" },
-  { name: "slotwire:attempt", dist, listening: "attempts" },
-  { name: "slotwire:command", dist, listening: "commands" },
-  { name: "OpenTelemetry", dist, listening: "opentelemetry" },
+const LOADS = [1, 256];
+const VARIANTS: readonly { readonly name: string; readonly listening: Listening }[] = [
+  { name: "removed", listening: "nobody" },
+  { name: "nobody listens", listening: "nobody" },
+  { name: "durations: true", listening: "durations" },
+  { name: "slotwire:attempt", listening: "attempts" },
+  { name: "slotwire:command", listening: "commands" },
+  { name: "OpenTelemetry", listening: "opentelemetry" },
 ];
 
-const cluster = await startCluster({ primaries: 3 });
-try {
-  withoutTracing();
-  console.log(`${cluster.version}\nNode ${process.version}, 3 primaries on loopback, ${rounds} rounds, medians\n`);
-  console.log("in flight | who listens      | CPU us/call | ratio to removed (min-max)");
-  for (const load of loads) await compare(load);
-} finally {
-  await cluster.stop();
-  rmSync(work, { recursive: true, force: true });
-}
+await conducted(TRACING.name, async (undo) => {
+  const work = mkdtempSync(join(tmpdir(), "slotwire-tracing-"));
+  undo(() => rmSync(work, { recursive: true, force: true }));
+  const removed = withoutTracing(work);
+  const cluster = await startCluster({ primaries: 3 });
+  undo(() => cluster.stop());
+  const progress = new Progress(sets * LOADS.length);
+  undo(() => progress.end());
+  const running = new Set<MeasuredProcess>();
+  undo(() => {
+    for (const each of running) each.end();
+  });
+  const occasion = await Occasion.begin(cluster.version, "3 primaries on loopback");
+  const rounds = await measuredInProcesses({
+    loads: LOADS,
+    sets,
+    progress: (inFlight) => progress.step(`${inFlight} in flight`),
+    start: async (inFlight) => {
+      running.clear();
+      for (const { name, listening } of VARIANTS) {
+        const args = [name === "removed" ? removed : dist, listening, String(inFlight), ...cluster.nodes];
+        running.add(await MeasuredProcess.start(name, "./tracing-worker.ts", args));
+      }
+      return [...running];
+    },
+  });
+  progress.end();
+  const figures = rounds.map(wayFiguresOf);
+  for (const line of occasion.lines(figures.flat())) console.log(line);
+  const rows = LOADS.flatMap((inFlight, index) =>
+    (figures[index] ?? []).map(({ name, calls, figures: each, ratios }) => [
+      String(inFlight),
+      name,
+      each?.clientCpu ? intervalText(each.clientCpu, (us) => us.toFixed(2)) : "-",
+      ratios?.clientCpu ? ratioText(ratios.clientCpu) : "",
+      figureOf(calls),
+    ]),
+  );
+  const head = ["in flight", "who listens", "CPU us a call", "ratio to removed", "calls"];
+  for (const line of linesOf([head, ...rows])) console.log(line);
+  return 0;
+});
 
-/** A copy of the built client that never checks for listeners, and counts nothing. */
-function withoutTracing(): void {
+/** Makes a copy of the built client that never checks for listeners, and counts nothing. Returns its folder. */
+function withoutTracing(work: string): string {
+  const removed = join(work, "dist");
   cpSync(dist, removed, { recursive: true });
   symlinkSync(join(root, "node_modules"), join(work, "node_modules"));
   const path = join(removed, "shared/core.js");
@@ -63,25 +94,5 @@ function withoutTracing(): void {
   cut(/counters\.calls\+\+;|if \(replied\)\s*counters\.replies\+\+;/g, "");
   cut(/this\.#counters\.bytes(Written|Read) \+= bytes\.length;/g, "");
   writeFileSync(path, code);
-}
-
-async function compare({ inFlight, calls }: { readonly inFlight: number; readonly calls: number }): Promise<void> {
-  const costs = variants.map((): number[] => []);
-  for (let round = 0; round < rounds; round++) {
-    // Each round begins with another variant.
-    for (let turn = 0; turn < variants.length; turn++) {
-      const index = (turn + round) % variants.length;
-      const { dist, listening } = variants[index] as (typeof variants)[number];
-      const args = ["--import", "tsx", worker, dist, listening, String(inFlight), String(calls), ...cluster.nodes];
-      const { stdout } = await run(process.execPath, args, { timeout: 120_000 });
-      costs[index]?.push((JSON.parse(stdout) as TracingResult).cpuMicroseconds);
-    }
-  }
-  variants.forEach(({ name }, index) => {
-    const mine = costs[index] as number[];
-    const ratios = mine.map((cost, round) => cost / (costs[0]?.[round] as number));
-    const spread = `${median(ratios).toFixed(3)} (${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)})`;
-    const cells = [String(inFlight).padStart(9), name.padEnd(16), median(mine).toFixed(2).padStart(11), spread];
-    console.log(cells.join(" | "));
-  });
+  return removed;
 }

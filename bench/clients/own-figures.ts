@@ -7,7 +7,7 @@ import { bytesInUse } from "../support/memory.ts";
 import { median } from "../support/statistics.ts";
 import type { Peer } from "./client.ts";
 import { PEERS } from "./peers.ts";
-import { atMost, type Claim } from "./summary.ts";
+import { atMost, type Claim, claim } from "./summary.ts";
 import { KEYS, SCRIPTS } from "./workload.ts";
 
 type Slotwire = typeof import("../../src/index.ts");
@@ -52,11 +52,11 @@ export async function memoryOfCalls({ connect, defineScript }: Slotwire, cluster
   for (const address of cluster.nodes) cluster.resume(address);
   await Promise.all(promises);
   await client.close();
-  return {
-    what: "100,000 calls in flight: at most 500 bytes each beside the arguments, the caller's promise included",
-    seen: `${Math.round(bytes)} bytes`,
-    holds: bytes <= 500,
-  };
+  return claim(
+    "100,000 calls in flight: at most 500 bytes each beside the arguments, the caller's promise included",
+    `${Math.round(bytes)} bytes`,
+    bytes <= 500 ? "holds" : "short",
+  );
 }
 
 /** With 1,024 callers, flushes the scripts on all nodes and measures the time until 90% of the throughput is back. */
@@ -97,11 +97,11 @@ async function recovery({ connect, defineScript }: Slotwire, cluster: LocalClust
   await Promise.all(callers);
   await client.close();
   const middle = median(durations);
-  return {
-    what: "SCRIPT FLUSH under 1,024 in flight: calls/s back to 90% within 50 ms (median of 9)",
-    seen: `${middle} ms`,
-    holds: middle <= 50,
-  };
+  return claim(
+    "SCRIPT FLUSH under 1,024 in flight: calls/s back to 90% within 50 ms (median of 9)",
+    `${middle} ms`,
+    middle <= 50 ? "holds" : "short",
+  );
 }
 
 /**
@@ -170,7 +170,7 @@ async function connectAndPreload({ connect, defineScript }: Slotwire, cluster: L
   const [ours, raw] = [median(times.slotwire), median(times.raw)];
   const what = `connect and preload, ${MANY_NODES} nodes x ${SCRIPT_COUNT} scripts`;
   return [
-    { what: `${what}: at most 1 s`, seen: `${Math.round(ours)} ms`, holds: ours <= 1000 },
+    claim(`${what}: at most 1 s`, `${Math.round(ours)} ms`, ours <= 1000 ? "holds" : "short"),
     atMost(`${what}: at most 2 x a raw loader (${Math.round(raw)} ms)`, ours / raw, 2),
   ];
 }

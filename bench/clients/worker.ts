@@ -1,6 +1,7 @@
 /* Runs one workload with one client, in a process of its own, and prints the result as a line of JSON. */
+import { Latencies } from "../../src/cli/bench/latency.ts";
+import { openLoop } from "../../src/cli/bench/open-loop.ts";
 import { bytesInUse } from "../support/memory.ts";
-import { quantile } from "../support/statistics.ts";
 import type { PeerClient } from "./client.ts";
 import { PEERS, type PeerName } from "./peers.ts";
 import { BATCH, KEYS, type Result, valueKey, type Workload } from "./workload.ts";
@@ -11,41 +12,52 @@ const client = await PEERS[name].connect(nodes);
 const arg = "x".repeat(workload.argBytes);
 const slowEvery = workload.slowShare === 0 ? 0 : Math.round(1 / workload.slowShare);
 
+/** The latencies of the calls that count, and before that those of the warm-up. */
+let latencies = new Latencies();
 await measure(Math.ceil(workload.calls / 4));
+latencies = new Latencies();
 const inUseBefore = bytesInUse();
 const cpuBefore = process.cpuUsage();
 const start = performance.now();
-const { calls, latencies } = await measure(workload.calls);
+const { calls, stopped } = await measure(workload.calls);
 const seconds = (performance.now() - start) / 1000;
 const cpu = process.cpuUsage(cpuBefore);
 const residentMiB = process.memoryUsage().rss / 2 ** 20;
-const grownMiB = (bytesInUse() - inUseBefore - latencies.byteLength) / 2 ** 20;
+const grownMiB = (bytesInUse() - inUseBefore) / 2 ** 20;
 await client.close();
-const sorted = latencies.sort();
+const { p50, p99, p999, max } = latencies.summary();
 const result: Result = {
+  calls,
   callsPerSecond: calls / seconds,
   bytesPerSecond: (calls * (workload.argBytes + workload.replyBytes)) / seconds,
   cpu: (cpu.user + cpu.system) / calls,
-  p50: quantile(sorted, 0.5) * 1000,
-  p99: quantile(sorted, 0.99) * 1000,
-  p999: quantile(sorted, 0.999) * 1000,
-  most: (sorted.at(-1) ?? Number.NaN) * 1000,
+  ...(p50 === undefined ? {} : { p50: p50 * 1000 }),
+  ...(p99 === undefined ? {} : { p99: p99 * 1000 }),
+  ...(p999 === undefined ? {} : { p999: p999 * 1000 }),
+  most: max * 1000,
   residentMiB,
   grownMiB,
+  ...(stopped ? { stopped } : {}),
 };
 console.log(JSON.stringify(result));
 // A client that keeps something open must not delay the benchmark.
 process.exit(0);
 
-function measure(count: number): Promise<{ calls: number; latencies: Float64Array }> {
-  if (workload.kind === "open") return openLoop(client, count);
+interface Done {
+  readonly calls: number;
+  /** Whether an open loop left out calls, because too many waited for their answers. */
+  readonly stopped?: boolean;
+}
+
+function measure(count: number): Promise<Done> {
+  if (workload.kind === "open") return atRate(client, count);
   return workload.kind === "batch" ? batches(client, count) : closedLoop(client, count);
 }
 
-function call(peer: PeerClient, index: number): Promise<unknown> {
-  if (workload.script === "read") return peer.run("read", valueKey(index, workload.replyBytes), arg);
+async function call(peer: PeerClient, index: number): Promise<void> {
+  if (workload.script === "read") return check(await peer.run("read", valueKey(index, workload.replyBytes), arg));
   const script = slowEvery > 0 && index % slowEvery === 0 ? "slow" : "write";
-  return peer.run(script, KEYS[index % KEYS.length] as string, arg);
+  check(await peer.run(script, KEYS[index % KEYS.length] as string, arg));
 }
 
 function check(reply: unknown): void {
@@ -56,56 +68,40 @@ function check(reply: unknown): void {
 /**
  * A closed loop: each caller makes its next call when its last one is answered. Times every 8th call, or all if few.
  */
-async function closedLoop(peer: PeerClient, count: number): Promise<{ calls: number; latencies: Float64Array }> {
+async function closedLoop(peer: PeerClient, count: number): Promise<Done> {
   const every = workload.inFlight === 1 ? 1 : 8;
-  const times: number[] = [];
   let next = 0;
   const caller = async () => {
     while (next < count) {
       const index = next++;
-      if (index % every !== 0) check(await call(peer, index));
+      if (index % every !== 0) await call(peer, index);
       else {
         const before = performance.now();
-        check(await call(peer, index));
-        times.push(performance.now() - before);
+        await call(peer, index);
+        latencies.add(performance.now() - before);
       }
     }
   };
   await Promise.all(Array.from({ length: workload.inFlight }, caller));
-  return { calls: count, latencies: Float64Array.from(times) };
+  return { calls: count };
 }
 
 /** An open loop: calls at a fixed rate, timed from the moment they were due, so a stall shows in every delayed call. */
-async function openLoop(peer: PeerClient, count: number): Promise<{ calls: number; latencies: Float64Array }> {
-  const times = new Float64Array(count);
-  const begun = performance.now();
-  const pending: Promise<void>[] = [];
-  for (let index = 0; index < count; ) {
-    const due = Math.min(count, Math.floor(((performance.now() - begun) * workload.rate) / 1000));
-    for (; index < due; index++) {
-      const at = index;
-      const dueAt = begun + (at / workload.rate) * 1000;
-      const done = call(peer, at).then((reply) => {
-        check(reply);
-        times[at] = performance.now() - dueAt;
-      });
-      pending.push(done);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-  await Promise.all(pending);
-  return { calls: count, latencies: times };
+async function atRate(peer: PeerClient, count: number): Promise<Done> {
+  const { rate } = workload;
+  const slice = await openLoop((index) => call(peer, index), { rate, milliseconds: (count / rate) * 1000 });
+  latencies.join(slice.latencies);
+  return { calls: slice.latencies.calls, stopped: slice.stopped !== undefined };
 }
 
-async function batches(peer: PeerClient, count: number): Promise<{ calls: number; latencies: Float64Array }> {
+async function batches(peer: PeerClient, count: number): Promise<Done> {
   if (peer.batch === undefined) throw new Error(`${name} has no batches`);
-  const times = new Float64Array(count);
   for (let index = 0; index < count; index++) {
     const before = performance.now();
     const replies = await peer.batch(arg);
-    times[index] = performance.now() - before;
+    latencies.add(performance.now() - before);
     if (replies.length !== BATCH) throw new Error(`${name} gave ${replies.length} replies to ${BATCH} calls`);
     for (const reply of replies) check(reply);
   }
-  return { calls: count * BATCH, latencies: times };
+  return { calls: count * BATCH };
 }

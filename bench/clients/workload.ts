@@ -64,15 +64,26 @@ export function valueKey(index: number, bytes: number): string {
 
 /** The result of a worker. Times are in microseconds. */
 export interface Result {
+  /** The number of calls that were made and answered. */
+  readonly calls: number;
   readonly callsPerSecond: number;
   readonly bytesPerSecond: number;
   /** The CPU time of the client's process per call, user and system. */
   readonly cpu: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly p999: number;
+  /**
+   * In closed loops from a caller's call to its reply, in open loops from when a call was due. Absent where fewer than 10 calls
+   * lie beyond.
+   */
+  readonly p50?: number;
+  readonly p99?: number;
+  readonly p999?: number;
   readonly most: number;
   readonly residentMiB: number;
   /** The growth of the memory in use, without garbage, from before the calls to after them. */
   readonly grownMiB: number;
+  /** An open loop left out calls, because too many waited for their answers, or were late. */
+  readonly stopped?: boolean;
 }
+
+/** The figures of a result. */
+export type Figure = Exclude<keyof Result, "stopped">;

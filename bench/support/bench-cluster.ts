@@ -1,6 +1,10 @@
+import { settingOf } from "../../src/cli/bench/environment.ts";
+import { placeOf } from "../../src/cli/bench/servers.ts";
 import type { Cluster, ConnectOptions } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
-import { BENCH_KEYS, type DefineScript } from "./comparison.ts";
+import { BENCH_KEYS } from "./called-script.ts";
+import { LIBRARY_NAME } from "./other-ways.ts";
+import { costsOf, type ServerCosts, ServerMeter, summed } from "./server-costs.ts";
 
 /** 1,024 calls of 64 KB are more than the default bound on bytes allows. */
 const MAX_PENDING_BYTES = 1024 ** 3;
@@ -11,64 +15,129 @@ export interface BenchCluster {
   readonly client: Cluster;
   /** The benchmark's own cluster. Only there may scripts be flushed and slots moved. */
   readonly own: LocalCluster | undefined;
-  readonly defineScript: DefineScript;
+  /** The addresses of its nodes. */
+  readonly primaries: readonly string[];
+  readonly replicas: readonly string[];
+  /** Reads the primaries; undefined where they refuse INFO. */
+  readonly meter: ServerMeter | undefined;
+  /** Why there is no meter. */
+  readonly refused: string | undefined;
   /** The server program and its version. */
   readonly version: string;
   /** The description of the cluster for the report. */
   readonly setting: string;
   /** Connects one more client to the same cluster. */
   connect(): Promise<Cluster>;
+  /** The CPU seconds of all servers up to now, if they are on this machine; undefined if that is not known. */
+  cpuHere(): Promise<number | undefined>;
+  /** What the benchmark has left in the cluster up to now, and `close` removes. */
+  readonly made: { keys: boolean; library: boolean };
   /** Ends the calls under way. Nothing remains except scripts in the script caches of an existing cluster. */
   close(): Promise<void>;
 }
 
-/** @param nodes  Seeds of an existing cluster, as for `connect`; undefined to start three primaries. */
-export async function openBenchCluster(nodes: readonly string[] | undefined): Promise<BenchCluster> {
-  // The benchmark uses the built client, as users do, and not the source.
-  const built = new URL("../../dist/index.js", import.meta.url).href;
-  const { connect, defineScript } = (await import(built)) as typeof import("../../src/index.ts");
-  const own = nodes === undefined ? await startCluster({ primaries: 3 }) : undefined;
-  const options: ConnectOptions = {
-    ...(own ? own.connectOptions : { nodes: nodes as readonly string[] }),
-    commandTimeout: COMMAND_TIMEOUT_MS,
-    maxPendingBytesPerNode: MAX_PENDING_BYTES,
-  };
+/**
+ * @param existing  How to connect to an existing cluster.
+ * @param build     The built client, as a URL.
+ */
+export async function openBenchCluster(existing: ConnectOptions, build: string): Promise<BenchCluster> {
+  const made = { keys: false, library: false };
+  return opened(existing, build, undefined, made, async (connect) => {
+    if (!made.keys && !made.library) return;
+    const client = await connect();
+    try {
+      if (made.keys) await client.command("DEL", ...BENCH_KEYS);
+      if (made.library) await removeLibrary(client);
+    } finally {
+      await client.close();
+    }
+  });
+}
+
+/** Starts three primaries, with so many replicas each. */
+export async function startBenchCluster(build: string, replicasPerPrimary = 0): Promise<BenchCluster> {
+  const own = await startCluster({ primaries: 3, replicasPerPrimary });
   try {
-    const client = await connect(options);
-    const primaries = client.topology.nodes.filter(({ role }) => role === "primary").length;
-    return {
-      client,
-      own,
-      defineScript,
-      version: own ? own.version : await versionOf(client),
-      setting: own
-        ? `${primaries} primaries, with the client on the same machine, over loopback`
-        : `an existing cluster of ${primaries} primaries, which others may have used meanwhile`,
-      connect: () => connect(options),
-      close: async () => {
-        client.destroy();
-        if (own) await own.stop();
-        else await removeKeys(await connect(options));
-      },
-    };
+    return await opened(own.connectOptions, build, own, { keys: false, library: false }, () => own.stop());
   } catch (error) {
-    await own?.stop();
+    await own.stop();
     throw error;
   }
 }
 
-async function removeKeys(client: Cluster): Promise<void> {
-  try {
-    await client.command("DEL", ...BENCH_KEYS);
-  } finally {
-    await client.close();
-  }
+async function opened(
+  given: ConnectOptions,
+  build: string,
+  own: LocalCluster | undefined,
+  made: BenchCluster["made"],
+  cleanUp: (connect: () => Promise<Cluster>) => Promise<unknown>,
+): Promise<BenchCluster> {
+  const { connect } = (await import(build)) as typeof import("../../src/index.ts");
+  const options = { commandTimeout: COMMAND_TIMEOUT_MS, maxPendingBytesPerNode: MAX_PENDING_BYTES, ...given };
+  const client = await connect(options);
+  const of = (role: "primary" | "replica") => {
+    return client.topology.nodes.filter((node) => node.role === role).map(({ address }) => address);
+  };
+  const [primaries, replicas] = [of("primary"), of("replica")];
+  const meter = new ServerMeter(client, primaries);
+  const refused = await meter.read().then(
+    () => undefined,
+    (error: Error) => error.message,
+  );
+  const all = new ServerMeter(client, [...primaries, ...replicas]);
+  return {
+    client,
+    own,
+    primaries,
+    replicas,
+    meter: refused === undefined ? meter : undefined,
+    refused,
+    version: own ? own.version : await versionOf(client),
+    setting: settingOf(client.topology.nodes, { tls: Boolean(given.tls), isOwn: own !== undefined }),
+    made,
+    connect: () => connect(options),
+    async cpuHere() {
+      const places = client.topology.nodes.map(placeOf);
+      if (places.every((place) => place === "elsewhere")) return 0;
+      if (!places.every((place) => place === "here")) return undefined;
+      const costs = await (own ? costsOfOwn(own) : all.read()).catch(() => undefined);
+      return costs && summed(costs).cpuMicroseconds / 1e6;
+    },
+    close: async () => {
+      client.destroy();
+      await cleanUp(() => connect(options));
+    },
+  };
 }
 
 async function versionOf(client: Cluster): Promise<string> {
-  const info = await client.command<string>("INFO", "server");
+  const info = await client.command<string>("INFO", "server").catch(() => "");
   const version = (product: string) => new RegExp(`^${product}_version:(\\S+)`, "m").exec(info)?.[1];
   // Valkey also reports a redis_version, for clients that ask for it.
-  const valkey = version("valkey");
-  return valkey === undefined ? `Redis ${version("redis")}` : `Valkey ${valkey}`;
+  const [valkey, redis] = [version("valkey"), version("redis")];
+  if (valkey !== undefined) return `Valkey ${valkey}`;
+  return redis === undefined ? "unknown" : `Redis ${redis}`;
+}
+
+/** On connections of its own, because the client can be closed by then. */
+function costsOfOwn(own: LocalCluster): Promise<ServerCosts[]> {
+  return Promise.all(
+    own.nodes.map(async (address) => {
+      const info = await Promise.all(["stats", "cpu"].map((section) => own.command(address, "INFO", section)));
+      return costsOf(info.join("\n"));
+    }),
+  );
+}
+
+/** From each primary that has it. */
+async function removeLibrary(client: Cluster): Promise<void> {
+  const primaries = client.topology.nodes.filter(({ role }) => role === "primary");
+  await Promise.all(
+    primaries.map(async ({ address }) => {
+      const node = client.node(address);
+      await node.command("FUNCTION", "DELETE", LIBRARY_NAME).catch((error: Error) => {
+        if (!/not found/i.test(error.message)) throw error;
+      });
+    }),
+  );
 }

@@ -1,13 +1,13 @@
+import { closedLoop } from "../../src/cli/bench/closed-loop.ts";
+import { median } from "../../src/cli/bench/estimate.ts";
+import { callsPerSecond, measureRounds, type Way } from "../../src/cli/bench/rounds.ts";
 import { type Cluster, defineScript } from "../../src/index.ts";
 import { sourceOf } from "./bench-script.ts";
-import { closedLoop } from "./closed-loop.ts";
-import { median } from "./statistics.ts";
 
-const CALLS = 6_000;
 const IN_FLIGHT = 64;
-const ROUNDS = 3;
+const SECONDS = 0.15;
 
-/** Compares EVALSHA with EVAL in a few seconds: medians of three rounds, in turns. */
+/** Compares EVALSHA with EVAL in a few seconds: medians of paired rounds. */
 export async function compareQuickly(client: Cluster, print: (line: string) => void): Promise<void> {
   print(`  ${IN_FLIGHT} calls in flight`);
   print("  script | EVALSHA calls/s | EVAL calls/s | EVALSHA bytes | EVAL bytes");
@@ -21,20 +21,15 @@ export async function compareQuickly(client: Cluster, print: (line: string) => v
     await client.preload(script);
     const bySha = (index: number) => client.run(script, [`bench:${index % 512}`], ["value"]);
     const bySource = (index: number) => client.command("EVAL", source, 1, `bench:${index % 512}`, "value");
-    // The first calls of a process, and of a cluster after a failover, are slower than all later ones.
-    if (size === 100) for (const call of [bySha, bySource]) await rate(call);
-    const rates = { bySha: [] as number[], bySource: [] as number[] };
-    for (let round = 0; round < ROUNDS; round++) {
-      rates.bySha.push(await rate(bySha));
-      rates.bySource.push(await rate(bySource));
-    }
+    const rounds = await measureRounds([wayOf("EVALSHA", bySha), wayOf("EVAL", bySource)], { seconds: SECONDS });
+    const rate = (name: string) => median(rounds.flatMap((round) => round.get(name) ?? []).map(callsPerSecond));
     const rest = "$1\r\n1\r\n$9\r\nbench:123\r\n$5\r\nvalue\r\n".length;
     const bytesBySha = "*5\r\n$7\r\nEVALSHA\r\n$40\r\n".length + 42 + rest;
     const bytesBySource = `*5\r\n$4\r\nEVAL\r\n$${source.length}\r\n`.length + source.length + 2 + rest;
     const cells = [
       label.padEnd(6),
-      Math.round(median(rates.bySha)).toLocaleString("en").padStart(15),
-      Math.round(median(rates.bySource)).toLocaleString("en").padStart(12),
+      Math.round(rate("EVALSHA")).toLocaleString("en").padStart(15),
+      Math.round(rate("EVAL")).toLocaleString("en").padStart(12),
       bytesBySha.toLocaleString("en").padStart(13),
       bytesBySource.toLocaleString("en").padStart(10),
     ];
@@ -42,7 +37,12 @@ export async function compareQuickly(client: Cluster, print: (line: string) => v
   }
 }
 
-async function rate(call: (index: number) => Promise<unknown>): Promise<number> {
-  const { calls, seconds } = await closedLoop(call, IN_FLIGHT, CALLS);
-  return calls / seconds;
+function wayOf(name: string, call: (index: number) => Promise<unknown>): Way {
+  let calls = 0;
+  const checked = async () => {
+    const reply = await call(calls++);
+    if (reply !== 1) throw new Error(`A script that returns 1 was answered by ${JSON.stringify(reply)}.`);
+  };
+  const meter = { now: () => ({}) };
+  return { name, slice: (milliseconds) => closedLoop(checked, { milliseconds, inFlight: IN_FLIGHT, meter }) };
 }

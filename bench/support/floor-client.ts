@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { encodeCommand } from "../../src/protocol/encode.ts";
 import { slotOf } from "../../src/protocol/hash-slot.ts";
-import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE, type LoadClient } from "./load-script.ts";
+import { BATCH, LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE, type LoadClient } from "./load-script.ts";
 
 /**
  * Shows what the protocol itself costs: raw sockets, commands that are encoded beforehand, one write per tick and node,
@@ -21,11 +21,14 @@ export async function floorClient(nodes: readonly string[]): Promise<LoadClient>
   const owners = LOAD_KEYS.map((key) => laneOf(slotOf(key)));
   const load = encodeCommand(["SCRIPT", "LOAD", LOAD_SCRIPT]);
   await Promise.all(lanes.map((lane) => lane.exchange(load)));
+  const call = (index: number) => {
+    const at = index % frames.length;
+    return (owners[at] as Lane).send(frames[at] as string);
+  };
+  const batched = Array.from({ length: BATCH }, (_, index) => index);
   return {
-    call(index) {
-      const at = index % frames.length;
-      return (owners[at] as Lane).send(frames[at] as string);
-    },
+    call,
+    batch: () => Promise.all(batched.map(call)),
     async close() {
       for (const lane of lanes) lane.close();
     },

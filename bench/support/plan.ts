@@ -1,58 +1,77 @@
-import type { Filling } from "./bench-script.ts";
+import { LEAST_ROUNDS } from "../../src/cli/bench/estimate.ts";
+import { type CalledScript, ownScript } from "./called-script.ts";
 
 /** A script and a load under which it is called. */
 export interface Situation {
-  readonly bytes: number;
-  readonly filling: Filling;
+  readonly called: CalledScript;
   readonly inFlight: number;
 }
 
 /** How much is measured. */
 export interface Plan {
-  /** The number of bursts of each way, in each situation. */
-  readonly rounds: number;
-  /** The number of calls of one burst. */
-  readonly callsOf: (situation: Situation) => number;
-  /** The situations that are also measured on a cold cache, and the number of waves in each. */
+  readonly situations: readonly Situation[];
+  /** The least time for each way in each situation, in seconds. */
+  readonly seconds: number;
+  /** The least number of calls that each caller makes in a slice. */
+  readonly callsEach: number;
+  /** The situations in which other ways to call are compared with EVALSHA. */
+  readonly otherWays: readonly Situation[];
+  /** The situations that are also measured on a cold cache. */
   readonly cold: readonly Situation[];
+  /** The number of waves of each way in such a situation. */
   readonly wavesOf: (situation: Situation) => number;
   /** The number of calls with each detour. */
   readonly detours: number;
+  /** The scripts whose latency is measured under given rates, and the time at each rate for each way, in seconds. */
+  readonly curves: readonly CalledScript[];
+  readonly curveSeconds: number;
 }
 
-const SIZES = [100, 1024, 10_240, 65_536];
-const IN_FLIGHT = [1, 64, 1024];
+/** What the command line says of it. */
+export interface PlanOptions {
+  readonly quick: boolean;
+  readonly seconds?: number | undefined;
+  readonly inFlight?: readonly number[] | undefined;
+  /** One's own script in place of the benchmark's. */
+  readonly given?: CalledScript | undefined;
+}
+
+export const SIZES = [100, 1024, 10_240, 65_536];
+export const IN_FLIGHT = [1, 64, 1024];
 /** A smaller script has almost no room for filling text. */
 const LEAST_FILLED = 1024;
+const OTHER_WAYS = { bytes: 1024, inFlight: [1, 64] };
+const SECONDS = { full: 4, quick: 0.25 };
+/** The scripts whose latency is measured under given rates, by their bytes. */
+const CURVES = { full: [1024, 65_536], quick: [1024] };
+const CURVE_SECONDS = { full: 2, quick: 1 };
+/** A quick run has the situations with so many in flight at most. A wave of one call is short, so there can be more. */
+const COLD = { inFlight: 64, waves: LEAST_ROUNDS + 1, wavesOfOne: 20 };
+const DETOURS = { full: 100, quick: 15 };
+/** With large scripts and many in flight, a slice that has so many calls of each caller is long: half a second. */
+const CALLS_EACH = { full: 2, quick: 0 };
 
-export const SITUATIONS: readonly Situation[] = IN_FLIGHT.flatMap((inFlight) =>
-  SIZES.flatMap((bytes) =>
-    (["code", "comment"] as const)
-      .filter((filling) => filling === "code" || bytes >= LEAST_FILLED)
-      .map((filling) => ({ bytes, filling, inFlight })),
-  ),
-);
-
-export const FULL: Plan = {
-  rounds: 7,
-  callsOf: (situation) => callsOf(situation, 1),
-  cold: SITUATIONS,
-  wavesOf: ({ inFlight }) => ({ 1: 21, 64: 15 })[inFlight] ?? 9,
-  detours: 100,
-};
-
-export const QUICK: Plan = {
-  rounds: 3,
-  callsOf: (situation) => callsOf(situation, 0.08),
-  cold: SITUATIONS.filter(({ filling }) => filling === "code"),
-  wavesOf: () => 3,
-  detours: 15,
-};
-
-/**
- * The size of bursts of some tenths of a second. Bursts of large scripts are shorter, because these are slow to send.
- */
-function callsOf({ bytes, inFlight }: Situation, share: number): number {
-  const most = { 1: 4000, 64: 40_000 }[inFlight] ?? 60_000;
-  return Math.max(inFlight * 2, Math.round((most * share) / (1 + bytes / 8192)));
+export function planOf({ quick, given, inFlight = IN_FLIGHT, seconds }: PlanOptions): Plan {
+  const filled = given === undefined && !quick ? SIZES.filter((bytes) => bytes >= LEAST_FILLED) : [];
+  const own = given === undefined ? SIZES.map((bytes) => ownScript(bytes)) : [given];
+  const comments = filled.map((bytes) => ownScript(bytes, "comment"));
+  const under = (scripts: readonly CalledScript[], loads: readonly number[]): Situation[] => {
+    return loads.flatMap((load) => scripts.map((called) => ({ called, inFlight: load })));
+  };
+  const situations = under([...own, ...comments], inFlight);
+  const loads = OTHER_WAYS.inFlight.filter((load) => inFlight.includes(load));
+  const others = own.filter(({ bytes }) => given !== undefined || bytes === OTHER_WAYS.bytes);
+  return {
+    situations,
+    seconds: seconds ?? (quick ? SECONDS.quick : SECONDS.full),
+    callsEach: quick ? CALLS_EACH.quick : CALLS_EACH.full,
+    otherWays: under(others, quick || loads.length === 0 ? [loads.at(-1) ?? (inFlight[0] as number)] : loads),
+    cold: quick
+      ? situations.filter((each) => each.inFlight <= COLD.inFlight && others.includes(each.called))
+      : situations,
+    wavesOf: ({ inFlight: load }) => (quick || load > 1 ? COLD.waves : COLD.wavesOfOne),
+    detours: quick ? DETOURS.quick : DETOURS.full,
+    curves: given === undefined ? own.filter(({ bytes }) => CURVES[quick ? "quick" : "full"].includes(bytes)) : [given],
+    curveSeconds: seconds ?? CURVE_SECONDS[quick ? "quick" : "full"],
+  };
 }

@@ -1,21 +1,17 @@
+import { type Estimate, estimateOf, estimateOfDifferences } from "../../src/cli/bench/estimate.ts";
 import { type Cluster, slotOf } from "../../src/index.ts";
 import type { LocalCluster } from "../../src/testing/index.ts";
-import { sourceOf } from "./bench-script.ts";
-import type { DefineScript } from "./comparison.ts";
-import { median, quantile } from "./statistics.ts";
+import { ownScript } from "./called-script.ts";
 
 /** The time that a detour adds to one call, in microseconds. Calls are made one at a time. */
 export interface Price {
   readonly detour: string;
-  /** Medians. */
-  readonly straight: number;
-  readonly withDetour: number;
-  /**
-   * The differences of pairs of calls, one straight and one with the detour: the median and the quartiles around it.
-   */
-  readonly added: number;
-  readonly addedFrom: number;
-  readonly addedTo: number;
+  /** The number of pairs of calls, one straight and one with the detour. */
+  readonly pairs: number;
+  readonly straight: Estimate;
+  readonly withDetour: Estimate;
+  /** The differences within the pairs. */
+  readonly added: Estimate;
 }
 
 interface Detour {
@@ -29,13 +25,8 @@ interface Detour {
 }
 
 /** Measures what NOSCRIPT, MOVED and ASK cost a call. The same call is made straight and with the detour, in turns. */
-export async function prices(
-  cluster: LocalCluster,
-  client: Cluster,
-  defineScript: DefineScript,
-  repeats: number,
-): Promise<Price[]> {
-  const script = defineScript({ name: "price", source: sourceOf(1024), numberOfKeys: 1 });
+export async function prices(cluster: LocalCluster, client: Cluster, repeats: number): Promise<Price[]> {
+  const { script, check } = ownScript(1024);
   await client.preload(script);
   // A slot can only change hands while it is empty.
   await client.command("FLUSHALL");
@@ -63,7 +54,7 @@ export async function prices(
     const start = performance.now();
     const reply = await client.run(script, [key], ["value"]);
     const time = (performance.now() - start) * 1000;
-    if (reply !== 1) throw new Error(`A script that returns 1 gave ${String(reply)}.`);
+    check(reply);
     return { time, met: met.join() };
   };
   const priceOf = async ({ name, event, keys, before, after }: Detour): Promise<Price> => {
@@ -81,14 +72,12 @@ export async function prices(
       straight.push(first.time);
       withDetour.push(second.time);
     }
-    const added = withDetour.map((time, index) => time - (straight[index] as number)).sort((a, b) => a - b);
     return {
       detour: name,
-      straight: median(straight),
-      withDetour: median(withDetour),
-      added: median(added),
-      addedFrom: quantile(added, 0.25),
-      addedTo: quantile(added, 0.75),
+      pairs: repeats,
+      straight: estimateOf(straight),
+      withDetour: estimateOf(withDetour),
+      added: estimateOfDifferences(withDetour.map((time, index) => time - (straight[index] as number))),
     };
   };
 

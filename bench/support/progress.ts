@@ -10,7 +10,12 @@ export class Progress {
 
   /** Notes that the next step begins. */
   step(what: string): void {
-    this.#done++;
+    this.at(this.#done + 1, what);
+  }
+
+  /** Notes that so many steps are done, and what is under way. */
+  at(done: number, what: string): void {
+    this.#done = done;
     const width = 24;
     const filled = Math.round((this.#done / this.#steps) * width);
     const seconds = Math.round((performance.now() - this.#started) / 1000);

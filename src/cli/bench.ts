@@ -11,9 +11,14 @@ import {
   shareOf,
 } from "./arguments.ts";
 import { type BenchCall, givenCall, quotaCall } from "./bench/bench-call.ts";
-import { type Compared, compareIn, type Load, type Setting } from "./bench/compare.ts";
+import { type Compared, comparedLoad, compareIn, type Load, type Setting } from "./bench/compare.ts";
+import { drawAgainst, failureOf } from "./bench/draw-against.ts";
 import { drawBench } from "./bench/draw-bench.ts";
+import { AGAINST, EarlierRun } from "./bench/earlier-run.ts";
+import { machineOf } from "./bench/environment.ts";
 import { pageOf } from "./bench/page.ts";
+import { RATE_OPTION, ratesOf } from "./bench/rates.ts";
+import { storedRun } from "./bench/stored-report.ts";
 import type { Command } from "./command.ts";
 import { CONNECTION, connectionOf, namesCluster } from "./connection-options.ts";
 import { jsonOf, textOf } from "./printable.ts";
@@ -36,14 +41,17 @@ const OPTIONS = {
   },
   "in-flight": { type: "string", value: "N", says: "the number of calls in flight at a time; default 64" },
   eval: { type: "string", value: "FILE", says: "the Lua file to run; KEY... , ARG... follow the options" },
+  rate: RATE_OPTION,
   html: { type: "string", value: "FILE", says: "also writes the results as a page, in one HTML file" },
+  read: { type: "string", value: "FILE", says: "a run's JSON, to be shown or judged in place of a new measurement" },
+  ...AGAINST,
   ...JSON_OPTION,
 } as const satisfies Options;
 
 /** `slotwire bench`: runs the same script by EVALSHA and by EVAL. */
 export const bench: Command = {
   usage:
-    "[-h HOST] [-p PORT] ... [--seconds N] [--until N% [--at-most N]] [--in-flight N] [--eval FILE KEY... , ARG...] [--html FILE] [--json]",
+    "[-h HOST] [-p PORT] ... [--seconds N] [--until N% [--at-most N]] [--in-flight N] [--eval FILE KEY... , ARG...] [--rate N,...|auto] [--html FILE] [--against FILE [--limit N%]] [--read FILE] [--json]",
   summary: "a short comparison of EVALSHA with EVAL: calls a second, latencies, bytes on the wire, CPU",
   options: OPTIONS,
   notes: [
@@ -53,34 +61,80 @@ export const bench: Command = {
     "must have the right value; a reply to the script of --eval must not be an error. Bytes are counted before TLS.",
     "A ratio is the median of many short rounds, with the interval that holds the true one in 95 of 100 runs. The first line",
     "tells when the machine was not quiet.",
+    "--rate measures for --seconds at each rate and for each way. It looks at the clock all the time, which keeps one processor",
+    "core busy, and makes no more calls while 20,000 of them (or those of half a second) wait for their answers.",
+    "--against takes what an earlier run printed by --json. Ratios and bytes are judged: a ratio was taken within rounds, so the",
+    "speed of the machine is not in it. Calls a second, latencies and CPU of two days are told, and judged only by --absolute.",
+    "Runs of other machines, servers, scripts or settings are refused.",
   ].join("\n"),
   async run(args, terminal) {
     const { values, words } = readArguments(OPTIONS, args);
-    const load: Load = {
-      seconds: numberOf("--seconds", values.seconds, { fallback: 2, least: 0.1, most: 3600, fractions: true }),
-      inFlight: numberOf("--in-flight", values["in-flight"], { fallback: 64, least: 1, most: 10_000 }),
-      until: shareOf("--until", values.until, { least: 0.001, most: 1 }),
-      atMost:
-        values["at-most"] === undefined
-          ? undefined
-          : numberOf("--at-most", values["at-most"], { fallback: 60, least: 0.1, most: 86_400, fractions: true }),
-    };
-    if (load.atMost !== undefined && load.until === undefined)
-      throw new InvalidArgumentError("--at-most needs --until N%.");
-    if (values.eval === undefined) refuseWords("bench without --eval", words);
-    const call = values.eval === undefined ? quotaCall() : givenCall(values.eval, keysAndArguments(words));
-    const { html } = values;
+    const earlier = EarlierRun.from(values);
+    const { html, read } = values;
     if (html !== undefined) refuseUnwritable("--html", html);
-    const { report, replies } = namesCluster(values)
-      ? await compare(connectionOf(values, process.env, terminal), call, { ...load, isOwn: false }, terminal)
-      : await onLocalCluster(call, load, terminal);
+    if (read !== undefined) refuseMeasuring(values, words);
+    const { report, replies } =
+      read === undefined ? await measured(values, words, earlier, terminal) : storedRun("--read", read);
     terminal.progress("");
+    const judgement = earlier?.judge(report);
     if (html !== undefined) writeText("--html", html, pageOf(report));
-    if (values.json) return `${jsonOf({ ...report, replies })}\n`;
     const { width, paint } = terminal;
-    return textOf(drawBench(report, { width, paint, replies }), paint);
+    const text = values.json
+      ? `${jsonOf({ ...report, replies, ...(judgement && { against: judgement }) })}\n`
+      : textOf(
+          [
+            ...drawBench(report, { width, paint, ...(replies !== undefined && { replies }) }),
+            ...(judgement === undefined ? [] : ["", ...drawAgainst(judgement, paint)]),
+          ],
+          paint,
+        );
+    const failure = judgement && failureOf(judgement);
+    if (failure === undefined) return text;
+    terminal.write(text);
+    throw new Error(failure);
   },
 };
+
+type Values = ReturnType<typeof readArguments<typeof OPTIONS>>["values"];
+
+/** @throws {InvalidArgumentError} when a measurement is described where none is made. */
+function refuseMeasuring(values: Values, words: readonly string[]): void {
+  const accepted = ["read", "html", "json", ...Object.keys(AGAINST)];
+  const other = Object.keys(values).find((name) => !accepted.includes(name));
+  if (other === undefined && words.length === 0) return;
+  const what = other === undefined ? "a word is" : `--${other} is`;
+  const beside = accepted.slice(1).map((name) => `--${name}`);
+  throw new InvalidArgumentError(
+    `--read measures nothing, and ${what} about a measurement; accepted beside it are ${beside.join(", ")}.`,
+  );
+}
+
+function measured(
+  values: Values,
+  words: readonly string[],
+  earlier: EarlierRun | undefined,
+  terminal: Terminal,
+): Promise<Compared> {
+  const load: Load = {
+    seconds: numberOf("--seconds", values.seconds, { fallback: 2, least: 0.1, most: 3600, fractions: true }),
+    inFlight: numberOf("--in-flight", values["in-flight"], { fallback: 64, least: 1, most: 10_000 }),
+    until: shareOf("--until", values.until, { least: 0.001, most: 1 }),
+    atMost:
+      values["at-most"] === undefined
+        ? undefined
+        : numberOf("--at-most", values["at-most"], { fallback: 60, least: 0.1, most: 86_400, fractions: true }),
+    rates: values.rate === undefined ? undefined : ratesOf(values.rate),
+    earlier,
+  };
+  if (load.atMost !== undefined && load.until === undefined)
+    throw new InvalidArgumentError("--at-most needs --until N%.");
+  if (values.eval === undefined) refuseWords("bench without --eval", words);
+  const call = values.eval === undefined ? quotaCall() : givenCall(values.eval, keysAndArguments(words));
+  earlier?.refuseOther(machineOf(), [comparedLoad(call, load)]);
+  return namesCluster(values)
+    ? compare(connectionOf(values, process.env, terminal), call, { ...load, isOwn: false }, terminal)
+    : onLocalCluster(call, load, terminal);
+}
 
 async function onLocalCluster(call: BenchCall, load: Load, terminal: Terminal): Promise<Compared> {
   terminal.progress("starting a local cluster ...");

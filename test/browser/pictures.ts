@@ -8,13 +8,13 @@ import { startLivePage } from "../support/live-page.ts";
 /*
  * npm run pictures: makes the pictures that README.md shows, light and dark. Of the live page, from a real cluster: a slot
  * is half-moved, another one has gone to a new owner, and all scripts are flushed, so the call meets MOVED and NOSCRIPT. Of
- * the benchmark: the first screen of the newest run in bench/results.
+ * the benchmark: the answer and the picture of ratios, from the page of the newest run in bench/results.
  */
 
 const FOLDER = fileURLToPath(new URL("../../src/pictures/", import.meta.url));
 const MOST_BYTES = 150_000;
 const RESULTS = new URL("../../bench/results/", import.meta.url);
-const FIRST_SCREEN = { width: 1100, height: 480 };
+const BENCH = { width: 1000, height: 1400 };
 const LOOK = { width: 1440, height: 1240 };
 const KEYS = 260;
 const COLOURS = 256;
@@ -30,8 +30,8 @@ try {
     await stepToTheDecision(page);
     save(`live-page-${colorScheme}.png`, await page.screenshot());
     await close();
-    const bench = await openPage(browser, newestRun(), { ...FIRST_SCREEN, colorScheme });
-    save(`benchmark-${colorScheme}.png`, await bench.page.screenshot());
+    const bench = await openPage(browser, newestRun(), { ...BENCH, colorScheme });
+    save(`benchmark-${colorScheme}.png`, await answerOf(bench.page));
     await bench.close();
   }
 } finally {
@@ -44,6 +44,14 @@ function newestRun(): string {
   const newest = runs.sort().at(-1);
   if (newest === undefined) throw new Error("There is no run in bench/results.");
   return new URL(newest, RESULTS).href;
+}
+
+/** The page from its top to the end of its first chart. */
+async function answerOf(page: Page): Promise<Buffer> {
+  const chart = await page.locator("figure.rows").first().boundingBox();
+  if (chart === null) throw new Error("The newest run in bench/results has no picture of ratios.");
+  const height = Math.ceil(chart.y + chart.height + 12);
+  return page.screenshot({ fullPage: true, clip: { x: 0, y: 0, width: BENCH.width, height } });
 }
 
 function save(file: string, screenshot: Buffer): void {

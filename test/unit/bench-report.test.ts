@@ -1,46 +1,63 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { barChart, curveChart, niceStep } from "../../bench/support/charts.ts";
-import type { Measured } from "../../bench/support/comparison.ts";
-import { htmlOf } from "../../bench/support/html-report.ts";
-import { SITUATIONS } from "../../bench/support/plan.ts";
-import { type BenchReport, figureOf, jsonOf, linesOf, markdownOf } from "../../bench/support/report.ts";
-import { CURVE_SHARES } from "../../bench/support/statistics.ts";
+import { type FullReport, jsonOf, linesOf, markdownOf, sectionsOf } from "../../bench/support/report.ts";
+import { type Estimate, estimateOfDifferences } from "../../src/cli/bench/estimate.ts";
+import type { WayFigures } from "../../src/cli/bench/report.ts";
+import { largeReport } from "../support/bench-report.ts";
 
-const measured = (callsPerSecond: number): Measured => ({
-  callsPerSecond,
-  rounds: [callsPerSecond],
-  calls: 1000,
-  p50: 0.25,
-  p99: 1.5,
-  p999: 12.25,
-  max: 13,
-  curve: CURVE_SHARES.map((_, step) => 0.1 + step / 10),
-  bytesInPerCall: 108,
-  bytesOutPerCall: 4,
-  serverCpuMicroseconds: 3.5,
-  commandMicroseconds: 2.25,
+const about = (median: number, least = 0.9, most = 1.1): Estimate => {
+  return { median, low: median * least, high: median * most, values: 20, confidence: 0.96 };
+};
+const wayOf = (name: string, more: Partial<WayFigures> = {}): WayFigures => ({
+  name,
+  calls: 12_345,
+  callsPerSecond: about(60_000),
+  rounds: [60_000],
+  latency: { calls: 12_345, p50: 0.25, p99: 1.5, max: 2, curve: [] },
+  costs: { bytesSent: 108, bytesReceived: 4, clientCpu: 3.5, serverCpu: 4.25, inCommand: 1 },
+  ...more,
 });
-const REPORT: BenchReport = {
-  environment: {
-    date: "2026-01-02T03:04:05.678Z",
-    cpu: "A <fast> & small CPU",
-    cores: 2,
-    memoryGiB: 4,
-    system: "Linux",
-    node: "v20.9.0",
-    server: "Redis server v=7.0.15 sha=0:0 malloc=x",
-    slotwire: "0.1.0",
-    commit: "abc1234",
-  },
-  method: "On three nodes.",
-  comparisons: SITUATIONS.map((situation) => ({ ...situation, evalsha: measured(123_456), eval: measured(61_728) })),
-  coldCaches: SITUATIONS.map((situation) => ({
-    ...situation,
-    evalsha: { warm: 0.5, cold: 1.5 },
-    eval: { warm: 2.5, cold: 3.5 },
-  })),
-  prices: [{ detour: "ASK, followed", straight: 90, withDetour: 250, added: 160, addedFrom: 150, addedTo: 170 }],
+const script = { name: "1 KB", bytes: 1024 };
+const REPORT: FullReport = {
+  ...largeReport(),
+  comparisons: [
+    {
+      id: "a",
+      title: "1 KB script, 64 in flight",
+      script,
+      inFlight: 64,
+      base: "EVAL",
+      ways: [
+        wayOf("EVAL", { calls: 6789, latency: { calls: 6789, p50: 0.5, max: 1, curve: [] } }),
+        wayOf("EVALSHA", { ratios: { callsPerSecond: about(2), serverCpu: about(0.5) } }),
+      ],
+    },
+  ],
+  otherWays: [
+    {
+      id: "b",
+      title: "1 KB script, 1,024 in flight",
+      script,
+      inFlight: 1024,
+      base: "EVALSHA",
+      ways: [wayOf("EVALSHA"), wayOf("FCALL", { ratios: { callsPerSecond: about(1.01) } })],
+    },
+  ],
+  coldCaches: [
+    {
+      title: "1 KB script, 64 in flight",
+      script,
+      inFlight: 64,
+      waves: 14,
+      evalsha: { warm: about(0.5), cold: about(1.5), ratio: about(3) },
+      eval: { warm: about(2.5), cold: about(2.5), ratio: about(1) },
+    },
+  ],
+  prices: [
+    { detour: "ASK, followed", pairs: 100, straight: about(90), withDetour: about(250), added: about(160) },
+    { detour: "MOVED, followed", pairs: 9, straight: about(90), withDetour: about(85), added: about(-5, 3, -1) },
+  ],
+  leftOut: ["FCALL, which came with Redis 7: ERR unknown command 'FUNCTION'."],
 };
 
 describe("linesOf", () => {
@@ -55,106 +72,91 @@ describe("linesOf", () => {
   });
 });
 
-describe("figureOf", () => {
-  it("gives three digits, and whole numbers from 100 on", () => {
-    assert.deepEqual([0.01649, 0.5, 2.345, 17.04, 123.4, 308_908.2].map(figureOf), [
-      "0.016",
-      "0.500",
-      "2.35",
-      "17.0",
-      "123",
-      "308,908",
-    ]);
-  });
-});
-
 describe("a report", () => {
-  it("has its figures in Markdown, with machine, versions and commit", () => {
+  it("has ratios with their intervals, the calls behind them, and no quantile of too few calls", () => {
     const text = markdownOf(REPORT);
-    assert.match(text, /^\| 64 KB, comment \| +1,024 \| +123,456 \| +61,728 \| +2\.00 \| 0\.250 \/ 1\.50 \/ 12\.3 \|/m);
-    assert.match(text, /^\| ASK, followed \| +90 \| +250 \| +160 \| +150 to 170 \|$/m);
-    for (const fact of ["commit: abc1234", "node: v20.9.0", "server: Redis server v=7.0.15"]) {
+    const ratio = String.raw`2\.00 \(1\.80 to 2\.20\)`;
+    assert.match(text, new RegExp(String.raw`^\| 1 KB +\| +64 \|.* ${ratio} \| 12,345 / 6,789 \|`, "m"));
+    assert.match(text, /0\.250 \/ 1\.50 \/ - \| 0\.500 \/ - \/ - \|$/m);
+    assert.match(text, /closed loop/);
+  });
+
+  it("says where no difference was seen, and what the base is", () => {
+    const rows = sectionsOf(REPORT).find(({ id }) => id === "others")?.rows ?? [];
+    const ratio = rows[0]?.indexOf("ratio") as number;
+    assert.deepEqual(
+      rows.slice(1).map((row) => [row[0], row[ratio]]),
+      [
+        ["EVALSHA", "base"],
+        ["FCALL", "1.01 (0.91 to 1.11), no difference seen"],
+      ],
+    );
+  });
+
+  it("has intervals of waves and of detours, of which one can cost nothing", () => {
+    const text = markdownOf(REPORT);
+    assert.match(text, /\| +14 \| +0\.500 \| +1\.50 \| +3\.00 \(2\.70 to 3\.30\) \|/);
+    assert.match(text, /^\| ASK, followed +\| +100 \| .*\| 160 \(144 to 176\) \|$/m);
+    assert.match(text, /^\| MOVED, followed +\| +9 \| .*\| +-5 \(-15 to 5\) \|$/m);
+  });
+
+  it("says first that the machine was not quiet, and last what was left out", () => {
+    const noisy = { quiet: false, reasons: ["Other processes used 0.8 of 2 cores."] };
+    const lines = markdownOf({ ...REPORT, quiet: noisy }).split("\n");
+    assert.equal(lines[2], "The machine was not quiet: other processes used 0.8 of 2 cores.");
+    assert.match(lines.filter((line) => line !== "").at(-1) ?? "", /^Left out: FCALL, which came with Redis 7/);
+    assert.doesNotMatch(markdownOf({ ...REPORT, leftOut: [] }), /quiet|Left out/);
+  });
+
+  it("has machine, versions and commit", () => {
+    const text = markdownOf(REPORT);
+    for (const fact of ["commit: abc1234", "node: v20.9.0", "server: Redis 7.0.15"]) {
       assert.ok(text.includes(fact), fact);
     }
   });
 
-  it("has everything in JSON", () => {
-    assert.deepEqual(JSON.parse(jsonOf(REPORT)).comparisons[0].evalsha.rounds, [123_460]);
-    assert.deepEqual(JSON.parse(jsonOf(REPORT)).environment, REPORT.environment);
-  });
-
-  it("is one page below 300 KB that asks the network for nothing", () => {
-    const page = htmlOf(REPORT);
-    assert.ok(Buffer.byteLength(page) < 300_000, String(Buffer.byteLength(page)));
-    assert.doesNotMatch(page, /https?:|<script|<link|@import|url\(|\bsrc=/);
-    assert.match(page, /<meta name="viewport"/);
-    assert.match(page, /prefers-color-scheme: dark/);
-  });
-
-  it("tells every chart in words, keeps a table beside them, and escapes what it was given", () => {
-    const page = htmlOf(REPORT);
-    const drawings = page.match(/<svg [^>]*>/g) ?? [];
-    const told = drawings.filter((each) => /role="img" aria-label="[^"]{40,}"/.test(each));
-    assert.equal(told.length, 3 + 6 + 3 + 3 + 1);
-    assert.ok(drawings.every((each) => told.includes(each) || each.includes('aria-hidden="true"')));
-    assert.equal(page.match(/<div class="wide" tabindex="0"/g)?.length, 4);
-    assert.ok(page.includes("A &#60;fast&#62; &#38; small CPU"));
-    assert.doesNotMatch(page, /<fast>|NaN|undefined|Infinity/);
+  it("has everything in JSON, to five digits", () => {
+    const stored = JSON.parse(jsonOf({ ...REPORT, prices: [{ ...REPORT.prices[0], pairs: 1.234567 }] })) as FullReport;
+    assert.equal(stored.prices[0]?.pairs, 1.2346);
+    assert.equal(stored.format, "slotwire-bench/2");
+    assert.deepEqual(stored.environment, REPORT.environment);
+    assert.deepEqual(Object.keys(stored).sort(), Object.keys(REPORT).sort());
   });
 
   it("leaves out what was not measured", () => {
-    const text = markdownOf({ ...REPORT, coldCaches: [], prices: [] });
-    assert.doesNotMatch(text, /cold|detour/i);
-    assert.doesNotMatch(htmlOf({ ...REPORT, coldCaches: [], prices: [] }), /NaN|Infinity|Table: Warm/);
+    const text = markdownOf({ ...REPORT, otherWays: [], coldCaches: [], prices: [] });
+    assert.doesNotMatch(text, /cold|detour|FCALL runs|NaN|undefined/i);
+    const [first] = REPORT.comparisons;
+    const bare = first?.ways.map((way) => ({ ...way, costs: {}, ratios: {} })) ?? [];
+    const row = markdownOf({ ...REPORT, comparisons: [{ ...first, ways: bare } as never] });
+    assert.match(row, /^\| 1 KB +\| +64 \| +- \/ - \|/m);
   });
 });
 
-describe("charts", () => {
-  it("draw bars as high as their values", () => {
-    const chart = barChart([{ label: "x", values: [50, 100] }], ["a", "b"], "told");
-    const heights = [...chart.matchAll(/<rect [^>]*height="([\d.]+)"/g)].map(([, height]) => Number(height));
-    assert.equal(heights.length, 2);
-    assert.equal((heights[1] as number) / (heights[0] as number), 2);
-  });
-
-  it("draw slower calls higher", () => {
-    const curve = (factor: number) => CURVE_SHARES.map((_, step) => factor * (1 + step));
-    const chart = curveChart(
-      [
-        { style: "a", points: curve(1) },
-        { style: "b", points: curve(10) },
-      ],
-      "told",
-    );
-    const [fast, slow] = [...chart.matchAll(/ line" d="M[\d.]+ ([\d.]+)L/g)].map(([, y]) => Number(y)) as [
-      number,
-      number,
-    ];
-    assert.ok(slow < fast, `${slow} is above ${fast}`);
-  });
-
-  it("have steps of 1, 2 or 5", () => {
-    assert.deepEqual([0.011, 0.1, 3, 6, 45_000].map(niceStep), [0.02, 0.1, 5, 10, 50_000]);
+describe("estimateOfDifferences", () => {
+  it("gives an interval of values below zero as well, and joins rounds that resemble each other", () => {
+    const spread = [-3, 5, -1, 4, 0, 2, -2, 6, 1, 3, -5, 9, -8, 7, -4, 8];
+    const { median, low, high } = estimateOfDifferences(spread);
+    assert.deepEqual([median, low, high], [1.5, -5, 8]);
+    const drifting = Array.from({ length: 24 }, (_, index) => index - 12);
+    const joined = estimateOfDifferences(drifting);
+    assert.deepEqual([joined.median, joined.low, joined.high], [-0.5, -11.5, 10.5]);
   });
 });
 
 describe("texts of a server in a report", () => {
   const hostile = "Redis </pre><script>x</script> ![x](http://x)\n\n# Title | `c` \u202e\x1b[2J\x9b \" ' end";
-  const report = { ...REPORT, environment: { ...REPORT.environment, server: hostile, cpu: hostile } };
+  const environment = { ...REPORT.environment, server: hostile, cpu: hostile };
+  const report = { ...REPORT, environment, leftOut: [hostile] };
   const hidden = /[\p{Cc}\p{Cf}]/u;
 
-  it("are text in HTML", () => {
-    const page = htmlOf(report);
-    assert.doesNotMatch(page, /<script|<\/script/);
-    assert.doesNotMatch(page.replaceAll("\n", ""), hidden);
-  });
-
   it("are text on one line in Markdown", () => {
-    const text = markdownOf(report);
+    const named = REPORT.comparisons.map((each) => ({ ...each, script: { name: hostile, bytes: 1 } }));
+    const text = markdownOf({ ...report, comparisons: named });
     assert.doesNotMatch(text.replaceAll("\n", ""), hidden);
-    const line = text.split("\n").find((each) => each.startsWith("- server: ")) ?? "";
-    assert.ok(line.endsWith("end"), line);
-    assert.doesNotMatch(line, /(?<!\\)[<>[\]`|#!]/);
+    const lines = text.split("\n").filter((line) => /Redis .*end/.test(line));
+    assert.equal(lines.length, 5);
+    for (const line of lines) assert.doesNotMatch(line.replaceAll(" | ", " "), /(?<!\\)[<>[\]`#!]|[^\\ ]\|./);
   });
 
   it("read back from JSON as they were", () => {

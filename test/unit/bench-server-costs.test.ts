@@ -14,25 +14,29 @@ describe("costsOf", () => {
       "cmdstat_eval:calls=3,usec=40,usec_per_call=13.33,rejected_calls=0,failed_calls=0",
       "",
     ].join("\r\n");
+    const none = { calls: 0, microseconds: 0 };
     assert.deepEqual(costsOf(`${commands}\n${STATS}\n${CPU}`), {
       cpuMicroseconds: 1_750_000,
       bytesIn: 1234,
       bytesOut: 77,
-      evalshaCalls: 10,
-      evalshaMicroseconds: 25,
-      evalCalls: 3,
-      evalMicroseconds: 40,
+      commands: {
+        eval: { calls: 3, microseconds: 40 },
+        evalsha: { calls: 10, microseconds: 25 },
+        evalsha_ro: { calls: 99, microseconds: 99 },
+        fcall: none,
+        fcall_ro: none,
+      },
     });
   });
 
   it("reads what Redis 6.0 says, where calls that fail have no counts", () => {
-    const costs = costsOf(`cmdstat_evalsha:calls=10,usec=25,usec_per_call=2.50\r\n${STATS}\n${CPU}`);
-    assert.deepEqual([costs.evalshaCalls, costs.evalshaMicroseconds], [10, 25]);
+    const { commands } = costsOf(`cmdstat_evalsha:calls=10,usec=25,usec_per_call=2.50\r\n${STATS}\n${CPU}`);
+    assert.deepEqual(commands.evalsha, { calls: 10, microseconds: 25 });
   });
 
   it("takes a command that is not listed as one that was never called", () => {
-    const costs = costsOf(`${STATS}\n${CPU}`);
-    assert.deepEqual([costs.evalCalls, costs.evalMicroseconds, costs.evalshaCalls], [0, 0, 0]);
+    const { commands } = costsOf(`${STATS}\n${CPU}`);
+    for (const costs of Object.values(commands)) assert.deepEqual(costs, { calls: 0, microseconds: 0 });
   });
 
   it("refuses to guess what must be there", () => {

@@ -1,5 +1,6 @@
 import type { Cluster } from "../../cluster/cluster.ts";
 import { defineScript, type Script } from "../../scripts/script.ts";
+import { filled } from "./placeholders.ts";
 
 /**
  * A script call in two ways. Each method returns a function that makes the call with a number, from `FIRST_NUMBER` on; its
@@ -14,7 +15,6 @@ export interface BenchCall {
 const KEYS = 1000;
 /** Numbers begin here, so that all have the same number of digits: a way that makes more calls sends no longer ones. */
 export const FIRST_NUMBER = 1_000_000;
-const PLACEHOLDER = "__rand_int__";
 
 /** A script of a common size that only reads. */
 const QUOTA = `-- How much of a quota is left in this window, and how long the window lasts.
@@ -58,11 +58,6 @@ export function givenCall(
   { keys, args }: { readonly keys: readonly string[]; readonly args: readonly string[] },
 ): BenchCall {
   const script: Script = defineScript({ file });
-  const varies = [...keys, ...args].some((word) => word.includes(PLACEHOLDER));
-  const filled = (words: readonly string[]) => {
-    if (!varies) return () => words;
-    return (number: number) => words.map((word) => word.replaceAll(PLACEHOLDER, String(number)));
-  };
   const [keysOf, argsOf] = [filled(keys), filled(args)];
   return {
     script,

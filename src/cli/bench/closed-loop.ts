@@ -10,17 +10,21 @@ export interface Meter {
   asked?(): Promise<Costs>;
 }
 
+export interface LoopOptions {
+  readonly milliseconds: number;
+  readonly inFlight: number;
+  readonly meter: Meter;
+  /** How many calls `call` makes at once, which are answered together. @default 1 */
+  readonly callsEach?: number;
+}
+
 /**
  * Keeps `inFlight` calls in flight for about that long, and waits for the last one.
  * @param call  Makes a call, and rejects when the reply is wrong. The slice then rejects too, after the other calls have ended.
  */
 export async function closedLoop(
   call: () => Promise<void>,
-  {
-    milliseconds,
-    inFlight,
-    meter,
-  }: { readonly milliseconds: number; readonly inFlight: number; readonly meter: Meter },
+  { milliseconds, inFlight, meter, callsEach = 1 }: LoopOptions,
 ): Promise<Slice> {
   const latencies = new Latencies();
   let failed = false;
@@ -34,7 +38,7 @@ export async function closedLoop(
         await call();
         const then = now;
         now = performance.now();
-        latencies.add(now - then);
+        for (let each = 0; each < callsEach; each++) latencies.add(now - then);
       }
     } catch (error) {
       failed = true;

@@ -1,11 +1,14 @@
 import type { Session } from "../session.ts";
 import type { Terminal } from "../terminal.ts";
 import type { BenchCall } from "./bench-call.ts";
-import { comparisonOf } from "./comparison.ts";
+import { callCurves } from "./call-curves.ts";
+import { type ComparedLoad, comparisonOf } from "./comparison.ts";
+import type { EarlierRun } from "./earlier-run.ts";
 import { environmentOf, settingOf } from "./environment.ts";
 import { widthOf } from "./estimate.ts";
 import { ratioText } from "./page-words.ts";
 import { QuietCheck } from "./quiet.ts";
+import type { Rates } from "./rates.ts";
 import { type BenchReport, type Comparison, FORMAT } from "./report.ts";
 import { atMostFor, measureRounds } from "./rounds.ts";
 import { scriptWays } from "./script-ways.ts";
@@ -18,6 +21,10 @@ export interface Load {
   readonly inFlight: number;
   /** How well the ratio of calls a second has to be known, as a share. */
   readonly until: number | undefined;
+  /** The rates at which latency is measured as well; undefined for none. */
+  readonly rates: Rates | undefined;
+  /** The run with which this one will be compared. What cannot be is refused before it is measured. */
+  readonly earlier?: EarlierRun | undefined;
   /** The most seconds for each way, for `until`. Default: `atMostFor(seconds)`. */
   readonly atMost: number | undefined;
 }
@@ -31,22 +38,37 @@ export interface Setting {
 
 export interface Compared {
   readonly report: BenchReport;
-  /** The number of replies that arrived and were checked, with those of the warm-up. */
-  readonly replies: number;
+  /** The number of replies that arrived and were checked, with those of the warm-up. A stored report need not tell it. */
+  readonly replies?: number;
 }
 
 /** Callers make at least so many calls each in a slice. */
 const CALLS_EACH = 4;
 
+export function comparedLoad({ script }: BenchCall, { inFlight }: Pick<Load, "inFlight">): ComparedLoad {
+  return {
+    id: "script",
+    title: `${script.name}, ${inFlight} in flight`,
+    script: { name: script.name, bytes: Buffer.byteLength(script.source) },
+    inFlight,
+  };
+}
+
 /** Measures EVALSHA and EVAL in rounds, so that other load on the machine slows both. */
 export async function compareIn(
   session: Session,
   call: BenchCall,
-  { seconds, inFlight, until, atMost = atMostFor(seconds), ...setting }: Load & Setting,
+  { seconds, inFlight, until, atMost = atMostFor(seconds), rates, earlier, ...setting }: Load & Setting,
   terminal: Pick<Terminal, "progress">,
 ): Promise<Compared> {
   const { cluster } = session;
   const servers = await ServerMeter.of(session);
+  const environment = environmentOf({
+    server: servers.version ?? "unknown, because INFO is refused",
+    setting: settingOf(cluster.topology.nodes, setting),
+  });
+  const compared = comparedLoad(call, { inFlight });
+  earlier?.refuseOther(environment, [compared]);
   const ways = scriptWays(cluster, call, inFlight, servers);
   terminal.progress("looking whether the machine is quiet ...");
   const check = await QuietCheck.begin();
@@ -61,33 +83,32 @@ export async function compareIn(
       terminal.progress(`round ${round}${soFar} ...`);
     },
   });
+  const { curves, replies } =
+    rates === undefined
+      ? { curves: [], replies: 0 }
+      : await callCurves(cluster, call, {
+          rates,
+          seconds,
+          progress: (way, rate) => terminal.progress(`${way}, ${rate.toLocaleString("en-US")} calls a second ...`),
+        });
   const cpuAfter = await servers.cpuHere();
-  const { script } = call;
-  const bytes = Buffer.byteLength(script.source);
-  const comparison = comparisonOf(rounds, {
-    id: "script",
-    title: `${script.name}, ${inFlight} in flight`,
-    script: { name: script.name, bytes },
-    inFlight,
-  });
+  const comparison = comparisonOf(rounds, compared);
   const otherOwnCpu = cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore;
   return {
     report: {
       format: FORMAT,
-      environment: environmentOf({
-        server: servers.version ?? "unknown, because INFO is refused",
-        setting: settingOf(cluster.topology.nodes, setting),
-      }),
+      environment,
       quiet: check.end({ otherOwnCpu, comparisons: [comparison] }),
       method: `${rounds.length} rounds of both ways in turns. A ratio is the median of the rounds, with the interval that holds the true one in 95 of 100 runs. Latencies are those of a closed loop: from a caller's call to its reply.`,
       comparisons: [until === undefined ? comparison : { ...comparison, until: reached(comparison, until, atMost) }],
-      curves: [],
+      curves,
     },
-    replies: ways.reduce((sum, { calls }) => sum + calls, 0),
+    replies: ways.reduce((sum, { calls }) => sum + calls, replies),
   };
 }
 
-function reached({ ways }: Comparison, wanted: number, seconds: number): NonNullable<Comparison["until"]> {
+/** How narrow the intervals have become. */
+export function reached({ ways }: Comparison, wanted: number, seconds: number): NonNullable<Comparison["until"]> {
   const widths = ways.flatMap(({ ratios }) => (ratios?.callsPerSecond ? [widthOf(ratios.callsPerSecond)] : []));
   return { wanted, width: Math.max(...widths), seconds };
 }

@@ -35,29 +35,57 @@ function figuresOf(rounds: readonly Round[], name: string): WayFigures {
     rounds: speeds,
     latency: latencies.summary(),
     costs: Object.fromEntries(Object.entries(costs).map(([cost, sum]) => [cost, sum / calls])),
+    figures: estimatesOf(rounds, name),
   };
 }
 
 /** The ratios of calls a second, of quantiles, and of one call's part of each cost that both ways have. */
 function ratiosTo(rounds: readonly Round[], name: string, base: string): Record<string, Estimate> {
   const ratios: Record<string, Estimate> = {};
-  const add = (figure: string, of: (slice: Slice) => number, from: readonly Round[]) => {
+  for (const { figure, of, from } of figuresIn(rounds, [name, base])) {
     const values = slicesOf(from, name).map(of);
     const bases = slicesOf(from, base).map(of);
     if ([...values, ...bases].every((value) => value > 0)) ratios[figure] = ratioOf(values, bases);
-  };
-  add("callsPerSecond", callsPerSecond, rounds);
-  for (const [figure, share] of [
-    ["p50", 0.5],
-    ["p99", 0.99],
-  ] as const) {
-    const enough = joined(rounds, [name, base], LEAST_BEYOND / (1 - share));
-    if (enough.length >= LEAST_ROUNDS) add(figure, ({ latencies }) => latencies.quantile(share) ?? 0, enough);
-  }
-  for (const cost of Object.keys(rounds[0]?.get(base)?.costs ?? {})) {
-    add(cost, ({ calls, costs }) => (costs[cost] ?? 0) / calls, rounds);
   }
   return ratios;
+}
+
+/** The estimates of quantiles and costs. */
+function estimatesOf(rounds: readonly Round[], name: string): Record<string, Estimate> {
+  const estimates: Record<string, Estimate> = {};
+  for (const { figure, of, from } of figuresIn(rounds, [name])) {
+    const values = slicesOf(from, name).map(of);
+    if (figure !== "callsPerSecond" && values.every((value) => value > 0)) estimates[figure] = estimateOf(values);
+  }
+  return estimates;
+}
+
+/** A figure of a slice, and the rounds that have enough calls for it. */
+interface Figure {
+  readonly figure: string;
+  readonly of: (slice: Slice) => number;
+  readonly from: readonly Round[];
+}
+
+function figuresIn(rounds: readonly Round[], names: readonly string[]): Figure[] {
+  const quantiles = [
+    { figure: "p50", share: 0.5 },
+    { figure: "p99", share: 0.99 },
+  ].map(({ figure, share }) => ({
+    figure,
+    of: ({ latencies }: Slice) => latencies.quantile(share) ?? 0,
+    from: joined(rounds, names, LEAST_BEYOND / (1 - share)),
+  }));
+  const costs = Object.keys(rounds[0]?.get(names.at(-1) ?? "")?.costs ?? {}).map((figure) => ({
+    figure,
+    of: ({ calls, costs }: Slice) => (costs[figure] ?? 0) / calls,
+    from: rounds,
+  }));
+  return [
+    { figure: "callsPerSecond", of: callsPerSecond, from: rounds },
+    ...quantiles.filter(({ from }) => from.length >= LEAST_ROUNDS),
+    ...costs,
+  ];
 }
 
 /** Rounds that have at least so many calls of each of the ways: neighbours are joined where one round has too few. */

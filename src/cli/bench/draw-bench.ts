@@ -1,6 +1,7 @@
 import { wrapped } from "../draw-text.ts";
 import { printable } from "../printable.ts";
 import type { Paint } from "../terminal.ts";
+import { drawCurves } from "./draw-curve.ts";
 import { metricName, metricsOf, percentOf, ratioText } from "./page-words.ts";
 import { noiseLine } from "./quiet.ts";
 import type { BenchReport, Comparison, WayFigures } from "./report.ts";
@@ -27,6 +28,7 @@ export function drawBench(report: BenchReport, { width, paint, replies }: DrawnW
     "",
     ...prose(`${report.method} Bytes are for one call.`),
     ...report.comparisons.flatMap((comparison) => prose(untilText(comparison))),
+    ...(report.curves.length === 0 ? [] : ["", ...drawCurves(report.curves, width, paint), ""]),
     ...(replies === undefined
       ? []
       : prose(`${grouped(replies)} replies were counted, with those of the warm-up; none was wrong.`)),

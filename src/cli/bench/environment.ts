@@ -4,6 +4,12 @@ import type { TopologyNode } from "../../topology/topology.ts";
 import type { Environment } from "./report.ts";
 import { placeOf } from "./servers.ts";
 
+/** What is known of the machine before any server is asked. */
+export function machineOf(): Omit<Environment, "server" | "setting"> {
+  const { server: _, setting: __, ...machine } = environmentOf({ server: "", setting: "" });
+  return machine;
+}
+
 /** The machine and the versions. What is asked for is what only the caller knows. */
 export function environmentOf(known: Pick<Environment, "server" | "setting"> & Partial<Environment>): Environment {
   return {

@@ -45,7 +45,16 @@ export function median(values: readonly number[]): number {
 
 /** The estimate from the values of all rounds, in the order in which they were measured. Values must be positive. */
 export function estimateOf(values: readonly number[]): Estimate {
-  const sorted = [...independent(values)].sort((a, b) => a - b);
+  return estimateFrom(independent(values.map(Math.log)).map(Math.exp));
+}
+
+/** The estimate from differences, which may be negative. */
+export function estimateOfDifferences(values: readonly number[]): Estimate {
+  return estimateFrom(independent(values));
+}
+
+function estimateFrom(values: readonly number[]): Estimate {
+  const sorted = [...values].sort((a, b) => a - b);
   const count = sorted.length;
   const worth = count ** MEMORY;
   // The normal form of the binomial distribution, which is the number of values below the true median.
@@ -77,17 +86,18 @@ export function widthOf({ median: middle, low, high }: Estimate): number {
 
 /**
  * Values that do not resemble their neighbours more than it is usual. A machine is slow for some rounds and then fast again;
- * such rounds say the same thing several times. Neighbours are joined (by their geometric mean) until they resemble each other
- * no more than chance does, as long as enough are left.
+ * such rounds say the same thing several times. Neighbours are joined (by their mean) until they resemble each other no more
+ * than chance does, as long as enough are left.
  */
 function independent(values: readonly number[]): readonly number[] {
-  let logs = values.map(Math.log);
-  while (logs.length >= 2 * (LEAST_ROUNDS - 1) && resemblance(logs) > 1.64 / Math.sqrt(logs.length)) {
-    logs = Array.from({ length: logs.length >> 1 }, (_, pair) => {
-      return ((logs[2 * pair] as number) + (logs[2 * pair + 1] as number)) / 2;
+  let left = values;
+  while (left.length >= 2 * (LEAST_ROUNDS - 1) && resemblance(left) > 1.64 / Math.sqrt(left.length)) {
+    const pairs = left;
+    left = Array.from({ length: pairs.length >> 1 }, (_, pair) => {
+      return ((pairs[2 * pair] as number) + (pairs[2 * pair + 1] as number)) / 2;
     });
   }
-  return logs.map(Math.exp);
+  return left;
 }
 
 /** The autocorrelation of neighbours, from -1 to 1. */

@@ -71,7 +71,8 @@ function several(all: readonly Compared[]): Answer {
   if (calls !== undefined) {
     const { least, most, unclear } = calls;
     sentences.push(
-      `${way} makes from ${factorOf(least.ratio.median)} to ${factorOf(most.ratio.median)} times the calls a second of ${comparison.base}: least with ${least.title} (${ratioText(least.ratio)}), most with ${most.title} (${ratioText(most.ratio)}).`,
+      `${way} makes ${factorOf(least.ratio.median)} to ${factorOf(most.ratio.median)} times the calls a second of ${comparison.base}.`,
+      `Least with ${least.title}: ${ratioText(least.ratio)}. Most with ${most.title}: ${ratioText(most.ratio)}.`,
     );
     if (unclear.length > 0) {
       const where =

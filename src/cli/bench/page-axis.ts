@@ -40,11 +40,11 @@ function logarithmic(values: readonly number[]): Axis {
   const ticksOf = (factors: readonly number[], every: number) => {
     const ticks: number[] = [];
     for (let power = Math.floor(from / every) * every; power <= to; power += every) {
-      ticks.push(...factors.map((factor) => Number((factor * 10 ** power).toPrecision(1))));
+      ticks.push(...factors.map((factor) => Number((factor * 10 ** power).toPrecision(2))));
     }
     return ticks.filter((tick) => at(tick) >= 0 && at(tick) <= 1);
   };
-  for (const factors of [[1, 2, 5], [1, 3], [1]]) {
+  for (const factors of [[1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]]) {
     const ticks = ticksOf(factors, 1);
     if (ticks.length <= MOST_TICKS) return { ticks, at };
   }

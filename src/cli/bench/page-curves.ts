@@ -21,21 +21,53 @@ interface Frame {
   readonly verticals?: readonly { readonly series: number; readonly x: number; readonly name: string }[];
 }
 
-const WIDTH = 400;
+const WIDTH = 320;
 const LEFT = 58;
 const RIGHT = WIDTH - 22;
-const HEIGHT = 190;
+const HEIGHT = 160;
 const NAME_ROOM = 15;
 
 const nines = (share: number) => -Math.log10(1 - share);
 /** The shares that have a name on the axis. */
 const SHARES = [0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999];
 
-/** The latencies of all ways by the share of calls, a chart for each comparison. All charts have the same axes. */
+/**
+ * The latencies of all ways by the share of calls, a chart for each comparison. Charts of as many calls in flight have the same
+ * axes: more calls in flight wait longer for each other, and are no worse for that.
+ */
 export function latencyCharts(comparisons: readonly Comparison[]): string {
+  const ways = waysOf(comparisons);
+  const loads = [...new Set(comparisons.map(({ inFlight }) => inFlight))];
+  const groups = loads.map((load) => {
+    const own = comparisons.filter(({ inFlight }) => inFlight === load);
+    const heading = loads.length === 1 ? "" : `<h3>${escapeMarkup(inFlightText(load))}</h3>`;
+    return heading + latencyGrid(own, ways, loads.length === 1 ? titleOf : titleWithoutLoad);
+  });
+  return legend(ways, "line") + groups.join("\n");
+}
+
+/** The names of all ways; those that are bases come last. */
+export function waysOf(comparisons: readonly Comparison[]): string[] {
+  const bases = new Set(comparisons.map(({ base }) => base));
+  const names = new Set(comparisons.flatMap(({ ways }) => ways.map(({ name }) => name)));
+  return [...[...names].filter((name) => !bases.has(name)), ...[...names].filter((name) => bases.has(name))];
+}
+
+const titleOf = ({ title }: Comparison) => title;
+
+/** A title without the number of calls in flight, which stands above. */
+export function titleWithoutLoad({ title, inFlight }: Pick<Comparison, "title" | "inFlight">): string {
+  const end = `, ${inFlight.toLocaleString("en")} in flight`;
+  return title.endsWith(end) ? title.slice(0, -end.length) : title;
+}
+
+function latencyGrid(
+  comparisons: readonly Comparison[],
+  ways: readonly string[],
+  captionOf: (comparison: Comparison) => string,
+): string {
   const points = comparisons.flatMap(({ ways }) => ways.flatMap(({ latency }) => latency.curve));
   if (points.length === 0) return "";
-  const ways = [...new Set(comparisons.flatMap((comparison) => comparison.ways.map(({ name }) => name)))];
   const furthest = Math.max(nines(0.9), ...points.map(([share]) => nines(share)));
   const x: Axis = { ticks: SHARES.filter((share) => nines(share) <= furthest), at: (share) => nines(share) / furthest };
   const y = axisOf(
@@ -48,12 +80,13 @@ export function latencyCharts(comparisons: readonly Comparison[]): string {
     xLabel: (share) => `${Number((share * 100).toPrecision(6))}%`,
     yLabel: millisecondsText,
   };
-  const charts = comparisons.map(({ title, ways: own }) => {
+  const charts = comparisons.map((comparison) => {
+    const { title, ways: own } = comparison;
     const lines = own.map(({ name, latency }) => ({ series: ways.indexOf(name), points: latency.curve }));
     const told = own.map(({ name, latency }) => `${name}: ${quantilesText(latency)}`).join(". ");
-    return figure(title, `Closed-loop latency, ${title}. ${told}.`, frame, lines);
+    return figure(captionOf(comparison), `Closed-loop latency, ${title}. ${told}.`, frame, lines);
   });
-  return `${legend(ways, "line")}<div class="charts">${charts.join("\n")}</div>`;
+  return `<div class="charts">${charts.join("\n")}</div>`;
 }
 
 const QUANTILES = [
@@ -103,10 +136,6 @@ export function rateCharts(curves: readonly RateCurve[]): string {
 /** What was asked of a curve in a heading: `take.lua, 120 bytes`. */
 export function scriptText({ name, bytes }: { readonly name: string; readonly bytes: number }): string {
   return `${name}, ${counted(bytes, "byte")}`;
-}
-
-export function situationText({ script, inFlight }: Comparison): string {
-  return `${scriptText(script)}, ${inFlightText(inFlight)}`;
 }
 
 function quantilesText({ p50, p99, p999, max }: LatencySummary): string {
@@ -171,7 +200,7 @@ function figure(
 /** Names on the x axis need room. The nines are evenly spaced, and the last ones are the longest. */
 function isCrowded(tick: number, { ticks, at }: Axis): boolean {
   const next = ticks[ticks.indexOf(tick) + 1];
-  return next !== undefined && (at(next) - at(tick)) * (RIGHT - LEFT) < 44;
+  return next !== undefined && (at(next) - at(tick)) * (RIGHT - LEFT) < 50;
 }
 
 function text(x: number, y: number, content: string, anchor: "start" | "middle" | "end"): string {

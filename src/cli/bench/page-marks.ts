@@ -2,9 +2,9 @@ import { escapeMarkup } from "../web/page/escape.js";
 
 /** Series differ in colour and in form, for those who cannot tell the colours apart. */
 const SHAPES = [
-  '<circle r="5"/>',
-  '<rect x="-4.5" y="-4.5" width="9" height="9"/>',
-  '<path d="M0-6L6 0L0 6L-6 0Z"/>',
+  '<circle r="4.5"/>',
+  '<rect x="-4" y="-4" width="8" height="8"/>',
+  '<path d="M0-5.5L5.5 0L0 5.5L-5.5 0Z"/>',
   '<path d="M0-5.5L5.5 4.5H-5.5Z"/>',
 ];
 const DASHES = ["", "6 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2", "1 2", "8 2 2 2 2 2"];

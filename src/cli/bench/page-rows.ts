@@ -14,7 +14,7 @@ const MOST_DOTS = 60;
  * A chart as a table: name, marks, figures. All rows share one axis. A place on it is a percentage, and all text is text of
  * the page, so that it keeps its size on a phone.
  */
-export function rowChart(chart: RowChart): string {
+export function rowChart(chart: RowChart, caption = true): string {
   const { title, series, groups, unit = "" } = chart;
   const rows = groups.flatMap((group) => group.rows);
   const axis = axisOf(
@@ -29,7 +29,7 @@ export function rowChart(chart: RowChart): string {
     return `<tbody role="rowgroup">${heading}${group.rows.map((row) => rowOf(row, chart, axis)).join("")}</tbody>`;
   });
   const named = `${title}${unit === "" ? "" : `, ${unit}`}`;
-  return `<figure class="rows"><figcaption>${escapeMarkup(named)}</figcaption>${series.length > 1 ? legend(series, "shape") : ""}
+  return `<figure class="rows">${caption ? `<figcaption>${escapeMarkup(named)}</figcaption>` : ""}${series.length > 1 ? legend(series, "shape") : ""}
 <table role="table" aria-label="${escapeMarkup(named)}"><tbody role="rowgroup" aria-hidden="true">${axisRow(axis, "top")}</tbody>
 ${body.join("\n")}
 <tbody role="rowgroup" aria-hidden="true">${axisRow(axis, "bottom")}</tbody></table></figure>`;
@@ -57,7 +57,13 @@ function rowOf({ name, said, marks }: ChartRow, chart: RowChart, axis: Axis): st
     chart.line === undefined
       ? ""
       : `<line class="one" x1="${place(axis, chart.line)}" x2="${place(axis, chart.line)}" y1="0" y2="${height}"/>`;
-  return `<tr role="row"><th role="rowheader" scope="row">${escapeMarkup(name)}</th><td role="cell" class="strip"><svg height="${height}" ${told}>${gridOf(axis, height)}${line}${drawn.join("")}</svg></td><td role="cell" class="said">${escapeMarkup(said)}</td></tr>\n`;
+  return `<tr role="row"${lanes.length > 1 ? ' class="many"' : ""}><th role="rowheader" scope="row">${escapeMarkup(name)}</th><td role="cell" class="strip"><svg height="${height}" ${told}>${gridOf(axis, height)}${line}${drawn.join("")}</svg></td><td role="cell" class="said">${saidOf(said)}</td></tr>\n`;
+}
+
+/** What follows an interval stands below it, because few have it. */
+function saidOf(said: string): string {
+  const [figure = "", ...rest] = said.split(/(?<=\)|^[\d.,]+), (?=\D)/);
+  return escapeMarkup(figure) + rest.map((part) => `<br><small>${escapeMarkup(part)}</small>`).join("");
 }
 
 function toldOf({ value: { median, low, high } }: Mark): string {
@@ -85,7 +91,7 @@ function point({ series, value, dots = [] }: Mark, axis: Axis, y: number): strin
 function whisker({ low, high }: Mark["value"], axis: Axis, y: number, style: string): string {
   if (!isDrawable(low) || !isDrawable(high)) return "";
   const [from, to] = [place(axis, low), place(axis, high)];
-  const end = (x: string) => `<line x1="${x}" x2="${x}" y1="${y - 4}" y2="${y + 4}"/>`;
+  const end = (x: string) => `<line x1="${x}" x2="${x}" y1="${y - 3.5}" y2="${y + 3.5}"/>`;
   return `<g class="whisker ${style}"><line x1="${from}" x2="${to}" y1="${y}" y2="${y}"/>${end(from)}${end(to)}</g>`;
 }
 

@@ -33,18 +33,28 @@ export function isKnown(estimate: Estimate | undefined): estimate is Estimate {
 /** `2.41 (2.05 to 3.18)`, and what it does not say where it spans 1. */
 export function ratioText(ratio: Estimate): string {
   const text = intervalText(ratio, factorOf);
+  if (ratio.low === 1 && ratio.high === 1) return `${text}, the same`;
   return verdictOf(ratio) === "no difference seen" ? `${text}, no difference seen` : text;
 }
 
-/** `165,000 (157,000 to 170,000)` */
-export function intervalText({ median, low, high }: Estimate, form: (value: number) => string = figureOf): string {
-  return `${form(median)} (${form(low)} to ${form(high)})`;
+/** `165,000 (157,000 to 170,000)`, or `0.096` where nothing varies: bytes are the same in each round. */
+export function intervalText(
+  { median, low, high }: Pick<Estimate, "median" | "low" | "high">,
+  form: (value: number) => string = roughly,
+): string {
+  const [middle, from, to] = [form(median), form(low), form(high)];
+  return from === to ? middle : `${middle} (${from} to ${to})`;
+}
+
+/** A measured value: more than three digits are not known. */
+export function roughly(value: number): string {
+  return figureOf(value >= 100 ? Number(value.toPrecision(3)) : value);
 }
 
 /** A factor with two decimals, or with two digits if it is less than 0.1. */
 export function factorOf(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString("en");
-  return value >= 0.1 ? value.toFixed(value >= 10 ? 1 : 2) : String(Number(value.toPrecision(2)));
+  return value >= 0.1 ? value.toFixed(value >= 10 ? 1 : 2) : value.toPrecision(2);
 }
 
 /** The number with about three significant digits. */

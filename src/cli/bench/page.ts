@@ -1,12 +1,12 @@
 import { escapeMarkup } from "../web/page/escape.js";
-import { type Estimate, LEAST_VALUES } from "./estimate.ts";
+import type { Estimate } from "./estimate.ts";
 import type { LatencySummary } from "./latency.ts";
 import { type Answer, answersOf, type Compared, comparedIn } from "./page-answer.ts";
-import { latencyCharts, rateCharts, scriptText } from "./page-curves.ts";
+import { latencyCharts, rateCharts, scriptText, titleWithoutLoad, waysOf } from "./page-curves.ts";
 import { framed, methodSection, noiseNote, paragraph, section, tableOf } from "./page-frame.ts";
 import type { PageSection, RowChart, RowGroup, Rows } from "./page-parts.ts";
 import { rowChart } from "./page-rows.ts";
-import { counted, figureOf, intervalText, isKnown, listed, metricName, metricsOf, ratioText } from "./page-words.ts";
+import { figureOf, intervalText, isKnown, listed, metricName, metricsOf, ratioText } from "./page-words.ts";
 import type { BenchReport, Comparison, RateCurve } from "./report.ts";
 
 /** What a page tells beside the report. */
@@ -40,7 +40,7 @@ export function pageOf(report: BenchReport, more: PageMore = {}): string {
 
 /** A section that was made elsewhere, of charts and a table. */
 export function extraSection({ title, note, charts = [], rows }: PageSection): string {
-  return section(title, paragraph(note), ...charts.map(rowChart), tableOf(rows, title));
+  return section(title, paragraph(note), ...charts.map((chart) => rowChart(chart)), tableOf(rows, title));
 }
 
 /** Latency by rate, for each script: charts, and a table of all points. */
@@ -64,7 +64,7 @@ export function ratesSection(curves: readonly RateCurve[]): string {
 
 function titleOf({ comparisons, curves }: BenchReport): string {
   const base = comparisons[0]?.base;
-  const ways = [...new Set(comparisons.flatMap((each) => each.ways.map(({ name }) => name)))];
+  const ways = waysOf(comparisons);
   if (base === undefined) return `Latency by rate: ${listed([...new Set(curves.map(({ way }) => way))])}`;
   return `${listed(ways.filter((name) => name !== base))} against ${base}`;
 }
@@ -74,15 +74,14 @@ function answer({ about, sentences }: Answer): string {
   return `<div class="answer"><p>${escapeMarkup(about)}</p><ul>${items.join("")}</ul></div>`;
 }
 
-/** Whether there were enough rounds for the intervals. */
+/** Whether there were enough rounds for the intervals of the answer. */
 function doubt(compared: readonly Compared[]): string {
-  const fewest = compared
-    .flatMap(({ ratios }) => Object.values(ratios))
-    .filter(isKnown)
-    .sort((a, b) => a.values - b.values)[0];
-  if (fewest === undefined || fewest.values >= LEAST_VALUES) return "";
+  const said = compared.flatMap(({ ratios }) => MARKED.map((key) => ratios[key])).filter(isKnown);
+  const least = Math.min(...said.map(({ confidence }) => confidence));
+  // Rounding in JSON must not make doubts.
+  if (said.length === 0 || least > 0.949) return "";
   return paragraph(
-    `Only ${counted(fewest.values, "independent round")}: an interval holds the true value in ${Math.floor(fewest.confidence * 100)} of 100 runs, and not in 95.`,
+    `There were few rounds: an interval holds the true value in ${Math.floor(least * 100)} of 100 runs, and not in 95.`,
     "noisy",
   );
 }
@@ -96,7 +95,12 @@ function ratioSection(compared: readonly Compared[]): string {
     "Each mark is the median of the ratios within rounds, and the line through it is the interval that holds the true median in 95 of 100 runs. Right of the line at 1 is more, left of it is less. Where an interval crosses that line, no difference was seen.";
   const chart = known.length <= MOST_IN_FULL ? inFull(known) : inMarks(known);
   const table = known.length <= MOST_IN_FULL ? "" : tableOf(ratioRows(known), title);
-  return section(title, paragraph(note), rowChart(chart), table);
+  return section(title, paragraph(note), rowChart(chart, chart.series.length > 1), table);
+}
+
+/** All ratios of several comparisons on one axis, a row for each way. */
+export function ratioChartOf(comparisons: readonly Comparison[]): RowChart {
+  return inMarks(comparedIn({ comparisons }));
 }
 
 function inFull(known: readonly Compared[]): RowChart {
@@ -107,7 +111,7 @@ function inFull(known: readonly Compared[]): RowChart {
       return isKnown(value) ? [{ name: metricName(key), said: ratioText(value), marks: [{ series: 0, value }] }] : [];
     }),
   }));
-  return { title: "Ratio", kind: "points", scale: "logarithmic", series: ["ratio"], line: 1, groups };
+  return { title: "Ratio", kind: "points", scale: "logarithmic", series: [], line: 1, groups };
 }
 
 function inMarks(known: readonly Compared[]): RowChart {
@@ -119,7 +123,7 @@ function inMarks(known: readonly Compared[]): RowChart {
     rows: known
       .filter(({ comparison }) => comparison.inFlight === load)
       .map(({ comparison, way, ratios }) => ({
-        name: withoutLoad(comparison) + (ways.size > 1 ? `: ${way}` : ""),
+        name: titleWithoutLoad(comparison) + (ways.size > 1 ? `: ${way}` : ""),
         said: isKnown(ratios.callsPerSecond) ? ratioText(ratios.callsPerSecond) : "",
         marks: metrics.flatMap((key, series) => {
           const value = ratios[key];
@@ -129,12 +133,6 @@ function inMarks(known: readonly Compared[]): RowChart {
   }));
   const title = "Ratio; the figures are those of calls a second";
   return { title, kind: "points", scale: "logarithmic", series: metrics.map(metricName), line: 1, groups };
-}
-
-/** A title without the number of calls in flight, which the group has. */
-function withoutLoad({ title, inFlight }: Comparison): string {
-  const end = `, ${inFlight.toLocaleString("en")} in flight`;
-  return title.endsWith(end) ? title.slice(0, -end.length) : title;
 }
 
 function ratioRows(known: readonly Compared[]): Rows {
@@ -153,7 +151,7 @@ function figuresSection(comparisons: readonly Comparison[]): string {
     section(
       "Calls a second",
       paragraph("The median of the rounds with its interval; the small dots are single rounds."),
-      rowChart(ratesChart(comparisons)),
+      rowChart(ratesChart(comparisons), false),
     ),
     section(
       "Latency, closed loop",
@@ -173,7 +171,7 @@ function figuresSection(comparisons: readonly Comparison[]): string {
 }
 
 function ratesChart(comparisons: readonly Comparison[]): RowChart {
-  const ways = [...new Set(comparisons.flatMap((comparison) => comparison.ways.map(({ name }) => name)))];
+  const ways = waysOf(comparisons);
   const groups = comparisons.map(({ title, ways: own }) => ({
     title,
     rows: own.map(({ name, callsPerSecond, rounds }) => ({
@@ -182,7 +180,7 @@ function ratesChart(comparisons: readonly Comparison[]): RowChart {
       marks: isKnown(callsPerSecond) ? [{ series: ways.indexOf(name), value: callsPerSecond, dots: rounds }] : [],
     })),
   }));
-  return { title: "Calls a second", kind: "points", scale: "logarithmic", series: ["calls a second"], groups };
+  return { title: "Calls a second", kind: "points", scale: "logarithmic", series: [], groups };
 }
 
 const LATENCIES = [

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { median } from "./estimate.ts";
-import type { Comparison, Noise, Quiet } from "./report.ts";
+import type { Noise, Quiet, WayFigures } from "./report.ts";
 
 /*
  * Whether the machine had nothing else to do. Three things tell: what others used of the processors while we rested, what they
@@ -17,7 +17,7 @@ export interface Measurement {
    * none, undefined if not known. The CPU of this process is known without.
    */
   readonly otherOwnCpu: number | undefined;
-  readonly comparisons: readonly Comparison[];
+  readonly comparisons: readonly { readonly ways: readonly Pick<WayFigures, "rounds">[] }[];
 }
 
 /** Others use some of a processor on every machine: more than this is a noise. In cores, and for each core more. */

@@ -86,6 +86,8 @@ export interface WayFigures {
   readonly latency: LatencySummary;
   /** One call's part, by name: `bytesSent`, `bytesReceived`, `clientCpu`, `serverCpu`, `inCommand` (microseconds). */
   readonly costs: Readonly<Record<string, number>>;
+  /** What rounds give for the costs and for `p50` and `p99`, by name, as far as there are enough calls. */
+  readonly figures?: Readonly<Record<string, Estimate>>;
   /** Ratios to the base within rounds, by name: `callsPerSecond`, `p50`, `p99` and the costs. Absent for the base itself. */
   readonly ratios?: Readonly<Record<string, Estimate>>;
 }
@@ -95,14 +97,26 @@ export interface RateCurve {
   readonly way: string;
   readonly script: { readonly name: string; readonly bytes: number };
   readonly points: readonly RatePoint[];
-  /** The rate, in calls a second, from which on latencies rise steeply or calls cannot be made in time; absent if not met. */
+  /** The highest rate, in calls a second, that was held; absent if none was. */
+  readonly held?: number;
+  /** The lowest rate above it, from which on latencies rise steeply or calls cannot be made in time; absent if not met. */
   readonly knee?: number;
 }
 
 export interface RatePoint {
-  /** Calls a second: wanted, and made. */
+  /** Calls a second: wanted, and made in time (the median of the slices of time). */
   readonly rate: number;
   readonly made: number;
+  /** Calls answered a second, in the latter halves of the slices (their median). */
+  readonly answered: number;
+  /** The most calls that waited for their answers at a time. */
+  readonly waiting: number;
+  /**
+   * Why the rate was not held; absent if it was. `stopped`: so many calls waited that no more were made. `late`: calls were not
+   * made in time. `unanswered`: answers came more slowly than calls. `slow`: the p99 is far above that of lower rates.
+   */
+  readonly beyond?: "stopped" | "late" | "unanswered" | "slow";
+  /** From when a call was due. */
   readonly latency: LatencySummary;
   /** How much later than due the generator itself made the calls. */
   readonly lateness: LatencySummary;

@@ -35,7 +35,7 @@ export interface RoundsOptions {
   readonly random?: (() => number) | undefined;
   /** Runs the slices of one round, one after the other. A harness can wrap them. */
   readonly drive?: ((slices: readonly NamedSlice[]) => Promise<void>) | undefined;
-  /** Hears of each round. */
+  /** Hears of each round, and of the widest interval when it was last looked at. */
   readonly progress?: ((round: number, soFar: Estimate | undefined) => void) | undefined;
 }
 
@@ -54,44 +54,101 @@ const LOOK_AGAIN = 1.1;
 const WARM_UP = { least: 8, most: 40 };
 
 /**
- * Measures ways in rounds. The order is shuffled in each round, and then mirrored (A B B A), so that a machine that gets slower
- * or faster during a round does it to all ways alike.
+ * The rounds of one comparison, made one at a time, so that several comparisons can take turns. The order of the ways is shuffled
+ * in each round, and then mirrored (A B B A), so that a machine that gets slower or faster during a round does it to all ways alike.
  */
-export async function measureRounds(ways: readonly Way[], options: RoundsOptions): Promise<readonly Round[]> {
-  const { seconds, until, atMost = atMostFor(seconds), random = Math.random, progress } = options;
-  const drive = options.drive ?? inOrder;
-  let milliseconds = options.sliceMilliseconds ?? usualSlice(seconds);
-  const paces: number[] = [];
-  for (const way of ways) paces.push(await warmUp(way, milliseconds));
-  const needed = (1000 * (options.sliceCalls ?? 0)) / Math.min(...paces);
-  milliseconds = Math.max(milliseconds, Math.min(LONGEST_SLICE_MS, needed));
-  const kept = new KeptRounds();
-  const started = performance.now();
-  const spent = () => (performance.now() - started) / 1000 / ways.length;
-  for (let look = 0; ; ) {
-    const found = new Map<string, Slice>(ways.map(({ name }) => [name, NOTHING]));
-    const order = shuffled(ways, random);
+export class RoundSeries {
+  readonly #ways: readonly Way[];
+  readonly #options: SeriesOptions;
+  readonly #kept = new KeptRounds();
+  #milliseconds: number;
+  #spent = 0;
+  #look = 0;
+  #widest: Estimate | undefined;
+
+  constructor(ways: readonly Way[], options: SeriesOptions = {}) {
+    this.#ways = ways;
+    this.#options = options;
+    this.#milliseconds = options.sliceMilliseconds ?? usualSlice(options.seconds);
+  }
+
+  /** Calls each way until it gets no faster any more, and sees how long slices must be. */
+  async warmUp(): Promise<void> {
+    const paces: number[] = [];
+    for (const way of this.#ways) paces.push(await warmUp(way, this.#milliseconds));
+    const needed = (1000 * (this.#options.sliceCalls ?? 0)) / Math.min(...paces);
+    this.#milliseconds = Math.max(this.#milliseconds, Math.min(LONGEST_SLICE_MS, needed));
+  }
+
+  /** Makes one slice of each way that does not count, after something else was measured. */
+  async settle(): Promise<void> {
+    for (const way of this.#ways) await way.slice(this.#milliseconds);
+  }
+
+  async round(): Promise<void> {
+    const { random = Math.random, drive = inOrder } = this.#options;
+    const started = performance.now();
+    const found = new Map<string, Slice>(this.#ways.map(({ name }) => [name, NOTHING]));
+    const order = shuffled(this.#ways, random);
     const slices = [...order, ...[...order].reverse()].map((way) => ({
       name: way.name,
       run: async () => {
-        found.set(way.name, together(found.get(way.name) ?? NOTHING, await way.slice(milliseconds)));
+        found.set(way.name, together(found.get(way.name) ?? NOTHING, await way.slice(this.#milliseconds)));
       },
     }));
     await drive(slices);
-    kept.add(found);
-    const { rounds, count } = kept;
-    const isLong = rounds.length >= LEAST_ROUNDS && spent() >= seconds;
-    if (isLong && (until === undefined || spent() >= atMost)) return rounds;
-    if (count < look) continue;
-    look = Math.ceil(count * LOOK_AGAIN);
-    const widest = widestOf(ways, rounds);
-    progress?.(count, widest);
-    if (isLong && until !== undefined && widest !== undefined && widthOf(widest) <= until) return rounds;
+    this.#spent += performance.now() - started;
+    this.#kept.add(found);
+    const { rounds, count } = this.#kept;
+    if (count < this.#look) return;
+    this.#look = Math.ceil(count * LOOK_AGAIN);
+    this.#widest = widestOf(this.#ways, rounds);
+  }
+
+  /** The rounds so far; neighbours are joined when there are many. */
+  get rounds(): readonly Round[] {
+    return this.#kept.rounds;
+  }
+
+  /** The number of rounds that were made. */
+  get count(): number {
+    return this.#kept.count;
+  }
+
+  /** Of the ratios of calls a second, the one that was known least well when they were last looked at. */
+  get widest(): Estimate | undefined {
+    return this.#widest;
+  }
+
+  /** Whether there are as many rounds as were asked for, and intervals as narrow, or no time is left for that. */
+  isEnough({
+    seconds,
+    until,
+    atMost = atMostFor(seconds),
+  }: Pick<RoundsOptions, "seconds" | "until" | "atMost">): boolean {
+    const spent = this.#spent / 1000 / this.#ways.length;
+    if (this.rounds.length < LEAST_ROUNDS || spent < seconds) return false;
+    if (until === undefined || spent >= atMost) return true;
+    return this.#widest !== undefined && widthOf(this.#widest) <= until;
   }
 }
 
+type SeriesOptions = Partial<Pick<RoundsOptions, "seconds">> &
+  Pick<RoundsOptions, "sliceMilliseconds" | "sliceCalls" | "random" | "drive">;
+
+/** Measures ways in rounds, until there are enough. */
+export async function measureRounds(ways: readonly Way[], options: RoundsOptions): Promise<readonly Round[]> {
+  const series = new RoundSeries(ways, options);
+  await series.warmUp();
+  while (!series.isEnough(options)) {
+    await series.round();
+    options.progress?.(series.count, series.widest);
+  }
+  return series.rounds;
+}
+
 /** Short enough for `LEAST_ROUNDS` in that time. */
-function usualSlice(seconds: number): number {
+function usualSlice(seconds = Number.POSITIVE_INFINITY): number {
   return Math.max(SLICE_MS.least, Math.min(SLICE_MS.most, (1000 * seconds) / 2 / LEAST_ROUNDS));
 }
 

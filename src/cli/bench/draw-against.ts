@@ -1,0 +1,100 @@
+import type { Paint } from "../terminal.ts";
+import type { Change, Judgement } from "./against.ts";
+import { factorOf, figureOf, intervalText, metricName } from "./page-words.ts";
+
+/** More rows would hide those that matter. */
+const MOST_ROWS = 40;
+const UNITS: Readonly<Record<string, string>> = {
+  clientCpu: "us",
+  serverCpu: "us",
+  inCommand: "us",
+  bytesSent: "B",
+  bytesReceived: "B",
+  p50: "ms",
+  p99: "ms",
+};
+
+/** The changes as lines: first those that are judged. */
+export function drawAgainst({ earlier, limit, changes }: Judgement, paint: Paint): string[] {
+  const { date, slotwire, commit } = earlier;
+  const head = `Since ${date.slice(0, 16).replace("T", " ")} (slotwire ${slotwire}, commit ${commit}):`;
+  const judged = changes.filter((change) => change.judged);
+  const told = changes.filter((change) => !change.judged);
+  const beyond = judged.filter((change) => change.beyond).length;
+  const count = `${judged.length} figures were judged: ${beyond} worse by more than ${percent(limit)}, ${said(judged)}.`;
+  return [
+    paint.strong(head),
+    "",
+    ...tableOf(judged, changes, paint),
+    "",
+    count,
+    ...(told.length === 0
+      ? []
+      : [
+          "",
+          "Not judged, because the speed of the machine on its day is in them:",
+          "",
+          ...tableOf(told, changes, paint),
+        ]),
+  ];
+}
+
+/** Says which figure got worse beyond the limit; undefined if none did. */
+export function failureOf({ changes, limit }: Judgement): string | undefined {
+  const [first, ...others] = changes.filter(({ beyond }) => beyond);
+  if (first === undefined) return undefined;
+  const more = others.length === 0 ? "" : `, and ${others.length} more ${others.length === 1 ? "figure" : "figures"}`;
+  return `Worse than the earlier run by more than ${percent(limit)}: ${nameOf(first)} (${first.comparison}) is ${intervalText(first.change, factorOf)} times what it was${more}.`;
+}
+
+function said(judged: readonly Change[]): string {
+  const number = (verdict: Change["verdict"]) =>
+    judged.filter((each) => each.verdict === verdict && !each.beyond).length;
+  return `${number("worse")} worse within it, ${number("better")} better, ${number("no difference seen")} without a difference`;
+}
+
+function tableOf(changes: readonly Change[], all: readonly Change[], paint: Paint): string[] {
+  const shown =
+    all.length <= MOST_ROWS
+      ? changes
+      : changes.filter(({ verdict }) => verdict !== "no difference seen").slice(0, MOST_ROWS);
+  if (shown.length === 0) return ["  No difference was seen in any of them."];
+  const several = new Set(all.map(({ comparison }) => comparison)).size > 1;
+  const rows = shown.map((change) => [
+    several ? `${change.comparison}, ${nameOf(change)}` : nameOf(change),
+    figure(change, change.before),
+    figure(change, change.after),
+    intervalText(change.change, factorOf),
+    verdictOf(change),
+  ]);
+  const table = [["", "then", "now", "change", ""], ...rows];
+  const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => (row[column] as string).length))) ?? [];
+  return table.map((row, at) => {
+    const line = row.map((cell, column) => {
+      const width = widths[column] as number;
+      return column === 1 || column === 2 ? cell.padStart(width) : cell.padEnd(width);
+    });
+    const text = `  ${line.join("  ")}`.trimEnd();
+    if (at === 0) return paint.faint(text);
+    return shown[at - 1]?.beyond ? paint.alarm(text) : text;
+  });
+}
+
+function nameOf({ way, base, figure: name }: Change): string {
+  return `${base === undefined ? way : `${way} to ${base}`}: ${metricName(name)}`;
+}
+
+function verdictOf({ verdict, beyond }: Change): string {
+  return beyond ? "worse, beyond the limit" : verdict;
+}
+
+/** A ratio has no unit. */
+function figure({ base, figure: name }: Change, value: number): string {
+  const unit = base === undefined ? UNITS[name] : undefined;
+  const text = base === undefined ? figureOf(value) : factorOf(value);
+  return unit === undefined ? text : `${text} ${unit}`;
+}
+
+function percent(share: number): string {
+  return `${Number((100 * share).toFixed(2))}%`;
+}
