@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Estimate } from "../../src/cli/bench/estimate.ts";
-import type { BenchReport, WayFigures } from "../../src/cli/bench/report.ts";
+import type { BenchReport, RateCurve, WayFigures } from "../../src/cli/bench/report.ts";
 import { connect, slotOf, type Topology } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { scriptFolder } from "../support/script-folder.ts";
@@ -326,6 +326,29 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
     for (const name of ["callsPerSecond", "bytesSent", "bytesReceived", "clientCpu"]) assert.ok(ratios[name], name);
     assert.equal(result.quiet.seen?.meanwhile, undefined);
     assert.match(result.environment.server, /^unknown/);
+  });
+
+  it("bench measures latency under given rates, and counts these calls as well", async () => {
+    const load = ["--seconds", "0.2", "--rate", "400,200", "--eval", file("bump.lua")];
+    const { status, out, err } = await slotwire(["bench", "--json", ...load, ...where, "bump:b", ",", "1"]);
+    assert.deepEqual([status, err], [0, ""]);
+    const { curves, replies } = JSON.parse(out);
+    assert.deepEqual(
+      curves.map((curve: RateCurve) => [curve.way, curve.points.map(({ rate }) => rate)]),
+      [
+        ["EVAL", [200, 400]],
+        ["EVALSHA", [200, 400]],
+      ],
+    );
+    for (const { points } of curves as RateCurve[]) {
+      for (const { rate, latency, lateness } of points) {
+        assert.ok(latency.calls >= rate * 0.2, `${latency.calls} calls at ${rate}/s`);
+        assert.equal(lateness.calls, latency.calls);
+        assert.ok((latency.p50 ?? 0) > (lateness.p50 ?? 0), `${latency.p50} ms, late by ${lateness.p50} ms`);
+      }
+    }
+    const { owner } = nodesFor("bump:b");
+    assert.equal(await cluster.command(owner, "GET", "bump:b"), String(replies));
   });
 
   it("fails with one line: nobody there, wrong credentials, no certificate", async () => {
