@@ -20,7 +20,6 @@ import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { CallTrace, TracedConnection } from "../telemetry/call-trace.ts";
 import type { OperationContext } from "../telemetry/channels.ts";
-import type { CallKeys } from "./batch-order.ts";
 import type { Turn } from "./batch-turns.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { DeadlineList, Expiring } from "./deadlines.ts";
@@ -125,8 +124,6 @@ export interface Extras {
   stopListening: (() => void) | undefined;
   /** The call is a step of an operation with a deadline, which ends the call in time. */
   isStep: boolean;
-  /** The keys of a call of a batch that keeps its order, until the batch is sent. */
-  keys: CallKeys | undefined;
   /** The turn of a call that waits for other calls of its batch, or for which others wait. */
   turn: Turn<Call> | undefined;
   feed: CallFeed | undefined;
@@ -240,7 +237,6 @@ export class Call implements Request, Expiring {
     this.extras ??= {
       stopListening: undefined,
       isStep: false,
-      keys: undefined,
       turn: undefined,
       feed: undefined,
       mayNotRepeat: false,
