@@ -38,6 +38,8 @@ export class CallFactory {
   readonly #view: ViewSettings;
   /** Weak, so that a script that the application forgets is forgotten here. */
   readonly #kinds = new WeakMap<Script, CallKind>();
+  /** The kind of the script that was run last: a look into a WeakMap costs more than this comparison. */
+  #last: CallKind | undefined;
 
   constructor(client: Client, view: ViewSettings) {
     this.#client = client;
@@ -72,7 +74,8 @@ export class CallFactory {
     resolve: Resolve,
     reject: Reject,
   ): Call {
-    const known = this.#kinds.get(script);
+    const last = this.#last;
+    const known = last !== undefined && last.script === script ? last : this.#kinds.get(script);
     if (known === undefined && !isScript(script)) {
       throw new InvalidArgumentError(`The script is ${kindOf(script)}; accepted is what defineScript returns.`);
     }
@@ -82,6 +85,7 @@ export class CallFactory {
       // A script that was not preloaded can have left the registry since its last call.
       const isKnown = known?.registered?.isRegistered === true;
       const kind = isKnown ? known : this.#kindOfChecked(script, slot, keys, args);
+      this.#last = kind;
       const registered = kind.registered as RegisteredScript | RegisteredLibrary;
       // The first run does not count: else everything that is new would count as used.
       if (isKnown && registered.kind === "script") registered.wasUsed = true;
