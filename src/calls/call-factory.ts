@@ -15,7 +15,7 @@ import {
 } from "../protocol/encode.ts";
 import { slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument } from "../protocol/reply.ts";
-import { Call, type CallKind } from "../routing/call.ts";
+import { type Call, type CallKind, makeCall } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { checkCounts, isScript, type Script } from "../scripts/script.ts";
@@ -89,7 +89,7 @@ export class CallFactory {
       const registered = kind.registered as RegisteredScript | RegisteredLibrary;
       // The first run does not count: else everything that is new would count as used.
       if (isKnown && registered.kind === "script") registered.wasUsed = true;
-      return new Call(kind, frameOf(registered, script, keys, args), slot, timeoutMs, resolve, reject);
+      return makeCall(kind, frameOf(registered, script, keys, args), slot, timeoutMs, resolve, reject);
     } catch (error) {
       throw namingScript(error, script);
     }
@@ -146,11 +146,11 @@ export class CallFactory {
     if (traits.blocking !== undefined) {
       const limitMs = this.#view.hasOwnTimeout ? timeoutMs : deadlineOf(traits.blocking, timeoutMs);
       const blocking = new BlockingFrame(name, args, traits.blocking);
-      return new Call({ ...kind, blocking, readFrom: "primary" }, frame, slot, limitMs, resolve, reject);
+      return makeCall({ ...kind, blocking, readFrom: "primary" }, frame, slot, limitMs, resolve, reject);
     }
     const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.scripts.wantedScript(textOf(args[0])) : undefined;
     if (registered === undefined) {
-      const call = new Call(kind, frame, slot, timeoutMs, resolve, reject);
+      const call = makeCall(kind, frame, slot, timeoutMs, resolve, reject);
       return isInOrder ? inOrder(call, routedBy) : call;
     }
     // Encoded as `run` encodes a call, so that this call can be replayed in the same ways.
@@ -159,7 +159,7 @@ export class CallFactory {
       const rest = args.slice(2).map((value, index) => bulk(binaryOf(value, "argument", index + 2)));
       return registered.head(length, rest.length - length, traits.readOnly) + rest.join("");
     });
-    const call = new Call({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
+    const call = makeCall({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
     return isInOrder ? inOrder(call, routedBy) : call;
   }
 
@@ -167,7 +167,7 @@ export class CallFactory {
   onPrimary(name: string, args: readonly Argument[], timeoutMs: number, resolve: Resolve, reject: Reject): Call {
     const traits = traitsOf(name, args, this.#client.commands);
     const kind: CallKind = { ...this.#commandKind(traits, undefined), readFrom: "primary" };
-    return new Call(kind, encodeCommand([name, ...args]), slotOfKeys(traits.keys), timeoutMs, resolve, reject);
+    return makeCall(kind, encodeCommand([name, ...args]), slotOfKeys(traits.keys), timeoutMs, resolve, reject);
   }
 
   /** A command for one node, whichever slots the node owns. */
@@ -180,7 +180,7 @@ export class CallFactory {
     reject: Reject,
   ): Call {
     const kind = this.#commandKind(traitsOf(name, args, this.#client.commands), target);
-    return new Call(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
+    return makeCall(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
   }
 
   /** A command for one node that the user has named. Its refusals are the answer. */
@@ -190,10 +190,10 @@ export class CallFactory {
     const kind: CallKind = { ...this.#commandKind(traits, target), isPinned: true };
     const { blocking: time } = traits;
     const frame = encodeCommand([name, ...args]);
-    if (time === undefined) return new Call(kind, frame, -1, timeoutMs, resolve, reject);
+    if (time === undefined) return makeCall(kind, frame, -1, timeoutMs, resolve, reject);
     const blocking = new BlockingFrame(name, args, time);
     const limitMs = hasOwnTimeout === true ? timeoutMs : deadlineOf(time, timeoutMs);
-    return new Call({ ...kind, blocking }, frame, -1, limitMs, resolve, reject);
+    return makeCall({ ...kind, blocking }, frame, -1, limitMs, resolve, reject);
   }
 
   /** A command for one node that may block its connection for `time`. It gets a connection of its own. */
@@ -208,7 +208,7 @@ export class CallFactory {
   ): Call {
     const traits: CommandTraits = { keys: [], slot: undefined, readOnly: false, runsCode: false, blocking: time };
     const kind = { ...this.#commandKind(traits, target), blocking: new BlockingFrame(name, args, time) };
-    return new Call(kind, encodeCommand([name, ...args]), -1, deadlineOf(time, timeoutMs), resolve, reject);
+    return makeCall(kind, encodeCommand([name, ...args]), -1, deadlineOf(time, timeoutMs), resolve, reject);
   }
 
   #commandKind({ readOnly, runsCode }: CommandTraits, target: ClusterNode | undefined): CallKind {
