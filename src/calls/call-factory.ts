@@ -89,7 +89,7 @@ export class CallFactory {
       const registered = kind.registered as RegisteredScript | RegisteredLibrary;
       // The first run does not count: else everything that is new would count as used.
       if (isKnown && registered.kind === "script") registered.wasUsed = true;
-      return makeCall(kind, frameOf(registered, script, keys, args), slot, timeoutMs, resolve, reject);
+      return encodedCall(kind, registered, script, keys, args, slot, timeoutMs, resolve, reject);
     } catch (error) {
       throw namingScript(error, script);
     }
@@ -271,26 +271,39 @@ export function namingScript(error: unknown, script: Script): unknown {
   return isScript(script) ? withParticulars(error, { command: script.name, isScript: true }) : error;
 }
 
-/** `EVALSHA sha number-of-keys key ... arg ...`, or the same of FCALL. */
-function frameOf(
+/**
+ * The call of `EVALSHA sha number-of-keys key ... arg ...`, or the same of FCALL. The frame and the call are made in one
+ * function: where `run` is inlined, the engine's budget for it is spent before it reaches the call's constructor.
+ */
+function encodedCall(
+  kind: CallKind,
   item: RegisteredScript | RegisteredLibrary,
   script: Script,
   keys: readonly Argument[],
   args: readonly Argument[],
-): string {
-  const values = keys.length + args.length;
-  if (values === 0) return headOf(item, script, 0, 0, -1);
+  slot: number,
+  timeoutMs: number,
+  resolve: Resolve,
+  reject: Reject,
+): Call {
+  let frame: string;
   try {
-    const first = keys.length > 0 ? binaryOf(keys[0], "key", 0) : binaryOf(args[0], "argument", 0);
-    let frame = headOf(item, script, keys.length, args.length, first.length) + first;
-    for (let index = 1; index < keys.length; index++) frame = withNextBulk(frame, binaryOf(keys[index], "key", index));
-    for (let index = keys.length > 0 ? 0 : 1; index < args.length; index++) {
-      frame = withNextBulk(frame, binaryOf(args[index], "argument", index));
+    const numberOfKeys = keys.length;
+    if (numberOfKeys + args.length === 0) frame = headOf(item, script, 0, 0, -1);
+    else {
+      const first = numberOfKeys > 0 ? binaryOf(keys[0], "key", 0) : binaryOf(args[0], "argument", 0);
+      frame = headOf(item, script, numberOfKeys, args.length, first.length) + first;
+      for (let index = 1; index < numberOfKeys; index++)
+        frame = withNextBulk(frame, binaryOf(keys[index], "key", index));
+      for (let index = numberOfKeys > 0 ? 0 : 1; index < args.length; index++) {
+        frame = withNextBulk(frame, binaryOf(args[index], "argument", index));
+      }
+      frame = `${frame}\r\n`;
     }
-    return `${frame}\r\n`;
   } catch (error) {
     throw asArgumentError(error);
   }
+  return makeCall(kind, frame, slot, timeoutMs, resolve, reject);
 }
 
 function headOf(
