@@ -15,7 +15,8 @@ import {
 } from "../protocol/encode.ts";
 import { slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument } from "../protocol/reply.ts";
-import { Call, type CallKind } from "../routing/call.ts";
+import type { CallKeys } from "../routing/batch-order.ts";
+import { type Call, type CallKind, makeCall } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import { checkCounts, isScript, type Script } from "../scripts/script.ts";
@@ -38,6 +39,8 @@ export class CallFactory {
   readonly #view: ViewSettings;
   /** Weak, so that a script that the application forgets is forgotten here. */
   readonly #kinds = new WeakMap<Script, CallKind>();
+  /** The kind of the script that was run last: a look into a WeakMap costs more than this comparison. */
+  #last: CallKind | undefined;
 
   constructor(client: Client, view: ViewSettings) {
     this.#client = client;
@@ -72,7 +75,8 @@ export class CallFactory {
     resolve: Resolve,
     reject: Reject,
   ): Call {
-    const known = this.#kinds.get(script);
+    const last = this.#last;
+    const known = last !== undefined && last.script === script ? last : this.#kinds.get(script);
     if (known === undefined && !isScript(script)) {
       throw new InvalidArgumentError(`The script is ${kindOf(script)}; accepted is what defineScript returns.`);
     }
@@ -82,10 +86,11 @@ export class CallFactory {
       // A script that was not preloaded can have left the registry since its last call.
       const isKnown = known?.registered?.isRegistered === true;
       const kind = isKnown ? known : this.#kindOfChecked(script, slot, keys, args);
+      this.#last = kind;
       const registered = kind.registered as RegisteredScript | RegisteredLibrary;
       // The first run does not count: else everything that is new would count as used.
       if (isKnown && registered.kind === "script") registered.wasUsed = true;
-      return new Call(kind, frameOf(registered, script, keys, args), slot, timeoutMs, resolve, reject);
+      return encodedCall(kind, registered, script, keys, args, slot, timeoutMs, resolve, reject);
     } catch (error) {
       throw namingScript(error, script);
     }
@@ -107,7 +112,7 @@ export class CallFactory {
   /**
    * A call of any other command.
    * @param keys      Given where a server has said which arguments are keys.
-   * @param isInOrder  The call keeps an order with other calls of its keys, so it knows its keys.
+   * @param noteKeys  Called with the keys.
    */
   command(
     name: string,
@@ -116,10 +121,10 @@ export class CallFactory {
     resolve: Resolve,
     reject: Reject,
     keys?: readonly Argument[],
-    isInOrder = false,
+    noteKeys?: (keys: readonly Argument[]) => void,
   ): Call {
     try {
-      return this.#command(name, args, timeoutMs, resolve, reject, keys, isInOrder);
+      return this.#command(name, args, timeoutMs, resolve, reject, keys, noteKeys);
     } catch (error) {
       throw naming(error, name);
     }
@@ -132,7 +137,7 @@ export class CallFactory {
     resolve: Resolve,
     reject: Reject,
     keys: readonly Argument[] | undefined,
-    isInOrder: boolean,
+    noteKeys: ((keys: readonly Argument[]) => void) | undefined,
   ): Call {
     const frame = encodeCommand([name, ...args]);
     const traits = traitsOf(name, args, this.#client.commands);
@@ -142,12 +147,12 @@ export class CallFactory {
     if (traits.blocking !== undefined) {
       const limitMs = this.#view.hasOwnTimeout ? timeoutMs : deadlineOf(traits.blocking, timeoutMs);
       const blocking = new BlockingFrame(name, args, traits.blocking);
-      return new Call({ ...kind, blocking, readFrom: "primary" }, frame, slot, limitMs, resolve, reject);
+      return makeCall({ ...kind, blocking, readFrom: "primary" }, frame, slot, limitMs, resolve, reject);
     }
     const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.scripts.wantedScript(textOf(args[0])) : undefined;
     if (registered === undefined) {
-      const call = new Call(kind, frame, slot, timeoutMs, resolve, reject);
-      return isInOrder ? inOrder(call, routedBy) : call;
+      noteKeys?.(routedBy);
+      return makeCall(kind, frame, slot, timeoutMs, resolve, reject);
     }
     // Encoded as `run` encodes a call, so that this call can be replayed in the same ways.
     const { length } = traits.keys;
@@ -155,15 +160,15 @@ export class CallFactory {
       const rest = args.slice(2).map((value, index) => bulk(binaryOf(value, "argument", index + 2)));
       return registered.head(length, rest.length - length, traits.readOnly) + rest.join("");
     });
-    const call = new Call({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
-    return isInOrder ? inOrder(call, routedBy) : call;
+    noteKeys?.(routedBy);
+    return makeCall({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
   }
 
   /** A command that only the owner of the keys may serve, whatever `readFrom` of the view says. */
   onPrimary(name: string, args: readonly Argument[], timeoutMs: number, resolve: Resolve, reject: Reject): Call {
     const traits = traitsOf(name, args, this.#client.commands);
     const kind: CallKind = { ...this.#commandKind(traits, undefined), readFrom: "primary" };
-    return new Call(kind, encodeCommand([name, ...args]), slotOfKeys(traits.keys), timeoutMs, resolve, reject);
+    return makeCall(kind, encodeCommand([name, ...args]), slotOfKeys(traits.keys), timeoutMs, resolve, reject);
   }
 
   /** A command for one node, whichever slots the node owns. */
@@ -176,7 +181,7 @@ export class CallFactory {
     reject: Reject,
   ): Call {
     const kind = this.#commandKind(traitsOf(name, args, this.#client.commands), target);
-    return new Call(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
+    return makeCall(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
   }
 
   /** A command for one node that the user has named. Its refusals are the answer. */
@@ -186,10 +191,10 @@ export class CallFactory {
     const kind: CallKind = { ...this.#commandKind(traits, target), isPinned: true };
     const { blocking: time } = traits;
     const frame = encodeCommand([name, ...args]);
-    if (time === undefined) return new Call(kind, frame, -1, timeoutMs, resolve, reject);
+    if (time === undefined) return makeCall(kind, frame, -1, timeoutMs, resolve, reject);
     const blocking = new BlockingFrame(name, args, time);
     const limitMs = hasOwnTimeout === true ? timeoutMs : deadlineOf(time, timeoutMs);
-    return new Call({ ...kind, blocking }, frame, -1, limitMs, resolve, reject);
+    return makeCall({ ...kind, blocking }, frame, -1, limitMs, resolve, reject);
   }
 
   /** A command for one node that may block its connection for `time`. It gets a connection of its own. */
@@ -204,7 +209,7 @@ export class CallFactory {
   ): Call {
     const traits: CommandTraits = { keys: [], slot: undefined, readOnly: false, runsCode: false, blocking: time };
     const kind = { ...this.#commandKind(traits, target), blocking: new BlockingFrame(name, args, time) };
-    return new Call(kind, encodeCommand([name, ...args]), -1, deadlineOf(time, timeoutMs), resolve, reject);
+    return makeCall(kind, encodeCommand([name, ...args]), -1, deadlineOf(time, timeoutMs), resolve, reject);
   }
 
   #commandKind({ readOnly, runsCode }: CommandTraits, target: ClusterNode | undefined): CallKind {
@@ -245,13 +250,11 @@ export class CallFactory {
   }
 }
 
-/** A call of a batch that keeps its order knows its keys. */
-export function inOrder(call: Call, keys: readonly Argument[]): Call {
+/** The keys of a call, by which a batch keeps its order. They are copied. */
+export function keysOf(keys: readonly Argument[]): CallKeys | undefined {
   const [only] = keys;
-  if (only === undefined) return call;
-  call.withExtras.keys =
-    keys.length === 1 ? binaryOf(only, "key", 0) : keys.map((key, index) => binaryOf(key, "key", index));
-  return call;
+  if (only === undefined) return undefined;
+  return keys.length === 1 ? binaryOf(only, "key", 0) : keys.map((key, index) => binaryOf(key, "key", index));
 }
 
 /**
@@ -267,26 +270,39 @@ export function namingScript(error: unknown, script: Script): unknown {
   return isScript(script) ? withParticulars(error, { command: script.name, isScript: true }) : error;
 }
 
-/** `EVALSHA sha number-of-keys key ... arg ...`, or the same of FCALL. */
-function frameOf(
+/**
+ * The call of `EVALSHA sha number-of-keys key ... arg ...`, or the same of FCALL. The frame and the call are made in one
+ * function: where `run` is inlined, the engine's budget for it is spent before it reaches the call's constructor.
+ */
+function encodedCall(
+  kind: CallKind,
   item: RegisteredScript | RegisteredLibrary,
   script: Script,
   keys: readonly Argument[],
   args: readonly Argument[],
-): string {
-  const values = keys.length + args.length;
-  if (values === 0) return headOf(item, script, 0, 0, -1);
+  slot: number,
+  timeoutMs: number,
+  resolve: Resolve,
+  reject: Reject,
+): Call {
+  let frame: string;
   try {
-    const first = keys.length > 0 ? binaryOf(keys[0], "key", 0) : binaryOf(args[0], "argument", 0);
-    let frame = headOf(item, script, keys.length, args.length, first.length) + first;
-    for (let index = 1; index < keys.length; index++) frame = withNextBulk(frame, binaryOf(keys[index], "key", index));
-    for (let index = keys.length > 0 ? 0 : 1; index < args.length; index++) {
-      frame = withNextBulk(frame, binaryOf(args[index], "argument", index));
+    const numberOfKeys = keys.length;
+    if (numberOfKeys + args.length === 0) frame = headOf(item, script, 0, 0, -1);
+    else {
+      const first = numberOfKeys > 0 ? binaryOf(keys[0], "key", 0) : binaryOf(args[0], "argument", 0);
+      frame = headOf(item, script, numberOfKeys, args.length, first.length) + first;
+      for (let index = 1; index < numberOfKeys; index++)
+        frame = withNextBulk(frame, binaryOf(keys[index], "key", index));
+      for (let index = numberOfKeys > 0 ? 0 : 1; index < args.length; index++) {
+        frame = withNextBulk(frame, binaryOf(args[index], "argument", index));
+      }
+      frame = `${frame}\r\n`;
     }
-    return `${frame}\r\n`;
   } catch (error) {
     throw asArgumentError(error);
   }
+  return makeCall(kind, frame, slot, timeoutMs, resolve, reject);
 }
 
 function headOf(

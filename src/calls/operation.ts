@@ -11,7 +11,7 @@ import {
 } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { Call } from "../routing/call.ts";
-import type { DeadlineList, Expiring } from "../routing/deadlines.ts";
+import type { Expiring, Moment } from "../routing/deadlines.ts";
 import type { Abortable } from "../routing/signals.ts";
 import type { OperationContext } from "../telemetry/channels.ts";
 
@@ -59,8 +59,7 @@ export class Operation implements Expiring, Abortable, Underway {
   lastRefusal: unknown;
 
   // These fields belong to the list of deadlines.
-  expiresAt = 0;
-  list: DeadlineList | undefined = undefined;
+  moment: Moment | undefined = undefined;
   earlier: Expiring | undefined = undefined;
   later: Expiring | undefined = undefined;
 
@@ -166,7 +165,7 @@ export class Operation implements Expiring, Abortable, Underway {
   renew(): void {
     this.#refuseWhenEnded();
     this.#steps = [];
-    this.list?.remove(this);
+    this.moment?.list.remove(this);
     if (this.timeoutMs > 0) this.#client.deadlines.add(this, this.timeoutMs);
   }
 
@@ -240,7 +239,7 @@ export class Operation implements Expiring, Abortable, Underway {
 
   #finish(how: SlotwireError | "done"): void {
     this.#ended = how;
-    this.list?.remove(this);
+    this.moment?.list.remove(this);
     this.#stopListening?.();
     this.#untrack();
     for (const listener of this.#whenEnded) listener();

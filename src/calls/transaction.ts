@@ -4,7 +4,7 @@ import { InvalidArgumentError, type SlotwireError } from "../errors.ts";
 import { argumentsOf } from "../protocol/encode.ts";
 import { slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument, CommandArguments } from "../protocol/reply.ts";
-import { Call } from "../routing/call.ts";
+import { type Call, makeCall } from "../routing/call.ts";
 import { TransactionFrame } from "../routing/transaction-frame.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script, Values, WithArguments } from "../scripts/script.ts";
@@ -107,7 +107,7 @@ export class Transaction<
     let call: Call | undefined;
     try {
       return await new Promise((resolve, reject) => {
-        call = new Call(frame.kindFor(client.dispatcher), frame.bytes, slot, view.timeoutMs, resolve, reject);
+        call = makeCall(frame.kindFor(client.dispatcher), frame.bytes, slot, view.timeoutMs, resolve, reject);
         frame.carrier = call;
         client.door.sendLate(call, view.signal, batch);
       });

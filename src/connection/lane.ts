@@ -5,7 +5,7 @@ import { Farewell } from "./farewell.ts";
 import { openPrepared } from "./open-connection.ts";
 import type { Probe } from "./probe.ts";
 import type { Request, Usage } from "./request.ts";
-import { RequestQueue } from "./request-queue.ts";
+import { RequestQueue, type Room } from "./request-queue.ts";
 import { RetiredConnections } from "./retired-connections.ts";
 import { isRefusal, retryDelayMs } from "./retry-policy.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -45,7 +45,7 @@ export class Lane {
   readonly #settings: ConnectionSettings;
   readonly #events: LaneEvents;
   readonly #probe: Probe;
-  readonly #queue = new RequestQueue();
+  readonly #queue: RequestQueue;
   readonly #retired: RetiredConnections;
   #state: "connecting" | "ready" | "waiting" | "closed" = "connecting";
   /** Defined exactly while the lane is `ready`. */
@@ -71,8 +71,12 @@ export class Lane {
   /** Why the lane cannot write, while it cannot. */
   cause: Error | undefined;
 
-  /** @param probe  Asks the node about a connection that is silent. */
-  constructor(settings: ConnectionSettings, events: LaneEvents, probe: Probe) {
+  /**
+   * @param probe  Asks the node about a connection that is silent.
+   * @param room   The room of the lane's pool.
+   */
+  constructor(settings: ConnectionSettings, events: LaneEvents, probe: Probe, room?: Room) {
+    this.#queue = new RequestQueue(room);
     this.#settings = settings;
     this.#probe = probe;
     this.#events = events;

@@ -9,6 +9,7 @@ import { Lane, type LaneEvents } from "./lane.ts";
 import { openConnection } from "./open-connection.ts";
 import { Probe } from "./probe.ts";
 import { Repeats } from "./repeats.ts";
+import { Room } from "./request-queue.ts";
 
 /** How much may wait for one node. */
 export interface PoolLimits {
@@ -30,6 +31,12 @@ export function queueFull(
       : `maxPendingBytesPerNode is ${maxPendingBytes} bytes`,
   );
 }
+
+/**
+ * After so many requests, a pool looks at its connections again, because commands of their own that they have written since
+ * count as well.
+ */
+const MOST_UNLOOKED = 1024;
 
 /** A pool's news for its owner, and the preparation of its connections. */
 export interface PoolEvents {
@@ -68,6 +75,8 @@ export class NodePool {
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
   #heldCalls = 0;
   #heldBytes = 0;
+  /** The room that is left for certain of what the last look found. */
+  readonly #room = new Room();
 
   constructor(settings: ConnectionSettings, limits: PoolLimits, events: PoolEvents) {
     this.address = settings.address;
@@ -80,7 +89,7 @@ export class NodePool {
     this.probe = probe;
     this.dedicated = new DedicatedConnections(settings, maxPendingBytes, onStranger, probe);
     this.urgent = new DedicatedConnections({ ...settings, acceptsBusy: true }, maxPendingBytes, onStranger, probe);
-    this.repeats = new Repeats(settings, onStranger, probe);
+    this.repeats = new Repeats(settings, onStranger, probe, this.#room);
     const tries: Promise<void>[] = [];
     let wasReady = false;
     this.lanes = Array.from({ length: limits.connections }, () => {
@@ -110,7 +119,7 @@ export class NodePool {
           events.onDown(cause);
         },
       };
-      return new Lane(settings, laneEvents, probe);
+      return new Lane(settings, laneEvents, probe, this.#room);
     });
     this.firstTry = Promise.all(tries).then(() => {});
   }
@@ -153,10 +162,17 @@ export class NodePool {
     return (lanes.length === 1 || slot < 0 ? lanes[0] : lanes[slot % lanes.length]) as Lane;
   }
 
-  /** Whether a request of `bytes` may be queued. */
+  /** Whether a request of `bytes` may be queued. Most calls cost two comparisons here, and no look at the connections. */
   hasRoomFor(bytes: number): boolean {
+    const { calls, bytes: sureBytes } = this.#room;
+    return (calls > 0 && bytes <= sureBytes) || this.#lookForRoom(bytes);
+  }
+
+  #lookForRoom(bytes: number): boolean {
     if (this.pending >= this.#limits.maxPending) return false;
     const waiting = this.pendingBytes;
+    this.#room.calls = Math.min(this.roomForCalls, MOST_UNLOOKED);
+    this.#room.bytes = this.#limits.maxPendingBytes - waiting;
     return waiting === 0 || waiting + bytes <= this.#limits.maxPendingBytes;
   }
 
@@ -179,6 +195,8 @@ export class NodePool {
   hold(bytes: number, calls = 1): void {
     this.#heldCalls += calls;
     this.#heldBytes += bytes;
+    this.#room.calls -= calls;
+    this.#room.bytes -= bytes;
   }
 
   release(bytes: number, calls = 1): void {

@@ -4,7 +4,7 @@ import { Farewell } from "./farewell.ts";
 import { Opener } from "./opener.ts";
 import type { Probe } from "./probe.ts";
 import type { Request, Usage } from "./request.ts";
-import { RequestQueue } from "./request-queue.ts";
+import { RequestQueue, type Room } from "./request-queue.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** The most requests in flight. */
@@ -30,7 +30,7 @@ export class Repeats {
   readonly #settings: ConnectionSettings;
   readonly #opener: Opener;
   readonly #probe: Probe;
-  readonly #queue = new RequestQueue();
+  readonly #queue: RequestQueue;
   #connection: Connection | undefined;
   #watchdog: Watchdog | undefined;
   #isOpening = false;
@@ -45,8 +45,10 @@ export class Repeats {
   /**
    * @param onStranger  Called when another server answers at the node's address.
    * @param probe       Asks the node about a connection that is silent.
+   * @param room        The room of the node's pool.
    */
-  constructor(settings: ConnectionSettings, onStranger: (cause: Error) => void, probe: Probe) {
+  constructor(settings: ConnectionSettings, onStranger: (cause: Error) => void, probe: Probe, room?: Room) {
+    this.#queue = new RequestQueue(room);
     this.#settings = settings;
     this.#probe = probe;
     this.#opener = new Opener(settings, onStranger);

@@ -6,6 +6,15 @@ import type { Backlog, Request } from "./request.ts";
 const MOST_GIVEN_UP = 64;
 
 /**
+ * What may be queued for a node until its pool looks at its connections again. It is never more than there is room for: it
+ * shrinks with all that is queued, and does not grow with what leaves.
+ */
+export class Room {
+  calls = 0;
+  bytes = 0;
+}
+
+/**
  * Requests that are not written yet, in order. A request that is given up counts no longer, but stays in its place until
  * it comes to the front, or until such requests are half of the queue: taking each out at once would cost a search.
  */
@@ -14,6 +23,12 @@ export class RequestQueue implements Backlog {
   /** The requests in the ring that were given up: their `backlog` is undefined. */
   #givenUp = 0;
   #bytes = 0;
+  readonly #room: Room;
+
+  /** @param room  Shrinks with every request that is queued. */
+  constructor(room = new Room()) {
+    this.#room = room;
+  }
 
   /** Requests that will be written. */
   get size(): number {
@@ -33,7 +48,11 @@ export class RequestQueue implements Backlog {
     this.#ring.push(request);
     request.backlog = this;
     request.place = "queued";
-    this.#bytes += request.frame.length;
+    const { length } = request.frame;
+    this.#bytes += length;
+    const room = this.#room;
+    room.calls--;
+    room.bytes -= length;
   }
 
   /** Takes the request at the front. One that was given up is settled, and the connection leaves it out. */

@@ -2,11 +2,15 @@ import RedisParser from "redis-parser";
 import { ProtocolError, ReplyError } from "../errors.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import type { Reply } from "./reply.ts";
-import { MAX_DECODED_DEPTH, ReplyFramer } from "./reply-framer.ts";
+import { MAX_DECODED_DEPTH, ReplyFramer, SAFE_DIGITS } from "./reply-framer.ts";
 
 const PLUS = 0x2b;
 const LETTER_O = 0x4f;
 const LETTER_K = 0x4b;
+const COLON = 0x3a;
+const DOLLAR = 0x24;
+const MINUS = 0x2d;
+const ZERO = 0x30;
 const CR = 0x0d;
 const LF = 0x0a;
 const OK_BYTES = 5;
@@ -35,6 +39,8 @@ export class ReplyDecoder {
   #wantsBuffers = false;
   /** How far the sink has counted the bytes that the parser has. -1 while replies are delivered without the parser. */
   #counted = 0;
+  /** The bytes of the last reply that was delivered without the parser. */
+  #quickBytes = 0;
 
   /** @param maxReplyBytes  The most bytes of one reply: see `ReplyFramer`. */
   constructor(sink: ReplySink, maxReplyBytes?: number) {
@@ -60,7 +66,7 @@ export class ReplyDecoder {
    */
   push(chunk: Buffer): void {
     const framer = this.#framer;
-    let start = framer.isBetweenReplies ? this.#takeOks(chunk) : 0;
+    let start = framer.isBetweenReplies ? this.#takeQuickly(chunk) : 0;
     while (start < chunk.length) {
       const broken = this.#scan(chunk, start);
       // Replies that end in front of the broken one are still valid.
@@ -80,7 +86,7 @@ export class ReplyDecoder {
 
   /** The bytes of the reply that is being delivered. A sink that wants to know asks once for each reply. */
   takeReplyBytes(): number {
-    if (this.#counted === -1) return OK_BYTES;
+    if (this.#counted === -1) return this.#quickBytes;
     const { offset } = this.#parser as unknown as { readonly offset: number };
     const bytes = offset - this.#counted;
     this.#counted = offset;
@@ -88,24 +94,62 @@ export class ReplyDecoder {
   }
 
   /**
-   * Delivers the `+OK` replies at the beginning of `chunk`; returns the index behind them. Most writing commands answer
-   * `+OK`, so these five bytes are compared directly, which saves framing and parsing.
+   * Delivers the replies at the beginning of `chunk` that are `+OK`, an integer, or a bulk string that is whole. Returns the
+   * index of the first reply that is another one, or not valid. Most replies of scripts are of these kinds, and a few
+   * comparisons save them framing and parsing.
    */
-  #takeOks(chunk: Buffer): number {
+  #takeQuickly(chunk: Buffer): number {
+    const sink = this.#sink;
     let at = 0;
     this.#counted = -1;
-    while (
-      chunk[at] === PLUS &&
-      chunk[at + 1] === LETTER_O &&
-      chunk[at + 2] === LETTER_K &&
-      chunk[at + 3] === CR &&
-      chunk[at + 4] === LF &&
-      !this.#sink.nextWantsBuffers()
-    ) {
-      at += OK_BYTES;
-      this.#sink.onReply("OK");
+    while (at < chunk.length) {
+      const type = chunk[at];
+      if (type === PLUS) {
+        if (chunk[at + 1] !== LETTER_O || chunk[at + 2] !== LETTER_K || chunk[at + 3] !== CR || chunk[at + 4] !== LF)
+          break;
+        if (sink.nextWantsBuffers()) break;
+        this.#quickBytes = OK_BYTES;
+        at += OK_BYTES;
+        sink.onReply("OK");
+      } else {
+        const end = type === COLON || type === DOLLAR ? this.#takeNumberOrText(chunk, at, type) : -1;
+        if (end === -1) break;
+        at = end;
+      }
     }
     return at;
+  }
+
+  /** Delivers the integer or bulk string at `at`. Returns the index behind it; -1 if it is not whole, not short or not valid. */
+  #takeNumberOrText(chunk: Buffer, at: number, type: number): number {
+    const isNegative = chunk[at + 1] === MINUS;
+    const first = isNegative ? at + 2 : at + 1;
+    const last = Math.min(first + SAFE_DIGITS, chunk.length);
+    let value = 0;
+    let end = first;
+    for (; end < last; end++) {
+      const digit = (chunk[end] as number) - ZERO;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+    }
+    if (end === first || chunk[end] !== CR || chunk[end + 1] !== LF) return -1;
+    const hasOneDigit = end === first + 1;
+    end += 2;
+    let reply: Reply = isNegative ? -value : value;
+    if (type === DOLLAR) {
+      if (!isNegative) {
+        const start = end;
+        end += value + 2;
+        if (value > this.#framer.maxReplyBytes || chunk[end - 2] !== CR || chunk[end - 1] !== LF) return -1;
+        const wantsBuffer = this.#sink.nextWantsBuffers();
+        // A copy, so that the Buffer does not keep everything that was read with it.
+        reply = wantsBuffer ? Buffer.from(chunk.subarray(start, end - 2)) : chunk.toString("utf8", start, end - 2);
+      } else if (value === 1 && hasOneDigit) reply = null;
+      else return -1;
+    }
+    this.#quickBytes = end - at;
+    this.#sink.onReply(reply);
+    return end;
   }
 
   #scan(chunk: Buffer, start: number): Error | undefined {

@@ -31,7 +31,7 @@ const MAX_LINE_BYTES = 64 * 1024 * 1024;
 /** RESP integers are signed 64-bit numbers. */
 const MAX_INTEGER = 2n ** 63n;
 /** Any integer of this many digits is below 2^53. */
-const SAFE_DIGITS = 15;
+export const SAFE_DIGITS = 15;
 
 const CRLF_BYTES = 2;
 const CR = 13;
@@ -49,7 +49,7 @@ const ARRAY = 42; // *
 type Place = "type" | "text" | "number" | "line-feed" | "body" | "body-cr" | "body-lf";
 
 export class ReplyFramer {
-  readonly #maxReplyBytes: number;
+  readonly maxReplyBytes: number;
   /** The bytes of the present reply in earlier chunks, and the elements that its arrays have announced, in bytes. */
   #earlier = 0;
   #elements = 0;
@@ -83,12 +83,12 @@ export class ReplyFramer {
    *                       refused with its first byte past the bound, or earlier, when its announced length is past it.
    */
   constructor(maxReplyBytes = MAX_REPLY_BYTES) {
-    this.#maxReplyBytes = maxReplyBytes;
+    this.maxReplyBytes = maxReplyBytes;
   }
 
   /** The most bytes of a reply, with the words around it. */
   get mostBytes(): number {
-    return this.#maxReplyBytes + AROUND_BYTES;
+    return this.maxReplyBytes + AROUND_BYTES;
   }
 
   /** The bytes that are announced behind those scanned so far: the rest of a bulk string. */
@@ -167,7 +167,7 @@ export class ReplyFramer {
 
   /** @param announced  The length of the bulk string that begins now. */
   #checkSize(announced: number): void {
-    const most = this.#maxReplyBytes;
+    const most = this.maxReplyBytes;
     const needed = this.#elements + announced;
     if (needed <= most && needed + this.#earlier <= this.mostBytes) return;
     throw new OversizedReplyError(`The server sent a reply of more than ${most} bytes, which is \`maxReplyBytes\`.`);
@@ -244,7 +244,7 @@ export class ReplyFramer {
       if (length !== 1 || this.#digits !== 1) throw malformed(`a negative ${what} length other than -1`);
       return this.#endElement();
     }
-    if (length >= ABSURD_LENGTH && length > this.#maxReplyBytes) {
+    if (length >= ABSURD_LENGTH && length > this.maxReplyBytes) {
       throw malformed(`${length} as the length of a reply (${what})`);
     }
     const isBulk = this.#type === BULK;

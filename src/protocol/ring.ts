@@ -1,14 +1,27 @@
-/** A first-in-first-out queue: a circular array that doubles when it is full. */
+/** A full segment is followed by one of twice its size, up to this one. */
+const MOST_ITEMS = 512;
+
+/**
+ * A first-in-first-out queue of segments. A segment is a plain array that is filled once and left to the garbage collector
+ * when it is empty: young objects in a young array cost the collector no bookkeeping, as they do in an array that lives as
+ * long as its connection. A queue that runs empty uses its last segment again.
+ *
+ *   first: [ , , head, x, x]   between: [x, x, x, x, x] ...   last: [x, x, tail, , ]
+ */
 export class Ring<T extends object> {
-  #slots: (T | undefined)[];
-  #mask: number;
+  #first: (T | undefined)[];
+  /** Full segments, oldest first. */
+  readonly #between: (T | undefined)[][] = [];
+  /** The same as `#first` while there is only one. */
+  #last: (T | undefined)[];
   #head = 0;
+  #tail = 0;
   #size = 0;
 
-  /** @param capacity  The initial capacity, a power of two. */
+  /** @param capacity  The size of the first segment. */
   constructor(capacity = 16) {
-    this.#slots = new Array(capacity).fill(undefined);
-    this.#mask = capacity - 1;
+    this.#first = new Array(capacity).fill(undefined);
+    this.#last = this.#first;
   }
 
   get size(): number {
@@ -16,27 +29,36 @@ export class Ring<T extends object> {
   }
 
   push(item: T): void {
-    if (this.#size > this.#mask) this.#grow();
-    this.#slots[(this.#head + this.#size) & this.#mask] = item;
+    if (this.#tail === this.#last.length) this.#addSegment();
+    this.#last[this.#tail++] = item;
     this.#size++;
   }
 
   peek(): T | undefined {
-    return this.#slots[this.#head];
+    return this.#first[this.#head];
   }
 
   shift(): T | undefined {
-    const item = this.#slots[this.#head];
+    const first = this.#first;
+    const head = this.#head;
+    const item = first[head];
     if (item === undefined) return undefined;
-    this.#slots[this.#head] = undefined;
-    this.#head = (this.#head + 1) & this.#mask;
+    first[head] = undefined;
     this.#size--;
+    if (this.#size === 0) {
+      this.#head = 0;
+      this.#tail = 0;
+    } else if (head + 1 === first.length) {
+      this.#first = this.#between.shift() ?? this.#last;
+      this.#head = 0;
+    } else this.#head = head + 1;
     return item;
   }
 
   /** Whether `isMeant` is true of an item. Looks at all of them. */
   some(isMeant: (item: T) => boolean): boolean {
-    return this.#slots.some((item) => item !== undefined && isMeant(item));
+    const segments = this.#first === this.#last ? [this.#first] : [this.#first, ...this.#between, this.#last];
+    return segments.some((items) => items.some((item) => item !== undefined && isMeant(item)));
   }
 
   /** Empties the queue and returns its items, oldest first. */
@@ -46,13 +68,10 @@ export class Ring<T extends object> {
     return items;
   }
 
-  #grow(): void {
-    const size = this.#size;
-    const slots = this.takeAll() as (T | undefined)[];
-    slots.length = size * 2;
-    this.#slots = slots.fill(undefined, size);
-    this.#mask = size * 2 - 1;
-    this.#head = 0;
-    this.#size = size;
+  #addSegment(): void {
+    const full = this.#last;
+    if (full !== this.#first) this.#between.push(full);
+    this.#last = new Array(Math.min(2 * full.length, MOST_ITEMS)).fill(undefined);
+    this.#tail = 0;
   }
 }

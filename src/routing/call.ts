@@ -2,28 +2,17 @@ import type { BlockingFrame } from "../commands/blocking.ts";
 import type { Lane } from "../connection/lane.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Backlog, Place, Request } from "../connection/request.ts";
-import {
-  AbortedError,
-  type Hop,
-  type Outcome,
-  type Particulars,
-  ProtocolError,
-  ReplyError,
-  withParticulars,
-} from "../errors.ts";
+import { AbortedError, type Outcome, type Particulars, ProtocolError, ReplyError, withParticulars } from "../errors.ts";
 import { commandNameOf } from "../protocol/command-name.ts";
 import type { Refusal } from "../protocol/error-reply.ts";
 import type { Reply } from "../protocol/reply.ts";
-import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
-import type { CallTrace, TracedConnection } from "../telemetry/call-trace.ts";
-import type { OperationContext } from "../telemetry/channels.ts";
-import type { CallKeys } from "./batch-order.ts";
-import type { Turn } from "./batch-turns.ts";
+import type { TracedConnection } from "../telemetry/call-trace.ts";
+import type { Extras, History } from "./call-extras.ts";
 import type { ClusterNode } from "./cluster-node.ts";
-import type { DeadlineList, Expiring } from "./deadlines.ts";
+import type { Expiring, Moment } from "./deadlines.ts";
 import { outcomeOfCall } from "./next-step.ts";
 
 /** Which nodes may serve read-only scripts and commands. */
@@ -89,56 +78,6 @@ export interface CallFeed {
   onGivenUp(call: Call): void;
 }
 
-/** The past of a call that was not served at once. */
-export interface History {
-  redirections: number;
-  retries: number;
-  readonly hops: Hop[];
-  /** The text of the last refusal; empty if there was none. */
-  refusal: string;
-  /** Since when no node could serve it. */
-  ownerlessSince: number | undefined;
-  /** An earlier attempt was written and lost. So the call may have run, whatever a later answer proves. */
-  inDoubt: boolean;
-  /** Why it was lost, the last time. */
-  lostBecause: Error | undefined;
-  /** The last attempt was sent because a missing script was mended. */
-  mended: boolean;
-  /** The next attempt goes on the node's connection for repeats, or the present one is there. */
-  isApart: boolean;
-  /** How often the call was lost while it had a connection to itself. */
-  lossesAlone: number;
-  /** The replicas that could not serve this read. */
-  avoid: Set<ClusterNode> | undefined;
-  /** A replica that could not serve reads: this read finds out whether it can by now. */
-  tries: ClusterNode | undefined;
-  /**
-   * Set when the attempt brings the script's source by EVAL. It is told how the load ended, because other calls wait
-   * for it.
-   */
-  evalEnded: ((outcome: LoadOutcome) => void) | undefined;
-}
-
-/** The fields of a call with a signal, of an operation or of a batch, and of a call that somebody listens to. */
-export interface Extras {
-  /** Takes the call off its signal. */
-  stopListening: (() => void) | undefined;
-  /** The call is a step of an operation with a deadline, which ends the call in time. */
-  isStep: boolean;
-  /** The keys of a call of a batch that keeps its order, until the batch is sent. */
-  keys: CallKeys | undefined;
-  /** The turn of a call that waits for other calls of its batch, or for which others wait. */
-  turn: Turn<Call> | undefined;
-  feed: CallFeed | undefined;
-  /** A later call that may write one of the keys was written behind the call: a repetition might run behind that one. */
-  mayNotRepeat: boolean;
-  observer: CallTrace | undefined;
-  /** The scan or the WAIT that the call is a step of, while somebody listens. */
-  operation: OperationContext | undefined;
-  /** When the call was made, on the environment's clock. Set only if durations are measured. */
-  startedAt: number;
-}
-
 /** Hears what becomes of a call. */
 export interface CallOwner {
   onRefused(call: Call, text: string): void;
@@ -178,17 +117,12 @@ export class Call implements Request, Expiring {
   place: Place = "new";
 
   backlog: Backlog | undefined = undefined;
-  /** The attempt under way has an ASKING in front of it. */
-  asking = false;
   node: ClusterNode | undefined = undefined;
   pool: NodePool | undefined = undefined;
   /** The stamp of the attempt under way: see `ScriptState`. */
   stamp = 0;
-  /** Undefined until an attempt is refused or lost, or finds no node. */
-  history: History | undefined = undefined;
 
-  expiresAt = 0;
-  list: DeadlineList | undefined = undefined;
+  moment: Moment | undefined = undefined;
   earlier: Expiring | undefined = undefined;
   later: Expiring | undefined = undefined;
 
@@ -196,22 +130,14 @@ export class Call implements Request, Expiring {
   extras: Extras | undefined = undefined;
 
   readonly #resolve: (value: never) => void;
-  readonly #rejectWith: ((error: Error) => void) | undefined;
 
-  constructor(
-    kind: CallKind,
-    frame: string,
-    slot: number,
-    timeoutMs: number,
-    resolve: (value: never) => void,
-    reject: ((error: Error) => void) | undefined,
-  ) {
+  /** @param resolve  Gets the result; in place of an error, a promise that is rejected with it. */
+  constructor(kind: CallKind, frame: string, slot: number, timeoutMs: number, resolve: (value: never) => void) {
     this.kind = kind;
     this.frame = frame;
     this.slot = slot;
     this.timeoutMs = timeoutMs;
     this.#resolve = resolve;
-    this.#rejectWith = reject;
   }
 
   get settled(): boolean {
@@ -235,12 +161,24 @@ export class Call implements Request, Expiring {
     return this.history?.inDoubt === true;
   }
 
+  get history(): History | undefined {
+    return this.extras?.history;
+  }
+
+  get asking(): boolean {
+    return this.extras?.history?.asking === true;
+  }
+
+  set asking(asking: boolean) {
+    if (asking || this.history !== undefined) historyOf(this).asking = asking;
+  }
+
   /** The extras. They are made at the first access. */
   get withExtras(): Extras {
     this.extras ??= {
+      history: undefined,
       stopListening: undefined,
       isStep: false,
-      keys: undefined,
       turn: undefined,
       feed: undefined,
       mayNotRepeat: false,
@@ -258,8 +196,8 @@ export class Call implements Request, Expiring {
 
   reject(error: Error): void {
     if (this.settled) return;
-    this.#settle(false);
-    this.#reject(error);
+    settle(this, false);
+    fail(this, error);
   }
 
   abort(reason: unknown): void {
@@ -280,14 +218,14 @@ export class Call implements Request, Expiring {
 
   onReply(reply: Reply): void {
     if (this.settled) return;
-    this.#settle(true);
+    settle(this, true);
     const { parse } = this.kind;
     let result: unknown = reply;
     try {
       if (parse !== undefined) result = parse(reply);
     } catch (error) {
       const name = this.kind.script?.name;
-      this.#reject(new ReplyError(`parse of script "${name}" threw`, "executed", undefined, error));
+      fail(this, new ReplyError(`parse of script "${name}" threw`, "executed", undefined, error));
       return;
     }
     this.extras?.observer?.onEnd(undefined);
@@ -306,22 +244,63 @@ export class Call implements Request, Expiring {
     if (!this.settled) this.kind.owner.onLost(this, cause);
   }
 
-  /** Every error of a call passes here, so every one names the call and the node that was asked last. */
-  #reject(bare: Error): void {
-    const error = withParticulars(bare, particularsOf(this));
-    this.kind.owner.onRejected(error);
-    this.extras?.observer?.onEnd(error);
-    if (this.#rejectWith === undefined) this.#resolve(Promise.reject(error) as never);
-    else this.#rejectWith(error);
+  /** Gives the caller an error. Only `fail` calls this. */
+  hand(error: Error): void {
+    this.#resolve(Promise.reject(error) as never);
+  }
+}
+
+/** A call whose caller takes errors by a function. Most calls have none, and are spared the room for it. */
+class CallWithReject extends Call {
+  readonly #reject: (error: Error) => void;
+
+  constructor(
+    kind: CallKind,
+    frame: string,
+    slot: number,
+    timeoutMs: number,
+    resolve: (value: never) => void,
+    reject: (error: Error) => void,
+  ) {
+    super(kind, frame, slot, timeoutMs, resolve);
+    this.#reject = reject;
   }
 
-  #settle(replied: boolean): void {
-    this.place = "settled";
-    this.backlog?.giveUp(this);
-    this.list?.remove(this);
-    this.extras?.stopListening?.();
-    this.kind.owner.onSettled(this, replied);
+  override hand(error: Error): void {
+    this.#reject(error);
   }
+}
+
+/** @param reject  Takes the error. Undefined: `resolve` gets a promise that is rejected with the error. */
+export function makeCall(
+  kind: CallKind,
+  frame: string,
+  slot: number,
+  timeoutMs: number,
+  resolve: (value: never) => void,
+  reject: ((error: Error) => void) | undefined,
+): Call {
+  return reject === undefined
+    ? new Call(kind, frame, slot, timeoutMs, resolve)
+    : new CallWithReject(kind, frame, slot, timeoutMs, resolve, reject);
+}
+
+// Functions, because a class with private methods marks each of its objects with one more field.
+
+/** Every error of a call passes here, so every one names the call and the node that was asked last. */
+function fail(call: Call, bare: Error): void {
+  const error = withParticulars(bare, particularsOf(call));
+  call.kind.owner.onRejected(error);
+  call.extras?.observer?.onEnd(error);
+  call.hand(error);
+}
+
+function settle(call: Call, replied: boolean): void {
+  call.place = "settled";
+  call.backlog?.giveUp(call);
+  call.moment?.list.remove(call);
+  call.extras?.stopListening?.();
+  call.kind.owner.onSettled(call, replied);
 }
 
 /** What the error of a call tells about the call. */
@@ -332,7 +311,9 @@ export function particularsOf({ kind: { script }, frame, node, slot }: Call): Pa
 
 /** The history of a call. It begins at the first access. */
 export function historyOf(call: Call): History {
-  call.history ??= {
+  const extras = call.withExtras;
+  extras.history ??= {
+    asking: false,
     redirections: 0,
     retries: 0,
     ownerlessSince: undefined,
@@ -347,5 +328,5 @@ export function historyOf(call: Call): History {
     tries: undefined,
     evalEnded: undefined,
   };
-  return call.history;
+  return extras.history;
 }

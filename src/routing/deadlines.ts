@@ -1,9 +1,16 @@
 import type { Clock, Timer } from "../environment.ts";
 
+/** When something expires. What was added to one list in one tick shares one. */
+export interface Moment {
+  readonly list: DeadlineList;
+  /** In whole milliseconds, because an integer is stored in place. */
+  expiresAt: number;
+}
+
 /** Something that expires unless it is removed before. It is also a link of the list that it waits in. */
 export interface Expiring {
-  expiresAt: number;
-  list: DeadlineList | undefined;
+  /** Undefined while it waits in no list. */
+  moment: Moment | undefined;
   earlier: Expiring | undefined;
   later: Expiring | undefined;
   expire(): void;
@@ -21,6 +28,9 @@ export class DeadlineList {
   readonly #onIdle: () => void;
   #oldest: Expiring | undefined;
   #newest: Expiring | undefined;
+  /** The moment of what is added in the present tick, and when that was added. */
+  #moment: Moment | undefined;
+  #addedAt = 0;
   #timer: Timer | undefined;
   /** The head is due. Sockets are read before it expires, and no timer runs meanwhile. */
   #expiring = false;
@@ -34,10 +44,8 @@ export class DeadlineList {
 
   /** @param now  The time now. It may have been read earlier in the same tick. */
   add(item: Expiring, now: number): void {
-    // Whole milliseconds, because an integer is stored in place, while a fraction would be one more object for each
-    // call.
-    item.expiresAt = Math.ceil(now + this.timeoutMs);
-    item.list = this;
+    if (this.#moment === undefined || this.#addedAt !== now) this.#begin(now);
+    item.moment = this.#moment;
     item.earlier = this.#newest;
     if (this.#newest === undefined) this.#oldest = item;
     else this.#newest.later = item;
@@ -47,14 +55,19 @@ export class DeadlineList {
 
   /**
    * Moves the deadlines of the items that were added in the present tick, because deadlines count from the end of the
-   * tick. These items are the newest ones, with the deadline that `now` gave them.
+   * tick.
+   * @param now     When they were added.
    * @param lateMs  Milliseconds that the tick took.
    */
   postpone(now: number, lateMs: number): void {
-    const given = Math.ceil(now + this.timeoutMs);
-    for (let item = this.#newest; item !== undefined && item.expiresAt === given; item = item.earlier) {
-      item.expiresAt = given + lateMs;
-    }
+    if (this.#moment === undefined || this.#addedAt !== now) return;
+    this.#moment.expiresAt += lateMs;
+    this.#moment = undefined;
+  }
+
+  #begin(now: number): void {
+    this.#moment = { list: this, expiresAt: Math.ceil(now + this.timeoutMs) };
+    this.#addedAt = now;
   }
 
   remove(item: Expiring): void {
@@ -65,7 +78,7 @@ export class DeadlineList {
     else later.earlier = earlier;
     item.earlier = undefined;
     item.later = undefined;
-    item.list = undefined;
+    item.moment = undefined;
   }
 
   /** Whether the list is empty, and no item is about to expire. */
@@ -90,7 +103,7 @@ export class DeadlineList {
       this.#onIdle();
       return;
     }
-    const waitMs = oldest.expiresAt - this.#clock.now();
+    const waitMs = expiryOf(oldest) - this.#clock.now();
     if (waitMs > 0) this.#arm(waitMs);
     else {
       // Replies that have arrived win over deadlines that passed while the event loop was busy.
@@ -101,13 +114,18 @@ export class DeadlineList {
 
   readonly #expire = (): void => {
     const now = this.#clock.now();
-    for (let item = this.#oldest; item !== undefined && item.expiresAt <= now; item = this.#oldest) {
+    for (let item = this.#oldest; item !== undefined && expiryOf(item) <= now; item = this.#oldest) {
       this.remove(item);
       item.expire();
     }
     this.#expiring = false;
-    if (this.#oldest !== undefined) this.#arm(this.#oldest.expiresAt - now);
+    if (this.#oldest !== undefined) this.#arm(expiryOf(this.#oldest) - now);
   };
+}
+
+/** The time at which an item of a list expires. */
+function expiryOf({ moment }: Expiring): number {
+  return (moment as Moment).expiresAt;
 }
 
 /** With fewer lists than this, an idle list is removed only when its timeout has passed. */

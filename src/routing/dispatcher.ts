@@ -11,6 +11,7 @@ import { countIn, type Telemetry } from "../telemetry/counters.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Call, type CallOwner, historyOf } from "./call.ts";
 import { CallErrors } from "./call-errors.ts";
+import type { Extras } from "./call-extras.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Lessons, type RoutingEvents } from "./lessons.ts";
@@ -198,7 +199,7 @@ export class Dispatcher implements CallOwner {
 
   /** Limits how long a call without a deadline is tried again, or waits for a node. */
   #limitPatience(call: Call): void {
-    if (call.timeoutMs === 0 && call.list === undefined) this.#deadlines.add(call, PATIENCE_MS);
+    if (call.timeoutMs === 0 && call.moment === undefined) this.#deadlines.add(call, PATIENCE_MS);
   }
 
   /** The topology changed, so calls that were not written follow their slots. */
@@ -255,20 +256,23 @@ export class Dispatcher implements CallOwner {
   }
 
   onSettled(call: Call, replied: boolean): void {
-    const { counters, durations } = this.#telemetry;
-    if (replied) counters.replies++;
-    if (durations !== undefined && call.extras !== undefined) {
-      const took = this.#clock.now() - call.extras.startedAt;
-      durations.add(commandNameOf(call.frame), call.kind.script?.name ?? null, took);
+    if (replied) this.#telemetry.counters.replies++;
+    if (call.kind.blocking?.isEndless) this.#endless.delete(call);
+    if (call.extras !== undefined) this.#settleExtras(call, call.extras, replied);
+    if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  #settleExtras(call: Call, { history, startedAt, feed }: Extras, replied: boolean): void {
+    const { durations } = this.#telemetry;
+    if (durations !== undefined) {
+      durations.add(commandNameOf(call.frame), call.kind.script?.name ?? null, this.#clock.now() - startedAt);
     }
-    if (call.history !== undefined) {
+    if (history !== undefined) {
       this.#retries.parked.release(call);
       if (replied) this.#placement.noteServed(call);
-      call.history.evalEnded?.(replied ? "held" : "lost");
+      history.evalEnded?.(replied ? "held" : "lost");
     }
-    if (call.kind.blocking?.isEndless) this.#endless.delete(call);
-    call.extras?.feed?.onCallSettled(call, replied);
-    if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    feed?.onCallSettled(call, replied);
   }
 
   onRefused(call: Call, answer: string): void {

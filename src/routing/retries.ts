@@ -4,8 +4,9 @@ import { invariant } from "../invariant.ts";
 import { formatAddress } from "../protocol/node-address.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
-import { type Call, type History, historyOf } from "./call.ts";
+import { type Call, historyOf } from "./call.ts";
 import type { CallErrors } from "./call-errors.ts";
+import type { History } from "./call-extras.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import { type Lessons, NO_NODE_KNOWN, UNKNOWN_ERROR } from "./lessons.ts";
 import { decideNextStep, type Failure, type Situation } from "./next-step.ts";
@@ -288,5 +289,5 @@ function forgetTroubles(call: Call, history: History): void {
   history.redirections = 0;
   history.retries = 0;
   history.hops.splice(0, history.hops.length - 1);
-  if (call.timeoutMs === 0) call.list?.remove(call);
+  if (call.timeoutMs === 0) call.moment?.list.remove(call);
 }

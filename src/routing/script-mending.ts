@@ -3,7 +3,8 @@ import { ReplyError } from "../errors.ts";
 import type { Refusal } from "../protocol/error-reply.ts";
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 import type { LoadReason } from "../telemetry/channels.ts";
-import { type Call, type History, historyOf } from "./call.ts";
+import { type Call, historyOf } from "./call.ts";
+import type { History } from "./call-extras.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 
 /** Puts a load in front of a call that is about to be queued on `lane`, if the node lacks the call's script. */

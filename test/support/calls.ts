@@ -1,4 +1,4 @@
-import { Call, type CallKind } from "../../src/routing/call.ts";
+import { type Call, type CallKind, makeCall } from "../../src/routing/call.ts";
 
 const KIND: CallKind = {
   owner: { onRefused() {}, onLost() {}, onExpired() {}, onSettled() {}, onRejected() {} },
@@ -17,5 +17,5 @@ const KIND: CallKind = {
 
 /** A call that nobody sends: for what only holds calls. */
 export function idleCall(slot: number, reject: (error: Error) => void = () => {}): Call {
-  return new Call(KIND, "", slot, 0, () => {}, reject);
+  return makeCall(KIND, "", slot, 0, () => {}, reject);
 }

@@ -32,6 +32,54 @@ describe("ReplyDecoder", () => {
     }
   });
 
+  it("tells the bytes of each reply, and gives the same ones with and without the parser", () => {
+    const plain = ["+OK", ":0", ":-7", ":123456789012345", "$0\r\n", "$-1", "$5\r\n€xy", "$3\r\n\r\n:"];
+    const replies = ["OK", 0, -7, 123456789012345, "", null, "€xy", "\r\n:"];
+    // An array in front makes the framer and the parser read all that came with it.
+    for (const ahead of ["", "*0\r\n"]) {
+      const bytes: number[] = [];
+      const sink = new CollectingSink();
+      const decoder = new ReplyDecoder(sink);
+      const onReply = sink.onReply.bind(sink);
+      sink.onReply = (reply) => {
+        bytes.push(decoder.takeReplyBytes());
+        onReply(reply);
+      };
+      decoder.push(Buffer.from(`${ahead}${plain.join("\r\n")}\r\n`));
+      const skip = ahead === "" ? 0 : 1;
+      assert.deepEqual(
+        sink.delivered.slice(skip),
+        replies.map((reply) => ["reply", reply]),
+      );
+      assert.deepEqual(
+        bytes.slice(skip),
+        plain.map((each) => Buffer.byteLength(each) + 2),
+      );
+    }
+  });
+
+  it("leaves to the framer what only begins like an integer or a bulk string", () => {
+    const broken = [
+      ":",
+      ":-",
+      ":1x",
+      ":1\n",
+      ":+1",
+      ":1\rx",
+      "$",
+      "$1\r\nab\r",
+      "$-2\r\n",
+      "$-01\r\n",
+      "$1\r\na\n\n",
+      "$x",
+    ];
+    for (const each of broken) {
+      assert.throws(() => decode([`:1\r\n${each}\r\n`]), ProtocolError, JSON.stringify(each));
+      assert.throws(() => decode([`*0\r\n${each}\r\n`]), ProtocolError, JSON.stringify(each));
+    }
+    assert.deepEqual(decode([":007\r\n$02\r\nab\r\n:-0\r\n"]), decode([":007\r\n", "$02\r\nab", "\r\n:-", "0\r\n"]));
+  });
+
   it("gives the same replies in chunks of any one size", () => {
     for (let size = 1; size < 40; size++) {
       const chunks: Buffer[] = [];

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import type { ConnectionSettings } from "../../src/connection/connection.ts";
 import type { Lane } from "../../src/connection/lane.ts";
 import { NodePool } from "../../src/connection/node-pool.ts";
-import { Call } from "../../src/routing/call.ts";
+import { type Call, makeCall } from "../../src/routing/call.ts";
 import { idleCall } from "../support/calls.ts";
 import { settingsOn } from "../support/connection-settings.ts";
 import { FakeWire } from "../support/fake-wire.ts";
@@ -26,7 +26,7 @@ describe("requests that are given up while they are queued", () => {
   const lane = () => pool.laneOf(0);
   function queued(count: number, frame = ""): Call[] {
     return Array.from({ length: count }, () => {
-      const call = new Call(
+      const call = makeCall(
         idleCall(0).kind,
         frame,
         0,
@@ -83,7 +83,7 @@ describe("what is queued on an open connection", () => {
   const push = (frame: string) => {
     const { kind } = idleCall(0);
     pool.laneOf(0).push(
-      new Call(
+      makeCall(
         kind,
         frame,
         0,
@@ -208,7 +208,7 @@ describe("a lane", () => {
 function push(lane: Lane, frame = "*1\r\n$4\r\nWAIT\r\n"): Call {
   const { kind } = idleCall(0);
   const ignore = () => {};
-  const call = new Call(kind, frame, 0, 0, ignore, ignore);
+  const call = makeCall(kind, frame, 0, 0, ignore, ignore);
   lane.push(call);
   return call;
 }

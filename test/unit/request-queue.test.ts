@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import type { Place, Request } from "../../src/connection/request.ts";
-import { RequestQueue } from "../../src/connection/request-queue.ts";
+import { RequestQueue, Room } from "../../src/connection/request-queue.ts";
 
 /** A request that only waits. */
 class Waiting implements Request {
@@ -65,6 +65,18 @@ describe("a queue of requests", () => {
     assert.deepEqual(figures(), [0, 0]);
     for (const request of requests) request.giveUp();
     assert.deepEqual(figures(), [0, 0]);
+  });
+
+  it("takes from the room of its node what is queued, and gives nothing back", () => {
+    const room = new Room();
+    Object.assign(room, { calls: 10, bytes: 100 });
+    queue = new RequestQueue(room);
+    const other = new RequestQueue(room);
+    for (const request of queued(3, "abcd")) request.giveUp();
+    other.push(new Waiting("xyz"));
+    queue.takeAll();
+    other.shift();
+    assert.deepEqual({ ...room }, { calls: 6, bytes: 85 });
   });
 
   it("gives the first that was not given up, when one is asked for", () => {

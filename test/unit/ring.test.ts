@@ -39,6 +39,25 @@ describe("Ring", () => {
     }
   });
 
+  it("keeps the order over many segments, and finds an item in any of them", () => {
+    const ring = new Ring<{ number: number }>();
+    const pushed = items(5000);
+    for (const item of pushed) ring.push(item);
+    for (const number of [0, 15, 16, 700, 4999]) {
+      assert.equal(
+        ring.some((item) => item.number === number),
+        true,
+        `item ${number}`,
+      );
+    }
+    for (const item of pushed.slice(0, 4000)) assert.equal(ring.shift(), item);
+    assert.equal(
+      ring.some(({ number }) => number < 4000),
+      false,
+    );
+    assert.deepEqual(ring.takeAll(), pushed.slice(4000));
+  });
+
   it("peeks at the oldest without taking it", () => {
     const ring = new Ring<{ number: number }>();
     const [first, second] = items(2) as [{ number: number }, { number: number }];

@@ -61,7 +61,7 @@ export const BUGS: readonly Bug[] = [
   bug("a call that is sent again loses its deadline", 30, /took .* ms of/, [
     "routing/retries.ts",
     "    call.asking = step.asking;",
-    "    call.asking = step.asking;\n    call.list?.remove(call);",
+    "    call.asking = step.asking;\n    call.moment?.list.remove(call);",
   ]),
   bug(
     "calls that wait for their next attempt are counted in and never out",
