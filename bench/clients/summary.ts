@@ -78,6 +78,8 @@ export function claims(all: readonly Measurements[]): Claim[] {
     ]);
   }
   about("batches of 1,000", (each) => [
+    atMost("batches of 1,000: CPU at most 1.5 x floor", paired(each, "cpu"), 1.5),
+    atMost("batches of 1,000: CPU at most 0.4 of the best peer's pipeline", highest(each, "cpu"), 0.4),
     atLeast(
       `batches of 1,000: calls/s at least 3 x the best peer's pipeline (bare sockets: ${lowest(each, "callsPerSecond", "floor").toFixed(2)})`,
       lowest(each, "callsPerSecond"),

@@ -4,10 +4,11 @@ import { traitsOf } from "../commands/traits.ts";
 import { InvalidArgumentError, type SlotwireError } from "../errors.ts";
 import { argumentsOf, encodeCommand, kindOf } from "../protocol/encode.ts";
 import type { Argument, CommandArguments, Reply } from "../protocol/reply.ts";
+import type { CallKeys } from "../routing/batch-order.ts";
 import type { Call } from "../routing/call.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "../scripts/script.ts";
 import { tracedBatch } from "../telemetry/call-trace.ts";
-import { inOrder, type Reject, type Resolve } from "./call-factory.ts";
+import { keysOf, type Reject, type Resolve } from "./call-factory.ts";
 import { type Host, limitsOf } from "./host.ts";
 import { Operation } from "./operation.ts";
 import { planOfLearned } from "./plan.ts";
@@ -62,6 +63,12 @@ interface Unlearned {
   readonly args: readonly Argument[];
 }
 
+/** A call, and the keys by which it keeps its place: none in a batch without order. */
+interface Made {
+  readonly call: Call;
+  readonly keys: CallKeys | undefined;
+}
+
 /**
  * Collects calls of any slots, then sends each node its part in one write. A call is checked and encoded when it is
  * added, so the caller may change its keys and arguments afterwards.
@@ -73,6 +80,8 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
   readonly #ordered: boolean;
   /** In call order. Undefined in the place of a command that a server has to be asked about: it has no call yet. */
   readonly #calls: (Call | undefined)[] = [];
+  /** For each of `#calls` its keys, if the batch keeps an order. */
+  readonly #keys: (CallKeys | undefined)[] = [];
   /** The commands that a server has to be asked about, by their place in `#calls`. */
   readonly #toLearn = new Map<number, Unlearned>();
   /** Each starts a command of several steps or nodes. */
@@ -107,7 +116,8 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
     this.#refuseWhenExecuted();
     const settle = this.#settleNext();
     const call = factory.run(script, keys, args, view.timeoutMs, settle, settle);
-    this.#calls.push(this.#ordered ? inOrder(call, keys) : call);
+    this.#keys.push(this.#ordered ? keysOf(keys) : undefined);
+    this.#calls.push(call);
     this.#expect();
     return this;
   }
@@ -128,8 +138,8 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
     this.#refuseWhenExecuted();
     const plan = factory.planOf(name, args);
     const settle = this.#settleNext();
-    if (plan.kind === "one") this.#calls.push(this.#callOf(name, args, settle, settle));
-    else if (plan.kind === "parts") this.#calls.push(...this.#partsOf(name, plan.division, settle));
+    if (plan.kind === "one") this.#push(this.#callOf(name, args, settle, settle));
+    else if (plan.kind === "parts") for (const part of this.#partsOf(name, plan.division, settle)) this.#push(part);
     else this.#addSteps(name, args, plan, settle);
     this.#expect();
     return this;
@@ -184,7 +194,9 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
     if (plan.kind !== "one") this.#carryOutLater(name, args, plan, settle);
     else {
       try {
-        this.#calls[place] = this.#callOf(name, args, settle, settle, keys);
+        const made = this.#callOf(name, args, settle, settle, keys);
+        this.#calls[place] = made.call;
+        this.#keys[place] = made.keys;
       } catch (error) {
         settle(error);
       }
@@ -194,15 +206,17 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
   /** @param elapsedMs  Milliseconds of the calls' time that have passed. */
   #send(settled: Promise<void>, elapsedMs: number): Promise<void> {
     const { client, view } = this.#host;
+    const isThere = (_: unknown, place: number) => this.#calls[place] !== undefined;
     const calls = this.#calls.filter((call) => call !== undefined);
+    const keys = this.#ordered ? this.#keys.filter(isThere) : undefined;
     return tracedBatch(client.telemetry.client, "batch", calls, undefined, (batch) => {
-      client.door.sendTogether(calls, view.signal, { ordered: this.#ordered, batch, elapsedMs });
+      client.door.sendTogether(calls, view.signal, { keys, batch, elapsedMs });
       for (const start of this.#toCarryOut) start({ elapsedMs, isPart: true });
       return settled;
     });
   }
 
-  #partsOf(name: string, { parts, join }: Division, settleWhole: (result: unknown) => void): Call[] {
+  #partsOf(name: string, { parts, join }: Division, settleWhole: (result: unknown) => void): Made[] {
     const outcomes: PromiseSettledResult<Reply>[] = [];
     let open = parts.length;
     return parts.map((args, part) => {
@@ -216,9 +230,26 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
     });
   }
 
-  #callOf(name: string, args: readonly Argument[], resolve: Resolve, reject: Reject, keys?: readonly Argument[]): Call {
+  #callOf(
+    name: string,
+    args: readonly Argument[],
+    resolve: Resolve,
+    reject: Reject,
+    known?: readonly Argument[],
+  ): Made {
     const { factory, view } = this.#host;
-    return factory.command(name, args, view.timeoutMs, resolve, reject, keys, this.#ordered);
+    let keys: CallKeys | undefined;
+    const note = (found: readonly Argument[]) => {
+      keys = keysOf(found);
+    };
+    const noteKeys = this.#ordered ? note : undefined;
+    const call = factory.command(name, args, view.timeoutMs, resolve, reject, known, noteKeys);
+    return { call, keys };
+  }
+
+  #push({ call, keys }: Made): void {
+    this.#calls.push(call);
+    this.#keys.push(keys);
   }
 
   /** Checks a command of several steps now. It is sent with the other calls. */
@@ -238,6 +269,7 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
     else {
       this.#toLearn.set(this.#calls.length, { index: this.#results.length, name, args });
       this.#calls.push(undefined);
+      this.#keys.push(undefined);
     }
   }
 

@@ -15,6 +15,7 @@ import {
 } from "../protocol/encode.ts";
 import { slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
 import type { Argument } from "../protocol/reply.ts";
+import type { CallKeys } from "../routing/batch-order.ts";
 import { type Call, type CallKind, makeCall } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { RegisteredLibrary } from "../scripts/registered-library.ts";
@@ -111,7 +112,7 @@ export class CallFactory {
   /**
    * A call of any other command.
    * @param keys      Given where a server has said which arguments are keys.
-   * @param isInOrder  The call keeps an order with other calls of its keys, so it knows its keys.
+   * @param noteKeys  Called with the keys.
    */
   command(
     name: string,
@@ -120,10 +121,10 @@ export class CallFactory {
     resolve: Resolve,
     reject: Reject,
     keys?: readonly Argument[],
-    isInOrder = false,
+    noteKeys?: (keys: readonly Argument[]) => void,
   ): Call {
     try {
-      return this.#command(name, args, timeoutMs, resolve, reject, keys, isInOrder);
+      return this.#command(name, args, timeoutMs, resolve, reject, keys, noteKeys);
     } catch (error) {
       throw naming(error, name);
     }
@@ -136,7 +137,7 @@ export class CallFactory {
     resolve: Resolve,
     reject: Reject,
     keys: readonly Argument[] | undefined,
-    isInOrder: boolean,
+    noteKeys: ((keys: readonly Argument[]) => void) | undefined,
   ): Call {
     const frame = encodeCommand([name, ...args]);
     const traits = traitsOf(name, args, this.#client.commands);
@@ -150,8 +151,8 @@ export class CallFactory {
     }
     const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.scripts.wantedScript(textOf(args[0])) : undefined;
     if (registered === undefined) {
-      const call = makeCall(kind, frame, slot, timeoutMs, resolve, reject);
-      return isInOrder ? inOrder(call, routedBy) : call;
+      noteKeys?.(routedBy);
+      return makeCall(kind, frame, slot, timeoutMs, resolve, reject);
     }
     // Encoded as `run` encodes a call, so that this call can be replayed in the same ways.
     const { length } = traits.keys;
@@ -159,8 +160,8 @@ export class CallFactory {
       const rest = args.slice(2).map((value, index) => bulk(binaryOf(value, "argument", index + 2)));
       return registered.head(length, rest.length - length, traits.readOnly) + rest.join("");
     });
-    const call = makeCall({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
-    return isInOrder ? inOrder(call, routedBy) : call;
+    noteKeys?.(routedBy);
+    return makeCall({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
   }
 
   /** A command that only the owner of the keys may serve, whatever `readFrom` of the view says. */
@@ -249,13 +250,11 @@ export class CallFactory {
   }
 }
 
-/** A call of a batch that keeps its order knows its keys. */
-export function inOrder(call: Call, keys: readonly Argument[]): Call {
+/** The keys of a call, by which a batch keeps its order. They are copied. */
+export function keysOf(keys: readonly Argument[]): CallKeys | undefined {
   const [only] = keys;
-  if (only === undefined) return call;
-  call.withExtras.keys =
-    keys.length === 1 ? binaryOf(only, "key", 0) : keys.map((key, index) => binaryOf(key, "key", index));
-  return call;
+  if (only === undefined) return undefined;
+  return keys.length === 1 ? binaryOf(only, "key", 0) : keys.map((key, index) => binaryOf(key, "key", index));
 }
 
 /**

@@ -1,7 +1,8 @@
 import type { Loan } from "../connection/loan.ts";
 import type { Request } from "../connection/request.ts";
 import type { Environment } from "../environment.ts";
-import { feedAll } from "../routing/batch-feed.ts";
+import type { CallKeys } from "../routing/batch-order.ts";
+import { sendAll } from "../routing/batch-sending.ts";
 import type { Call } from "../routing/call.ts";
 import type { Dispatcher } from "../routing/dispatcher.ts";
 import type { Signals } from "../routing/signals.ts";
@@ -9,11 +10,8 @@ import type { BatchContext } from "../telemetry/channels.ts";
 
 /** How a group of calls is sent. */
 export interface Together {
-  /**
-   * Calls of a slot run in the order of the list. If false, no call waits for another.
-   * @default true
-   */
-  readonly ordered?: boolean;
+  /** For each call its keys: calls that share one run in the order of the list. Without it, no call waits for another. */
+  readonly keys?: readonly (CallKeys | undefined)[] | undefined;
   /** The batch or transaction that contains the calls, while somebody listens. */
   readonly batch?: BatchContext | undefined;
   /**
@@ -46,12 +44,12 @@ export class Door {
 
   /** Sends calls. A call waits until its node has room. */
   sendTogether(calls: readonly Call[], signal: AbortSignal | undefined, together: Together = {}): void {
-    const { ordered = true, batch, elapsedMs = 0 } = together;
+    const { keys, batch, elapsedMs = 0 } = together;
     for (const call of calls) {
       this.#pass(call, signal?.aborted ? undefined : signal, batch, elapsedMs);
       if (signal?.aborted) call.abort(signal.reason);
     }
-    feedAll(this.#dispatcher, this.#environment, calls, ordered);
+    sendAll(this.#dispatcher, this.#environment, calls, keys);
   }
 
   /**

@@ -2,7 +2,7 @@ import type { Environment } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import { Ring } from "../protocol/ring.ts";
 import { chooseTogether, type Share } from "./batch-together.ts";
-import { passOn, type Turn, turnsOf } from "./batch-turns.ts";
+import { passOn, type Turn } from "./batch-turns.ts";
 import type { Call, CallFeed, CallKind } from "./call.ts";
 import { CallGroup, type GroupOwner } from "./call-group.ts";
 import type { ClusterNode } from "./cluster-node.ts";
@@ -18,26 +18,6 @@ const FIRST_READS = 4;
 const SHORT_REPLIES_BYTES = 64 * 1024;
 
 /**
- * Sends calls that have been admitted; with `ordered`, the calls of each key in their order. A node without room does
- * not delay the calls of other nodes.
- */
-export function feedAll(
-  dispatcher: Dispatcher,
-  environment: Environment,
-  calls: readonly Call[],
-  ordered: boolean,
-): void {
-  const byOwner = new Map<ClusterNode | undefined, Call[]>();
-  for (const call of calls) {
-    const owner = call.slot < 0 ? undefined : dispatcher.ownerOf(call.slot);
-    const together = byOwner.get(owner);
-    if (together === undefined) byOwner.set(owner, [call]);
-    else together.push(call);
-  }
-  for (const together of byOwner.values()) new BatchFeed(dispatcher, environment, together, ordered).start();
-}
-
-/**
  * Feeds calls to the dispatcher as fast as the bounds allow. All calls of a slot are in one feed.
  *
  * The order of a key's calls is kept by one rule: a call is written when the calls of its keys in front of it have ended,
@@ -47,10 +27,11 @@ export function feedAll(
  *     '-- waits for others --> released when the last of them ends --> offered
  *   a group that was refused or lost --> its calls are taken back, and wait for their turns
  */
-class BatchFeed implements CallFeed, GroupOwner {
+export class BatchFeed implements CallFeed, GroupOwner {
   readonly #dispatcher: Dispatcher;
   readonly #environment: Environment;
-  readonly #calls: readonly Call[];
+  /** The calls that were given to this feed, in call order. */
+  readonly #calls: Call[] = [];
   /** Calls whose turn has come since the feed passed them. They go first. */
   readonly #released = new Ring<Call>();
   /** By slot: the groups that were refused there, and the calls that have to be answered before the next group. */
@@ -65,11 +46,31 @@ class BatchFeed implements CallFeed, GroupOwner {
   /** So many calls that read go together. 0 after long replies, or a loss. */
   #mostReads = FIRST_READS;
 
-  constructor(dispatcher: Dispatcher, environment: Environment, calls: readonly Call[], ordered: boolean) {
+  constructor(dispatcher: Dispatcher, environment: Environment) {
     this.#dispatcher = dispatcher;
     this.#environment = environment;
-    this.#calls = calls;
-    if (ordered) this.#putInOrder();
+  }
+
+  /** Notes the turn of a call that is added afterwards. */
+  keepTurn(turn: Turn<Call>): void {
+    const { call } = turn;
+    const extras = call.withExtras;
+    extras.turn = turn;
+    // From now on, so that the calls behind it hear of its end even if it is never sent.
+    extras.feed = this;
+    if (turn.isBehindWrite && call.kind.readFrom !== "primary") call.kind = atPrimary(call.kind);
+  }
+
+  /** Takes a call that is to be sent, behind those that were added before. */
+  add(call: Call): void {
+    this.#calls.push(call);
+  }
+
+  /** Hears of the end of a call that was sent without a feed. */
+  adopt(call: Call): void {
+    if (call.settled) return;
+    call.withExtras.feed = this;
+    this.#outstanding++;
   }
 
   start(): void {
@@ -142,21 +143,6 @@ class BatchFeed implements CallFeed, GroupOwner {
       for (const follower of turn.followers) behind.add(follower);
     }
     return false;
-  }
-
-  #putInOrder(): void {
-    const turns = turnsOf(this.#calls);
-    for (const [index, call] of this.#calls.entries()) {
-      const { extras } = call;
-      if (extras === undefined) continue;
-      extras.keys = undefined;
-      const turn = turns?.[index];
-      if (turn === undefined) continue;
-      extras.turn = turn;
-      // From now on, so that the calls behind it hear of its end even if it is never sent.
-      extras.feed = this;
-      if (turn.isBehindWrite && call.kind.readFrom !== "primary") call.kind = atPrimary(call.kind);
-    }
   }
 
   readonly #feed = (): void => {

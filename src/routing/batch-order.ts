@@ -1,9 +1,7 @@
 /** A call, as far as the order of a batch depends on it. */
-export interface KeyedCall {
+export interface OrderedCall {
   /** `reads`: the call changes nothing. */
   readonly kind: { readonly reads: boolean };
-  /** Without keys a call has no place in the order. */
-  readonly extras: { readonly keys: CallKeys | undefined } | undefined;
 }
 
 /** The keys of a call as binary strings: one, or several. */
@@ -36,15 +34,18 @@ export interface Before {
  *
  * Two reads with no write between them have no order: neither can tell which was first.
  *
+ * @param keysOf  For each call its keys. A call without has no place in the order.
  * @returns For each call what is in front of it; undefined where that is nothing.
  */
-export function findOrder(calls: readonly KeyedCall[]): (Before | undefined)[] {
+export function findOrder(
+  calls: readonly OrderedCall[],
+  keysOf: readonly (CallKeys | undefined)[],
+): (Before | undefined)[] {
   const seen = new Map<string, Seen>();
-  return calls.map(({ kind: { reads }, extras }, position) => {
-    const keys = extras?.keys;
-    if (keys === undefined || keys.length === 0) return undefined;
-    if (typeof keys === "string") return beforeOf([keys], reads, position, seen);
-    return beforeOf(keys, reads, position, seen);
+  return calls.map(({ kind: { reads } }, position) => {
+    const keys = keysOf[position];
+    if (keys === undefined) return undefined;
+    return beforeOf(typeof keys === "string" ? [keys] : keys, reads, position, seen);
   });
 }
 

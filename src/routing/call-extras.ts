@@ -2,7 +2,6 @@ import type { Hop } from "../errors.ts";
 import type { LoadOutcome } from "../scripts/loaded-scripts.ts";
 import type { CallTrace } from "../telemetry/call-trace.ts";
 import type { OperationContext } from "../telemetry/channels.ts";
-import type { CallKeys } from "./batch-order.ts";
 import type { Turn } from "./batch-turns.ts";
 import type { Call, CallFeed } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
@@ -50,8 +49,6 @@ export interface Extras {
   stopListening: (() => void) | undefined;
   /** The call is a step of an operation with a deadline, which ends the call in time. */
   isStep: boolean;
-  /** The keys of a call of a batch that keeps its order, until the batch is sent. */
-  keys: CallKeys | undefined;
   /** The turn of a call that waits for other calls of its batch, or for which others wait. */
   turn: Turn<Call> | undefined;
   feed: CallFeed | undefined;

@@ -179,7 +179,6 @@ export class Call implements Request, Expiring {
       history: undefined,
       stopListening: undefined,
       isStep: false,
-      keys: undefined,
       turn: undefined,
       feed: undefined,
       mayNotRepeat: false,

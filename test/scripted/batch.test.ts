@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import { Cluster, defineScript } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { error, noScript, ok } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 import { setScript } from "../support/scripts.ts";
+
+/** As often as this a full node is looked at. */
+const LOOK_AGAIN_MS = 5;
 
 const getScript = defineScript({
   name: "get",
@@ -49,6 +53,27 @@ describe("a batch", () => {
       });
     }
     assert.deepEqual(await batch.command("SET", key, 1).exec(), ["OK"]);
+  });
+});
+
+describe("a batch of more calls than its node has room for", () => {
+  it("goes on as its calls are answered, without waiting for the next look at the node", async () => {
+    const cluster = await FakeCluster.start(1);
+    try {
+      const { clock } = nodeEnvironment;
+      const setTimer: typeof clock.setTimer = (callback, delayMs, background) =>
+        delayMs === LOOK_AGAIN_MS ? { cancel() {} } : clock.setTimer(callback, delayMs, background);
+      const environment = { ...nodeEnvironment, clock: { ...clock, setTimer } };
+      const client = await cluster.connect({ maxPendingPerNode: 3, scripts: [setScript] }, environment);
+      for (const ordered of [true, false]) {
+        const batch = client.batch({ ordered });
+        for (let index = 0; index < 20; index++) batch.run(setScript, [`key:${index}`], [index]);
+        assert.deepEqual(await batch.exec(), new Array(20).fill("OK"));
+      }
+      assert.equal(cluster.node(0).count("EVALSHA"), 40);
+    } finally {
+      await cluster.stop();
+    }
   });
 });
 

@@ -3,12 +3,16 @@ import { describe, it } from "node:test";
 import { type CallKeys, findOrder } from "../../src/routing/batch-order.ts";
 import { passOn, type Turn, turnsOf } from "../../src/routing/batch-turns.ts";
 
-/** `R` reads its keys, `W` may write them. */
-const call = (what: string, settled = false) => {
+/** `R` reads its keys, `W` may write them. All keys are in one slot, unless another one is given. */
+const call = (what: string, settled = false, slot = 0) => {
   const [kind, ...keys] = what.split(" ");
   const known: CallKeys | undefined = keys.length < 2 ? keys[0] : keys;
-  return { kind: { reads: kind === "R" }, extras: { keys: known }, settled };
+  return { kind: { reads: kind === "R" }, keys: known, slot: keys.length === 0 ? -1 : slot, settled };
 };
+type TestCall = ReturnType<typeof call>;
+
+const keysOf = (calls: readonly TestCall[]) => calls.map(({ keys }) => keys);
+const turns = (calls: readonly TestCall[]) => turnsOf(calls, keysOf(calls));
 
 const TABLE: readonly {
   readonly calls: readonly string[];
@@ -33,7 +37,8 @@ const TABLE: readonly {
 describe("the order in a batch", () => {
   for (const { calls, waits, behindWrite = [] } of TABLE) {
     it(`of ${calls.join(", ")}`, () => {
-      const found = findOrder(calls.map((each) => call(each)));
+      const made = calls.map((each) => call(each));
+      const found = findOrder(made, keysOf(made));
       assert.deepEqual(
         found.map((before) => before?.calls ?? []),
         waits,
@@ -46,11 +51,28 @@ describe("the order in a batch", () => {
   it("gives a turn only to calls that wait or are waited for", () => {
     const calls = ["W a", "W b", "R a"].map((each) => call(each));
     assert.deepEqual(
-      turnsOf(calls)?.map((turn) => turn?.waitsFor),
+      turns(calls)?.map((turn) => turn?.waitsFor),
       [0, undefined, 1],
     );
-    assert.equal(turnsOf(["W a", "W b"].map((each) => call(each))), undefined);
-    assert.equal(turnsOf([call("W a")]), undefined);
+    assert.equal(turns(["W a", "W b"].map((each) => call(each))), undefined);
+    assert.equal(turns([call("W a")]), undefined);
+  });
+
+  it("is found among calls of many slots, batch after batch", () => {
+    for (let batch = 0; batch < 3; batch++) {
+      const calls = Array.from({ length: 50 }, (_, slot) => call(`W key${slot}`, false, slot));
+      assert.equal(turns(calls), undefined);
+      // Two calls share a slot and no key; two others share a key.
+      calls.push(call("W other", false, 7), call("R key9", false, 9));
+      const waiting = turns(calls)?.map((turn) => turn?.waitsFor);
+      assert.deepEqual(
+        waiting?.map((waits, at) => [at, waits]).filter(([, waits]) => waits !== undefined),
+        [
+          [9, 0],
+          [51, 1],
+        ],
+      );
+    }
   });
 });
 
@@ -64,29 +86,29 @@ describe("the turns of calls", () => {
 
   it("come when the last call ends that they wait for", () => {
     const calls = ["R a", "R a", "W a", "R a", "R a"].map((each) => call(each));
-    const turns = turnsOf(calls) ?? [];
-    assert.deepEqual(end(turns[1], calls), []);
-    assert.deepEqual(end(turns[0], calls), [2]);
-    assert.deepEqual(end(turns[2], calls), [3, 4]);
+    const found = turns(calls) ?? [];
+    assert.deepEqual(end(found[1], calls), []);
+    assert.deepEqual(end(found[0], calls), [2]);
+    assert.deepEqual(end(found[2], calls), [3, 4]);
   });
 
   it("are not passed by a call that ended before its own turn", () => {
     const calls = ["W a", "W a", "W a"].map((each) => call(each));
-    const turns = turnsOf(calls) ?? [];
+    const found = turns(calls) ?? [];
     Object.assign(calls[1] as object, { settled: true });
-    assert.deepEqual(end(turns[1], calls), [], "the third call would overtake the first");
-    assert.deepEqual(end(turns[0], calls), [2]);
+    assert.deepEqual(end(found[1], calls), [], "the third call would overtake the first");
+    assert.deepEqual(end(found[0], calls), [2]);
   });
 
   it("come for no call that was sent already", () => {
     const calls = ["W a", "W a"].map((each) => call(each));
-    const turns = turnsOf(calls) ?? [];
-    Object.assign(turns[1] as object, { isSent: true });
-    assert.deepEqual(end(turns[0], calls), []);
+    const found = turns(calls) ?? [];
+    Object.assign(found[1] as object, { isSent: true });
+    assert.deepEqual(end(found[0], calls), []);
   });
 
   it("pass along a chain of any length", () => {
     const calls = Array.from({ length: 100_000 }, (_, index) => call("W a", index > 0 && index < 99_999));
-    assert.deepEqual(end(turnsOf(calls)?.[0], calls), [99_999]);
+    assert.deepEqual(end(turns(calls)?.[0], calls), [99_999]);
   });
 });

@@ -20,7 +20,8 @@ interface Sketch {
 
 const callOf = ({ keys = "k", reads = false, source, bytes = 100, apart = false, settled = false }: Sketch) => ({
   kind: { reads },
-  extras: { keys },
+  slot: 0,
+  keys,
   settled,
   share: apart ? undefined : { bytes, source, reads },
 });
@@ -92,7 +93,10 @@ function upTo(count: number): number[] {
 describe("calls go together, when", () => {
   for (const { when, calls, limits, expect } of TABLE) {
     it(when, () => {
-      const head = turnsOf(calls)?.[0];
+      const head = turnsOf(
+        calls,
+        calls.map(({ keys }) => keys),
+      )?.[0];
       assert.ok(head, "the first call is waited for");
       const chosen = chooseTogether(head, ({ share }) => share, {
         calls: 10_000,

@@ -1,0 +1,158 @@
+/*
+ * One process connects to many nodes, preloads scripts, and serves calls: npm run bench:nodes [-- --nodes 1000]
+ * The nodes are scripted, and live in a second process. Each round measures slotwire and bare sockets in processes of
+ * their own, in turn.
+ */
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { parseArgs, promisify } from "node:util";
+import { startFleet } from "../test/support/many-nodes.ts";
+import type { Connecting, NodesResult, NodesWorker, Serving } from "./support/nodes-worker.ts";
+import { median } from "./support/statistics.ts";
+
+const USAGE = "npm run bench:nodes -- [--nodes 1000] [--scripts 50] [--calls 200000] [--in-flight 1024] [--rounds 5]";
+const MIB = 2 ** 20;
+const run = promisify(execFile);
+const worker = fileURLToPath(new URL("support/nodes-worker.ts", import.meta.url));
+const options = numbers();
+if (options !== undefined) await measureAll(options);
+
+interface Options {
+  readonly nodes: number;
+  readonly scripts: number;
+  readonly calls: number;
+  readonly inFlight: number;
+  readonly rounds: number;
+}
+
+function numbers(): Options | undefined {
+  const number = (value: string) => ({ type: "string", default: value }) as const;
+  try {
+    const { values } = parseArgs({
+      options: {
+        nodes: number("1000"),
+        scripts: number("50"),
+        calls: number("200000"),
+        "in-flight": number("1024"),
+        rounds: number("5"),
+        help: { type: "boolean", default: false },
+      },
+    });
+    if (values.help) return void console.log(USAGE);
+    const whole = (name: "nodes" | "scripts" | "calls" | "in-flight" | "rounds") => {
+      const value = Number(values[name]);
+      if (Number.isInteger(value) && value > 0) return value;
+      throw new Error(`--${name} is ${JSON.stringify(values[name])}; accepted is a whole number from 1 on.`);
+    };
+    return {
+      nodes: whole("nodes"),
+      scripts: whole("scripts"),
+      calls: whole("calls"),
+      inFlight: whole("in-flight"),
+      rounds: whole("rounds"),
+    };
+  } catch (error) {
+    console.error((error as Error).message.split("\n", 1)[0]);
+    process.exitCode = 1;
+    return undefined;
+  }
+}
+
+async function measureAll(options: Options): Promise<void> {
+  const { nodes, scripts, inFlight, rounds } = options;
+  const ours: NodesResult[] = [];
+  const floors: NodesResult[] = [];
+  const turns: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (const who of round % 2 === 0 ? (["slotwire", "floor"] as const) : (["floor", "slotwire"] as const)) {
+      (who === "slotwire" ? ours : floors).push(await measure(who, options));
+    }
+    turns.push((await measure("turns", options)).turnMs as number);
+  }
+  const connecting = ours.map((each) => each.connecting as Connecting);
+  const serving = ours.map((each) => each.serving as Serving);
+  const floor = floors.map((each) => each.serving as Serving);
+  const ratio = (field: "cpuMicroseconds" | "p50Milliseconds") =>
+    serving.map((each, round) => each[field] / (floor[round] as Serving)[field]);
+  const prepared = Math.min(...connecting.map((each) => each.prepared));
+  console.log(
+    `Node ${process.version}; ${nodes} scripted nodes in a second process, ${scripts} scripts, ${rounds} rounds: medians (min-max)\n`,
+  );
+  say(
+    "connect and preload, ms",
+    connecting.map((each) => each.tookMs),
+    0,
+  );
+  say(
+    "  CPU, ms",
+    connecting.map((each) => each.cpuMs),
+    0,
+  );
+  say(
+    "  longest stall of the event loop, ms",
+    connecting.map((each) => each.stallMs),
+    1,
+  );
+  say("  longest turn, ms of CPU in its thread", turns, 1);
+  say(
+    "  memory in use, MiB more",
+    connecting.map((each) => each.inUse / MIB),
+    1,
+  );
+  say(
+    "  resident set, MiB more",
+    connecting.map((each) => each.resident / MIB),
+    1,
+  );
+  console.log(`${"  nodes that hold every script".padEnd(44)} ${prepared} of ${nodes}\n`);
+  say(
+    `${inFlight.toLocaleString("en")} in flight: CPU us/call`,
+    serving.map((each) => each.cpuMicroseconds),
+    2,
+  );
+  say(
+    "  bare sockets",
+    floor.map((each) => each.cpuMicroseconds),
+    2,
+  );
+  say("  ratio", ratio("cpuMicroseconds"), 2);
+  say(
+    "  calls/s",
+    serving.map((each) => each.callsPerSecond),
+    0,
+  );
+  say(
+    "  p50, ms",
+    serving.map((each) => each.p50Milliseconds),
+    2,
+  );
+  say("  p50 to that of bare sockets", ratio("p50Milliseconds"), 2);
+  say(
+    "  p99, ms",
+    serving.map((each) => each.p99Milliseconds),
+    2,
+  );
+  say(
+    "  longest stall of the event loop, ms",
+    serving.map((each) => each.stallMs),
+    1,
+  );
+}
+
+async function measure(who: NodesWorker, { nodes, scripts, inFlight, calls }: Options): Promise<NodesResult> {
+  const fleet = await startFleet(nodes, 0, nodes);
+  try {
+    const numbers = [scripts, inFlight, calls].map(String);
+    const args = ["--expose-gc", "--import", "tsx", worker, who, fleet.seed, ...numbers];
+    const { stdout } = await run(process.execPath, args, { timeout: 120_000 });
+    return JSON.parse(stdout) as NodesResult;
+  } finally {
+    fleet.stop();
+  }
+}
+
+function say(what: string, values: readonly number[], digits: number): void {
+  const text = (value: number) =>
+    value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  console.log(`${what.padEnd(44)} ${text(median(values))} (${text(Math.min(...values))}-${text(Math.max(...values))})`);
+}
