@@ -22,9 +22,7 @@ export interface Plan {
   readonly wavesOf: (situation: Situation) => number;
   /** The number of calls with each detour. */
   readonly detours: number;
-  /** 1,024 calls of 64 KB take a fifth of a second: a quick run would spend half of its time there. */
-const MOST_BYTES_QUICKLY = 2 ** 25;
-/** The scripts whose latency is measured under given rates, and the time at each rate for each way, in seconds. */
+  /** The scripts whose latency is measured under given rates, and the time at each rate for each way, in seconds. */
   readonly curves: readonly CalledScript[];
   readonly curveSeconds: number;
 }
@@ -43,6 +41,8 @@ export const IN_FLIGHT = [1, 64, 1024];
 /** A smaller script has almost no room for filling text. */
 const LEAST_FILLED = 1024;
 const OTHER_WAYS = { bytes: 1024, inFlight: [1, 64] };
+/** 1,024 calls of 64 KB take a fifth of a second: a quick run would spend half of its time there. */
+const MOST_BYTES_QUICKLY = 2 ** 25;
 const SECONDS = { full: 3, quick: 0.25 };
 /** The scripts whose latency is measured under given rates, by their bytes. */
 const CURVES = { full: [1024, 65_536], quick: [1024] };
