@@ -42,7 +42,7 @@ describe("MOVED", () => {
   });
 
   it("causes at most one topology query a second, for 1,000 stale calls", async () => {
-    const client = await cluster.connect({ scripts: [setScript] });
+    const client = await cluster.connect({ scripts: [setScript], commandTimeout: 60_000 });
     const before = refreshes(client);
     cluster.node(0).always("EVALSHA", (args) => moved(slotOf(args[3] as string), cluster.node(1)));
     cluster.ranges = [[0, 16383, 1]];

@@ -280,6 +280,11 @@ export class SimCluster {
     return this.#moving.has(slot);
   }
 
+  /** Whether any slot is on its way from one node to another. */
+  get isAnyMoving(): boolean {
+    return this.#moving.size > 0;
+  }
+
   /** A slot that was nobody's is a shard's again. */
   handTo(slot: number, shard: number): void {
     const epoch = ++this.#epoch;
