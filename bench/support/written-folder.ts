@@ -1,5 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { InvalidArgumentError } from "../../src/errors.ts";
 
 /**
@@ -8,16 +8,25 @@ import { InvalidArgumentError } from "../../src/errors.ts";
  * @throws {InvalidArgumentError} names the option and the reason.
  */
 export function refuseUnwritableFolder(option: string, folder: string): void {
-  let made: string | undefined;
+  const made: string[] = [];
   try {
     if (folder === "") throw Object.assign(new Error(), { code: "it is empty" });
-    made = mkdirSync(folder, { recursive: true });
+    // One by one: Node's own recursion never ends in /proc, where no folder can be made.
+    for (const each of missingIn(resolve(folder))) {
+      mkdirSync(each);
+      made.unshift(each);
+    }
     rmSync(mkdtempSync(join(folder, ".slotwire-")), { recursive: true });
   } catch (error) {
     throw new InvalidArgumentError(
       `${option} ${JSON.stringify(folder)} cannot be written (${(error as NodeJS.ErrnoException).code}); accepted is the path of a folder, which is made if it does not exist.`,
     );
   } finally {
-    if (made !== undefined) rmSync(made, { recursive: true });
+    for (const each of made) rmdirSync(each);
   }
+}
+
+/** The folders of a path that do not exist, the outermost first. */
+function missingIn(path: string): string[] {
+  return existsSync(path) ? [] : [...missingIn(dirname(path)), path];
 }

@@ -34,6 +34,11 @@ const OPTIONS = {
     value: "N%",
     says: "goes on until the ratio of calls a second is known to so much either way",
   },
+  "at-most": {
+    type: "string",
+    value: "N",
+    says: "with --until: the most seconds for each; default 10 times --seconds, and at least 60",
+  },
   "in-flight": { type: "string", value: "N", says: "the number of calls in flight at a time; default 64" },
   eval: { type: "string", value: "FILE", says: "the Lua file to run; KEY... , ARG... follow the options" },
   rate: RATE_OPTION,
@@ -46,7 +51,7 @@ const OPTIONS = {
 /** `slotwire bench`: runs the same script by EVALSHA and by EVAL. */
 export const bench: Command = {
   usage:
-    "[-h HOST] [-p PORT] ... [--seconds N] [--until N%] [--in-flight N] [--eval FILE KEY... , ARG...] [--rate N,...|auto] [--html FILE] [--against FILE [--limit N%]] [--read FILE] [--json]",
+    "[-h HOST] [-p PORT] ... [--seconds N] [--until N% [--at-most N]] [--in-flight N] [--eval FILE KEY... , ARG...] [--rate N,...|auto] [--html FILE] [--against FILE [--limit N%]] [--read FILE] [--json]",
   summary: "a short comparison of EVALSHA with EVAL: calls a second, latencies, bytes on the wire, CPU",
   options: OPTIONS,
   notes: [
@@ -55,8 +60,7 @@ export const bench: Command = {
     "keys and arguments stands for another number in each call. All replies are counted. A reply to the benchmark's own script",
     "must have the right value; a reply to the script of --eval must not be an error. Bytes are counted before TLS.",
     "A ratio is the median of many short rounds, with the interval that holds the true one in 95 of 100 runs. The first line",
-    "tells when the machine was not quiet. --until N% ends at 10 times the seconds of --seconds, and after a minute at least,",
-    "if it is not reached before.",
+    "tells when the machine was not quiet.",
     "--rate measures for --seconds at each rate and for each way. It looks at the clock all the time, which keeps one processor",
     "core busy, and makes no more calls while 20,000 of them (or those of half a second) wait for their answers.",
     "--against takes what an earlier run printed by --json. Ratios and bytes are judged: a ratio was taken within rounds, so the",
@@ -115,9 +119,15 @@ function measured(
     seconds: numberOf("--seconds", values.seconds, { fallback: 2, least: 0.1, most: 3600, fractions: true }),
     inFlight: numberOf("--in-flight", values["in-flight"], { fallback: 64, least: 1, most: 10_000 }),
     until: shareOf("--until", values.until, { least: 0.001, most: 1 }),
+    atMost:
+      values["at-most"] === undefined
+        ? undefined
+        : numberOf("--at-most", values["at-most"], { fallback: 60, least: 0.1, most: 86_400, fractions: true }),
     rates: values.rate === undefined ? undefined : ratesOf(values.rate),
     earlier,
   };
+  if (load.atMost !== undefined && load.until === undefined)
+    throw new InvalidArgumentError("--at-most needs --until N%.");
   if (values.eval === undefined) refuseWords("bench without --eval", words);
   const call = values.eval === undefined ? quotaCall() : givenCall(values.eval, keysAndArguments(words));
   earlier?.refuseOther(machineOf(), [comparedLoad(call, load)]);

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import type { Estimate } from "../../src/cli/bench/estimate.ts";
+import type { BenchReport, RateCurve, WayFigures } from "../../src/cli/bench/report.ts";
 import { connect, slotOf, type Topology } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { scriptFolder } from "../support/script-folder.ts";
@@ -243,29 +247,108 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
 
   it("bench compares, counts and looks at the replies", async () => {
     const quick = ["bench", "--seconds", "0.2", "--in-flight", "16"];
-    const result = await json(...quick);
-    assert.ok(result.evalsha.calls > 100 && result.eval.calls > 100);
-    assert.ok(result.replies > result.evalsha.calls + result.eval.calls);
-    // The SHA-1 has 40 bytes, the script more than 400.
-    assert.ok(result.eval.bytesSentPerCall - result.evalsha.bytesSentPerCall > 300);
-    assert.ok(result.evalsha.p50 <= result.evalsha.p99 && result.evalsha.p50 > 0);
-    assert.equal(result.primaries, 3);
+    const page = join(folder, "bench.html");
+    const result: BenchReport & { replies: number } = await json(...quick, "--html", page);
+    const { environment, quiet, comparisons } = result;
+    const [comparison] = comparisons;
+    const [base, evalsha] = comparison?.ways ?? [];
+    assert.deepEqual(
+      [result.format, comparison?.base, base?.name, evalsha?.name],
+      ["slotwire-bench/2", "EVAL", "EVAL", "EVALSHA"],
+    );
+    for (const { calls, rounds, latency } of [base as WayFigures, evalsha as WayFigures]) {
+      assert.ok(calls > 100 && rounds.length >= 13, `${calls} calls, ${rounds.length} rounds`);
+      assert.equal(latency.calls, calls);
+      assert.ok((latency.p50 as number) > 0 && latency.curve.length > 10, JSON.stringify(latency));
+    }
+    assert.ok(result.replies > (base?.calls ?? 0) + (evalsha?.calls ?? 0));
+    // The SHA-1 has 40 bytes, the script more than 400. The numbers of all calls have as many digits.
+    const { bytesSent, bytesReceived, serverCpu, clientCpu, callsPerSecond } = evalsha?.ratios ?? {};
+    assert.ok((bytesSent as Estimate).high < 0.3, JSON.stringify(bytesSent));
+    assert.equal(bytesReceived?.median, 1);
+    for (const ratio of [serverCpu, clientCpu, callsPerSecond]) {
+      assert.ok(ratio && ratio.low <= ratio.median && ratio.median <= ratio.high, JSON.stringify(ratio));
+    }
+    assert.match(
+      environment.setting,
+      /^3 primaries, 3 replicas on this machine, over loopback(, TLS)?, an existing cluster/,
+    );
+    assert.match(environment.server, /^(Redis|Valkey) \d/);
+    assert.ok(environment.cores > 0 && environment.node === process.version);
+    // The servers' part of the CPU is known.
+    assert.equal(typeof quiet.seen?.meanwhile, "number");
+    assert.match(readFileSync(page, "utf8"), /EVALSHA against EVAL/);
     // A key that the script reads makes a reply another than it must be.
     const key = "slotwire:bench:5";
     await cluster.command(nodesFor(key).owner, "SET", key, "1");
     const { status, out, err } = await slotwire([...quick, ...where]);
+    await cluster.command(nodesFor(key).owner, "DEL", key);
     assert.deepEqual([status, out], [1, ""]);
-    assert.equal(err, "slotwire: Call 5 was answered by [5,99,0]; the right answer is [5,100,0].\n");
+    assert.equal(err, "slotwire: Call 1000005 was answered by [1000005,99,0]; the right answer is [1000005,100,0].\n");
+  });
+
+  it("bench says beside a busy process that the machine was not quiet", async () => {
+    const busy = spawn(process.execPath, ["-e", "process.stdout.write('on'); for (;;);"], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    try {
+      await once(busy.stdout, "data");
+      const until = ["--until", "0.1%", "--at-most", "0.3"];
+      const { status, out } = await slotwire(["bench", "--seconds", "0.1", "--in-flight", "4", ...until, ...where]);
+      assert.equal(status, 0);
+      assert.match(out, /^The machine was not quiet: other processes used [\d.]+ of \d+ cores?\s/);
+      assert.match(
+        out.replaceAll("\n", " "),
+        /The interval is [\d.]+% wide to a side .* after 0\.3 s each, the bound was met first\./,
+      );
+      for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
+    } finally {
+      busy.kill("SIGKILL");
+    }
   });
 
   it("bench runs a script of one's own, and every call of it", async () => {
     const args = ["bench", "--seconds", "0.2", "--eval", file("bump.lua"), ...where, "bump:a", ",", "1"];
     const { status, out, err } = await slotwire(args);
     assert.deepEqual([status, err], [0, ""]);
-    assert.match(out, /bump has 45 bytes\n\n +calls\/s.*\nEVALSHA +[\d,]+ .*\nEVAL +[\d,]+ /);
+    assert.match(out, /bump has 45 bytes; 64 calls in flight\n\n +calls\/s.*\nEVAL +[\d,]+ .*\nEVALSHA +[\d,]+ /);
     const { owner } = nodesFor("bump:a");
     const counted = /([\d,]+) replies were counted/.exec(out)?.[1]?.replaceAll(",", "");
     assert.equal(await cluster.command(owner, "GET", "bump:a"), counted);
+  });
+
+  it("bench goes without what a user may not ask: INFO", async () => {
+    for (const node of cluster.nodes)
+      await cluster.command(node, "ACL", "SETUSER", "bea", "on", ">geheim", "~*", "+@all", "-info");
+    const result: BenchReport = await json("bench", "--seconds", "0.2", "--user", "bea", "--pass", "geheim");
+    const ratios = result.comparisons[0]?.ways[1]?.ratios ?? {};
+    assert.equal(ratios.serverCpu, undefined);
+    for (const name of ["callsPerSecond", "bytesSent", "bytesReceived", "clientCpu"]) assert.ok(ratios[name], name);
+    assert.equal(result.quiet.seen?.meanwhile, undefined);
+    assert.match(result.environment.server, /^unknown/);
+  });
+
+  it("bench measures latency under given rates, and counts these calls as well", async () => {
+    const load = ["--seconds", "0.2", "--rate", "400,200", "--eval", file("bump.lua")];
+    const { status, out, err } = await slotwire(["bench", "--json", ...load, ...where, "bump:b", ",", "1"]);
+    assert.deepEqual([status, err], [0, ""]);
+    const { curves, replies } = JSON.parse(out);
+    assert.deepEqual(
+      curves.map((curve: RateCurve) => [curve.way, curve.points.map(({ rate }) => rate)]),
+      [
+        ["EVAL", [200, 400]],
+        ["EVALSHA", [200, 400]],
+      ],
+    );
+    for (const { points } of curves as RateCurve[]) {
+      for (const { rate, latency, lateness } of points) {
+        assert.ok(latency.calls >= rate * 0.2, `${latency.calls} calls at ${rate}/s`);
+        assert.equal(lateness.calls, latency.calls);
+        assert.ok((latency.p50 ?? 0) > (lateness.p50 ?? 0), `${latency.p50} ms, late by ${lateness.p50} ms`);
+      }
+    }
+    const { owner } = nodesFor("bump:b");
+    assert.equal(await cluster.command(owner, "GET", "bump:b"), String(replies));
   });
 
   it("fails with one line: nobody there, wrong credentials, no certificate", async () => {
@@ -290,16 +373,23 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
   });
 
   it("connects to servers with TLS by --tls or rediss://, and says what is missing", async () => {
-    const secured = await startCluster({ primaries: 1, tls: true });
+    const secured = await startCluster({ primaries: 1, tls: true, password: "geheim" });
     try {
       const options = optionsFor(secured, join(folder, "known"));
       assert.match(readFileSync(join(folder, "known", "ca.pem"), "utf8"), /BEGIN CERTIFICATE/);
-      const [verified, unverified, unknown, plain] = await Promise.all([
-        slotwire(["topology", ...options]),
-        slotwire(["topology", "-u", `rediss://${secured.nodes[0]}`, "--insecure"]),
-        slotwire(["topology", ...options.slice(0, 5)]),
-        slotwire(["topology", ...options.slice(0, 4)]),
+      const environment = { REDISCLI_AUTH: "geheim" };
+      const [verified, unverified, unknown, plain, measured] = await Promise.all([
+        slotwire(["topology", ...options], environment),
+        slotwire(["topology", "-u", `rediss://:geheim@${secured.nodes[0]}`, "--insecure"]),
+        slotwire(["topology", ...options.slice(0, 5)], environment),
+        slotwire(["topology", ...options.slice(0, 4)], environment),
+        slotwire(["bench", ...options, "-a", "geheim", "--seconds", "0.2"]),
       ]);
+      assert.equal(measured.err, "");
+      assert.match(
+        measured.out.replaceAll("\n", " "),
+        /1 primary on this machine, over loopback, TLS, .* calls a second +[\d.]+ \(/,
+      );
       for (const { out, err } of [verified, unverified]) assert.match(out, /^1 primary, 0 replicas; every/, err);
       assert.match(unknown.err, /^slotwire: [^\n]*`tls\.ca`[^\n]*\n$/);
       assert.match(plain.err, /^slotwire: [^\n]*if this port expects TLS[^\n]*\n$/);

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { keysAndArguments, numberOf, readArguments } from "../../src/cli/arguments.ts";
+import { closedLoop } from "../../src/cli/bench/closed-loop.ts";
 import { CONNECTION, connectionOf, namesCluster } from "../../src/cli/connection-options.ts";
 import { crc16 } from "../../src/cli/crc16.ts";
-import { figuresOf, measure } from "../../src/cli/measure.ts";
 import { COLOURS, PLAIN, paintFor } from "../../src/cli/terminal.ts";
 import { wordsOf } from "../../src/cli/words.ts";
 import { slotOf } from "../../src/index.ts";
@@ -164,19 +164,6 @@ describe("what commands compute", () => {
     assert.equal(paintFor(false, {}), PLAIN);
   });
 
-  it("figures are of all runs together", () => {
-    const run = (latencies: number[]) => ({ latencies, seconds: 2, bytesSent: 300, bytesReceived: 30 });
-    const figures = figuresOf([run([5, 1, 3]), run([4, 2, 6])]);
-    assert.deepEqual(figures, {
-      calls: 6,
-      callsPerSecond: 1.5,
-      p50: 3,
-      p99: 6,
-      bytesSentPerCall: 100,
-      bytesReceivedPerCall: 10,
-    });
-  });
-
   it("a run keeps as many calls under way as it is told, and ends with the first that fails", async () => {
     let [now, most] = [0, 0];
     const call = async () => {
@@ -184,15 +171,20 @@ describe("what commands compute", () => {
       await new Promise((resolve) => setTimeout(resolve, 2));
       now--;
     };
-    const still = () => ({ bytesWritten: 0, bytesRead: 0 });
-    const { latencies } = await measure(call, still, { seconds: 0.05, inFlight: 5 });
+    let asked = 0;
+    const meter = { now: () => ({ bytes: 10 * asked }), asked: async () => ({ cpu: 100 * ++asked }) };
+    const { calls, latencies, seconds, costs } = await closedLoop(call, { milliseconds: 50, inFlight: 5, meter });
     assert.equal(most, 5);
-    assert.ok(latencies.length >= 5 && now === 0);
-    const failing = async (number: number) => {
+    assert.ok(calls >= 5 && latencies.calls === calls && seconds >= 0.05 && now === 0);
+    // Others are asked outside of what is counted.
+    assert.deepEqual(costs, { bytes: 0, cpu: 100 });
+    let number = 0;
+    const failing = async () => {
       await call();
-      if (number === 7) throw new Error("wrong reply");
+      if (number++ === 7) throw new Error("wrong reply");
     };
-    await assert.rejects(measure(failing, still, { seconds: 60, inFlight: 3 }), { message: "wrong reply" });
+    const long = { milliseconds: 60_000, inFlight: 3, meter: { now: () => ({}) } };
+    await assert.rejects(closedLoop(failing, long), { message: "wrong reply" });
     assert.equal(now, 0);
   });
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { drawBench } from "../../src/cli/draw-bench.ts";
+import { drawBench } from "../../src/cli/bench/draw-bench.ts";
+import type { BenchReport } from "../../src/cli/bench/report.ts";
 import { drawCounts, drawMatrix } from "../../src/cli/draw-matrix.ts";
 import { columnsOf, cut } from "../../src/cli/draw-text.ts";
 import { printable } from "../../src/cli/printable.ts";
@@ -98,30 +99,108 @@ rate-limit  0 of 3 nodes  2222222222222222222222222222222222222222
 });
 
 describe("the drawing of a benchmark", () => {
-  it("compares", () => {
-    const figures = { calls: 61_234, callsPerSecond: 30_617.2, p50: 1.987, p99: 4.1, bytesReceivedPerCall: 22.4 };
-    const result = {
-      primaries: 3,
-      inFlight: 64,
-      seconds: 2,
-      script: { name: "quota", bytes: 456 },
-      replies: 123_456,
-      evalsha: { ...figures, bytesSentPerCall: 116 },
-      eval: { ...figures, callsPerSecond: 20_000, bytesSentPerCall: 1530 },
-    };
+  const estimate = (middle: number, low: number, high: number) => {
+    return { median: middle, low, high, values: 12, confidence: 0.95 };
+  };
+  const latency = { calls: 61_234, p50: 1.987, p99: 4.1, max: 20, curve: [] };
+  const report: BenchReport = {
+    format: "slotwire-bench/2",
+    environment: {
+      date: "2026-01-01T00:00:00Z",
+      cpu: "CPU",
+      cores: 2,
+      memoryGiB: 4,
+      system: "Linux",
+      node: "v20",
+      slotwire: "1",
+      commit: "unknown",
+      server: "Redis 7.0.15",
+      setting: "3 primaries on this machine, over loopback",
+    },
+    quiet: { quiet: true, reasons: [] },
+    method: "40 rounds of both ways.",
+    comparisons: [
+      {
+        id: "script",
+        title: "quota",
+        script: { name: "quota", bytes: 1456 },
+        inFlight: 64,
+        base: "EVAL",
+        ways: [
+          {
+            name: "EVAL",
+            calls: 39_000,
+            callsPerSecond: estimate(20_000, 1, 9),
+            rounds: [],
+            latency,
+            costs: { bytesSent: 1530, bytesReceived: 22.4 },
+          },
+          {
+            name: "EVALSHA",
+            calls: 61_234,
+            callsPerSecond: estimate(30_617.2, 1, 9),
+            rounds: [],
+            latency: { ...latency, p999: 9.04 },
+            costs: { bytesSent: 116, bytesReceived: 22.4 },
+            ratios: {
+              serverCpu: estimate(0.62, 0.6, 0.64),
+              callsPerSecond: estimate(1.531, 1.4, 1.66),
+              bytesSent: estimate(0.0758, 0.0758, 0.0758),
+              p50: estimate(0.98, 0.91, 1.07),
+            },
+          },
+        ],
+      },
+    ],
+    curves: [],
+  };
+
+  it("compares, each ratio with its interval", () => {
     assert.equal(
-      drawBench(result, PLAIN).join("\n"),
+      drawBench(report, { width: 80, paint: PLAIN, replies: 123_456 }).join("\n"),
       `
-3 primaries, 64 calls in flight, 2 s each; quota has 456 bytes
+3 primaries on this machine, over loopback; Redis 7.0.15
+quota has 1,456 bytes; 64 calls in flight
 
-           calls/s   p50 ms   p99 ms    sent  received
-EVALSHA     30,617     1.99     4.10     116        22
-EVAL        20,000     1.99     4.10   1,530        22
+          calls/s   p50 ms   p99 ms  p99.9 ms    sent  received       calls
+EVAL       20,000     1.99     4.10         -   1,530        22      39,000
+EVALSHA    30,617     1.99     4.10      9.04     116        22      61,234
 
-EVALSHA: 1.53 times the calls a second, 8 % of the bytes sent.
+EVALSHA to EVAL
+  calls a second    1.53 (1.40 to 1.66)
+  bytes sent        0.076 (0.076 to 0.076)
+  server's CPU      0.62 (0.60 to 0.64)
+  p50, closed loop  0.98 (0.91 to 1.07), no difference seen
+
+40 rounds of both ways. Bytes are for one call.
 123,456 replies were counted, with those of the warm-up; none was wrong.
 `.slice(1, -1),
     );
+  });
+
+  it("says in the first line that the machine was not quiet, and last that a bound was met first", () => {
+    const reasons = ["Other processes used 1.0 of 2 cores during the measurement."];
+    const until = { wanted: 0.05, width: 0.083, seconds: 60 };
+    const noisy = {
+      ...report,
+      quiet: { quiet: false, reasons },
+      comparisons: report.comparisons.map((each) => ({ ...each, until })),
+    };
+    const lines = drawBench(noisy, { width: 80, paint: PLAIN });
+    assert.equal(
+      lines.slice(0, 3).join("\n"),
+      "The machine was not quiet: other processes used 1.0 of 2 cores during the\nmeasurement.\n",
+    );
+    assert.equal(
+      lines.slice(-2).join("\n"),
+      "The interval is 8.3% wide to a side and not 5%, as --until wants: after 60 s\neach, the bound was met first.",
+    );
+    const reached = {
+      ...noisy,
+      comparisons: report.comparisons.map((each) => ({ ...each, until: { ...until, width: 0.04 } })),
+    };
+    assert.doesNotMatch(drawBench(reached, { width: 80, paint: PLAIN }).join("\n"), /bound/);
+    for (const line of lines) assert.ok(line.length <= 80, line);
   });
 });
 

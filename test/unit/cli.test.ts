@@ -240,6 +240,9 @@ describe("slotwire", { concurrency: true }, () => {
       [["explain"], /explain needs --eval FILE KEY\.\.\. , ARG\.\.\., or a COMMAND/],
       [["explain", "--preloaded", "GET", "a"], /--preloaded needs --eval/],
       [["bench", "--seconds", "0"], /--seconds is "0"; accepted is a number from 0\.1 to 3600/],
+      [["bench", "--until", "5"], /--until is "5"; accepted is a percentage from 0\.1% to 100%, such as 5%/],
+      [["bench", "--at-most", "9"], /--at-most needs --until N%/],
+      [["bench", "--html", "no/such/folder/a.html"], /--html "no\/such\/folder\/a\.html" cannot be written \(ENOENT\)/],
       [["bench", "--in-flight", "1.5"], /--in-flight is "1\.5"; accepted is a whole number from 1 to 10000/],
       [["cluster", "--primaries", "0"], /--primaries is "0"; accepted is a whole number from 1 to 100/],
     ];

@@ -25,6 +25,8 @@ export interface Load {
   readonly rates: Rates | undefined;
   /** The run with which this one will be compared. What cannot be is refused before it is measured. */
   readonly earlier?: EarlierRun | undefined;
+  /** The most seconds for each way, for `until`. Default: `atMostFor(seconds)`. */
+  readonly atMost: number | undefined;
 }
 
 /** What is known of the servers. */
@@ -56,7 +58,7 @@ export function comparedLoad({ script }: BenchCall, { inFlight }: Pick<Load, "in
 export async function compareIn(
   session: Session,
   call: BenchCall,
-  { seconds, inFlight, until, rates, earlier, ...setting }: Load & Setting,
+  { seconds, inFlight, until, atMost = atMostFor(seconds), rates, earlier, ...setting }: Load & Setting,
   terminal: Pick<Terminal, "progress">,
 ): Promise<Compared> {
   const { cluster } = session;
@@ -74,6 +76,7 @@ export async function compareIn(
   const rounds = await measureRounds(ways, {
     seconds,
     until,
+    atMost,
     sliceCalls: CALLS_EACH * inFlight,
     progress: (round, ratio) => {
       const soFar = ratio === undefined ? "" : `; EVALSHA makes ${ratioText(ratio)} times the calls of EVAL`;
@@ -97,7 +100,7 @@ export async function compareIn(
       environment,
       quiet: check.end({ otherOwnCpu, comparisons: [comparison] }),
       method: `${rounds.length} rounds of both ways in turns. A ratio is the median of the rounds, with the interval that holds the true one in 95 of 100 runs. Latencies are those of a closed loop: from a caller's call to its reply.`,
-      comparisons: [until === undefined ? comparison : { ...comparison, until: reached(comparison, until, seconds) }],
+      comparisons: [until === undefined ? comparison : { ...comparison, until: reached(comparison, until, atMost) }],
       curves,
     },
     replies: ways.reduce((sum, { calls }) => sum + calls, replies),
@@ -107,5 +110,5 @@ export async function compareIn(
 /** How narrow the intervals have become. */
 export function reached({ ways }: Comparison, wanted: number, seconds: number): NonNullable<Comparison["until"]> {
   const widths = ways.flatMap(({ ratios }) => (ratios?.callsPerSecond ? [widthOf(ratios.callsPerSecond)] : []));
-  return { wanted, width: Math.max(...widths), seconds: atMostFor(seconds) };
+  return { wanted, width: Math.max(...widths), seconds };
 }

@@ -66,7 +66,7 @@ function untilText({ until }: Comparison): string {
   if (until === undefined) return "";
   const { wanted, width, seconds } = until;
   if (width <= wanted) return "";
-  return `The interval is ${percentOf(width)} wide and not ${percentOf(wanted)}, as --until wanted: after ${seconds} s each, the bound was met first.`;
+  return `The interval is ${percentOf(width)} wide to a side and not ${percentOf(wanted)}, as --until wants: after ${seconds} s each, the bound was met first.`;
 }
 
 function cellsOf({ callsPerSecond, latency, costs, calls }: WayFigures): string[] {

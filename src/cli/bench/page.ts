@@ -1,12 +1,12 @@
 import { escapeMarkup } from "../web/page/escape.js";
-import { type Estimate, LEAST_VALUES } from "./estimate.ts";
+import type { Estimate } from "./estimate.ts";
 import type { LatencySummary } from "./latency.ts";
 import { type Answer, answersOf, type Compared, comparedIn } from "./page-answer.ts";
 import { latencyCharts, rateCharts, scriptText, titleWithoutLoad, waysOf } from "./page-curves.ts";
 import { framed, methodSection, noiseNote, paragraph, section, tableOf } from "./page-frame.ts";
 import type { PageSection, RowChart, RowGroup, Rows } from "./page-parts.ts";
 import { rowChart } from "./page-rows.ts";
-import { counted, figureOf, intervalText, isKnown, listed, metricName, metricsOf, ratioText } from "./page-words.ts";
+import { figureOf, intervalText, isKnown, listed, metricName, metricsOf, ratioText } from "./page-words.ts";
 import type { BenchReport, Comparison, RateCurve } from "./report.ts";
 
 /** What a page tells beside the report. */
@@ -74,15 +74,14 @@ function answer({ about, sentences }: Answer): string {
   return `<div class="answer"><p>${escapeMarkup(about)}</p><ul>${items.join("")}</ul></div>`;
 }
 
-/** Whether there were enough rounds for the intervals. */
+/** Whether there were enough rounds for the intervals of the answer. */
 function doubt(compared: readonly Compared[]): string {
-  const fewest = compared
-    .flatMap(({ ratios }) => Object.values(ratios))
-    .filter(isKnown)
-    .sort((a, b) => a.values - b.values)[0];
-  if (fewest === undefined || fewest.values >= LEAST_VALUES) return "";
+  const said = compared.flatMap(({ ratios }) => MARKED.map((key) => ratios[key])).filter(isKnown);
+  const least = Math.min(...said.map(({ confidence }) => confidence));
+  // Rounding in JSON must not make doubts.
+  if (said.length === 0 || least > 0.949) return "";
   return paragraph(
-    `Only ${counted(fewest.values, "independent round")}: an interval holds the true value in ${Math.floor(fewest.confidence * 100)} of 100 runs, and not in 95.`,
+    `There were few rounds: an interval holds the true value in ${Math.floor(least * 100)} of 100 runs, and not in 95.`,
     "noisy",
   );
 }

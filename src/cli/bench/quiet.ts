@@ -23,7 +23,7 @@ export interface Measurement {
 /** Others use some of a processor on every machine: more than this is a noise. In cores, and for each core more. */
 const USED = { least: 0.2, perCore: 0.01 };
 const STOLEN = 0.02;
-const SPREAD = 0.25;
+const SPREAD = 0.5;
 const REST_MS = 500;
 
 /** Looks at the machine before and after a measurement. */
@@ -90,7 +90,7 @@ export function spreadOf(values: readonly number[]): number {
 }
 
 /** Seconds since some moment; `own` is the CPU of this process. */
-interface Reading {
+export interface Reading {
   readonly at: number;
   readonly busy: number;
   readonly own: number;
@@ -106,7 +106,8 @@ function read(): Reading {
   return { at: performance.now() / 1000, busy: busy / 1000, own: (user + system) / 1e6, ...stealOf() };
 }
 
-function coresOfOthers(before: Reading, after: Reading, otherOwnCpu = 0): number {
+/** What processes used that are neither this one nor those whose CPU seconds are given. */
+export function coresOfOthers(before: Reading, after: Reading, otherOwnCpu = 0): number {
   const others = after.busy - before.busy - (after.own - before.own) - otherOwnCpu;
   return Math.max(0, others / (after.at - before.at));
 }

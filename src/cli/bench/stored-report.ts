@@ -168,7 +168,18 @@ const REPORT = shapeOf({
     shapeOf({
       way: text,
       script: SCRIPT,
-      points: listOf(shapeOf({ rate: number, made: number, latency: LATENCY, lateness: LATENCY })),
+      points: listOf(
+        shapeOf({
+          rate: number,
+          made: number,
+          answered: number,
+          waiting: number,
+          "beyond?": text,
+          latency: LATENCY,
+          lateness: LATENCY,
+        }),
+      ),
+      "held?": number,
       "knee?": number,
     }),
   ),
