@@ -1,6 +1,5 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { BusiestTurn } from "../../test/support/busiest-turn.ts";
-import { closedLoop } from "./closed-loop.ts";
 import { floorClient } from "./floor-client.ts";
 import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE } from "./load-script.ts";
 import { bytesInUse } from "./memory.ts";
@@ -113,15 +112,11 @@ async function ofFloor(): Promise<NodesResult> {
 }
 
 async function serve(call: Call): Promise<Serving> {
-  const counted = async (index: number) => {
-    await call(index);
-    return 1;
-  };
-  await closedLoop(counted, Number(inFlight), Math.ceil(Number(calls) / 2));
+  await closedLoop(call, Number(inFlight), Math.ceil(Number(calls) / 2));
   const stalls = monitorEventLoopDelay({ resolution: 1 });
   stalls.enable();
   const cpu = process.cpuUsage();
-  const { seconds, latencies } = await closedLoop(counted, Number(inFlight), Number(calls));
+  const { seconds, latencies } = await closedLoop(call, Number(inFlight), Number(calls));
   const { user, system } = process.cpuUsage(cpu);
   stalls.disable();
   latencies.sort();
@@ -132,6 +127,23 @@ async function serve(call: Call): Promise<Serving> {
     p99Milliseconds: quantile(latencies, 0.99),
     stallMs: stalls.max / 1e6,
   };
+}
+
+/** Makes so many calls, some in flight at a time. Latencies are in milliseconds. */
+async function closedLoop(call: Call, callers: number, count: number) {
+  const latencies = new Float64Array(count);
+  let next = 0;
+  const caller = async () => {
+    while (next < count) {
+      const index = next++;
+      const made = performance.now();
+      await call(index);
+      latencies[index] = performance.now() - made;
+    }
+  };
+  const start = performance.now();
+  await Promise.all(Array.from({ length: callers }, caller));
+  return { seconds: (performance.now() - start) / 1000, latencies };
 }
 
 /** The delay of the turn in which `connect` resolves is noted in the next one. */

@@ -69,7 +69,9 @@ describe("the change of two medians", () => {
   });
 
   it("is exact where both are, and as unsure as both together", () => {
-    assert.deepEqual(changeOf(around(100, 0), around(110, 0)), { median: 1.1, low: 1.1, high: 1.1 });
+    const { median, low, high } = changeOf(around(100, 0), around(110, 0));
+    assert.deepEqual([low, high], [median, median]);
+    assert.ok(Math.abs(median - 1.1) < 1e-12, String(median));
     const change = changeOf(around(1, 0.1), around(1, 0.1));
     assert.ok(change.high > 1.1 && change.high < 1.2, String(change.high));
     assert.ok(change.low < 0.9 && change.low > 0.8, String(change.low));
@@ -170,12 +172,13 @@ describe("slotwire bench --read", () => {
   it("judges a stored run in place of measuring", async () => {
     const same = await run("--read", `${RUNS}again.json`, ...before);
     assert.equal(same.error, undefined);
-    assert.match(same.out, /EVALSHA to EVAL: calls a second +3\.\d+ +3\.\d+ +0\.97 \(.* no difference seen/);
+    assert.match(same.out, /EVALSHA to EVAL: calls a second +2\.\d+ +3\.\d+ +1\.14 \(.* no difference seen/);
     const slower = await run("--read", `${RUNS}slower.json`, ...before);
     assert.match(slower.error ?? "", /^Worse than the earlier run by more than 10%: /);
     assert.match(slower.out, /EVALSHA to EVAL: calls a second .* worse, beyond the limit\n/);
-    // Half of the calls are not half of half of them.
-    assert.equal((await run("--read", `${RUNS}slower.json`, ...before, "--limit", "250%")).error, undefined);
+    assert.match(slower.out, /9 figures were judged: 3 worse by more than 10%, /);
+    const wider = await run("--read", `${RUNS}slower.json`, ...before, "--limit", "250%");
+    assert.equal(wider.error, undefined);
   });
 
   it("gives the changes as JSON, behind which a run can be read again", async () => {
@@ -261,12 +264,9 @@ describe("an earlier run is refused", () => {
 
   it("when any part of it is missing or of another kind, named by its place", () => {
     const whole = JSON.parse(readFileSync(`${RUNS}before.json`, "utf8"));
-    const places = [...placesIn(whole)].filter(
-      ([, key]) => !/^(p50|p99|p999|ratios|figures|replies|until|knee)$/.test(key),
-    );
+    const places = [...placesIn(whole)].filter(([, key]) => key !== "replies");
     assert.ok(places.length > 60, String(places.length));
     for (const [path, key] of places) {
-      if (path.some((part) => part === "costs" || part === "ratios" || part === "figures") && path.length < 6) continue;
       const copy = structuredClone(whole);
       let at = copy;
       for (const part of path) at = at[part];

@@ -178,7 +178,7 @@ describe("a benchmark's process", () => {
 
   it("ends with one line and status 2 at a wrong option, and with its help and status 0 at --help", async () => {
     const helped = run("clients", "--help");
-    for (const [file, command] of Object.entries(FILES)) {
+    const runs = Object.entries(FILES).map(async ([file, command]) => {
       const { status, out, err } = await run(file, "--nope\x1b[2J");
       assert.deepEqual([status, out], [2, ""], file);
       assert.match(
@@ -186,8 +186,20 @@ describe("a benchmark's process", () => {
         new RegExp(`^${command.name}: Unknown option '--nope\\\\x1b[^\\n]*; accepted are [^\\n]*\\n$`),
         file,
       );
-    }
+    });
+    await Promise.all(runs);
     assert.deepEqual(await helped, { status: 0, out: helpOf(CLIENTS), err: "" });
+  });
+
+  it("ends with status 1 where a run is slower than an earlier one, and with 0 where it is not", async () => {
+    const runs = join(ROOT, "test", "unit", "bench-runs");
+    const judged = (name: string) =>
+      slotwire(["bench", "--read", join(runs, `${name}.json`), "--against", join(runs, "before.json")]);
+    const [again, slower] = await Promise.all([judged("again"), judged("slower")]);
+    assert.deepEqual([again.status, again.err], [0, ""]);
+    assert.equal(slower.status, 1);
+    assert.match(slower.err, /^slotwire: Worse than the earlier run by more than 10%: [^\n]*\n$/);
+    assert.match(slower.out, /worse, beyond the limit/);
   });
 
   it("ends with one line and status 1 where nobody answers", async () => {

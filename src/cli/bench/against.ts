@@ -30,6 +30,8 @@ export interface Change {
   readonly judged: boolean;
   /** Whether the whole interval lies beyond the limit, in the worse direction. Only for figures that are judged. */
   readonly beyond: boolean;
+  /** Whether a part of the interval lies there, so that a longer run would be needed to tell. */
+  readonly undecided: boolean;
 }
 
 export interface Interval {
@@ -72,14 +74,18 @@ export function judge(earlier: BenchReport, now: BenchReport, { limit, absolute 
   const changes = found.map(({ before, after, ...rest }): Change => {
     const change = changeOf(before, after, stretch / normalQuantile(1 - (1 - CONFIDENCE) / 2));
     const better = isMoreBetter(rest.figure) ? change : inverse(change);
+    // For calls a second 10% worse is 0.9, for costs and latencies it is 1.1.
+    const [surely, maybe] = isMoreBetter(rest.figure)
+      ? [change.high < 1 - limit, change.low < 1 - limit]
+      : [change.low > 1 + limit, change.high > 1 + limit];
     return {
       ...rest,
       before: before.median,
       after: after.median,
       change,
       verdict: better.low > 1 + SEEN ? "better" : better.high < 1 - SEEN ? "worse" : "no difference seen",
-      // For calls a second 10% worse is 0.9, for costs and latencies it is 1.1.
-      beyond: rest.judged && (isMoreBetter(rest.figure) ? change.high < 1 - limit : change.low > 1 + limit),
+      beyond: rest.judged && surely,
+      undecided: rest.judged && !surely && maybe,
     };
   });
   const { date, slotwire, commit } = earlier.environment;

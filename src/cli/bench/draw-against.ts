@@ -20,14 +20,12 @@ export function drawAgainst({ earlier, limit, changes }: Judgement, paint: Paint
   const head = `Since ${date.slice(0, 16).replace("T", " ")} (slotwire ${slotwire}, commit ${commit}):`;
   const judged = changes.filter((change) => change.judged);
   const told = changes.filter((change) => !change.judged);
-  const beyond = judged.filter((change) => change.beyond).length;
-  const count = `${judged.length} figures were judged: ${beyond} worse by more than ${percent(limit)}, ${said(judged)}.`;
   return [
     paint.strong(head),
     "",
     ...tableOf(judged, changes, paint),
     "",
-    count,
+    ...countLines(judged, limit),
     ...(told.length === 0
       ? []
       : [
@@ -47,17 +45,29 @@ export function failureOf({ changes, limit }: Judgement): string | undefined {
   return `Worse than the earlier run by more than ${percent(limit)}: ${nameOf(first)} (${first.comparison}) is ${intervalText(first.change, factorOf)} times what it was${more}.`;
 }
 
-function said(judged: readonly Change[]): string {
-  const number = (verdict: Change["verdict"]) =>
-    judged.filter((each) => each.verdict === verdict && !each.beyond).length;
-  return `${number("worse")} worse within it, ${number("better")} better, ${number("no difference seen")} without a difference`;
+function countLines(judged: readonly Change[], limit: number): string[] {
+  const number = (is: (change: Change) => boolean) => judged.filter((change) => !change.beyond && is(change)).length;
+  const counts = [
+    `${judged.filter(({ beyond }) => beyond).length} worse by more than ${percent(limit)}`,
+    `${number(({ verdict }) => verdict === "worse")} worse by less`,
+    `${number(({ verdict }) => verdict === "better")} better`,
+    `${number(({ verdict }) => verdict === "no difference seen")} without a difference`,
+  ];
+  const undecided = number((change) => change.undecided);
+  return [
+    `${judged.length} figures were judged: ${counts.join(", ")}.`,
+    ...(undecided === 0
+      ? []
+      : [
+          `The intervals of ${undecided} reach beyond ${percent(limit)}: a change of that size may be there. A longer run tells.`,
+        ]),
+  ];
 }
 
 function tableOf(changes: readonly Change[], all: readonly Change[], paint: Paint): string[] {
-  const shown =
-    all.length <= MOST_ROWS
-      ? changes
-      : changes.filter(({ verdict }) => verdict !== "no difference seen").slice(0, MOST_ROWS);
+  const different = changes.filter(({ verdict }) => verdict !== "no difference seen");
+  const worstFirst = [...different].sort((a, b) => Number(b.beyond) - Number(a.beyond));
+  const shown = all.length <= MOST_ROWS ? changes : worstFirst.slice(0, MOST_ROWS);
   if (shown.length === 0) return ["  No difference was seen in any of them."];
   const several = new Set(all.map(({ comparison }) => comparison)).size > 1;
   const rows = shown.map((change) => [

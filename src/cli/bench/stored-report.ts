@@ -159,10 +159,29 @@ const REPORT = shapeOf({
     slotwire: text,
     commit: text,
   }),
-  quiet: shapeOf({ quiet: flag, reasons: listOf(text) }),
+  quiet: shapeOf({
+    quiet: flag,
+    reasons: listOf(text),
+    "seen?": shapeOf({
+      cores: number,
+      atRest: number,
+      "meanwhile?": number,
+      "stolen?": number,
+      "spread?": number,
+      load: number,
+    }),
+  }),
   method: text,
   comparisons: listOf(
-    shapeOf({ id: text, title: text, script: SCRIPT, inFlight: number, base: text, ways: listOf(WAY) }),
+    shapeOf({
+      id: text,
+      title: text,
+      script: SCRIPT,
+      inFlight: number,
+      base: text,
+      ways: listOf(WAY),
+      "until?": shapeOf({ wanted: number, width: number, seconds: number }),
+    }),
   ),
   curves: listOf(
     shapeOf({
