@@ -15,7 +15,7 @@ const { user, pass, tls, cacert, cert, key, sni, insecure } = CONNECTION;
 const LOGIN = { user, pass, tls, cacert, cert, key, sni, insecure };
 
 const OPTIONS = {
-  quick: { type: "boolean", says: "fewer and shorter rounds: half a minute in place of some minutes" },
+  quick: { type: "boolean", says: "fewer situations and shorter rounds: half a minute in place of some minutes" },
   nodes: {
     type: "string",
     value: "HOST:PORT,...",
@@ -25,7 +25,7 @@ const OPTIONS = {
   keys: { type: "string", value: "KEY,...", says: "the keys of that script, all in one slot" },
   args: { type: "string", value: "ARG,...", says: "the arguments of that script" },
   "in-flight": { type: "string", value: "N,...", says: "the numbers of calls in flight; default 1,64,1024" },
-  seconds: { type: "string", value: "N", says: "seconds for each way in each situation; default 4, with --quick 0.25" },
+  seconds: { type: "string", value: "N", says: "seconds for each way in each situation; default 3, with --quick 0.25" },
   until: {
     type: "string",
     value: "P%",

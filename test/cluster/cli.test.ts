@@ -373,16 +373,23 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
   });
 
   it("connects to servers with TLS by --tls or rediss://, and says what is missing", async () => {
-    const secured = await startCluster({ primaries: 1, tls: true });
+    const secured = await startCluster({ primaries: 1, tls: true, password: "geheim" });
     try {
       const options = optionsFor(secured, join(folder, "known"));
       assert.match(readFileSync(join(folder, "known", "ca.pem"), "utf8"), /BEGIN CERTIFICATE/);
-      const [verified, unverified, unknown, plain] = await Promise.all([
-        slotwire(["topology", ...options]),
-        slotwire(["topology", "-u", `rediss://${secured.nodes[0]}`, "--insecure"]),
-        slotwire(["topology", ...options.slice(0, 5)]),
-        slotwire(["topology", ...options.slice(0, 4)]),
+      const environment = { REDISCLI_AUTH: "geheim" };
+      const [verified, unverified, unknown, plain, measured] = await Promise.all([
+        slotwire(["topology", ...options], environment),
+        slotwire(["topology", "-u", `rediss://:geheim@${secured.nodes[0]}`, "--insecure"]),
+        slotwire(["topology", ...options.slice(0, 5)], environment),
+        slotwire(["topology", ...options.slice(0, 4)], environment),
+        slotwire(["bench", ...options, "-a", "geheim", "--seconds", "0.2"]),
       ]);
+      assert.equal(measured.err, "");
+      assert.match(
+        measured.out.replaceAll("\n", " "),
+        /1 primary on this machine, over loopback, TLS, .* calls a second +[\d.]+ \(/,
+      );
       for (const { out, err } of [verified, unverified]) assert.match(out, /^1 primary, 0 replicas; every/, err);
       assert.match(unknown.err, /^slotwire: [^\n]*`tls\.ca`[^\n]*\n$/);
       assert.match(plain.err, /^slotwire: [^\n]*if this port expects TLS[^\n]*\n$/);

@@ -62,6 +62,14 @@ describe("the plan", () => {
     }
   });
 
+  it("leaves a quick run without what takes long: comment, and 1,024 calls of 64 KB", () => {
+    const names = planOf({ quick: true }).situations.map(
+      ({ called, inFlight }) => `${called.script.name} at ${inFlight}`,
+    );
+    assert.equal(names.length, 3 * 4 - 1);
+    assert.ok(!names.includes("64 KB at 1024"), names.join(", "));
+  });
+
   it("has each situation of one's own script, and other ways to run it", () => {
     const given = ownScript(200);
     const { situations, otherWays, cold } = planOf({ quick: true, given, inFlight: [8, 32] });

@@ -168,7 +168,7 @@ EVALSHA    30,617     1.99     4.10      9.04     116        22      61,234
 
 EVALSHA to EVAL
   calls a second    1.53 (1.40 to 1.66)
-  bytes sent        0.076 (0.076 to 0.076)
+  bytes sent        0.076
   server's CPU      0.62 (0.60 to 0.64)
   p50, closed loop  0.98 (0.91 to 1.07), no difference seen
 

@@ -23,7 +23,7 @@ export interface Measurement {
 /** Others use some of a processor on every machine: more than this is a noise. In cores, and for each core more. */
 const USED = { least: 0.2, perCore: 0.01 };
 const STOLEN = 0.02;
-const SPREAD = 0.25;
+const SPREAD = 0.5;
 const REST_MS = 500;
 
 /** Looks at the machine before and after a measurement. */
