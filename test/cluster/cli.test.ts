@@ -294,7 +294,8 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
     try {
       await once(busy.stdout, "data");
       const until = ["--until", "0.1%", "--at-most", "0.3"];
-      const { status, out } = await slotwire(["bench", "--seconds", "0.1", "--in-flight", "4", ...until, ...where]);
+      const load = ["--seconds", "0.1", "--in-flight", "4", "--eval", file("first.lua"), "a", ",", "b"];
+      const { status, out } = await slotwire(["bench", ...load, ...until, ...where]);
       assert.equal(status, 0);
       assert.match(out, /^The machine was not quiet: other processes used [\d.]+ of \d+ cores?\s/);
       assert.match(
@@ -320,7 +321,10 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
   it("bench goes without what a user may not ask: INFO", async () => {
     for (const node of cluster.nodes)
       await cluster.command(node, "ACL", "SETUSER", "bea", "on", ">geheim", "~*", "+@all", "-info");
-    const result: BenchReport = await json("bench", "--seconds", "0.2", "--user", "bea", "--pass", "geheim");
+    const result: BenchReport = await json(
+      ..."bench --seconds 0.2 --user bea --pass geheim a , b --eval".split(" "),
+      file("first.lua"),
+    );
     const ratios = result.comparisons[0]?.ways[1]?.ratios ?? {};
     assert.equal(ratios.serverCpu, undefined);
     for (const name of ["callsPerSecond", "bytesSent", "bytesReceived", "clientCpu"]) assert.ok(ratios[name], name);

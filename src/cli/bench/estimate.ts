@@ -45,7 +45,10 @@ export function median(values: readonly number[]): number {
 
 /** The estimate from the values of all rounds, in the order in which they were measured. Values must be positive. */
 export function estimateOf(values: readonly number[]): Estimate {
-  return estimateFrom(independent(values.map(Math.log)).map(Math.exp));
+  const logs = values.map(Math.log);
+  const joined = independent(logs);
+  // The exponential of a logarithm is not quite the same number.
+  return estimateFrom(joined.length === values.length ? values : joined.map(Math.exp));
 }
 
 /** The estimate from differences, which may be negative. */
