@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { benchSettings, COMMAND } from "../../bench/support/bench-options.ts";
 import {
   BATCHES,
@@ -21,6 +21,7 @@ import {
   tracingSettings,
 } from "../../bench/support/commands.ts";
 import { asksForHelp, type BenchCommand, helpOf, readOptions } from "../../bench/support/options.ts";
+import { builtPackage } from "../support/built-package.ts";
 import { slotwire } from "../support/slotwire-cli.ts";
 
 let folder: string;
@@ -157,12 +158,13 @@ describe("options of the benchmarks", () => {
 
 describe("a benchmark's process", () => {
   const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-  const run = (file: string, ...args: readonly string[]) =>
+  const run = (file: string, ...args: readonly string[]) => node(`bench/${file}.ts`, ...args);
+  const node = (...args: readonly string[]) =>
     new Promise<{ status: unknown; out: string; err: string }>((resolve) => {
       // Where no server is found and none can be fetched, whoever starts one would fail otherwise.
       const env = { ...process.env, PATH: "/nowhere", XDG_CACHE_HOME: folder, HOME: folder };
       const options = { cwd: ROOT, env, timeout: 120_000 };
-      execFile(process.execPath, ["--import", "tsx", `bench/${file}.ts`, ...args], options, (error, out, err) => {
+      execFile(process.execPath, ["--import", "tsx", ...args], options, (error, out, err) => {
         resolve({ status: error === null ? 0 : error.code, out, err });
       });
     });
@@ -203,8 +205,17 @@ describe("a benchmark's process", () => {
   });
 
   it("ends with one line and status 1 where nobody answers", async () => {
+    // What bench/evalsha-vs-eval.ts does, with the package as it was built for the tests: a clone has no dist/.
+    const build = pathToFileURL(join(builtPackage(), "dist", "index.js")).href;
+    const program = `
+      import { benchSettings, COMMAND } from "./bench/support/bench-options.ts";
+      import { conducted } from "./bench/support/conducted.ts";
+      import { readOptions } from "./bench/support/options.ts";
+      import { wholeRun } from "./bench/support/whole-run.ts";
+      const settings = benchSettings(readOptions(COMMAND, ["--nodes", "127.0.0.1:1", "--out", ${JSON.stringify(folder)}]));
+      await conducted(COMMAND.name, (undo) => wholeRun({ ...settings, build: ${JSON.stringify(build)} }, undo));`;
     const [bench, cli] = await Promise.all([
-      run("evalsha-vs-eval", "--nodes", "127.0.0.1:1", "--out", folder),
+      node("--input-type=module", "-e", program),
       slotwire(["bench", "-p", "1"]),
     ]);
     assert.deepEqual([bench.status, bench.out], [1, ""]);
