@@ -75,8 +75,7 @@ export function otherWays(
     call: async (number) => {
       const batch = client.batch();
       for (let index = 0; index < together; index++) {
-        const each = number * together + index;
-        batch.run(script, keysOf(each), argsOf(each));
+        batch.run(script, keysOf(number + index), argsOf(number + index));
       }
       settled((await batch.exec()) as readonly unknown[]);
     },
