@@ -21,7 +21,7 @@ import type { FullReport } from "./report.ts";
 import { scriptCurves } from "./script-curves.ts";
 import { ServerMeter } from "./server-costs.ts";
 import { shuffled } from "./turns.ts";
-import { type Bed, evalAndEvalsha } from "./ways.ts";
+import { type Bed, evalAndEvalsha, type WayOfCalling } from "./ways.ts";
 
 /** One run of `npm run bench`, from its start to its report. */
 export async function wholeRun(settings: BenchSettings, undo: Finally): Promise<FullReport> {
@@ -152,14 +152,24 @@ class Run {
     const { fcall, refused, isSomewhere } = await loadedFunction(client, first.called);
     made.library = own === undefined && isSomewhere;
     if (refused !== undefined) this.#leaveOut(`FCALL, which came with Redis 7: ${refused}`);
+    const refusing = await this.#refusing(otherWays(client, first.called, fcall, first.inFlight));
     return this.#settings.plan.otherWays.map((situation) => {
-      return {
-        bed,
-        situation,
-        ways: otherWays(client, situation.called, fcall, situation.inFlight),
-        prefix: "other ways: ",
-      };
+      const ways = otherWays(client, situation.called, fcall, situation.inFlight);
+      return { bed, situation, ways: ways.filter((_, at) => !refusing.has(at)), prefix: "other ways: " };
     });
+  }
+
+  /** Which ways but the base a call cannot go: a user may not use them, or a script is no function. By their index. */
+  async #refusing(ways: readonly WayOfCalling[]): Promise<ReadonlySet<number>> {
+    const found = new Set<number>();
+    for (const [at, { name, call, callsEach }] of ways.entries()) {
+      if (at === 0) continue;
+      await call(this.#numbers.take(callsEach)).catch((error: Error) => {
+        found.add(at);
+        this.#leaveOut(`${name}: ${error.message}`);
+      });
+    }
+    return found;
   }
 
   async #readers({ client, own, primaries, replicas, meter }: BenchCluster): Promise<readonly Asked[]> {
@@ -218,7 +228,9 @@ function methodOf({ plan, until }: BenchSettings, { own, refused, setting }: Ben
       ? ""
       : ` and until the ratios of calls a second are known to ${percentOf(until)}, but at most ${atMostFor(plan.seconds)} s`;
   const counts = own ? ", and the servers' count of calls as well" : "";
-  const bytes = refused === undefined ? "Bytes and CPU are the servers' own count." : "Bytes are the client's count.";
+  const others = own ? "" : ", in which the calls of other clients are, too";
+  const bytes =
+    refused === undefined ? `Bytes and CPU are the servers' own count${others}.` : "Bytes are the client's count.";
   return `On ${setting}. Closed loops, at least ${plan.seconds} s for each way in each situation${length}. Ways take turns within each round, in shuffled order, and situations take turns every few rounds. Ratios are medians of those within rounds. ${bytes} Every reply is checked${counts}.`;
 }
 

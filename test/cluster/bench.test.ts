@@ -36,18 +36,23 @@ describe("npm run bench", () => {
   });
   const primary = () => client.topology.nodes.find(({ role }) => role === "primary")?.address as string;
 
+  const reportOf = async (words: readonly string[]) => {
+    const all = [...words, "--quick", "--in-flight", "4", "--seconds", "0.05"];
+    const build = pathToFileURL(join(builtPackage(), "dist", "index.js")).href;
+    const undoing: (() => unknown)[] = [];
+    const settings = { ...benchSettings(readOptions(COMMAND, all)), build };
+    const report = await wholeRun(settings, (undo) => undoing.push(undo));
+    for (const undo of undoing.reverse()) await undo();
+    return report;
+  };
+
   it("measures a script of one's own on one's own cluster, with TLS and a password, and leaves nothing behind", async () => {
     const file = join(folder, "count.lua");
     writeFileSync(file, "return redis.call('incrby', KEYS[1], ARGV[1])");
     const uri = `rediss://:${encodeURIComponent(PASSWORD)}@${primary()}`;
     const script = ["--eval", file, "--keys", "{one}:__rand_int__,{one}:total", "--args", "5,x"];
     const login = ["--nodes", uri, "--cacert", cluster.authorityFile as string];
-    const words = [...script, ...login, "--quick", "--in-flight", "4", "--seconds", "0.05"];
-    const build = pathToFileURL(join(builtPackage(), "dist", "index.js")).href;
-    const undoing: (() => unknown)[] = [];
-    const settings = { ...benchSettings(readOptions(COMMAND, words)), build };
-    const report = await wholeRun(settings, (undo) => undoing.push(undo));
-    for (const undo of undoing.reverse()) await undo();
+    const report = await reportOf([...script, ...login]);
 
     const [comparison, ...others] = report.comparisons;
     assert.equal(others.length, 0);
@@ -86,6 +91,17 @@ describe("npm run bench", () => {
     assert.doesNotMatch(JSON.stringify(report), /very.{1,3}secret/);
     if (!isOld) assert.deepEqual(await client.command("FUNCTION", "LIST"), []);
     assert.deepEqual(await client.command("KEYS", "slotwire-bench:*"), []);
+  });
+
+  it("leaves out the ways that a user may not go, and says why", async () => {
+    await client.command("ACL", "SETUSER", "bea", "on", ">geheim", "~*", "+@all", "-multi");
+    const file = join(folder, "one.lua");
+    writeFileSync(file, "return 1");
+    const login = ["--nodes", primary(), "--tls", "--cacert", cluster.authorityFile as string];
+    const report = await reportOf([...login, "--user", "bea", "--pass", "geheim", "--eval", file, "--keys", "a"]);
+    const names = report.otherWays[0]?.ways.map(({ name }) => name);
+    assert.deepEqual(names, ["EVALSHA", ...(isOld ? [] : ["FCALL"]), "batch of 4"]);
+    assert.match(report.leftOut.join(" "), /transaction of 4: NOPERM .*multi/);
   });
 
   it("measures readers on replicas, and sees by the servers' count that they were there", async (test) => {
