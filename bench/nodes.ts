@@ -76,7 +76,7 @@ async function measureAll(options: Options): Promise<void> {
     serving.map((each, round) => each[field] / (floor[round] as Serving)[field]);
   const prepared = Math.min(...connecting.map((each) => each.prepared));
   console.log(
-    `Node ${process.version}; ${nodes} scripted nodes in a second process, ${scripts} scripts, ${rounds} rounds: medians (min-max)\n`,
+    `Node ${process.version}; ${nodes} scripted nodes in a second process, ${scripts} scripts, ${rounds} ${rounds === 1 ? "round" : "rounds"}: medians (min-max)\n`,
   );
   say(
     "connect and preload, ms",

@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { pathToFileURL } from "node:url";
 import { BusiestTurn } from "../../test/support/busiest-turn.ts";
 import { floorClient } from "./floor-client.ts";
 import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE } from "./load-script.ts";
@@ -55,8 +56,11 @@ console.log(JSON.stringify(result));
 process.exit(0);
 
 async function built() {
-  const path = new URL("../../dist/index.js", import.meta.url).href;
-  const { connect, defineScript } = (await import(path)) as typeof import("../../src/index.ts");
+  // A test names a package that it has built itself.
+  const folder = process.env.SLOTWIRE_BUILT_PACKAGE;
+  const path =
+    folder === undefined ? new URL("../../dist/index.js", import.meta.url) : pathToFileURL(`${folder}/dist/index.js`);
+  const { connect, defineScript } = (await import(path.href)) as typeof import("../../src/index.ts");
   const load = defineScript({ name: "load", source: LOAD_SCRIPT, numberOfKeys: 1 });
   const others = Array.from({ length: Math.max(0, Number(scriptCount) - 1) }, (_, index) =>
     defineScript({ name: `script ${index}`, source: `-- ${String(index).padStart(1000, "x")}\nreturn 1` }),

@@ -206,9 +206,13 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
   /** @param elapsedMs  Milliseconds of the calls' time that have passed. */
   #send(settled: Promise<void>, elapsedMs: number): Promise<void> {
     const { client, view } = this.#host;
-    const isThere = (_: unknown, place: number) => this.#calls[place] !== undefined;
-    const calls = this.#calls.filter((call) => call !== undefined);
-    const keys = this.#ordered ? this.#keys.filter(isThere) : undefined;
+    let calls = this.#calls as Call[];
+    let keys = this.#ordered ? this.#keys : undefined;
+    if (this.#toLearn.size > 0) {
+      // A command that cannot be sent as one call has none here.
+      keys = keys?.filter((_, place) => calls[place] !== undefined);
+      calls = calls.filter((call) => call !== undefined);
+    }
     return tracedBatch(client.telemetry.client, "batch", calls, undefined, (batch) => {
       client.door.sendTogether(calls, view.signal, { keys, batch, elapsedMs });
       for (const start of this.#toCarryOut) start({ elapsedMs, isPart: true });

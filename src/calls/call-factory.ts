@@ -250,11 +250,12 @@ export class CallFactory {
   }
 }
 
-/** The keys of a call, by which a batch keeps its order. They are copied. */
+/** The keys of a call, by which a batch keeps its order. What the caller may change is copied. */
 export function keysOf(keys: readonly Argument[]): CallKeys | undefined {
   const [only] = keys;
   if (only === undefined) return undefined;
-  return keys.length === 1 ? binaryOf(only, "key", 0) : keys.map((key, index) => binaryOf(key, "key", index));
+  if (keys.length === 1 && typeof only === "string") return only;
+  return keys.map((key, index) => binaryOf(key, "key", index));
 }
 
 /**

@@ -1,10 +1,12 @@
+import { binaryOf } from "../protocol/encode.ts";
+
 /** A call, as far as the order of a batch depends on it. */
 export interface OrderedCall {
   /** `reads`: the call changes nothing. */
   readonly kind: { readonly reads: boolean };
 }
 
-/** The keys of a call as binary strings: one, or several. */
+/** The text of the only key of a call, or its keys as binary strings: text is encoded only if it has to be compared. */
 export type CallKeys = string | readonly string[];
 
 /** The calls of one key that a further call of the key may have to wait for. */
@@ -45,7 +47,7 @@ export function findOrder(
   return calls.map(({ kind: { reads } }, position) => {
     const keys = keysOf[position];
     if (keys === undefined) return undefined;
-    return beforeOf(typeof keys === "string" ? [keys] : keys, reads, position, seen);
+    return beforeOf(typeof keys === "string" ? [binaryOf(keys, "key", 0)] : keys, reads, position, seen);
   });
 }
 

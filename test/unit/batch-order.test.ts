@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { keysOf as keysOfCall } from "../../src/calls/call-factory.ts";
 import { type CallKeys, findOrder } from "../../src/routing/batch-order.ts";
 import { passOn, type Turn, turnsOf } from "../../src/routing/batch-turns.ts";
 
@@ -47,6 +48,19 @@ describe("the order in a batch", () => {
       assert.deepEqual(behind, behindWrite);
     });
   }
+
+  it("knows a key as text, as bytes, and beside others", () => {
+    const calls = Array.from({ length: 3 }, () => call("W any"));
+    const keys = [[Buffer.from("é")], ["é"], [Buffer.from("other"), "é"]].map((each) => keysOfCall(each));
+    assert.deepEqual(
+      findOrder(calls, keys).map((before) => before?.calls ?? []),
+      [[], [0], [1]],
+    );
+    const changed = Buffer.from("é");
+    const copied = [keysOfCall([changed]), "é"];
+    changed.fill("x");
+    assert.deepEqual(findOrder(calls.slice(1), copied)[1]?.calls, [0]);
+  });
 
   it("gives a turn only to calls that wait or are waited for", () => {
     const calls = ["W a", "W b", "R a"].map((each) => call(each));
