@@ -4,7 +4,9 @@
  * ratios are taken within rounds.
  */
 import { execFile, execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { drawCurves } from "../src/cli/bench/draw-curve.ts";
@@ -45,6 +47,9 @@ if (!existsSync(`${folder}node_modules`)) execFileSync("npm", ["ci"], { cwd: fol
 await conducted(CLIENTS.name, async (undo) => {
   const cluster = await startCluster({ primaries: 3 });
   undo(() => cluster.stop());
+  // Each process of a client inherits this. GLIDE leaves a socket there.
+  process.env.TMPDIR = mkdtempSync(join(tmpdir(), "slotwire-clients-"));
+  undo(() => rmSync(process.env.TMPDIR as string, { recursive: true, force: true, maxRetries: 3 }));
   const progress = new Progress(workloads.reduce((sum, workload) => sum + roundsFor(workload), 0));
   undo(() => progress.end());
   await writeValues(cluster);

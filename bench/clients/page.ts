@@ -92,7 +92,8 @@ export function clientsPageOf(report: ClientsReport): string {
     `<header><h1>${escapeMarkup(title)}</h1>${noiseNote(quiet)}${answer(report)}</header>`,
     ratioSection(report),
     ...groupsOf(workloads).map((group) => groupSection(group, report.metrics)),
-    ratesSection(curves),
+    // slotwire has the colour that it has in the bars.
+    ratesSection(curves, [OWN]),
     section(
       "Clients",
       paragraph("Each client ran in a process of its own, in turn, with its best settings."),
