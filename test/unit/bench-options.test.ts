@@ -212,6 +212,14 @@ describe("a benchmark's process", () => {
     assert.match(slower.out, /worse, beyond the limit/);
   });
 
+  it("tells its figures even where the page cannot be written", { skip: !existsSync("/dev/full") }, async () => {
+    const file = join(ROOT, "test", "unit", "bench-runs", "before.json");
+    const { status, out, err } = await slotwire(["bench", "--read", file, "--html", "/dev/full"]);
+    assert.equal(status, 1);
+    assert.match(err, /^slotwire: --html "\/dev\/full" cannot be written \(ENOSPC\)[^\n]*\n$/);
+    assert.match(out, /EVALSHA to EVAL/);
+  });
+
   it("ends with one line and status 1 where nobody answers", async () => {
     // What bench/evalsha-vs-eval.ts does, with the package as it was built for the tests: a clone has no dist/.
     const build = pathToFileURL(join(builtPackage(), "dist", "index.js")).href;
