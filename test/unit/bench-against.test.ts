@@ -161,7 +161,7 @@ describe("slotwire bench --read", () => {
     };
     const terminal: Terminal = { width: 200, paint: PLAIN, write, progress() {}, warn: write };
     try {
-      out += await perform(["bench", ...args], terminal);
+      write(await perform(["bench", ...args], terminal));
       return { out, error: undefined };
     } catch (error) {
       return { out, error: (error as Error).message };
