@@ -4,9 +4,7 @@
  * ratios are taken within rounds.
  */
 import { execFile, execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { drawCurves } from "../src/cli/bench/draw-curve.ts";
@@ -47,9 +45,6 @@ if (!existsSync(`${folder}node_modules`)) execFileSync("npm", ["ci"], { cwd: fol
 await conducted(CLIENTS.name, async (undo) => {
   const cluster = await startCluster({ primaries: 3 });
   undo(() => cluster.stop());
-  // Each process of a client inherits this. GLIDE leaves a socket there.
-  process.env.TMPDIR = mkdtempSync(join(tmpdir(), "slotwire-clients-"));
-  undo(() => rmSync(process.env.TMPDIR as string, { recursive: true, force: true, maxRetries: 3 }));
   const progress = new Progress(workloads.reduce((sum, workload) => sum + roundsFor(workload), 0));
   undo(() => progress.end());
   await writeValues(cluster);
@@ -125,8 +120,7 @@ function publish(
     ...Object.entries(PEERS).map(([name, { settings }]) => `  ${name.padEnd(14)} ${settings}`),
     ...all.flatMap((each) => ["", each.workload.name, "", ...lines(each)]),
     ...(curves.length === 0 ? [] : ["", ...drawCurves(curves, 110, PLAIN)]),
-    "",
-    "What slotwire must show",
+    ...(shown.length === 0 ? [] : ["", "What slotwire must show"]),
     ...shown.map(({ what, seen, verdict }) => `  ${verdict.padEnd(11)}  ${what}: ${seen}`),
   ];
   for (const line of said) console.log(line);

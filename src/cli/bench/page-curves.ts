@@ -93,7 +93,7 @@ const QUANTILES = [
   ["p50", (point) => point.latency.p50],
   ["p99", (point) => point.latency.p99],
   ["p99.9", (point) => point.latency.p999],
-  ["The generator's own lateness, p99", (point) => point.lateness.p99 ?? point.lateness.p50],
+  ["Generator's lateness, p99", (point) => point.lateness.p99 ?? point.lateness.p50],
 ] as const satisfies readonly (readonly [string, (point: RateCurve["points"][number]) => number | undefined])[];
 
 /**
