@@ -1,5 +1,6 @@
 import { Crowd } from "../connection/crowd.ts";
 import { Farewell } from "../connection/farewell.ts";
+import { Flushes } from "../connection/flushes.ts";
 import { greet, type Handshake, RefusedDatabaseError } from "../connection/handshake.ts";
 import { StrangerError } from "../connection/identity.ts";
 import { NodePool, type PoolEvents } from "../connection/node-pool.ts";
@@ -52,6 +53,7 @@ export class NodeOpener {
   readonly #store: ScriptStore;
   readonly #events: NodeEvents;
   readonly #crowd: Crowd;
+  readonly #flushes: Flushes;
   /** When a node was connected last, on the environment's clock. */
   #lastUpAt = Number.NEGATIVE_INFINITY;
   readonly #turns: Turns;
@@ -75,6 +77,7 @@ export class NodeOpener {
     this.#events = events;
     this.#turns = turns;
     this.#crowd = new Crowd(environment.clock);
+    this.#flushes = new Flushes(environment.clock);
   }
 
   /** Whether nodes wait for their turn to be connected. */
@@ -258,10 +261,14 @@ export class NodeOpener {
       this.#lastUpAt = this.#environment.clock.now();
       events.onUp();
     };
-    return new NodePool({ ...settings, crowd: this.#crowd, locate, handshake, readOnly, isOnlyAnnounced }, limits, {
-      ...events,
-      onUp,
-    });
+    return new NodePool(
+      { ...settings, crowd: this.#crowd, flushes: this.#flushes, locate, handshake, readOnly, isOnlyAnnounced },
+      limits,
+      {
+        ...events,
+        onUp,
+      },
+    );
   }
 }
 

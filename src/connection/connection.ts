@@ -11,6 +11,7 @@ import { answerChannel, areWritesHeard } from "../telemetry/channels.ts";
 import { Counters, type Telemetry } from "../telemetry/counters.ts";
 import type { Crowd } from "./crowd.ts";
 import { reasonOf } from "./farewell.ts";
+import type { Flushes } from "./flushes.ts";
 import type { Handshake, HandshakeTerms, Login } from "./handshake.ts";
 import { ASKING, ControlRequest, type Request } from "./request.ts";
 import type { Standing } from "./standing.ts";
@@ -20,6 +21,8 @@ export interface ConnectionSettings extends HandshakeTerms {
   readonly endpoint: Endpoint;
   /** The connections of the client among which this one takes its turn. */
   readonly crowd?: Crowd;
+  /** The flushes of the client's lanes. Undefined where the lane flushes by itself. */
+  readonly flushes?: Flushes;
   /**
    * Asked before each connection to an announced address: where the address leads by now.
    * @throws Why nothing may connect there.

@@ -2,6 +2,7 @@ import type { Timer } from "../environment.ts";
 import { invariant } from "../invariant.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
 import { Farewell } from "./farewell.ts";
+import { Flushes } from "./flushes.ts";
 import { openPrepared } from "./open-connection.ts";
 import type { Probe } from "./probe.ts";
 import type { Request, Usage } from "./request.ts";
@@ -10,11 +11,6 @@ import { RetiredConnections } from "./retired-connections.ts";
 import { isRefusal, retryDelayMs } from "./retry-policy.ts";
 import { Watchdog } from "./watchdog.ts";
 
-/**
- * From so many requests in flight on, the lane flushes in `afterReads`: every readable socket is read first, and the
- * follow-up calls of all of them share one write.
- */
-const MANY_IN_FLIGHT = 8;
 /** How often `drain` looks. */
 const DRAIN_LOOK_MS = 5;
 
@@ -47,6 +43,7 @@ export class Lane {
   readonly #probe: Probe;
   readonly #queue: RequestQueue;
   readonly #retired: RetiredConnections;
+  readonly #flushes: Flushes;
   #state: "connecting" | "ready" | "waiting" | "closed" = "connecting";
   /** Defined exactly while the lane is `ready`. */
   #connection: Connection | undefined;
@@ -80,7 +77,9 @@ export class Lane {
     this.#settings = settings;
     this.#probe = probe;
     this.#events = events;
-    this.#retired = new RetiredConnections(settings.environment.clock, probe);
+    const { clock } = settings.environment;
+    this.#retired = new RetiredConnections(clock, probe);
+    this.#flushes = settings.flushes ?? new Flushes(clock);
     this.#begin();
   }
 
@@ -125,9 +124,9 @@ export class Lane {
   }
 
   /**
-   * Queues a request. All requests that are queued in one tick share one write at its end. From 8 requests in flight on,
-   * all that are queued in one turn of the event loop do: with many nodes, the replies of one socket let their callers
-   * write a little to each other node.
+   * Queues a request. All requests that are queued in one tick share one write at its end. Where the client is busy, all
+   * that are queued in one turn of the event loop do: with many nodes, the replies of one socket let their callers write a
+   * little to each other node.
    */
   push(request: Request): void {
     if (this.#connection === undefined && this.cause !== undefined) {
@@ -337,24 +336,17 @@ export class Lane {
   #scheduleFlush(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    const { clock } = this.#settings.environment;
-    const connection = this.#connection;
-    if (connection !== undefined && connection.inFlight.size >= MANY_IN_FLIGHT) clock.afterReads(this.#flush);
-    else clock.nextTick(this.#flush);
+    this.#flushes.add(this.#flush, this.#connection === undefined ? 0 : this.#connection.inFlight.size);
   }
 
-  readonly #flush = (): void => {
+  readonly #flush = (): number => {
     const connection = this.#connection;
-    const { clock } = this.#settings.environment;
-    // The server may have closed the connection while this process was stopped or computed. That is read first: what was
-    // never written goes through the next connection, what was written may have run.
-    if (connection !== undefined && clock.isBehind()) {
-      clock.afterArrivals(this.#flush);
-      return;
-    }
     this.#flushScheduled = false;
-    if (connection === undefined || this.#muted) return;
+    if (connection === undefined || this.#muted) return 0;
+    const { inFlight } = connection;
+    const before = inFlight.size;
     connection.writeFrom(this.#queue);
-    if (connection.inFlight.size > 0) this.#watchdog?.watch();
+    if (inFlight.size > 0) this.#watchdog?.watch();
+    return inFlight.size - before;
   };
 }

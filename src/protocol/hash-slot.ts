@@ -1,3 +1,4 @@
+import clusterKeySlot from "cluster-key-slot";
 import { CrossSlotError, InvalidArgumentError } from "../errors.ts";
 import { bufferOf, kindOf } from "./encode.ts";
 import type { Argument } from "./reply.ts";
@@ -7,14 +8,11 @@ export const SLOT_COUNT = 16384;
 
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
-const LAST_ASCII = 0x7f;
 
-/** What CRC16 (polynomial 0x1021, start 0, no reflection) makes of each byte. */
-const CRC16 = Uint16Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte << 8;
-  for (let bit = 0; bit < 8; bit++) crc = (crc << 1) ^ (crc & 0x8000 ? 0x1021 : 0);
-  return crc;
-});
+// The library accepts any array of bytes. Reused arrays save one allocation per key. Longer keys are rare and get a
+// Buffer.
+const SCRATCH = Array.from({ length: 129 }, (_, length) => new Uint8Array(length));
+const slotOfBytes = clusterKeySlot as unknown as (bytes: Uint8Array) => number;
 
 /**
  * The hash slot of a key: the CRC16 of its hash tag, or of the whole key if it has no hash tag, modulo 16384. The
@@ -27,17 +25,19 @@ const CRC16 = Uint16Array.from({ length: 256 }, (_, byte) => {
  */
 export function slotOf(key: Argument): number {
   if (typeof key === "string") {
-    // Every run hashes a key, and most keys are short ASCII: their characters are hashed where they stand.
-    let crc = 0;
-    for (let index = 0; index < key.length; index++) {
+    const { length } = key;
+    if (length >= SCRATCH.length) return slotOfEncoded(Buffer.from(key, "utf8"));
+    const bytes = SCRATCH[length] as Uint8Array;
+    let emptyTag = false;
+    for (let index = 0; index < length; index++) {
       const code = key.charCodeAt(index);
-      if (code === OPEN) return slotOfTagged(key, index);
-      if (code > LAST_ASCII) return slotOfBytes(Buffer.from(key, "utf8"));
-      crc = ((crc << 8) ^ (CRC16[(crc >> 8) ^ code] as number)) & 0xffff;
+      if (code > 0x7f) return slotOfEncoded(Buffer.from(key, "utf8"));
+      if (code === CLOSE && index > 0 && bytes[index - 1] === OPEN) emptyTag = true;
+      bytes[index] = code;
     }
-    return crc & (SLOT_COUNT - 1);
+    return emptyTag ? slotOfEncoded(bytes) : slotOfBytes(bytes);
   }
-  if (key instanceof Uint8Array) return slotOfBytes(bufferOf(key));
+  if (key instanceof Uint8Array) return slotOfEncoded(bufferOf(key));
   if ((typeof key === "number" && !Number.isNaN(key)) || typeof key === "bigint") return slotOf(String(key));
   throw new InvalidArgumentError(
     `A key is ${kindOf(key)}; accepted are string, Buffer, Uint8Array, number (not NaN) and bigint.`,
@@ -63,31 +63,17 @@ export function hashTagOf(key: string): string | undefined {
   return close > open + 1 ? key.slice(open + 1, close) : undefined;
 }
 
-/** The slot of a text whose first `{` is at `open`. */
-function slotOfTagged(key: string, open: number): number {
-  const close = key.indexOf("}", open);
-  const isTag = close > open + 1;
-  const end = isTag ? close : key.length;
-  let crc = 0;
-  for (let index = isTag ? open + 1 : 0; index < end; index++) {
-    const code = key.charCodeAt(index);
-    if (code > LAST_ASCII) return slotOfBytes(Buffer.from(key, "utf8"));
-    crc = ((crc << 8) ^ (CRC16[(crc >> 8) ^ code] as number)) & 0xffff;
-  }
-  return crc & (SLOT_COUNT - 1);
-}
-
-/** The slot of the bytes between the first `{` and the first `}` behind it, or of all bytes if nothing is between them. */
-function slotOfBytes(bytes: Buffer): number {
+/*
+ * Behind an empty tag the library searches on, but the server does not: in "{}ab}" the library finds a tag, where the
+ * server hashes all bytes. The library finds no tag in bytes without "{". CRC16 with a zero start is linear over XOR:
+ * the hash of all bytes is the hash of the bytes with one bit of every "{" flipped, XORed with the hash of those bits.
+ */
+function slotOfEncoded(bytes: Uint8Array): number {
   const open = bytes.indexOf(OPEN);
-  const close = open === -1 ? -1 : bytes.indexOf(CLOSE, open);
-  const isTag = close > open + 1;
-  const end = isTag ? close : bytes.length;
-  let crc = 0;
-  for (let index = isTag ? open + 1 : 0; index < end; index++) {
-    crc = ((crc << 8) ^ (CRC16[(crc >> 8) ^ (bytes[index] as number)] as number)) & 0xffff;
-  }
-  return crc & (SLOT_COUNT - 1);
+  if (open === -1 || bytes[open + 1] !== CLOSE) return slotOfBytes(bytes);
+  const masked = Uint8Array.from(bytes, (byte) => (byte === OPEN ? byte ^ 1 : byte));
+  const mask = Uint8Array.from(bytes, (byte) => (byte === OPEN ? 1 : 0));
+  return slotOfBytes(masked) ^ slotOfBytes(mask);
 }
 
 function crossSlot(keys: readonly Argument[]): CrossSlotError {

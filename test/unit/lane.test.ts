@@ -53,6 +53,26 @@ describe("requests that are given up while they are queued", () => {
     assert.deepEqual([lane().pending, lane().pendingBytes], [0, 0]);
   });
 
+  it("leave a bound exact, though a pool looks at its connections once in many calls", () => {
+    let looks = 0;
+    const bytes = lane().pendingBytes;
+    Object.defineProperty(lane(), "pendingBytes", { get: () => bytes + 0 * looks++ });
+    for (let time = 0; time < 500; time++) {
+      assert.equal(pool.hasRoomFor(1), true);
+      queued(1);
+    }
+    assert.equal(looks <= 2, true, `${looks} looks at the lane`);
+    pool.hold(0, 499);
+    assert.equal(pool.hasRoomFor(1), true);
+    queued(1);
+    assert.equal(pool.hasRoomFor(1), false);
+    pool.release(0, 499);
+    assert.equal(pool.hasRoomFor(1), true);
+    pool.hold(10_000, 1);
+    assert.equal(pool.hasRoomFor(1), false);
+    pool.release(10_000, 1);
+  });
+
   it("cost a refusal nothing: 100,000 of them beside 1,000 queued calls", () => {
     queued(1000);
     const start = performance.now();
