@@ -1,8 +1,8 @@
 import { Bench } from "tinybench";
-import { reached } from "../../src/cli/bench/compare.ts";
 import { type ComparedLoad, comparisonOf } from "../../src/cli/bench/comparison.ts";
 import type { Comparison } from "../../src/cli/bench/report.ts";
-import { type NamedSlice, RoundSeries } from "../../src/cli/bench/rounds.ts";
+import { atMostFor, type NamedSlice, RoundSeries } from "../../src/cli/bench/rounds.ts";
+import { reached } from "../../src/cli/bench/until.ts";
 import type { Situation } from "./plan.ts";
 import { measureInTurns, type Turn, type TurnsOptions } from "./turns.ts";
 import { type Bed, measuredWay, type WayOfCalling } from "./ways.ts";
@@ -42,8 +42,8 @@ export async function compared(asked: readonly Asked[], options: MeasuringOption
   await measureInTurns(turns, options);
   return turns.map(({ prefix, situation, series }) => {
     const comparison = comparisonOf(series.rounds, comparedAs(situation, prefix));
-    const { until, seconds } = options;
-    return until === undefined ? comparison : { ...comparison, until: reached(comparison, until, seconds) };
+    const { until, seconds, atMost = atMostFor(seconds) } = options;
+    return until === undefined ? comparison : { ...comparison, until: reached(comparison, until, atMost) };
   });
 }
 

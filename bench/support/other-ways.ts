@@ -44,7 +44,7 @@ export async function loadedFunction(client: Cluster, called: CalledScript): Pro
   };
 }
 
-/** EVALSHA, which is the base, and other ways to run the same script on primaries. */
+/** EVALSHA, or EVALSHA_RO for a script that only reads, which is the base; and other ways to run it on primaries. */
 export function otherWays(
   client: Cluster,
   called: CalledScript,
@@ -52,7 +52,7 @@ export function otherWays(
   inFlight: number,
 ): readonly WayOfCalling[] {
   const { script, keysOf, argsOf, check } = called;
-  const evalsha = byRun("EVALSHA", client, script, called, inFlight);
+  const evalsha = byRun(script.readOnly ? "EVALSHA_RO" : "EVALSHA", client, script, called, inFlight);
   const { command } = evalsha;
   const together = Math.min(BATCH, inFlight);
   const inOne = Math.min(TRANSACTION, inFlight);
@@ -75,8 +75,7 @@ export function otherWays(
     call: async (number) => {
       const batch = client.batch();
       for (let index = 0; index < together; index++) {
-        const each = number * together + index;
-        batch.run(script, keysOf(each), argsOf(each));
+        batch.run(script, keysOf(number + index), argsOf(number + index));
       }
       settled((await batch.exec()) as readonly unknown[]);
     },

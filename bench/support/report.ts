@@ -51,7 +51,7 @@ export function sectionsOf({ comparisons, curves, otherWays, coldCaches, prices 
     sections.push({
       id: "others",
       title: "Other ways to run a script",
-      note: "FCALL runs the script as a function whose name has one letter. A batch is sent and awaited as a whole, and so is a transaction; the latency of their calls is that of the whole. Each ratio of calls a second is to the row that is marked as the base. Bytes and CPU are one call's part. Where replicas run calls, the servers' part is that of primaries and replicas.",
+      note: "FCALL runs the script as a function whose name has one letter. A batch is sent and awaited as a whole, and so is a transaction; the latency of their calls is that of the whole. The calls of a transaction have the same keys, and the script's source goes with them once, so that it cannot be missing. Each ratio of calls a second is to the row that is marked as the base. Bytes and CPU are one call's part. Where replicas run calls, the servers' part is that of primaries and replicas.",
       rows: otherRows(otherWays),
     });
   }

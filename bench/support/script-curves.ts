@@ -1,3 +1,4 @@
+import type { CallNumbers } from "../../src/cli/bench/bench-call.ts";
 import { measureCurves, rateWay } from "../../src/cli/bench/rate-curve.ts";
 import type { Rates } from "../../src/cli/bench/rates.ts";
 import type { RateCurve } from "../../src/cli/bench/report.ts";
@@ -7,6 +8,7 @@ import { evalAndEvalsha } from "./ways.ts";
 
 export interface ScriptCurvesOptions {
   readonly rates: Rates;
+  readonly numbers: CallNumbers;
   /** The time at each rate, for each way. */
   readonly seconds: number;
   readonly progress: (script: CalledScript, way: string, rate: number) => void;
@@ -16,13 +18,15 @@ export interface ScriptCurvesOptions {
 export async function scriptCurves(
   client: Cluster,
   scripts: readonly CalledScript[],
-  { rates, seconds, progress }: ScriptCurvesOptions,
+  { rates, numbers, seconds, progress }: ScriptCurvesOptions,
 ): Promise<readonly RateCurve[]> {
   const curves: RateCurve[] = [];
   for (const called of scripts) {
     for (const { failed } of await client.preload(called.script)) for (const { cause } of failed) throw cause;
     const script = { name: called.script.name, bytes: called.bytes };
-    const ways = evalAndEvalsha(client, called, 1).map(({ name, call }) => rateWay(name, script, call));
+    const ways = evalAndEvalsha(client, called, 1).map(({ name, call }) =>
+      rateWay(name, script, () => call(numbers.take())),
+    );
     curves.push(
       ...(await measureCurves(ways, { rates, seconds, progress: (way, rate) => progress(called, way, rate) })),
     );

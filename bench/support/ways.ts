@@ -1,4 +1,4 @@
-import { FIRST_NUMBER } from "../../src/cli/bench/bench-call.ts";
+import type { CallNumbers } from "../../src/cli/bench/bench-call.ts";
 import { closedLoop, type Meter } from "../../src/cli/bench/closed-loop.ts";
 import type { Slice, Way } from "../../src/cli/bench/rounds.ts";
 import type { Cluster, Script } from "../../src/index.ts";
@@ -12,6 +12,7 @@ export interface Bed {
   readonly meter: ServerMeter | undefined;
   /** Whether no other client uses the cluster, so that the servers' count of calls must equal ours. */
   readonly alone: boolean;
+  readonly numbers: CallNumbers;
 }
 
 /** One way to make the n-th call. */
@@ -20,7 +21,7 @@ export interface WayOfCalling {
   /** The command that the servers count. */
   readonly command: ScriptCommand;
   readonly inFlight: number;
-  /** Makes the n-th call and checks the reply. */
+  /** Makes the call of that number and checks the reply. With `callsEach`, the next numbers are its own as well. */
   readonly call: (number: number) => Promise<void>;
   /** The number of calls that `call` makes at once. @default 1 */
   readonly callsEach?: number;
@@ -29,12 +30,11 @@ export interface WayOfCalling {
 }
 
 /** A way that is measured in slices, with the servers' own count of its costs. */
-export function measuredWay({ client, meter, alone }: Bed, way: WayOfCalling): Way {
+export function measuredWay({ client, meter, alone, numbers }: Bed, way: WayOfCalling): Way {
   const { name, call, inFlight, callsEach = 1 } = way;
-  let number = FIRST_NUMBER;
   const own = meter === undefined ? withBytesOf(client) : CLIENT_CPU;
   const loop = (milliseconds: number) => {
-    return closedLoop(() => call(number++), { milliseconds, inFlight, callsEach, meter: own });
+    return closedLoop(() => call(numbers.take(callsEach)), { milliseconds, inFlight, callsEach, meter: own });
   };
   return {
     name,

@@ -1,5 +1,9 @@
+import { CallNumbers } from "../../src/cli/bench/bench-call.ts";
+import { percentOf } from "../../src/cli/bench/page-words.ts";
 import { QuietCheck } from "../../src/cli/bench/quiet.ts";
 import { type Comparison, FORMAT, type RateCurve } from "../../src/cli/bench/report.ts";
+import { atMostFor } from "../../src/cli/bench/rounds.ts";
+import { shortfallOf } from "../../src/cli/bench/until.ts";
 import { lineOf } from "../../src/cli/printable.ts";
 import type { Cluster, Script } from "../../src/index.ts";
 import { type BenchCluster, openBenchCluster, startBenchCluster } from "./bench-cluster.ts";
@@ -17,7 +21,7 @@ import type { FullReport } from "./report.ts";
 import { scriptCurves } from "./script-curves.ts";
 import { ServerMeter } from "./server-costs.ts";
 import { shuffled } from "./turns.ts";
-import { type Bed, evalAndEvalsha } from "./ways.ts";
+import { type Bed, evalAndEvalsha, type WayOfCalling } from "./ways.ts";
 
 /** One run of `npm run bench`, from its start to its report. */
 export async function wholeRun(settings: BenchSettings, undo: Finally): Promise<FullReport> {
@@ -60,7 +64,7 @@ export async function wholeRun(settings: BenchSettings, undo: Finally): Promise<
     format: FORMAT,
     environment,
     quiet: quiet.end({ otherOwnCpu: used, comparisons: [...comparisons, ...otherComparisons] }),
-    method: methodOf(settings, bench),
+    method: [methodOf(settings, bench), ...shortfallOf([...comparisons, ...otherComparisons])].join(" "),
     comparisons,
     curves,
     otherWays: otherComparisons,
@@ -73,6 +77,7 @@ export async function wholeRun(settings: BenchSettings, undo: Finally): Promise<
 /** The parts of a run, and what of them could not be measured. */
 class Run {
   readonly leftOut: string[] = [];
+  readonly #numbers = new CallNumbers();
   readonly #settings: BenchSettings;
   readonly #progress: Progress;
   #done = 0;
@@ -93,7 +98,7 @@ class Run {
       this.#leaveOut("Cold caches and detours: they need scripts to be flushed and slots to be moved.");
     }
     made.keys = given === undefined;
-    const bed: Bed = { client, meter, alone: own !== undefined };
+    const bed: Bed = { client, meter, alone: own !== undefined, numbers: this.#numbers };
     const scripts = [...new Set([...plan.situations, ...plan.otherWays].map(({ called }) => called.script))];
     await preloaded(client, "primary", scripts);
     const asked = plan.situations.map((situation): Asked => {
@@ -111,6 +116,7 @@ class Run {
     if (rates === undefined) return [];
     return scriptCurves(client, plan.curves, {
       rates,
+      numbers: this.#numbers,
       seconds: plan.curveSeconds,
       progress: ({ title }, way, rate) => {
         this.#progress.at(this.#done, `${title}, ${way}, ${rate.toLocaleString("en")} calls/s`);
@@ -146,14 +152,24 @@ class Run {
     const { fcall, refused, isSomewhere } = await loadedFunction(client, first.called);
     made.library = own === undefined && isSomewhere;
     if (refused !== undefined) this.#leaveOut(`FCALL, which came with Redis 7: ${refused}`);
+    const refusing = await this.#refusing(otherWays(client, first.called, fcall, first.inFlight));
     return this.#settings.plan.otherWays.map((situation) => {
-      return {
-        bed,
-        situation,
-        ways: otherWays(client, situation.called, fcall, situation.inFlight),
-        prefix: "other ways: ",
-      };
+      const ways = otherWays(client, situation.called, fcall, situation.inFlight);
+      return { bed, situation, ways: ways.filter((_, at) => !refusing.has(at)), prefix: "other ways: " };
     });
+  }
+
+  /** Which ways but the base a call cannot go: a user may not use them, or a script is no function. By their index. */
+  async #refusing(ways: readonly WayOfCalling[]): Promise<ReadonlySet<number>> {
+    const found = new Set<number>();
+    for (const [at, { name, call, callsEach }] of ways.entries()) {
+      if (at === 0) continue;
+      await call(this.#numbers.take(callsEach)).catch((error: Error) => {
+        found.add(at);
+        this.#leaveOut(`${name}: ${error.message}`);
+      });
+    }
+    return found;
   }
 
   async #readers({ client, own, primaries, replicas, meter }: BenchCluster): Promise<readonly Asked[]> {
@@ -170,7 +186,7 @@ class Run {
     const called = given ?? ownReadingScript();
     for (const role of ["primary", "replica"] as const) await preloaded(client, role, [called.script]);
     const everywhere = meter && new ServerMeter(client, [...primaries, ...replicas]);
-    const bed: Bed = { client, meter: everywhere, alone: own !== undefined };
+    const bed: Bed = { client, meter: everywhere, alone: own !== undefined, numbers: this.#numbers };
     return plan.otherWays.map(({ inFlight }) => {
       return { bed, situation: { called, inFlight }, ways: readingWays(client, called, inFlight), prefix: "readers: " };
     });
@@ -207,9 +223,14 @@ async function preloaded(client: Cluster, role: "primary" | "replica", scripts: 
 }
 
 function methodOf({ plan, until }: BenchSettings, { own, refused, setting }: BenchCluster): string {
-  const length = until === undefined ? "" : `, and until the ratios of calls a second are known to ${100 * until}%`;
+  const length =
+    until === undefined
+      ? ""
+      : ` and until the ratios of calls a second are known to ${percentOf(until)}, but at most ${atMostFor(plan.seconds)} s`;
   const counts = own ? ", and the servers' count of calls as well" : "";
-  const bytes = refused === undefined ? "Bytes and CPU are the servers' own count." : "Bytes are the client's count.";
+  const others = own ? "" : ", in which the calls of other clients are, too";
+  const bytes =
+    refused === undefined ? `Bytes and CPU are the servers' own count${others}.` : "Bytes are the client's count.";
   return `On ${setting}. Closed loops, at least ${plan.seconds} s for each way in each situation${length}. Ways take turns within each round, in shuffled order, and situations take turns every few rounds. Ratios are medians of those within rounds. ${bytes} Every reply is checked${counts}.`;
 }
 

@@ -12,6 +12,7 @@ import { markdownOf } from "../../bench/support/report.ts";
 import { ServerMeter } from "../../bench/support/server-costs.ts";
 import { evalAndEvalsha, measuredWay, type WayOfCalling } from "../../bench/support/ways.ts";
 import { wholeRun } from "../../bench/support/whole-run.ts";
+import { CallNumbers } from "../../src/cli/bench/bench-call.ts";
 import { type Cluster, connect } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { builtPackage } from "../support/built-package.ts";
@@ -35,18 +36,23 @@ describe("npm run bench", () => {
   });
   const primary = () => client.topology.nodes.find(({ role }) => role === "primary")?.address as string;
 
+  const reportOf = async (words: readonly string[]) => {
+    const all = [...words, "--quick", "--in-flight", "4", "--seconds", "0.05"];
+    const build = pathToFileURL(join(builtPackage(), "dist", "index.js")).href;
+    const undoing: (() => unknown)[] = [];
+    const settings = { ...benchSettings(readOptions(COMMAND, all)), build };
+    const report = await wholeRun(settings, (undo) => undoing.push(undo));
+    for (const undo of undoing.reverse()) await undo();
+    return report;
+  };
+
   it("measures a script of one's own on one's own cluster, with TLS and a password, and leaves nothing behind", async () => {
     const file = join(folder, "count.lua");
     writeFileSync(file, "return redis.call('incrby', KEYS[1], ARGV[1])");
     const uri = `rediss://:${encodeURIComponent(PASSWORD)}@${primary()}`;
     const script = ["--eval", file, "--keys", "{one}:__rand_int__,{one}:total", "--args", "5,x"];
     const login = ["--nodes", uri, "--cacert", cluster.authorityFile as string];
-    const words = [...script, ...login, "--quick", "--in-flight", "4", "--seconds", "0.05"];
-    const build = pathToFileURL(join(builtPackage(), "dist", "index.js")).href;
-    const undoing: (() => unknown)[] = [];
-    const settings = { ...benchSettings(readOptions(COMMAND, words)), build };
-    const report = await wholeRun(settings, (undo) => undoing.push(undo));
-    for (const undo of undoing.reverse()) await undo();
+    const report = await reportOf([...script, ...login]);
 
     const [comparison, ...others] = report.comparisons;
     assert.equal(others.length, 0);
@@ -57,8 +63,15 @@ describe("npm run bench", () => {
     const [source, sha] = comparison?.ways ?? [];
     assert.ok((sha?.costs.bytesSent ?? 0) > 100 && (sha?.costs.bytesSent ?? 0) < 160, String(sha?.costs.bytesSent));
     assert.ok((source?.costs.serverCpu ?? 0) > 0 && (sha?.ratios?.callsPerSecond?.values ?? 0) >= 3);
-    // Numbers begin at a million, and EVAL and EVALSHA make the same calls.
-    assert.ok(Number(await client.command("GET", "{one}:1000000")) >= 10, "the key of the first call was written");
+    // Each call has a number of its own, or the way that is behind would find the keys of the other. Only the calls of one
+    // transaction, which has a single slot, are the same call.
+    const keys = (await client.command("KEYS", "{one}:1*")) as string[];
+    assert.ok(keys.includes("{one}:1000000"), "numbers begin at a million");
+    assert.ok(
+      keys.every((key) => key.length === "{one}:1000000".length),
+      "no call is longer than another",
+    );
+    assert.deepEqual([...new Set((await client.command("MGET", ...keys)) as string[])].sort(), ["20", "5"]);
 
     const [ways] = report.otherWays;
     const names = ways?.ways.map(({ name }) => name);
@@ -80,6 +93,17 @@ describe("npm run bench", () => {
     assert.deepEqual(await client.command("KEYS", "slotwire-bench:*"), []);
   });
 
+  it("leaves out the ways that a user may not go, and says why", async () => {
+    await client.command("ACL", "SETUSER", "bea", "on", ">geheim", "~*", "+@all", "-multi");
+    const file = join(folder, "one.lua");
+    writeFileSync(file, "return 1");
+    const login = ["--nodes", primary(), "--tls", "--cacert", cluster.authorityFile as string];
+    const report = await reportOf([...login, "--user", "bea", "--pass", "geheim", "--eval", file, "--keys", "a"]);
+    const names = report.otherWays[0]?.ways.map(({ name }) => name);
+    assert.deepEqual(names, ["EVALSHA", ...(isOld ? [] : ["FCALL"]), "batch of 4"]);
+    assert.match(report.leftOut.join(" "), /transaction of 4: NOPERM .*multi/);
+  });
+
   it("measures readers on replicas, and sees by the servers' count that they were there", async (test) => {
     if (isOld) return test.skip("this server has no EVALSHA_RO");
     const called = ownReadingScript();
@@ -87,7 +111,7 @@ describe("npm run bench", () => {
       client,
       client.topology.nodes.map(({ address }) => address),
     );
-    const bed = { client, meter, alone: true };
+    const bed = { client, meter, alone: true, numbers: new CallNumbers() };
     const ways = readingWays(client, called, 4);
     for (const way of ways) {
       await measuredWay({ ...bed, alone: false }, way).slice(20);
@@ -104,7 +128,7 @@ describe("npm run bench", () => {
 
   it("ends when the servers ran other calls than it made, and counts those of a batch one by one", async () => {
     const called = ownScript(100);
-    const bed = { client, meter: new ServerMeter(client, [primary()]), alone: true };
+    const bed = { client, meter: new ServerMeter(client, [primary()]), alone: true, numbers: new CallNumbers() };
     const sha = evalAndEvalsha(client, called, 2)[1] as WayOfCalling;
     await sha.call(0);
     const twice = async (number: number) => {

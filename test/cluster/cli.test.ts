@@ -332,9 +332,17 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
     assert.match(result.environment.server, /^unknown/);
   });
 
-  it("bench measures latency under given rates, and counts these calls as well", async () => {
+  it("bench measures latency under given rates, counts these calls as well, and gives each another number", async () => {
     const load = ["--seconds", "0.2", "--rate", "400,200", "--eval", file("bump.lua")];
-    const { status, out, err } = await slotwire(["bench", "--json", ...load, ...where, "bump:b", ",", "1"]);
+    const { status, out, err } = await slotwire([
+      "bench",
+      "--json",
+      ...load,
+      ...where,
+      "{bump}:__rand_int__",
+      ",",
+      "1",
+    ]);
     assert.deepEqual([status, err], [0, ""]);
     const { curves, replies } = JSON.parse(out);
     assert.deepEqual(
@@ -351,8 +359,10 @@ describe("slotwire at a real cluster", { concurrency: 3 }, () => {
         assert.ok((latency.p50 ?? 0) > (lateness.p50 ?? 0), `${latency.p50} ms, late by ${lateness.p50} ms`);
       }
     }
-    const { owner } = nodesFor("bump:b");
-    assert.equal(await cluster.command(owner, "GET", "bump:b"), String(replies));
+    const { owner } = nodesFor("{bump}:");
+    const keys = (await cluster.command(owner, "KEYS", "{bump}:1*")) as string[];
+    assert.equal(keys.length, replies);
+    assert.deepEqual([...new Set((await cluster.command(owner, "MGET", ...keys)) as string[])], ["1"]);
   });
 
   it("fails with one line: nobody there, wrong credentials, no certificate", async () => {

@@ -8,9 +8,11 @@ import {
   KeptRounds,
   measureRounds,
   type Round,
+  RoundSeries,
   type Slice,
   type Way,
 } from "../../src/cli/bench/rounds.ts";
+import { shortfallOf } from "../../src/cli/bench/until.ts";
 
 /** A slice of so many calls, each of which takes so many milliseconds. */
 function sliceOf(calls: number, milliseconds: number, costs: Slice["costs"] = {}): Slice {
@@ -89,6 +91,37 @@ describe("measuring in rounds", () => {
     // It ends as soon as that.
     assert.ok(wanted.looked < 400, JSON.stringify(wanted));
     assert.ok(bound.width > 0.0001, JSON.stringify(bound));
+  });
+
+  it("is content with the intervals of all rounds, and not with those when it last looked", async () => {
+    let round = 0;
+    const { ways } = waysOf({
+      A: () => sliceOf(10, 1),
+      B: () => sliceOf(10, 2 * (1 + (round > 13 ? (round % 10) / 5 : 0))),
+    });
+    const series = new RoundSeries(ways, {
+      seconds: 0,
+      drive: async (slices) => {
+        round++;
+        for (const { run } of slices) await run();
+      },
+    });
+    const isEnough = () => series.isEnough({ seconds: 0, until: 0.05, atMost: 60 });
+    while (round < 13) await series.round();
+    assert.equal(isEnough(), true);
+    // A look that is due later has not seen this round.
+    await series.round();
+    assert.equal(isEnough(), false);
+  });
+
+  it("tells which intervals are wider than they were wanted", () => {
+    const about = (title: string, width: number) => ({ title, until: { wanted: 0.05, width, seconds: 60 } });
+    assert.deepEqual(shortfallOf([about("a", 0.05), { title: "b" }]), []);
+    const bound = "as --until wants: after 60 s each, the bound was met first.";
+    assert.deepEqual(shortfallOf([about("a", 0.0501)]), [`The interval is 5.1% wide to a side and not 5%, ${bound}`]);
+    assert.deepEqual(shortfallOf([about("a", 0.04), about("b", 0.07), about("c", 0.2)]), [
+      `The intervals of 2 of 3 comparisons are up to 20% wide to a side (c) and not 5%, ${bound}`,
+    ]);
   });
 
   it("keeps no more rounds than that, and loses no call", () => {

@@ -178,28 +178,13 @@ EVALSHA to EVAL
     );
   });
 
-  it("says in the first line that the machine was not quiet, and last that a bound was met first", () => {
+  it("says in the first line that the machine was not quiet", () => {
     const reasons = ["Other processes used 1.0 of 2 cores during the measurement."];
-    const until = { wanted: 0.05, width: 0.083, seconds: 60 };
-    const noisy = {
-      ...report,
-      quiet: { quiet: false, reasons },
-      comparisons: report.comparisons.map((each) => ({ ...each, until })),
-    };
-    const lines = drawBench(noisy, { width: 80, paint: PLAIN });
+    const lines = drawBench({ ...report, quiet: { quiet: false, reasons } }, { width: 80, paint: PLAIN });
     assert.equal(
       lines.slice(0, 3).join("\n"),
       "The machine was not quiet: other processes used 1.0 of 2 cores during the\nmeasurement.\n",
     );
-    assert.equal(
-      lines.slice(-2).join("\n"),
-      "The interval is 8.3% wide to a side and not 5%, as --until wants: after 60 s\neach, the bound was met first.",
-    );
-    const reached = {
-      ...noisy,
-      comparisons: report.comparisons.map((each) => ({ ...each, until: { ...until, width: 0.04 } })),
-    };
-    assert.doesNotMatch(drawBench(reached, { width: 80, paint: PLAIN }).join("\n"), /bound/);
     for (const line of lines) assert.ok(line.length <= 80, line);
   });
 });

@@ -3,8 +3,8 @@ import { defineScript, type Script } from "../../scripts/script.ts";
 import { filled } from "./placeholders.ts";
 
 /**
- * A script call in two ways. Each method returns a function that makes the call with a number, from `FIRST_NUMBER` on; its
- * promise rejects when the reply is wrong.
+ * A script call in two ways. Each method returns a function that makes the call with a number of `CallNumbers`; its promise
+ * rejects when the reply is wrong.
  */
 export interface BenchCall {
   readonly script: Script;
@@ -13,8 +13,23 @@ export interface BenchCall {
 }
 
 const KEYS = 1000;
-/** Numbers begin here, so that all have the same number of digits: a way that makes more calls sends no longer ones. */
-export const FIRST_NUMBER = 1_000_000;
+/** Numbers begin here, so that all have the same number of digits: a later call is no longer than an earlier one. */
+const FIRST_NUMBER = 1_000_000;
+
+/**
+ * The numbers of calls, from which all ways take theirs. If each way counted for itself, the one that is ahead would meet keys
+ * that do not exist, and the others keys that it has written: the script would do other work in each of them.
+ */
+export class CallNumbers {
+  #next = FIRST_NUMBER;
+
+  /** The first of so many numbers that no other call gets. */
+  take(count = 1): number {
+    const first = this.#next;
+    this.#next += count;
+    return first;
+  }
+}
 
 /** A script of a common size that only reads. */
 const QUOTA = `-- How much of a quota is left in this window, and how long the window lasts.

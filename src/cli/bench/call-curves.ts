@@ -1,5 +1,5 @@
 import type { Cluster } from "../../cluster/cluster.ts";
-import { type BenchCall, FIRST_NUMBER } from "./bench-call.ts";
+import type { BenchCall, CallNumbers } from "./bench-call.ts";
 import { type CurveOptions, measureCurves, rateWay } from "./rate-curve.ts";
 import type { RateCurve } from "./report.ts";
 
@@ -10,12 +10,17 @@ export interface CountedCurves {
 }
 
 /** EVAL and EVALSHA under rising rates, in turns at each rate. */
-export async function callCurves(cluster: Cluster, call: BenchCall, options: CurveOptions): Promise<CountedCurves> {
+export async function callCurves(
+  cluster: Cluster,
+  call: BenchCall,
+  numbers: CallNumbers,
+  options: CurveOptions,
+): Promise<CountedCurves> {
   const { name, source } = call.script;
   const script = { name, bytes: Buffer.byteLength(source) };
   let replies = 0;
-  const counted = (make: (number: number) => Promise<void>) => async (number: number) => {
-    await make(FIRST_NUMBER + number);
+  const counted = (make: (number: number) => Promise<void>) => async () => {
+    await make(numbers.take());
     replies++;
   };
   const ways = [

@@ -1,18 +1,18 @@
 import type { Session } from "../session.ts";
 import type { Terminal } from "../terminal.ts";
-import type { BenchCall } from "./bench-call.ts";
+import { type BenchCall, CallNumbers } from "./bench-call.ts";
 import { callCurves } from "./call-curves.ts";
 import { type ComparedLoad, comparisonOf } from "./comparison.ts";
 import type { EarlierRun } from "./earlier-run.ts";
 import { environmentOf, settingOf } from "./environment.ts";
-import { widthOf } from "./estimate.ts";
 import { ratioText } from "./page-words.ts";
 import { QuietCheck } from "./quiet.ts";
 import type { Rates } from "./rates.ts";
-import { type BenchReport, type Comparison, FORMAT } from "./report.ts";
+import { type BenchReport, FORMAT } from "./report.ts";
 import { atMostFor, measureRounds } from "./rounds.ts";
 import { scriptWays } from "./script-ways.ts";
 import { ServerMeter } from "./servers.ts";
+import { reached, shortfallOf } from "./until.ts";
 
 /** Under which load the ways are compared, and for how long. */
 export interface Load {
@@ -69,7 +69,8 @@ export async function compareIn(
   });
   const compared = comparedLoad(call, { inFlight });
   earlier?.refuseOther(environment, [compared]);
-  const ways = scriptWays(cluster, call, inFlight, servers);
+  const numbers = new CallNumbers();
+  const ways = scriptWays(cluster, call, inFlight, servers, numbers);
   terminal.progress("looking whether the machine is quiet ...");
   const check = await QuietCheck.begin();
   const cpuBefore = await servers.cpuHere();
@@ -86,29 +87,27 @@ export async function compareIn(
   const { curves, replies } =
     rates === undefined
       ? { curves: [], replies: 0 }
-      : await callCurves(cluster, call, {
+      : await callCurves(cluster, call, numbers, {
           rates,
           seconds,
           progress: (way, rate) => terminal.progress(`${way}, ${rate.toLocaleString("en-US")} calls a second ...`),
         });
   const cpuAfter = await servers.cpuHere();
-  const comparison = comparisonOf(rounds, compared);
+  const measured = comparisonOf(rounds, compared);
+  const comparison = until === undefined ? measured : { ...measured, until: reached(measured, until, atMost) };
   const otherOwnCpu = cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore;
   return {
     report: {
       format: FORMAT,
       environment,
       quiet: check.end({ otherOwnCpu, comparisons: [comparison] }),
-      method: `${rounds.length} rounds of both ways in turns. A ratio is the median of the rounds, with the interval that holds the true one in 95 of 100 runs. Latencies are those of a closed loop: from a caller's call to its reply.`,
-      comparisons: [until === undefined ? comparison : { ...comparison, until: reached(comparison, until, atMost) }],
+      method: [
+        `${rounds.length} rounds of both ways in turns. A ratio is the median of the rounds, with the interval that holds the true one in 95 of 100 runs. Latencies are those of a closed loop: from a caller's call to its reply.`,
+        ...shortfallOf([comparison]),
+      ].join(" "),
+      comparisons: [comparison],
       curves,
     },
     replies: ways.reduce((sum, { calls }) => sum + calls, replies),
   };
-}
-
-/** How narrow the intervals have become. */
-export function reached({ ways }: Comparison, wanted: number, seconds: number): NonNullable<Comparison["until"]> {
-  const widths = ways.flatMap(({ ratios }) => (ratios?.callsPerSecond ? [widthOf(ratios.callsPerSecond)] : []));
-  return { wanted, width: Math.max(...widths), seconds };
 }

@@ -2,7 +2,7 @@ import { wrapped } from "../draw-text.ts";
 import { printable } from "../printable.ts";
 import type { Paint } from "../terminal.ts";
 import { drawCurves } from "./draw-curve.ts";
-import { metricName, metricsOf, percentOf, ratioText } from "./page-words.ts";
+import { metricName, metricsOf, ratioText } from "./page-words.ts";
 import { noiseLine } from "./quiet.ts";
 import type { BenchReport, Comparison, WayFigures } from "./report.ts";
 
@@ -27,7 +27,6 @@ export function drawBench(report: BenchReport, { width, paint, replies }: DrawnW
     ...report.comparisons.flatMap((comparison) => drawComparison(comparison, width, paint)),
     "",
     ...prose(`${report.method} Bytes are for one call.`),
-    ...report.comparisons.flatMap((comparison) => prose(untilText(comparison))),
     ...(report.curves.length === 0 ? [] : ["", ...drawCurves(report.curves, width, paint), ""]),
     ...(replies === undefined
       ? []
@@ -59,14 +58,6 @@ function drawComparison(comparison: Comparison, width: number, paint: Paint): st
       ];
     }),
   ];
-}
-
-/** Whether `--until` was reached. */
-function untilText({ until }: Comparison): string {
-  if (until === undefined) return "";
-  const { wanted, width, seconds } = until;
-  if (width <= wanted) return "";
-  return `The interval is ${percentOf(width)} wide to a side and not ${percentOf(wanted)}, as --until wants: after ${seconds} s each, the bound was met first.`;
 }
 
 function cellsOf({ callsPerSecond, latency, costs, calls }: WayFigures): string[] {

@@ -65,6 +65,7 @@ export class RoundSeries {
   #spent = 0;
   #look = 0;
   #widest: Estimate | undefined;
+  #lookedAt = 0;
 
   constructor(ways: readonly Way[], options: SeriesOptions = {}) {
     this.#ways = ways;
@@ -102,6 +103,7 @@ export class RoundSeries {
     const { rounds, count } = this.#kept;
     if (count < this.#look) return;
     this.#look = Math.ceil(count * LOOK_AGAIN);
+    this.#lookedAt = count;
     this.#widest = widestOf(this.#ways, rounds);
   }
 
@@ -129,7 +131,8 @@ export class RoundSeries {
     const spent = this.#spent / 1000 / this.#ways.length;
     if (this.rounds.length < LEAST_ROUNDS || spent < seconds) return false;
     if (until === undefined || spent >= atMost) return true;
-    return this.#widest !== undefined && widthOf(this.#widest) <= until;
+    // What was narrow some rounds ago need not be so any more, and what will be told are the intervals of all rounds.
+    return this.#lookedAt === this.count && this.#widest !== undefined && widthOf(this.#widest) <= until;
   }
 }
 

@@ -1,19 +1,20 @@
 import type { Cluster } from "../../cluster/cluster.ts";
-import { type BenchCall, FIRST_NUMBER } from "./bench-call.ts";
+import type { BenchCall, CallNumbers } from "./bench-call.ts";
 import { closedLoop, type Meter } from "./closed-loop.ts";
 import type { Way } from "./rounds.ts";
 import type { ServerMeter } from "./servers.ts";
 
-/** EVAL, which is the base, and EVALSHA. Calls are numbered within each way, so both make the same calls. */
+/** EVAL, which is the base, and EVALSHA. */
 export function scriptWays(
   cluster: Cluster,
   call: BenchCall,
   inFlight: number,
   servers: ServerMeter,
+  numbers: CallNumbers,
 ): readonly CountedWay[] {
   return [
-    new CountedWay("EVAL", call.eval(cluster), inFlight, meterOf(cluster, servers)),
-    new CountedWay("EVALSHA", call.evalsha(cluster), inFlight, meterOf(cluster, servers)),
+    new CountedWay("EVAL", call.eval(cluster), inFlight, meterOf(cluster, servers), numbers),
+    new CountedWay("EVALSHA", call.evalsha(cluster), inFlight, meterOf(cluster, servers), numbers),
   ];
 }
 
@@ -23,9 +24,18 @@ export class CountedWay implements Way {
   readonly slice: Way["slice"];
   #calls = 0;
 
-  constructor(name: string, call: (number: number) => Promise<void>, inFlight: number, meter: Meter) {
+  constructor(
+    name: string,
+    call: (number: number) => Promise<void>,
+    inFlight: number,
+    meter: Meter,
+    numbers: CallNumbers,
+  ) {
     this.name = name;
-    const next = () => call(FIRST_NUMBER + this.#calls++);
+    const next = () => {
+      this.#calls++;
+      return call(numbers.take());
+    };
     this.slice = (milliseconds) => closedLoop(next, { milliseconds, inFlight, meter });
   }
 
