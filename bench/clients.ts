@@ -120,8 +120,7 @@ function publish(
     ...Object.entries(PEERS).map(([name, { settings }]) => `  ${name.padEnd(14)} ${settings}`),
     ...all.flatMap((each) => ["", each.workload.name, "", ...lines(each)]),
     ...(curves.length === 0 ? [] : ["", ...drawCurves(curves, 110, PLAIN)]),
-    "",
-    "What slotwire must show",
+    ...(shown.length === 0 ? [] : ["", "What slotwire must show"]),
     ...shown.map(({ what, seen, verdict }) => `  ${verdict.padEnd(11)}  ${what}: ${seen}`),
   ];
   for (const line of said) console.log(line);

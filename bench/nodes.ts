@@ -1,73 +1,40 @@
 /*
- * One process connects to many nodes, preloads scripts, and serves calls: npm run bench:nodes [-- --nodes 1000]
+ * One process connects to many nodes, preloads scripts, and serves calls: npm run bench:nodes -- --help
  * The nodes are scripted, and live in a second process. Each round measures slotwire and bare sockets in processes of
  * their own, in turn.
  */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { parseArgs, promisify } from "node:util";
+import { promisify } from "node:util";
 import { startFleet } from "../test/support/many-nodes.ts";
+import { NODES, type NodesSettings, nodesSettings } from "./support/commands.ts";
+import { conducted } from "./support/conducted.ts";
 import type { Connecting, NodesResult, NodesWorker, Serving } from "./support/nodes-worker.ts";
+import { settingsOf } from "./support/options.ts";
 import { median } from "./support/statistics.ts";
 
-const USAGE = "npm run bench:nodes -- [--nodes 1000] [--scripts 50] [--calls 200000] [--in-flight 1024] [--rounds 5]";
 const MIB = 2 ** 20;
 const run = promisify(execFile);
 const worker = fileURLToPath(new URL("support/nodes-worker.ts", import.meta.url));
-const options = numbers();
-if (options !== undefined) await measureAll(options);
+const settings = settingsOf(NODES, nodesSettings);
 
-interface Options {
-  readonly nodes: number;
-  readonly scripts: number;
-  readonly calls: number;
-  readonly inFlight: number;
-  readonly rounds: number;
-}
+await conducted(NODES.name, async (undo) => {
+  const ending = new AbortController();
+  undo(() => ending.abort());
+  await measureAll(settings, ending.signal);
+  return 0;
+});
 
-function numbers(): Options | undefined {
-  const number = (value: string) => ({ type: "string", default: value }) as const;
-  try {
-    const { values } = parseArgs({
-      options: {
-        nodes: number("1000"),
-        scripts: number("50"),
-        calls: number("200000"),
-        "in-flight": number("1024"),
-        rounds: number("5"),
-        help: { type: "boolean", default: false },
-      },
-    });
-    if (values.help) return void console.log(USAGE);
-    const whole = (name: "nodes" | "scripts" | "calls" | "in-flight" | "rounds") => {
-      const value = Number(values[name]);
-      if (Number.isInteger(value) && value > 0) return value;
-      throw new Error(`--${name} is ${JSON.stringify(values[name])}; accepted is a whole number from 1 on.`);
-    };
-    return {
-      nodes: whole("nodes"),
-      scripts: whole("scripts"),
-      calls: whole("calls"),
-      inFlight: whole("in-flight"),
-      rounds: whole("rounds"),
-    };
-  } catch (error) {
-    console.error((error as Error).message.split("\n", 1)[0]);
-    process.exitCode = 1;
-    return undefined;
-  }
-}
-
-async function measureAll(options: Options): Promise<void> {
+async function measureAll(options: NodesSettings, signal: AbortSignal): Promise<void> {
   const { nodes, scripts, inFlight, rounds } = options;
   const ours: NodesResult[] = [];
   const floors: NodesResult[] = [];
   const turns: number[] = [];
   for (let round = 0; round < rounds; round++) {
     for (const who of round % 2 === 0 ? (["slotwire", "floor"] as const) : (["floor", "slotwire"] as const)) {
-      (who === "slotwire" ? ours : floors).push(await measure(who, options));
+      (who === "slotwire" ? ours : floors).push(await measure(who, options, signal));
     }
-    turns.push((await measure("turns", options)).turnMs as number);
+    turns.push((await measure("turns", options, signal)).turnMs as number);
   }
   const connecting = ours.map((each) => each.connecting as Connecting);
   const serving = ours.map((each) => each.serving as Serving);
@@ -139,12 +106,16 @@ async function measureAll(options: Options): Promise<void> {
   );
 }
 
-async function measure(who: NodesWorker, { nodes, scripts, inFlight, calls }: Options): Promise<NodesResult> {
+async function measure(
+  who: NodesWorker,
+  { nodes, scripts, inFlight, calls }: NodesSettings,
+  signal: AbortSignal,
+): Promise<NodesResult> {
   const fleet = await startFleet(nodes, 0, nodes);
   try {
     const numbers = [scripts, inFlight, calls].map(String);
     const args = ["--expose-gc", "--import", "tsx", worker, who, fleet.seed, ...numbers];
-    const { stdout } = await run(process.execPath, args, { timeout: 120_000 });
+    const { stdout } = await run(process.execPath, args, { timeout: 120_000, signal });
     return JSON.parse(stdout) as NodesResult;
   } finally {
     fleet.stop();

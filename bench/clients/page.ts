@@ -92,7 +92,8 @@ export function clientsPageOf(report: ClientsReport): string {
     `<header><h1>${escapeMarkup(title)}</h1>${noiseNote(quiet)}${answer(report)}</header>`,
     ratioSection(report),
     ...groupsOf(workloads).map((group) => groupSection(group, report.metrics)),
-    ratesSection(curves),
+    // slotwire has the colour that it has in the bars.
+    ratesSection(curves, [OWN]),
     section(
       "Clients",
       paragraph("Each client ran in a process of its own, in turn, with its best settings."),
@@ -176,12 +177,15 @@ function groupSection([name, workloads]: Group, metrics: readonly ClientsMetric[
     if (groups.every(({ rows }) => rows.length === 0)) return [];
     return [rowChart({ title: metric.name, unit: metric.unit, kind: "bars", scale: "linear", series: [], groups })];
   });
-  const head = ["", "calls", ...metrics.map(({ name: metric, unit }) => (unit === "" ? metric : `${metric}, ${unit}`))];
+  const known = metrics.filter(({ key }) =>
+    workloads.some(({ clients }) => clients.some(({ figures }) => isKnown(figures[key]))),
+  );
+  const head = ["", "calls", ...known.map(({ name: metric, unit }) => (unit === "" ? metric : `${metric}, ${unit}`))];
   const rows = workloads.flatMap(({ name: workload, clients }) =>
     clients.map(({ name: client, calls, figures }) => [
       workloads.length > 1 ? `${client}, ${workload}` : client,
       calls.toLocaleString("en"),
-      ...metrics.map(({ key }) => (isKnown(figures[key]) ? intervalText(figures[key]) : "-")),
+      ...known.map(({ key }) => (isKnown(figures[key]) ? intervalText(figures[key]) : "-")),
     ]),
   );
   const table = tableOf([head, ...rows], name);

@@ -1,3 +1,6 @@
+import { readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Peer, PeerClient } from "./client.ts";
 import { floor } from "./floor-peer.ts";
 import { ONE_SLOT_KEYS, SCRIPTS, SPREAD_KEYS } from "./workload.ts";
@@ -117,6 +120,7 @@ const glide: Peer = {
       inflightRequestsLimit: 100_000,
       requestTimeout: 30_000,
     });
+    removeGlideSocket();
     const scripts = {
       write: new Script(SCRIPTS.write),
       read: new Script(SCRIPTS.read),
@@ -133,6 +137,15 @@ const glide: Peer = {
     };
   },
 };
+
+/** GLIDE talks with its core by a socket in the file system, and leaves it there. Once both are connected it has no use. */
+function removeGlideSocket(): void {
+  for (const folder of new Set(["/tmp", tmpdir()])) {
+    for (const file of readdirSync(folder)) {
+      if (file.startsWith(`glide-socket-${process.pid}-`)) rmSync(join(folder, file), { force: true });
+    }
+  }
+}
 
 const slotwire: Peer = {
   settings: "the built package; defaults, bounds raised for 1,024 x 16 KiB",

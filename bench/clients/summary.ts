@@ -37,6 +37,7 @@ export const METRICS: readonly Metric[] = [
   { key: "p99", heading: "p99 us", name: "p99", unit: "us", digits: 0 },
   { key: "p999", heading: "p99.9 us", name: "p99.9", unit: "us", digits: 0 },
   { key: "most", heading: "max us", name: "slowest call", unit: "us", digits: 0 },
+  { key: "late", heading: "late p99 us", name: "generator's lateness, p99", unit: "us", digits: 0 },
   { key: "residentMiB", heading: "MiB", name: "resident memory", unit: "MiB", digits: 0 },
   { key: "grownMiB", heading: "MiB more", name: "memory grown", unit: "MiB", digits: 1 },
 ];
@@ -47,10 +48,11 @@ const COMPARED = ["callsPerSecond", "cpu", "p50", "p99"] as const satisfies read
 /** A line for each client, with medians of rounds; then the ratios of slotwire to others with their intervals. */
 export function lines(measurements: Measurements): string[] {
   const { workload, results } = measurements;
-  const head = ["client", ...METRICS.map(({ heading }) => heading), "calls/s lie in", "calls"];
+  const metrics = METRICS.filter(({ key }) => isOf(workload, key));
+  const head = ["client", ...metrics.map(({ heading }) => heading), "calls/s lie in", "calls"];
   const body = [...results].map(([name, rounds]) => [
     name,
-    ...METRICS.map(({ key, digits }) => shown(estimated(rounds, key)?.median, digits)),
+    ...metrics.map(({ key, digits }) => shown(estimated(rounds, key)?.median, digits)),
     spanOf(estimated(rounds, "callsPerSecond")),
     shown(callsOf(rounds), 0),
   ]);
@@ -63,10 +65,15 @@ export function lines(measurements: Measurements): string[] {
   ];
 }
 
+/** Whether a workload has a figure: an open loop keeps a core busy whatever a call costs, and only it can be late. */
+function isOf({ kind }: Workload, figure: Figure): boolean {
+  return figure === "late" ? kind === "open" : figure !== "cpu" || kind !== "open";
+}
+
 /** What the latencies of a workload are counted from. */
 const LATENCIES = {
   closed: "Latencies: closed loop, from a caller's call to its reply; - where fewer than 10 calls lie beyond",
-  open: "Latencies: open loop, from when a call was due to its reply; - where fewer than 10 calls lie beyond",
+  open: "Latencies: open loop, from when a call was due to its reply; late: how late the benchmark made the calls; - where fewer than 10 calls lie beyond",
   batch: "Latencies: closed loop, of whole batches; - where fewer than 10 batches lie beyond",
 } as const satisfies Record<Workload["kind"], string>;
 
@@ -87,13 +94,14 @@ function spanOf(estimate: Estimate | undefined): string {
 
 function ratioRows(measurements: Measurements): string[][] {
   const others = [...measurements.results.keys()].filter((name) => name !== "slotwire");
+  const compared = COMPARED.filter((figure) => isOf(measurements.workload, figure));
   const cells = (name: PeerName) => {
-    return COMPARED.map((figure) => {
+    return compared.map((figure) => {
       const ratio = paired(measurements, figure, name);
       return ratio === undefined ? "-" : ratioText(ratio);
     });
   };
-  const headings = COMPARED.map((figure) => METRICS.find(({ key }) => key === figure)?.name ?? figure);
+  const headings = compared.map((figure) => METRICS.find(({ key }) => key === figure)?.name ?? figure);
   return [["slotwire to", ...headings], ...others.map((name) => [name, ...cells(name)])];
 }
 

@@ -19,7 +19,7 @@ latencies = new Latencies();
 const inUseBefore = bytesInUse();
 const cpuBefore = process.cpuUsage();
 const start = performance.now();
-const { calls, stopped } = await measure(workload.calls);
+const { calls, stopped, late } = await measure(workload.calls);
 const seconds = (performance.now() - start) / 1000;
 const cpu = process.cpuUsage(cpuBefore);
 const residentMiB = process.memoryUsage().rss / 2 ** 20;
@@ -30,11 +30,12 @@ const result: Result = {
   calls,
   callsPerSecond: calls / seconds,
   bytesPerSecond: (calls * (workload.argBytes + workload.replyBytes)) / seconds,
-  cpu: (cpu.user + cpu.system) / calls,
+  ...(workload.kind === "open" ? {} : { cpu: (cpu.user + cpu.system) / calls }),
   ...(p50 === undefined ? {} : { p50: p50 * 1000 }),
   ...(p99 === undefined ? {} : { p99: p99 * 1000 }),
   ...(p999 === undefined ? {} : { p999: p999 * 1000 }),
   most: max * 1000,
+  ...(late === undefined ? {} : { late: late * 1000 }),
   residentMiB,
   grownMiB,
   ...(stopped ? { stopped } : {}),
@@ -47,6 +48,8 @@ interface Done {
   readonly calls: number;
   /** Whether an open loop left out calls, because too many waited for their answers. */
   readonly stopped?: boolean;
+  /** The p99 of how late an open loop made the calls, in milliseconds. */
+  readonly late?: number | undefined;
 }
 
 function measure(count: number): Promise<Done> {
@@ -91,7 +94,8 @@ async function atRate(peer: PeerClient, count: number): Promise<Done> {
   const { rate } = workload;
   const slice = await openLoop((index) => call(peer, index), { rate, milliseconds: (count / rate) * 1000 });
   latencies.join(slice.latencies);
-  return { calls: slice.latencies.calls, stopped: slice.stopped !== undefined };
+  const late = slice.lateness.quantile(0.99);
+  return { calls: slice.latencies.calls, stopped: slice.stopped !== undefined, late };
 }
 
 async function batches(peer: PeerClient, count: number): Promise<Done> {

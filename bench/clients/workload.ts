@@ -68,8 +68,8 @@ export interface Result {
   readonly calls: number;
   readonly callsPerSecond: number;
   readonly bytesPerSecond: number;
-  /** The CPU time of the client's process per call, user and system. */
-  readonly cpu: number;
+  /** The CPU time of the client's process per call, user and system. Absent for open loops, which keep a core busy. */
+  readonly cpu?: number;
   /**
    * In closed loops from a caller's call to its reply, in open loops from when a call was due. Absent where fewer than 10 calls
    * lie beyond.
@@ -78,6 +78,8 @@ export interface Result {
   readonly p99?: number;
   readonly p999?: number;
   readonly most: number;
+  /** In open loops the p99 of how late calls were made. It is a part of the latencies. */
+  readonly late?: number;
   readonly residentMiB: number;
   /** The growth of the memory in use, without garbage, from before the calls to after them. */
   readonly grownMiB: number;

@@ -132,6 +132,46 @@ export function tracingSettings({ rounds }: ValuesOf<typeof TRACING.options>) {
   return { sets: numberOf("--rounds", rounds, { fallback: 6, least: 3, most: 1000 }) };
 }
 
+/** What `bench:nodes` counts, and how many by default and at most. More nodes would need more ports than there are. */
+const COUNTS = {
+  nodes: { fallback: 1000, least: 1, most: 10_000, says: "scripted nodes, in a second process" },
+  scripts: { fallback: 50, least: 1, most: 10_000, says: "scripts that each node is given" },
+  calls: { fallback: 200_000, least: 1, most: 100_000_000, says: "calls in each round" },
+  "in-flight": { fallback: 1024, least: 1, most: 100_000, says: "calls in flight" },
+  rounds: { fallback: 5, least: 1, most: 1000, says: "rounds of slotwire and bare sockets, in new processes" },
+} as const;
+
+function countOption({ fallback, says }: (typeof COUNTS)[keyof typeof COUNTS]) {
+  return { type: "string", value: "N", says: `${says}; default ${fallback}` } as const;
+}
+
+export const NODES = {
+  name: "bench:nodes",
+  typed: "npm run bench:nodes --",
+  usage: "[--nodes N] [--scripts N] [--calls N] [--in-flight N] [--rounds N]",
+  summary: "Measures one process that connects to many nodes, preloads scripts and serves calls, against bare sockets.",
+  options: {
+    nodes: countOption(COUNTS.nodes),
+    scripts: countOption(COUNTS.scripts),
+    calls: countOption(COUNTS.calls),
+    "in-flight": countOption(COUNTS["in-flight"]),
+    rounds: countOption(COUNTS.rounds),
+  },
+} as const satisfies BenchCommand;
+
+export type NodesSettings = ReturnType<typeof nodesSettings>;
+
+export function nodesSettings(values: ValuesOf<typeof NODES.options>) {
+  const count = (name: keyof typeof COUNTS) => numberOf(`--${name}`, values[name], COUNTS[name]);
+  return {
+    nodes: count("nodes"),
+    scripts: count("scripts"),
+    calls: count("calls"),
+    inFlight: count("in-flight"),
+    rounds: count("rounds"),
+  };
+}
+
 export const TOUR = {
   name: "tour",
   typed: "npm start --",
@@ -179,4 +219,12 @@ export function clientsSettings(
 }
 
 /** All of these, for a look at each. */
-export const COMMANDS: readonly BenchCommand<Options>[] = [FLOOR, BATCHES, SUBSCRIPTIONS, TRACING, CLIENTS, TOUR];
+export const COMMANDS: readonly BenchCommand<Options>[] = [
+  FLOOR,
+  BATCHES,
+  NODES,
+  SUBSCRIPTIONS,
+  TRACING,
+  CLIENTS,
+  TOUR,
+];

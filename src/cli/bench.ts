@@ -77,7 +77,6 @@ export const bench: Command = {
       read === undefined ? await measured(values, words, earlier, terminal) : storedRun("--read", read);
     terminal.progress("");
     const judgement = earlier?.judge(report);
-    if (html !== undefined) writeText("--html", html, pageOf(report));
     const { width, paint } = terminal;
     const text = values.json
       ? `${jsonOf({ ...report, replies, ...(judgement && { against: judgement }) })}\n`
@@ -88,10 +87,12 @@ export const bench: Command = {
           ],
           paint,
         );
-    const failure = judgement && failureOf(judgement);
-    if (failure === undefined) return text;
+    // The figures are told before anything else can fail: a measurement takes minutes.
     terminal.write(text);
-    throw new Error(failure);
+    if (html !== undefined) writeText("--html", html, pageOf(report));
+    const failure = judgement && failureOf(judgement);
+    if (failure !== undefined) throw new Error(failure);
+    return "";
   },
 };
 

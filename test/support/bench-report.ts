@@ -172,6 +172,7 @@ export function clientsReport(more: Partial<ClientsReport> = {}): ClientsReport 
 
 /** @param capacity  Calls a second from which on the way cannot keep up. */
 export function curveOf(way: string, capacity: number): RateCurve {
+  const most = capacity * 0.9;
   const points = [0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1, 1.1].map((share) => {
     const rate = Math.round(share * 100_000);
     const load = Math.min(0.99, rate / capacity);
@@ -180,11 +181,15 @@ export function curveOf(way: string, capacity: number): RateCurve {
       made: Math.min(rate, capacity),
       answered: Math.min(rate, capacity),
       waiting: Math.ceil(rate / 1000),
+      ...(rate > most ? { beyond: "slow" as const } : {}),
       latency: latenciesOf(20_000, 0.2 / (1 - load)),
       lateness: latenciesOf(20_000, 0.02 + (load > 0.9 ? 0.3 : 0)),
     };
   });
-  return { way, script: { name: "take.lua", bytes: 1024 }, points, knee: capacity * 0.9 };
+  const rates = points.map(({ rate }) => rate);
+  const [held, knee] = [rates.findLast((rate) => rate <= most), rates.find((rate) => rate > most)];
+  const reach = { ...(held === undefined ? {} : { held }), ...(knee === undefined ? {} : { knee }) };
+  return { way, script: { name: "take.lua", bytes: 1024 }, points, ...reach };
 }
 
 /** @param typical  The median in milliseconds, of a long tail. */

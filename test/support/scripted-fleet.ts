@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 
 /*
- * Scripted nodes of one cluster, all in this process, for `bench/many-nodes.ts`. The parent sends { count, dead }: so many
+ * Scripted nodes of one cluster, all in this process, for `bench/nodes.ts`. The parent sends { count, dead }: so many
  * nodes are announced, and the last `dead` of them listen nowhere. The slots are spread one by one, so that there are as
  * many ranges as slots.
  */
@@ -22,6 +22,8 @@ const array = (items: readonly string[]) => `*${items.length}\r\n${items.join(""
 const shas = new Map<string, string>();
 let shards = "";
 
+// A parent that was killed could not end it.
+process.on("disconnect", () => process.exit());
 process.on("message", ({ count, dead, ranges }: { count: number; dead: number; ranges: number }) => {
   void begin(count, dead, ranges);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type Change, changeOf, judge } from "../../src/cli/bench/against.ts";
@@ -161,7 +161,7 @@ describe("slotwire bench --read", () => {
     };
     const terminal: Terminal = { width: 200, paint: PLAIN, write, progress() {}, warn: write };
     try {
-      out += await perform(["bench", ...args], terminal);
+      write(await perform(["bench", ...args], terminal));
       return { out, error: undefined };
     } catch (error) {
       return { out, error: (error as Error).message };
@@ -179,6 +179,19 @@ describe("slotwire bench --read", () => {
     assert.match(slower.out, /9 figures were judged: 3 worse by more than 10%, /);
     const wider = await run("--read", `${RUNS}slower.json`, ...before, "--limit", "250%");
     assert.equal(wider.error, undefined);
+  });
+
+  it("fails where no figure could be judged, because the status would say that all is well", async () => {
+    const short = JSON.parse(readFileSync(`${RUNS}before.json`, "utf8")) as BenchReport;
+    for (const { ways } of short.comparisons)
+      for (const { figures = {}, ratios = {} } of ways)
+        for (const each of [...Object.values(figures), ...Object.values(ratios)]) Object.assign(each, { values: 5 });
+    const file = join(mkdtempSync(join(tmpdir(), "slotwire-bench-")), "short.json");
+    writeFileSync(file, JSON.stringify(short));
+    const { out, error } = await run("--read", file, ...before);
+    rmSync(dirname(file), { recursive: true });
+    assert.match(error ?? "", /^No figure could be judged: .* needs at least 6 rounds in both runs\.$/);
+    assert.doesNotMatch(out, /0 worse/);
   });
 
   it("gives the changes as JSON, behind which a run can be read again", async () => {

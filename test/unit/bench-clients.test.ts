@@ -128,6 +128,21 @@ describe("the summary of bench:clients", () => {
     );
   });
 
+  it("tells how late an open loop was, and not the CPU of a process that never sleeps", () => {
+    const open = rounds({}, 0.02).map(({ cpu: _, ...result }) => ({ ...result, late: 7000 }));
+    const { workload } = measurements("open loop, 5,000/s", {});
+    const text = lines({
+      workload: { ...workload, kind: "open" },
+      results: new Map([
+        ["floor", open],
+        ["slotwire", open],
+      ]),
+    }).join("\n");
+    assert.match(text, /late p99 us.*\n.*\n\| floor .* 7,000 \|/);
+    assert.doesNotMatch(text, /CPU/);
+    assert.doesNotMatch(lines(each).join("\n"), /late/);
+  });
+
   it("gives the page figures with intervals, and ratios to the floor and to the best peer", () => {
     const { name, group, clients } = figuresOf(each);
     assert.deepEqual([name, group], ["64 in flight, 16 B", "64 in flight"]);

@@ -14,6 +14,8 @@ import {
   clientsSettings,
   FLOOR,
   floorSettings,
+  NODES,
+  nodesSettings,
   SUBSCRIPTIONS,
   subscriptionSettings,
   TOUR,
@@ -39,6 +41,7 @@ const READ: Readonly<Record<string, Read>> = {
   bench: (args) => benchSettings(readOptions(COMMAND, args)),
   floor: (args) => floorSettings(readOptions(FLOOR, args)),
   batch: (args) => batchSettings(readOptions(BATCHES, args)),
+  nodes: (args) => nodesSettings(readOptions(NODES, args)),
   subscriptions: (args) => subscriptionSettings(readOptions(SUBSCRIPTIONS, args)),
   tracing: (args) => tracingSettings(readOptions(TRACING, args)),
   clients: (args) => clients(readOptions(CLIENTS, args)),
@@ -74,6 +77,8 @@ describe("options of the benchmarks", () => {
       ["floor", () => ["--out", "a\0b"], /cannot be written \(ERR_INVALID_ARG_VALUE\); accepted is /],
       ["batch", () => ["--rounds", "5"], /^--rounds is "5"; accepted is a whole number from 6 to 1000\.$/],
       ["batch", () => ["--rounds", "1e3"], /^--rounds is "1e3"; accepted/],
+      ["nodes", () => ["--nodes", "0"], /^--nodes is "0"; accepted is a whole number from 1 to 10000\.$/],
+      ["nodes", () => ["--in-flight", "x"], /^--in-flight is "x"; accepted is a whole number from 1 to 100000\.$/],
       ["subscriptions", () => ["--rate", "0"], /^--rate is "0"; accepted is a whole number from 100 to 1000000\.$/],
       ["subscriptions", () => ["--rate=Infinity"], /^--rate is "Infinity"; accepted/],
       ["tracing", () => ["--rounds", "x"], /^--rounds is "x"; accepted/],
@@ -173,12 +178,15 @@ describe("a benchmark's process", () => {
     clients: CLIENTS,
     floor: FLOOR,
     batch: BATCHES,
+    nodes: NODES,
     subscriptions: SUBSCRIPTIONS,
     tracing: TRACING,
     tour: TOUR,
   };
 
   it("ends with one line and status 2 at a wrong option, and with its help and status 0 at --help", async () => {
+    const files = readdirSync(join(ROOT, "bench")).filter((file) => file.endsWith(".ts"));
+    assert.deepEqual(Object.keys(FILES).sort(), files.map((file) => file.slice(0, -3)).sort());
     const helped = run("clients", "--help");
     const runs = Object.entries(FILES).map(async ([file, command]) => {
       const { status, out, err } = await run(file, "--nope\x1b[2J");
@@ -202,6 +210,14 @@ describe("a benchmark's process", () => {
     assert.equal(slower.status, 1);
     assert.match(slower.err, /^slotwire: Worse than the earlier run by more than 10%: [^\n]*\n$/);
     assert.match(slower.out, /worse, beyond the limit/);
+  });
+
+  it("tells its figures even where the page cannot be written", { skip: !existsSync("/dev/full") }, async () => {
+    const file = join(ROOT, "test", "unit", "bench-runs", "before.json");
+    const { status, out, err } = await slotwire(["bench", "--read", file, "--html", "/dev/full"]);
+    assert.equal(status, 1);
+    assert.match(err, /^slotwire: --html "\/dev\/full" cannot be written \(ENOSPC\)[^\n]*\n$/);
+    assert.match(out, /EVALSHA to EVAL/);
   });
 
   it("ends with one line and status 1 where nobody answers", async () => {

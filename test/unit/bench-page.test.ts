@@ -121,7 +121,7 @@ describe("the page of a report", () => {
     assert.match(told[3] ?? "", /^calls a second: [\d.]+ \([\d.]+ to [\d.]+\); bytes sent: .*; server&#39;s CPU: /);
     assert.match(
       told.at(-4) ?? "",
-      /^p50 by calls a second\. EVALSHA: .* ms at 10k\/s, .*; knee at 85\.5k\/s\. EVAL: /,
+      /^p50 by calls a second\. EVALSHA: .* ms at 10k\/s, .*; not held at 90k\/s\. EVAL: /,
     );
   });
 
@@ -136,7 +136,22 @@ describe("the page of a report", () => {
   it("draws rates alone, when nothing else was measured", () => {
     const page = pageOf(reportOf([], { curves: [curveOf("EVALSHA", 90_000)] }));
     assert.match(page, /<h1>Latency by rate: EVALSHA<\/h1>/);
-    assert.match(page, /EVALSHA: the knee is at 81,000 calls a second\./);
+    // The knee lies between two rates, and is not one of them.
+    assert.match(
+      page,
+      /EVALSHA holds 80,000 calls a second, and not 90,000: the p99 is far above that of lower rates\./,
+    );
+    assert.equal([...page.matchAll(/<td>yes<\/td>/g)].length, 5);
+    assert.equal([...page.matchAll(/<td>no: the p99 is far above that of lower rates<\/td>/g)].length, 3);
+  });
+
+  it("draws a way in one colour, whichever way was measured first", () => {
+    const page = pageOf(smallReport({ curves: [curveOf("EVAL", 60_000), curveOf("EVALSHA", 95_000)] }));
+    const styles = [
+      ...page.matchAll(/<path class="line (s\d)"[^>]*><\/svg>(EVAL\w*)|knee (s\d)[^>]*><text[^>]*>(EVAL\w*):/g),
+    ];
+    const found = new Set(styles.map(([, line, name, knee, other]) => `${name ?? other} ${line ?? knee}`));
+    assert.deepEqual([...found].sort(), ["EVAL s1", "EVALSHA s0"]);
   });
 
   it("gives charts of as many calls in flight the same axes", () => {

@@ -1,9 +1,12 @@
 import type { Paint } from "../terminal.ts";
 import type { Change, Judgement } from "./against.ts";
+import { LEAST_VALUES } from "./estimate.ts";
 import { factorOf, figureOf, intervalText, metricName } from "./page-words.ts";
 
 /** More rows would hide those that matter. */
 const MOST_ROWS = 40;
+/** Whoever relies on the exit status must not take this for a good one. */
+const NOTHING_JUDGED = `No figure could be judged: a ratio, or a count of bytes, needs at least ${LEAST_VALUES} rounds in both runs.`;
 const UNITS: Readonly<Record<string, string>> = {
   clientCpu: "us",
   serverCpu: "us",
@@ -17,15 +20,16 @@ const UNITS: Readonly<Record<string, string>> = {
 /** The changes as lines: first those that are judged. */
 export function drawAgainst({ earlier, limit, changes }: Judgement, paint: Paint): string[] {
   const { date, slotwire, commit } = earlier;
-  const head = `Since ${date.slice(0, 16).replace("T", " ")} (slotwire ${slotwire}, commit ${commit}):`;
+  const version = commit === "unknown" ? slotwire : `${slotwire}, commit ${commit}`;
+  const head = `Since ${date.slice(0, 16).replace("T", " ")} (slotwire ${version}):`;
   const judged = changes.filter((change) => change.judged);
   const told = changes.filter((change) => !change.judged);
   return [
     paint.strong(head),
     "",
-    ...tableOf(judged, changes, paint),
-    "",
-    ...countLines(judged, limit),
+    ...(judged.length === 0
+      ? [NOTHING_JUDGED]
+      : [...tableOf(judged, changes, paint), "", ...countLines(judged, limit)]),
     ...(told.length === 0
       ? []
       : [
@@ -37,8 +41,9 @@ export function drawAgainst({ earlier, limit, changes }: Judgement, paint: Paint
   ];
 }
 
-/** Says which figure got worse beyond the limit; undefined if none did. */
+/** Says which figure got worse beyond the limit, or that there is none to judge; undefined if all is well. */
 export function failureOf({ changes, limit }: Judgement): string | undefined {
+  if (!changes.some(({ judged }) => judged)) return NOTHING_JUDGED;
   const [first, ...others] = changes.filter(({ beyond }) => beyond);
   if (first === undefined) return undefined;
   const more = others.length === 0 ? "" : `, and ${others.length} more ${others.length === 1 ? "figure" : "figures"}`;

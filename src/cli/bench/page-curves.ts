@@ -93,12 +93,16 @@ const QUANTILES = [
   ["p50", (point) => point.latency.p50],
   ["p99", (point) => point.latency.p99],
   ["p99.9", (point) => point.latency.p999],
-  ["The generator's own lateness, p99", (point) => point.lateness.p99 ?? point.lateness.p50],
+  ["Generator's lateness, p99", (point) => point.lateness.p99 ?? point.lateness.p50],
 ] as const satisfies readonly (readonly [string, (point: RateCurve["points"][number]) => number | undefined])[];
 
-/** Latency by rate for one script: a chart for each quantile and one for the generator's lateness, with the same axes. */
-export function rateCharts(curves: readonly RateCurve[]): string {
-  const ways = [...new Set(curves.map(({ way }) => way))];
+/**
+ * Latency by rate for one script: a chart for each quantile and one for the generator's lateness, with the same axes.
+ * @param known  The ways of other charts of the page. They keep their colours.
+ */
+export function rateCharts(curves: readonly RateCurve[], known: readonly string[]): string {
+  const own = new Set(curves.map(({ way }) => way));
+  const ways = [...new Set([...known, ...own])];
   const rates = curves.flatMap(({ points, knee }) => [...points.map(({ rate }) => rate), knee].filter(isDrawable));
   const values = curves
     .flatMap(({ points }) => points.flatMap((point) => QUANTILES.map(([, of]) => of(point))))
@@ -125,12 +129,12 @@ export function rateCharts(curves: readonly RateCurve[]): string {
     const isLatency = index < QUANTILES.length - 1;
     const told = curves.map(({ way, points, knee }) => {
       const each = points.map((point) => `${figureOf(of(point) ?? Number.NaN)} ms at ${shortOf(point.rate)}/s`);
-      return `${way}: ${each.join(", ")}${isLatency && isDrawable(knee) ? `; knee at ${shortOf(knee)}/s` : ""}`;
+      return `${way}: ${each.join(", ")}${isLatency && isDrawable(knee) ? `; not held at ${shortOf(knee)}/s` : ""}`;
     });
     const label = `${name} by calls a second. ${told.join(". ")}.`;
     return figure(name, label, isLatency ? { ...frame, verticals: knees } : frame, lines);
   });
-  return `${legend(ways, "line")}<div class="charts">${charts.join("\n")}</div>`;
+  return `${legend(ways, "line", own)}<div class="charts">${charts.join("\n")}</div>`;
 }
 
 /** What was asked of a curve in a heading: `take.lua, 120 bytes`. */

@@ -22,11 +22,17 @@ export function stroke(series: number): string {
   return `class="line s${series % COLOURS}"${dashes === "" ? "" : ` stroke-dasharray="${dashes}"`}`;
 }
 
-export function legend(series: readonly string[], kind: "shape" | "line"): string {
+/** @param shown  Those of the series that are named; default: all. */
+export function legend(
+  series: readonly string[],
+  kind: "shape" | "line",
+  shown: ReadonlySet<string> = new Set(series),
+): string {
   const keys = series.map((name, index) => {
+    if (!shown.has(name)) return "";
     const sample = kind === "shape" ? shape(index) : `<path ${stroke(index)} d="M-13 0H13"/>`;
     const box = kind === "shape" ? "-8 -8 16 16" : "-14 -8 28 16";
     return `<span class="key"><svg class="${kind}" viewBox="${box}" aria-hidden="true">${sample}</svg>${escapeMarkup(name)}</span>`;
   });
-  return `<p class="legend">${keys.join(" ")}</p>`;
+  return `<p class="legend">${keys.join(" ").trim()}</p>`;
 }

@@ -1,4 +1,5 @@
 import { escapeMarkup } from "../web/page/escape.js";
+import { beyondText, heldText } from "./draw-curve.ts";
 import type { Estimate } from "./estimate.ts";
 import type { LatencySummary } from "./latency.ts";
 import { type Answer, answersOf, type Compared, comparedIn } from "./page-answer.ts";
@@ -32,7 +33,7 @@ export function pageOf(report: BenchReport, more: PageMore = {}): string {
     `<header><h1>${escapeMarkup(title)}</h1>${noiseNote(quiet)}${answersOf(report).map(answer).join("")}${doubt(compared)}</header>`,
     ratioSection(compared),
     comparisons.length === 0 ? "" : figuresSection(comparisons),
-    ratesSection(curves),
+    ratesSection(curves, waysOf(comparisons)),
     ...(more.sections ?? []).map(extraSection),
     methodSection(method, environment, more.raw ?? report),
   ]);
@@ -43,8 +44,11 @@ export function extraSection({ title, note, charts = [], rows }: PageSection): s
   return section(title, paragraph(note), ...charts.map((chart) => rowChart(chart)), tableOf(rows, title));
 }
 
-/** Latency by rate, for each script: charts, and a table of all points. */
-export function ratesSection(curves: readonly RateCurve[]): string {
+/**
+ * Latency by rate, for each script: charts, and a table of all points.
+ * @param ways  Those of other charts of the page. They keep their colours.
+ */
+export function ratesSection(curves: readonly RateCurve[], ways: readonly string[]): string {
   if (curves.length === 0) return "";
   const scripts = new Map(curves.map(({ script }) => [scriptText(script), script]));
   const parts = [...scripts].flatMap(([name]) => {
@@ -52,13 +56,13 @@ export function ratesSection(curves: readonly RateCurve[]): string {
     const heading = scripts.size === 1 ? "" : `<h3>${escapeMarkup(name)}</h3>`;
     return [
       heading,
-      rateCharts(own),
-      paragraph(own.map(kneeText).join(" "), ""),
+      rateCharts(own, ways),
+      paragraph(own.map((curve) => `${curve.way} ${heldText(curve)}`).join(" "), ""),
       tableOf(rateRows(own), `latency by rate, ${name}`),
     ];
   });
   const note =
-    "Calls are made at a given rate, whether or not earlier ones have been answered. Latency counts from the moment when a call was due, so a call that had to wait counts its waiting. Where the generator itself was late, the figures say little about the way.";
+    "Calls are made at a given rate, whether or not earlier ones have been answered. Latency counts from the moment when a call was due, so a call that had to wait counts its waiting. Where the generator itself was late, the figures say little about the way. A dotted line stands at the lowest rate that was not held.";
   return section("Latency by calls a second", paragraph(note), ...parts);
 }
 
@@ -213,25 +217,29 @@ function figureRows(comparisons: readonly Comparison[]): Rows {
   ];
 }
 
-function kneeText({ way, knee }: RateCurve): string {
-  return knee === undefined || knee === null
-    ? `${way}: no knee up to the highest rate.`
-    : `${way}: the knee is at ${figureOf(knee)} calls a second.`;
-}
-
 function rateRows(curves: readonly RateCurve[]): Rows {
   const quantiles = LATENCIES.map(([name]) => name);
   return [
-    ["", "calls/s wanted", "made", "calls", ...quantiles.map((name) => `${name} ms`), "late: p50 ms", "late: p99 ms"],
+    [
+      "",
+      "calls/s wanted",
+      "made",
+      "calls",
+      ...quantiles.map((name) => `${name} ms`),
+      "late: p50 ms",
+      "late: p99 ms",
+      "held",
+    ],
     ...curves.flatMap(({ way, points }) =>
-      points.map(({ rate, made, latency, lateness }) => [
+      points.map((point) => [
         way,
-        figureOf(rate),
-        figureOf(made),
-        latency.calls.toLocaleString("en"),
-        ...LATENCIES.map(([, of]) => figure(of(latency))),
-        figure(lateness.p50),
-        figure(lateness.p99),
+        figureOf(point.rate),
+        figureOf(point.made),
+        point.latency.calls.toLocaleString("en"),
+        ...LATENCIES.map(([, of]) => figure(of(point.latency))),
+        figure(point.lateness.p50),
+        figure(point.lateness.p99),
+        point.beyond === undefined ? "yes" : `no: ${beyondText(point)}`,
       ]),
     ),
   ];
