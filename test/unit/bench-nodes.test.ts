@@ -21,16 +21,4 @@ describe("the benchmark of many nodes", () => {
     assert.match(stdout, /nodes that hold every script +3 of 3\n/);
     assert.match(stdout, /8 in flight: CPU us\/call +[0-9.]+/);
   });
-
-  it("says in one line what an option may be", async () => {
-    for (const [args, said] of [
-      [["--nodes", "0"], '--nodes is "0"; accepted is a whole number from 1 on.\n'],
-      [["--node", "3"], /^Unknown option '--node'[^\n]*\n$/],
-    ] as const) {
-      const { code, stderr } = await bench(...args).catch((error) => error);
-      assert.equal(code, 1);
-      if (typeof said === "string") assert.equal(stderr, said);
-      else assert.match(stderr, said);
-    }
-  });
 });
