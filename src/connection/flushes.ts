@@ -45,6 +45,12 @@ export class Flushes {
     this.#due = [];
     this.#isScheduled = false;
     this.#written = 0;
-    for (const flush of due) this.#written += flush();
+    let next = 0;
+    try {
+      while (next < due.length) this.#written += (due[next++] as () => number)();
+    } finally {
+      // The application's own stream can throw. The lanes behind it are flushed nevertheless.
+      for (; next < due.length; next++) this.add(due[next] as () => number, 0);
+    }
   };
 }

@@ -29,6 +29,10 @@ function stage() {
         flushed.push(lane);
         return written;
       }, inFlight),
+    addThrowing: () =>
+      flushes.add(() => {
+        throw new Error("of the stream");
+      }, 0),
     run: (callbacks: (() => void)[]) => {
       for (const callback of callbacks.splice(0)) callback();
     },
@@ -79,5 +83,17 @@ describe("the flushes of a client's lanes", () => {
     run(arrivals);
     assert.deepEqual(flushed(), ["a", "b"]);
     assert.equal(ticks.length, 0, "nothing is due twice");
+  });
+
+  it("are made nevertheless when the stream of a lane in front of them throws", () => {
+    const { add, addThrowing, run, ticks, reads, flushed } = stage();
+    add("a", 1);
+    addThrowing();
+    add("b", 1);
+    assert.throws(() => run(ticks), { message: "of the stream" });
+    assert.deepEqual(flushed(), ["a"]);
+    run(ticks);
+    run(reads);
+    assert.deepEqual(flushed(), ["b"]);
   });
 });
