@@ -6,13 +6,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { comparisonOf } from "../src/cli/bench/comparison.ts";
 import { figureOf, intervalText, ratioText } from "../src/cli/bench/page-words.ts";
 import { noiseLine, QuietCheck } from "../src/cli/bench/quiet.ts";
-import {
-  type BenchReport,
-  type Comparison,
-  type Environment,
-  FORMAT,
-  type WayFigures,
-} from "../src/cli/bench/report.ts";
+import { type BenchReport, type Comparison, FORMAT, type WayFigures } from "../src/cli/bench/report.ts";
 import { startCluster } from "../src/testing/index.ts";
 import { FLOOR, floorSettings, type Load } from "./support/commands.ts";
 import { conducted, type Finally } from "./support/conducted.ts";
@@ -48,10 +42,8 @@ async function measured(undo: Finally): Promise<BenchReport> {
   const { loads, pairs, until, earlier } = settings;
   const cluster = await startCluster({ primaries: 3 });
   undo(() => cluster.stop());
-  const environment: Environment = {
-    ...describeEnvironment(cluster.version),
-    setting: "3 primaries, with the clients on the same machine, over loopback",
-  };
+  const setting = "3 primaries, with the clients on the same machine, over loopback";
+  const environment = describeEnvironment(cluster.version, setting);
   earlier?.refuseOther(environment, loads.map(comparedAs));
   const progress = new Progress(pairs * loads.length);
   undo(() => progress.end());

@@ -6,12 +6,12 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { median } from "../src/cli/bench/estimate.ts";
 import { startFleet } from "../test/support/many-nodes.ts";
 import { NODES, type NodesSettings, nodesSettings } from "./support/commands.ts";
 import { conducted } from "./support/conducted.ts";
 import type { Connecting, NodesResult, NodesWorker, Serving } from "./support/nodes-worker.ts";
 import { settingsOf } from "./support/options.ts";
-import { median } from "./support/statistics.ts";
 
 const MIB = 2 ** 20;
 const run = promisify(execFile);
@@ -40,7 +40,10 @@ async function measureAll(options: NodesSettings, signal: AbortSignal): Promise<
   const serving = ours.map((each) => each.serving as Serving);
   const floor = floors.map((each) => each.serving as Serving);
   const ratio = (field: "cpuMicroseconds" | "p50Milliseconds") =>
-    serving.map((each, round) => each[field] / (floor[round] as Serving)[field]);
+    serving.map((each, round) => {
+      const [own, bare] = [each[field], (floor[round] as Serving)[field]];
+      return own === undefined || bare === undefined ? undefined : own / bare;
+    });
   const prepared = Math.min(...connecting.map((each) => each.prepared));
   console.log(
     `Node ${process.version}; ${nodes} scripted nodes in a second process, ${scripts} scripts, ${rounds} ${rounds === 1 ? "round" : "rounds"}: medians (min-max)\n`,
@@ -122,8 +125,10 @@ async function measure(
   }
 }
 
-function say(what: string, values: readonly number[], digits: number): void {
+function say(what: string, values: readonly (number | undefined)[], digits: number): void {
   const text = (value: number) =>
     value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  console.log(`${what.padEnd(44)} ${text(median(values))} (${text(Math.min(...values))}-${text(Math.max(...values))})`);
+  const known = values.filter((value) => value !== undefined);
+  const spread = `${text(median(known))} (${text(Math.min(...known))}-${text(Math.max(...known))})`;
+  console.log(`${what.padEnd(44)} ${known.length === 0 ? "-" : spread}`);
 }

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { connect as openSocket } from "node:net";
+import { median } from "../../src/cli/bench/estimate.ts";
 import { encodeCommand } from "../../src/protocol/encode.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
 import { sourceOf } from "../support/bench-script.ts";
 import { bytesInUse } from "../support/memory.ts";
-import { median } from "../support/statistics.ts";
 import type { Peer } from "./client.ts";
 import { PEERS } from "./peers.ts";
 import { atMost, type Claim, claim } from "./summary.ts";

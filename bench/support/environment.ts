@@ -1,36 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { cpus, type as osType, release, totalmem } from "node:os";
+import { environmentOf } from "../../src/cli/bench/environment.ts";
+import type { Environment } from "../../src/cli/bench/report.ts";
 
-/** The machine and the versions of a measurement. */
-export interface BenchEnvironment {
-  readonly date: string;
-  readonly cpu: string;
-  readonly cores: number;
-  readonly memoryGiB: number;
-  readonly system: string;
-  readonly node: string;
-  readonly server: string;
-  readonly slotwire: string;
-  /** The commit of the working copy, with a "+" if there are changes; "unknown" outside a working copy. */
-  readonly commit: string;
-}
-
-export function describeEnvironment(server: string): BenchEnvironment {
-  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-    version: string;
-  };
-  return {
-    date: new Date().toISOString(),
-    cpu: cpus()[0]?.model.trim() ?? "unknown",
-    cores: cpus().length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    system: `${osType()} ${release()}`,
-    node: process.version,
-    server,
-    slotwire: version,
-    commit: commit(),
-  };
+/** The machine, the versions, and the commit of the working copy: with a "+" if there are changes. */
+export function describeEnvironment(server: string, setting: string): Environment {
+  return environmentOf({ server, setting, commit: commit() });
 }
 
 function commit(): string {

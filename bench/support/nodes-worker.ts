@@ -1,10 +1,10 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { pathToFileURL } from "node:url";
+import { Latencies } from "../../src/cli/bench/latency.ts";
 import { BusiestTurn } from "../../test/support/busiest-turn.ts";
 import { floorClient } from "./floor-client.ts";
 import { LOAD_KEYS, LOAD_SCRIPT, LOAD_VALUE } from "./load-script.ts";
 import { bytesInUse } from "./memory.ts";
-import { quantile } from "./statistics.ts";
 
 /*
  * One process that connects to many nodes, preloads, and serves calls. Its result is one line of JSON. The parent passes
@@ -18,8 +18,9 @@ export interface Serving {
   /** The CPU time of the process, in microseconds per call. */
   readonly cpuMicroseconds: number;
   readonly callsPerSecond: number;
-  readonly p50Milliseconds: number;
-  readonly p99Milliseconds: number;
+  /** Absent where fewer than 10 calls lie beyond. */
+  readonly p50Milliseconds: number | undefined;
+  readonly p99Milliseconds: number | undefined;
   /** The longest time between two looks of the event loop at a timer of one millisecond. */
   readonly stallMs: number;
 }
@@ -123,26 +124,25 @@ async function serve(call: Call): Promise<Serving> {
   const { seconds, latencies } = await closedLoop(call, Number(inFlight), Number(calls));
   const { user, system } = process.cpuUsage(cpu);
   stalls.disable();
-  latencies.sort();
   return {
     cpuMicroseconds: (user + system) / Number(calls),
     callsPerSecond: Number(calls) / seconds,
-    p50Milliseconds: quantile(latencies, 0.5),
-    p99Milliseconds: quantile(latencies, 0.99),
+    p50Milliseconds: latencies.quantile(0.5),
+    p99Milliseconds: latencies.quantile(0.99),
     stallMs: stalls.max / 1e6,
   };
 }
 
 /** Makes so many calls, some in flight at a time. Latencies are in milliseconds. */
 async function closedLoop(call: Call, callers: number, count: number) {
-  const latencies = new Float64Array(count);
+  const latencies = new Latencies();
   let next = 0;
   const caller = async () => {
     while (next < count) {
       const index = next++;
       const made = performance.now();
       await call(index);
-      latencies[index] = performance.now() - made;
+      latencies.add(performance.now() - made);
     }
   };
   const start = performance.now();

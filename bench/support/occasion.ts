@@ -18,7 +18,7 @@ export class Occasion {
 
   /** Rests for a moment, and looks at what others do. */
   static async begin(server: string, setting: string): Promise<Occasion> {
-    return new Occasion({ ...describeEnvironment(server), setting }, await QuietCheck.begin());
+    return new Occasion(describeEnvironment(server, setting), await QuietCheck.begin());
   }
 
   /** The head of a report: first that the machine was not quiet, if it was not. */

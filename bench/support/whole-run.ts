@@ -31,7 +31,7 @@ export async function wholeRun(settings: BenchSettings, undo: Finally): Promise<
   undo(() => progress.end());
   const bench = existing === undefined ? await startBenchCluster(build) : await openBenchCluster(existing, build);
   undo(() => bench.close());
-  const environment = { ...describeEnvironment(bench.version), setting: bench.setting };
+  const environment = describeEnvironment(bench.version, bench.setting);
   settings.earlier?.refuseOther(
     environment,
     plan.situations.map((situation) => comparedAs(situation)),

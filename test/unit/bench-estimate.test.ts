@@ -89,3 +89,21 @@ describe("an interval", () => {
     assert.equal(widthOf({ ...known, median: 2, low: 1.9, high: 2.2 }).toFixed(3), "0.100");
   });
 });
+
+describe("median", () => {
+  it("is the middle value, in whatever order", () => {
+    assert.equal(median([9, 1, 5]), 5);
+    assert.equal(median([10, 9, 100]), 10);
+  });
+
+  it("is the mean of the middle two", () => {
+    assert.equal(median([4, 1, 2, 100]), 3);
+  });
+
+  it("leaves its argument alone, and is NaN of nothing", () => {
+    const values = [3, 1, 2];
+    median(values);
+    assert.deepEqual(values, [3, 1, 2]);
+    assert.ok(Number.isNaN(median([])));
+  });
+});

@@ -18,6 +18,8 @@ describe("the benchmark of many nodes", () => {
     for (const what of ["connect and preload, ms", "longest stall of the event loop, ms", "memory in use, MiB more"]) {
       assert.match(stdout, new RegExp(`${what} +[0-9]`));
     }
+    // Of 100 calls one lies beyond the p99.
+    assert.match(stdout, /p99, ms +-\n/);
     assert.match(stdout, /nodes that hold every script +3 of 3\n/);
     assert.match(stdout, /8 in flight: CPU us\/call +[0-9.]+/);
   });
