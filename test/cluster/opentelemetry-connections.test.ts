@@ -189,13 +189,16 @@ describe("OpenTelemetry on connections", () => {
 
     it("is that the call was sent, and not answered", async () => {
       const own = await connect({ ...cluster.connectOptions });
-      // Each gets a connection of its own, which a busy machine takes its time to open.
-      const error = await expired(own.with({ timeout: 800 }).command("BLPOP", elsewhere, 0));
-      const batch = await own.with({ timeout: 800 }).batch().command("BLPOP", elsewhere, 0).exec();
-      assert.deepEqual([error.waited, error.outcome], ["sent", "unknown"]);
-      assert.equal((batch[0] as DeadlineError).waited, "sent");
-      assert.deepEqual(await counted(), [["sent", 2]]);
-      own.destroy();
+      try {
+        // Each gets a connection of its own, which a busy machine takes its time to open.
+        const error = await expired(own.with({ timeout: 800 }).command("BLPOP", elsewhere, 0));
+        const batch = await own.with({ timeout: 800 }).batch().command("BLPOP", elsewhere, 0).exec();
+        assert.deepEqual([error.waited, error.outcome], ["sent", "unknown"]);
+        assert.equal((batch[0] as DeadlineError).waited, "sent");
+        assert.deepEqual(await counted(), [["sent", 2]]);
+      } finally {
+        own.destroy();
+      }
     });
 
     it("is that its node answers nobody", async () => {
