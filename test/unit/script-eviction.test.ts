@@ -179,10 +179,14 @@ describe("scripts that were not preloaded", () => {
       for (const each of registerMany(MOST)) load(each);
       lane.pushed.splice(0);
       script = registry.register(fresh());
-      // A WeakRef holds its target until the end of the job that made it.
-      await new Promise((resolve) => setImmediate(resolve));
-      collect();
-      assert.equal(gone.filter((ref) => ref.deref() !== undefined).length, 0);
+      // A WeakRef holds its target until the end of the job that made it, and a compiler that works beside this thread holds
+      // what it compiles for.
+      const left = () => gone.filter((ref) => ref.deref() !== undefined).length;
+      for (let turn = 0; turn < 100 && (turn === 0 || left() > 0); turn++) {
+        await new Promise((resolve) => setTimeout(resolve, turn));
+        collect();
+      }
+      assert.equal(left(), 0);
     });
   });
 
