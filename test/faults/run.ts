@@ -7,6 +7,7 @@ import { brokenWays, cut, halfOpen } from "./broken-ways.ts";
 import { deadAndFrozen, primaryKilled } from "./dead-and-frozen.ts";
 import { besideFrozenReplica, type Fault, type Finding } from "./fault.ts";
 import { forgedErrors } from "./forged-errors.ts";
+import { hedged } from "./hedged.ts";
 import { hostile } from "./hostile.ts";
 import { identity } from "./identity.ts";
 import { loadAndLimits } from "./load-and-limits.ts";
@@ -32,6 +33,7 @@ const faults: readonly Fault[] = [
   ...[primaryKilled, halfOpen, cut, moving, askBeforeOwning, flushed].map(besideFrozenReplica),
   forgedErrors,
   ...hostile,
+  hedged,
   ...pressure,
   ...paces,
   ...identity,
