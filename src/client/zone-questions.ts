@@ -19,6 +19,7 @@ export class ZoneQuestions {
   readonly #answerTimeoutMs: number;
   #underWay: Promise<void> | undefined;
   #lastAt = Number.NEGATIVE_INFINITY;
+  #hasAsked = false;
 
   constructor(
     nodes: () => readonly ClusterNode[],
@@ -43,6 +44,7 @@ export class ZoneQuestions {
   /** Resolves when the zones of all nodes in reach are known, or `answerTimeoutMs` has passed. */
   askAll(): Promise<void> {
     this.#lastAt = this.#clock.now();
+    this.#hasAsked = true;
     this.#underWay ??= this.#ask(this.#nodes()).finally(() => {
       this.#underWay = undefined;
     });
@@ -54,8 +56,9 @@ export class ZoneQuestions {
     if (this.#clock.now() - this.#lastAt >= SPACING_MS) void this.askAll();
   }
 
+  /** A node has come up. Before the first question it is asked together with all others. */
   noteUp(node: ClusterNode): void {
-    if (!this.#tracker().zones.isKnown(node.info.id)) void this.#ask([node]);
+    if (this.#hasAsked && !this.#tracker().zones.isKnown(node.info.id)) void this.#ask([node]);
   }
 
   async #ask(nodes: readonly ClusterNode[]): Promise<void> {

@@ -76,6 +76,8 @@ export interface ServerState {
   readonly keysBySlot?: Readonly<Record<number, number>>;
   /** For each script that was asked for, by SHA-1: whether the server knows it. */
   readonly scripts: Readonly<Record<string, boolean>>;
+  /** The availability zone; left out where none is known. */
+  readonly zone?: string;
 }
 
 /** What happened. `at` is in milliseconds since the record began. `seq` only grows; it orders events of equal times. */
