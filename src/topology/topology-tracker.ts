@@ -15,7 +15,7 @@ import { namesZones, Zones } from "./zones.ts";
 const DEBOUNCE_MS = 100;
 /** The least time between two refreshes that only confirm a MOVED. */
 const SETTLED_SPACING_MS = 1000;
-/** The delay of a confirming refresh after a change of roles: nodes need this time to agree on who replicates whom. */
+/** The delay of a confirming refresh after a change of roles or zones: nodes need this time to agree on them. */
 const CONFIRM_MS = 2000;
 
 const REASONS = { urgent: "trouble", settled: "moved", confirm: "roles-changed" } as const;
@@ -301,7 +301,8 @@ export class TopologyTracker {
     const previous = this.#current;
     if (topology === previous || topology.equals(previous)) return;
     this.#current = topology;
-    if (how === "refreshed" && rolesDiffer(topology, previous)) this.refreshSoon("confirm");
+    const changed = how === "refreshed" ? changeOf(topology, previous) : undefined;
+    if (changed !== undefined) this.refreshSoon("confirm", changed);
     this.#options.onChange(topology, previous, how);
   }
 
@@ -330,8 +331,10 @@ function newUpcoming(): Upcoming {
   return { at: Number.POSITIVE_INFINITY, reason: "asked", timer: undefined, done, follow };
 }
 
-/** Whether a node that is in both topologies has changed its role. */
-function rolesDiffer(current: Topology, previous: Topology): boolean {
-  const roles = new Map(previous.nodes.map(({ address, role }) => [address, role]));
-  return current.nodes.some(({ address, role }) => (roles.get(address) ?? role) !== role);
+/** What the nodes may not agree upon yet, because a node that is in both topologies has changed it. */
+function changeOf(current: Topology, previous: Topology): RefreshReason | undefined {
+  const before = new Map(previous.nodes.map((node) => [node.address, node]));
+  const differIn = (field: "role" | "zone") =>
+    current.nodes.some((node) => (before.get(node.address) ?? node)[field] !== node[field]);
+  return differIn("role") ? "roles-changed" : differIn("zone") ? "zones-changed" : undefined;
 }
