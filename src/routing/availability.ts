@@ -56,6 +56,8 @@ export class Availability {
 
   close(): void {
     this.#timer?.cancel();
+    // A look may be due already.
+    this.#timer = undefined;
   }
 
   #lookLater(): void {

@@ -171,7 +171,7 @@ export class CallTrace {
       command: commandNameOf(call.frame),
       script: context.script,
       asking: call.asking && !isHedge,
-      hedge: isHedge,
+      ...(isHedge && { hedge: true }),
       loads: loadBytes > 0,
       bytes: call.frame.length + (call.asking && !isHedge ? ASKING_BYTES : 0),
       loadBytes,

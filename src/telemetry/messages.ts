@@ -151,8 +151,8 @@ export interface AttemptMessage {
   readonly script: ScriptInfo | undefined;
   /** Whether an ASKING is in front of the command. */
   readonly asking: boolean;
-  /** Whether the call is sent once more while its last attempt is under way, by `hedge` of `with`. */
-  readonly hedge: boolean;
+  /** Present when the call is sent once more while its last attempt is under way, by `hedge` of `with`. */
+  readonly hedge?: true;
   /** Whether a SCRIPT LOAD or FUNCTION LOAD is in front of the command. */
   readonly loads: boolean;
   /** The bytes of the command, including its ASKING. */

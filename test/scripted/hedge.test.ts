@@ -264,7 +264,7 @@ describe("a hedged read", () => {
     }
     const told = attempts.map(({ attempt, address, hedge }) => [attempt, address, hedge]);
     assert.deepEqual(told, [
-      [1, first.address, false],
+      [1, first.address, undefined],
       [2, second.address, true],
     ]);
     const [{ call }] = attempts as [AttemptMessage];

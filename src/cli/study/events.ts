@@ -101,6 +101,8 @@ export type StudyEvent = { readonly seq: number; readonly at: number } & (
       readonly address: string;
       readonly command: string;
       readonly asking: boolean;
+      /** Present when the last attempt goes on beside this one. */
+      readonly hedge?: true;
       /** With its ASKING. */
       readonly bytes: number;
       /** The SCRIPT LOAD or FUNCTION LOAD in front of it; 0 without one. */

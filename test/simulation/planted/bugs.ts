@@ -341,4 +341,26 @@ export const BUGS: readonly Bug[] = [
     /told wrong: .* was answered by \d+ bytes, told as/,
     ["protocol/decoder.ts", "    this.#counted = offset;\n", ""],
   ),
+  bug(
+    "a hedge runs a write",
+    1,
+    /ran \d+ times/,
+    [
+      "calls/call-factory.ts",
+      "hedge: script.readOnly ? this.#view.hedge : undefined,",
+      "hedge: this.#view.hedge,",
+    ],
+    [
+      "routing/placement.ts",
+      'if (!reads || readFrom === "primary" || target !== undefined) return undefined;',
+      "if (!reads || readFrom === 'primary') return this.#directory.ownerOf(slot);",
+    ],
+  ),
+  bug(
+    "a node that was unavailable once stays so",
+    1,
+    /failed when all was mended: UNAVAILABLE/,
+    ["connection/node-pool.ts", "if (this.ready) this.isUnavailable = false;", ""],
+    ["routing/availability.ts", "if (pool.ready) pool.isUnavailable = false;", "if (pool.ready) return;"],
+  ),
 ];
