@@ -271,11 +271,13 @@ export class Lane {
     this.#failures = 0;
     this.cause = undefined;
     this.#connection = connection;
-    this.#watchdog = new Watchdog(connection, this.#settings.environment.clock, this.#probe, {
-      onDead: (why) => connection.close(why),
-      onSilent: (why) => this.#fallSilent(why),
+    const { environment, silentAfterMs } = this.#settings;
+    const events = {
+      onDead: (why: Error) => connection.close(why),
+      onSilent: (why: Error) => this.#fallSilent(why),
       onSpeaking: () => this.#speakAgain(),
-    });
+    };
+    this.#watchdog = new Watchdog(connection, environment.clock, this.#probe, events, false, silentAfterMs);
     connection.handOver({ onClosed: (cause) => this.#lost(cause), onWritable: () => this.#scheduleFlush() });
     this.#events.onUp();
     this.#scheduleFlush();

@@ -5,7 +5,7 @@ import type { Clock, Timer } from "../environment.ts";
 import { AuthError, ReplyError } from "../errors.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 
-/** The time between two looks: a tenth of the limit, within these bounds. */
+/** The time between two looks: a twentieth of the limit, within these bounds. */
 const LOOK_MS = { least: 5, most: 100 };
 /** The least time between two questions to a node that is unavailable. */
 const ASK_AGAIN_MS = 900;
@@ -44,6 +44,8 @@ export class Availability {
   readonly #events: AvailabilityEvents;
   #observed = new WeakMap<NodePool, Observation>();
   #timer: Timer | undefined;
+  /** When the next pool will have shown no sign of life for long enough, if it shows none. */
+  #dueAt = Number.POSITIVE_INFINITY;
 
   /** @param limitMs  0 for never. */
   constructor(nodes: () => readonly ClusterNode[], clock: Clock, limitMs: number, events: AvailabilityEvents) {
@@ -61,7 +63,8 @@ export class Availability {
   }
 
   #lookLater(): void {
-    const waitMs = Math.min(LOOK_MS.most, Math.max(LOOK_MS.least, this.#limitMs / 10));
+    const usualMs = Math.min(LOOK_MS.most, Math.max(LOOK_MS.least, this.#limitMs / 20));
+    const waitMs = Math.min(usualMs, Math.max(1, this.#dueAt - this.#clock.now()));
     // What had arrived while the process was busy is read first: it is a sign of life.
     const look = () => this.#clock.afterReads(() => this.#look());
     this.#timer = this.#clock.setTimer(look, waitMs, true);
@@ -69,6 +72,7 @@ export class Availability {
 
   #look(): void {
     if (this.#timer === undefined) return;
+    this.#dueAt = Number.POSITIVE_INFINITY;
     for (const { pools } of this.#nodes()) for (const pool of pools) this.#judge(pool);
     this.#lookLater();
   }
@@ -85,8 +89,9 @@ export class Availability {
     const isHeard = !isStrangers && before !== undefined && differ(before.signs, signs);
     if (isIdle || hasSpoken(pool) || isHeard) observation.aliveAt = now;
     if (pool.ready) pool.isUnavailable = false;
-    else if (now - observation.aliveAt < this.#limitMs) return;
-    else if (!pool.isUnavailable) {
+    else if (now - observation.aliveAt < this.#limitMs) {
+      this.#dueAt = Math.min(this.#dueAt, observation.aliveAt + this.#limitMs);
+    } else if (!pool.isUnavailable) {
       pool.isUnavailable = true;
       observation.askedAt = now;
       this.#events.onUnavailable(pool);

@@ -168,7 +168,7 @@ export class Call implements Request, Expiring {
   }
 
   get inDoubt(): boolean {
-    return this.history?.inDoubt === true;
+    return this.history?.inDoubt === true || this.extras?.hedge?.mayHaveRun === true;
   }
 
   get history(): History | undefined {

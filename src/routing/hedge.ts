@@ -45,6 +45,8 @@ export class Hedge implements Request, Expiring {
   earlier: Expiring | undefined = undefined;
   later: Expiring | undefined = undefined;
 
+  /** Nobody knows whether it ran, or it ran and failed. */
+  #wasWritten = false;
   /** The error that the call will have if the hedge has no reply either. */
   #held: Error | undefined;
   #trace: HedgeTrace | undefined;
@@ -56,6 +58,11 @@ export class Hedge implements Request, Expiring {
 
   get wantsBuffers(): boolean {
     return this.call.wantsBuffers;
+  }
+
+  /** Whether a node may have run it, or has, without a reply that counted. */
+  get mayHaveRun(): boolean {
+    return this.#wasWritten || this.place === "in-flight";
   }
 
   get #isUnderWay(): boolean {
@@ -117,15 +124,19 @@ export class Hedge implements Request, Expiring {
 
   onErrorReply(text: string): void {
     if (this.place === "settled") return;
-    this.#owner.onRefused(this, parseErrorReply(text));
+    const refusal = parseErrorReply(text);
+    this.#wasWritten = refusal.kind === "other";
+    this.#owner.onRefused(this, refusal);
     this.#fail();
   }
 
   onUndecodable(): void {
+    this.#wasWritten = true;
     this.#fail();
   }
 
   onLost(): void {
+    this.#wasWritten = this.place === "in-flight";
     this.#fail();
   }
 

@@ -20,6 +20,7 @@ import { signsOfLife } from "./signs-of-life.ts";
 import { subscriptionSlots } from "./subscription-slots.ts";
 import { subscriptions } from "./subscriptions.ts";
 import { RULE, row, rowOf } from "./table.ts";
+import { givenUp } from "./unavailable.ts";
 
 const faults: readonly Fault[] = [
   ...deadAndFrozen,
@@ -33,6 +34,7 @@ const faults: readonly Fault[] = [
   ...[primaryKilled, halfOpen, cut, moving, askBeforeOwning, flushed].map(besideFrozenReplica),
   forgedErrors,
   ...hostile,
+  givenUp,
   hedged,
   ...pressure,
   ...paces,

@@ -345,11 +345,7 @@ export const BUGS: readonly Bug[] = [
     "a hedge runs a write",
     1,
     /ran \d+ times/,
-    [
-      "calls/call-factory.ts",
-      "hedge: script.readOnly ? this.#view.hedge : undefined,",
-      "hedge: this.#view.hedge,",
-    ],
+    ["calls/call-factory.ts", "hedge: script.readOnly ? this.#view.hedge : undefined,", "hedge: this.#view.hedge,"],
     [
       "routing/placement.ts",
       'if (!reads || readFrom === "primary" || target !== undefined) return undefined;',
