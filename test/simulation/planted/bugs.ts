@@ -343,7 +343,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "a hedge runs a write",
-    1,
+    2,
     /ran \d+ times/,
     ["calls/call-factory.ts", "hedge: script.readOnly ? this.#view.hedge : undefined,", "hedge: this.#view.hedge,"],
     [
@@ -354,7 +354,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "a node that was unavailable once stays so",
-    1,
+    46,
     /failed when all was mended: UNAVAILABLE/,
     ["connection/node-pool.ts", "if (this.ready) this.isUnavailable = false;", ""],
     ["routing/availability.ts", "if (pool.ready) pool.isUnavailable = false;", "if (pool.ready) return;"],
