@@ -215,9 +215,11 @@ export class Client {
     await client.#openAll(client.topology);
     renewal.begin(() => client.reauthenticate(ALONE));
     await client.#prepared();
-    if (typeof options.readFrom !== "string") await client.#zones.askAll();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
-    if (refusal === undefined) return client;
+    if (refusal === undefined) {
+      if (typeof options.readFrom !== "string") await client.#zones.askAll();
+      return client;
+    }
     client.destroy();
     throw refusal;
   }

@@ -8,7 +8,7 @@ import type { Request, Usage } from "./request.ts";
 import { RequestQueue, type Room } from "./request-queue.ts";
 import { RetiredConnections } from "./retired-connections.ts";
 import { isRefusal, retryDelayMs } from "./retry-policy.ts";
-import { Watchdog } from "./watchdog.ts";
+import { Watchdog, type WatchdogEvents } from "./watchdog.ts";
 
 /**
  * From so many requests in flight on, the lane flushes in `afterReads`: every readable socket is read first, and the
@@ -272,9 +272,9 @@ export class Lane {
     this.cause = undefined;
     this.#connection = connection;
     const { environment, silentAfterMs } = this.#settings;
-    const events = {
-      onDead: (why: Error) => connection.close(why),
-      onSilent: (why: Error) => this.#fallSilent(why),
+    const events: WatchdogEvents = {
+      onDead: (why) => connection.close(why),
+      onSilent: (why) => this.#fallSilent(why),
       onSpeaking: () => this.#speakAgain(),
     };
     this.#watchdog = new Watchdog(connection, environment.clock, this.#probe, events, false, silentAfterMs);

@@ -5,8 +5,10 @@ import type { Clock, Timer } from "../environment.ts";
 import { AuthError, ReplyError } from "../errors.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 
-/** The time between two looks: a twentieth of the limit, within these bounds. */
+/** The bounds of the time between two looks. */
 const LOOK_MS = { least: 5, most: 100 };
+/** Looking at so many nodes may take a millisecond out of a hundred. */
+const NODES_PER_MS = 10;
 /** The least time between two questions to a node that is unavailable. */
 const ASK_AGAIN_MS = 900;
 
@@ -63,7 +65,9 @@ export class Availability {
   }
 
   #lookLater(): void {
-    const usualMs = Math.min(LOOK_MS.most, Math.max(LOOK_MS.least, this.#limitMs / 20));
+    // A fiftieth of the limit, or a tenth where there are very many nodes.
+    const shareMs = Math.min(this.#limitMs / 10, Math.max(this.#limitMs / 50, this.#nodes().length / NODES_PER_MS));
+    const usualMs = Math.min(LOOK_MS.most, Math.max(LOOK_MS.least, shareMs));
     const waitMs = Math.min(usualMs, Math.max(1, this.#dueAt - this.#clock.now()));
     // What had arrived while the process was busy is read first: it is a sign of life.
     const look = () => this.#clock.afterReads(() => this.#look());
