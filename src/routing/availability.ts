@@ -7,7 +7,7 @@ import type { ClusterNode } from "./cluster-node.ts";
 
 /** The bounds of the time between two looks. */
 const LOOK_MS = { least: 5, most: 100 };
-/** Looking at so many nodes may take a millisecond out of a hundred. */
+/** Between two looks there is a millisecond for so many nodes. */
 const NODES_PER_MS = 10;
 /** The least time between two questions to a node that is unavailable. */
 const ASK_AGAIN_MS = 900;
