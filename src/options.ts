@@ -47,8 +47,8 @@ export interface ConnectOptions {
   readonly password?: string | undefined;
   /**
    * A function that is called for the credentials of every new connection. It replaces `username` and `password`. If its
-   * answer has `renewAfter`, in milliseconds, the function is called again after that time, and the open connections log in
-   * again.
+   * answer has `renewAfter`, in milliseconds, the function is called again after that time, or up to a tenth of it earlier, so
+   * that many clients do not come together. Then the open connections log in again.
    * @default `username` and `password`, or those of a URL in `nodes`
    */
   readonly credentials?: (() => Promise<Credentials>) | undefined;
