@@ -1,4 +1,5 @@
 export { Batch, type BatchOptions, type BatchResults, type Executed } from "./calls/batch.ts";
+export type { HedgeOptions } from "./calls/hedge-options.ts";
 export { OneNode } from "./calls/one-node.ts";
 export type { ScanOptions } from "./calls/scan.ts";
 export { Transaction } from "./calls/transaction.ts";

@@ -47,8 +47,8 @@ export interface ConnectOptions {
   readonly password?: string | undefined;
   /**
    * A function that is called for the credentials of every new connection. It replaces `username` and `password`. If its
-   * answer has `renewAfter`, in milliseconds, the function is called again after that time, and the open connections log in
-   * again.
+   * answer has `renewAfter`, in milliseconds, the function is called again after that time, or up to a tenth of it earlier, so
+   * that many clients do not come together. Then the open connections log in again.
    * @default `username` and `password`, or those of a URL in `nodes`
    */
   readonly credentials?: (() => Promise<Credentials>) | undefined;
@@ -156,8 +156,10 @@ export interface ConnectOptions {
    */
   readonly trusts?: Trusts | undefined;
   /**
-   * The nodes on which read-only scripts and commands may run: `"primary"`, `"replica"` or `"any"`. `"replica"` uses
-   * the primary when no replica is usable.
+   * The nodes on which read-only scripts and commands may run: `"primary"`, `"replica"`, `"any"`, or `{ zone: "a" }`.
+   * `"replica"` uses the primary when no replica is usable. `{ zone }` uses the nodes of that availability zone, primary or
+   * replica, while one of them can serve, and then any node. Valkey 9.1 names the zones of its nodes (the server's setting
+   * `availability-zone`); older servers are asked by INFO. A node whose zone is not known is in another one.
    * @default "primary"
    */
   readonly readFrom?: ReadFrom | undefined;
@@ -291,8 +293,18 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
 /** Checks a `readFrom` option of `connect` or of a view. Undefined when it is not given. */
 export function readFrom(where: string, value: unknown): ReadFrom | undefined {
   if (value === undefined || value === "primary" || value === "replica" || value === "any") return value;
+  if (isPlainObject(value) && Object.keys(value).every((name) => name === "zone")) {
+    const { zone } = value as { readonly zone?: unknown };
+    if (typeof zone === "string" && zone !== "") return Object.freeze({ zone });
+    const shown = zone === "" ? "empty" : kindOf(zone);
+    throw new InvalidArgumentError(
+      `${where}: readFrom.zone is ${shown}; accepted is the name of an availability zone.`,
+    );
+  }
   const shown = typeof value === "string" ? JSON.stringify(value) : kindOf(value);
-  throw new InvalidArgumentError(`${where}: readFrom is ${shown}; accepted are "primary", "replica" and "any".`);
+  throw new InvalidArgumentError(
+    `${where}: readFrom is ${shown}; accepted are "primary", "replica", "any" and { zone: "a" }.`,
+  );
 }
 
 type NumberName = keyof typeof NUMBERS;

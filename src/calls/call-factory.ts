@@ -147,7 +147,14 @@ export class CallFactory {
     if (traits.blocking !== undefined) {
       const limitMs = this.#view.hasOwnTimeout ? timeoutMs : deadlineOf(traits.blocking, timeoutMs);
       const blocking = new BlockingFrame(name, args, traits.blocking);
-      return makeCall({ ...kind, blocking, readFrom: "primary" }, frame, slot, limitMs, resolve, reject);
+      return makeCall(
+        { ...kind, blocking, readFrom: "primary", hedge: undefined },
+        frame,
+        slot,
+        limitMs,
+        resolve,
+        reject,
+      );
     }
     const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.scripts.wantedScript(textOf(args[0])) : undefined;
     if (registered === undefined) {
@@ -167,7 +174,7 @@ export class CallFactory {
   /** A command that only the owner of the keys may serve, whatever `readFrom` of the view says. */
   onPrimary(name: string, args: readonly Argument[], timeoutMs: number, resolve: Resolve, reject: Reject): Call {
     const traits = traitsOf(name, args, this.#client.commands);
-    const kind: CallKind = { ...this.#commandKind(traits, undefined), readFrom: "primary" };
+    const kind: CallKind = { ...this.#commandKind(traits, undefined), readFrom: "primary", hedge: undefined };
     return makeCall(kind, encodeCommand([name, ...args]), slotOfKeys(traits.keys), timeoutMs, resolve, reject);
   }
 
@@ -220,6 +227,7 @@ export class CallFactory {
       runsCode,
       reads: readOnly,
       readFrom: readOnly && target === undefined ? this.#view.readFrom : "primary",
+      hedge: readOnly && target === undefined ? this.#view.hedge : undefined,
       target,
       script: undefined,
       registered: undefined,
@@ -238,6 +246,7 @@ export class CallFactory {
       runsCode: true,
       reads: script.readOnly,
       readFrom: script.readOnly ? this.#view.readFrom : "primary",
+      hedge: script.readOnly ? this.#view.hedge : undefined,
       target: undefined,
       script,
       registered: this.#client.scripts.registered(script, slot < 0 ? undefined : this.#client.dispatcher.ownerOf(slot)),

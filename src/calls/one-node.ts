@@ -42,6 +42,11 @@ export class OneNode<S extends string | Buffer = string> {
     return this.#node.info.role;
   }
 
+  /** The node's availability zone in the current topology, where it is known: see `zone` of `TopologyNode`. */
+  get zone(): string | undefined {
+    return this.#node.info.zone;
+  }
+
   /**
    * Sends a command to this node and to no other. MOVED, ASK and READONLY reject as `ReplyError`. The timeout and the
    * signal of the view hold. A command that blocks has a connection of its own.

@@ -1,7 +1,8 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { readFrom, wholeNumber } from "../options.ts";
 import { kindOf } from "../protocol/encode.ts";
-import type { ReadFrom } from "../routing/call.ts";
+import type { HedgeTerms, ReadFrom } from "../routing/call.ts";
+import { type HedgeOptions, hedgeTerms } from "./hedge-options.ts";
 
 /** Defaults for calls, or for one call. */
 export interface CallOptions {
@@ -42,6 +43,12 @@ export interface ViewOptions<R extends StringsAs | undefined = StringsAs | undef
    * @default the `readFrom` of the view, or else of `connect`
    */
   readonly readFrom?: ReadFrom | undefined;
+  /**
+   * A read-only call of `run` or `command` that has no answer in time is sent once more, to another node that `readFrom`
+   * allows. It needs a `readFrom` other than `"primary"`. `false`: none is sent twice.
+   * @default the `hedge` of the view, or else none; `readFrom: "primary"` ends it
+   */
+  readonly hedge?: HedgeOptions | false | undefined;
 }
 
 /** The settings of a view, for all its calls. */
@@ -56,6 +63,8 @@ export interface ViewSettings {
   /** Undefined: the script's own `replies`. */
   readonly replies: "string" | "buffer" | undefined;
   readonly readFrom: ReadFrom;
+  /** Never beside `readFrom: "primary"`. */
+  readonly hedge?: HedgeTerms | undefined;
 }
 
 /**
@@ -63,18 +72,20 @@ export interface ViewSettings {
  * @throws {InvalidArgumentError} naming the option.
  */
 export function viewOf(options: ViewOptions, base: ViewSettings): ViewSettings {
-  checkOptions("with", options, ["timeout", "signal", "replies", "readFrom"]);
+  checkOptions("with", options, ["timeout", "signal", "replies", "readFrom", "hedge"]);
   const { timeout, signal, replies } = options;
   if (replies !== undefined && replies !== "string" && replies !== "buffer") {
     throw new InvalidArgumentError(`with: replies is ${kindOf(replies)}; accepted are "string" and "buffer".`);
   }
   checkSignal(signal);
+  const from = readFrom("with", options.readFrom) ?? base.readFrom;
   return {
     timeoutMs: timeout === undefined ? base.timeoutMs : checkTimeout(timeout),
     hasOwnTimeout: timeout !== undefined || base.hasOwnTimeout === true,
     signal: signal ?? base.signal,
     replies: replies ?? base.replies,
-    readFrom: readFrom("with", options.readFrom) ?? base.readFrom,
+    readFrom: from,
+    hedge: hedgeTerms(options.hedge, from, base.hedge),
   };
 }
 

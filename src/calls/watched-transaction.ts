@@ -246,7 +246,12 @@ class WatchingRun<R extends readonly unknown[]> {
     return new Promise((resolve, reject) => {
       const keys = [...new Set([this.#key, ...this.#keys])];
       const found = () => resolve({ node: probe.node as ClusterNode, asking: probe.asking });
-      const probe = factory.onPrimary("EXISTS", keys, view.timeoutMs, found, reject);
+      const failed = (error: Error) => {
+        // The question is lost, and nothing of the transaction was sent.
+        const isLost = error instanceof ConnectionLostError;
+        reject(isLost ? new ConnectionLostError(error.address ?? "", "not-executed", error.cause) : error);
+      };
+      const probe = factory.onPrimary("EXISTS", keys, view.timeoutMs, found, failed);
       this.#operation.ask(probe);
     });
   }

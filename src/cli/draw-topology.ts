@@ -16,12 +16,13 @@ const LEAST_STATE = 16;
 
 /**
  * A cluster as lines of at most `width` columns. Each primary is shown with its number of slots, a bar that shows where
- * these slots are, its ranges, and its replicas. What is wrong comes below, and is wrapped, never cut.
+ * these slots are, its ranges, and its replicas; each node with its zone, if it has one. What is wrong comes below, and is wrapped, never cut.
  */
 export function drawTopology({ states, condition, advice }: Picture, width: number, paint: Paint): string[] {
   const spansOf = (name: string) => condition.ranges.filter(({ owner }) => owner === name);
   const nameWidth = Math.max(...states.map(({ name }) => name.length));
-  const labelOf = (state: ServerState) => `${state.name.padEnd(nameWidth)}  ${state.address || "no address"}`;
+  const labelOf = ({ name, address, zone }: ServerState) =>
+    [name.padEnd(nameWidth), address || "no address", zone ?? []].flat().join("  ");
   const longest = Math.max(NOBODY.length, ...states.map((state) => columnsOf(labelOf(state))));
   // Beside long names there is no room for bars, so the bars go below the names.
   const isStacked = width - longest - COUNT - 2 < LEAST_BAR;

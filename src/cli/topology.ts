@@ -65,7 +65,7 @@ function describe(states: readonly ServerState[], condition: Condition) {
     ok: trouble === null,
     trouble,
     nodes: states.map((state) => {
-      const { id, address, name, health, error, role, primary } = state;
+      const { id, address, name, health, error, role, primary, zone = null } = state;
       const { fail, suspect } = suspectedBy(name, states);
       const { host = null, port = null } = parseAddress(address) ?? {};
       return {
@@ -76,6 +76,7 @@ function describe(states: readonly ServerState[], condition: Condition) {
         port,
         role: isReplica(state) ? "replica" : "primary",
         primary: addressOf(primary),
+        zone,
         health,
         slots: countOf(ranges.filter(({ owner }) => owner === name)),
         unreachable: role === null ? error : null,

@@ -5,6 +5,7 @@ import { ClosedError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { formatAddress } from "../protocol/node-address.ts";
 import { Availability } from "../routing/availability.ts";
+import type { ReadFrom } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { Deadlines } from "../routing/deadlines.ts";
 import { Dispatcher } from "../routing/dispatcher.ts";
@@ -24,6 +25,7 @@ import { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Door } from "./door.ts";
 import { Emitter } from "./events.ts";
 import { findTopology } from "./first-topology.ts";
+import { informantsOf } from "./informants.ts";
 import { Lifetime, type Underway } from "./lifetime.ts";
 import { refuseWithoutLocation } from "./locations.ts";
 import { type Metrics, metricsOf } from "./metrics.ts";
@@ -37,6 +39,7 @@ import { registryOf, ScriptStore } from "./script-store.ts";
 import { askedSparingly, seedInformant } from "./seeds.ts";
 import { settledWithin } from "./settled-within.ts";
 import { whileAlive } from "./while-alive.ts";
+import { ZoneQuestions } from "./zone-questions.ts";
 
 /** While very many nodes are being opened, those that are down are looked at after this time. */
 const LOOK_AGAIN_MS = 50;
@@ -61,7 +64,6 @@ export class Client {
   readonly epochMs: number;
   readonly commands = new LearnedCommands();
   readonly #lifetime = new Lifetime();
-  readonly #seeds: readonly Informant[];
   readonly #opener: NodeOpener;
   readonly #directory: NodeDirectory;
   readonly #tracker: TopologyTracker;
@@ -69,6 +71,7 @@ export class Client {
   readonly #reach: Reach;
   readonly #renewal: Renewal;
   readonly #availability: Availability;
+  readonly #zones: ZoneQuestions;
   readonly #onTopology = new Set<() => void>();
   readonly #endCollections: () => void;
   #idle: Promise<void> | undefined;
@@ -93,7 +96,6 @@ export class Client {
     this.deadlines = new Deadlines(clock);
     // COMMAND is not what anybody asked for.
     if (options.mode === "single") this.commands.nextAt = Number.POSITIVE_INFINITY;
-    this.#seeds = seeds;
     const nodes = () => this.#directory.nodes;
     this.scripts = new ScriptStore(registry, nodes, clock, telemetry.client, options.connectTimeout);
     this.#reach = new Reach(nodes, clock, options.connectTimeout);
@@ -101,7 +103,10 @@ export class Client {
       onUp: ({ address }) => {
         this.#reach.noteUp();
         const node = this.#directory.get(address);
-        if (node !== undefined) this.subscriptions.noteUp(node);
+        if (node !== undefined) {
+          this.subscriptions.noteUp(node);
+          this.#zones.noteUp(node);
+        }
         this.emitter.emit("nodeUp", { address });
       },
       onDown: ({ address }, cause, isNews) => {
@@ -146,6 +151,7 @@ export class Client {
     });
     this.door = new Door(this.dispatcher, this.signals, environment);
     this.#audits = new ScriptAudits(clock, nodes, () => this.scripts.registry.wanted);
+    this.#zones = new ZoneQuestions(nodes, () => this.#tracker, clock, options.connectTimeout);
     this.#tracker = new TopologyTracker(initial, {
       environment,
       client: telemetry.client,
@@ -153,7 +159,7 @@ export class Client {
       intervalMs: options.topologyRefreshInterval,
       answerTimeoutMs: options.connectTimeout,
       isSingle: options.mode === "single",
-      informants: () => this.#informants(),
+      informants: () => informantsOf(this.nodes, environment.random, seeds),
       unsettled: () => this.#isUnsettled(),
       outOfReach: () => this.#reach.isOut(),
       onChange: (current, previous, how) => this.#topologyChanged(current, previous, how),
@@ -161,6 +167,7 @@ export class Client {
         telemetry.counters.topologyRefreshes++;
         this.subscriptions.noteRound(startedAt, isSure);
         this.#audits.atRefresh();
+        this.#zones.atRefresh();
         this.dispatcher.lookForOwners();
       },
     });
@@ -204,11 +211,15 @@ export class Client {
     found.catch(() => renewal.close());
     const client = await found;
     tellTopology(telemetry.client, client.topology, undefined, "first");
+    client.#tracker.zones.isWanted = typeof options.readFrom !== "string";
     await client.#openAll(client.topology);
     renewal.begin(() => client.reauthenticate(ALONE));
     await client.#prepared();
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
-    if (refusal === undefined) return client;
+    if (refusal === undefined) {
+      if (typeof options.readFrom !== "string") await client.#zones.askAll();
+      return client;
+    }
     client.destroy();
     throw refusal;
   }
@@ -244,8 +255,9 @@ export class Client {
     for (const { scripts } of this.#directory.nodes) scripts.assume(registered);
   }
 
-  /** Opens the replicas' connections for reads, because a view will use them. */
-  openReaders(): void {
+  /** A view will read from replicas: opens their connections for reads, and asks for zones where it reads by zones. */
+  readFrom(from: Exclude<ReadFrom, "primary">): void {
+    if (typeof from !== "string") this.#zones.want();
     for (const node of this.#directory.nodes) if (node.info.role === "replica") node.openReaders();
   }
 
@@ -255,6 +267,7 @@ export class Client {
       throw this.#lifetime.isClosed ? new ClosedError() : error;
     });
     await this.#prepared();
+    await this.#zones.askAll();
     await settledWithin(this.environment.clock, this.options.connectTimeout, this.#audits.ofAll("asked"));
   }
 
@@ -355,31 +368,6 @@ export class Client {
         whileAlive(clock, this.options.connectTimeout, node, prepared(node), () => this.#opener.isBusy),
       ),
     ).then(() => {});
-  }
-
-  /** The nodes that may be asked for the topology: connected nodes in a random order, then the seeds. */
-  #informants(): Informant[] {
-    const ready = this.#directory.nodes.filter(({ pool }) => pool.ready);
-    const turn = Math.floor(this.environment.random() * ready.length);
-    const nodes = [...ready.slice(turn), ...ready.slice(0, turn)].map(
-      (node): Informant => ({
-        address: node.address,
-        answersAs: { host: node.info.host, port: node.info.port },
-        known: {
-          id: node.info.id,
-          isPrimary: node.info.role === "primary",
-          onStranger: (cause) => node.dropConnections(cause),
-        },
-        connect: async () => {
-          for (const lane of node.pool.lanes) {
-            const connection = lane.useConnection();
-            if (connection !== undefined) return connection;
-          }
-          throw node.pool.cause ?? new Error("the connection was lost");
-        },
-      }),
-    );
-    return [...nodes, ...this.#seeds];
   }
 
   /** Whether a node that owns slots is down, for a reason that another topology could mend. */

@@ -40,6 +40,7 @@ export class Door {
   send(call: Call, signal: AbortSignal | undefined): void {
     this.#pass(call, signal, undefined, 0);
     this.#dispatcher.send(call);
+    if (call.kind.hedge !== undefined) this.#dispatcher.hedges.begin(call);
   }
 
   /** Sends calls. A call waits until its node has room. */

@@ -33,6 +33,17 @@ export interface MetricCounters {
    * `noscript-load`, `lost` and so on. src/README.md lists the rows. A call that is served at once takes no row.
    */
   readonly decisions: Readonly<Record<string, number>>;
+  /** Reads of a view with `hedge` that had no answer after its `after`. */
+  readonly hedges: {
+    /** The number of them that were sent once more. */
+    readonly sent: number;
+    /** The number of calls that got their result from the node that was asked second. */
+    readonly won: number;
+    /** The number of them that were not sent once more, because `budget` was used up. */
+    readonly overBudget: number;
+    /** The number of them that no other node could be given: none is allowed, connected, and holds the script. */
+    readonly withoutNode: number;
+  };
   /** The number of answers that a script or function is missing. */
   readonly scriptMisses: number;
   /** The number of successful SCRIPT LOADs and FUNCTION LOADs, counted for each node. */
@@ -113,7 +124,7 @@ export function metricsOf(
   nodes: readonly ClusterNode[],
   subscriptions: SubscriptionMetrics,
 ): Metrics {
-  const { errors, deadlines, redirections, retries, decisions, gaps } = counters;
+  const { errors, deadlines, redirections, retries, decisions, gaps, hedges } = counters;
   return {
     counters: {
       ...counters,
@@ -123,6 +134,7 @@ export function metricsOf(
       retries: { ...retries },
       decisions: { ...decisions },
       gaps: { ...gaps },
+      hedges: { ...hedges },
     },
     pending: live,
     subscriptions,

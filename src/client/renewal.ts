@@ -8,6 +8,8 @@ const AGAIN: BackoffRange = { firstMs: 1000, mostMs: 10_000 };
 /** A provider is not asked more often, whatever it says. Timers of Node are no longer than the second figure. */
 const SHORTEST_MS = 100;
 const LONGEST_MS = 2 ** 31 - 1;
+/** Clients that were started together do not come together. Up to so much earlier than it says is a provider asked. */
+const JITTER = 0.1;
 
 /**
  * Renews credentials that expire. A provider says with its answer after which time it wants to be asked again.
@@ -36,7 +38,7 @@ export class Renewal {
   listeningTo<C extends Credentials>(ask: () => Promise<C>): () => Promise<C> {
     return async () => {
       const answer = await ask();
-      if (answer.renewAfter !== undefined) this.#wake(answer.renewAfter);
+      if (answer.renewAfter !== undefined) this.#wake(answer.renewAfter * (1 - JITTER * this.#random()));
       return answer;
     };
   }

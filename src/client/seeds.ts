@@ -89,6 +89,7 @@ export function settingsFor(
     endpoint: { ...endpointTo(node), tls, ...(socket === undefined ? {} : { socket }) },
     environment,
     connectTimeoutMs: options.connectTimeout,
+    ...(options.unavailableAfter === 0 ? {} : { silentAfterMs: options.unavailableAfter }),
     maxReplyBytes: options.maxReplyBytes,
     connectionName: options.connectionName,
     database: options.database,

@@ -256,7 +256,7 @@ export class Cluster<S extends string | Buffer = string> {
    */
   with<R extends StringsAs | undefined = undefined>(options: ViewOptions<R>): Cluster<StringsOf<R, S>> {
     const view = viewOf(options, this.#view);
-    if (view.readFrom !== "primary") this.#client.openReaders();
+    if (view.readFrom !== "primary") this.#client.readFrom(view.readFrom);
     return new Cluster(this.#client, view);
   }
 

@@ -31,6 +31,11 @@ export interface ConnectionSettings extends HandshakeTerms {
   readonly environment: Environment;
   readonly connectTimeoutMs: number;
   /**
+   * Milliseconds of silence after which it has to be known whether the node answers anybody.
+   * @default about a second
+   */
+  readonly silentAfterMs?: number;
+  /**
    * The most bytes of one reply.
    * @default 512 MiB
    */

@@ -9,7 +9,7 @@ import type { Request, Usage } from "./request.ts";
 import { RequestQueue, type Room } from "./request-queue.ts";
 import { RetiredConnections } from "./retired-connections.ts";
 import { isRefusal, retryDelayMs } from "./retry-policy.ts";
-import { Watchdog } from "./watchdog.ts";
+import { Watchdog, type WatchdogEvents } from "./watchdog.ts";
 
 /** How often `drain` looks. */
 const DRAIN_LOOK_MS = 5;
@@ -270,11 +270,13 @@ export class Lane {
     this.#failures = 0;
     this.cause = undefined;
     this.#connection = connection;
-    this.#watchdog = new Watchdog(connection, this.#settings.environment.clock, this.#probe, {
+    const { environment, silentAfterMs } = this.#settings;
+    const events: WatchdogEvents = {
       onDead: (why) => connection.close(why),
       onSilent: (why) => this.#fallSilent(why),
       onSpeaking: () => this.#speakAgain(),
-    });
+    };
+    this.#watchdog = new Watchdog(connection, environment.clock, this.#probe, events, false, silentAfterMs);
     connection.handOver({ onClosed: (cause) => this.#lost(cause), onWritable: () => this.#scheduleFlush() });
     this.#events.onUp();
     this.#scheduleFlush();

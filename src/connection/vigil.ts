@@ -39,9 +39,9 @@ export type Action =
   | { readonly next: "give-up"; readonly why: string };
 
 /** The time between two looks. */
-const LOOK_MS = 250;
+export const LOOK_MS = 250;
 /** The shortest silence after which the server is asked. */
-const SILENCE_MS = 500;
+export const SILENCE_MS = 500;
 /** A second answer that speaks against the connection comes this long after the first. */
 const AGAIN_MS = 250;
 /** The same where the server may not be asked about the connection itself. */
@@ -74,6 +74,7 @@ const AGAINST: Readonly<Record<"empty" | "gone" | "unheld" | "held", string>> = 
 export class Vigil {
   readonly #slackMs: number;
   readonly #longestLookMs: number;
+  readonly #silenceMs: number;
   #phase: "resting" | "watching" | "asking" | "condemned" = "resting";
   #quietMs = 0;
   /** The silence at which the server is asked next. */
@@ -91,10 +92,12 @@ export class Vigil {
   /**
    * @param slackMs        On a slow network no limit is shorter: some round trips.
    * @param longestLookMs  The longest time between two looks. Where `rest` is called it may be long.
+   * @param silenceMs      The shortest silence after which the server is asked.
    */
-  constructor(slackMs: number, longestLookMs = LOOK_MS) {
+  constructor(slackMs: number, longestLookMs = LOOK_MS, silenceMs = SILENCE_MS) {
     this.#slackMs = slackMs;
     this.#longestLookMs = longestLookMs;
+    this.#silenceMs = silenceMs;
   }
 
   /** The silence until the last look, in milliseconds. */
@@ -108,7 +111,7 @@ export class Vigil {
 
   /** Whether nothing has come for long, for a reason that is not known. */
   get inDoubt(): boolean {
-    return !this.isResting && this.#quietMs >= this.#atLeast(SILENCE_MS) && !this.#isInHand;
+    return !this.isResting && this.#quietMs >= this.#atLeast(this.#silenceMs) && !this.#isInHand;
   }
 
   /** Something is awaited from now on. */
@@ -212,7 +215,7 @@ export class Vigil {
 
   #forget(): void {
     this.#quietMs = 0;
-    this.#askAtMs = this.#atLeast(SILENCE_MS);
+    this.#askAtMs = this.#atLeast(this.#silenceMs);
     this.#pauseMs = FIRST_PAUSE_MS;
     this.#against = undefined;
     this.#isInHand = false;

@@ -5,7 +5,7 @@ import type { Connection } from "./connection.ts";
 import { Farewell } from "./farewell.ts";
 import type { Probe } from "./probe.ts";
 import { SignsOfLife } from "./signs-of-life.ts";
-import { type Action, type Sight, Vigil } from "./vigil.ts";
+import { type Action, LOOK_MS, SILENCE_MS, type Sight, Vigil } from "./vigil.ts";
 
 /** The least time that a probe may take before the node counts as silent. On a slow network it is longer. */
 const PROBE_MS = 400;
@@ -14,6 +14,21 @@ const UPLOAD_BYTES = 64 * 1024;
 const SLOW_BYTES_PER_MS = 50;
 /** The longest time between two looks at a connection that carries one request at a time. */
 const SELDOM_MS = 4000;
+
+/**
+ * A silence of `silentAfterMs` is found out in time: the server is asked at about the half of it, and has the other half for
+ * its answer. What is noticed only at the next look fits in.
+ */
+function pacesFor(silentAfterMs: number): {
+  readonly lookMs: number;
+  readonly silenceMs: number;
+  readonly probeMs: number;
+} {
+  const share = Math.max(5, 0.45 * silentAfterMs);
+  const probeMs = Math.min(PROBE_MS, share);
+  const lookMs = Math.min(LOOK_MS, Math.max(5, silentAfterMs / 20));
+  return { lookMs, silenceMs: Math.min(SILENCE_MS, Math.max(5, silentAfterMs - probeMs - 2 * lookMs)), probeMs };
+}
 
 /** A watchdog's news for the owner of its connection. */
 export interface WatchdogEvents {
@@ -36,20 +51,33 @@ export class Watchdog {
   readonly #events: WatchdogEvents;
   readonly #vigil: Vigil;
   readonly #slackMs: number;
+  readonly #probeMs: number;
   #signs: SignsOfLife;
   #timer: Timer | undefined;
   #hasEnded = false;
   /** Counts periods of watching: an answer that comes in a later one is not heard. */
   #period = 0;
 
-  /** @param carriesOne  The connection carries one request at a time, and `rest` is called when it is answered. */
-  constructor(connection: Connection, clock: Clock, probe: Probe, events: WatchdogEvents, carriesOne = false) {
+  /**
+   * @param carriesOne     The connection carries one request at a time, and `rest` is called when it is answered.
+   * @param silentAfterMs  After so much silence it has to be known whether the node answers anybody.
+   */
+  constructor(
+    connection: Connection,
+    clock: Clock,
+    probe: Probe,
+    events: WatchdogEvents,
+    carriesOne = false,
+    silentAfterMs = Number.POSITIVE_INFINITY,
+  ) {
     this.#clock = clock;
     this.#connection = connection;
     this.#probe = probe;
     this.#events = events;
     this.#slackMs = 2 * connection.openedInMs;
-    this.#vigil = carriesOne ? new Vigil(this.#slackMs, SELDOM_MS) : new Vigil(this.#slackMs);
+    const paces = pacesFor(silentAfterMs);
+    this.#probeMs = paces.probeMs;
+    this.#vigil = new Vigil(this.#slackMs, carriesOne ? SELDOM_MS : paces.lookMs, paces.silenceMs);
     this.#signs = new SignsOfLife(connection);
   }
 
@@ -109,7 +137,7 @@ export class Watchdog {
 
   async #ask(): Promise<void> {
     const period = this.#period;
-    const limitMs = Math.max(PROBE_MS, this.#slackMs);
+    const limitMs = Math.max(this.#probeMs, this.#slackMs);
     const askedAt = this.#clock.now();
     const evidence = await this.#probe.ask(this.#connection, limitMs);
     if (period !== this.#period) return;

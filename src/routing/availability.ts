@@ -5,8 +5,10 @@ import type { Clock, Timer } from "../environment.ts";
 import { AuthError, ReplyError } from "../errors.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 
-/** The time between two looks: a tenth of the limit, within these bounds. */
+/** The bounds of the time between two looks. */
 const LOOK_MS = { least: 5, most: 100 };
+/** Between two looks there is a millisecond for so many nodes. */
+const NODES_PER_MS = 10;
 /** The least time between two questions to a node that is unavailable. */
 const ASK_AGAIN_MS = 900;
 
@@ -44,6 +46,8 @@ export class Availability {
   readonly #events: AvailabilityEvents;
   #observed = new WeakMap<NodePool, Observation>();
   #timer: Timer | undefined;
+  /** When the next pool will have shown no sign of life for long enough, if it shows none. */
+  #dueAt = Number.POSITIVE_INFINITY;
 
   /** @param limitMs  0 for never. */
   constructor(nodes: () => readonly ClusterNode[], clock: Clock, limitMs: number, events: AvailabilityEvents) {
@@ -56,10 +60,15 @@ export class Availability {
 
   close(): void {
     this.#timer?.cancel();
+    // A look may be due already.
+    this.#timer = undefined;
   }
 
   #lookLater(): void {
-    const waitMs = Math.min(LOOK_MS.most, Math.max(LOOK_MS.least, this.#limitMs / 10));
+    // A fiftieth of the limit, or a tenth where there are very many nodes.
+    const shareMs = Math.min(this.#limitMs / 10, Math.max(this.#limitMs / 50, this.#nodes().length / NODES_PER_MS));
+    const usualMs = Math.min(LOOK_MS.most, Math.max(LOOK_MS.least, shareMs));
+    const waitMs = Math.min(usualMs, Math.max(1, this.#dueAt - this.#clock.now()));
     // What had arrived while the process was busy is read first: it is a sign of life.
     const look = () => this.#clock.afterReads(() => this.#look());
     this.#timer = this.#clock.setTimer(look, waitMs, true);
@@ -67,6 +76,7 @@ export class Availability {
 
   #look(): void {
     if (this.#timer === undefined) return;
+    this.#dueAt = Number.POSITIVE_INFINITY;
     for (const { pools } of this.#nodes()) for (const pool of pools) this.#judge(pool);
     this.#lookLater();
   }
@@ -83,8 +93,9 @@ export class Availability {
     const isHeard = !isStrangers && before !== undefined && differ(before.signs, signs);
     if (isIdle || hasSpoken(pool) || isHeard) observation.aliveAt = now;
     if (pool.ready) pool.isUnavailable = false;
-    else if (now - observation.aliveAt < this.#limitMs) return;
-    else if (!pool.isUnavailable) {
+    else if (now - observation.aliveAt < this.#limitMs) {
+      this.#dueAt = Math.min(this.#dueAt, observation.aliveAt + this.#limitMs);
+    } else if (!pool.isUnavailable) {
       pool.isUnavailable = true;
       observation.askedAt = now;
       this.#events.onUnavailable(pool);

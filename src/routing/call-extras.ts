@@ -5,6 +5,7 @@ import type { OperationContext } from "../telemetry/channels.ts";
 import type { Turn } from "./batch-turns.ts";
 import type { Call, CallFeed } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
+import type { Hedge } from "./hedge.ts";
 
 /** The past of a call that was not served at once. */
 export interface History {
@@ -59,4 +60,6 @@ export interface Extras {
   operation: OperationContext | undefined;
   /** When the call was made, on the environment's clock. Set only if durations are measured. */
   startedAt: number;
+  /** Sends the call once more when it has no answer for long. */
+  hedge: Hedge | undefined;
 }

@@ -15,8 +15,16 @@ import type { ClusterNode } from "./cluster-node.ts";
 import type { Expiring, Moment } from "./deadlines.ts";
 import { outcomeOfCall } from "./next-step.ts";
 
-/** Which nodes may serve read-only scripts and commands. */
-export type ReadFrom = "primary" | "replica" | "any";
+/** Which nodes may serve read-only scripts and commands. `{ zone }`: those of an availability zone before all others. */
+export type ReadFrom = "primary" | "replica" | "any" | { readonly zone: string };
+
+/** When a read is sent once more, to another node. */
+export interface HedgeTerms {
+  /** Milliseconds without an answer. */
+  readonly afterMs: number;
+  /** The most that may be sent twice, as a share of all calls with such terms: 0 to 1. */
+  readonly budget: number;
+}
 
 /**
  * The properties that calls of one kind share: one object for all runs of a script through a view, or for one command.
@@ -32,6 +40,8 @@ export interface CallKind {
   readonly reads: boolean;
   /** Other than `"primary"` only for calls that read. */
   readonly readFrom: ReadFrom;
+  /** Present when a read that has no answer for long is sent once more. Batches and transactions take no notice of it. */
+  readonly hedge: HedgeTerms | undefined;
   /** The only node that the call may go to, for a call that is about a node and not about a slot. */
   readonly target: ClusterNode | undefined;
   /** The user has named the target: its refusals are the answer, and no other node may take its place. */
@@ -158,7 +168,7 @@ export class Call implements Request, Expiring {
   }
 
   get inDoubt(): boolean {
-    return this.history?.inDoubt === true;
+    return this.history?.inDoubt === true || this.extras?.hedge?.mayHaveRun === true;
   }
 
   get history(): History | undefined {
@@ -185,6 +195,7 @@ export class Call implements Request, Expiring {
       observer: undefined,
       operation: undefined,
       startedAt: 0,
+      hedge: undefined,
     };
     return this.extras;
   }
@@ -196,8 +207,10 @@ export class Call implements Request, Expiring {
 
   reject(error: Error): void {
     if (this.settled) return;
+    const due = this.extras?.hedge === undefined ? error : this.extras.hedge.errorDue(error);
+    if (due === undefined) return;
     settle(this, false);
-    fail(this, error);
+    fail(this, due);
   }
 
   abort(reason: unknown): void {
@@ -230,6 +243,17 @@ export class Call implements Request, Expiring {
     }
     this.extras?.observer?.onEnd(undefined);
     this.#resolve(result as never);
+  }
+
+  /** The hedge of the call is answered first, by `node`. An attempt that is under way ends unheard. */
+  onReplyOfHedge(reply: Reply, node: ClusterNode): void {
+    if (this.settled) return;
+    const { history } = this;
+    // Calls that wait for the source that this attempt brings cannot know of it by this answer.
+    history?.evalEnded?.("lost");
+    if (history !== undefined) history.evalEnded = undefined;
+    this.node = node;
+    this.onReply(reply);
   }
 
   onErrorReply(text: string): void {

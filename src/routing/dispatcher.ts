@@ -14,6 +14,7 @@ import { CallErrors } from "./call-errors.ts";
 import type { Extras } from "./call-extras.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Deadlines } from "./deadlines.ts";
+import { Hedges } from "./hedges.ts";
 import { Lessons, type RoutingEvents } from "./lessons.ts";
 import { decideExpiry } from "./next-step.ts";
 import type { NodeDirectory } from "./node-directory.ts";
@@ -57,6 +58,8 @@ export class Dispatcher implements CallOwner {
   readonly feeds = new Set<{ onClosed(): void }>();
   /** Counts what waits without a node. */
   readonly unplaced: Unplaced;
+  /** Reads that are sent once more when they have no answer for long. */
+  readonly hedges: Hedges;
   readonly #directory: NodeDirectory;
   readonly #clock: Clock;
   readonly #telemetry: Telemetry;
@@ -80,6 +83,7 @@ export class Dispatcher implements CallOwner {
     this.#telemetry = telemetry;
     this.#deadlines = parts.deadlines;
     this.#placement = new Placement(directory, this.#clock);
+    this.hedges = new Hedges(this.#placement, parts.deadlines, telemetry.counters.hedges);
     this.#rerouting = new Rerouting(directory, this.#placement, this.#clock, (requests) => this.resend(requests));
     this.#errors = new CallErrors(directory, () => tracker().current, parts);
     this.#retries = new Retries({
@@ -262,7 +266,8 @@ export class Dispatcher implements CallOwner {
     if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
-  #settleExtras(call: Call, { history, startedAt, feed }: Extras, replied: boolean): void {
+  #settleExtras(call: Call, { history, startedAt, feed, hedge }: Extras, replied: boolean): void {
+    hedge?.end();
     const { durations } = this.#telemetry;
     if (durations !== undefined) {
       durations.add(commandNameOf(call.frame), call.kind.script?.name ?? null, this.#clock.now() - startedAt);

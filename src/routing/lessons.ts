@@ -113,7 +113,7 @@ export class Lessons {
     if (scriptMissingChannel.hasSubscribers) {
       const seq = nextSeq();
       const context = call.extras?.observer?.context;
-      const attempt = context?.attempts;
+      const attempt = call.extras?.observer?.attempt;
       scriptMissingChannel.publish({ seq, client, call: context, attempt, address, script: { name, sha } });
     }
     this.#events.onScriptMissing({ address, script: name, sha });

@@ -35,6 +35,10 @@ export class NodeDirectory {
     return this.#nodes;
   }
 
+  get primaries(): readonly ClusterNode[] {
+    return this.#primaries;
+  }
+
   get(address: string): ClusterNode | undefined {
     return this.#byAddress.get(address);
   }

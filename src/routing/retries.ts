@@ -162,8 +162,11 @@ export class Retries {
     const { node, pool } = call;
     call.place = "parked";
     const history = historyOf(call);
+    const situation = this.#situationOf(call, undefined);
+    // A replica that the slot is said to have moved to is its owner: when it comes once more, there is no other.
+    const atReplica = situation.atReplica && history.avoid?.has(node as ClusterNode) !== true;
     if (node !== undefined && pool !== node.pool) avoid(history, node);
-    const step = decideNextStep({ kind: "unavailable" }, this.#situationOf(call, undefined));
+    const step = decideNextStep({ kind: "unavailable" }, { ...situation, atReplica });
     lessons.note(call, step, "unavailable", undefined);
     if (step.kind === "reject") call.reject(errors.rejected(call, step, history.lostBecause ?? "", undefined));
     else this.sendAgain(call);

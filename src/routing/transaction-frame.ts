@@ -92,6 +92,7 @@ export class TransactionFrame implements FramedTransaction {
       runsCode: false,
       reads: false,
       readFrom: "primary",
+      hedge: undefined,
       target: undefined,
       script: undefined,
       registered: undefined,

@@ -53,6 +53,52 @@ export interface TracedKind {
   readonly registered: ScriptInfo | undefined;
 }
 
+/** An attempt that was handed to a connection. Two can be under way at once, when one of them is a hedge. */
+class AttemptTrace {
+  readonly call: CommandContext;
+  readonly attempt: number;
+  readonly address: string;
+  /** When it was handed to a connection; undefined once it is written. */
+  #handedAt: number | undefined = realTime.now();
+
+  constructor(call: CommandContext, attempt: number, address: string) {
+    this.call = call;
+    this.attempt = attempt;
+    this.address = address;
+  }
+
+  /** @param isInSession  As for `CallTrace`. */
+  onWritten(connection: TracedConnection, isInSession = false): void {
+    if (this.#handedAt === undefined) return;
+    const waitedMs = realTime.now() - this.#handedAt;
+    this.#handedAt = undefined;
+    const { call, attempt, address } = this;
+    if (writtenChannel.hasSubscribers) {
+      writtenChannel.publish({ seq: nextSeq(), call, attempt, address, connection: connection.id, waitedMs });
+    }
+    if (waitChannel.hasSubscribers && !isInSession)
+      waitChannel.publish({ seq: nextSeq(), client: call.client, call, address, waitedMs });
+  }
+
+  onAnswer(connection: TracedConnection, bytes: number, error: string | null | undefined): void {
+    if (!answerChannel.hasSubscribers) return;
+    const { call, attempt, address } = this;
+    const { slot } = call;
+    const kind = error === undefined || error === null ? "reply" : wordOf(error, slot);
+    const text = error === undefined || error === null ? undefined : knownWordsOf(error, slot);
+    answerChannel.publish({ seq: nextSeq(), call, attempt, address, connection: connection.id, bytes, kind, text });
+  }
+}
+
+/** Publishes what becomes of the hedge of a call. */
+export class HedgeTrace extends AttemptTrace {
+  /** The call has its result from here. */
+  onWon(): void {
+    this.call.address = this.address;
+    this.call.hedge = "won";
+  }
+}
+
 /**
  * Publishes one call on the diagnostics channels: its beginning; each attempt, its write, its answer and the decision on it;
  * and its end.
@@ -62,8 +108,8 @@ export class CallTrace {
   /** Holds the values of the bound stores as they were when the call began. */
   readonly #beginning: AsyncResource | undefined;
   #loadBytes = 0;
-  /** When the attempt under way was handed to a connection; undefined once it is written. */
-  #handedAt: number | undefined;
+  /** The last attempt that is no hedge. */
+  #last: AttemptTrace | undefined;
 
   constructor(call: TracedCall, client: ClientInfo, batch: BatchContext | undefined) {
     const context: CommandContext = {
@@ -85,6 +131,11 @@ export class CallTrace {
     commandChannel.end.publish(context);
   }
 
+  /** The number of the last attempt that is no hedge; 0 before the first. */
+  get attempt(): number {
+    return this.#last?.attempt ?? 0;
+  }
+
   /** Notes that a load of `bytes` bytes is written in front of the next attempt. */
   onLoad(bytes: number): void {
     this.#loadBytes = bytes;
@@ -92,23 +143,37 @@ export class CallTrace {
 
   onAttempt(call: TracedCall, address: string): void {
     const { context } = this;
-    context.attempts++;
     context.address = address;
     const loadBytes = this.#loadBytes;
     this.#loadBytes = 0;
-    this.#handedAt = realTime.now();
+    this.#last = new AttemptTrace(context, ++context.attempts, address);
+    this.#tellAttempt(call, this.#last, loadBytes, false);
+  }
+
+  /** Notes that the call is sent once more, to the node at `address`, and that its last attempt is still under way. */
+  onHedge(call: TracedCall, address: string): HedgeTrace {
+    const { context } = this;
+    context.hedge = "sent";
+    const trace = new HedgeTrace(context, ++context.attempts, address);
+    this.#tellAttempt(call, trace, 0, true);
+    return trace;
+  }
+
+  #tellAttempt(call: TracedCall, { attempt, address }: AttemptTrace, loadBytes: number, isHedge: boolean): void {
     if (!attemptChannel.hasSubscribers) return;
+    const { context } = this;
     attemptChannel.publish({
       seq: nextSeq(),
       call: context,
-      attempt: context.attempts,
+      attempt,
       address,
       slot: call.slot,
       command: commandNameOf(call.frame),
       script: context.script,
-      asking: call.asking,
+      asking: call.asking && !isHedge,
+      ...(isHedge && { hedge: true }),
       loads: loadBytes > 0,
-      bytes: call.frame.length + (call.asking ? ASKING_BYTES : 0),
+      bytes: call.frame.length + (call.asking && !isHedge ? ASKING_BYTES : 0),
       loadBytes,
     });
   }
@@ -118,16 +183,7 @@ export class CallTrace {
    * @param isInSession  The connection is held for a watching transaction, which has waited for it.
    */
   onWritten(connection: TracedConnection, isInSession = false): void {
-    const { client, address = "", attempts: attempt } = this.context;
-    if (this.#handedAt === undefined) return;
-    const waitedMs = realTime.now() - this.#handedAt;
-    this.#handedAt = undefined;
-    const call = this.context;
-    if (writtenChannel.hasSubscribers) {
-      writtenChannel.publish({ seq: nextSeq(), call, attempt, address, connection: connection.id, waitedMs });
-    }
-    if (waitChannel.hasSubscribers && !isInSession)
-      waitChannel.publish({ seq: nextSeq(), client, call, address, waitedMs });
+    this.#last?.onWritten(connection, isInSession);
   }
 
   /**
@@ -135,12 +191,7 @@ export class CallTrace {
    * @param error  The server's text, if it is an error; null for a reply that cannot be read.
    */
   onAnswer(connection: TracedConnection, bytes: number, error: string | null | undefined): void {
-    if (!answerChannel.hasSubscribers) return;
-    const { address = "", attempts: attempt, slot } = this.context;
-    const kind = error === undefined || error === null ? "reply" : wordOf(error, slot);
-    const text = error === undefined || error === null ? undefined : knownWordsOf(error, slot);
-    const where = { call: this.context, attempt, address, connection: connection.id };
-    answerChannel.publish({ seq: nextSeq(), ...where, bytes, kind, text });
+    this.#last?.onAnswer(connection, bytes, error);
   }
 
   /** Notes what the decision table said. `decision` is made only if somebody listens. */
@@ -149,7 +200,7 @@ export class CallTrace {
     decisionChannel.publish({
       seq: nextSeq(),
       call: this.context,
-      attempt: this.context.attempts,
+      attempt: this.attempt,
       ...decision(),
     });
   }
@@ -164,7 +215,7 @@ export class CallTrace {
     redirectionChannel.publish({
       seq: nextSeq(),
       call: context,
-      attempt: context.attempts,
+      attempt: this.attempt,
       address,
       slot: call.slot,
       kind,

@@ -14,6 +14,8 @@ export class Counters {
   readonly retries: Record<string, number> = {};
   /** By the name of the decision's row. */
   readonly decisions: Record<string, number> = {};
+  /** Reads that had no answer in time: how many were sent once more, how many won, and why others were not. */
+  readonly hedges = { sent: 0, won: 0, overBudget: 0, withoutNode: 0 };
   scriptMisses = 0;
   scriptLoads = 0;
   scriptLoadFailures = 0;

@@ -53,6 +53,8 @@ export interface CommandContext {
   attempts: number;
   /** The address of the node of the last attempt, as announced. */
   address: string | undefined;
+  /** Present when the call was sent once more to another node (`hedge` of `with`): whether that node's answer counted. */
+  hedge?: "sent" | "won";
   /** The error of a call that failed; present in `error` and `asyncEnd`. */
   error?: Error;
 }
@@ -149,6 +151,8 @@ export interface AttemptMessage {
   readonly script: ScriptInfo | undefined;
   /** Whether an ASKING is in front of the command. */
   readonly asking: boolean;
+  /** Present when the call is sent once more while its last attempt is under way, by `hedge` of `with`. */
+  readonly hedge?: true;
   /** Whether a SCRIPT LOAD or FUNCTION LOAD is in front of the command. */
   readonly loads: boolean;
   /** The bytes of the command, including its ASKING. */

@@ -178,11 +178,19 @@ export interface AuditMessage {
 
 /**
  * Why the topology is asked for. `periodic`: the option `topologyRefreshInterval`. `asked`: `refreshTopology()`, or a scan
- * or WAIT that needs it. `moved`: a node said MOVED, which is to be confirmed. `roles-changed`: the nodes may not agree yet.
- * `unknown-node`: a node was named that is not listed. `no-owner`: a slot that is needed has no owner. `trouble`: a call was
+ * or WAIT that needs it. `moved`: a node said MOVED, which is to be confirmed. `roles-changed`, `zones-changed`: the
+ * nodes may not agree yet. `unknown-node`: a node was named that is not listed. `no-owner`: a slot that is needed has no owner. `trouble`: a call was
  * refused or lost, or a node is down.
  */
-export type RefreshReason = "periodic" | "asked" | "moved" | "roles-changed" | "unknown-node" | "no-owner" | "trouble";
+export type RefreshReason =
+  | "periodic"
+  | "asked"
+  | "moved"
+  | "roles-changed"
+  | "zones-changed"
+  | "unknown-node"
+  | "no-owner"
+  | "trouble";
 
 /** The message of the channel `slotwire:refresh`. It is published when a refresh begins, and once more when it ends. */
 export interface RefreshMessage {

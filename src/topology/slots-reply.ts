@@ -31,7 +31,9 @@ function nodeOf(node: Reply | undefined, role: "master" | "replica"): Reply {
   if (!Array.isArray(node)) return node ?? null;
   const [host = null, port = null, id = "", details] = node;
   const fields: Reply[] = ["id", id, "endpoint", host, "port", port, "role", role, "health", "online"];
-  const at = Array.isArray(details) ? details.indexOf("ip") : -1;
-  if (at !== -1) fields.push("ip", (details as Reply[])[at + 1] ?? null);
+  for (const name of ["ip", "availability-zone"]) {
+    const at = Array.isArray(details) ? details.indexOf(name) : -1;
+    if (at !== -1) fields.push(name, (details as Reply[])[at + 1] ?? null);
+  }
   return fields;
 }

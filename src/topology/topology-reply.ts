@@ -10,7 +10,7 @@ import {
 } from "../protocol/node-address.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { shownText } from "../protocol/shown.ts";
-import type { LeftOutEntry, TopologyDescription } from "./topology.ts";
+import { type LeftOutEntry, type TopologyDescription, zoneFrom } from "./topology.ts";
 
 /*
  * Turns the replies to CLUSTER SHARDS (since 7.0) and CLUSTER NODES into a description. Replies are not trusted: a
@@ -25,6 +25,8 @@ const MAX_NAMED_SLOTS = 4 * SLOT_COUNT;
 const MAX_LEFT_OUT = 100;
 /** The most characters of a node's id. Ids of servers have 40. */
 const MAX_ID_LENGTH = 255;
+/** The most characters of the name of a zone. */
+const MAX_ZONE_LENGTH = 255;
 
 type Node = TopologyDescription["nodes"][number];
 type Slots = TopologyDescription["slots"][number];
@@ -83,7 +85,13 @@ function nodeOf(entry: readonly Reply[], address: NodeAddress, primary: string |
     role: isPrimary ? "primary" : "replica",
     primary: isPrimary ? undefined : primary,
     health: health === "fail" || health === "loading" ? health : "online",
+    ...zoneFrom(asZone(fieldOf(entry, "availability-zone"))),
   };
+}
+
+/** The name of a zone. An empty one is none, and what is no name of a sensible length is none either. */
+export function asZone(value: Reply | undefined): string | undefined {
+  return typeof value === "string" && value !== "" && value.length <= MAX_ZONE_LENGTH ? value : undefined;
 }
 
 /** Reads the slots of a shard. They are checked also where nobody owns them: -1 as `owner`. */

@@ -6,6 +6,7 @@ import { Pace } from "./pace.ts";
 import { RecentMoves } from "./recent-moves.ts";
 import { Round } from "./round.ts";
 import { Topology } from "./topology.ts";
+import { namesZones, Zones } from "./zones.ts";
 
 /**
  * The refresh after a MOVED waits this long, so that a burst of them causes one refresh. The MOVED has patched its
@@ -14,7 +15,7 @@ import { Topology } from "./topology.ts";
 const DEBOUNCE_MS = 100;
 /** The least time between two refreshes that only confirm a MOVED. */
 const SETTLED_SPACING_MS = 1000;
-/** The delay of a confirming refresh after a change of roles: nodes need this time to agree on who replicates whom. */
+/** The delay of a confirming refresh after a change of roles or zones: nodes need this time to agree on them. */
 const CONFIRM_MS = 2000;
 
 const REASONS = { urgent: "trouble", settled: "moved", confirm: "roles-changed" } as const;
@@ -95,11 +96,16 @@ export class TopologyTracker {
   /** A call has asked for the owner of a slot since the last round began. */
   #isOwnerWanted = false;
   #agreedAt = Number.NEGATIVE_INFINITY;
+  /** What nodes have said of their own zones. */
+  readonly zones = new Zones();
+  /** The topology as it was last described names no zones. */
+  #lacksZones: boolean;
   #closed = false;
 
   constructor(initial: Topology, options: TrackerOptions) {
     this.#current = initial;
     this.#options = options;
+    this.#lacksZones = !namesZones(initial);
     this.#armInterval();
   }
 
@@ -118,6 +124,16 @@ export class TopologyTracker {
     if (patched === this.#current) return;
     this.#publish(patched, "patched");
     this.refreshSoon("settled");
+  }
+
+  /** Whether zones are wanted that no description of the cluster names: the nodes have to be asked. */
+  get lacksZones(): boolean {
+    return this.#lacksZones && this.zones.isWanted;
+  }
+
+  /** Nodes have said in which zones they are. */
+  zonesLearned(): void {
+    if (this.lacksZones && !this.#closed) this.#publish(this.zones.allIn(this.#current), "refreshed");
   }
 
   /** Notes that a node serves a slot that has left another one. Views that still name that one do not undo it so soon. */
@@ -272,7 +288,11 @@ export class TopologyTracker {
     }
     if (isAgreed) this.#agreedAt = startedAt;
     const previous = this.#current;
-    if (adopt !== undefined) this.#publish(this.#moves.upheldIn(Topology.from(adopt), startedAt), "refreshed");
+    if (adopt !== undefined) {
+      const described = Topology.from(adopt);
+      this.#lacksZones = !namesZones(described);
+      this.#publish(this.#moves.upheldIn(this.zones.addedTo(described), startedAt), "refreshed");
+    }
     trace?.end(adopt !== undefined, this.#current !== previous);
     this.#options.onRefreshed(startedAt, adopt !== undefined);
   }
@@ -281,7 +301,8 @@ export class TopologyTracker {
     const previous = this.#current;
     if (topology === previous || topology.equals(previous)) return;
     this.#current = topology;
-    if (how === "refreshed" && rolesDiffer(topology, previous)) this.refreshSoon("confirm");
+    const changed = how === "refreshed" ? changeOf(topology, previous) : undefined;
+    if (changed !== undefined) this.refreshSoon("confirm", changed);
     this.#options.onChange(topology, previous, how);
   }
 
@@ -310,8 +331,10 @@ function newUpcoming(): Upcoming {
   return { at: Number.POSITIVE_INFINITY, reason: "asked", timer: undefined, done, follow };
 }
 
-/** Whether a node that is in both topologies has changed its role. */
-function rolesDiffer(current: Topology, previous: Topology): boolean {
-  const roles = new Map(previous.nodes.map(({ address, role }) => [address, role]));
-  return current.nodes.some(({ address, role }) => (roles.get(address) ?? role) !== role);
+/** What the nodes may not agree upon yet, because a node that is in both topologies has changed it. */
+function changeOf(current: Topology, previous: Topology): RefreshReason | undefined {
+  const before = new Map(previous.nodes.map((node) => [node.address, node]));
+  const differIn = (field: "role" | "zone") =>
+    current.nodes.some((node) => (before.get(node.address) ?? node)[field] !== node[field]);
+  return differIn("role") ? "roles-changed" : differIn("zone") ? "zones-changed" : undefined;
 }

@@ -17,6 +17,11 @@ export interface TopologyNode {
   readonly primary: string | undefined;
   /** The node's health as the cluster sees it. A `loading` node answers only some commands. */
   readonly health: "online" | "loading" | "fail";
+  /**
+   * The node's availability zone. Valkey tells it from 9.1 on, where `availability-zone` is set. Of older servers it is
+   * known only while a `readFrom: { zone }` is in use.
+   */
+  readonly zone?: string | undefined;
 }
 
 /** A range of slots that one primary owns; `start` and `end` belong to the range. */
@@ -176,6 +181,13 @@ export class Topology {
     return new Topology(this.nodes, owners, this.leftOut, this.#index);
   }
 
+  /** @internal The same nodes in the zones that `zoneOf` gives for their ids. */
+  withZones(zoneOf: (id: string) => string | undefined): Topology {
+    if (this.nodes.every(({ id, zone }) => zoneOf(id) === zone)) return this;
+    const nodes = this.nodes.map(({ zone: _, ...node }) => Object.freeze({ ...node, ...zoneFrom(zoneOf(node.id)) }));
+    return new Topology(Object.freeze(nodes), this.#owners, this.leftOut);
+  }
+
   #placeOf(address: string): number {
     const place = this.#index.places.get(address);
     if (place === undefined) throw new RangeError(`${address} is not a node of this topology`);
@@ -192,7 +204,12 @@ export class Topology {
   }
 }
 
-const NODE_FIELDS = ["id", "address", "role", "primary", "health"] as const;
+/** The property of a node whose zone may be unknown. */
+export function zoneFrom(zone: string | undefined): { readonly zone?: string } {
+  return zone === undefined ? {} : { zone };
+}
+
+const NODE_FIELDS = ["id", "address", "role", "primary", "health", "zone"] as const;
 const LEFT_OUT_FIELDS = ["entry", "why"] as const;
 
 function areEqual<T>(these: readonly T[], those: readonly T[], fields: readonly (keyof T)[]): boolean {

@@ -7,6 +7,7 @@ import { brokenWays, cut, halfOpen } from "./broken-ways.ts";
 import { deadAndFrozen, primaryKilled } from "./dead-and-frozen.ts";
 import { besideFrozenReplica, type Fault, type Finding } from "./fault.ts";
 import { forgedErrors } from "./forged-errors.ts";
+import { hedged } from "./hedged.ts";
 import { hostile } from "./hostile.ts";
 import { identity } from "./identity.ts";
 import { loadAndLimits } from "./load-and-limits.ts";
@@ -19,6 +20,7 @@ import { signsOfLife } from "./signs-of-life.ts";
 import { subscriptionSlots } from "./subscription-slots.ts";
 import { subscriptions } from "./subscriptions.ts";
 import { RULE, row, rowOf } from "./table.ts";
+import { givenUp } from "./unavailable.ts";
 
 const faults: readonly Fault[] = [
   ...deadAndFrozen,
@@ -32,6 +34,8 @@ const faults: readonly Fault[] = [
   ...[primaryKilled, halfOpen, cut, moving, askBeforeOwning, flushed].map(besideFrozenReplica),
   forgedErrors,
   ...hostile,
+  givenUp,
+  hedged,
   ...pressure,
   ...paces,
   ...identity,

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { nodeEnvironment } from "../../src/connection/node-environment.ts";
+import type { Environment } from "../../src/environment.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { error } from "../support/fake-node.ts";
 
@@ -105,5 +107,36 @@ describe("credentials that are to be renewed", () => {
     const before = asked;
     await sleep(500);
     assert.equal(asked, before);
+  });
+});
+
+describe("clients that were started together", () => {
+  it("do not renew their credentials together, and none later than asked for", async () => {
+    const cluster = await FakeCluster.start(1);
+    try {
+      const took = await Promise.all(
+        [0, 0.5, 1 - Number.EPSILON].map(async (drawn) => {
+          const asked: number[] = [];
+          const credentials = async () => {
+            asked.push(performance.now());
+            return { password: "p", renewAfter: 2000 };
+          };
+          const environment: Environment = { ...nodeEnvironment, random: () => drawn };
+          await cluster.connect({ credentials }, environment);
+          const [first] = asked as [number];
+          // The questions of the first connections are over.
+          await sleep(500);
+          const before = asked.length;
+          while (asked.length === before) await sleep(5);
+          return (asked[before] ?? 0) - first;
+        }),
+      );
+      const [latest = 0, middle = 0, earliest = 0] = took;
+      assert.equal(earliest < middle && middle < latest, true, `${took}`);
+      assert.equal(latest - earliest > 100, true, `${took}`);
+      assert.equal(earliest >= 1790, true, `${took}`);
+    } finally {
+      await cluster.stop();
+    }
   });
 });

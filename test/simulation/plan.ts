@@ -1,4 +1,4 @@
-import type { ConnectOptions } from "../../src/index.ts";
+import type { ConnectOptions, HedgeOptions } from "../../src/index.ts";
 import { FEED_FAULTS, type FeedFaultKind } from "./feed-faults.ts";
 import { Chance } from "./random.ts";
 import type { ClusterShape } from "./sim-cluster.ts";
@@ -47,6 +47,8 @@ export interface Plan {
   readonly ending: "close" | "destroy";
   readonly endsEarly: boolean;
   readonly preloads: boolean;
+  /** Reads that have no answer for long are sent once more. */
+  readonly hedge: HedgeOptions | undefined;
   /** Undefined: nobody subscribes to anything. */
   readonly subscriptions: SubscriptionPlan | undefined;
 }
@@ -129,8 +131,16 @@ export function planOf(seed: number, chance: Chance): Plan {
   const kernelBytes = Math.min(ordinary.network.kernelBytes, worlds.includes("slow-network") ? 4000 : 1_000_000);
   const network = { ...ordinary.network, bytesPerMs, kernelBytes };
   const { subscriptions, durationMs, version } = subscriptionsOf(seed);
+  const { hedge, unavailableAfter, zone } = patienceOf(seed);
+  const { readFrom } = ordinary.options;
   return {
     ...ordinary,
+    options: {
+      ...ordinary.options,
+      unavailableAfter,
+      readFrom: readFrom === "any" && zone !== undefined ? { zone } : readFrom,
+    },
+    hedge: readFrom === "primary" ? undefined : hedge,
     subscriptions,
     // Timers of calls that are never made must have run out when the client has ended.
     durationMs: subscriptions === undefined || ordinary.endsEarly ? ordinary.durationMs : durationMs,
@@ -139,7 +149,7 @@ export function planOf(seed: number, chance: Chance): Plan {
     patient,
     largestBytes,
     network,
-    shape: { ...ordinary.shape, spares, needsAllSlots, version },
+    shape: { ...ordinary.shape, spares, needsAllSlots, version, hasZones: readFrom === "any" && zone !== undefined },
   };
 }
 
@@ -153,5 +163,16 @@ function subscriptionsOf(seed: number): Pick<Plan, "subscriptions" | "durationMs
     version: chance.pick([7, 8] as const),
     durationMs: chance.pick([300, 1500, 3000, 6000]),
     subscriptions: isDrawn ? { ...subscriptions, faults } : undefined,
+  };
+}
+
+/** In some runs nobody waits for the dead and the slow, drawn by a chance of its own: the others stay what they are. */
+function patienceOf(seed: number) {
+  const chance = new Chance(seed ^ 0x1b873593);
+  const hedge = { after: chance.pick([1, 1, 5, 30]), budget: chance.pick([0.05, 0.5, 1]) };
+  return {
+    hedge: chance.of(0.5) ? hedge : undefined,
+    unavailableAfter: chance.pick([0, 0, 0, 50, 400]),
+    zone: chance.pick([undefined, "a", "b"]),
   };
 }

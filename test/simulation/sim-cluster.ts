@@ -24,6 +24,8 @@ export interface ClusterShape {
   readonly gossipMs: number;
   /** A node that does not know the owner of every slot serves none. */
   readonly needsAllSlots: boolean;
+  /** Nodes are in the zones a and b in turn, and tell so. Default: false. */
+  readonly hasZones?: boolean;
   /** Of Redis. Default: 7. */
   readonly version?: 7 | 8;
 }
@@ -66,7 +68,7 @@ export class SimCluster {
     this.#chance = chance;
     const { loop, story } = network;
     const { password, busyAfterMs, replicationLagMs, shards, replicasPerShard, spares, needsAllSlots } = shape;
-    const commands = new Commands(describerOf(() => this.nodes));
+    const commands = new Commands(describerOf(() => this.nodes, shape.hasZones));
     this.bus = new Bus(() => this.nodes, loop, busChance);
     const { bus } = this;
     const { version = 7 } = shape;

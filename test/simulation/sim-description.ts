@@ -15,9 +15,9 @@ interface Member {
 }
 
 /** @param nodes  All nodes of the cluster. A node tells of those that its view has. */
-export function describerOf(nodes: () => readonly SimNode[]): Describer {
+export function describerOf(nodes: () => readonly SimNode[], tellsZones = false): Describer {
   return {
-    shards: (node) => shardsOf(node, nodes()),
+    shards: (node) => shardsOf(node, nodes(), tellsZones),
     nodes: (node) => nodesTextOf(node, nodes()),
     slots: (node) => slotsOf(node, nodes()),
   };
@@ -39,7 +39,12 @@ function membersOf(node: SimNode, nodes: readonly SimNode[]): { shard: number; r
   });
 }
 
-function shardsOf(node: SimNode, nodes: readonly SimNode[]): Value {
+/** The zone of a node, for as long as it lives. */
+export function zoneOf({ index }: Pick<SimNode, "index">): "a" | "b" {
+  return index % 2 === 0 ? "a" : "b";
+}
+
+function shardsOf(node: SimNode, nodes: readonly SimNode[], tellsZones: boolean): Value {
   return membersOf(node, nodes).map(({ ranges, members }) => [
     "slots",
     ranges,
@@ -50,6 +55,7 @@ function shardsOf(node: SimNode, nodes: readonly SimNode[]): Value {
         ...["id", member.id, "port", member.port, "ip", host, "endpoint", host],
         ...["role", isPrimary ? "master" : "replica", "replication-offset", 0],
         ...["health", isFailed ? "fail" : "online"],
+        ...(tellsZones ? ["availability-zone", zoneOf(member)] : []),
       ];
     }),
   ]);

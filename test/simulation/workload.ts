@@ -36,8 +36,10 @@ export class Workload {
   }
 
   /** Schedules all calls, many of them in one tick. `look` is called behind each tick's. */
-  schedule(cluster: Cluster, look: () => void): void {
+  schedule(connected: Cluster, look: () => void): void {
     const chance = this.#chance;
+    const { hedge } = this.#plan;
+    const cluster = hedge === undefined ? connected : connected.with({ hedge });
     for (let left = this.#plan.calls; left > 0; ) {
       const together = Math.min(left, chance.pick([1, 1, 2, 5, 20]));
       left -= together;

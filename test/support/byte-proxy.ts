@@ -41,6 +41,15 @@ export class ByteProxy {
     for (const pair of this.#pairs) pair.mode = "swallow replies";
   }
 
+  /** Replies on the present connections wait in the proxy until the returned function is called. */
+  holdReplies(): () => void {
+    const held = [...this.#pairs];
+    for (const { server } of held) server.pause();
+    return () => {
+      for (const { server } of held) server.resume();
+    };
+  }
+
   /** Ends the present connections. */
   cut(): void {
     for (const { client, server } of this.#pairs) {

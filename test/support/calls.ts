@@ -7,6 +7,7 @@ const KIND: CallKind = {
   runsCode: false,
   reads: false,
   readFrom: "primary",
+  hedge: undefined,
   target: undefined,
   script: undefined,
   registered: undefined,

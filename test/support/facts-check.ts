@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { StudyEvent } from "../../src/cli/study/events.ts";
+import type { StudyEvent, StudyEventOf } from "../../src/cli/study/events.ts";
 import { Recorder } from "../../src/cli/study/recorder.ts";
 import { type Facts, NOTHING, reduce } from "../../src/cli/web/page/reduce.js";
 import type { Client } from "../../src/client/client.ts";
@@ -80,7 +80,7 @@ export class FactsCheck {
       this.#tell(`${event.type} is out of order`);
     if (event.type === "call" && event.command === "WATCH") this.#sawSession = true;
     if (event.type === "queued") {
-      this.#checkIsExplained(event.call, event.attempt);
+      this.#checkIsExplained(event);
       // A change of the topology is told before any attempt that follows from it.
       if (this.#client !== undefined) this.#checkTopology(this.#client);
     }
@@ -97,16 +97,19 @@ export class FactsCheck {
   }
 
   /** Whatever was refused or lost is sent again only after a decision. */
-  #checkIsExplained(number: number, attempt: number): void {
+  #checkIsExplained({ call: number, attempt, hedge }: StudyEventOf<"queued">): void {
     const call = this.facts.calls[number];
     const last = call?.attempts.at(-1);
     if (call === undefined || last === undefined) return;
     if (last.attempt !== attempt - 1)
       this.#tell(`attempt ${attempt} of call ${number} follows attempt ${last.attempt}`);
+    // A hedge goes beside the attempt before it, and no decision is taken on a hedge.
+    const decided = call.attempts.findLast((each) => each.hedge !== true);
+    if (hedge === true || decided === undefined) return;
     // A group that was discarded or lost gives its calls back, and no table decides about them one by one.
-    if (call.of !== null || (last.place !== "answered" && last.place !== "lost")) return;
-    const isDecided = call.decisions.some((decision) => decision.attempt === last.attempt);
-    if (!isDecided) this.#tell(`call ${number} was ${last.place}, and is sent again without a decision`);
+    if (call.of !== null || (decided.place !== "answered" && decided.place !== "lost")) return;
+    const isDecided = call.decisions.some((decision) => decision.attempt === decided.attempt);
+    if (!isDecided) this.#tell(`call ${number} was ${decided.place}, and is sent again without a decision`);
   }
 
   #checkIsOpen(connection: number): void {

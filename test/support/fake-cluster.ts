@@ -17,6 +17,8 @@ export class FakeCluster {
   announced: number;
   /** The ids by which nodes are announced. What a node itself says is its own `id`. */
   readonly ids: string[] = [];
+  /** The availability zones of nodes, by index; those without one are announced without. */
+  readonly zones: string[] = [];
   /** What nodes call the host of node `index`. */
   hostOf: (index: number) => string = () => "127.0.0.1";
   readonly #clients: Cluster[] = [];
@@ -83,6 +85,7 @@ export class FakeCluster {
             role,
             "health",
             "online",
+            ...(this.zones[index] === undefined ? [] : ["availability-zone", this.zones[index]]),
           ];
           return array(...fields.map(bulk), bulk("port"), `:${this.node(index).port}\r\n`);
         });

@@ -6,6 +6,7 @@ import type { Argument, Reply } from "../../protocol/reply.ts";
 import { shardsOfSlots } from "../../topology/slots-reply.ts";
 import type { TopologyDescription, TopologyNode } from "../../topology/topology.ts";
 import { parseClusterShards } from "../../topology/topology-reply.ts";
+import { zoneInInfo } from "../../topology/zones.ts";
 import type { Account } from "./server-states.ts";
 import { type Entry, readInfo, readNodes, type View, viewOfDescription } from "./server-view.ts";
 
@@ -21,7 +22,7 @@ export interface Asking {
 /**
  * Asks one server for its account, in two writes.
  *
- *   NODES, INFO, SHARDS, DBSIZE, SCRIPT EXISTS -- its view --> COUNTKEYSINSLOT of its open slots --> the account
+ *   NODES, INFO, SHARDS, INFO server, DBSIZE, SCRIPT EXISTS -- its view --> COUNTKEYSINSLOT of its open slots --> the account
  *      '-- NODES is refused: SHARDS or SLOTS say less, and the account says so
  *
  * CLUSTER NODES is the only question that tells of epochs and of open slots. SHARDS has the addresses that clients use,
@@ -45,13 +46,15 @@ export async function ask(
     ["CLUSTER", "NODES"],
     ["CLUSTER", "INFO"],
     ["CLUSTER", "SHARDS"],
+    ["INFO", "server"],
   ];
-  const [nodes, info, shards, size, exists] = await settled(connection, [...about, ...common]);
+  const [nodes, info, shards, server, size, exists] = await settled(connection, [...about, ...common]);
   const description = describedBy(shards, node, tls) ?? (await describedBySlots(connection, node, tls));
   const { view, refusal } = viewIn(nodes, node, description);
+  const id = view.self ?? node.id;
   const { state, currentEpoch } = typeof info === "string" ? readInfo(info) : { state: null, currentEpoch: null };
   return {
-    id: view.self ?? node.id,
+    id,
     address: node.address,
     view: withAddresses(view, description),
     error: refusal,
@@ -61,7 +64,15 @@ export async function ask(
     keysBySlot: await counted(connection, view, count),
     scripts: known(scripts, exists),
     health: new Map(description?.nodes.map(({ id, health }) => [id, health])),
+    zones: zonesIn(description, id, typeof server === "string" ? zoneInInfo(server) : undefined),
   };
+}
+
+/** The zones that a server knows, its own by its own word. */
+function zonesIn(description: TopologyDescription | undefined, self: string, own: string | undefined) {
+  const zones = new Map(description?.nodes.flatMap(({ id, zone }) => (zone === undefined ? [] : [[id, zone]])));
+  if (own !== undefined) zones.set(self, own);
+  return zones;
 }
 
 /** The answers in order; an error reply stands in place of an answer. Throws if the connection was lost. */

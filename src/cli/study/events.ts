@@ -76,6 +76,8 @@ export interface ServerState {
   readonly keysBySlot?: Readonly<Record<number, number>>;
   /** For each script that was asked for, by SHA-1: whether the server knows it. */
   readonly scripts: Readonly<Record<string, boolean>>;
+  /** The availability zone; left out where none is known. */
+  readonly zone?: string;
 }
 
 /** What happened. `at` is in milliseconds since the record began. `seq` only grows; it orders events of equal times. */
@@ -99,6 +101,8 @@ export type StudyEvent = { readonly seq: number; readonly at: number } & (
       readonly address: string;
       readonly command: string;
       readonly asking: boolean;
+      /** Present when the last attempt goes on beside this one. */
+      readonly hedge?: true;
       /** With its ASKING. */
       readonly bytes: number;
       /** The SCRIPT LOAD or FUNCTION LOAD in front of it; 0 without one. */

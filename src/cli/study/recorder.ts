@@ -152,8 +152,9 @@ function callOf({ id, command, script, slot, batch, operation }: CommandContext)
   return { type: "call", call: id, command, script: script ?? null, slot, of: batch?.id ?? operation?.id ?? null };
 }
 
-function queuedOf({ call, attempt, address, command, asking, bytes, loadBytes }: AttemptMessage): Happening {
-  return { type: "queued", call: call.id, attempt, address, command, asking, bytes, loadBytes };
+function queuedOf({ call, attempt, address, command, asking, bytes, loadBytes, hedge }: AttemptMessage): Happening {
+  const beside = hedge === true ? { hedge } : {};
+  return { type: "queued", call: call.id, attempt, address, command, asking, bytes, loadBytes, ...beside };
 }
 
 function writtenOf({ call, attempt, address, connection, waitedMs }: WrittenMessage): Happening {

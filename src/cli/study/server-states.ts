@@ -1,4 +1,5 @@
 import { SLOT_COUNT } from "../../protocol/hash-slot.ts";
+import { zoneFrom } from "../../topology/topology.ts";
 import type { ServerState, StudyRange } from "./events.ts";
 import type { NodeNames } from "./node-names.ts";
 import type { Entry, View } from "./server-view.ts";
@@ -20,6 +21,8 @@ export interface Account {
   readonly scripts: Readonly<Record<string, boolean>>;
   /** The health of nodes by id, where the server tells more of it than flags. */
   readonly health: ReadonlyMap<string, ServerState["health"]>;
+  /** The availability zones of nodes by id, where the server tells any. */
+  readonly zones?: ReadonlyMap<string, string>;
 }
 
 /** Any entry about a node, and whether it is the node's own word. */
@@ -88,9 +91,15 @@ export function statesOf(accounts: readonly Account[], names: NodeNames): Server
         keys: account?.keys ?? null,
         ...(account?.keysBySlot === undefined ? {} : { keysBySlot: filled(account.keysBySlot) }),
         scripts: account?.scripts ?? {},
+        ...zoneFrom(zoneOf(node.id, account, accounts)),
       };
     })
     .sort((one, other) => (order(one) < order(other) ? -1 : 1));
+}
+
+/** A node's zone by its own word, or else by that of any other. */
+function zoneOf(id: string, own: Account | undefined, accounts: readonly Account[]): string | undefined {
+  return own?.zones?.get(id) ?? accounts.map(({ zones }) => zones?.get(id)).find((zone) => zone !== undefined);
 }
 
 /** For each node the most credible entry: its own, or the one with the highest config epoch. */

@@ -38,6 +38,9 @@ export interface InstrumentOptions {
  * Each call whose deadline passed counts in `slotwire.deadlines`, whose attribute `slotwire.deadline.waited` says where
  * it was, as `waited` of `DeadlineError` does. Its span and its duration have this attribute too.
  *
+ * Each call that was sent once more by `hedge` counts in `slotwire.hedges`. Its attribute `slotwire.hedge`, which its span
+ * has too, is `won` where the second node's answer counted, and else `sent`.
+ *
  * Messages of subscriptions are counted in `messaging.client.consumed.messages`, once for each topic. A gap counts in
  * `slotwire.subscription.gaps` when it begins, and its duration, in seconds, is recorded in
  * `slotwire.subscription.gap.duration` when it ends; both once for each channel or pattern.

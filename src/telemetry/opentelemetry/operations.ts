@@ -62,6 +62,10 @@ export function traceOperations(tracer: Tracer, meter: Meter): (() => void)[] {
     description: "Number of calls whose deadline passed.",
     unit: "{call}",
   });
+  const hedges = meter.createCounter("slotwire.hedges", {
+    description: "Number of calls that were sent once more, to another node, because they had no answer.",
+    unit: "{call}",
+  });
   const underway = new WeakMap<Context, Underway>();
 
   const begin = (context: Context, attributes: Attributes, parent?: Span) => {
@@ -92,7 +96,7 @@ export function traceOperations(tracer: Tracer, meter: Meter): (() => void)[] {
     begin(context, commandAttributes(context), scan?.span);
   };
   const onCommandEnd = (context: CommandContext) => {
-    const { client, slot, attempts, address, error } = context;
+    const { client, slot, attempts, address, error, hedge } = context;
     const whole = wholeOf(context) ?? context.operation;
     const operation = whole === undefined ? undefined : underway.get(whole);
     if (operation !== undefined) {
@@ -102,7 +106,9 @@ export function traceOperations(tracer: Tracer, meter: Meter): (() => void)[] {
     const deadline = error === undefined ? undefined : deadlineAttributes(client, error);
     // The whole WAIT counts once, by its own error.
     if (deadline !== undefined && context.operation?.operation !== "wait") deadlines.add(1, deadline);
-    end(context, address, { "slotwire.slot": slot, "slotwire.attempts": attempts });
+    const hedged = hedge === undefined ? {} : { "slotwire.hedge": hedge };
+    if (hedge !== undefined) hedges.add(1, { ...commandAttributes(context), ...hedged });
+    end(context, address, { "slotwire.slot": slot, "slotwire.attempts": attempts, ...hedged });
   };
   const onBatchStart = (context: BatchContext) => begin(context, batchAttributes(context));
   const onBatchEnd = (context: BatchContext) => {

@@ -53,7 +53,7 @@ export const BUGS: readonly Bug[] = [
     'if (refusal.slot !== situation.slot) return step(situation.runsCode ? "other" : "redirection-foreign");',
     "",
   ]),
-  bug("a MOVED re-routes a range", 103, /which never moved, were sent elsewhere/, [
+  bug("a MOVED re-routes a range", 137, /which never moved, were sent elsewhere/, [
     "topology/topology.ts",
     "owners[slot] = this.#placeOf(address) + 1;",
     "owners.fill(this.#placeOf(address) + 1, slot, slot + 4000);",
@@ -79,7 +79,7 @@ export const BUGS: readonly Bug[] = [
       "let request = this.inFlight.shift();\n    while (request?.place === 'settled' && this.inFlight.size > 0) request = this.inFlight.shift();",
     ],
   ),
-  bug("a call whose connection was lost is sent again, whatever it does", 39, /ran \d+ times/, [
+  bug("a call whose connection was lost is sent again, whatever it does", 88, /ran \d+ times/, [
     "routing/next-step.ts",
     'if (!situation.mayRepeat) return step("lost");',
     "",
@@ -340,5 +340,23 @@ export const BUGS: readonly Bug[] = [
     8,
     /told wrong: .* was answered by \d+ bytes, told as/,
     ["protocol/decoder.ts", "    this.#counted = offset;\n", ""],
+  ),
+  bug(
+    "a hedge runs a write",
+    2,
+    /ran \d+ times/,
+    ["calls/call-factory.ts", "hedge: script.readOnly ? this.#view.hedge : undefined,", "hedge: this.#view.hedge,"],
+    [
+      "routing/placement.ts",
+      'if (!reads || readFrom === "primary" || target !== undefined) return undefined;',
+      "if (!reads || readFrom === 'primary') return this.#directory.ownerOf(slot);",
+    ],
+  ),
+  bug(
+    "a node that was unavailable once stays so",
+    46,
+    /failed when all was mended: UNAVAILABLE/,
+    ["connection/node-pool.ts", "if (this.ready) this.isUnavailable = false;", ""],
+    ["routing/availability.ts", "if (pool.ready) pool.isUnavailable = false;", "if (pool.ready) return;"],
   ),
 ];

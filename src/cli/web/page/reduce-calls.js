@@ -10,6 +10,7 @@
  * @property {string} address   The node, as announced.
  * @property {string} command   As sent.
  * @property {boolean} asking
+ * @property {true} [hedge]      The attempt before it goes on beside it.
  * @property {number} bytes
  * @property {number} loadBytes  Of the load in front; 0 without one.
  * @property {"queued" | "written" | "answered" | "lost" | "taken-back"} place
@@ -69,9 +70,11 @@ function afterEvent(call, event) {
       const queued = {
         ...{ attempt, address, command, asking, bytes, loadBytes, place: "queued", queuedAt: at },
         ...{ writtenAt: null, connection: null, answeredAt: null, answer: null },
+        ...(event.hedge && { hedge: event.hedge }),
       };
       // The attempt before it may still wait: its queue gave the call back, which then follows its slot.
-      const earlier = call.attempts.map((each) => (isOpen(each) ? { ...each, place: takenBack } : each));
+      const isTakenBack = (/** @type {Attempt} */ each) => isOpen(each) && !each.hedge && !event.hedge;
+      const earlier = call.attempts.map((each) => (isTakenBack(each) ? { ...each, place: takenBack } : each));
       return { ...call, place: "queued", attempts: [...earlier, queued] };
     }
     case "written":
@@ -117,9 +120,8 @@ function withAttempt(call, number, place, news) {
  */
 export function lostWith(calls, { connection }) {
   const lost = Object.values(calls).flatMap((call) => {
-    const last = call.attempts.at(-1);
-    if (last?.place !== "written" || last.connection !== connection) return [];
-    return [withAttempt(call, last.attempt, "lost", {})];
+    const lost = call.attempts.findLast((each) => each.place === "written" && each.connection === connection);
+    return lost === undefined ? [] : [withAttempt(call, lost.attempt, "lost", {})];
   });
   return lost.length === 0 ? calls : { ...calls, ...Object.fromEntries(lost.map((call) => [call.call, call])) };
 }
