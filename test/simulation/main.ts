@@ -28,19 +28,21 @@ async function tell(seed: number): Promise<boolean> {
 async function tryMany(first: number, count: number, stopAfter: number): Promise<boolean> {
   console.log(`seeds ${first} to ${first + count - 1}`);
   const started = performance.now();
-  let [broken, runs, calls, failed] = [0, 0, 0, 0];
+  let [broken, runs, calls, failed, hits] = [0, 0, 0, 0, 0];
   for (let seed = first; seed < first + count && broken < stopAfter; seed++) {
     const run = await simulate(seed);
     runs++;
     calls += run.calls;
     failed += run.failed;
+    hits += run.hits;
     if (run.broken.length === 0) continue;
     broken++;
     console.log(`seed ${seed} broke promises; again, with its story: npm run test:simulation -- --seed ${seed}`);
     for (const each of run.broken.slice(0, 5)) console.log(`  ${each}`);
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  console.log(`${runs} runs, ${broken} broke promises; ${calls} calls, ${failed} of them with errors; ${seconds} s`);
+  const served = `${calls} calls, ${failed} of them with errors, ${hits} replies from memory`;
+  console.log(`${runs} runs, ${broken} broke promises; ${served}; ${seconds} s`);
   return broken === 0;
 }
 

@@ -41,6 +41,8 @@ export class SimLoop implements Clock {
   #present: (() => void)[] = [];
   /** Called when a callback of the client and its promise jobs have run. */
   onTurn: (() => void) | undefined;
+  /** Called when something of the world has happened. */
+  onWorld: (() => void) | undefined;
 
   now(): number {
     return this.time;
@@ -181,6 +183,7 @@ export class SimLoop implements Clock {
       this.#world.shift();
       this.time = Math.max(this.time, event.at);
       event.run();
+      this.onWorld?.();
     }
     this.time = at;
     for (let timer = this.#timers.first; timer !== undefined && timer.at <= at; timer = this.#timers.first) {

@@ -234,6 +234,11 @@ export class Link implements Transport {
     });
   }
 
+  /** What the server sends from now on comes later. */
+  delay(milliseconds: number): void {
+    this.#downstreamAt = Math.max(this.#downstreamAt, this.#network.loop.time + milliseconds);
+  }
+
   /** The server says why it does not serve this connection, and ends it. */
   refuse(words: string): void {
     const { loop } = this.#network;
