@@ -16,8 +16,8 @@ export class CacheWriters {
   readonly #cluster: SimCluster;
   readonly #chance: Chance;
   /** The client's writes by key: those that have ended well, and those that were called. */
-  readonly #done = new Map<string, number[]>();
-  readonly #called = new Map<string, number[]>();
+  readonly #done = new Map<string, string[]>();
+  readonly #called = new Map<string, string[]>();
   #others = 0;
   #own = 0;
   #isOver = false;
@@ -33,12 +33,12 @@ export class CacheWriters {
   }
 
   /** The client's writes to these keys that have ended well. */
-  doneTo(keys: readonly string[]): number[] {
+  doneTo(keys: readonly string[]): string[] {
     return keys.flatMap((key) => this.#done.get(key) ?? []);
   }
 
   /** The client's writes to these keys that were called, on the connection that reads of them go by. */
-  calledFor(keys: readonly string[]): number[] {
+  calledFor(keys: readonly string[]): string[] {
     return keys.flatMap((key) => this.#called.get(key) ?? []);
   }
 
@@ -103,21 +103,20 @@ export class CacheWriters {
   writeOwn(cluster: Cluster, group: KeyGroup): Promise<void> {
     const chance = this.#chance;
     const { story } = this.#cluster;
-    const number = this.#own++;
-    const value = `w${number};`;
+    const value = `w${this.#own++};`;
     const named = group.keys.filter((key) => !key.startsWith("d:"));
     const [first = "", second = ""] = chance.of(0.5) ? named : [...named].reverse();
     const how = chance.weighted({ set: 4, px: 2, del: 1, script: 2, batch: 2, transaction: 1, watch: 1, node: 1 });
     const lifeMs = chance.pick(LIVES_MS);
     const keys = ["set", "px", "del", "node"].includes(how) ? [first] : [first, second];
     story.tell(() => `own write ${value} (${how}) of ${keys.join(" ")}`);
-    if (["set", "px", "del", "script", "transaction"].includes(how)) this.#note(this.#called, keys, number);
+    if (["set", "px", "del", "script", "transaction"].includes(how)) this.#note(this.#called, keys, value);
     const wrote = this.#ask(cluster, how, { first, second, value, lifeMs });
     return new Promise((resolve) => {
       wrote.then(
         () => {
           story.tell(() => `own write ${value} has ended well`);
-          this.#note(this.#done, keys, number);
+          this.#note(this.#done, keys, value);
           resolve();
         },
         (error: Error) => story.tell(() => `own write ${value} failed: ${error.message}`),
@@ -163,8 +162,8 @@ export class CacheWriters {
     }
   }
 
-  #note(writes: Map<string, number[]>, keys: readonly string[], number: number): void {
-    for (const key of keys) writes.set(key, [...(writes.get(key) ?? []), number].slice(-REMEMBERED));
+  #note(writes: Map<string, string[]>, keys: readonly string[], value: string): void {
+    for (const key of keys) writes.set(key, [...(writes.get(key) ?? []), `${value} ${key}`].slice(-REMEMBERED));
   }
 }
 

@@ -38,7 +38,7 @@ interface Recorded extends KeyGroup {
 export class ReadHistory {
   readonly #groups: Recorded[] = [];
   readonly #byKey = new Map<string, Recorded>();
-  readonly #ran = new Map<number, Ran>();
+  readonly #ran = new Map<string, Ran>();
   readonly #now: () => number;
   #nodes: readonly SimNode[] = [];
 
@@ -85,16 +85,17 @@ export class ReadHistory {
     }
   }
 
-  /** A write of the client ran. Its number is in its arguments. */
+  /** A write of the client ran. Its number is in its arguments, beside its keys. */
   noteRan({ name: node }: SimNode, args: readonly string[]): void {
     for (const arg of args) {
       const mark = arg.charCodeAt(0) === 0x77 ? /^w(\d+);/.exec(arg) : null;
-      if (mark !== null) this.#ran.set(Number(mark[1]), { node, at: this.#now() });
+      if (mark === null) continue;
+      for (const key of args) if (this.#byKey.has(key)) this.#ran.set(`${mark[0]} ${key}`, { node, at: this.#now() });
     }
   }
 
-  /** Where and when the client's write ran last; undefined when it never did. */
-  ran(write: number): Ran | undefined {
+  /** Where and when the client's write of a key ran last; undefined when it never did. `write`: its number and key. */
+  ran(write: string): Ran | undefined {
     return this.#ran.get(write);
   }
 

@@ -8,9 +8,9 @@ export interface CachedRead {
   readonly group: KeyGroup;
   readonly madeAt: number;
   /** Writes of the client to a key of the read that had ended well when it was made. */
-  readonly writesDone: readonly number[];
+  readonly writesDone: readonly string[];
   /** Writes that had been called then. It sees them where nothing is refused. */
-  readonly writesCalled: readonly number[];
+  readonly writesCalled: readonly string[];
   /** Whether the reply can be what keys of these values are read as. */
   readonly fits: (values: readonly (string | null)[], reply: unknown) => boolean;
   /** The positions of its keys in those of the group. Keys that it derives are not among them. */
@@ -36,7 +36,7 @@ export interface ReadRules {
 export function brokenReads(
   reads: readonly CachedRead[],
   { maxStaleness, isPlain }: ReadRules,
-  ran: (write: number) => Ran | undefined,
+  ran: (write: string) => Ran | undefined,
 ): string[] {
   return reads.flatMap((read) => {
     const { settledAt, failure } = read;
@@ -51,7 +51,7 @@ export function brokenReads(
       const { node, at } = written;
       // Another node that answered for the keys all the time has not got the write.
       if (!current.some((period) => period.from >= at || (period.node === node && period.to > at))) {
-        return [`${nameOf(read)} did not see the client's own write w${write}, which ran at ${at.toFixed(2)}`];
+        return [`${nameOf(read)} did not see the client's own write ${write}, which ran at ${at.toFixed(2)}`];
       }
     }
     if (settledAt === read.madeAt && current.every(({ to, expired }) => expired && to < read.madeAt - TTL_SLACK_MS)) {
