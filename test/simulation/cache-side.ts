@@ -174,7 +174,8 @@ export class CacheSide {
         read.reply = reply;
         if (wasLedAstray || this.#isLedAstray()) read.failure = "of a stranger";
         story.tell(() => `read r${read.number} of ${read.madeAt.toFixed(2)} (${read.what}): ${JSON.stringify(reply)}`);
-        if (Array.isArray(reply) && !Object.isFrozen(reply)) this.broken.push(`the reply to r${read.number} is not frozen`);
+        if (Array.isArray(reply) && !Object.isFrozen(reply))
+          this.broken.push(`the reply to r${read.number} is not frozen`);
       },
       (error: Error) => {
         read.settledAt = loop.time;
@@ -189,7 +190,11 @@ const peek = (positions: readonly number[]): Question => ({
   what: "peek",
   positions,
   ask: (view, keys) => view.run(CACHED_SCRIPTS.peek, keys),
-  fits: (values, reply) => isList(reply, positions.map((position) => values[position] ?? "")),
+  fits: (values, reply) =>
+    isList(
+      reply,
+      positions.map((position) => values[position] ?? ""),
+    ),
 });
 
 const QUESTIONS = {

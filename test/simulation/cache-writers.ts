@@ -66,7 +66,8 @@ export class CacheWriters {
       this.#cluster.story.tell(() => `another client: ${what} ${key} ${value} ${lifeMs} at ${node.name}`);
       // Keys that scripts derive end when the server deletes them.
       if (what === "del") node.set(key, null);
-      else if (what === "expire" && !key.startsWith("d:")) node.set(key, value, "set", this.#cluster.loop.time + lifeMs);
+      else if (what === "expire" && !key.startsWith("d:"))
+        node.set(key, value, "set", this.#cluster.loop.time + lifeMs);
       else if (what !== "sweep") node.set(key, value);
     }
   }

@@ -102,7 +102,14 @@ export class ReadHistory {
   #begin({ keys, periods, slot }: Recorded, node: SimNode): Period {
     const values = keys.map((key) => (node.isExpired(key) ? null : (node.data.get(key) ?? null)));
     const isLeaving = node.migrating.has(slot);
-    const period = { node: node.name, from: this.#now(), to: Number.POSITIVE_INFINITY, values, expired: false, isLeaving };
+    const period = {
+      node: node.name,
+      from: this.#now(),
+      to: Number.POSITIVE_INFINITY,
+      values,
+      expired: false,
+      isLeaving,
+    };
     periods.push(period);
     return period;
   }

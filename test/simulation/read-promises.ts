@@ -55,7 +55,9 @@ export function brokenReads(
       }
     }
     if (settledAt === read.madeAt && current.every(({ to, expired }) => expired && to < read.madeAt - TTL_SLACK_MS)) {
-      return [`${nameOf(read)} was answered ${(read.madeAt - Math.max(...current.map(({ to }) => to))).toFixed(2)} ms after the key's time to live`];
+      return [
+        `${nameOf(read)} was answered ${(read.madeAt - Math.max(...current.map(({ to }) => to))).toFixed(2)} ms after the key's time to live`,
+      ];
     }
     return [];
   });

@@ -1,10 +1,10 @@
 import type { Ledger } from "./ledger.ts";
+import type { ReadHistory } from "./read-history.ts";
 import type { Bus } from "./sim-bus.ts";
 import type { Commands } from "./sim-commands.ts";
 import type { SimLoop } from "./sim-loop.ts";
 import type { Link, Listener, Session } from "./sim-network.ts";
 import { type Message, PubSub } from "./sim-pubsub.ts";
-import type { ReadHistory } from "./read-history.ts";
 import { slotOfKey } from "./sim-routing.ts";
 import { NodeSession } from "./sim-session.ts";
 import { Tracking } from "./sim-tracking.ts";
@@ -238,7 +238,8 @@ export class SimNode implements Listener {
   copyFrom(source: SimNode): void {
     this.source = source;
     this.applied = source.written.length;
-    const isOther = source.data.size !== this.data.size || [...source.data].some(([key, value]) => this.data.get(key) !== value);
+    const isOther =
+      source.data.size !== this.data.size || [...source.data].some(([key, value]) => this.data.get(key) !== value);
     this.data = new Map(source.data);
     this.expiries = new Map(source.expiries);
     if (isOther) this.tracking.invalidateAll();
