@@ -24,7 +24,7 @@ const ENTRIES_OWN = /^(cli|ioredis|testing|telemetry.opentelemetry)\b/;
 const LATER = ["node:crypto", "node:net", "node:tls", "redis-parser"];
 
 /** The packages that are installed beside this one. */
-const BESIDE = ["@ioredis/commands", "@opentelemetry/api"];
+const BESIDE = ["@ioredis/commands", "@opentelemetry/api", "lru-cache"];
 
 /** Of redis-parser, which the ES modules contain. */
 const NOTICE =

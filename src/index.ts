@@ -1,3 +1,4 @@
+export type { CacheMetrics } from "./cache/cache.ts";
 export { Batch, type BatchOptions, type BatchResults, type Executed } from "./calls/batch.ts";
 export { OneNode } from "./calls/one-node.ts";
 export type { ScanOptions } from "./calls/scan.ts";
@@ -33,6 +34,7 @@ export {
 } from "./errors.ts";
 export type { LineOrigin } from "./files/lua-lines.ts";
 export type {
+  CacheOptions,
   ConnectOptions,
   Credentials,
   NatMap,

@@ -1,5 +1,6 @@
 import type { Client } from "../client/client.ts";
 import { BlockingFrame, type BlockingTime, deadlineOf } from "../commands/blocking.ts";
+import { mayWriteKeys } from "../commands/cacheable.ts";
 import { textOf } from "../commands/keys.ts";
 import { type CommandTraits, traitsOf } from "../commands/traits.ts";
 import { InvalidArgumentError, withParticulars } from "../errors.ts";
@@ -24,6 +25,7 @@ import type { RegisteredScript } from "../scripts/script-registry.ts";
 import { isSingle } from "../topology/view-judgement.ts";
 import { isUnlearned, type Plan, planOf } from "./plan.ts";
 import type { ViewSettings } from "./view.ts";
+import { noteWrite } from "./written-keys.ts";
 
 /** Takes the result of a call. */
 export type Resolve = (value: never) => void;
@@ -37,6 +39,8 @@ export type Reject = ((error: Error) => void) | undefined;
 export class CallFactory {
   readonly #client: Client;
   readonly #view: ViewSettings;
+  /** There is a cache, which has to know what calls may write. */
+  readonly #notesWrites: boolean;
   /** Weak, so that a script that the application forgets is forgotten here. */
   readonly #kinds = new WeakMap<Script, CallKind>();
   /** The kind of the script that was run last: a look into a WeakMap costs more than this comparison. */
@@ -44,6 +48,7 @@ export class CallFactory {
 
   constructor(client: Client, view: ViewSettings) {
     this.#client = client;
+    this.#notesWrites = client.cache !== undefined;
     this.#view = view;
   }
 
@@ -90,7 +95,9 @@ export class CallFactory {
       const registered = kind.registered as RegisteredScript | RegisteredLibrary;
       // The first run does not count: else everything that is new would count as used.
       if (isKnown && registered.kind === "script") registered.wasUsed = true;
-      return encodedCall(kind, registered, script, keys, args, slot, timeoutMs, resolve, reject);
+      const call = encodedCall(kind, registered, script, keys, args, slot, timeoutMs, resolve, reject);
+      if (this.#notesWrites && !kind.reads) noteWrite(call, keys);
+      return call;
     } catch (error) {
       throw namingScript(error, script);
     }
@@ -147,12 +154,13 @@ export class CallFactory {
     if (traits.blocking !== undefined) {
       const limitMs = this.#view.hasOwnTimeout ? timeoutMs : deadlineOf(traits.blocking, timeoutMs);
       const blocking = new BlockingFrame(name, args, traits.blocking);
-      return makeCall({ ...kind, blocking, readFrom: "primary" }, frame, slot, limitMs, resolve, reject);
+      const call = makeCall({ ...kind, blocking, readFrom: "primary" }, frame, slot, limitMs, resolve, reject);
+      return this.#noted(call, name, traits, routedBy);
     }
     const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.scripts.wantedScript(textOf(args[0])) : undefined;
     if (registered === undefined) {
       noteKeys?.(routedBy);
-      return makeCall(kind, frame, slot, timeoutMs, resolve, reject);
+      return this.#noted(makeCall(kind, frame, slot, timeoutMs, resolve, reject), name, traits, routedBy);
     }
     // Encoded as `run` encodes a call, so that this call can be replayed in the same ways.
     const { length } = traits.keys;
@@ -161,7 +169,8 @@ export class CallFactory {
       return registered.head(length, rest.length - length, traits.readOnly) + rest.join("");
     });
     noteKeys?.(routedBy);
-    return makeCall({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
+    const call = makeCall({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
+    return this.#noted(call, name, traits, routedBy);
   }
 
   /** A command that only the owner of the keys may serve, whatever `readFrom` of the view says. */
@@ -180,8 +189,9 @@ export class CallFactory {
     resolve: Resolve,
     reject: Reject,
   ): Call {
-    const kind = this.#commandKind(traitsOf(name, args, this.#client.commands), target);
-    return makeCall(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
+    const traits = traitsOf(name, args, this.#client.commands);
+    const kind = this.#commandKind(traits, target);
+    return this.#noted(makeCall(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject), name, traits);
   }
 
   /** A command for one node that the user has named. Its refusals are the answer. */
@@ -191,10 +201,18 @@ export class CallFactory {
     const kind: CallKind = { ...this.#commandKind(traits, target), isPinned: true };
     const { blocking: time } = traits;
     const frame = encodeCommand([name, ...args]);
-    if (time === undefined) return makeCall(kind, frame, -1, timeoutMs, resolve, reject);
+    if (time === undefined) {
+      return this.#noted(makeCall(kind, frame, -1, timeoutMs, resolve, reject), name, traits);
+    }
     const blocking = new BlockingFrame(name, args, time);
     const limitMs = hasOwnTimeout === true ? timeoutMs : deadlineOf(time, timeoutMs);
-    return makeCall({ ...kind, blocking }, frame, -1, limitMs, resolve, reject);
+    return this.#noted(makeCall({ ...kind, blocking }, frame, -1, limitMs, resolve, reject), name, traits);
+  }
+
+  /** The call, with the keys that it may write, if there is a cache. */
+  #noted(call: Call, name: string, traits: CommandTraits, keys: readonly Argument[] = traits.keys): Call {
+    if (this.#notesWrites && mayWriteKeys(name.toLowerCase(), traits)) noteWrite(call, keys);
+    return call;
   }
 
   /** A command for one node that may block its connection for `time`. It gets a connection of its own. */

@@ -42,6 +42,12 @@ export interface ViewOptions<R extends StringsAs | undefined = StringsAs | undef
    * @default the `readFrom` of the view, or else of `connect`
    */
   readonly readFrom?: ReadFrom | undefined;
+  /**
+   * Whether read-only scripts and commands are answered from memory, where the option `cache` of `connect` is set. Their
+   * replies are deeply frozen.
+   * @default the `cached` of the view, or else `false`
+   */
+  readonly cached?: boolean | undefined;
 }
 
 /** The settings of a view, for all its calls. */
@@ -56,6 +62,8 @@ export interface ViewSettings {
   /** Undefined: the script's own `replies`. */
   readonly replies: "string" | "buffer" | undefined;
   readonly readFrom: ReadFrom;
+  /** @default false */
+  readonly cached?: boolean;
 }
 
 /**
@@ -63,10 +71,13 @@ export interface ViewSettings {
  * @throws {InvalidArgumentError} naming the option.
  */
 export function viewOf(options: ViewOptions, base: ViewSettings): ViewSettings {
-  checkOptions("with", options, ["timeout", "signal", "replies", "readFrom"]);
-  const { timeout, signal, replies } = options;
+  checkOptions("with", options, ["timeout", "signal", "replies", "readFrom", "cached"]);
+  const { timeout, signal, replies, cached } = options;
   if (replies !== undefined && replies !== "string" && replies !== "buffer") {
     throw new InvalidArgumentError(`with: replies is ${kindOf(replies)}; accepted are "string" and "buffer".`);
+  }
+  if (cached !== undefined && typeof cached !== "boolean") {
+    throw new InvalidArgumentError(`with: cached is ${kindOf(cached)}; accepted are true and false.`);
   }
   checkSignal(signal);
   return {
@@ -75,6 +86,7 @@ export function viewOf(options: ViewOptions, base: ViewSettings): ViewSettings {
     signal: signal ?? base.signal,
     replies: replies ?? base.replies,
     readFrom: readFrom("with", options.readFrom) ?? base.readFrom,
+    cached: cached ?? base.cached === true,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Cache } from "../cache/cache.ts";
 import { LearnedCommands } from "../commands/server-commands.ts";
 import { isLasting } from "../connection/retry-policy.ts";
 import { type Environment, epochMsOf, nextTurn } from "../environment.ts";
@@ -21,6 +22,7 @@ import type { Informant } from "../topology/inquiry.ts";
 import { Topology } from "../topology/topology.ts";
 import { tellTopology } from "../topology/topology-difference.ts";
 import { TopologyTracker } from "../topology/topology-tracker.ts";
+import { cacheOf, cacheOpened } from "./cache-of.ts";
 import { Door } from "./door.ts";
 import { Emitter } from "./events.ts";
 import { findTopology } from "./first-topology.ts";
@@ -57,6 +59,8 @@ export class Client {
   readonly dispatcher: Dispatcher;
   readonly scripts: ScriptStore;
   readonly subscriptions: Subscriptions;
+  /** Undefined unless the option `cache` is set. */
+  readonly cache: Cache | undefined;
   /** Milliseconds from the clock's times to the times since 1970. */
   readonly epochMs: number;
   readonly commands = new LearnedCommands();
@@ -126,6 +130,7 @@ export class Client {
       maxPending: options.maxPendingPerNode,
       maxPendingBytes: options.maxPendingBytesPerNode,
       unavailableAfter: options.unavailableAfter,
+      ...(options.cache === undefined ? {} : { onWriteSettled: (written) => this.cache?.answered(written) }),
       events: {
         onRedirection: (redirection) => this.emitter.emit("redirection", redirection),
         onScriptMissing: (missing) => {
@@ -144,7 +149,8 @@ export class Client {
         this.dispatcher.resend(pool.repeats.takeQueued());
       },
     });
-    this.door = new Door(this.dispatcher, this.signals, environment);
+    this.cache = cacheOf(this, () => this.#directory);
+    this.door = new Door(this.dispatcher, this.signals, environment, this.cache);
     this.#audits = new ScriptAudits(clock, nodes, () => this.scripts.registry.wanted);
     this.#tracker = new TopologyTracker(initial, {
       environment,
@@ -207,6 +213,7 @@ export class Client {
     await client.#openAll(client.topology);
     renewal.begin(() => client.reauthenticate(ALONE));
     await client.#prepared();
+    await cacheOpened(client);
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
     if (refusal === undefined) return client;
     client.destroy();
@@ -222,7 +229,7 @@ export class Client {
   }
 
   metrics(): Metrics {
-    return metricsOf(this.telemetry, this.dispatcher.live, this.nodes, this.subscriptions.figures);
+    return metricsOf(this.telemetry, this.dispatcher.live, this.nodes, this.subscriptions.figures, this.cache?.metrics);
   }
 
   /** Calls `listener` after every change of the topology; returns the function that removes it. */
@@ -299,6 +306,7 @@ export class Client {
     this.#tracker.close();
     this.#availability.close();
     this.subscriptions.close(cause);
+    this.cache?.close();
     this.dispatcher.close();
     for (const node of this.#directory.nodes) node.close(cause);
     this.#opener.close(cause);
@@ -334,6 +342,7 @@ export class Client {
     tellTopology(this.telemetry.client, current, previous, how === "patched" ? "moved" : "refreshed");
     this.#directory.follow(current);
     this.subscriptions.follow(how);
+    this.cache?.follow();
     this.#reach.follow(current, previous);
     this.#audits.ofPromoted(current, previous);
     this.dispatcher.reroute();

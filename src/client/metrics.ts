@@ -1,3 +1,4 @@
+import type { CacheMetrics } from "../cache/cache.ts";
 import type { ErrorCode, Waited } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { GapReason } from "../subscriptions/gap.ts";
@@ -97,6 +98,8 @@ export interface Metrics {
   readonly pending: number;
   /** What the client is subscribed to. */
   readonly subscriptions: SubscriptionMetrics;
+  /** What is kept in memory. Absent unless `connect` was given `cache`. */
+  readonly cache?: CacheMetrics;
   /** All known nodes. */
   readonly nodes: readonly NodeMetrics[];
   /**
@@ -112,6 +115,7 @@ export function metricsOf(
   live: number,
   nodes: readonly ClusterNode[],
   subscriptions: SubscriptionMetrics,
+  cache: CacheMetrics | undefined,
 ): Metrics {
   const { errors, deadlines, redirections, retries, decisions, gaps } = counters;
   return {
@@ -126,6 +130,7 @@ export function metricsOf(
     },
     pending: live,
     subscriptions,
+    ...(cache === undefined ? {} : { cache }),
     nodes: nodes.map(nodeMetrics),
     durations: durations?.histograms ?? [],
   };

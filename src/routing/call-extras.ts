@@ -6,6 +6,9 @@ import type { Turn } from "./batch-turns.ts";
 import type { Call, CallFeed } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 
+/** The keys that a call may write, as binary strings; `"all"` where nobody knows them. */
+export type WrittenKeys = readonly string[] | "all";
+
 /** The past of a call that was not served at once. */
 export interface History {
   /** The attempt under way has an ASKING in front of it. */
@@ -59,4 +62,6 @@ export interface Extras {
   operation: OperationContext | undefined;
   /** When the call was made, on the environment's clock. Set only if durations are measured. */
   startedAt: number;
+  /** The keys that the call may write, as binary strings; "all" where nobody knows them. Set only if there is a cache. */
+  written: WrittenKeys | undefined;
 }

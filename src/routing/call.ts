@@ -93,7 +93,7 @@ export interface CallOwner {
  * The result of a call, from its reply.
  * @throws {ReplyError} `parse` threw. The call has run.
  */
-export function resultOf({ parse, script }: CallKind, reply: Reply): unknown {
+export function resultOf({ parse, script }: Pick<CallKind, "parse" | "script">, reply: Reply): unknown {
   try {
     return parse === undefined ? reply : parse(reply);
   } catch (error) {
@@ -185,6 +185,7 @@ export class Call implements Request, Expiring {
       observer: undefined,
       operation: undefined,
       startedAt: 0,
+      written: undefined,
     };
     return this.extras;
   }

@@ -11,7 +11,7 @@ import { countIn, type Telemetry } from "../telemetry/counters.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Call, type CallOwner, historyOf } from "./call.ts";
 import { CallErrors } from "./call-errors.ts";
-import type { Extras } from "./call-extras.ts";
+import type { Extras, WrittenKeys } from "./call-extras.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Lessons, type RoutingEvents } from "./lessons.ts";
@@ -39,6 +39,8 @@ export interface DispatcherParts {
   /** The bounds of one node, which also hold for all calls together that have no node. */
   readonly maxPending: number;
   readonly maxPendingBytes: number;
+  /** Called when a call has settled that may write, with its keys. Only if there is a cache. */
+  readonly onWriteSettled?: (written: WrittenKeys) => void;
   /** Milliseconds after which a node without sign of life is unavailable; 0 for never. */
   readonly unavailableAfter: number;
 }
@@ -65,6 +67,7 @@ export class Dispatcher implements CallOwner {
   readonly #retries: Retries;
   readonly #rerouting: Rerouting;
   readonly #errors: CallErrors;
+  readonly #onWriteSettled: ((written: WrittenKeys) => void) | undefined;
   /** Calls that block without a limit and have no deadline. */
   readonly #endless = new Set<Call>();
   /** The client is closing, and does not wait for calls that block without a limit. */
@@ -79,6 +82,7 @@ export class Dispatcher implements CallOwner {
     this.#clock = environment.clock;
     this.#telemetry = telemetry;
     this.#deadlines = parts.deadlines;
+    this.#onWriteSettled = parts.onWriteSettled;
     this.#placement = new Placement(directory, this.#clock);
     this.#rerouting = new Rerouting(directory, this.#placement, this.#clock, (requests) => this.resend(requests));
     this.#errors = new CallErrors(directory, () => tracker().current, parts);
@@ -262,7 +266,7 @@ export class Dispatcher implements CallOwner {
     if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
-  #settleExtras(call: Call, { history, startedAt, feed }: Extras, replied: boolean): void {
+  #settleExtras(call: Call, { history, startedAt, feed, written }: Extras, replied: boolean): void {
     const { durations } = this.#telemetry;
     if (durations !== undefined) {
       durations.add(commandNameOf(call.frame), call.kind.script?.name ?? null, this.#clock.now() - startedAt);
@@ -273,6 +277,7 @@ export class Dispatcher implements CallOwner {
       history.evalEnded?.(replied ? "held" : "lost");
     }
     feed?.onCallSettled(call, replied);
+    if (written !== undefined) this.#onWriteSettled?.(written);
   }
 
   onRefused(call: Call, answer: string): void {

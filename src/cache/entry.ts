@@ -1,0 +1,83 @@
+import type { Reply } from "../protocol/reply.ts";
+import type { Moment, Proofs } from "./freshness.ts";
+
+/** What reads entries, as far as entries need to know: its proofs, and nothing else. */
+export interface Reader {
+  readonly proofs: Proofs;
+}
+
+/** One reply that is kept. */
+export interface Entry {
+  /** What was asked: see `lookups.ts`. */
+  readonly lookup: string;
+  /** Deeply frozen, but for Buffers. */
+  readonly reply: Reply;
+  /** The reply contains Buffers, so every caller gets a copy. */
+  readonly hasBuffers: boolean;
+  /** The keys that the call named, as binary strings. */
+  readonly keys: readonly string[];
+  readonly slot: number;
+  /** The pair of connections that read the reply and hears of its end. */
+  readonly reader: Reader;
+  /** The reply is a script's, which may have read more keys than it named. */
+  readonly isScript: boolean;
+  /** The script's source does not show that it reads no keys but those it was given. */
+  readonly mayDerive: boolean;
+  /** When the entry ends at the latest: by the time to live of its keys, and by `maxAge`. */
+  readonly untilMono: number;
+  readonly untilWall: number;
+  readonly bytes: number;
+}
+
+/** Whether an entry may be served at this moment. */
+export function isFresh({ reader: { proofs }, untilMono, untilWall }: Entry, mono: number, wall: number): boolean {
+  return mono < untilMono && mono < proofs.untilMono && wall < untilWall && wall < proofs.untilWall;
+}
+
+/** When an entry ends that was asked for at `sent`, and whose keys live for `ttlMs` more from then on, at least. */
+export function endOf(sent: Moment, ttlMs: number, maxAge: number): Moment {
+  const ms = Math.min(ttlMs, maxAge);
+  return { mono: sent.mono + ms, wall: sent.wall + ms };
+}
+
+/** Freezes a reply, all arrays in it too. Returns whether it contains Buffers, which cannot be frozen. */
+export function freeze(reply: Reply): boolean {
+  if (!Array.isArray(reply)) {
+    if (reply instanceof Error) Object.freeze(reply);
+    return Buffer.isBuffer(reply);
+  }
+  let hasBuffers = false;
+  for (const element of reply) hasBuffers = freeze(element) || hasBuffers;
+  Object.freeze(reply);
+  return hasBuffers;
+}
+
+/** A copy of a reply, whose Buffers are the caller's own. Its arrays are frozen as those of the original. */
+export function copyOf(reply: Reply): Reply {
+  if (Buffer.isBuffer(reply)) return Buffer.from(reply);
+  if (!Array.isArray(reply)) return reply;
+  return Object.freeze(reply.map(copyOf)) as Reply[];
+}
+
+/** Whether an error stands in a reply. The server may answer otherwise next time. */
+export function hasError(reply: Reply): boolean {
+  return reply instanceof Error || (Array.isArray(reply) && reply.some(hasError));
+}
+
+/** About as many bytes as a reply takes in memory. */
+export function bytesOf(reply: Reply): number {
+  if (typeof reply === "string") return 24 + reply.length * (isOneByte(reply) ? 1 : 2);
+  if (Buffer.isBuffer(reply)) return 120 + reply.length;
+  if (!Array.isArray(reply)) return 16;
+  let sum = 32 + 8 * reply.length;
+  for (const element of reply) sum += bytesOf(element);
+  return sum;
+}
+
+/** V8 keeps a string with one byte a character, if all are Latin-1. A sample of a long string will do for a sum. */
+function isOneByte(text: string): boolean {
+  const { length } = text;
+  const step = Math.max(1, length >> 6);
+  for (let index = 0; index < length; index += step) if (text.charCodeAt(index) > 0xff) return false;
+  return true;
+}

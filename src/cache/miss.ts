@@ -1,0 +1,54 @@
+import type { Reply } from "../protocol/reply.ts";
+import type { Call } from "../routing/call.ts";
+import type { Moment } from "./freshness.ts";
+import type { Session } from "./session.ts";
+
+/** A read that is to be kept. */
+export interface Read {
+  /** What is asked: see `lookups.ts`. */
+  readonly lookup: string;
+  /** The encoded command. */
+  readonly frame: string;
+  readonly wantsBuffers: boolean;
+  /** As binary strings, at least one. */
+  readonly keys: readonly string[];
+  readonly slot: number;
+  readonly isScript: boolean;
+  readonly mayDerive: boolean;
+}
+
+/** What becomes of a read when it is answered. */
+export type Fate = "keep" | "answer-only";
+
+/** A read under way on the connection that reads, and the calls that wait for it. */
+export class Miss {
+  readonly read: Read;
+  readonly session: Session;
+  readonly callers: Call[] = [];
+  /** Undefined until the request is written. */
+  sent: Moment | undefined;
+  /** Something may have changed what the server reads: the reply answers those who wait, and is not kept. */
+  isSpoilt = false;
+  /** Later reads may wait for this one, too. */
+  isJoinable = true;
+  reply: Reply | undefined;
+  hasReply = false;
+  /** The shortest time to live of a key. */
+  ttlMs = Number.POSITIVE_INFINITY;
+  /** A key is not there. */
+  lacksKey = false;
+  /** Questions that are not answered yet. */
+  open = 0;
+
+  constructor(read: Read, session: Session) {
+    this.read = read;
+    this.session = session;
+  }
+
+  /** Takes the answer to PTTL: below 0, the key has no time to live, or is not there. */
+  noteTtl(reply: Reply): void {
+    const ttl = Number(reply);
+    if (ttl === -2) this.lacksKey = true;
+    else if (ttl !== -1) this.ttlMs = Math.min(this.ttlMs, Number.isFinite(ttl) ? ttl : 0);
+  }
+}
