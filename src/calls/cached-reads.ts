@@ -1,10 +1,10 @@
 import type { Cache } from "../cache/cache.ts";
-import { copyOf, type Entry } from "../cache/entry.ts";
+import { copyOf, type Entry, frozen } from "../cache/entry.ts";
 import { type NotCacheable, whyNotCacheable } from "../commands/cacheable.ts";
 import { traitsOf } from "../commands/traits.ts";
 import { argumentsOf, binaryOf } from "../protocol/encode.ts";
 import type { Argument, CommandArguments, Reply } from "../protocol/reply.ts";
-import { type Call, resultOf } from "../routing/call.ts";
+import { type Call, type CallKind, resultOf } from "../routing/call.ts";
 import type { Script } from "../scripts/script.ts";
 import type { Host } from "./host.ts";
 import { type CommandLookup, lookupOfCommand, lookupOfScript } from "./lookups.ts";
@@ -67,10 +67,10 @@ export class CachedReads {
       return sendParts(this.#host, name, plan.division, signal, (part) => {
         const promise = this.command(name, part, signal);
         return promise as Promise<Reply>;
-      });
+      }).then(frozen);
     }
     this.#cache.notePassed("no-keys");
-    return carryOut(this.#host, plan, name, args);
+    return carryOut(this.#host, plan, name, args).then(frozen);
   }
 
   #headOf(script: Script): string | undefined {
@@ -144,6 +144,8 @@ export class CachedReads {
     of: { readonly isScript: boolean; readonly mayDerive: boolean },
   ): void {
     const { door } = this.#host.client;
+    // Whichever way the call goes, its reply is frozen.
+    call.kind = freezing(call.kind);
     if (whyNot !== undefined || lookup === undefined) {
       this.#cache.notePassed(whyNot ?? "no-keys");
       door.send(call, signal);
@@ -163,6 +165,19 @@ export class CachedReads {
     if (why === "write-under-way") call.kind = { ...call.kind, readFrom: "primary" };
     door.send(call, signal);
   }
+}
+
+const freezingKinds = new WeakMap<CallKind, CallKind>();
+
+/** The kind of a call whose reply is frozen before anybody gets it. */
+function freezing(kind: CallKind): CallKind {
+  let other = freezingKinds.get(kind);
+  if (other === undefined) {
+    const { parse } = kind;
+    other = { ...kind, parse: parse === undefined ? frozen : (reply) => parse(frozen(reply)) };
+    freezingKinds.set(kind, other);
+  }
+  return other;
 }
 
 function served(entry: Entry, script: Script): Promise<unknown> {

@@ -1,4 +1,4 @@
-import { type Cluster, defineScript, type ViewOptions } from "../../src/index.ts";
+import { type Cluster, defineScript } from "../../src/index.ts";
 import { CacheFaults } from "./cache-faults.ts";
 import { CacheWriters } from "./cache-writers.ts";
 import type { Faults } from "./faults.ts";
@@ -78,7 +78,7 @@ export class CacheSide {
     const chance = this.#chance;
     const { everyMs, writeEveryMs, ownEveryMs, faults } = this.#cache;
     const { durationMs } = this.#plan;
-    const view = cluster.with({ cached: true, readFrom: "primary" } as ViewOptions<undefined>) as Cluster<string>;
+    const view = cluster.with({ cached: true, readFrom: "primary" });
     this.#writers.startOthers(writeEveryMs);
     const [reads, writes] = [durationMs / everyMs, durationMs / ownEveryMs].map((count) => Math.min(MOST_READS, count));
     for (let left = reads as number; left > 0; left--) {
@@ -98,7 +98,7 @@ export class CacheSide {
   async settle(cluster: Cluster): Promise<void> {
     const { loop } = this.#cluster;
     this.#writers.stop();
-    const view = cluster.with({ cached: true, readFrom: "primary" } as ViewOptions<undefined>) as Cluster<string>;
+    const view = cluster.with({ cached: true, readFrom: "primary" });
     const until = loop.time + CACHING_AGAIN_MS;
     for (const group of this.#groups) {
       const before = hitsOf(cluster);

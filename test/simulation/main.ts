@@ -1,9 +1,11 @@
 import { parseArgs } from "node:util";
+import { cacheOf } from "./plan.ts";
 import { simulate } from "./simulate.ts";
 
 /*
  * npm run test:simulation -- --seeds 100000             that many fresh seeds
  * npm run test:simulation -- --seeds 1000 --first 42    those from 42 on
+ * npm run test:simulation -- --seeds 1000 --cached      of that many fresh seeds those that have a cache
  * npm run test:simulation -- --seed 42                  one seed again, with its story
  *
  * It stops at the tenth seed that breaks a promise, or at that of --stop-after.
@@ -13,6 +15,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "10000" },
     first: { type: "string" },
     seed: { type: "string" },
+    cached: { type: "boolean", default: false },
     "stop-after": { type: "string", default: "10" },
   },
 });
@@ -30,6 +33,7 @@ async function tryMany(first: number, count: number, stopAfter: number): Promise
   const started = performance.now();
   let [broken, runs, calls, failed, hits] = [0, 0, 0, 0, 0];
   for (let seed = first; seed < first + count && broken < stopAfter; seed++) {
+    if (values.cached && cacheOf(seed) === undefined) continue;
     const run = await simulate(seed);
     runs++;
     calls += run.calls;

@@ -166,7 +166,7 @@ export function planOf(seed: number, chance: Chance): Plan {
 }
 
 /** Some runs read from memory. */
-function cacheOf(seed: number): CachePlan | undefined {
+export function cacheOf(seed: number): CachePlan | undefined {
   const chance = new Chance(seed ^ 0x3d0cac4e);
   if (!chance.of(0.12)) return undefined;
   return {

@@ -66,6 +66,11 @@ export class SimLoop implements Clock {
     return timer;
   }
 
+  /** What the wall clock shows. */
+  get wall(): number {
+    return this.time;
+  }
+
   nextTick(callback: () => void): void {
     this.#ticks.push(callback);
   }

@@ -105,7 +105,7 @@ class Simulation {
     if (seed % TOLD_EVERY === 0) this.#told = new FactsCheck(() => this.#loop.time);
     const open = this.#told?.open(this.#network.open) ?? this.#network.open;
     this.#loop.onTurn = () => this.#told?.check();
-    this.#environment = { clock: this.#loop, open, random: next, epochMs: 0 };
+    this.#environment = { clock: this.#loop, open, random: next, epochMs: 0, wallNow: () => this.#loop.wall };
     const { tags } = this.#workload;
     if (history !== undefined) {
       const isAstray = () => this.#ledger.isLedAstray;
