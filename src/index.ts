@@ -1,4 +1,4 @@
-export type { CacheMetrics } from "./cache/cache.ts";
+export type { CacheMetrics } from "./cache/cache-metrics.ts";
 export { Batch, type BatchOptions, type BatchResults, type Executed } from "./calls/batch.ts";
 export { OneNode } from "./calls/one-node.ts";
 export type { ScanOptions } from "./calls/scan.ts";

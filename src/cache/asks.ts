@@ -21,7 +21,7 @@ export class Ask implements Request {
   place: Place = "new";
   readonly #events: AskEvents;
 
-  constructor(frame: string, sent: Moment, events: AskEvents, wantsBuffers = false) {
+  constructor(frame: string, sent: Moment, wantsBuffers: boolean, events: AskEvents) {
     this.frame = frame;
     this.sent = sent;
     this.wantsBuffers = wantsBuffers;

@@ -34,6 +34,11 @@ export function isFresh({ reader: { proofs }, untilMono, untilWall }: Entry, mon
   return mono < untilMono && mono < proofs.untilMono && wall < untilWall && wall < proofs.untilWall;
 }
 
+/** Whether the time of an entry is over, whatever the proofs say. */
+export function isOver({ untilMono, untilWall }: Entry, { mono, wall }: Moment): boolean {
+  return mono >= untilMono || wall >= untilWall;
+}
+
 /** When an entry ends that was asked for at `sent`, and whose keys live for `ttlMs` more from then on, at least. */
 export function endOf(sent: Moment, ttlMs: number, maxAge: number): Moment {
   const ms = Math.min(ttlMs, maxAge);

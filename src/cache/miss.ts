@@ -17,9 +17,6 @@ export interface Read {
   readonly mayDerive: boolean;
 }
 
-/** What becomes of a read when it is answered. */
-export type Fate = "keep" | "answer-only";
-
 /** A read under way on the connection that reads, and the calls that wait for it. */
 export class Miss {
   readonly read: Read;
@@ -32,7 +29,6 @@ export class Miss {
   /** Later reads may wait for this one, too. */
   isJoinable = true;
   reply: Reply | undefined;
-  hasReply = false;
   /** The shortest time to live of a key. */
   ttlMs = Number.POSITIVE_INFINITY;
   /** A key is not there. */
@@ -43,6 +39,12 @@ export class Miss {
   constructor(read: Read, session: Session) {
     this.read = read;
     this.session = session;
+  }
+
+  /** The request is about to be written. */
+  noteSent(sent: Moment): void {
+    this.sent = sent;
+    for (const call of this.callers) if (!call.settled) call.place = "in-flight";
   }
 
   /** Takes the answer to PTTL: below 0, the key has no time to live, or is not there. */

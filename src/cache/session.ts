@@ -39,8 +39,12 @@ export class NoTrackingError extends Error {}
 
 /** So many keys are known at most to have been asked for. Without that knowledge more is dropped than need be. */
 const MOST_ASKED = 100_000;
-/** So many beats are sent within `maxStaleness`. */
+/** So many questions are asked within `maxStaleness`, and so many looks are made within the patience with a silence. */
 const BEATS = 4;
+/** Timers fire at whole milliseconds. */
+const SLACK_MS = 2;
+/** A connection without an answer for so long is given up, however large `maxStaleness` is: calls wait for it. */
+const PATIENCE_MS = 1500;
 
 /**
  * Two connections to one primary, for as long as both last: one reads, and the server tells the other of changes of what
@@ -56,7 +60,10 @@ export class Session implements Reader {
   /** Slots whose canary was asked for, and what waits until the server has confirmed it. `true`: it has. */
   readonly #canaries = new Map<number, true | ((isThere: boolean) => void)[]>();
   readonly #asked = new Set<string>();
+  readonly #patienceMs: number;
   #beat: Timer | undefined;
+  /** When the last PING was sent. */
+  #pinged: Moment;
   /** What is written in this turn on the connection that reads. */
   #queue: Ring<Request> | undefined;
   #isOver = false;
@@ -66,6 +73,8 @@ export class Session implements Reader {
     this.#terms = terms;
     this.#events = events;
     this.proofs = new Proofs(terms.maxStaleness);
+    this.#patienceMs = Math.min(terms.maxStaleness, PATIENCE_MS);
+    this.#pinged = terms.now();
   }
 
   /**
@@ -129,7 +138,7 @@ export class Session implements Reader {
         if (waiting !== undefined && waiting !== true) for (const each of waiting) each(isThere);
       };
       this.#hear(
-        new Ask(subscribeFrame(canaryOf(slot)), this.#terms.now(), {
+        new Ask(subscribeFrame(canaryOf(slot)), this.#terms.now(), false, {
           onReply: () => settle(true),
           onError: () => settle(false),
           onLost: () => settle(false),
@@ -231,40 +240,41 @@ export class Session implements Reader {
   /** Begins to ask, unless that has begun: at once, and then as long as something is kept or awaited. */
   #beatSoon(): void {
     if (this.#beat !== undefined || this.#isOver) return;
-    this.#ping();
     this.#beatLater();
+    this.#ping();
   }
 
   #beatLater(): void {
     const { clock } = this.#settings.environment;
-    this.#beat = clock.setTimer(() => this.#onBeat(), Math.max(1, this.#terms.maxStaleness / BEATS), true);
+    this.#beat = clock.setTimer(() => this.#onBeat(), Math.max(1, this.#patienceMs / BEATS), true);
   }
 
   #onBeat(): void {
     this.#beat = undefined;
     if (this.#isOver) return;
     const now = this.#terms.now();
-    for (const connection of [this.#reading, this.#hearing]) {
+    const connections = [this.#reading, this.#hearing];
+    for (const connection of connections) {
       const oldest = connection?.inFlight.peek();
-      if (oldest instanceof Ask && hasPassed(oldest.sent, now, this.#terms.maxStaleness)) {
-        this.fail("silent", new Error(`no answer within ${this.#terms.maxStaleness} ms`));
+      if (oldest instanceof Ask && hasPassed(oldest.sent, now, this.#patienceMs)) {
+        this.fail("silent", new Error(`no answer within ${this.#patienceMs} ms`));
         return;
       }
     }
     const key = this.#terms.keyToProve(this);
-    const isAwaited = (this.#reading?.inFlight.size ?? 0) + (this.#hearing?.inFlight.size ?? 0) > 0;
+    const isAwaited = connections.some((connection) => connection !== undefined && connection.inFlight.size > 0);
     if (key === undefined && !isAwaited) return;
-    if (key !== undefined) {
-      this.#ping();
-      this.#prove(key, now);
-    }
     this.#beatLater();
+    if (key === undefined || !hasPassed(this.#pinged, now, this.#terms.maxStaleness / BEATS - SLACK_MS)) return;
+    this.#ping();
+    this.#prove(key, now);
   }
 
   #ping(): void {
     const sent = this.#terms.now();
+    this.#pinged = sent;
     this.#hear(
-      new Ask(PING, sent, {
+      new Ask(PING, sent, false, {
         onReply: (reply) => {
           if (Array.isArray(reply) && textOf(reply[0]) === "pong") this.proofs.notePing(sent);
         },
@@ -276,7 +286,7 @@ export class Session implements Reader {
 
   #prove(key: string, sent: Moment): void {
     this.read([
-      new Ask(existsFrame(key), sent, {
+      new Ask(existsFrame(key), sent, false, {
         onReply: () => this.proofs.noteRead(sent),
         onError: (text) => this.noteRefusal(text, key, true),
         onLost: () => {},

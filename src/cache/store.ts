@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { countIn } from "../telemetry/counters.ts";
-import type { Entry, Reader } from "./entry.ts";
+import { type Entry, isOver, type Reader } from "./entry.ts";
+import type { Moment } from "./freshness.ts";
 
 /** Why entries were given up that were not evicted, and that no invalidation named. */
 export type DropReason =
@@ -16,11 +17,14 @@ export type DropReason =
   | "derived-key"
   | "expired"
   | "replaced"
+  | "too-large"
   | "closed";
 
 /** About as many bytes as an entry takes besides its look-up, its keys and its reply. */
 const ENTRY_BYTES = 320;
 const KEY_BYTES = 96;
+/** So many keys are looked at in one sweep. */
+const MOST_LOOKS = 1000;
 
 /** The entries that one reader has read. */
 class Shelf {
@@ -41,6 +45,7 @@ export class Store {
   readonly #byKey = new Map<string, Set<Entry>>();
   readonly #shelves = new Map<Reader, Shelf>();
   #bytes = 0;
+  #sweeper: IterableIterator<Set<Entry>> | undefined;
 
   constructor(maxBytes: number) {
     this.#entries = new LRUCache<string, Entry>({
@@ -72,7 +77,7 @@ export class Store {
   put(entry: Entry): void {
     this.#entries.set(entry.lookup, entry);
     if (this.#entries.peek(entry.lookup) !== entry) {
-      this.evicted++;
+      countIn(this.dropped, "too-large");
       return;
     }
     this.#bytes += entry.bytes;
@@ -108,14 +113,19 @@ export class Store {
     return this.#byKey.get(key);
   }
 
-  /** Removes an entry whose time is over. */
-  expire(entry: Entry): void {
-    this.#drop(entry, "expired");
+  /** Removes some entries whose time is over. It looks at so many keys at most, each time at others. */
+  sweep(now: Moment): void {
+    for (let looks = Math.min(MOST_LOOKS, this.#byKey.size); looks > 0; looks--) {
+      this.#sweeper ??= this.#byKey.values();
+      const { value: entries, done } = this.#sweeper.next();
+      if (done) this.#sweeper = undefined;
+      else for (const entry of [...entries]) if (isOver(entry, now)) this.drop(entry, "expired");
+    }
   }
 
   /** Removes the entries of a key that the client itself writes. */
   dropKey(key: string): void {
-    for (const entry of [...(this.#byKey.get(key) ?? [])]) this.#drop(entry, "own-write");
+    for (const entry of [...(this.#byKey.get(key) ?? [])]) this.drop(entry, "own-write");
   }
 
   /**
@@ -129,12 +139,12 @@ export class Store {
     for (const entry of named) this.#entries.delete(entry.lookup);
     const isNamed = named.length > 0 || isExpected;
     for (const entry of [...(this.#shelves.get(reader)?.scripts ?? [])]) {
-      if (entry.mayDerive || !isNamed) this.#drop(entry, "derived-key");
+      if (entry.mayDerive || !isNamed) this.drop(entry, "derived-key");
     }
   }
 
   dropSlot(reader: Reader, slot: number, why: DropReason): void {
-    for (const entry of [...(this.#shelves.get(reader)?.bySlot.get(slot) ?? [])]) this.#drop(entry, why);
+    for (const entry of [...(this.#shelves.get(reader)?.bySlot.get(slot) ?? [])]) this.drop(entry, why);
   }
 
   dropReader(reader: Reader, why: DropReason): void {
@@ -145,7 +155,7 @@ export class Store {
     for (const reader of [...this.#shelves.keys()]) this.dropReader(reader, why);
   }
 
-  #drop(entry: Entry, why: DropReason): void {
+  drop(entry: Entry, why: DropReason): void {
     countIn(this.dropped, why);
     this.#entries.delete(entry.lookup);
   }

@@ -1,3 +1,4 @@
+import { freeze } from "../cache/entry.ts";
 import type { Client } from "../client/client.ts";
 import { BlockingFrame, type BlockingTime, deadlineOf } from "../commands/blocking.ts";
 import { mayWriteKeys } from "../commands/cacheable.ts";
@@ -15,7 +16,7 @@ import {
   withNextBulk,
 } from "../protocol/encode.ts";
 import { slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
-import type { Argument } from "../protocol/reply.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
 import type { CallKeys } from "../routing/batch-order.ts";
 import { type Call, type CallKind, makeCall } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -241,7 +242,7 @@ export class CallFactory {
       target,
       script: undefined,
       registered: undefined,
-      parse: undefined,
+      parse: this.#view.cached ? frozen : undefined,
       blocking: undefined,
       transaction: undefined,
     };
@@ -259,13 +260,23 @@ export class CallFactory {
       target: undefined,
       script,
       registered: this.#client.scripts.registered(script, slot < 0 ? undefined : this.#client.dispatcher.ownerOf(slot)),
-      parse: script.parse,
+      parse: this.#view.cached ? frozenThen(script.parse) : script.parse,
       blocking: undefined,
       transaction: undefined,
     };
     this.#kinds.set(script, kind);
     return kind;
   }
+}
+
+/** The replies of a cached view are frozen, wherever they come from. */
+function frozen(reply: Reply): Reply {
+  freeze(reply);
+  return reply;
+}
+
+function frozenThen(parse: ((reply: Reply) => unknown) | undefined): (reply: Reply) => unknown {
+  return parse === undefined ? frozen : (reply) => parse(frozen(reply));
 }
 
 /** The keys of a call, by which a batch keeps its order. They are copied. */

@@ -1,3 +1,4 @@
+import type { CommandHeads } from "../cache/heads.ts";
 import { bufferOf } from "../protocol/encode.ts";
 import type { Argument, CommandArguments } from "../protocol/reply.ts";
 
@@ -7,13 +8,7 @@ import type { Argument, CommandArguments } from "../protocol/reply.ts";
  * valid: the ordinary way checks them.
  */
 
-/** The beginnings of the look-ups of a command: with one argument that is a string, and with others. */
-export interface CommandLookup {
-  readonly one: string;
-  readonly several: string;
-}
-
-export function lookupOfCommand({ one, several }: CommandLookup, args: CommandArguments): string | undefined {
+export function lookupOfCommand({ one, several }: CommandHeads, args: CommandArguments): string | undefined {
   const first = args[0];
   if (args.length === 1) {
     if (typeof first === "string") return one + first;

@@ -1,4 +1,4 @@
-import type { CacheMetrics } from "../cache/cache.ts";
+import type { CacheMetrics } from "../cache/cache-metrics.ts";
 import type { ErrorCode, Waited } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { GapReason } from "../subscriptions/gap.ts";

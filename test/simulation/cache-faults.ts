@@ -123,7 +123,9 @@ export class CacheFaults {
 
   #goHalfOpen(isIt: (session: NodeSession) => boolean): void {
     const link = this.#some(isIt)?.link;
-    if (link?.isWhole === true) link.goHalfOpen();
+    if (link?.isWhole !== true) return;
+    if (this.#chance.of(0.5)) link.goHalfOpen();
+    else link.endUnheard();
   }
 
   #failover(): void {

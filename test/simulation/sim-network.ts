@@ -284,6 +284,13 @@ export class Link implements Transport {
     this.#network.loop.inWorld(KEEP_ALIVE_MS, () => this.#closeAtClient(new Error("read ETIMEDOUT")));
   }
 
+  /** The same, and the server ends its side: what is tracked for the connection is forgotten, and no byte tells of it. */
+  endUnheard(): void {
+    this.goHalfOpen();
+    if (!this.#serverClosed) this.#session?.onClosed();
+    this.#serverClosed = true;
+  }
+
   toString(): string {
     return `#${this.number} to ${this.server}`;
   }

@@ -270,7 +270,7 @@ export class CachedLoad {
       (reply) => {
         this.#reads++;
         const values = (Array.isArray(reply) ? reply : [reply]) as readonly (string | null)[];
-        keys.forEach((key, index) => this.#judge(key, values[index] ?? null, madeAt));
+        for (const [index, key] of keys.entries()) this.#judge(key, values[index] ?? null, madeAt);
       },
       () => {
         this.#failedReads++;
