@@ -70,7 +70,9 @@ export class CachedReads {
     if (plan.kind === "one") return this.#commandMissing(name, args, signal);
     if (plan.kind === "parts") {
       const ask = (part: readonly Argument[]) => this.command(name, part, signal) as Promise<Reply>;
-      return sendParts(this.#host, name, plan.division, signal, READ_IN_PARTS.test(name) ? ask : undefined).then(frozen);
+      return sendParts(this.#host, name, plan.division, signal, READ_IN_PARTS.test(name) ? ask : undefined).then(
+        frozen,
+      );
     }
     this.#cache.counters.notePassed("no-keys");
     return carryOut(this.#host, plan, name, args).then(frozen);
