@@ -1,7 +1,6 @@
 import type { Place, Request } from "../connection/request.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import type { Reply } from "../protocol/reply.ts";
-import type { Moment } from "./freshness.ts";
 
 /** What one question to a server comes to. */
 export interface AskEvents {
@@ -16,12 +15,12 @@ export class Ask implements Request {
   readonly wantsBuffers: boolean;
   readonly asking = false;
   readonly isOwn = true;
-  /** When the question was handed to the socket, or a moment earlier. */
-  readonly sent: Moment;
+  /** When the question was handed to the socket, or a moment earlier, on the cache's clock. */
+  readonly sent: number;
   place: Place = "new";
   readonly #events: AskEvents;
 
-  constructor(frame: string, sent: Moment, wantsBuffers: boolean, events: AskEvents) {
+  constructor(frame: string, sent: number, wantsBuffers: boolean, events: AskEvents) {
     this.frame = frame;
     this.sent = sent;
     this.wantsBuffers = wantsBuffers;

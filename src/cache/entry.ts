@@ -1,5 +1,5 @@
 import type { Reply } from "../protocol/reply.ts";
-import type { Moment, Proofs } from "./freshness.ts";
+import type { Proofs } from "./freshness.ts";
 
 /** What reads entries, as far as entries need to know: its proofs, and nothing else. */
 export interface Reader {
@@ -24,25 +24,13 @@ export interface Entry {
   /** The script's source does not show that it reads no keys but those it was given. */
   readonly mayDerive: boolean;
   /** When the entry ends at the latest: by the time to live of its keys, and by `maxAge`. */
-  readonly untilMono: number;
-  readonly untilWall: number;
+  readonly until: number;
   readonly bytes: number;
 }
 
 /** Whether an entry may be served at this moment. */
-export function isFresh({ reader: { proofs }, untilMono, untilWall }: Entry, mono: number, wall: number): boolean {
-  return mono < untilMono && mono < proofs.untilMono && wall < untilWall && wall < proofs.untilWall;
-}
-
-/** Whether the time of an entry is over, whatever the proofs say. */
-export function isOver({ untilMono, untilWall }: Entry, { mono, wall }: Moment): boolean {
-  return mono >= untilMono || wall >= untilWall;
-}
-
-/** When an entry ends that was asked for at `sent`, and whose keys live for `ttlMs` more from then on, at least. */
-export function endOf(sent: Moment, ttlMs: number, maxAge: number): Moment {
-  const ms = Math.min(ttlMs, maxAge);
-  return { mono: sent.mono + ms, wall: sent.wall + ms };
+export function isFresh({ reader: { proofs }, until }: Entry, now: number): boolean {
+  return now < until && now < proofs.until;
 }
 
 /** Freezes a reply, all arrays in it too. Returns whether it contains Buffers, which cannot be frozen. */

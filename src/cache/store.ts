@@ -1,7 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { countIn } from "../telemetry/counters.ts";
-import { type Entry, isOver, type Reader } from "./entry.ts";
-import type { Moment } from "./freshness.ts";
+import type { Entry, Reader } from "./entry.ts";
 
 /** Why entries were given up that were not evicted, and that no invalidation named. */
 export type DropReason =
@@ -114,12 +113,12 @@ export class Store {
   }
 
   /** Removes some entries whose time is over. It looks at so many keys at most, each time at others. */
-  sweep(now: Moment): void {
+  sweep(now: number): void {
     for (let looks = Math.min(MOST_LOOKS, this.#byKey.size); looks > 0; looks--) {
       this.#sweeper ??= this.#byKey.values();
       const { value: entries, done } = this.#sweeper.next();
       if (done) this.#sweeper = undefined;
-      else for (const entry of [...entries]) if (isOver(entry, now)) this.drop(entry, "expired");
+      else for (const entry of [...entries]) if (now >= entry.until) this.drop(entry, "expired");
     }
   }
 

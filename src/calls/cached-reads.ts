@@ -56,7 +56,9 @@ export class CachedReads {
     const head = script === this.#last ? this.#lastHead : this.#headOf(script);
     const lookup = head === undefined ? undefined : lookupOfScript(head, keys, args);
     const entry = lookup === undefined ? undefined : this.#cache.hit(lookup);
-    return entry === undefined ? this.#runMissing(script, keys, args, timeoutMs, signal) : served(entry, script);
+    if (entry === undefined) return this.#runMissing(script, keys, args, timeoutMs, signal);
+    if (script.parse !== undefined || entry.hasBuffers) return served(entry, script);
+    return Promise.resolve(entry.reply);
   }
 
   /** As `command` of `Cluster`. `signal` is not aborted. */
@@ -64,7 +66,7 @@ export class CachedReads {
     const heads = this.#heads.commands.get(name);
     const lookup = heads === undefined ? undefined : lookupOfCommand(heads, given);
     const entry = lookup === undefined ? undefined : this.#cache.hit(lookup);
-    if (entry !== undefined) return served(entry, undefined);
+    if (entry !== undefined) return Promise.resolve(entry.hasBuffers ? copyOf(entry.reply) : entry.reply);
     const args = argumentsOf(given);
     const plan = this.#host.factory.planOf(name, args);
     if (plan.kind === "one") return this.#commandMissing(name, args, signal);
