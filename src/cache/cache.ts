@@ -6,7 +6,7 @@ import type { WrittenKeys } from "../routing/call-extras.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { Ask, ttlFrame } from "./asks.ts";
 import { CacheCounters, type CacheMetrics, type PassReason } from "./cache-metrics.ts";
-import { bytesOf, copyOf, type Entry, freeze, hasError, isFresh } from "./entry.ts";
+import { bytesOf, copyOf, Entry, freeze, hasError } from "./entry.ts";
 import { endOf, LapseClock } from "./freshness.ts";
 import { Heads } from "./heads.ts";
 import { Miss, type Read } from "./miss.ts";
@@ -107,7 +107,7 @@ export class Cache {
     const entry = this.#store.get(lookup);
     if (entry === undefined) return undefined;
     const now = this.#clock.now();
-    if (isFresh(entry, now)) {
+    if (entry.isFresh(now)) {
       this.counters.hits++;
       return entry;
     }
@@ -255,8 +255,8 @@ export class Cache {
     const until = endOf(sent as number, ttlMs, limitMs);
     const { lookup, keys, slot, isScript, mayDerive } = read;
     const bytes = bytesOfEntry(lookup, keys, bytesOf(reply));
-    const of = { lookup, keys, slot, isScript, mayDerive, hasBuffers, bytes };
-    this.#store.put({ ...of, reply, reader: session, until });
+    const facts = { lookup, keys, slot, reader: session, isScript, mayDerive };
+    this.#store.put(new Entry(facts, reply, hasBuffers, until, bytes));
   }
 
   /** The read has no reply that counts: the calls that wait for it go the ordinary way. */

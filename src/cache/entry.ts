@@ -6,14 +6,10 @@ export interface Reader {
   readonly proofs: Proofs;
 }
 
-/** One reply that is kept. */
-export interface Entry {
-  /** What was asked: see `lookups.ts`. */
+/** What an entry is found by, and what ends it. */
+export interface EntryFacts {
+  /** What was asked: see `Heads`. */
   readonly lookup: string;
-  /** Deeply frozen, but for Buffers. */
-  readonly reply: Reply;
-  /** The reply contains Buffers, so every caller gets a copy. */
-  readonly hasBuffers: boolean;
   /** The keys that the call named, as binary strings. */
   readonly keys: readonly string[];
   readonly slot: number;
@@ -23,14 +19,33 @@ export interface Entry {
   readonly isScript: boolean;
   /** The script's source does not show that it reads no keys but those it was given. */
   readonly mayDerive: boolean;
-  /** When the entry ends at the latest: by the time to live of its keys, and by `maxAge`. */
-  readonly until: number;
-  readonly bytes: number;
 }
 
-/** Whether an entry may be served at this moment. */
-export function isFresh({ reader: { proofs }, until }: Entry, now: number): boolean {
-  return now < until && now < proofs.until;
+/** One reply that is kept. A class, so that what a hit reads lies together in memory. */
+export class Entry {
+  /** When the entry ends at the latest: by the time to live of its keys, and by `maxAge`. */
+  readonly until: number;
+  readonly #proofs: Proofs;
+  /** Deeply frozen, but for Buffers. */
+  readonly reply: Reply;
+  /** The reply contains Buffers, so every caller gets a copy. */
+  readonly hasBuffers: boolean;
+  readonly bytes: number;
+  readonly facts: EntryFacts;
+
+  constructor(facts: EntryFacts, reply: Reply, hasBuffers: boolean, until: number, bytes: number) {
+    this.until = until;
+    this.#proofs = facts.reader.proofs;
+    this.reply = reply;
+    this.hasBuffers = hasBuffers;
+    this.bytes = bytes;
+    this.facts = facts;
+  }
+
+  /** Whether the entry may be served at this moment. */
+  isFresh(now: number): boolean {
+    return now < this.until && now < this.#proofs.until;
+  }
 }
 
 /** Freezes a reply, all arrays in it too. Returns whether it contains Buffers, which cannot be frozen. */
