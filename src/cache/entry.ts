@@ -60,6 +60,12 @@ export function freeze(reply: Reply): boolean {
   return hasBuffers;
 }
 
+/** The reply, frozen as `freeze` does it. */
+export function frozen(reply: Reply): Reply {
+  if (!Object.isFrozen(reply)) freeze(reply);
+  return reply;
+}
+
 /** A copy of a reply, whose Buffers are the caller's own. Its arrays are frozen as those of the original. */
 export function copyOf(reply: Reply): Reply {
   if (Buffer.isBuffer(reply)) return Buffer.from(reply);

@@ -26,6 +26,8 @@ const bug = (
   plants: plants.map(([file, text, becomes]) => ({ file, text, becomes })),
 });
 
+const READ_TOO_OLD = /read r\d+ .* was answered .* (ms before, where|which it never was|after the key)/;
+
 export const BUGS: readonly Bug[] = [
   bug("the replay after a NOSCRIPT forgets its ASKING", 465, /without ASKING/, [
     "routing/next-step.ts",
@@ -341,4 +343,56 @@ export const BUGS: readonly Bug[] = [
     /told wrong: .* was answered by \d+ bytes, told as/,
     ["protocol/decoder.ts", "    this.#counted = offset;\n", ""],
   ),
+
+  // Replies from memory.
+  bug("a reply is kept though its key was invalidated while it was on its way", 23, READ_TOO_OLD, [
+    "cache/cache.ts",
+    "for (const miss of begun ?? []) if (miss.session === session) this.#spoil(miss, true);",
+    "",
+  ]),
+  bug(
+    "the entries of a slot are kept when it leaves",
+    23,
+    READ_TOO_OLD,
+    ["cache/cache.ts", "else this.#store.dropSlot(session, slot, why);", ""],
+    ["cache/cache.ts", 'if (ownerOf(slot) !== node) this.#store.dropSlot(session, slot, "topology");', ""],
+  ),
+  bug("the answer to a PING counts for the connection that reads", 23, READ_TOO_OLD, [
+    "cache/session.ts",
+    "this.proofs.notePing(sent);",
+    "{\n            this.proofs.notePing(sent);\n            this.proofs.noteRead(sent);\n          }",
+  ]),
+  bug("a write of the client leaves what was read of its key", 23, /did not see the client's own write/, [
+    "cache/cache.ts",
+    "this.#store.dropKey(key);",
+    "",
+  ]),
+  bug("an error is kept", 23, /which it never was/, [
+    "cache/cache.ts",
+    '      this.#giveUp(miss, "refused");',
+    "      miss.reply = text;\n      if (--miss.open === 0) this.#complete(miss);",
+  ]),
+  bug("a reply is kept that came by an ASK", 23, READ_TOO_OLD, [
+    "cache/cache.ts",
+    "      this.#parts.forward(call);",
+    `      const answer = call.onReply.bind(call);
+      call.onReply = (reply) => {
+        miss.reply = reply;
+        if (miss.sent !== undefined && !miss.session.isOver) this.#keep(miss, freeze(reply));
+        answer(reply);
+      };
+      this.#parts.forward(call);`,
+  ]),
+  bug(
+    "replies are served when the connection that read them is dead",
+    23,
+    READ_TOO_OLD,
+    ["cache/session.ts", 'reading.handOver({ onClosed: (cause) => this.fail("connection-lost", cause) });', "reading.handOver({ onClosed: () => {} });"],
+    ["cache/freshness.ts", "later(earlier(this.#read, this.#ping), this.#maxStaleness)", "later(this.#ping, this.#maxStaleness)"],
+  ),
+  bug("an entry outlives the time to live of its key", 23, READ_TOO_OLD, [
+    "cache/cache.ts",
+    "endOf(sent as Moment, ttlMs, limitMs)",
+    "endOf(sent as Moment, ttlMs > 0 ? limitMs : ttlMs, limitMs)",
+  ]),
 ];
