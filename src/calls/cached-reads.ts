@@ -5,7 +5,7 @@ import { type NotCacheable, whyNotCacheable } from "../commands/cacheable.ts";
 import { traitsOf } from "../commands/traits.ts";
 import { argumentsOf, binaryOf } from "../protocol/encode.ts";
 import type { Argument, CommandArguments, Reply } from "../protocol/reply.ts";
-import { type Call, type CallKind, resultOf } from "../routing/call.ts";
+import { type Call, resultOf } from "../routing/call.ts";
 import type { Script } from "../scripts/script.ts";
 import type { Host } from "./host.ts";
 import { lookupOfCommand, lookupOfScript } from "./lookups.ts";
@@ -72,7 +72,9 @@ export class CachedReads {
     if (plan.kind === "one") return this.#commandMissing(name, args, signal);
     if (plan.kind === "parts") {
       const ask = (part: readonly Argument[]) => this.command(name, part, signal) as Promise<Reply>;
-      return sendParts(this.#host, name, plan.division, signal, READ_IN_PARTS.test(name) ? ask : undefined).then(frozen);
+      return sendParts(this.#host, name, plan.division, signal, READ_IN_PARTS.test(name) ? ask : undefined).then(
+        frozen,
+      );
     }
     this.#cache.counters.notePassed("no-keys");
     return carryOut(this.#host, plan, name, args).then(frozen);
@@ -133,8 +135,6 @@ export class CachedReads {
   #send(call: Call, signal: AbortSignal | undefined, asked: Asked): Promise<unknown> | undefined {
     const { door } = this.#host.client;
     const { lookup, why: whyNot, isScript, mayDerive } = asked;
-    // Whichever way the call goes, its reply is frozen.
-    call.kind = freezing(call.kind);
     if (lookup === undefined) {
       this.#cache.counters.notePassed(whyNot ?? "no-keys");
       door.send(call, signal);
@@ -158,19 +158,6 @@ export class CachedReads {
     door.send(call, signal);
     return undefined;
   }
-}
-
-const freezingKinds = new WeakMap<CallKind, CallKind>();
-
-/** The kind of a call whose reply is frozen before anybody gets it. */
-function freezing(kind: CallKind): CallKind {
-  let other = freezingKinds.get(kind);
-  if (other === undefined) {
-    const { parse } = kind;
-    other = { ...kind, parse: parse === undefined ? frozen : (reply) => parse(frozen(reply)) };
-    freezingKinds.set(kind, other);
-  }
-  return other;
 }
 
 function served(entry: Entry, script: Script | undefined): Promise<unknown> {

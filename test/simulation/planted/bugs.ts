@@ -387,8 +387,16 @@ export const BUGS: readonly Bug[] = [
     "replies are served when the connection that read them is dead",
     23,
     READ_TOO_OLD,
-    ["cache/session.ts", 'reading.handOver({ onClosed: (cause) => this.fail("connection-lost", cause) });', "reading.handOver({ onClosed: () => {} });"],
-    ["cache/freshness.ts", "later(earlier(this.#read, this.#ping), this.#maxStaleness)", "later(this.#ping, this.#maxStaleness)"],
+    [
+      "cache/session.ts",
+      'reading.handOver({ onClosed: (cause) => this.fail("connection-lost", cause) });',
+      "reading.handOver({ onClosed: () => {} });",
+    ],
+    [
+      "cache/freshness.ts",
+      "later(earlier(this.#read, this.#ping), this.#maxStaleness)",
+      "later(this.#ping, this.#maxStaleness)",
+    ],
   ),
   bug("an entry outlives the time to live of its key", 23, READ_TOO_OLD, [
     "cache/cache.ts",
