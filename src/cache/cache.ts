@@ -206,6 +206,8 @@ export class Cache {
     const sent = this.#clock.now();
     miss.noteSent(sent);
     session.noteAsked(keys);
+    const first = miss.callers.find(({ settled }) => !settled);
+    if (first !== undefined) first.extras?.observer?.onAttempt(first, session.address);
     const onLost = () => this.#giveUp(miss, "lost");
     const taken = () => {
       if (--miss.open === 0) this.#complete(miss);
@@ -222,6 +224,9 @@ export class Cache {
           this.#giveUp(miss, "refused");
         },
         onLost,
+        // The call that began the read is told to have been sent; those that joined it were not.
+        onWritten: (connection) => first?.onWritten(connection),
+        onAnswer: (connection, bytes, error) => first?.onAnswer(connection, bytes, error),
       }),
     ];
     for (const key of keys) {

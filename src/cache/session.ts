@@ -100,6 +100,11 @@ export class Session implements Reader {
     return session;
   }
 
+  /** The node's address, as announced. */
+  get address(): string {
+    return this.#settings.address;
+  }
+
   get isOver(): boolean {
     return this.#isOver;
   }
