@@ -1,13 +1,16 @@
 import type { Place, Request } from "../connection/request.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import type { Reply } from "../protocol/reply.ts";
-import type { Moment } from "./freshness.ts";
+import type { TracedConnection } from "../telemetry/call-trace.ts";
 
 /** What one question to a server comes to. */
 export interface AskEvents {
   onReply(reply: Reply): void;
   onError(text: string): void;
   onLost(cause: Error): void;
+  /** As those of `Request`, for listeners on the channels. */
+  onWritten?(connection: TracedConnection): void;
+  onAnswer?(connection: TracedConnection, bytes: number, error: string | null | undefined): void;
 }
 
 /** A command of the cache's own. It knows when it was written. */
@@ -16,16 +19,24 @@ export class Ask implements Request {
   readonly wantsBuffers: boolean;
   readonly asking = false;
   readonly isOwn = true;
-  /** When the question was handed to the socket, or a moment earlier. */
-  readonly sent: Moment;
+  /** When the question was handed to the socket, or a moment earlier, on the cache's clock. */
+  readonly sent: number;
   place: Place = "new";
   readonly #events: AskEvents;
 
-  constructor(frame: string, sent: Moment, wantsBuffers: boolean, events: AskEvents) {
+  constructor(frame: string, sent: number, wantsBuffers: boolean, events: AskEvents) {
     this.frame = frame;
     this.sent = sent;
     this.wantsBuffers = wantsBuffers;
     this.#events = events;
+  }
+
+  onWritten(connection: TracedConnection): void {
+    this.#events.onWritten?.(connection);
+  }
+
+  onAnswer(connection: TracedConnection, bytes: number, error: string | null | undefined): void {
+    this.#events.onAnswer?.(connection, bytes, error);
   }
 
   onReply(reply: Reply): void {

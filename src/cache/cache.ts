@@ -6,8 +6,8 @@ import type { WrittenKeys } from "../routing/call-extras.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { Ask, ttlFrame } from "./asks.ts";
 import { CacheCounters, type CacheMetrics, type PassReason } from "./cache-metrics.ts";
-import { bytesOf, copyOf, type Entry, endOf, freeze, hasError, isFresh, isOver } from "./entry.ts";
-import type { Moment } from "./freshness.ts";
+import { bytesOf, copyOf, Entry, freeze, hasError } from "./entry.ts";
+import { endOf, LapseClock } from "./freshness.ts";
 import { Heads } from "./heads.ts";
 import { Miss, type Read } from "./miss.ts";
 import { OwnWrites } from "./own-writes.ts";
@@ -55,8 +55,7 @@ export class Cache {
   readonly #writes = new OwnWrites();
   readonly #underWay = new UnderWay();
   readonly #pairs: Pairs;
-  readonly #now: () => number;
-  readonly #wallNow: () => number;
+  readonly #clock: LapseClock;
   #turn = 0;
   #isClosed = false;
 
@@ -66,13 +65,12 @@ export class Cache {
     this.#settings = settings;
     this.#store = new Store(settings.maxBytes);
     const { clock, wallNow = realTime.wallNow } = environment;
-    this.#now = clock.now.bind(clock);
-    this.#wallNow = wallNow;
+    this.#clock = new LapseClock(clock.now.bind(clock), wallNow);
     this.#pairs = new Pairs({
       ...parts,
       terms: {
         maxStaleness: settings.maxStaleness,
-        now: () => this.#moment(),
+        now: () => this.#clock.now(),
         keyToProve: (session) => this.#keyToProve(session),
       },
       events: {
@@ -108,11 +106,12 @@ export class Cache {
   hit(lookup: string): Entry | undefined {
     const entry = this.#store.get(lookup);
     if (entry === undefined) return undefined;
-    if (isFresh(entry, this.#now(), this.#wallNow())) {
+    const now = this.#clock.now();
+    if (entry.isFresh(now)) {
       this.counters.hits++;
       return entry;
     }
-    if (isOver(entry, this.#moment())) this.#store.drop(entry, "expired");
+    if (now >= entry.until) this.#store.drop(entry, "expired");
     return undefined;
   }
 
@@ -135,7 +134,7 @@ export class Cache {
     const node = this.#parts.ownerOf(read.slot) as ClusterNode;
     call.node = node;
     call.pool = node.pool;
-    const equal = this.#underWay.joinable(read.lookup, this.#moment(), this.#settings.maxStaleness);
+    const equal = this.#underWay.joinable(read.lookup, this.#clock.now(), this.#settings.maxStaleness);
     if (equal !== undefined) {
       this.counters.shared++;
       this.#underWay.wait(equal, call);
@@ -187,13 +186,9 @@ export class Cache {
     this.#store.dropAll("closed");
   }
 
-  #moment(): Moment {
-    return { mono: this.#now(), wall: this.#wallNow() };
-  }
-
   /** A key of an entry, each time of another slot. Entries whose time is over are cleared away on the way. */
   #keyToProve(session: Session): string | undefined {
-    this.#store.sweep(this.#moment());
+    this.#store.sweep(this.#clock.now());
     const slots = this.#store.slotsOf(session);
     const slot = slots[this.#turn++ % slots.length];
     return slot === undefined ? undefined : this.#store.keyIn(session, slot);
@@ -208,9 +203,11 @@ export class Cache {
   #send(miss: Miss): void {
     const { read, session } = miss;
     const { keys } = read;
-    const sent = this.#moment();
+    const sent = this.#clock.now();
     miss.noteSent(sent);
     session.noteAsked(keys);
+    const first = miss.callers.find(({ settled }) => !settled);
+    if (first !== undefined) first.extras?.observer?.onAttempt(first, session.address);
     const onLost = () => this.#giveUp(miss, "lost");
     const taken = () => {
       if (--miss.open === 0) this.#complete(miss);
@@ -227,6 +224,9 @@ export class Cache {
           this.#giveUp(miss, "refused");
         },
         onLost,
+        // The call that began the read is told to have been sent; those that joined it were not.
+        onWritten: (connection) => first?.onWritten(connection),
+        onAnswer: (connection, bytes, error) => first?.onAnswer(connection, bytes, error),
       }),
     ];
     for (const key of keys) {
@@ -257,11 +257,11 @@ export class Cache {
     const { maxAge, maxStaleness } = this.#settings;
     // While a slot moves key by key, its new owner creates keys of which the old one never hears.
     const limitMs = lacksKey ? Math.min(maxAge, maxStaleness) : maxAge;
-    const { mono, wall } = endOf(sent as Moment, ttlMs, limitMs);
+    const until = endOf(sent as number, ttlMs, limitMs);
     const { lookup, keys, slot, isScript, mayDerive } = read;
     const bytes = bytesOfEntry(lookup, keys, bytesOf(reply));
-    const of = { lookup, keys, slot, isScript, mayDerive, hasBuffers, bytes };
-    this.#store.put({ ...of, reply, reader: session, untilMono: mono, untilWall: wall });
+    const facts = { lookup, keys, slot, reader: session, isScript, mayDerive };
+    this.#store.put(new Entry(facts, reply, hasBuffers, until, bytes));
   }
 
   /** The read has no reply that counts: the calls that wait for it go the ordinary way. */

@@ -1,19 +1,15 @@
 import type { Reply } from "../protocol/reply.ts";
-import type { Moment, Proofs } from "./freshness.ts";
+import type { Proofs } from "./freshness.ts";
 
 /** What reads entries, as far as entries need to know: its proofs, and nothing else. */
 export interface Reader {
   readonly proofs: Proofs;
 }
 
-/** One reply that is kept. */
-export interface Entry {
-  /** What was asked: see `lookups.ts`. */
+/** What an entry is found by, and what ends it. */
+export interface EntryFacts {
+  /** What was asked: see `Heads`. */
   readonly lookup: string;
-  /** Deeply frozen, but for Buffers. */
-  readonly reply: Reply;
-  /** The reply contains Buffers, so every caller gets a copy. */
-  readonly hasBuffers: boolean;
   /** The keys that the call named, as binary strings. */
   readonly keys: readonly string[];
   readonly slot: number;
@@ -23,26 +19,33 @@ export interface Entry {
   readonly isScript: boolean;
   /** The script's source does not show that it reads no keys but those it was given. */
   readonly mayDerive: boolean;
+}
+
+/** One reply that is kept. A class, so that what a hit reads lies together in memory. */
+export class Entry {
   /** When the entry ends at the latest: by the time to live of its keys, and by `maxAge`. */
-  readonly untilMono: number;
-  readonly untilWall: number;
+  readonly until: number;
+  readonly #proofs: Proofs;
+  /** Deeply frozen, but for Buffers. */
+  readonly reply: Reply;
+  /** The reply contains Buffers, so every caller gets a copy. */
+  readonly hasBuffers: boolean;
   readonly bytes: number;
-}
+  readonly facts: EntryFacts;
 
-/** Whether an entry may be served at this moment. */
-export function isFresh({ reader: { proofs }, untilMono, untilWall }: Entry, mono: number, wall: number): boolean {
-  return mono < untilMono && mono < proofs.untilMono && wall < untilWall && wall < proofs.untilWall;
-}
+  constructor(facts: EntryFacts, reply: Reply, hasBuffers: boolean, until: number, bytes: number) {
+    this.until = until;
+    this.#proofs = facts.reader.proofs;
+    this.reply = reply;
+    this.hasBuffers = hasBuffers;
+    this.bytes = bytes;
+    this.facts = facts;
+  }
 
-/** Whether the time of an entry is over, whatever the proofs say. */
-export function isOver({ untilMono, untilWall }: Entry, { mono, wall }: Moment): boolean {
-  return mono >= untilMono || wall >= untilWall;
-}
-
-/** When an entry ends that was asked for at `sent`, and whose keys live for `ttlMs` more from then on, at least. */
-export function endOf(sent: Moment, ttlMs: number, maxAge: number): Moment {
-  const ms = Math.min(ttlMs, maxAge);
-  return { mono: sent.mono + ms, wall: sent.wall + ms };
+  /** Whether the entry may be served at this moment. */
+  isFresh(now: number): boolean {
+    return now < this.until && now < this.#proofs.until;
+  }
 }
 
 /** Freezes a reply, all arrays in it too. Returns whether it contains Buffers, which cannot be frozen. */

@@ -6,36 +6,63 @@
  * `r` have been answered, everything that is kept was current at the earlier of the two.
  */
 
-/** A moment by two clocks: the monotonic one stops while a virtual machine is suspended, and the wall clock is set. */
-export interface Moment {
-  readonly mono: number;
-  readonly wall: number;
+/** The two clocks may lie so many milliseconds apart by rounding, and by the correction of the wall clock. */
+const SLACK_MS = 2;
+
+/**
+ * The time that has passed, by the clock that shows more of it: the monotonic clock stops while a virtual machine is
+ * suspended, and the wall clock can be set back.
+ */
+export class LapseClock {
+  readonly #mono: () => number;
+  readonly #wall: () => number;
+  /** By how much the wall clock was ahead of the monotonic one when they were compared last. */
+  #ahead: number;
+  /** The time that the monotonic clock did not show. */
+  #missed = 0;
+
+  constructor(mono: () => number, wall: () => number) {
+    this.#mono = mono;
+    this.#wall = wall;
+    this.#ahead = wall() - mono();
+  }
+
+  /** Milliseconds. They never decrease, and may be up to 2 ms late. */
+  now(): number {
+    const mono = this.#mono();
+    const shift = this.#wall() - mono - this.#ahead;
+    if (shift > SLACK_MS || shift < -SLACK_MS) this.#shifted(shift);
+    return mono + this.#missed;
+  }
+
+  #shifted(shift: number): void {
+    this.#ahead += shift;
+    if (shift > 0) this.#missed += shift;
+  }
 }
 
-/** The moment `ms` later. */
-export function later({ mono, wall }: Moment, ms: number): Moment {
-  return { mono: mono + ms, wall: wall + ms };
+/** Until when replies may be served whose proofs were sent at `read` and `ping`. A whole number, which is compared fast. */
+export function provenUntil(read: number, ping: number, maxStaleness: number): number {
+  return wholeBefore(Math.min(read, ping) + maxStaleness - SLACK_MS);
 }
 
-/** Whether `ms` have passed from one moment to another, by the clock that shows the larger lapse. */
-export function hasPassed(from: Moment, to: Moment, ms: number): boolean {
-  return to.mono - from.mono >= ms || to.wall - from.wall >= ms;
+/** When an entry ends that was asked for at `sent`, and whose keys live for `ttlMs` from then on, at least. */
+export function endOf(sent: number, ttlMs: number, maxAge: number): number {
+  return wholeBefore(sent + Math.min(ttlMs - SLACK_MS, maxAge));
 }
 
-/** The earlier of two moments, by each clock. */
-export function earlier(one: Moment, other: Moment): Moment {
-  return { mono: Math.min(one.mono, other.mono), wall: Math.min(one.wall, other.wall) };
+/** V8 keeps whole numbers below 2^31, which are 24 days, without a look elsewhere in memory. */
+function wholeBefore(time: number): number {
+  return Number.isFinite(time) ? Math.floor(time) : time;
 }
 
-const NEVER: Moment = { mono: Number.NEGATIVE_INFINITY, wall: Number.NEGATIVE_INFINITY };
-
-/** The proofs that two connections to one primary have given. A reply may be served before `untilMono` and `untilWall`. */
+/** The proofs that two connections to one primary have given. */
 export class Proofs {
-  untilMono = Number.NEGATIVE_INFINITY;
-  untilWall = Number.NEGATIVE_INFINITY;
+  /** Replies that were read through these connections may be served before. */
+  until = 0;
   readonly #maxStaleness: number;
-  #read = NEVER;
-  #ping = NEVER;
+  #read = Number.NEGATIVE_INFINITY;
+  #ping = Number.NEGATIVE_INFINITY;
   #isOver = false;
 
   constructor(maxStaleness: number) {
@@ -43,26 +70,25 @@ export class Proofs {
   }
 
   /** A read of a key, sent at `sent`, was answered. */
-  noteRead(sent: Moment): void {
+  noteRead(sent: number): void {
     this.#read = sent;
     this.#update();
   }
 
   /** A PING on the connection that hears, sent at `sent`, was answered. */
-  notePing(sent: Moment): void {
+  notePing(sent: number): void {
     this.#ping = sent;
     this.#update();
   }
 
-  /** Nothing is proven any more, and nothing will be: the connections are gone. */
+  /** The connections are gone, so nothing is proven, and nothing will be. */
   end(): void {
     this.#isOver = true;
     this.#update();
   }
 
   #update(): void {
-    const { mono, wall } = this.#isOver ? NEVER : later(earlier(this.#read, this.#ping), this.#maxStaleness);
-    this.untilMono = mono;
-    this.untilWall = wall;
+    const until = this.#isOver ? 0 : provenUntil(this.#read, this.#ping, this.#maxStaleness);
+    this.until = Math.max(0, until);
   }
 }

@@ -1,6 +1,5 @@
 import type { Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
-import type { Moment } from "./freshness.ts";
 import type { Session } from "./session.ts";
 
 /** A read that is to be kept. */
@@ -23,7 +22,7 @@ export class Miss {
   readonly session: Session;
   readonly callers: Call[] = [];
   /** Undefined until the request is written. */
-  sent: Moment | undefined;
+  sent: number | undefined;
   /** Something may have changed what the server reads: the reply answers those who wait, and is not kept. */
   isSpoilt = false;
   /** Later reads may wait for this one, too. */
@@ -42,7 +41,7 @@ export class Miss {
   }
 
   /** The request is about to be written. */
-  noteSent(sent: Moment): void {
+  noteSent(sent: number): void {
     this.sent = sent;
     for (const call of this.callers) if (!call.settled) call.place = "in-flight";
   }

@@ -12,7 +12,7 @@ import { Ask, existsFrame, PING, subscribeFrame } from "./asks.ts";
 import { canaryOf } from "./canary.ts";
 import { Ear, INVALIDATIONS, textOf } from "./ear.ts";
 import type { Reader } from "./entry.ts";
-import { hasPassed, type Moment, Proofs } from "./freshness.ts";
+import { Proofs } from "./freshness.ts";
 import type { DropReason } from "./store.ts";
 
 /** What a session tells of. */
@@ -27,7 +27,7 @@ export interface SessionEvents {
 /** What a session needs to know. */
 export interface SessionTerms {
   readonly maxStaleness: number;
-  now(): Moment;
+  now(): number;
   /** A slot of the node, for the first canary. */
   readonly slot: number;
   /** A key of something that is kept, each time of another slot. Undefined while nothing is kept. */
@@ -63,7 +63,7 @@ export class Session implements Reader {
   readonly #patienceMs: number;
   #beat: Timer | undefined;
   /** When the last PING was sent. */
-  #pinged: Moment;
+  #pinged: number;
   /** What is written in this turn on the connection that reads. */
   #queue: Ring<Request> | undefined;
   #isOver = false;
@@ -98,6 +98,11 @@ export class Session implements Reader {
       throw error;
     }
     return session;
+  }
+
+  /** The node's address, as announced. */
+  get address(): string {
+    return this.#settings.address;
   }
 
   get isOver(): boolean {
@@ -256,7 +261,7 @@ export class Session implements Reader {
     const connections = [this.#reading, this.#hearing];
     for (const connection of connections) {
       const oldest = connection?.inFlight.peek();
-      if (oldest instanceof Ask && hasPassed(oldest.sent, now, this.#patienceMs)) {
+      if (oldest instanceof Ask && now - oldest.sent >= this.#patienceMs) {
         this.fail("silent", new Error(`no answer within ${this.#patienceMs} ms`));
         return;
       }
@@ -265,7 +270,7 @@ export class Session implements Reader {
     const isAwaited = connections.some((connection) => connection !== undefined && connection.inFlight.size > 0);
     if (key === undefined && !isAwaited) return;
     this.#beatLater();
-    if (key === undefined || !hasPassed(this.#pinged, now, this.#terms.maxStaleness / BEATS - SLACK_MS)) return;
+    if (key === undefined || now - this.#pinged < this.#terms.maxStaleness / BEATS - SLACK_MS) return;
     this.#ping();
     this.#prove(key, now);
   }
@@ -284,7 +289,7 @@ export class Session implements Reader {
     );
   }
 
-  #prove(key: string, sent: Moment): void {
+  #prove(key: string, sent: number): void {
     this.read([
       new Ask(existsFrame(key), sent, false, {
         onReply: () => this.proofs.noteRead(sent),

@@ -1,7 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { countIn } from "../telemetry/counters.ts";
-import { type Entry, isOver, type Reader } from "./entry.ts";
-import type { Moment } from "./freshness.ts";
+import type { Entry, Reader } from "./entry.ts";
 
 /** Why entries were given up that were not evicted, and that no invalidation named. */
 export type DropReason =
@@ -75,20 +74,20 @@ export class Store {
 
   /** Keeps an entry, unless it is larger than the whole store may be. */
   put(entry: Entry): void {
-    this.#entries.set(entry.lookup, entry);
-    if (this.#entries.peek(entry.lookup) !== entry) {
+    this.#entries.set(entry.facts.lookup, entry);
+    if (this.#entries.peek(entry.facts.lookup) !== entry) {
       countIn(this.dropped, "too-large");
       return;
     }
     this.#bytes += entry.bytes;
-    for (const key of entry.keys) addTo(this.#byKey, key, entry);
-    let shelf = this.#shelves.get(entry.reader);
+    for (const key of entry.facts.keys) addTo(this.#byKey, key, entry);
+    let shelf = this.#shelves.get(entry.facts.reader);
     if (shelf === undefined) {
       shelf = new Shelf();
-      this.#shelves.set(entry.reader, shelf);
+      this.#shelves.set(entry.facts.reader, shelf);
     }
-    addTo(shelf.bySlot, entry.slot, entry);
-    if (entry.isScript) shelf.scripts.add(entry);
+    addTo(shelf.bySlot, entry.facts.slot, entry);
+    if (entry.facts.isScript) shelf.scripts.add(entry);
     shelf.size++;
   }
 
@@ -104,7 +103,7 @@ export class Store {
 
   /** A key of an entry of `slot` that a reader has read. */
   keyIn(reader: Reader, slot: number): string | undefined {
-    for (const { keys } of this.#shelves.get(reader)?.bySlot.get(slot) ?? []) return keys[0];
+    for (const { facts } of this.#shelves.get(reader)?.bySlot.get(slot) ?? []) return facts.keys[0];
     return undefined;
   }
 
@@ -114,12 +113,12 @@ export class Store {
   }
 
   /** Removes some entries whose time is over. It looks at so many keys at most, each time at others. */
-  sweep(now: Moment): void {
+  sweep(now: number): void {
     for (let looks = Math.min(MOST_LOOKS, this.#byKey.size); looks > 0; looks--) {
       this.#sweeper ??= this.#byKey.values();
       const { value: entries, done } = this.#sweeper.next();
       if (done) this.#sweeper = undefined;
-      else for (const entry of [...entries]) if (isOver(entry, now)) this.drop(entry, "expired");
+      else for (const entry of [...entries]) if (now >= entry.until) this.drop(entry, "expired");
     }
   }
 
@@ -134,12 +133,12 @@ export class Store {
    * expected, all.
    */
   invalidate(reader: Reader, key: string, isExpected: boolean): void {
-    const named = [...(this.#byKey.get(key) ?? [])].filter((entry) => entry.reader === reader);
+    const named = [...(this.#byKey.get(key) ?? [])].filter((entry) => entry.facts.reader === reader);
     this.invalidated += named.length;
-    for (const entry of named) this.#entries.delete(entry.lookup);
+    for (const entry of named) this.#entries.delete(entry.facts.lookup);
     const isNamed = named.length > 0 || isExpected;
     for (const entry of [...(this.#shelves.get(reader)?.scripts ?? [])]) {
-      if (entry.mayDerive || !isNamed) this.drop(entry, "derived-key");
+      if (entry.facts.mayDerive || !isNamed) this.drop(entry, "derived-key");
     }
   }
 
@@ -157,16 +156,16 @@ export class Store {
 
   drop(entry: Entry, why: DropReason): void {
     countIn(this.dropped, why);
-    this.#entries.delete(entry.lookup);
+    this.#entries.delete(entry.facts.lookup);
   }
 
   #unindex(entry: Entry): void {
     this.#bytes -= entry.bytes;
-    for (const key of entry.keys) removeFrom(this.#byKey, key, entry);
-    const shelf = this.#shelves.get(entry.reader) as Shelf;
-    removeFrom(shelf.bySlot, entry.slot, entry);
+    for (const key of entry.facts.keys) removeFrom(this.#byKey, key, entry);
+    const shelf = this.#shelves.get(entry.facts.reader) as Shelf;
+    removeFrom(shelf.bySlot, entry.facts.slot, entry);
     shelf.scripts.delete(entry);
-    if (--shelf.size === 0) this.#shelves.delete(entry.reader);
+    if (--shelf.size === 0) this.#shelves.delete(entry.facts.reader);
   }
 }
 

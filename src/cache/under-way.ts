@@ -1,5 +1,4 @@
 import type { Call } from "../routing/call.ts";
-import { hasPassed, type Moment } from "./freshness.ts";
 import type { Miss } from "./miss.ts";
 import type { Session } from "./session.ts";
 
@@ -13,10 +12,10 @@ export class UnderWay {
   readonly #byKey = new Map<string, Set<Miss>>();
 
   /** A read that a call may wait for that asks the same: sent within `limitMs`, and before no write of this client. */
-  joinable(lookup: string, now: Moment, limitMs: number): Miss | undefined {
+  joinable(lookup: string, now: number, limitMs: number): Miss | undefined {
     const miss = this.#byLookup.get(lookup);
     if (miss === undefined || !miss.isJoinable) return undefined;
-    return miss.sent === undefined || !hasPassed(miss.sent, now, limitMs) ? miss : undefined;
+    return miss.sent === undefined || now - miss.sent < limitMs ? miss : undefined;
   }
 
   begin(miss: Miss): void {

@@ -5,7 +5,7 @@ import { type NotCacheable, whyNotCacheable } from "../commands/cacheable.ts";
 import { traitsOf } from "../commands/traits.ts";
 import { argumentsOf, binaryOf } from "../protocol/encode.ts";
 import type { Argument, CommandArguments, Reply } from "../protocol/reply.ts";
-import { type Call, type CallKind, resultOf } from "../routing/call.ts";
+import { type Call, resultOf } from "../routing/call.ts";
 import type { Script } from "../scripts/script.ts";
 import type { Host } from "./host.ts";
 import { lookupOfCommand, lookupOfScript } from "./lookups.ts";
@@ -56,7 +56,9 @@ export class CachedReads {
     const head = script === this.#last ? this.#lastHead : this.#headOf(script);
     const lookup = head === undefined ? undefined : lookupOfScript(head, keys, args);
     const entry = lookup === undefined ? undefined : this.#cache.hit(lookup);
-    return entry === undefined ? this.#runMissing(script, keys, args, timeoutMs, signal) : served(entry, script);
+    if (entry === undefined) return this.#runMissing(script, keys, args, timeoutMs, signal);
+    if (script.parse !== undefined || entry.hasBuffers) return served(entry, script);
+    return Promise.resolve(entry.reply);
   }
 
   /** As `command` of `Cluster`. `signal` is not aborted. */
@@ -64,7 +66,7 @@ export class CachedReads {
     const heads = this.#heads.commands.get(name);
     const lookup = heads === undefined ? undefined : lookupOfCommand(heads, given);
     const entry = lookup === undefined ? undefined : this.#cache.hit(lookup);
-    if (entry !== undefined) return served(entry, undefined);
+    if (entry !== undefined) return Promise.resolve(entry.hasBuffers ? copyOf(entry.reply) : entry.reply);
     const args = argumentsOf(given);
     const plan = this.#host.factory.planOf(name, args);
     if (plan.kind === "one") return this.#commandMissing(name, args, signal);
@@ -133,8 +135,6 @@ export class CachedReads {
   #send(call: Call, signal: AbortSignal | undefined, asked: Asked): Promise<unknown> | undefined {
     const { door } = this.#host.client;
     const { lookup, why: whyNot, isScript, mayDerive } = asked;
-    // Whichever way the call goes, its reply is frozen.
-    call.kind = freezing(call.kind);
     if (lookup === undefined) {
       this.#cache.counters.notePassed(whyNot ?? "no-keys");
       door.send(call, signal);
@@ -158,19 +158,6 @@ export class CachedReads {
     door.send(call, signal);
     return undefined;
   }
-}
-
-const freezingKinds = new WeakMap<CallKind, CallKind>();
-
-/** The kind of a call whose reply is frozen before anybody gets it. */
-function freezing(kind: CallKind): CallKind {
-  let other = freezingKinds.get(kind);
-  if (other === undefined) {
-    const { parse } = kind;
-    other = { ...kind, parse: parse === undefined ? frozen : (reply) => parse(frozen(reply)) };
-    freezingKinds.set(kind, other);
-  }
-  return other;
 }
 
 function served(entry: Entry, script: Script | undefined): Promise<unknown> {

@@ -1,4 +1,4 @@
-import { freeze } from "../cache/entry.ts";
+import { frozen } from "../cache/entry.ts";
 import type { Client } from "../client/client.ts";
 import { BlockingFrame, type BlockingTime, deadlineOf } from "../commands/blocking.ts";
 import { mayWriteKeys } from "../commands/cacheable.ts";
@@ -270,11 +270,6 @@ export class CallFactory {
 }
 
 /** The replies of a cached view are frozen, wherever they come from. */
-function frozen(reply: Reply): Reply {
-  freeze(reply);
-  return reply;
-}
-
 function frozenThen(parse: ((reply: Reply) => unknown) | undefined): (reply: Reply) => unknown {
   return parse === undefined ? frozen : (reply) => parse(frozen(reply));
 }

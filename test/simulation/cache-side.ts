@@ -1,20 +1,13 @@
-import { type Cluster, defineScript } from "../../src/index.ts";
+import type { Cluster } from "../../src/index.ts";
 import { CacheFaults } from "./cache-faults.ts";
 import { CacheWriters } from "./cache-writers.ts";
+import { CACHED_SCRIPTS } from "./cached-scripts.ts";
 import type { Faults } from "./faults.ts";
 import type { CachePlan, Plan } from "./plan.ts";
 import type { Chance } from "./random.ts";
 import type { KeyGroup, ReadHistory } from "./read-history.ts";
 import { brokenReads, type CachedRead } from "./read-promises.ts";
 import type { SimCluster } from "./sim-cluster.ts";
-import { CACHED_SOURCES } from "./sim-scripts.ts";
-
-/** The scripts of runs with a cache. */
-export const CACHED_SCRIPTS = {
-  peek: defineScript({ name: "peek", source: CACHED_SOURCES.peek, readOnly: true }),
-  derive: defineScript({ name: "derive", source: CACHED_SOURCES.derive, numberOfKeys: 1, readOnly: true }),
-  assign: defineScript({ name: "assign", source: CACHED_SOURCES.assign }),
-} as const;
 
 /** Keys of a slot that are read and written. */
 const KEYS_PER_SLOT = 3;

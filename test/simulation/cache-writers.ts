@@ -1,5 +1,5 @@
 import type { Cluster } from "../../src/index.ts";
-import { CACHED_SCRIPTS } from "./cache-side.ts";
+import { CACHED_SCRIPTS } from "./cached-scripts.ts";
 import type { Chance } from "./random.ts";
 import type { KeyGroup } from "./read-history.ts";
 import type { SimCluster } from "./sim-cluster.ts";

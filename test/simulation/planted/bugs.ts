@@ -386,11 +386,11 @@ export const BUGS: readonly Bug[] = [
   bug(
     "replies are served when the connection that read them is dead",
     23,
-    READ_TOO_OLD,
+    /read r\d+ .* was answered .* (ms before, where|which it never was)|nothing of slot \d+ came from memory/,
     [
       "cache/session.ts",
       'reading.handOver({ onClosed: (cause) => this.fail("connection-lost", cause) });',
-      "reading.handOver({ onClosed: (cause) => void environment.clock.setTimer(() => this.fail('silent', cause), 3000, true) });",
+      "reading.handOver({ onClosed: () => {} });",
     ],
     [
       "cache/freshness.ts",
