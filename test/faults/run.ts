@@ -4,6 +4,7 @@
  */
 import { batchOrder } from "./batch-order.ts";
 import { brokenWays, cut, halfOpen } from "./broken-ways.ts";
+import { cachedReads } from "./cached.ts";
 import { deadAndFrozen, primaryKilled } from "./dead-and-frozen.ts";
 import { besideFrozenReplica, type Fault, type Finding } from "./fault.ts";
 import { forgedErrors } from "./forged-errors.ts";
@@ -39,6 +40,7 @@ const faults: readonly Fault[] = [
   ...crowds,
   ...subscriptions,
   ...subscriptionSlots,
+  ...cachedReads,
 ];
 
 async function finding({ cause }: Fault): Promise<Finding> {

@@ -98,7 +98,7 @@ export class CacheSide {
   async settle(cluster: Cluster): Promise<void> {
     const { loop } = this.#cluster;
     this.#writers.stop();
-    const view = cluster.with({ cached: true, readFrom: "primary" });
+    const view = cluster.with({ cached: true, readFrom: "primary", timeout: CACHING_AGAIN_MS });
     const until = loop.time + CACHING_AGAIN_MS;
     for (const group of this.#groups) {
       const before = hitsOf(cluster);

@@ -7,6 +7,7 @@ import type { SimNode } from "./sim-node.ts";
 
 /** Of the client's writes to a key that ended well, a read is compared with the last so many. */
 const REMEMBERED = 4;
+const PATIENCE_MS = 2000;
 const LIVES_MS = [3, 30, 200, 1000] as const;
 
 /** Who writes the keys that are read from memory: other clients, and the client itself. */
@@ -158,7 +159,8 @@ export class CacheWriters {
         const { slot } = this.#groups.find(({ keys }) => keys.includes(first)) as KeyGroup;
         const owner = cluster.topology.primaryOf(slot);
         if (owner === undefined) throw new Error("the slot has no owner");
-        await cluster.node(owner.address).command("SET", first, value);
+        // While it is under way nothing is kept, and a node that has become another one is waited for until the deadline.
+        await cluster.with({ timeout: PATIENCE_MS }).node(owner.address).command("SET", first, value);
       }
     }
   }

@@ -13,6 +13,8 @@ export interface Period {
   expired: boolean;
   /** The slot is on its way: the node answers for no key that is not there. */
   readonly isLeaving: boolean;
+  /** The slot is on its way to the node, which answers those whom the owner sends. */
+  readonly isComing: boolean;
 }
 
 /** Where and when something ran. */
@@ -74,7 +76,8 @@ export class ReadHistory {
         const before = group.current[node.index];
         const isLeaving = node.migrating.has(group.slot);
         if (answersFor(node, group.slot)) {
-          if (before?.isLeaving === isLeaving) continue;
+          const isComing = node.view.ownerOf(group.slot) !== node.index;
+          if (before?.isLeaving === isLeaving && before.isComing === isComing) continue;
           if (before !== undefined) this.#end(before, false);
           group.current[node.index] = this.#begin(group, node);
         } else if (before !== undefined) {
@@ -102,6 +105,7 @@ export class ReadHistory {
   #begin({ keys, periods, slot }: Recorded, node: SimNode): Period {
     const values = keys.map((key) => (node.isExpired(key) ? null : (node.data.get(key) ?? null)));
     const isLeaving = node.migrating.has(slot);
+    const isComing = node.view.ownerOf(slot) !== node.index;
     const period = {
       node: node.name,
       from: this.#now(),
@@ -109,6 +113,7 @@ export class ReadHistory {
       values,
       expired: false,
       isLeaving,
+      isComing,
     };
     periods.push(period);
     return period;

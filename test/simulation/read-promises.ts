@@ -49,8 +49,9 @@ export function brokenReads(
       const written = ran(write);
       if (written === undefined) continue;
       const { node, at } = written;
-      // Another node that answered for the keys all the time has not got the write.
-      if (!current.some((period) => period.from >= at || (period.node === node && period.to > at))) {
+      // Another node that answered for the keys all the time has not got the write; but what was not there may be sent for.
+      const includes = (period: Period) => period.to > at && (period.node === node || period.isComing);
+      if (!current.some((period) => period.from >= at || includes(period))) {
         return [`${nameOf(read)} did not see the client's own write ${write}, which ran at ${at.toFixed(2)}`];
       }
     }

@@ -260,6 +260,8 @@ export class SimNode implements Listener {
   thaw(): void {
     if (!this.isFrozen) return;
     this.isFrozen = false;
+    // What it was sent meanwhile is answered at once.
+    this.world.history?.look();
     this.#hearMissed(true);
     this.backSince = this.world.loop.time;
     this.world.story.tell(() => `${this.name} thaws`);

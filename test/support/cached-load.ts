@@ -85,8 +85,9 @@ export class CachedLoad {
   #ownWrites = 0;
   #staleCount = 0;
   #oldestMs = 0;
-  /** How often something was done that takes acknowledged writes back. */
+  /** How often something was done that takes acknowledged writes back, and how much of that is going on. */
   #doubts = 0;
+  #emptying = 0;
 
   private constructor(cluster: LocalCluster, client: Cluster, others: Cluster, options: CachedLoadOptions) {
     this.cluster = cluster;
@@ -124,12 +125,13 @@ export class CachedLoad {
 
   /** Something that empties keys, of a slot or all: they are gone at some moment while it is done. */
   async empty(work: () => Promise<unknown>, slot?: number): Promise<void> {
-    this.#doubts++;
+    this.#emptying++;
     const keys = this.oracle.keys.filter((key) => slot === undefined || slotOf(key) === slot);
     const changes = keys.map((key) => this.oracle.begin(key, null));
     await work();
     for (const change of changes) change.by = performance.now();
     this.#doubts++;
+    this.#emptying--;
   }
 
   async end(): Promise<CachedReport> {
@@ -193,8 +195,9 @@ export class CachedLoad {
     const doubts = this.#doubts;
     try {
       await this.#others.command<Reply>(name, ...args);
-      if (doubts !== this.#doubts) change.isCertain = false;
       change.by = performance.now();
+      // It may have come in front of what empties the key, or behind it.
+      if (doubts !== this.#doubts || this.#emptying > 0) change.isCertain = false;
       this.#writes++;
       return true;
     } catch {
@@ -223,7 +226,7 @@ export class CachedLoad {
       const script = READING_SCRIPTS[0] as (typeof READING_SCRIPTS)[number];
       const reads = [view.command("GET", key), view.run(script, [key]), view.command("MGET", key)];
       const replies = await Promise.allSettled(reads as Promise<unknown>[]);
-      if (doubts !== this.#doubts) continue;
+      if (doubts !== this.#doubts || this.#emptying > 0) continue;
       for (const reply of replies) {
         if (reply.status === "rejected") continue;
         const seen = Array.isArray(reply.value) ? reply.value[0] : reply.value;

@@ -346,8 +346,8 @@ export const BUGS: readonly Bug[] = [
 
   // Replies from memory.
   bug("a reply is kept though its key was invalidated while it was on its way", 23, READ_TOO_OLD, [
-    "cache/cache.ts",
-    "for (const miss of begun ?? []) if (miss.session === session) this.#spoil(miss, true);",
+    "cache/under-way.ts",
+    "for (const miss of named ?? []) if (miss.session === session) miss.isSpoilt = true;",
     "",
   ]),
   bug(
@@ -355,7 +355,7 @@ export const BUGS: readonly Bug[] = [
     23,
     READ_TOO_OLD,
     ["cache/cache.ts", "else this.#store.dropSlot(session, slot, why);", ""],
-    ["cache/cache.ts", 'if (ownerOf(slot) !== node) this.#store.dropSlot(session, slot, "topology");', ""],
+    ["cache/cache.ts", 'if (hasLeft(slot)) this.#store.dropSlot(session, slot, "topology");', ""],
   ),
   bug("the answer to a PING counts for the connection that reads", 23, READ_TOO_OLD, [
     "cache/session.ts",
@@ -364,13 +364,13 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug("a write of the client leaves what was read of its key", 23, /did not see the client's own write/, [
     "cache/cache.ts",
-    "this.#store.dropKey(key);",
+    "else for (const key of keys) this.#store.dropKey(key);",
     "",
   ]),
   bug("an error is kept", 23, /which it never was/, [
     "cache/cache.ts",
-    '      this.#giveUp(miss, "refused");',
-    "      miss.reply = text;\n      if (--miss.open === 0) this.#complete(miss);",
+    '          this.#giveUp(miss, "refused");',
+    "          miss.reply = text;\n          taken();",
   ]),
   bug("a reply is kept that came by an ASK", 23, READ_TOO_OLD, [
     "cache/cache.ts",
@@ -378,7 +378,7 @@ export const BUGS: readonly Bug[] = [
     `      const answer = call.onReply.bind(call);
       call.onReply = (reply) => {
         miss.reply = reply;
-        if (miss.sent !== undefined && !miss.session.isOver) this.#keep(miss, freeze(reply));
+        if (miss.sent !== undefined && !miss.session.isOver) this.#keep(miss, reply, freeze(reply));
         answer(reply);
       };
       this.#parts.forward(call);`,
@@ -390,7 +390,7 @@ export const BUGS: readonly Bug[] = [
     [
       "cache/session.ts",
       'reading.handOver({ onClosed: (cause) => this.fail("connection-lost", cause) });',
-      "reading.handOver({ onClosed: () => {} });",
+      "reading.handOver({ onClosed: (cause) => void environment.clock.setTimer(() => this.fail('silent', cause), 3000, true) });",
     ],
     [
       "cache/freshness.ts",
