@@ -118,7 +118,9 @@ export class CacheSide {
     this.#writers.stop();
     this.broken.push(...this.#writers.broken);
     const isPlain = isPrompt && this.#cache.faults.length === 0 && this.#plan.preloads;
-    const rules = { maxStaleness: this.#cache.maxStaleness, isPlain };
+    const { splits, isTorn, isReplaced } = this.#cluster;
+    const isLossy = splits > 0 || isTorn || isReplaced;
+    const rules = { maxStaleness: this.#cache.maxStaleness, isPlain, isLossy };
     this.broken.push(...brokenReads(this.#reads, rules, (write) => this.#history.ran(write)).slice(0, 5));
   }
 

@@ -25,6 +25,8 @@ export interface ReadRules {
   readonly maxStaleness: number;
   /** Nothing is refused, so that what was called first runs first. */
   readonly isPlain: boolean;
+  /** Writes that were acknowledged were lost, by a failover or a move. */
+  readonly isLossy: boolean;
 }
 
 /**
@@ -35,7 +37,7 @@ export interface ReadRules {
  */
 export function brokenReads(
   reads: readonly CachedRead[],
-  { maxStaleness, isPlain }: ReadRules,
+  { maxStaleness, isPlain, isLossy }: ReadRules,
   ran: (write: string) => Ran | undefined,
 ): string[] {
   return reads.flatMap((read) => {
@@ -50,7 +52,7 @@ export function brokenReads(
       if (written === undefined) continue;
       const { node, at } = written;
       // Another node that answered for the keys all the time has not got the write; but what was not there may be sent for.
-      const includes = (period: Period) => period.to > at && (period.node === node || period.isComing);
+      const includes = (period: Period) => period.to > at && (isLossy || period.node === node || period.isComing);
       if (!current.some((period) => period.from >= at || includes(period))) {
         return [`${nameOf(read)} did not see the client's own write ${write}, which ran at ${at.toFixed(2)}`];
       }
