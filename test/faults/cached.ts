@@ -38,7 +38,8 @@ async function underLoad(fault: CachedFault): Promise<Finding> {
     if (proxied) for (const address of cluster.nodes) proxies.set(address, await ByteProxy.start(address));
     const natMap = Object.fromEntries([...proxies].map(([address, { host, port }]) => [address, { host, port }]));
     // Servers before 7.2 do not track keys that scripts derive.
-    const derives = !cluster.version.startsWith("7.0");
+    const [major = 0, minor = 0] = cluster.version.split(".").map(Number);
+    const derives = major > 7 || (major === 7 && minor >= 2);
     const load = await CachedLoad.start(cluster, {
       maxStaleness: MAX_STALENESS_MS,
       derives,
