@@ -33,6 +33,8 @@ export interface CacheParts {
   readonly slotOf: (node: ClusterNode) => number | undefined;
   /** Sends a call the ordinary way that has been admitted. */
   readonly forward: (call: Call) => void;
+  /** The same for a call that was told as sent. `failure`: why it has no answer. */
+  readonly forwardSent: (call: Call, failure: string) => void;
   /** The bounds of one node, which also hold for all that waits here. */
   readonly maxPending: number;
   readonly maxPendingBytes: number;
@@ -207,6 +209,7 @@ export class Cache {
     miss.noteSent(sent);
     session.noteAsked(keys);
     const first = miss.callers.find(({ settled }) => !settled);
+    miss.sentFor = first;
     if (first !== undefined) first.extras?.observer?.onAttempt(first, session.address);
     const onLost = () => this.#giveUp(miss, "lost");
     const taken = () => {
@@ -271,9 +274,12 @@ export class Cache {
       if (call.settled) continue;
       this.counters.notePassed(why);
       call.place = "new";
-      call.node = undefined;
-      call.pool = undefined;
-      this.#parts.forward(call);
+      if (call === miss.sentFor) this.#parts.forwardSent(call, why);
+      else {
+        call.node = undefined;
+        call.pool = undefined;
+        this.#parts.forward(call);
+      }
     }
   }
 }

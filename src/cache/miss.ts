@@ -32,6 +32,8 @@ export class Miss {
   ttlMs = Number.POSITIVE_INFINITY;
   /** A key is not there. */
   lacksKey = false;
+  /** The call that is told to have been sent. Undefined while none is, or if all had been given up by then. */
+  sentFor: Call | undefined;
   /** Questions that are not answered yet. */
   open = 0;
 

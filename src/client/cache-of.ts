@@ -14,6 +14,7 @@ export function cacheOf(client: Client, directory: () => NodeDirectory): Cache |
     ownerOf: (slot) => directory().ownerOf(slot),
     slotOf: ({ address }) => client.topology.ranges.find(({ primary }) => primary.address === address)?.start,
     forward: (call) => client.dispatcher.send(call),
+    forwardSent: (call, failure) => client.dispatcher.sendUnkept(call, failure),
     maxPending: options.maxPendingPerNode,
     maxPendingBytes: options.maxPendingBytesPerNode,
   });

@@ -221,6 +221,14 @@ export class Dispatcher implements CallOwner {
     this.#retries.parked.lookForOwners();
   }
 
+  /** Sends a call the ordinary way that was sent for the cache, and has no answer that counts. */
+  sendUnkept(call: Call, failure: string): void {
+    this.#retries.noteNotKept(call, failure);
+    call.node = undefined;
+    call.pool = undefined;
+    this.send(call);
+  }
+
   /** Queues requests again that were not written, in order. */
   resend(requests: readonly Request[]): void {
     for (const request of requests) {
