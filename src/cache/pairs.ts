@@ -33,7 +33,9 @@ export class Pairs {
 
   /** Opens pairs to primaries that are new, and ends those to nodes that are none any more. */
   follow(): void {
-    const primaries = new Set(this.#parts.nodes().filter(({ info }) => info.role === "primary"));
+    const { nodes, slotOf } = this.#parts;
+    // A MOVED names the owner of a slot before any view says that it is a primary.
+    const primaries = new Set(nodes().filter((node) => node.info.role === "primary" || slotOf(node) !== undefined));
     for (const [node, pair] of [...this.#byNode]) {
       if (primaries.has(node)) continue;
       this.#byNode.delete(node);
@@ -43,7 +45,7 @@ export class Pairs {
       if (session !== undefined) this.#parts.events.onEnded(session, "topology", cause);
     }
     for (const node of primaries) {
-      if (!this.#byNode.has(node) && this.#parts.slotOf(node) !== undefined) this.#open(node);
+      if (!this.#byNode.has(node) && slotOf(node) !== undefined) this.#open(node);
     }
   }
 

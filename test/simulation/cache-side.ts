@@ -96,8 +96,9 @@ export class CacheSide {
     for (const group of this.#groups) {
       const before = hitsOf(cluster);
       while (hitsOf(cluster) === before && loop.time < until) {
-        this.#read(view, group, QUESTIONS.get);
+        const read = this.#read(view, group, QUESTIONS.get);
         await loop.run(loop.time + 20);
+        await loop.run(until, () => read.settledAt !== undefined);
       }
       if (hitsOf(cluster) === before && this.#cache.maxBytes > 10_000) {
         this.broken.push(`nothing of slot ${group.slot} came from memory, ${CACHING_AGAIN_MS} ms after all was mended`);
@@ -145,7 +146,7 @@ export class CacheSide {
     if (chance.of(0.7)) done.then(() => this.#read(view, group, this.#question()));
   }
 
-  #read(view: Cluster, group: KeyGroup, { what, positions, ask, fits }: Question): void {
+  #read(view: Cluster, group: KeyGroup, { what, positions, ask, fits }: Question): CachedRead {
     const { loop, story } = this.#cluster;
     const keys = positions.map((position) => group.keys[position] as string);
     const read: CachedRead = {
@@ -178,6 +179,7 @@ export class CacheSide {
         story.tell(() => `read r${read.number} (${read.what}) failed: ${error.message}`);
       },
     );
+    return read;
   }
 }
 

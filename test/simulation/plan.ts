@@ -171,12 +171,12 @@ export function cacheOf(seed: number): CachePlan | undefined {
   if (!chance.of(0.12)) return undefined;
   return {
     maxStaleness: chance.pick([60, 200, 200, 1000]),
-    maxAge: chance.pick([150, 60_000]),
+    maxAge: chance.pick([150, 60_000, 60_000]),
     maxBytes: chance.pick([2000, 33_554_432, 33_554_432]),
-    tags: chance.pick([1, 2, 3]),
+    tags: chance.pick([1, 2, 3, 3]),
     everyMs: chance.pick([2, 8, 30]),
     writeEveryMs: chance.pick([5, 25, 120]),
-    ownEveryMs: chance.pick([15, 80, 400]),
+    ownEveryMs: chance.pick([15, 80, 400, 3000]),
     faults: Array.from({ length: chance.pick([0, 1, 1, 2, 3, 5]) }, () => chance.weighted(CACHE_FAULTS)),
   };
 }

@@ -177,10 +177,9 @@ export class CachedLoad {
   async #expire(key: string): Promise<void> {
     const value = String(++this.#version);
     const lifeMs = Math.ceil(Math.random() * 400);
-    const begun = performance.now();
-    const isDone = await this.#change(key, value, "SET", key, value, "PX", lifeMs);
-    const end = this.oracle.begin(key, null, begun + lifeMs);
-    if (isDone) end.by = performance.now() + lifeMs;
+    // It is known before it may be read.
+    const end = this.oracle.begin(key, null, performance.now() + lifeMs);
+    if (await this.#change(key, value, "SET", key, value, "PX", lifeMs)) end.by = performance.now() + lifeMs;
     else end.isCertain = false;
     await sleep(lifeMs + 50);
   }
