@@ -70,7 +70,7 @@ export interface ViewSettings {
  * A view with other defaults than `base`.
  * @throws {InvalidArgumentError} naming the option.
  */
-export function viewOf(options: ViewOptions, base: ViewSettings): ViewSettings {
+export function viewOf(options: ViewOptions, base: ViewSettings, hasCache: boolean): ViewSettings {
   checkOptions("with", options, ["timeout", "signal", "replies", "readFrom", "cached"]);
   const { timeout, signal, replies, cached } = options;
   if (replies !== undefined && replies !== "string" && replies !== "buffer") {
@@ -78,6 +78,9 @@ export function viewOf(options: ViewOptions, base: ViewSettings): ViewSettings {
   }
   if (cached !== undefined && typeof cached !== "boolean") {
     throw new InvalidArgumentError(`with: cached is ${kindOf(cached)}; accepted are true and false.`);
+  }
+  if (cached && !hasCache) {
+    throw new InvalidArgumentError("with: cached is true, but connect was not given the option cache.");
   }
   checkSignal(signal);
   return {

@@ -16,7 +16,7 @@ import { type ClusterEvent, checkListener, type Listener } from "../client/event
 import type { Metrics } from "../client/metrics.ts";
 import { checkScripts, type PreloadReport } from "../client/script-store.ts";
 import type { ByName, CommandResult } from "../commands/command-replies.ts";
-import { AbortedError, InvalidArgumentError } from "../errors.ts";
+import { AbortedError } from "../errors.ts";
 import { argumentsOf } from "../protocol/encode.ts";
 import type { Argument, CommandArguments } from "../protocol/reply.ts";
 import type { Library } from "../scripts/library.ts";
@@ -263,10 +263,7 @@ export class Cluster<S extends string | Buffer = string> {
    * @throws {InvalidArgumentError} An option is wrong.
    */
   with<R extends StringsAs | undefined = undefined>(options: ViewOptions<R>): Cluster<StringsOf<R, S>> {
-    const view = viewOf(options, this.#view);
-    if (view.cached && this.#client.cache === undefined) {
-      throw new InvalidArgumentError("with: cached is true, but connect was not given the option cache.");
-    }
+    const view = viewOf(options, this.#view, this.#client.cache !== undefined);
     if (view.readFrom !== "primary") this.#client.openReaders();
     return new Cluster(this.#client, view);
   }

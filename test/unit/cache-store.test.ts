@@ -144,6 +144,8 @@ describe("what was asked", () => {
     ["a", ",1:b"],
     ["1"],
     [Buffer.from("a")],
+    ["b;1:a"],
+    ["\0a\0"],
     ["a", Buffer.from("b")],
     ["", ""],
     [""],
