@@ -154,7 +154,11 @@ export class CacheFaults {
   #reunite(node: SimNode): void {
     if (!node.isApart) return;
     node.isApart = false;
-    if (!node.isAlive) return;
+    if (!node.isAlive) {
+      // It hears of the others when it has restarted.
+      node.view.isDown = false;
+      return;
+    }
     this.#cluster.story.tell(() => `${node.name} reaches the others again`);
     node.backSince = this.#cluster.loop.time;
     if (this.#cluster.truth.failed.has(node.index)) this.#cluster.recover(node);
