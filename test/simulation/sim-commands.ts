@@ -71,7 +71,8 @@ export class Commands {
       const { text } = refusal as ErrorReply;
       const marks = name === "exec" ? queuedMarks(session) : marksIn(args);
       const needsAsking = !wasAsked && node.importing.has(Number(text.split(" ")[1]));
-      node.world.ledger.noteRefusal(marks, text, node.name, needsAsking);
+      // What is subscribed to is no call, and any node may be asked for it.
+      if (name !== "ssubscribe") node.world.ledger.noteRefusal(marks, text, node.name, needsAsking);
       if (name === "ssubscribe" && text.startsWith("CROSSSLOT")) node.world.ledger.noteTwoSlots(node.name);
       return this.#refuse(session, name, refusal as ErrorReply);
     }

@@ -400,13 +400,13 @@ export const BUGS: readonly Bug[] = [
     ],
     [
       "cache/freshness.ts",
-      "later(earlier(this.#read, this.#ping), this.#maxStaleness)",
-      "later(this.#ping, this.#maxStaleness)",
+      "provenUntil(this.#read, this.#ping, this.#maxStaleness)",
+      "provenUntil(this.#ping, this.#ping, this.#maxStaleness)",
     ],
   ),
   bug("an entry outlives the time to live of its key", 23, READ_TOO_OLD, [
     "cache/cache.ts",
-    "endOf(sent as Moment, ttlMs, limitMs)",
-    "endOf(sent as Moment, ttlMs > 0 ? limitMs : ttlMs, limitMs)",
+    "endOf(sent as number, ttlMs, limitMs)",
+    "endOf(sent as number, ttlMs > 0 ? limitMs : ttlMs, limitMs)",
   ]),
 ];
