@@ -11,8 +11,8 @@ import type { SimCluster } from "./sim-cluster.ts";
 
 /** Keys of a slot that are read and written. */
 const KEYS_PER_SLOT = 3;
-/** By when replies come from memory again, everything mended. */
-const CACHING_AGAIN_MS = 12_000;
+/** By when replies come from memory again, everything mended: rights that were lacking are looked at once a minute. */
+const CACHING_AGAIN_MS = 62_000;
 const MOST_READS = 1200;
 
 /** What is asked for, by the keys of a slot: those that it names, and how a reply is made of what they hold. */
@@ -91,7 +91,7 @@ export class CacheSide {
   async settle(cluster: Cluster): Promise<void> {
     const { loop } = this.#cluster;
     this.#writers.stop();
-    const view = cluster.with({ cached: true, readFrom: "primary", timeout: CACHING_AGAIN_MS });
+    const view = cluster.with({ cached: true, readFrom: "primary", timeout: 12_000 });
     const until = loop.time + CACHING_AGAIN_MS;
     for (const group of this.#groups) {
       const before = hitsOf(cluster);

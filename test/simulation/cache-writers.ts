@@ -149,9 +149,11 @@ export class CacheWriters {
         await cluster.transaction(first).command("SET", first, value).command("SET", second, value).exec();
         break;
       case "watch": {
-        const replies = await cluster.transaction(first, { watch: [first] }, async (tx) =>
-          tx.multi().command("SET", first, value).command("SET", second, value),
-        );
+        const replies = await cluster
+          .with({ timeout: PATIENCE_MS })
+          .transaction(first, { watch: [first] }, async (tx) =>
+            tx.multi().command("SET", first, value).command("SET", second, value),
+          );
         if (replies === null) throw new Error("a watched key has changed");
         break;
       }

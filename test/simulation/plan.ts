@@ -168,7 +168,7 @@ export function planOf(seed: number, chance: Chance): Plan {
 /** Some runs read from memory. */
 export function cacheOf(seed: number): CachePlan | undefined {
   const chance = new Chance(seed ^ 0x3d0cac4e);
-  if (!chance.of(0.12)) return undefined;
+  if (!chance.of(0.08)) return undefined;
   return {
     maxStaleness: chance.pick([60, 200, 200, 1000]),
     maxAge: chance.pick([150, 60_000, 60_000]),

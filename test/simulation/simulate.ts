@@ -184,7 +184,8 @@ class Simulation {
   /** Another cluster is believed in only after no node of this one could be reached. */
   #recognise({ nodes, ranges }: Topology): void {
     const owned = ranges.reduce((sum, { start, end }) => sum + end - start + 1, 0);
-    if (owned < SLOT_COUNT && isOneViewWrong(this.#plan)) {
+    const isAlone = isOneViewWrong(this.#plan) && (this.#plan.cache?.faults.length ?? 0) === 0;
+    if (owned < SLOT_COUNT && isAlone) {
       this.#broken.push(`${SLOT_COUNT - owned} slots lost their owner, and one node alone was wrong`);
     }
     const { ids, nodes: ours } = this.#cluster;

@@ -380,7 +380,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug(
     "a reply is kept that came by an ASK",
-    1136,
+    1365,
     /read r\d+ .* (was answered .* (ms before, where|which it never was|after the key)|did not see)/,
     [
       "cache/cache.ts",
