@@ -215,7 +215,22 @@ export class Cache {
     const taken = () => {
       if (--miss.open === 0) this.#complete(miss);
     };
-    const asks = [
+    // PTTL goes in front: what changes behind it is told, but for the end of the time that it says. A key that ended between
+    // the read and its PTTL would look like one that was never there.
+    const asks: Ask[] = [];
+    for (const key of keys) {
+      const onError = (text: string) => {
+        miss.isSpoilt = true;
+        session.noteRefusal(text, key, true);
+        taken();
+      };
+      const onReply = (reply: Reply) => {
+        miss.noteTtl(reply);
+        taken();
+      };
+      asks.push(new Ask(ttlFrame(key), sent, false, { onReply, onError, onLost }));
+    }
+    asks.push(
       new Ask(read.frame, sent, read.wantsBuffers, {
         onReply: (reply) => {
           session.proofs.noteRead(sent);
@@ -231,19 +246,7 @@ export class Cache {
         onWritten: (connection) => first?.onWritten(connection),
         onAnswer: (connection, bytes, error) => first?.onAnswer(connection, bytes, error),
       }),
-    ];
-    for (const key of keys) {
-      const onError = (text: string) => {
-        miss.isSpoilt = true;
-        session.noteRefusal(text, key, true);
-        taken();
-      };
-      const onReply = (reply: Reply) => {
-        miss.noteTtl(reply);
-        taken();
-      };
-      asks.push(new Ask(ttlFrame(key), sent, false, { onReply, onError, onLost }));
-    }
+    );
     miss.open = asks.length;
     session.read(asks);
   }

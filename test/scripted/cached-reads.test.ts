@@ -64,7 +64,7 @@ describe("a cached read, when", () => {
     const asked = node.received
       .filter(({ connection }) => connection === rules.reading())
       .map(({ args }) => args.join(" "));
-    assert.deepEqual(asked.slice(-2), [`GET ${KEY}`, `PTTL ${KEY}`]);
+    assert.deepEqual(asked.slice(-2), [`PTTL ${KEY}`, `GET ${KEY}`]);
     assert.deepEqual(
       rules.subscriptions.subscribed().filter((topic) => topic === `SSUBSCRIBE ${canaryOf(7)}`),
       [`SSUBSCRIBE ${canaryOf(7)}`],
