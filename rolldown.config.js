@@ -21,10 +21,10 @@ const BUILD = resolve("build");
 const ENTRIES_OWN = /^(cli|ioredis|testing|telemetry.opentelemetry)\b/;
 
 /** What a process needs only when it connects, or defines a script: CommonJS can load it then. */
-const LATER = ["node:crypto", "node:net", "node:tls", "redis-parser"];
+const LATER = ["node:crypto", "node:net", "node:tls", "redis-parser", "lru-cache"];
 
 /** The packages that are installed beside this one. */
-const BESIDE = ["@ioredis/commands", "@opentelemetry/api", "cluster-key-slot"];
+const BESIDE = ["@ioredis/commands", "@opentelemetry/api", "cluster-key-slot", "lru-cache"];
 
 /** Of redis-parser, which the ES modules contain. */
 const NOTICE =
@@ -91,7 +91,7 @@ function loadsLater() {
           .replace(declaration, "")
           .replace(new RegExp(`^${name} = __toESM\\(${name}.*\\);$`, "m"), "")
           .replace(new RegExp(`\\b${name}\\.default\\b`, "g"), `(${name}())`)
-          .replace(new RegExp(`\\b${name}\\.`, "g"), `${name}().`);
+          .replace(new RegExp(`\\b${name}\\.`, "g"), `(${name}()).`);
         changed = `${load}\n${changed}`;
       }
       return { code: changed };

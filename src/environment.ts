@@ -142,6 +142,11 @@ export interface Environment {
    * @default measured by the wall clock when a client connects
    */
   readonly epochMs?: number;
+  /**
+   * Milliseconds since 1970 by the wall clock, which goes on while a virtual machine is suspended.
+   * @default the process's wall clock
+   */
+  readonly wallNow?: () => number;
   /** A random number in [0, 1), for jitter. */
   random(): number;
 }

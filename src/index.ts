@@ -1,3 +1,4 @@
+export type { CacheMetrics } from "./cache/cache-metrics.ts";
 export { Batch, type BatchOptions, type BatchResults, type Executed } from "./calls/batch.ts";
 export type { HedgeOptions } from "./calls/hedge-options.ts";
 export { OneNode } from "./calls/one-node.ts";
@@ -34,6 +35,7 @@ export {
 } from "./errors.ts";
 export type { LineOrigin } from "./files/lua-lines.ts";
 export type {
+  CacheOptions,
   ConnectOptions,
   Credentials,
   NatMap,

@@ -1,6 +1,7 @@
 import type { ConnectionOptions } from "node:tls";
 import type { OpenSocket, SocketEndpoint, SocketOptions } from "./environment.ts";
 import { InvalidArgumentError } from "./errors.ts";
+import { type CacheOptions, type ResolvedCacheOptions, readCache } from "./options/cache.ts";
 import { type Credentials, readCredentials } from "./options/credentials.ts";
 import { insteadOf } from "./options/foreign-options.ts";
 import { invalid, isPlainObject } from "./options/invalid.ts";
@@ -14,7 +15,7 @@ import type { ReadFrom } from "./routing/call.ts";
 import { isLibrary, type Library } from "./scripts/library.ts";
 import { isScript, type Script } from "./scripts/script.ts";
 
-export type { Credentials, NatMap, OpenSocket, SocketEndpoint, SocketOptions, Trusts };
+export type { CacheOptions, Credentials, NatMap, OpenSocket, SocketEndpoint, SocketOptions, Trusts };
 
 /** The options of `connect`. Times are in milliseconds. */
 export interface ConnectOptions {
@@ -164,6 +165,12 @@ export interface ConnectOptions {
    */
   readonly readFrom?: ReadFrom | undefined;
   /**
+   * Keeps replies of views with `cached: true` in memory: `maxBytes`, `maxStaleness` and `maxAge`. Each primary gets two
+   * more connections: one that reads, and one on which the server tells of changes.
+   * @default none; nothing is kept
+   */
+  readonly cache?: CacheOptions | undefined;
+  /**
    * Whether to measure how long calls take, for `metrics()`. Measuring costs two clock readings and one small object
    * per call.
    * @default false
@@ -195,6 +202,7 @@ export interface ResolvedOptions {
   /** @throws {UntrustedError} Nothing may connect to the announced address. */
   readonly trusts: (address: string) => void;
   readonly readFrom: ReadFrom;
+  readonly cache: ResolvedCacheOptions | undefined;
   readonly durations: boolean;
 }
 
@@ -228,6 +236,7 @@ const OTHERS = [
   "natMap",
   "trusts",
   "readFrom",
+  "cache",
   "durations",
 ];
 
@@ -282,6 +291,7 @@ export function resolveOptions(options: ConnectOptions): ResolvedOptions {
     connectionName,
     natMap: readNatMap(natMap),
     trusts: readTrusts(trusts),
+    cache: readCache(options.cache),
     durations,
     readFrom: readFrom("connect", options.readFrom) ?? "primary",
     ...(Object.fromEntries(

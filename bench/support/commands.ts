@@ -119,6 +119,18 @@ export function subscriptionSettings({ rounds, rate }: ValuesOf<typeof SUBSCRIPT
   };
 }
 
+export const CACHE = {
+  name: "bench:cache",
+  typed: "npm run bench:cache --",
+  usage: "[--rounds N]",
+  summary: "Measures what cached reads cost: a hit, a miss, and calls beside a cache.",
+  options: { rounds: roundsOption(30) },
+} as const satisfies BenchCommand;
+
+export function cacheSettings({ rounds }: ValuesOf<typeof CACHE.options>) {
+  return { rounds: roundsOf(rounds, 30) };
+}
+
 export const TRACING = {
   name: "bench:tracing",
   typed: "npm run bench:tracing --",

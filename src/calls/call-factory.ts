@@ -1,5 +1,7 @@
+import { frozen } from "../cache/entry.ts";
 import type { Client } from "../client/client.ts";
 import { BlockingFrame, type BlockingTime, deadlineOf } from "../commands/blocking.ts";
+import { mayWriteKeys } from "../commands/cacheable.ts";
 import { textOf } from "../commands/keys.ts";
 import { type CommandTraits, traitsOf } from "../commands/traits.ts";
 import { InvalidArgumentError, withParticulars } from "../errors.ts";
@@ -14,7 +16,7 @@ import {
   withNextBulk,
 } from "../protocol/encode.ts";
 import { slotOf, slotOfKeys } from "../protocol/hash-slot.ts";
-import type { Argument } from "../protocol/reply.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
 import type { CallKeys } from "../routing/batch-order.ts";
 import { type Call, type CallKind, makeCall } from "../routing/call.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -24,6 +26,7 @@ import type { RegisteredScript } from "../scripts/script-registry.ts";
 import { isSingle } from "../topology/view-judgement.ts";
 import { isUnlearned, type Plan, planOf } from "./plan.ts";
 import type { ViewSettings } from "./view.ts";
+import { noteWrite } from "./written-keys.ts";
 
 /** Takes the result of a call. */
 export type Resolve = (value: never) => void;
@@ -37,6 +40,8 @@ export type Reject = ((error: Error) => void) | undefined;
 export class CallFactory {
   readonly #client: Client;
   readonly #view: ViewSettings;
+  /** There is a cache, which has to know what calls may write. */
+  readonly #notesWrites: boolean;
   /** Weak, so that a script that the application forgets is forgotten here. */
   readonly #kinds = new WeakMap<Script, CallKind>();
   /** The kind of the script that was run last: a look into a WeakMap costs more than this comparison. */
@@ -44,6 +49,7 @@ export class CallFactory {
 
   constructor(client: Client, view: ViewSettings) {
     this.#client = client;
+    this.#notesWrites = client.cache !== undefined;
     this.#view = view;
   }
 
@@ -90,7 +96,9 @@ export class CallFactory {
       const registered = kind.registered as RegisteredScript | RegisteredLibrary;
       // The first run does not count: else everything that is new would count as used.
       if (isKnown && registered.kind === "script") registered.wasUsed = true;
-      return encodedCall(kind, registered, script, keys, args, slot, timeoutMs, resolve, reject);
+      const call = encodedCall(kind, registered, script, keys, args, slot, timeoutMs, resolve, reject);
+      if (this.#notesWrites && !kind.reads) noteWrite(call, keys);
+      return call;
     } catch (error) {
       throw namingScript(error, script);
     }
@@ -147,7 +155,7 @@ export class CallFactory {
     if (traits.blocking !== undefined) {
       const limitMs = this.#view.hasOwnTimeout ? timeoutMs : deadlineOf(traits.blocking, timeoutMs);
       const blocking = new BlockingFrame(name, args, traits.blocking);
-      return makeCall(
+      const call = makeCall(
         { ...kind, blocking, readFrom: "primary", hedge: undefined },
         frame,
         slot,
@@ -155,11 +163,12 @@ export class CallFactory {
         resolve,
         reject,
       );
+      return this.#noted(call, name, traits, routedBy);
     }
     const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.scripts.wantedScript(textOf(args[0])) : undefined;
     if (registered === undefined) {
       noteKeys?.(routedBy);
-      return makeCall(kind, frame, slot, timeoutMs, resolve, reject);
+      return this.#noted(makeCall(kind, frame, slot, timeoutMs, resolve, reject), name, traits, routedBy);
     }
     // Encoded as `run` encodes a call, so that this call can be replayed in the same ways.
     const { length } = traits.keys;
@@ -168,7 +177,8 @@ export class CallFactory {
       return registered.head(length, rest.length - length, traits.readOnly) + rest.join("");
     });
     noteKeys?.(routedBy);
-    return makeCall({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
+    const call = makeCall({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
+    return this.#noted(call, name, traits, routedBy);
   }
 
   /** A command that only the owner of the keys may serve, whatever `readFrom` of the view says. */
@@ -187,8 +197,9 @@ export class CallFactory {
     resolve: Resolve,
     reject: Reject,
   ): Call {
-    const kind = this.#commandKind(traitsOf(name, args, this.#client.commands), target);
-    return makeCall(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
+    const traits = traitsOf(name, args, this.#client.commands);
+    const kind = this.#commandKind(traits, target);
+    return this.#noted(makeCall(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject), name, traits);
   }
 
   /** A command for one node that the user has named. Its refusals are the answer. */
@@ -198,10 +209,18 @@ export class CallFactory {
     const kind: CallKind = { ...this.#commandKind(traits, target), isPinned: true };
     const { blocking: time } = traits;
     const frame = encodeCommand([name, ...args]);
-    if (time === undefined) return makeCall(kind, frame, -1, timeoutMs, resolve, reject);
+    if (time === undefined) {
+      return this.#noted(makeCall(kind, frame, -1, timeoutMs, resolve, reject), name, traits);
+    }
     const blocking = new BlockingFrame(name, args, time);
     const limitMs = hasOwnTimeout === true ? timeoutMs : deadlineOf(time, timeoutMs);
-    return makeCall({ ...kind, blocking }, frame, -1, limitMs, resolve, reject);
+    return this.#noted(makeCall({ ...kind, blocking }, frame, -1, limitMs, resolve, reject), name, traits);
+  }
+
+  /** The call, with the keys that it may write, if there is a cache. */
+  #noted(call: Call, name: string, traits: CommandTraits, keys: readonly Argument[] = traits.keys): Call {
+    if (this.#notesWrites && mayWriteKeys(name.toLowerCase(), traits)) noteWrite(call, keys);
+    return call;
   }
 
   /** A command for one node that may block its connection for `time`. It gets a connection of its own. */
@@ -231,7 +250,7 @@ export class CallFactory {
       target,
       script: undefined,
       registered: undefined,
-      parse: undefined,
+      parse: this.#view.cached ? frozen : undefined,
       blocking: undefined,
       transaction: undefined,
     };
@@ -250,13 +269,18 @@ export class CallFactory {
       target: undefined,
       script,
       registered: this.#client.scripts.registered(script, slot < 0 ? undefined : this.#client.dispatcher.ownerOf(slot)),
-      parse: script.parse,
+      parse: this.#view.cached ? frozenThen(script.parse) : script.parse,
       blocking: undefined,
       transaction: undefined,
     };
     this.#kinds.set(script, kind);
     return kind;
   }
+}
+
+/** The replies of a cached view are frozen, wherever they come from. */
+function frozenThen(parse: ((reply: Reply) => unknown) | undefined): (reply: Reply) => unknown {
+  return parse === undefined ? frozen : (reply) => parse(frozen(reply));
 }
 
 /** The keys of a call, by which a batch keeps its order. What the caller may change is copied. */

@@ -1,4 +1,6 @@
+import { mayWriteKeys } from "../commands/cacheable.ts";
 import type { Division } from "../commands/spread.ts";
+import { traitsOf } from "../commands/traits.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import { tracedWait } from "../telemetry/operation-trace.ts";
@@ -9,6 +11,7 @@ import { Operation, type OperationLimits } from "./operation.ts";
 import { type Plan, planOfLearned } from "./plan.ts";
 import { copied, learn } from "./unlisted-commands.ts";
 import { limitsOfWait, waitForReplicas } from "./wait-for-replicas.ts";
+import { whileWriting } from "./written-keys.ts";
 
 /** A plan of several steps, or for several nodes. */
 export type StepsPlan = Exclude<Plan, { readonly kind: "one" } | { readonly kind: "parts" }>;
@@ -27,12 +30,22 @@ export async function carryOut(
   // What a batch has accepted waits until there is room.
   const countOut = host.client.door.hold(bytesOf(name, given), part.isPart);
   try {
-    return await inSteps(host, plan, name, given, part);
+    return await whileWriting(host.client.cache, writtenIn(host, plan, name, given), () =>
+      inSteps(host, plan, name, given, part),
+    );
   } catch (error) {
     throw naming(error, name, true);
   } finally {
     countOut();
   }
+}
+
+/** A command for many nodes, or one that nobody knows yet, may write any key: from now on, and not when it is sent. */
+function writtenIn({ client }: Host, plan: StepsPlan, name: string, given: readonly Argument[]): "all" | undefined {
+  if (client.cache === undefined) return undefined;
+  if (plan.kind === "to-learn") return "all";
+  if (plan.kind !== "nodes") return undefined;
+  return mayWriteKeys(name.toLowerCase(), traitsOf(name, given, client.commands)) ? "all" : undefined;
 }
 
 /** About as many bytes as the command has in a frame. */
@@ -77,13 +90,18 @@ async function runLearned(operation: Operation, host: Host, name: string, given:
   });
 }
 
-/** Sends a command in parts. Every part is checked before one is sent. */
+/**
+ * Sends a command in parts. Every part is checked before one is sent.
+ * @param ask  Asks for the reply to one part. Default: sends it.
+ */
 export async function sendParts(
   { client, factory, view }: Host,
   name: string,
   { parts, join }: Division,
   signal: AbortSignal | undefined,
+  ask?: (part: readonly Argument[]) => Promise<Reply>,
 ): Promise<Reply> {
+  if (ask !== undefined) return join(await Promise.allSettled(parts.map(ask)));
   const sent = parts.map((args) => {
     let resolve!: (reply: Reply) => void;
     const reply = new Promise<Reply>((settle) => {

@@ -13,6 +13,7 @@ import type { BatchContext } from "../telemetry/channels.ts";
 import type { Executed } from "./batch.ts";
 import type { Host } from "./host.ts";
 import type { stringsOf } from "./view.ts";
+import { whileWriting, writtenBy } from "./written-keys.ts";
 
 /** Sends a transaction on a connection that watches keys, in place of the dispatcher. */
 export type Executor = (frame: TransactionFrame, batch: BatchContext | undefined) => Promise<unknown[] | null>;
@@ -96,8 +97,12 @@ export class Transaction<
     if (this.#executor === undefined && this.#parts.length === 0) return [] as unknown as Executed<R>;
     const slot = slotOfKeys([this.#key]);
     return tracedBatch(this.#host.client.telemetry.client, "transaction", this.#parts, slot, (context) =>
-      this.#executor === undefined ? this.#send(slot, context) : this.#executor(this.#frame(slot), context),
+      this.#executor === undefined ? this.#send(slot, context) : this.#execute(this.#executor, slot, context),
     ) as Promise<Executed<R> | Watched>;
+  }
+
+  #execute(executor: Executor, slot: number, context: BatchContext | undefined): Promise<unknown> {
+    return whileWriting(this.#host.client.cache, writtenBy(this.#parts), () => executor(this.#frame(slot), context));
   }
 
   async #send(slot: number, batch: BatchContext | undefined): Promise<unknown> {
@@ -109,6 +114,8 @@ export class Transaction<
       return await new Promise((resolve, reject) => {
         call = makeCall(frame.kindFor(client.dispatcher), frame.bytes, slot, view.timeoutMs, resolve, reject);
         frame.carrier = call;
+        const written = writtenBy(this.#parts);
+        if (written !== undefined) call.withExtras.written = written;
         client.door.sendLate(call, view.signal, batch);
       });
     } finally {

@@ -49,6 +49,12 @@ export interface ViewOptions<R extends StringsAs | undefined = StringsAs | undef
    * @default the `hedge` of the view, or else none; `readFrom: "primary"` ends it
    */
   readonly hedge?: HedgeOptions | false | undefined;
+  /**
+   * Whether read-only scripts and commands are answered from memory, where the option `cache` of `connect` is set. Their
+   * replies are deeply frozen.
+   * @default the `cached` of the view, or else `false`
+   */
+  readonly cached?: boolean | undefined;
 }
 
 /** The settings of a view, for all its calls. */
@@ -65,17 +71,25 @@ export interface ViewSettings {
   readonly readFrom: ReadFrom;
   /** Never beside `readFrom: "primary"`. */
   readonly hedge?: HedgeTerms | undefined;
+  /** @default false */
+  readonly cached?: boolean;
 }
 
 /**
  * A view with other defaults than `base`.
  * @throws {InvalidArgumentError} naming the option.
  */
-export function viewOf(options: ViewOptions, base: ViewSettings): ViewSettings {
-  checkOptions("with", options, ["timeout", "signal", "replies", "readFrom", "hedge"]);
-  const { timeout, signal, replies } = options;
+export function viewOf(options: ViewOptions, base: ViewSettings, hasCache: boolean): ViewSettings {
+  checkOptions("with", options, ["timeout", "signal", "replies", "readFrom", "hedge", "cached"]);
+  const { timeout, signal, replies, cached } = options;
   if (replies !== undefined && replies !== "string" && replies !== "buffer") {
     throw new InvalidArgumentError(`with: replies is ${kindOf(replies)}; accepted are "string" and "buffer".`);
+  }
+  if (cached !== undefined && typeof cached !== "boolean") {
+    throw new InvalidArgumentError(`with: cached is ${kindOf(cached)}; accepted are true and false.`);
+  }
+  if (cached && !hasCache) {
+    throw new InvalidArgumentError("with: cached is true, but connect was not given the option cache.");
   }
   checkSignal(signal);
   const from = readFrom("with", options.readFrom) ?? base.readFrom;
@@ -86,6 +100,7 @@ export function viewOf(options: ViewOptions, base: ViewSettings): ViewSettings {
     replies: replies ?? base.replies,
     readFrom: from,
     hedge: hedgeTerms(options.hedge, from, base.hedge),
+    cached: cached ?? base.cached === true,
   };
 }
 

@@ -26,6 +26,7 @@ import { Transaction } from "./transaction.ts";
 import { checkOptions, type stringsOf } from "./view.ts";
 import { canStartOver, decideAfterAttempt } from "./watch-decisions.ts";
 import { WatchSession } from "./watch-session.ts";
+import { whileWriting, writtenBy } from "./written-keys.ts";
 
 /** The argument of a watching transaction's function. It sends commands on the connection that watches the keys. */
 export class Watching<S extends string | Buffer = string> {
@@ -72,11 +73,15 @@ export class Watching<S extends string | Buffer = string> {
     return new Transaction(this.#host, this.#key, (frame, batch) => this.#session.execute(frame, batch));
   }
 
-  async #send<T>({ frame, kind, slot }: Call): Promise<T> {
+  async #send<T>(call: Call): Promise<T> {
+    const { frame, kind, slot } = call;
     if (slot >= 0 && slot !== slotOfKeys([this.#key])) {
       throw new InvalidArgumentError("A command of a transaction must be on the slot of the transaction's key.");
     }
-    return resultOf(kind, await this.#session.command(frame, kind)) as T;
+    const reply = await whileWriting(this.#host.client.cache, writtenBy([call]), () =>
+      this.#session.command(frame, kind),
+    );
+    return resultOf(kind, reply) as T;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Cache } from "../cache/cache.ts";
 import { LearnedCommands } from "../commands/server-commands.ts";
 import { isLasting } from "../connection/retry-policy.ts";
 import { type Environment, epochMsOf, nextTurn } from "../environment.ts";
@@ -22,6 +23,7 @@ import type { Informant } from "../topology/inquiry.ts";
 import { Topology } from "../topology/topology.ts";
 import { tellTopology } from "../topology/topology-difference.ts";
 import { TopologyTracker } from "../topology/topology-tracker.ts";
+import { cacheOf, cacheOpened } from "./cache-of.ts";
 import { Door } from "./door.ts";
 import { Emitter } from "./events.ts";
 import { findTopology } from "./first-topology.ts";
@@ -60,6 +62,8 @@ export class Client {
   readonly dispatcher: Dispatcher;
   readonly scripts: ScriptStore;
   readonly subscriptions: Subscriptions;
+  /** Undefined unless the option `cache` is set. */
+  readonly cache: Cache | undefined;
   /** Milliseconds from the clock's times to the times since 1970. */
   readonly epochMs: number;
   readonly commands = new LearnedCommands();
@@ -131,6 +135,7 @@ export class Client {
       maxPending: options.maxPendingPerNode,
       maxPendingBytes: options.maxPendingBytesPerNode,
       unavailableAfter: options.unavailableAfter,
+      ...(options.cache === undefined ? {} : { onWriteSettled: (written) => this.cache?.answered(written) }),
       events: {
         onRedirection: (redirection) => this.emitter.emit("redirection", redirection),
         onScriptMissing: (missing) => {
@@ -149,7 +154,8 @@ export class Client {
         this.dispatcher.resend(pool.repeats.takeQueued());
       },
     });
-    this.door = new Door(this.dispatcher, this.signals, environment);
+    this.cache = cacheOf(this, () => this.#directory);
+    this.door = new Door(this.dispatcher, this.signals, environment, this.cache);
     this.#audits = new ScriptAudits(clock, nodes, () => this.scripts.registry.wanted);
     this.#zones = new ZoneQuestions(nodes, () => this.#tracker, clock, options.connectTimeout);
     this.#tracker = new TopologyTracker(initial, {
@@ -215,6 +221,7 @@ export class Client {
     await client.#openAll(client.topology);
     renewal.begin(() => client.reauthenticate(ALONE));
     await client.#prepared();
+    await cacheOpened(client);
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
     if (refusal === undefined) {
       if (typeof options.readFrom !== "string") await client.#zones.askAll();
@@ -233,7 +240,7 @@ export class Client {
   }
 
   metrics(): Metrics {
-    return metricsOf(this.telemetry, this.dispatcher.live, this.nodes, this.subscriptions.figures);
+    return metricsOf(this.telemetry, this.dispatcher.live, this.nodes, this.subscriptions.figures, this.cache?.metrics);
   }
 
   /** Calls `listener` after every change of the topology; returns the function that removes it. */
@@ -312,6 +319,7 @@ export class Client {
     this.#tracker.close();
     this.#availability.close();
     this.subscriptions.close(cause);
+    this.cache?.close();
     this.dispatcher.close();
     for (const node of this.#directory.nodes) node.close(cause);
     this.#opener.close(cause);
@@ -347,6 +355,7 @@ export class Client {
     tellTopology(this.telemetry.client, current, previous, how === "patched" ? "moved" : "refreshed");
     this.#directory.follow(current);
     this.subscriptions.follow(how);
+    this.cache?.follow();
     this.#reach.follow(current, previous);
     this.#audits.ofPromoted(current, previous);
     this.dispatcher.reroute();

@@ -1,3 +1,4 @@
+import type { Cache } from "../cache/cache.ts";
 import type { Loan } from "../connection/loan.ts";
 import type { Request } from "../connection/request.ts";
 import type { Environment } from "../environment.ts";
@@ -29,8 +30,10 @@ export class Door {
   readonly #dispatcher: Dispatcher;
   readonly #signals: Signals;
   readonly #environment: Environment;
+  readonly #cache: Cache | undefined;
 
-  constructor(dispatcher: Dispatcher, signals: Signals, environment: Environment) {
+  constructor(dispatcher: Dispatcher, signals: Signals, environment: Environment, cache: Cache | undefined) {
+    this.#cache = cache;
     this.#dispatcher = dispatcher;
     this.#signals = signals;
     this.#environment = environment;
@@ -41,6 +44,11 @@ export class Door {
     this.#pass(call, signal, undefined, 0);
     this.#dispatcher.send(call);
     if (call.kind.hedge !== undefined) this.#dispatcher.hedges.begin(call);
+  }
+
+  /** Counts a call in that is answered without being sent, or sent later by the dispatcher. */
+  admit(call: Call, signal: AbortSignal | undefined): void {
+    this.#pass(call, signal, undefined, 0);
   }
 
   /** Sends calls. A call waits until its node has room. */
@@ -83,5 +91,9 @@ export class Door {
   #pass(call: Call, signal: AbortSignal | undefined, batch: BatchContext | undefined, elapsedMs: number): void {
     if (signal !== undefined) call.withExtras.stopListening = this.#signals.listen(signal, call);
     this.#dispatcher.admit(call, batch, elapsedMs);
+    if (this.#cache !== undefined) {
+      const written = call.extras?.written;
+      if (written !== undefined && !call.settled) this.#cache.written(written);
+    }
   }
 }

@@ -1,3 +1,4 @@
+import type { CacheMetrics } from "../cache/cache-metrics.ts";
 import type { ErrorCode, Waited } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { GapReason } from "../subscriptions/gap.ts";
@@ -108,6 +109,8 @@ export interface Metrics {
   readonly pending: number;
   /** What the client is subscribed to. */
   readonly subscriptions: SubscriptionMetrics;
+  /** What is kept in memory. Absent unless `connect` was given `cache`. */
+  readonly cache?: CacheMetrics;
   /** All known nodes. */
   readonly nodes: readonly NodeMetrics[];
   /**
@@ -123,6 +126,7 @@ export function metricsOf(
   live: number,
   nodes: readonly ClusterNode[],
   subscriptions: SubscriptionMetrics,
+  cache: CacheMetrics | undefined,
 ): Metrics {
   const { errors, deadlines, redirections, retries, decisions, gaps, hedges } = counters;
   return {
@@ -138,6 +142,7 @@ export function metricsOf(
     },
     pending: live,
     subscriptions,
+    ...(cache === undefined ? {} : { cache }),
     nodes: nodes.map(nodeMetrics),
     durations: durations?.histograms ?? [],
   };

@@ -1,4 +1,5 @@
 import { addCalls, Batch, type BatchOptions, type BatchResults, batchOptions, type Executed } from "../calls/batch.ts";
+import { CachedReads } from "../calls/cached-reads.ts";
 import { CallFactory, naming, namingScript } from "../calls/call-factory.ts";
 import { type Host, ownLimitsOf } from "../calls/host.ts";
 import { OneNode } from "../calls/one-node.ts";
@@ -40,6 +41,8 @@ export class Cluster<S extends string | Buffer = string> {
   readonly #view: ViewSettings;
   readonly #factory: CallFactory;
   readonly #host: Host;
+  /** Undefined for a view that is not cached. */
+  readonly #cached: CachedReads | undefined;
 
   /** @internal */
   constructor(client: Client, view: ViewSettings) {
@@ -47,6 +50,7 @@ export class Cluster<S extends string | Buffer = string> {
     this.#view = view;
     this.#factory = new CallFactory(client, view);
     this.#host = { client, factory: this.#factory, view };
+    this.#cached = view.cached && client.cache !== undefined ? new CachedReads(this.#host, client.cache) : undefined;
   }
 
   /** @internal */
@@ -82,6 +86,9 @@ export class Cluster<S extends string | Buffer = string> {
     try {
       const signal = this.#check(options);
       const timeoutMs = options?.timeout ?? this.#view.timeoutMs;
+      if (this.#cached !== undefined) {
+        return this.#cached.run(script, keys, args, timeoutMs, signal) as Promise<T>;
+      }
       const promise = new Promise<T>(capture as never);
       this.#client.door.send(this.#factory.run(script, keys, args, timeoutMs, resolveNext, undefined), signal);
       return promise;
@@ -122,6 +129,7 @@ export class Cluster<S extends string | Buffer = string> {
   ): Promise<CommandResult<T, N, A, S>>;
   command(name: string, ...given: CommandArguments): Promise<unknown> {
     try {
+      if (this.#cached !== undefined) return this.#cached.command(name, given, this.#check(undefined));
       const args = argumentsOf(given);
       const signal = this.#check(undefined);
       const plan = this.#factory.planOf(name, args);
@@ -255,7 +263,7 @@ export class Cluster<S extends string | Buffer = string> {
    * @throws {InvalidArgumentError} An option is wrong.
    */
   with<R extends StringsAs | undefined = undefined>(options: ViewOptions<R>): Cluster<StringsOf<R, S>> {
-    const view = viewOf(options, this.#view);
+    const view = viewOf(options, this.#view, this.#client.cache !== undefined);
     if (view.readFrom !== "primary") this.#client.readFrom(view.readFrom);
     return new Cluster(this.#client, view);
   }

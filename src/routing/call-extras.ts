@@ -7,6 +7,9 @@ import type { Call, CallFeed } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Hedge } from "./hedge.ts";
 
+/** The keys that a call may write, as binary strings; `"all"` where nobody knows them. */
+export type WrittenKeys = readonly string[] | "all";
+
 /** The past of a call that was not served at once. */
 export interface History {
   /** The attempt under way has an ASKING in front of it. */
@@ -62,4 +65,6 @@ export interface Extras {
   startedAt: number;
   /** Sends the call once more when it has no answer for long. */
   hedge: Hedge | undefined;
+  /** The keys that the call may write, as binary strings; "all" where nobody knows them. Set only if there is a cache. */
+  written: WrittenKeys | undefined;
 }

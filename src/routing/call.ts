@@ -103,7 +103,7 @@ export interface CallOwner {
  * The result of a call, from its reply.
  * @throws {ReplyError} `parse` threw. The call has run.
  */
-export function resultOf({ parse, script }: CallKind, reply: Reply): unknown {
+export function resultOf({ parse, script }: Pick<CallKind, "parse" | "script">, reply: Reply): unknown {
   try {
     return parse === undefined ? reply : parse(reply);
   } catch (error) {
@@ -196,6 +196,7 @@ export class Call implements Request, Expiring {
       operation: undefined,
       startedAt: 0,
       hedge: undefined,
+      written: undefined,
     };
     return this.extras;
   }

@@ -11,7 +11,7 @@ import { countIn, type Telemetry } from "../telemetry/counters.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Call, type CallOwner, historyOf } from "./call.ts";
 import { CallErrors } from "./call-errors.ts";
-import type { Extras } from "./call-extras.ts";
+import type { Extras, WrittenKeys } from "./call-extras.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Hedges } from "./hedges.ts";
@@ -40,6 +40,8 @@ export interface DispatcherParts {
   /** The bounds of one node, which also hold for all calls together that have no node. */
   readonly maxPending: number;
   readonly maxPendingBytes: number;
+  /** Called when a call has settled that may write, with its keys. Only if there is a cache. */
+  readonly onWriteSettled?: (written: WrittenKeys) => void;
   /** Milliseconds after which a node without sign of life is unavailable; 0 for never. */
   readonly unavailableAfter: number;
 }
@@ -68,6 +70,7 @@ export class Dispatcher implements CallOwner {
   readonly #retries: Retries;
   readonly #rerouting: Rerouting;
   readonly #errors: CallErrors;
+  readonly #onWriteSettled: ((written: WrittenKeys) => void) | undefined;
   /** Calls that block without a limit and have no deadline. */
   readonly #endless = new Set<Call>();
   /** The client is closing, and does not wait for calls that block without a limit. */
@@ -82,6 +85,7 @@ export class Dispatcher implements CallOwner {
     this.#clock = environment.clock;
     this.#telemetry = telemetry;
     this.#deadlines = parts.deadlines;
+    this.#onWriteSettled = parts.onWriteSettled;
     this.#placement = new Placement(directory, this.#clock);
     this.hedges = new Hedges(this.#placement, parts.deadlines, telemetry.counters.hedges);
     this.#rerouting = new Rerouting(directory, this.#placement, this.#clock, (requests) => this.resend(requests));
@@ -221,6 +225,14 @@ export class Dispatcher implements CallOwner {
     this.#retries.parked.lookForOwners();
   }
 
+  /** Sends a call the ordinary way that was sent for the cache, and has no answer that counts. */
+  sendUnkept(call: Call, failure: string): void {
+    this.#retries.noteNotKept(call, failure);
+    call.node = undefined;
+    call.pool = undefined;
+    this.send(call);
+  }
+
   /** Queues requests again that were not written, in order. */
   resend(requests: readonly Request[]): void {
     for (const request of requests) {
@@ -266,7 +278,8 @@ export class Dispatcher implements CallOwner {
     if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
-  #settleExtras(call: Call, { history, startedAt, feed, hedge }: Extras, replied: boolean): void {
+  #settleExtras(call: Call, extras: Extras, replied: boolean): void {
+    const { history, startedAt, feed, hedge, written } = extras;
     hedge?.end();
     const { durations } = this.#telemetry;
     if (durations !== undefined) {
@@ -278,6 +291,7 @@ export class Dispatcher implements CallOwner {
       history.evalEnded?.(replied ? "held" : "lost");
     }
     feed?.onCallSettled(call, replied);
+    if (written !== undefined) this.#onWriteSettled?.(written);
   }
 
   onRefused(call: Call, answer: string): void {

@@ -200,6 +200,10 @@ const TABLE = {
     ...NOT_EXECUTED,
     why: "unavailable",
   }),
+  "not-kept": retry("a cached read was refused or lost by the connection that reads for the cache", {
+    to: "owner",
+    spends: "nothing",
+  }),
   "given-up-after-loss": reject(
     "no node can serve it, or its node is unavailable; an earlier attempt was written and lost",
     {

@@ -19,7 +19,9 @@ export type Failure =
    */
   | { readonly kind: "no-node"; readonly waitedMs: number; readonly agreed: boolean }
   /** The node has given no sign of life for `unavailableAfter`, and the call was not written to it. */
-  | { readonly kind: "unavailable" };
+  | { readonly kind: "unavailable" }
+  /** A read that was to be kept has no reply that counts. It is only a read, and begins again. */
+  | { readonly kind: "not-kept" };
 
 /** The facts that the decision depends on. */
 export interface Situation {
@@ -86,6 +88,8 @@ export function decideNextStep(failure: Failure, situation: Situation): NextStep
     case "unavailable":
       if (situation.atReplica) return step("replica-unavailable");
       return step(situation.mayHaveRun ? "given-up-after-loss" : "node-unavailable");
+    case "not-kept":
+      return step("not-kept");
   }
 }
 

@@ -172,6 +172,19 @@ export class Retries {
     else this.sendAgain(call);
   }
 
+  /**
+   * Tells that a call which was sent for the cache goes the ordinary way.
+   * @param failure  Why, in words.
+   */
+  noteNotKept(call: Call, failure: string): void {
+    this.#parts.lessons.note(
+      call,
+      decideNextStep({ kind: "not-kept" }, this.#situationOf(call, undefined)),
+      failure,
+      undefined,
+    );
+  }
+
   #situationOf(call: Call, remedy: Remedy | undefined): Situation {
     const { kind, slot, asking, pool, node } = call;
     const history = historyOf(call);

@@ -1,9 +1,11 @@
 /*
  * Causes faults on real servers and shows what became of the calls: npm run test:faults [-- NAME...]
+ * A name that ends in "-" stands for all that begin so: npm run test:faults -- cached cached-
  * One table; status 1 when a fault showed something else than it must.
  */
 import { batchOrder } from "./batch-order.ts";
 import { brokenWays, cut, halfOpen } from "./broken-ways.ts";
+import { cachedReads } from "./cached.ts";
 import { deadAndFrozen, primaryKilled } from "./dead-and-frozen.ts";
 import { besideFrozenReplica, type Fault, type Finding } from "./fault.ts";
 import { forgedErrors } from "./forged-errors.ts";
@@ -43,6 +45,7 @@ const faults: readonly Fault[] = [
   ...crowds,
   ...subscriptions,
   ...subscriptionSlots,
+  ...cachedReads,
 ];
 
 async function finding({ cause }: Fault): Promise<Finding> {
@@ -53,7 +56,8 @@ async function finding({ cause }: Fault): Promise<Finding> {
 }
 
 const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !faults.some((fault) => fault.name === name));
+const isMeant = (wanted: string, name: string) => name === wanted || (wanted.endsWith("-") && name.startsWith(wanted));
+const unknown = wanted.filter((each) => !faults.some(({ name }) => isMeant(each, name)));
 if (unknown.length > 0) {
   console.error(`There is no fault ${unknown.join(", ")}; there are ${faults.map(({ name }) => name).join(", ")}.`);
   process.exit(1);
@@ -62,7 +66,7 @@ if (unknown.length > 0) {
 console.log(`${row("fault", "must show", "was seen", "")}\n${RULE}`);
 let failures = 0;
 for (const fault of faults) {
-  if (wanted.length > 0 && !wanted.includes(fault.name)) continue;
+  if (wanted.length > 0 && !wanted.some((each) => isMeant(each, fault.name))) continue;
   const found = await finding(fault);
   if (!found.ok) failures++;
   console.log(rowOf(fault, found));

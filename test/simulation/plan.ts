@@ -1,4 +1,5 @@
 import type { ConnectOptions, HedgeOptions } from "../../src/index.ts";
+import { CACHE_FAULTS, type CacheFaultKind } from "./cache-faults.ts";
 import { FEED_FAULTS, type FeedFaultKind } from "./feed-faults.ts";
 import { Chance } from "./random.ts";
 import type { ClusterShape } from "./sim-cluster.ts";
@@ -51,6 +52,22 @@ export interface Plan {
   readonly hedge: HedgeOptions | undefined;
   /** Undefined: nobody subscribes to anything. */
   readonly subscriptions: SubscriptionPlan | undefined;
+  /** Undefined: the client has no cache. */
+  readonly cache: CachePlan | undefined;
+}
+
+/** What is read from memory in a run, and what goes wrong with it. */
+export interface CachePlan {
+  readonly maxStaleness: number;
+  readonly maxAge: number;
+  readonly maxBytes: number;
+  /** Hash tags whose keys are read. */
+  readonly tags: number;
+  /** Reads, writes of others, and the client's own come about every so many milliseconds. */
+  readonly everyMs: number;
+  readonly writeEveryMs: number;
+  readonly ownEveryMs: number;
+  readonly faults: readonly CacheFaultKind[];
 }
 
 /** What is subscribed to in a run, and what goes wrong with it. */
@@ -132,24 +149,44 @@ export function planOf(seed: number, chance: Chance): Plan {
   const network = { ...ordinary.network, bytesPerMs, kernelBytes };
   const { subscriptions, durationMs, version } = subscriptionsOf(seed);
   const { hedge, unavailableAfter, zone } = patienceOf(seed);
+  const cache = cacheOf(seed);
+  const isLong = cache !== undefined || subscriptions !== undefined;
   const { readFrom } = ordinary.options;
   return {
     ...ordinary,
     options: {
       ...ordinary.options,
+      ...(cache && { cache: { maxStaleness: cache.maxStaleness, maxAge: cache.maxAge, maxBytes: cache.maxBytes } }),
       unavailableAfter,
       readFrom: readFrom === "any" && zone !== undefined ? { zone } : readFrom,
     },
     hedge: readFrom === "primary" ? undefined : hedge,
-    subscriptions,
+    cache,
+    subscriptions: cache === undefined ? subscriptions : undefined,
     // Timers of calls that are never made must have run out when the client has ended.
-    durationMs: subscriptions === undefined || ordinary.endsEarly ? ordinary.durationMs : durationMs,
+    durationMs: !isLong || ordinary.endsEarly ? ordinary.durationMs : durationMs,
     seed,
     worlds,
     patient,
     largestBytes,
     network,
     shape: { ...ordinary.shape, spares, needsAllSlots, version, hasZones: readFrom === "any" && zone !== undefined },
+  };
+}
+
+/** Some runs read from memory. */
+export function cacheOf(seed: number): CachePlan | undefined {
+  const chance = new Chance(seed ^ 0x3d0cac4e);
+  if (!chance.of(0.08)) return undefined;
+  return {
+    maxStaleness: chance.pick([60, 200, 200, 1000]),
+    maxAge: chance.pick([150, 60_000, 60_000]),
+    maxBytes: chance.pick([2000, 33_554_432, 33_554_432]),
+    tags: chance.pick([1, 2, 3, 3]),
+    everyMs: chance.pick([2, 8, 30]),
+    writeEveryMs: chance.pick([5, 25, 120]),
+    ownEveryMs: chance.pick([15, 80, 400, 3000]),
+    faults: Array.from({ length: chance.pick([0, 1, 1, 2, 3, 5]) }, () => chance.weighted(CACHE_FAULTS)),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Ledger } from "./ledger.ts";
 import { Chance } from "./random.ts";
+import type { ReadHistory } from "./read-history.ts";
 import { Bus } from "./sim-bus.ts";
 import { Commands } from "./sim-commands.ts";
 import { describerOf } from "./sim-description.ts";
@@ -60,7 +61,14 @@ export class SimCluster {
   readonly moves = new Map<number, number>();
 
   /** @param busChance  Of its own, because few runs publish anything. */
-  constructor(shape: ClusterShape, network: SimNetwork, ledger: Ledger, chance: Chance, busChance = new Chance(1)) {
+  constructor(
+    shape: ClusterShape,
+    network: SimNetwork,
+    ledger: Ledger,
+    chance: Chance,
+    busChance = new Chance(1),
+    history?: ReadHistory,
+  ) {
     this.shape = shape;
     this.loop = network.loop;
     this.story = network.story;
@@ -72,7 +80,7 @@ export class SimCluster {
     this.bus = new Bus(() => this.nodes, loop, busChance);
     const { bus } = this;
     const { version = 7 } = shape;
-    const known = { loop, ledger, story, commands, bus };
+    const known = { loop, ledger, story, commands, bus, history };
     const world: NodeWorld = { ...known, password, busyAfterMs, replicationLagMs, version };
     const primaries = Array.from({ length: shards + spares }, (_, shard) => shard);
     this.#epoch = primaries.length;
@@ -127,7 +135,7 @@ export class SimCluster {
     const known = this.#changes.length;
     for (const node of this.nodes) {
       this.loop.inWorld(this.shape.gossipMs * this.#chance.next(), () => {
-        if (node.isAlive && !node.isFrozen) this.#learn(node, known);
+        if (node.isAlive && !node.isFrozen && !node.isApart) this.#learn(node, known);
       });
     }
   }
@@ -192,14 +200,14 @@ export class SimCluster {
   /** A node that was away hears what it missed. */
   rejoin(node: SimNode): void {
     this.loop.inWorld(this.shape.gossipMs * this.#chance.next(), () => {
-      if (node.isAlive && !node.isFrozen) this.#learn(node, this.#changes.length);
+      if (node.isAlive && !node.isFrozen && !node.isApart) this.#learn(node, this.#changes.length);
     });
   }
 
   /** A replica takes over, with its primary's consent: nothing is lost. */
   failover(replica: SimNode): void {
     const old = this.node(this.truth.primaries[replica.shard] as number);
-    if (old === replica || !old.isAlive || old.isFrozen || !replica.isAlive || replica.isFrozen) return;
+    if (old === replica || !old.isAlive || old.isFrozen || old.isApart || !replica.isAlive || replica.isFrozen) return;
     replica.follow(this.loop.time);
     this.#promote(replica, [replica, old]);
   }
@@ -269,7 +277,7 @@ export class SimCluster {
         this.#migrateNext(slot, to, source, target, Math.max(1, stepMs));
       } else if (key !== undefined) {
         this.story.tell(() => `cluster: ${key} moves to ${target.name}`);
-        target.set(key, source.data.get(key) as string, "restore");
+        target.set(key, source.data.get(key) as string, "restore", source.expiries.get(key));
         source.set(key, null);
         this.#migrateNext(slot, to, source, target, stepMs);
       } else {
@@ -288,14 +296,14 @@ export class SimCluster {
   }
 
   /** A slot that was nobody's is a shard's again. */
-  handTo(slot: number, shard: number): void {
+  handTo(slot: number, shard: number, alsoKnownTo: readonly SimNode[] = []): void {
     const epoch = ++this.#epoch;
     const owner = this.node(this.truth.primaries[shard] as number);
     const change: Change = (view) => {
       view.own(slot, shard);
       view.epochs[shard] = epoch;
     };
-    this.happen(`slot ${slot} is shard ${shard}'s again`, change, [owner]);
+    this.happen(`slot ${slot} is shard ${shard}'s`, change, [owner, ...alsoKnownTo]);
   }
 
   /** The new owner first, as resharding tools do it. */

@@ -7,6 +7,7 @@ import type { SimNode } from "./sim-node.ts";
 import { isDenied, NO_CHANNEL, notNow, PUBSUB_COMMANDS, SUBSCRIBES, WHILE_SUBSCRIBED } from "./sim-pubsub-commands.ts";
 import { redirectionOf, shardRedirectionOf, slotOfKey } from "./sim-routing.ts";
 import type { NodeSession } from "./sim-session.ts";
+import { TRACKING_COMMANDS } from "./sim-tracking-commands.ts";
 
 export interface Command {
   readonly keys: (args: readonly string[], node: SimNode) => readonly string[];
@@ -44,6 +45,7 @@ export class Commands {
     this.#defineScripts();
     this.#defineTransactions();
     for (const [each, command] of Object.entries(PUBSUB_COMMANDS)) this.#add(each, command);
+    for (const [each, command] of Object.entries(TRACKING_COMMANDS)) this.#add(each, command);
     this.#add("cluster|shards", { whileLoading: true, run: ({ node }) => describer.shards(node) });
     this.#add("cluster|nodes", { whileLoading: true, run: ({ node }) => describer.nodes(node) });
     this.#add("cluster|slots", { whileLoading: true, run: ({ node }) => describer.slots(node) });
@@ -69,7 +71,8 @@ export class Commands {
       const { text } = refusal as ErrorReply;
       const marks = name === "exec" ? queuedMarks(session) : marksIn(args);
       const needsAsking = !wasAsked && node.importing.has(Number(text.split(" ")[1]));
-      node.world.ledger.noteRefusal(marks, text, node.name, needsAsking);
+      // What is subscribed to is no call, and any node may be asked for it.
+      if (name !== "ssubscribe") node.world.ledger.noteRefusal(marks, text, node.name, needsAsking);
       if (name === "ssubscribe" && text.startsWith("CROSSSLOT")) node.world.ledger.noteTwoSlots(node.name);
       return this.#refuse(session, name, refusal as ErrorReply);
     }
@@ -184,21 +187,41 @@ export class Commands {
   #defineStrings(): void {
     this.#add("get", {
       keys: ONE_KEY,
-      run: (session, args) => noted(session, args, session.node.data.get(args[1] as string) ?? null),
+      run: (session, args) => noted(session, args, readIn(session, args.slice(1, 2))[0] as string | null),
     });
     this.#add("exists", {
       keys: ALL_KEYS,
-      run: ({ node }, args) => args.slice(1).filter((key) => node.data.has(key)).length,
+      run: (session, args) => readIn(session, args.slice(1)).filter((value) => value !== null).length,
     });
     this.#add("mget", {
       keys: ALL_KEYS,
-      run: ({ node }, args) => args.slice(1).map((key) => node.data.get(key) ?? null),
+      run: (session, args) => readIn(session, args.slice(1)),
+    });
+    this.#add("pttl", {
+      keys: ONE_KEY,
+      run(session, [, key = ""]) {
+        const { node } = session;
+        if (readIn(session, [key])[0] === null) return -2;
+        const at = node.expiries.get(key);
+        return at === undefined ? -1 : Math.floor(at) - Math.floor(node.world.loop.time);
+      },
+    });
+    this.#add("del", {
+      keys: ALL_KEYS,
+      isWrite: true,
+      run(session, args) {
+        const there = args.slice(1).filter((key) => session.node.read(key) !== null);
+        for (const key of there) session.node.set(key, null);
+        return noted(session, args, there.length);
+      },
     });
     this.#add("set", {
       keys: ONE_KEY,
       isWrite: true,
       run(session, args) {
-        session.node.set(args[1] as string, args[2] as string);
+        const { loop } = session.node.world;
+        const expiresAt = args[3]?.toLowerCase() === "px" ? loop.time + Number(args[4]) : undefined;
+        session.node.set(args[1] as string, args[2] as string, "set", expiresAt);
         return noted(session, args, OK);
       },
     });
@@ -331,6 +354,13 @@ function nameOf(args: readonly string[]): string {
 function unknown(args: readonly string[]): ErrorReply {
   const shown = args.slice(1).map((arg) => `'${arg}' `);
   return new ErrorReply(`ERR unknown command '${args[0]}', with args beginning with: ${shown.join("")}`);
+}
+
+/** What a connection reads, and hears of when it changes. */
+function readIn(session: NodeSession, keys: readonly string[]): (string | null)[] {
+  const values = keys.map((key) => session.node.read(key));
+  session.node.tracking.noteRead(session, keys);
+  return values;
 }
 
 function logIn(session: NodeSession, args: readonly string[]): Value {

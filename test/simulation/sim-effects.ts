@@ -18,6 +18,7 @@ export function noted<V extends Value>(session: NodeSession, args: readonly stri
   const marks = marksIn(args);
   session.ran.push(...marks);
   node.world.ledger.noteExecution(marks, node.name, watchedAtExec, heldAtExec);
+  node.world.history?.noteRan(node, args);
   return reply;
 }
 
@@ -59,8 +60,12 @@ export function runScript(session: NodeSession, args: readonly string[], bySourc
     if (!writes) throw new CommandFailed("ERR Write commands are not allowed from read-only scripts.");
     if (!node.isPrimary) throw new CommandFailed("READONLY You can't write against a read only replica.");
   };
+  const read = new Set<string>();
   const redis: Redis = {
-    get: (key) => node.data.get(key) ?? null,
+    get(key) {
+      read.add(key);
+      return node.read(key);
+    },
     set(key, value) {
       write();
       node.set(key, value);
@@ -78,5 +83,8 @@ export function runScript(session: NodeSession, args: readonly string[], bySourc
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
     return new ErrorReply(`${error.message} script: ${sha}, on @user_script:1.`);
+  } finally {
+    // Before 7.2 the keys that a script declares are tracked, if it reads anything; later on those that it reads.
+    if (read.size > 0) node.tracking.noteRead(session, node.world.version === 7 ? keys : [...read]);
   }
 }

@@ -41,6 +41,8 @@ export class SimLoop implements Clock {
   #present: (() => void)[] = [];
   /** Called when a callback of the client and its promise jobs have run. */
   onTurn: (() => void) | undefined;
+  /** Called when something of the world has happened. */
+  onWorld: (() => void) | undefined;
 
   now(): number {
     return this.time;
@@ -62,6 +64,11 @@ export class SimLoop implements Clock {
     this.#liveTimers.add(timer);
     this.#timers.push(timer);
     return timer;
+  }
+
+  /** What the wall clock shows. */
+  get wall(): number {
+    return this.time;
   }
 
   nextTick(callback: () => void): void {
@@ -181,6 +188,7 @@ export class SimLoop implements Clock {
       this.#world.shift();
       this.time = Math.max(this.time, event.at);
       event.run();
+      this.onWorld?.();
     }
     this.time = at;
     for (let timer = this.#timers.first; timer !== undefined && timer.at <= at; timer = this.#timers.first) {

@@ -234,6 +234,11 @@ export class Link implements Transport {
     });
   }
 
+  /** What the server sends from now on comes later. */
+  delay(milliseconds: number): void {
+    this.#downstreamAt = Math.max(this.#downstreamAt, this.#network.loop.time + milliseconds);
+  }
+
   /** The server says why it does not serve this connection, and ends it. */
   refuse(words: string): void {
     const { loop } = this.#network;
@@ -277,6 +282,13 @@ export class Link implements Transport {
     this.#lose("upstream");
     this.#lose("downstream");
     this.#network.loop.inWorld(KEEP_ALIVE_MS, () => this.#closeAtClient(new Error("read ETIMEDOUT")));
+  }
+
+  /** The same, and the server ends its side: what is tracked for the connection is forgotten, and no byte tells of it. */
+  endUnheard(): void {
+    this.goHalfOpen();
+    if (!this.#serverClosed) this.#session?.onClosed();
+    this.#serverClosed = true;
   }
 
   toString(): string {

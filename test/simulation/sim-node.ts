@@ -1,4 +1,5 @@
 import type { Ledger } from "./ledger.ts";
+import type { ReadHistory } from "./read-history.ts";
 import type { Bus } from "./sim-bus.ts";
 import type { Commands } from "./sim-commands.ts";
 import type { SimLoop } from "./sim-loop.ts";
@@ -6,6 +7,7 @@ import type { Link, Listener, Session } from "./sim-network.ts";
 import { type Message, PubSub } from "./sim-pubsub.ts";
 import { slotOfKey } from "./sim-routing.ts";
 import { NodeSession } from "./sim-session.ts";
+import { Tracking } from "./sim-tracking.ts";
 import type { Change, View } from "./sim-view.ts";
 import type { Story } from "./story.ts";
 
@@ -15,6 +17,7 @@ interface Written {
   readonly key: string;
   readonly value: string | null;
   readonly event: string;
+  readonly expiresAt: number | undefined;
 }
 
 /** What a node has from its surroundings. */
@@ -31,6 +34,8 @@ export interface NodeWorld {
   readonly bus: Bus;
   /** Of Redis. They differ in when they end sharded subscriptions, and where a client may. */
   readonly version: 7 | 8;
+  /** Undefined where nobody asks which value was current when. */
+  readonly history?: ReadHistory | undefined;
 }
 
 /** Who a node is. */
@@ -65,6 +70,8 @@ export class SimNode implements Listener {
   backSince = 0;
   loadingUntil = 0;
   data = new Map<string, string>();
+  /** When keys with a time to live are not there any more. They are deleted when somebody touches them, or later. */
+  expiries = new Map<string, number>();
   readonly versions = new Map<string, number>();
   readonly written: Written[] = [];
   /** Of a replica: whose writes it applies, and how many of them it has applied. */
@@ -88,6 +95,9 @@ export class SimNode implements Listener {
   readonly importing = new Map<number, number>();
   readonly sessions = new Set<NodeSession>();
   readonly pubsub = new PubSub();
+  readonly tracking = new Tracking(this.sessions);
+  /** It reaches only a minority of the others: it hears of nothing that happens, and soon serves nothing. */
+  isApart = false;
   /** Messages of other nodes that it cannot look at yet. */
   #unheard: Message[] = [];
   /** Channels with this text in them are not permitted. */
@@ -142,12 +152,34 @@ export class SimNode implements Listener {
     return session;
   }
 
-  /** @param event  What keyspace notifications call it. */
-  set(key: string, value: string | null, event = value === null ? "del" : "set"): void {
+  /** What a command reads: a key whose time is over is not there, and a primary deletes it then. */
+  read(key: string): string | null {
+    if (this.isExpired(key)) {
+      if (this.isPrimary) this.set(key, null, "expired");
+      return null;
+    }
+    return this.data.get(key) ?? null;
+  }
+
+  isExpired(key: string): boolean {
+    return (this.expiries.get(key) ?? Number.POSITIVE_INFINITY) <= this.world.loop.time;
+  }
+
+  /**
+   * @param event  What keyspace notifications call it.
+   * @param expiresAt  Until when it is there.
+   */
+  set(key: string, value: string | null, event = value === null ? "del" : "set", expiresAt?: number): void {
     if (value === null) this.data.delete(key);
     else this.data.set(key, value);
+    if (expiresAt === undefined) this.expiries.delete(key);
+    else this.expiries.set(key, expiresAt);
+    this.tracking.invalidate(key);
+    const { history, loop } = this.world;
+    history?.noteChange(this, key);
+    if (expiresAt !== undefined) loop.inWorldAt(expiresAt, () => history?.noteChange(this, key));
     this.versions.set(key, (this.versions.get(key) ?? 0) + 1);
-    this.written.push({ at: this.world.loop.time, key, value, event });
+    this.written.push({ at: this.world.loop.time, key, value, event, expiresAt });
     if (this.pubsub.isListenedTo) this.notify(key, event);
     this.world.bus.noteWrite(this);
   }
@@ -198,7 +230,7 @@ export class SimNode implements Listener {
     if (source === undefined) return;
     for (let next = source.written[this.applied]; next && next.at <= time; next = source.written[this.applied]) {
       this.applied++;
-      this.set(next.key, next.value, next.event);
+      this.set(next.key, next.value, next.event, next.expiresAt);
     }
   }
 
@@ -206,7 +238,11 @@ export class SimNode implements Listener {
   copyFrom(source: SimNode): void {
     this.source = source;
     this.applied = source.written.length;
+    const isOther =
+      source.data.size !== this.data.size || [...source.data].some(([key, value]) => this.data.get(key) !== value);
     this.data = new Map(source.data);
+    this.expiries = new Map(source.expiries);
+    if (isOther) this.tracking.invalidateAll();
   }
 
   flushScripts(): void {
@@ -224,6 +260,8 @@ export class SimNode implements Listener {
   thaw(): void {
     if (!this.isFrozen) return;
     this.isFrozen = false;
+    // What it was sent meanwhile is answered at once.
+    this.world.history?.look();
     this.#hearMissed(true);
     this.backSince = this.world.loop.time;
     this.world.story.tell(() => `${this.name} thaws`);

@@ -30,7 +30,7 @@ export function redirectionOf(session: NodeSession, keys: readonly string[], isW
   if (owner === undefined) return NOT_SERVED;
   const isMine = owner === node.index;
   const migratingTo = isMine ? node.migrating.get(slot) : undefined;
-  const isMissing = (key: string) => !node.data.has(key);
+  const isMissing = (key: string) => !node.data.has(key) || node.isExpired(key);
   if (migratingTo !== undefined && keys.some(isMissing)) {
     return keys.every(isMissing) ? new ErrorReply(`ASK ${slot} ${addressOf(node, migratingTo)}`) : TRY_AGAIN;
   }

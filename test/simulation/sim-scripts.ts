@@ -55,9 +55,28 @@ const BEHAVIOURS: Readonly<Record<ScriptName, Behaviour>> = {
   },
 };
 
-const BY_SOURCE = new Map<string, Behaviour>(
-  Object.entries(SOURCES).map(([name, source]) => [source, BEHAVIOURS[name as ScriptName]]),
-);
+/** Scripts whose replies may be cached, and one that writes what they read. Only runs with a cache have them. */
+export const CACHED_SOURCES = {
+  peek: "local r = {} for i, key in ipairs(KEYS) do r[i] = redis.call('get', key) or '' end return r",
+  derive: "return {redis.call('get', KEYS[1]) or '', redis.call('get', 'd:' .. KEYS[1]) or ''}",
+  assign: "for _, key in ipairs(KEYS) do redis.call('set', key, ARGV[1]) end return 1",
+} as const;
+
+const CACHED_BEHAVIOURS: Readonly<Record<keyof typeof CACHED_SOURCES, Behaviour>> = {
+  peek: (redis, keys) => keys.map((key) => redis.get(key) ?? ""),
+  derive: (redis, keys) => [redis.get(first(keys)) ?? "", redis.get(`d:${first(keys)}`) ?? ""],
+  assign(redis, keys, args) {
+    for (const key of keys) redis.set(key, first(args));
+    return 1;
+  },
+};
+
+const BY_SOURCE = new Map<string, Behaviour>([
+  ...Object.entries(SOURCES).map(([name, source]) => [source, BEHAVIOURS[name as ScriptName]] as const),
+  ...Object.entries(CACHED_SOURCES).map(
+    ([name, source]) => [source, CACHED_BEHAVIOURS[name as keyof typeof CACHED_SOURCES]] as const,
+  ),
+]);
 
 /** What a source does; undefined for one that is none of ours: such a script does nothing. */
 export function behaviourOf(source: string): Behaviour | undefined {

@@ -17,6 +17,10 @@ export class NodeSession implements Session {
   isDiscarded = false;
   /** What it is subscribed to. */
   readonly topics = { channel: new Set<string>(), pattern: new Set<string>(), shard: new Set<string>() };
+  /** The connection that hears of changes to what this one reads. Undefined: this one's reads are not tracked. */
+  redirect: number | undefined;
+  /** Something was to be told to it when it was gone. */
+  isRedirectBroken = false;
   readonly watched = new Map<string, number>();
   /** How many keys the last EXEC had watched. */
   watchedAtExec = 0;
@@ -51,9 +55,9 @@ export class NodeSession implements Session {
   }
 
   /** Something that no command has asked for now. `isNews`: whether it tells the end of a subscription. */
-  push(values: readonly (string | number)[], isNews = false): void {
+  push(values: readonly Value[], isNews = false): void {
     const { bus, story } = this.node.world;
-    story.tell(() => `    ${this.link} is sent ${values.join(" ")}`);
+    story.tell(() => `    ${this.link} is sent ${encodeReply(values).replaceAll("\r\n", " ")}`);
     const bytes = encodeReply(values);
     // What comes while commands are executed keeps its place among their replies.
     if (this.#isAtWork) this.#out += bytes;

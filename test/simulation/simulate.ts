@@ -4,6 +4,8 @@ import type { Environment } from "../../src/environment.ts";
 import type { Topology } from "../../src/index.ts";
 import { SLOT_COUNT } from "../../src/protocol/hash-slot.ts";
 import { FactsCheck } from "../support/facts-check.ts";
+import { CacheSide } from "./cache-side.ts";
+import { CACHED_SCRIPTS } from "./cached-scripts.ts";
 import { SCRIPTS } from "./calls.ts";
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
@@ -20,6 +22,7 @@ import {
 } from "./promises.ts";
 import { brokenQueues, takenTooLate } from "./queues.ts";
 import { Chance } from "./random.ts";
+import { ReadHistory } from "./read-history.ts";
 import { brokenScans } from "./scans.ts";
 import { SimCluster } from "./sim-cluster.ts";
 import { SimLoop } from "./sim-loop.ts";
@@ -39,6 +42,8 @@ export interface Run {
   readonly story: readonly string[];
   readonly calls: number;
   readonly failed: number;
+  /** Replies that came from memory. */
+  readonly hits: number;
 }
 
 /** In a run of every so many, what the client tells of itself is compared with the truth. */
@@ -77,6 +82,7 @@ class Simulation {
   readonly #worlds: Worlds;
   readonly #environment: Environment;
   readonly #subscriptions: SubscriptionSide | undefined;
+  readonly #cache: CacheSide | undefined;
   readonly #told: FactsCheck | undefined;
   readonly #broken: string[] = [];
 
@@ -89,7 +95,8 @@ class Simulation {
       this.#ledger.noteWrite(binary, link.server, link.leadsAstray),
     );
     const ownChance = new Chance(seed ^ 0x2c1b3c6d);
-    this.#cluster = new SimCluster(shape, this.#network, this.#ledger, chance.fork(), ownChance.fork());
+    const history = this.#plan.cache && new ReadHistory(() => this.#loop.time);
+    this.#cluster = new SimCluster(shape, this.#network, this.#ledger, chance.fork(), ownChance.fork(), history);
     this.#workload = new Workload(this.#plan, chance.fork(), this.#loop, this.#story);
     const { slots, keptKeys } = this.#workload;
     if (this.#plan.patient > 0) this.#cluster.hold(keptKeys);
@@ -99,9 +106,13 @@ class Simulation {
     if (seed % TOLD_EVERY === 0) this.#told = new FactsCheck(() => this.#loop.time);
     const open = this.#told?.open(this.#network.open) ?? this.#network.open;
     this.#loop.onTurn = () => this.#told?.check();
-    this.#environment = { clock: this.#loop, open, random: next, epochMs: 0 };
-    if (this.#plan.subscriptions === undefined) return;
+    this.#environment = { clock: this.#loop, open, random: next, epochMs: 0, wallNow: () => this.#loop.wall };
     const { tags } = this.#workload;
+    if (history !== undefined) {
+      const isAstray = () => this.#ledger.isLedAstray;
+      this.#cache = new CacheSide(this.#plan, tags, this.#cluster, this.#faults, history, isAstray, ownChance);
+    }
+    if (this.#plan.subscriptions === undefined) return;
     this.#subscriptions = new SubscriptionSide(this.#plan, tags, this.#cluster, this.#faults, this.#worlds, ownChance);
   }
 
@@ -126,6 +137,7 @@ class Simulation {
       story: this.#story.lines,
       calls: made.length,
       failed,
+      hits: this.#cache?.hits ?? 0,
     };
   }
 
@@ -139,11 +151,13 @@ class Simulation {
       this.#faults.schedule();
       this.#worlds.schedule();
       this.#subscriptions?.schedule(cluster);
+      this.#cache?.schedule(cluster);
       await this.#loop.run(begin + durationMs * (endsEarly ? 0.6 : 1));
       if (endsEarly) await this.#end(cluster);
       this.#story.tell(() => "everything is mended");
       this.#worlds.heal();
       this.#subscriptions?.heal();
+      this.#cache?.heal();
       this.#faults.heal();
       this.#network.mend();
       await this.#loop.run(this.#loop.freeAt);
@@ -157,6 +171,7 @@ class Simulation {
           await this.#probe(cluster, isDemanding);
         }
         await this.#subscriptions?.settle();
+        await this.#cache?.settle(cluster);
         await this.#end(cluster);
       }
     }
@@ -169,7 +184,8 @@ class Simulation {
   /** Another cluster is believed in only after no node of this one could be reached. */
   #recognise({ nodes, ranges }: Topology): void {
     const owned = ranges.reduce((sum, { start, end }) => sum + end - start + 1, 0);
-    if (owned < SLOT_COUNT && isOneViewWrong(this.#plan)) {
+    const isAlone = isOneViewWrong(this.#plan) && (this.#plan.cache?.faults.length ?? 0) === 0;
+    if (owned < SLOT_COUNT && isAlone) {
       this.#broken.push(`${SLOT_COUNT - owned} slots lost their owner, and one node alone was wrong`);
     }
     const { ids, nodes: ours } = this.#cluster;
@@ -199,9 +215,10 @@ class Simulation {
 
   async #connect(): Promise<Cluster | undefined> {
     const { password } = this.#plan.shape;
-    const known = this.#cluster.nodes.filter(({ index }) => !this.#cluster.node(0).view.lacks.has(index));
-    const nodes = known.slice(0, 2).map(({ name }) => name);
-    const scripts = this.#plan.preloads ? Object.values(SCRIPTS) : [];
+    const there = this.#cluster.nodes.filter(({ index }) => !this.#cluster.node(0).view.lacks.has(index));
+    const nodes = there.slice(0, 2).map(({ name }) => name);
+    const known = { ...SCRIPTS, ...(this.#cache && CACHED_SCRIPTS) };
+    const scripts = this.#plan.preloads ? Object.values(known) : [];
     const options = { ...this.#plan.options, nodes, scripts, ...(password && { password }) };
     let cluster: Cluster | undefined;
     let failure: unknown;
@@ -278,6 +295,8 @@ class Simulation {
       this.#plan.faults.length + this.#plan.worlds.length === 0 && made.every(({ what }) => what !== "slow");
     this.#subscriptions?.judge(isPrompt);
     this.#broken.push(...(this.#subscriptions?.broken ?? []));
+    this.#cache?.judge(isPrompt);
+    this.#broken.push(...(this.#cache?.broken ?? []));
     this.#broken.push(...brokenPromises(made, this.#ledger, this.#loop.stalledMs));
     this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger));
     this.#broken.push(...brokenRepetition(made, this.#ledger), ...tooManyLoads(nodes, made), ...this.#ledger.rude);

@@ -31,14 +31,17 @@ export class ByteProxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Bytes of the present connections vanish, both ways, and nobody is told. New connections work. */
-  swallow(): void {
-    for (const pair of this.#pairs) pair.mode = "swallow";
+  /**
+   * Bytes of the present connections vanish, both ways, and nobody is told. New connections work.
+   * @param ports  Of the connections' side at the server. Default: all connections.
+   */
+  swallow(ports?: readonly number[]): void {
+    for (const pair of this.#those(ports)) pair.mode = "swallow";
   }
 
   /** Replies on the present connections vanish; requests still arrive. */
-  swallowReplies(): void {
-    for (const pair of this.#pairs) pair.mode = "swallow replies";
+  swallowReplies(ports?: readonly number[]): void {
+    for (const pair of this.#those(ports)) pair.mode = "swallow replies";
   }
 
   /** Replies on the present connections wait in the proxy until the returned function is called. */
@@ -51,8 +54,8 @@ export class ByteProxy {
   }
 
   /** Ends the present connections. */
-  cut(): void {
-    for (const { client, server } of this.#pairs) {
+  cut(ports?: readonly number[]): void {
+    for (const { client, server } of this.#those(ports)) {
       client.destroy();
       server.destroy();
     }
@@ -61,6 +64,10 @@ export class ByteProxy {
   async stop(): Promise<void> {
     this.cut();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #those(ports: readonly number[] | undefined): Pair[] {
+    return [...this.#pairs].filter(({ server }) => ports === undefined || ports.includes(server.localPort ?? -1));
   }
 
   #pair(client: Socket): void {

@@ -28,6 +28,8 @@ class Wire {
   isOver = false;
   /** It carries subscriptions, whose messages are no replies. */
   isFeed = false;
+  /** It carries reads of the cache, each of which may answer many calls. They are told as no call's. */
+  isReader = false;
   /** What was told as written and has not been seen yet. */
   readonly told: Written[] = [];
   readonly reader = new CommandReader();
@@ -145,6 +147,7 @@ export class WireTruth {
   #onCommand(wire: Wire, args: readonly string[]): void {
     const name = args[0] as string;
     if (name.endsWith("SUBSCRIBE")) wire.isFeed = true;
+    if (name === "CLIENT" && args[1] === "TRACKING") wire.isReader = true;
     const [told] = wire.told;
     if (wire.within !== undefined) this.#onCommandWithin(wire, wire.within, name);
     else if (told !== undefined && told.command === name && isFrameOf(told, args)) {
@@ -155,7 +158,8 @@ export class WireTruth {
       wire.within = { call: isCall ? this.#takeTold(wire) : undefined };
       wire.awaited.push({ call: undefined });
     } else {
-      if (!OWN.has(name)) this.broken.push(`${name} was written on connection ${wire.id}, and not told`);
+      if (!OWN.has(name) && !wire.isReader)
+        this.broken.push(`${name} was written on connection ${wire.id}, and not told`);
       wire.awaited.push({ call: undefined });
     }
   }

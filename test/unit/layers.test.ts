@@ -17,6 +17,7 @@ const LAYERS = [
   "options.ts",
   "options",
   "subscriptions",
+  "cache",
   "routing",
   "topology",
   "scripts",

@@ -589,6 +589,12 @@ const ROWS: readonly Row[] = [
     expect: retry({ to: { kind: "owner" }, spends: "nothing" }),
   },
   {
+    when: "a read for the cache was refused or lost: it goes the ordinary way, at once",
+    failure: { kind: "not-kept" },
+    row: "not-kept",
+    expect: retry({ to: { kind: "owner" }, spends: "nothing" }),
+  },
+  {
     when: "the node has given no sign of life for long, and an earlier attempt may have run: the loss is told",
     failure: { kind: "unavailable" },
     situation: { mayHaveRun: true },
@@ -757,7 +763,7 @@ describe("decideNextStep, in every situation,", () => {
     for (const { failure, step } of all) {
       if (step.kind !== "retry") continue;
       const redirected = failure.kind === "refusal" && ["moved", "ask"].includes(failure.refusal.kind);
-      const isSearch = failure.kind === "looked-up" || failure.kind === "no-node";
+      const isSearch = ["looked-up", "no-node", "not-kept"].includes(failure.kind);
       // After a rest it is decided once more.
       const isDeferred = step.when === "after-rest";
       assert.equal(step.spends, isSearch || isDeferred ? "nothing" : redirected ? "redirection" : "retry");

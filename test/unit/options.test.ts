@@ -45,12 +45,25 @@ describe("connect's options", () => {
       maxReplyBytes: 512 * 1024 * 1024,
       topologyRefreshInterval: 30_000,
       unavailableAfter: 0,
+      cache: undefined,
       readFrom: "primary",
       durations: false,
     });
     assert.deepEqual(credentials(), {});
     assert.equal(natMap("127.0.0.1:7000"), undefined);
     trusts("127.0.0.1:7000");
+  });
+
+  it("say what a cache takes", () => {
+    assert.deepEqual(resolve({ cache: {} }).cache, { maxBytes: 33_554_432, maxStaleness: 1000, maxAge: 60_000 });
+    assert.deepEqual(resolve({ cache: { maxAge: 5 } }).cache?.maxAge, 5);
+    const refused: [unknown, RegExp][] = [
+      [true, /^connect: cache is of type boolean; accepted is an object with maxBytes, maxStaleness, maxAge\.$/],
+      [{ maxSize: 1 }, /^connect: cache has no maxSize; accepted are maxBytes, maxStaleness, maxAge\.$/],
+      [{ maxStaleness: 9 }, /^connect: cache\.maxStaleness is 9; accepted is a whole number from 10 to 2147483647\.$/],
+      [{ maxBytes: "1" }, /^connect: cache\.maxBytes is of type string; accepted is a whole number from 1 to /],
+    ];
+    for (const [cache, words] of refused) refuses({ nodes: NODES, cache }, words);
   });
 
   it("take undefined for the default", () => {

@@ -26,6 +26,8 @@ const bug = (
   plants: plants.map(([file, text, becomes]) => ({ file, text, becomes })),
 });
 
+const READ_TOO_OLD = /read r\d+ .* was answered .* (ms before, where|which it never was|after the key)/;
+
 export const BUGS: readonly Bug[] = [
   bug("the replay after a NOSCRIPT forgets its ASKING", 465, /without ASKING/, [
     "routing/next-step.ts",
@@ -359,4 +361,75 @@ export const BUGS: readonly Bug[] = [
     ["connection/node-pool.ts", "if (this.ready) this.isUnavailable = false;", ""],
     ["routing/availability.ts", "if (pool.ready) pool.isUnavailable = false;", "if (pool.ready) return;"],
   ),
+
+  // Replies from memory.
+  bug("a reply is kept though its key was invalidated while it was on its way", 128, READ_TOO_OLD, [
+    "cache/under-way.ts",
+    "for (const miss of named ?? []) if (miss.session === session) miss.isSpoilt = true;",
+    "",
+  ]),
+  bug(
+    "the entries of a slot are kept when it leaves",
+    16595,
+    READ_TOO_OLD,
+    ["cache/cache.ts", "else this.#store.dropSlot(session, slot, why);", ""],
+    ["cache/cache.ts", 'if (hasLeft(slot)) this.#store.dropSlot(session, slot, "topology");', ""],
+  ),
+  bug(
+    "the answer to a PING counts for the connection that reads",
+    30,
+    /read r\d+ .* was answered .* ms before, where|half-open for .* ms, and kept/,
+    [
+      "cache/session.ts",
+      "this.proofs.notePing(sent);",
+      "{\n            this.proofs.notePing(sent);\n            this.proofs.noteRead(sent);\n          }",
+    ],
+    ["cache/session.ts", "const connections = [this.#reading, this.#hearing];", "const connections = [this.#hearing];"],
+  ),
+  bug("a write of the client leaves what was read of its key", 30, /did not see the client's own write/, [
+    "cache/cache.ts",
+    "else for (const key of keys) this.#store.dropKey(key);",
+    "",
+  ]),
+  bug("an error is kept", 30, /which it never was/, [
+    "cache/cache.ts",
+    '          this.#giveUp(miss, "refused");',
+    "          miss.reply = text;\n          taken();",
+  ]),
+  bug(
+    "a reply is kept that came by an ASK",
+    1365,
+    /read r\d+ .* (was answered .* (ms before, where|which it never was|after the key)|did not see)/,
+    [
+      "cache/cache.ts",
+      "      this.#parts.forward(call);",
+      `      const answer = call.onReply.bind(call);
+      call.onReply = (reply) => {
+        miss.reply = reply;
+        if (miss.sent !== undefined && !miss.session.isOver) this.#keep(miss, reply, freeze(reply));
+        answer(reply);
+      };
+      this.#parts.forward(call);`,
+    ],
+  ),
+  bug(
+    "replies are served when the connection that read them is dead",
+    43,
+    /read r\d+ .* was answered .* (ms before, where|which it never was)|nothing of slot \d+ came from memory/,
+    [
+      "cache/session.ts",
+      'reading.handOver({ onClosed: (cause) => this.fail("connection-lost", cause) });',
+      "reading.handOver({ onClosed: () => {} });",
+    ],
+    [
+      "cache/freshness.ts",
+      "provenUntil(this.#read, this.#ping, this.#maxStaleness)",
+      "provenUntil(this.#ping, this.#ping, this.#maxStaleness)",
+    ],
+  ),
+  bug("an entry outlives the time to live of its key", 30, READ_TOO_OLD, [
+    "cache/cache.ts",
+    "endOf(sent as number, ttlMs, limitMs)",
+    "endOf(sent as number, ttlMs > 0 ? limitMs : ttlMs, limitMs)",
+  ]),
 ];

@@ -1,0 +1,57 @@
+import type { Reply } from "../protocol/reply.ts";
+import type { Call } from "../routing/call.ts";
+import type { Session } from "./session.ts";
+
+/** A read that is to be kept. */
+export interface Read {
+  /** What is asked: see `lookups.ts`. */
+  readonly lookup: string;
+  /** The encoded command. */
+  readonly frame: string;
+  readonly wantsBuffers: boolean;
+  /** As binary strings, at least one. */
+  readonly keys: readonly string[];
+  readonly slot: number;
+  readonly isScript: boolean;
+  readonly mayDerive: boolean;
+}
+
+/** A read under way on the connection that reads, and the calls that wait for it. */
+export class Miss {
+  readonly read: Read;
+  readonly session: Session;
+  readonly callers: Call[] = [];
+  /** Undefined until the request is written. */
+  sent: number | undefined;
+  /** Something may have changed what the server reads: the reply answers those who wait, and is not kept. */
+  isSpoilt = false;
+  /** Later reads may wait for this one, too. */
+  isJoinable = true;
+  reply: Reply | undefined;
+  /** The shortest time to live of a key. */
+  ttlMs = Number.POSITIVE_INFINITY;
+  /** A key is not there. */
+  lacksKey = false;
+  /** The call that is told to have been sent. Undefined while none is, or if all had been given up by then. */
+  sentFor: Call | undefined;
+  /** Questions that are not answered yet. */
+  open = 0;
+
+  constructor(read: Read, session: Session) {
+    this.read = read;
+    this.session = session;
+  }
+
+  /** The request is about to be written. */
+  noteSent(sent: number): void {
+    this.sent = sent;
+    for (const call of this.callers) if (!call.settled) call.place = "in-flight";
+  }
+
+  /** Takes the answer to PTTL: below 0, the key has no time to live, or is not there. */
+  noteTtl(reply: Reply): void {
+    const ttl = Number(reply);
+    if (ttl === -2) this.lacksKey = true;
+    else if (ttl !== -1) this.ttlMs = Math.min(this.ttlMs, Number.isFinite(ttl) ? ttl : 0);
+  }
+}

@@ -1,0 +1,188 @@
+import { LRUCache } from "lru-cache";
+import { countIn } from "../telemetry/counters.ts";
+import type { Entry, Reader } from "./entry.ts";
+
+/** Why entries were given up that were not evicted, and that no invalidation named. */
+export type DropReason =
+  | "connection-lost"
+  | "silent"
+  | "cluster-down"
+  | "refused"
+  | "moved"
+  | "slot-left"
+  | "topology"
+  | "own-write"
+  | "flushed"
+  | "derived-key"
+  | "expired"
+  | "replaced"
+  | "too-large"
+  | "closed";
+
+/** About as many bytes as an entry takes besides its look-up, its keys and its reply. */
+const ENTRY_BYTES = 320;
+const KEY_BYTES = 96;
+/** So many keys are looked at in one sweep. */
+const MOST_LOOKS = 1000;
+
+/** The entries that one reader has read. */
+class Shelf {
+  readonly bySlot = new Map<number, Set<Entry>>();
+  readonly scripts = new Set<Entry>();
+  size = 0;
+}
+
+/**
+ * The replies that are kept: by what was asked, by the keys that the calls named, and by reader and slot. It knows
+ * nothing of time, and decides nothing.
+ */
+export class Store {
+  readonly dropped: Record<string, number> = {};
+  invalidated = 0;
+  evicted = 0;
+  readonly #entries: LRUCache<string, Entry>;
+  readonly #byKey = new Map<string, Set<Entry>>();
+  readonly #shelves = new Map<Reader, Shelf>();
+  #bytes = 0;
+  #sweeper: IterableIterator<Set<Entry>> | undefined;
+
+  constructor(maxBytes: number) {
+    this.#entries = new LRUCache<string, Entry>({
+      maxSize: maxBytes,
+      sizeCalculation: ({ bytes }) => bytes,
+      // In front of the removal, so that no index leads to an entry that is gone.
+      dispose: (entry, _, why) => {
+        if (why === "evict") this.evicted++;
+        else if (why === "set") countIn(this.dropped, "replaced");
+        this.#unindex(entry);
+      },
+    });
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The entry for what was asked. It becomes the one that was read last. */
+  get(lookup: string): Entry | undefined {
+    return this.#entries.get(lookup);
+  }
+
+  /** Keeps an entry, unless it is larger than the whole store may be. */
+  put(entry: Entry): void {
+    this.#entries.set(entry.facts.lookup, entry);
+    if (this.#entries.peek(entry.facts.lookup) !== entry) {
+      countIn(this.dropped, "too-large");
+      return;
+    }
+    this.#bytes += entry.bytes;
+    for (const key of entry.facts.keys) addTo(this.#byKey, key, entry);
+    let shelf = this.#shelves.get(entry.facts.reader);
+    if (shelf === undefined) {
+      shelf = new Shelf();
+      this.#shelves.set(entry.facts.reader, shelf);
+    }
+    addTo(shelf.bySlot, entry.facts.slot, entry);
+    if (entry.facts.isScript) shelf.scripts.add(entry);
+    shelf.size++;
+  }
+
+  /** The number of entries that a reader has read. */
+  sizeOf(reader: Reader): number {
+    return this.#shelves.get(reader)?.size ?? 0;
+  }
+
+  /** The slots of the entries that a reader has read. */
+  slotsOf(reader: Reader): readonly number[] {
+    return [...(this.#shelves.get(reader)?.bySlot.keys() ?? [])];
+  }
+
+  /** A key of an entry of `slot` that a reader has read. */
+  keyIn(reader: Reader, slot: number): string | undefined {
+    for (const { facts } of this.#shelves.get(reader)?.bySlot.get(slot) ?? []) return facts.keys[0];
+    return undefined;
+  }
+
+  /** The entries whose calls named a key. */
+  naming(key: string): ReadonlySet<Entry> | undefined {
+    return this.#byKey.get(key);
+  }
+
+  /** Removes some entries whose time is over. It looks at so many keys at most, each time at others. */
+  sweep(now: number): void {
+    for (let looks = Math.min(MOST_LOOKS, this.#byKey.size); looks > 0; looks--) {
+      this.#sweeper ??= this.#byKey.values();
+      const { value: entries, done } = this.#sweeper.next();
+      if (done) this.#sweeper = undefined;
+      else for (const entry of [...entries]) if (now >= entry.until) this.drop(entry, "expired");
+    }
+  }
+
+  /** Removes the entries of a key that the client itself writes. */
+  dropKey(key: string): void {
+    for (const entry of [...(this.#byKey.get(key) ?? [])]) this.drop(entry, "own-write");
+  }
+
+  /**
+   * A server has said that a key has changed. Removes the entries of `reader` whose calls named it, and those of scripts
+   * that may have read it unnamed: those that are not known to keep to their keys, or, for a key that was not to be
+   * expected, all.
+   */
+  invalidate(reader: Reader, key: string, isExpected: boolean): void {
+    const named = [...(this.#byKey.get(key) ?? [])].filter((entry) => entry.facts.reader === reader);
+    this.invalidated += named.length;
+    for (const entry of named) this.#entries.delete(entry.facts.lookup);
+    const isNamed = named.length > 0 || isExpected;
+    for (const entry of [...(this.#shelves.get(reader)?.scripts ?? [])]) {
+      if (entry.facts.mayDerive || !isNamed) this.drop(entry, "derived-key");
+    }
+  }
+
+  dropSlot(reader: Reader, slot: number, why: DropReason): void {
+    for (const entry of [...(this.#shelves.get(reader)?.bySlot.get(slot) ?? [])]) this.drop(entry, why);
+  }
+
+  dropReader(reader: Reader, why: DropReason): void {
+    for (const slot of this.slotsOf(reader)) this.dropSlot(reader, slot, why);
+  }
+
+  dropAll(why: DropReason): void {
+    for (const reader of [...this.#shelves.keys()]) this.dropReader(reader, why);
+  }
+
+  drop(entry: Entry, why: DropReason): void {
+    countIn(this.dropped, why);
+    this.#entries.delete(entry.facts.lookup);
+  }
+
+  #unindex(entry: Entry): void {
+    this.#bytes -= entry.bytes;
+    for (const key of entry.facts.keys) removeFrom(this.#byKey, key, entry);
+    const shelf = this.#shelves.get(entry.facts.reader) as Shelf;
+    removeFrom(shelf.bySlot, entry.facts.slot, entry);
+    shelf.scripts.delete(entry);
+    if (--shelf.size === 0) this.#shelves.delete(entry.facts.reader);
+  }
+}
+
+/** About as many bytes as an entry takes in all. */
+export function bytesOfEntry(lookup: string, keys: readonly string[], replyBytes: number): number {
+  let sum = ENTRY_BYTES + lookup.length + replyBytes;
+  for (const key of keys) sum += KEY_BYTES + key.length;
+  return sum;
+}
+
+function addTo<K>(index: Map<K, Set<Entry>>, key: K, entry: Entry): void {
+  const there = index.get(key);
+  if (there === undefined) index.set(key, new Set([entry]));
+  else there.add(entry);
+}
+
+function removeFrom<K>(index: Map<K, Set<Entry>>, key: K, entry: Entry): void {
+  const there = index.get(key);
+  if (there?.delete(entry) && there.size === 0) index.delete(key);
+}

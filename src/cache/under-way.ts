@@ -1,0 +1,84 @@
+import type { Call } from "../routing/call.ts";
+import type { Miss } from "./miss.ts";
+import type { Session } from "./session.ts";
+
+/** The reads under way on the connections that read, by what was asked, and by the keys that they name. */
+export class UnderWay {
+  /** The calls that wait for them. */
+  waiting = 0;
+  readonly #all = new Set<Miss>();
+  /** The read of each look-up that began last. */
+  readonly #byLookup = new Map<string, Miss>();
+  readonly #byKey = new Map<string, Set<Miss>>();
+
+  /** A read that a call may wait for that asks the same: sent within `limitMs`, and before no write of this client. */
+  joinable(lookup: string, now: number, limitMs: number): Miss | undefined {
+    const miss = this.#byLookup.get(lookup);
+    if (miss === undefined || !miss.isJoinable) return undefined;
+    return miss.sent === undefined || now - miss.sent < limitMs ? miss : undefined;
+  }
+
+  begin(miss: Miss): void {
+    const { lookup, keys } = miss.read;
+    this.#all.add(miss);
+    this.#byLookup.set(lookup, miss);
+    for (const key of keys) {
+      const begun = this.#byKey.get(key);
+      if (begun === undefined) this.#byKey.set(key, new Set([miss]));
+      else begun.add(miss);
+    }
+  }
+
+  wait(miss: Miss, call: Call): void {
+    miss.callers.push(call);
+    this.waiting++;
+    if (miss.sent !== undefined) call.place = "in-flight";
+  }
+
+  /** The read has ended. Returns false if it had ended before. */
+  end(miss: Miss): boolean {
+    if (!this.#all.delete(miss)) return false;
+    const { lookup, keys } = miss.read;
+    this.waiting -= miss.callers.length;
+    if (this.#byLookup.get(lookup) === miss) this.#byLookup.delete(lookup);
+    for (const key of keys) {
+      const begun = this.#byKey.get(key);
+      if (begun?.delete(miss) && begun.size === 0) this.#byKey.delete(key);
+    }
+    return true;
+  }
+
+  /** Those of a session. */
+  of(session: Session): readonly Miss[] {
+    return [...this.#all].filter((miss) => miss.session === session);
+  }
+
+  /** The replies of these reads are not kept. */
+  spoilWhere(isSpoilt: (miss: Miss) => boolean): void {
+    for (const miss of this.#all) if (isSpoilt(miss)) miss.isSpoilt = true;
+  }
+
+  /** This client writes: no reply that may be older is kept, and no later read waits for one. */
+  written(keys: readonly string[] | "all"): void {
+    if (keys === "all") for (const miss of this.#all) outrun(miss);
+    else for (const key of keys) for (const miss of this.#byKey.get(key) ?? []) outrun(miss);
+  }
+
+  /**
+   * A server has told of a change of a key. Returns whether a read under way names the key.
+   * @param wasAsked  Somebody asked for the key by its name, so that this was to be expected.
+   */
+  invalidated(session: Session, key: string, wasAsked: boolean): boolean {
+    const named = this.#byKey.get(key);
+    for (const miss of named ?? []) if (miss.session === session) miss.isSpoilt = true;
+    const isExpected = wasAsked || named !== undefined;
+    // A script that is under way may have read the key without naming it.
+    this.spoilWhere((miss) => miss.session === session && miss.read.isScript && (miss.read.mayDerive || !isExpected));
+    return isExpected;
+  }
+}
+
+function outrun(miss: Miss): void {
+  miss.isSpoilt = true;
+  miss.isJoinable = false;
+}

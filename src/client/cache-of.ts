@@ -1,0 +1,28 @@
+import { Cache } from "../cache/cache.ts";
+import type { NodeDirectory } from "../routing/node-directory.ts";
+import type { Client } from "./client.ts";
+import { settledWithin } from "./settled-within.ts";
+
+/** The cache of a client. Undefined unless the option `cache` is set. */
+export function cacheOf(client: Client, directory: () => NodeDirectory): Cache | undefined {
+  const { environment, options } = client;
+  if (options.cache === undefined) return undefined;
+  return new Cache({
+    environment,
+    settings: options.cache,
+    nodes: () => directory().nodes,
+    ownerOf: (slot) => directory().ownerOf(slot),
+    slotOf: ({ address }) => client.topology.ranges.find(({ primary }) => primary.address === address)?.start,
+    forward: (call) => client.dispatcher.send(call),
+    forwardSent: (call, failure) => client.dispatcher.sendUnkept(call, failure),
+    maxPending: options.maxPendingPerNode,
+    maxPendingBytes: options.maxPendingBytesPerNode,
+  });
+}
+
+/** Resolves when the cache has its connections, or `connectTimeout` has passed: then calls pass it by until it has. */
+export async function cacheOpened({ cache, environment, options }: Client): Promise<void> {
+  if (cache === undefined) return;
+  cache.follow();
+  await settledWithin(environment.clock, options.connectTimeout, cache.firstTries());
+}

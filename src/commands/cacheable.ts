@@ -1,0 +1,59 @@
+import { hasFlag } from "@ioredis/commands";
+import type { Argument } from "../protocol/reply.ts";
+import { isListed, textOf } from "./keys.ts";
+import type { CommandTraits } from "./traits.ts";
+
+/** Why the reply of a command is not kept. */
+export type NotCacheable = "not-read-only" | "no-keys" | "blocking" | "nondeterministic" | "unlisted" | "function";
+
+/**
+ * Read-only commands whose reply does not follow from their keys and arguments alone: those with the tip
+ * `nondeterministic_output` in COMMAND DOCS; those that have an effect that a reply from memory would not have; and
+ * SORT_RO, which reads keys that servers do not track for it. `true` stands for all subcommands.
+ */
+const NONDETERMINISTIC: ReadonlyMap<string, true | RegExp> = new Map<string, true | RegExp>([
+  ...[
+    "dump",
+    "hpttl",
+    "hrandfield",
+    "hscan",
+    "httl",
+    "pttl",
+    "randomkey",
+    "scan",
+    "srandmember",
+    "sscan",
+    "ttl",
+    "xpending",
+    "zrandmember",
+    "zscan",
+    "sort_ro",
+    "touch",
+  ].map((name): [string, true] => [name, true]),
+  ["object", true],
+  ["memory", true],
+  ["xinfo", /^(consumers|stream)$/i],
+]);
+
+/** Why the reply of a command with such traits must not be kept; undefined if it may be. */
+export function whyNotCacheable(
+  lower: string,
+  args: readonly Argument[],
+  { readOnly, blocking, keys }: CommandTraits,
+): NotCacheable | undefined {
+  if (!readOnly) return "not-read-only";
+  if (blocking !== undefined) return "blocking";
+  // The tips of commands of modules are not known, and their servers may not track what they read.
+  if (!isListed(lower)) return "unlisted";
+  // Another client may replace the function's code.
+  if (lower === "fcall_ro") return "function";
+  const nondeterministic = NONDETERMINISTIC.get(lower);
+  if (nondeterministic === true || nondeterministic?.test(textOf(args[0]))) return "nondeterministic";
+  return keys.length === 0 ? "no-keys" : undefined;
+}
+
+/** Whether a command may change keys. A command that no table lists, and that no server calls read-only, may. */
+export function mayWriteKeys(lower: string, { readOnly, runsCode }: CommandTraits): boolean {
+  if (readOnly) return false;
+  return runsCode || !isListed(lower) || hasFlag(lower, "write") || lower === "debug";
+}

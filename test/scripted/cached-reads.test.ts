@@ -1,0 +1,295 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { canaryOf } from "../../src/cache/canary.ts";
+import { type Cluster, defineScript } from "../../src/index.ts";
+import { eventually } from "../support/eventually.ts";
+import { FakeCluster } from "../support/fake-cluster.ts";
+import { bulk, error, type FakeNode } from "../support/fake-node.ts";
+import { type TrackingRules, takeTracking } from "../support/fake-tracking.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+
+/** In slots of the first node. */
+const [KEY, OTHER] = [keyForSlot(7), keyForSlot(8)];
+const derived = defineScript({
+  name: "derived",
+  source: "return redis.call('GET', KEYS[1] .. 'x')",
+  numberOfKeys: 1,
+  readOnly: true,
+});
+
+describe("a cached read, when", () => {
+  let cluster: FakeCluster;
+  let node: FakeNode;
+  let rules: TrackingRules;
+  let client: Cluster;
+  let cached: Cluster;
+  /** What GET answers. */
+  let value: string;
+  const figures = () => {
+    const { cache } = client.metrics();
+    assert.ok(cache, "the client has a cache");
+    return cache;
+  };
+  /** The answer, and where it came from. */
+  const get = async (key = KEY) => {
+    const { hits } = figures();
+    const reply = await cached.command("GET", key);
+    return `${reply} ${figures().hits > hits ? "from memory" : "from the node"}`;
+  };
+
+  const open = async (maxStaleness = 10_000) => {
+    client = await cluster.connect({ cache: { maxStaleness } });
+    cached = client.with({ cached: true });
+    assert.deepEqual(figures().unavailable, []);
+  };
+  beforeEach(async () => {
+    cluster = await FakeCluster.start(2);
+    const [first] = cluster.nodes.map(takeTracking);
+    rules = first as TrackingRules;
+    node = cluster.node(0);
+    value = "1";
+    node.always("GET", () => bulk(value));
+    await open();
+  });
+  afterEach(() => cluster.stop());
+
+  const keeps = async (key = KEY) => {
+    assert.equal(await get(key), `${value} from the node`);
+    assert.equal(await get(key), `${value} from memory`);
+  };
+
+  it("nothing happens: it is asked once, with the time to live, behind its slot's canary", async () => {
+    await keeps();
+    const asked = node.received
+      .filter(({ connection }) => connection === rules.reading())
+      .map(({ args }) => args.join(" "));
+    assert.deepEqual(asked.slice(-2), [`PTTL ${KEY}`, `GET ${KEY}`]);
+    assert.deepEqual(
+      rules.subscriptions.subscribed().filter((topic) => topic === `SSUBSCRIBE ${canaryOf(7)}`),
+      [`SSUBSCRIBE ${canaryOf(7)}`],
+    );
+  });
+
+  it("its invalidation comes before its reply: the reply is answered and not kept", async () => {
+    let answer!: (text: string) => void;
+    await keeps(OTHER);
+    node.expect("GET", new Promise<string>((resolve) => (answer = resolve)));
+    const reply = get();
+    await eventually(() =>
+      assert.ok(
+        node.received.some(({ args }) => args.join(" ") === `GET ${KEY}`),
+        "asked",
+      ),
+    );
+    rules.invalidate([KEY]);
+    await sleep(50);
+    answer(bulk("old") as string);
+    assert.equal(await reply, "old from the node");
+    value = "2";
+    await keeps();
+    // Another key's entry is as it was.
+    assert.equal(await get(OTHER), "1 from memory");
+  });
+
+  it("an invalidation of everything, or one of a key that nobody named, comes", async () => {
+    await keeps();
+    rules.invalidate(null);
+    await eventually(async () => assert.equal(figures().entries, 0));
+    node.scripts.add(derived.sha);
+    node.always("EVALSHA_RO", () => bulk("d"));
+    const run = () => cached.run(derived, [KEY]);
+    await run();
+    await run();
+    assert.equal(figures().hits, 2);
+    await keeps(OTHER);
+    rules.invalidate([`${KEY}x`]);
+    await eventually(async () => assert.equal(figures().dropped["derived-key"], 1));
+    // The entries of plain commands name all that they read.
+    assert.equal(await get(OTHER), "1 from memory");
+  });
+
+  it("a message of somebody else comes on the channel of invalidations: nothing is believed any more", async () => {
+    await keeps();
+    rules.subscriptions.publish("__redis__:invalidate", "nonsense");
+    await eventually(() => assert.equal(figures().entries, 0));
+  });
+
+  const REFUSALS = [
+    "MOVED 7 127.0.0.1:1",
+    "ASK 7 127.0.0.1:1",
+    "TRYAGAIN Multiple keys request during rehashing of slot",
+    "CLUSTERDOWN The cluster is down",
+    "WRONGTYPE Operation against a key holding the wrong kind of value",
+  ];
+  for (const refusal of REFUSALS) {
+    it(`it is refused by ${refusal.split(" ", 1)}: it takes the ordinary way, and nothing is kept`, async () => {
+      node.expect("GET", error(refusal));
+      assert.equal(await get(), "1 from the node");
+      assert.deepEqual([figures().entries, figures().passed], [0, { refused: 1 }]);
+      await keeps();
+    });
+  }
+
+  it("a heartbeat is answered with CLUSTERDOWN: all of the node is gone; with MOVED: its slot", async () => {
+    await open(400);
+    await keeps();
+    await keeps(OTHER);
+    node.always("EXISTS", () => error("CLUSTERDOWN The cluster is down"));
+    await eventually(() => assert.deepEqual([figures().entries, figures().dropped["cluster-down"]], [0, 2]));
+    node.always("EXISTS", ([, key]) => (key === KEY ? error("MOVED 7 127.0.0.1:1") : ":1\r\n"));
+    await keeps(OTHER);
+    await keeps();
+    await eventually(() => assert.equal(figures().dropped.moved, 1));
+    assert.equal(figures().entries, 1);
+  });
+
+  it("a canary ends: its slot is gone, and is asked for a canary again", async () => {
+    await keeps();
+    await keeps(OTHER);
+    rules.subscriptions.sunsubscribe(canaryOf(7));
+    await eventually(() => assert.equal(figures().dropped["slot-left"], 1));
+    assert.equal(await get(OTHER), "1 from memory");
+    rules.subscriptions.refuse = (command, [name]) =>
+      command === "SSUBSCRIBE" && name === canaryOf(7) ? `MOVED 7 ${cluster.node(1).address}` : undefined;
+    assert.equal(await get(), "1 from the node");
+    assert.equal(await get(), "1 from the node");
+    assert.equal(figures().passed["no-canary"], 2);
+  });
+
+  for (const which of ["reading", "hearing"] as const) {
+    it(`the ${which} connection is lost: all is gone, reads in flight take the ordinary way, and a new pair comes`, async () => {
+      await keeps();
+      node.expect("GET", new Promise<string>(() => {}));
+      const reply = get(OTHER);
+      await eventually(() =>
+        assert.ok(
+          node.received.some(({ args }) => args.join(" ") === `GET ${OTHER}`),
+          "asked",
+        ),
+      );
+      const before = rules.reading();
+      node.hangUp(rules[which]());
+      assert.equal(await reply, "1 from the node");
+      assert.equal(figures().entries, 0);
+      assert.deepEqual(figures().passed, { lost: 1 });
+      await eventually(() => assert.notEqual(rules.reading(), before));
+      await eventually(() => assert.deepEqual(figures().unavailable, []));
+      await keeps();
+    });
+
+    it(`the ${which} connection falls silent: nothing is served after maxStaleness, and all is gone`, async () => {
+      await open(500);
+      await keeps();
+      const command = which === "reading" ? "EXISTS" : "PING";
+      const [pair, begun] = [rules[which](), performance.now()];
+      const usual = which === "reading" ? ":1\r\n" : "*2\r\n$4\r\npong\r\n$0\r\n\r\n";
+      node.always(command, (_, connection) =>
+        connection === pair ? "hang" : connection === rules[which]() ? usual : "+PONG\r\n",
+      );
+      let lastHit = 0;
+      await eventually(async () => {
+        const { hits } = figures();
+        await get();
+        if (figures().hits > hits && rules[which]() === pair) lastHit = performance.now();
+        assert.ok((figures().dropped.silent ?? 0) > 0, "the pair is given up");
+      });
+      assert.ok(lastHit - begun < 500 + 300, `a hit ${lastHit - begun} ms after the silence began`);
+    });
+  }
+
+  it("a PTTL says when its key ends, and maxAge when the entry does", async () => {
+    node.expect("PTTL", ":150\r\n");
+    await keeps();
+    await sleep(200);
+    assert.equal(await get(), "1 from the node");
+    assert.equal(figures().dropped.expired, 1);
+  });
+
+  it("a write of the key is under way: it goes behind the write, and joins no read that went before", async () => {
+    let answer!: (text: string) => void;
+    node.expect("GET", new Promise<string>((resolve) => (answer = resolve)));
+    const early = get();
+    await eventually(() => assert.equal(node.count("GET"), 1));
+    const written = client.command("SET", KEY, "2");
+    value = "2";
+    assert.equal(await get(), "2 from the node");
+    await written;
+    assert.equal(figures().passed["write-under-way"] ?? 0, 1);
+    // The connection that reads still waits for the old answer, so this read waits behind it.
+    const late = get();
+    answer(bulk("1") as string);
+    assert.equal(await early, "1 from the node");
+    assert.equal(await late, "2 from the node");
+    assert.equal(figures().shared, 0);
+  });
+
+  it("a caller gives up: others that asked the same are answered", async () => {
+    let answer!: (text: string) => void;
+    node.expect("GET", new Promise<string>((resolve) => (answer = resolve)));
+    const hasty = cached.with({ timeout: 50 }).command("GET", KEY);
+    const patient = get();
+    await assert.rejects(hasty, { code: "DEADLINE" });
+    const signal = AbortSignal.timeout(20);
+    await assert.rejects(cached.with({ signal }).command("GET", KEY), { code: "ABORTED" });
+    answer(bulk("1") as string);
+    assert.equal(await patient, "1 from the node");
+    assert.deepEqual([figures().misses, figures().shared], [1, 2]);
+    assert.equal(await get(), "1 from memory");
+  });
+
+  it("the client closes: the call ends as every call does", async () => {
+    node.expect("GET", new Promise<string>(() => {}));
+    const reply = cached.command("GET", KEY);
+    await eventually(() => assert.equal(node.count("GET"), 1));
+    client.destroy();
+    await assert.rejects(reply, { code: "CLOSED" });
+  });
+
+  it("nothing is kept: nothing is sent", async () => {
+    await open(200);
+    node.always("PTTL", () => ":100\r\n");
+    await get();
+    await eventually(() => assert.equal(figures().entries, 0));
+    await sleep(100);
+    const { length } = node.received;
+    await sleep(300);
+    assert.equal(node.received.length, length);
+  });
+
+  const RIGHTS: Record<string, { refuse(): void; says: RegExp }> = {
+    "SUBSCRIBE is refused": {
+      refuse: () =>
+        (rules.subscriptions.refuse = (command) =>
+          command === "SUBSCRIBE" ? "NOPERM No permissions to access a channel" : undefined),
+      says: /^SUBSCRIBE __redis__:invalidate: NOPERM/,
+    },
+    "SSUBSCRIBE is unknown, as before 7.0": {
+      refuse: () =>
+        (rules.subscriptions.refuse = (command) =>
+          command === "SSUBSCRIBE" ? "ERR unknown command 'SSUBSCRIBE'" : undefined),
+      says: /^SSUBSCRIBE: ERR unknown command/,
+    },
+    "CLIENT TRACKING is refused": {
+      refuse: () =>
+        node.always("CLIENT TRACKING", () =>
+          error("NOPERM this user has no permissions to run the 'client|tracking' command"),
+        ),
+      says: /^CLIENT TRACKING: NOPERM/,
+    },
+  };
+  for (const [name, { refuse, says }] of Object.entries(RIGHTS)) {
+    it(`${name}: nothing is kept, calls work, and the metrics say why`, async () => {
+      refuse();
+      client = await cluster.connect({ cache: {} });
+      cached = client.with({ cached: true });
+      assert.equal(await get(), "1 from the node");
+      assert.equal(await get(), "1 from the node");
+      const { passed, unavailable } = figures();
+      assert.deepEqual(passed, { "not-ready": 2 });
+      assert.equal(unavailable.length, 1);
+      assert.equal(unavailable[0]?.address, node.address);
+      assert.match(unavailable[0]?.reason ?? "", says);
+    });
+  }
+});

@@ -1,0 +1,90 @@
+import type { KeyGroup, Period, Ran } from "./read-history.ts";
+
+/** A read that may be answered from memory, as its caller sees it. */
+export interface CachedRead {
+  readonly number: number;
+  /** What was asked for, in words. */
+  readonly what: string;
+  readonly group: KeyGroup;
+  readonly madeAt: number;
+  /** Writes of the client to a key of the read that had ended well when it was made. */
+  readonly writesDone: readonly string[];
+  /** Writes that had been called then. It sees them where nothing is refused. */
+  readonly writesCalled: readonly string[];
+  /** Whether the reply can be what keys of these values are read as. */
+  readonly fits: (values: readonly (string | null)[], reply: unknown) => boolean;
+  /** The positions of its keys in those of the group. Keys that it derives are not among them. */
+  readonly keys: readonly number[];
+  settledAt: number | undefined;
+  reply: unknown;
+  failure: string | undefined;
+}
+
+export interface ReadRules {
+  /** Milliseconds. */
+  readonly maxStaleness: number;
+  /** Nothing is refused, so that what was called first runs first. */
+  readonly isPlain: boolean;
+  /** Writes that were acknowledged were lost, by a failover or a move. */
+  readonly isLossy: boolean;
+}
+
+/**
+ * What was read is what the keys held at a node that answered for them, at most `maxStaleness` before the read was made; not before
+ * the client's own writes ran, and not, where it came from memory, when the keys' time to live was over.
+ *
+ * @param ran  Where and when a write of the client ran.
+ */
+export function brokenReads(
+  reads: readonly CachedRead[],
+  { maxStaleness, isPlain, isLossy }: ReadRules,
+  ran: (write: string) => Ran | undefined,
+): string[] {
+  return reads.flatMap((read) => {
+    const { settledAt, failure } = read;
+    if (settledAt === undefined) return [`${nameOf(read)} is not settled`];
+    if (failure !== undefined) return [];
+    const lower = read.madeAt - maxStaleness;
+    const current = periodsThatFit(read, lower, settledAt);
+    if (current.length === 0) return [`${nameOf(read)} ${tooOld(read, maxStaleness)}`];
+    for (const write of isPlain ? [...read.writesDone, ...read.writesCalled] : read.writesDone) {
+      const written = ran(write);
+      if (written === undefined) continue;
+      const { node, at } = written;
+      // Another node that answered for the keys all the time has not got the write; but what was not there may be sent for.
+      const includes = (period: Period) => period.to > at && (isLossy || period.node === node || period.isComing);
+      if (!current.some((period) => period.from >= at || includes(period))) {
+        return [`${nameOf(read)} did not see the client's own write ${write}, which ran at ${at.toFixed(2)}`];
+      }
+    }
+    if (settledAt === read.madeAt && current.every(({ to, expired }) => expired && to < read.madeAt - TTL_SLACK_MS)) {
+      return [
+        `${nameOf(read)} was answered ${(read.madeAt - Math.max(...current.map(({ to }) => to))).toFixed(2)} ms after the key's time to live`,
+      ];
+    }
+    return [];
+  });
+}
+
+/** PTTL tells whole milliseconds. */
+const TTL_SLACK_MS = 1;
+
+function periodsThatFit(read: CachedRead, lower: number, upper: number): Period[] {
+  const { group, fits, keys, reply } = read;
+  return group.periods.filter(({ from, to, values, isLeaving }) => {
+    if (from > upper || (to <= lower && from < lower)) return false;
+    return fits(values, reply) && !(isLeaving && keys.some((key) => values[key] === null));
+  });
+}
+
+function nameOf({ number, what, madeAt }: CachedRead): string {
+  return `read r${number} (${what}) of ${madeAt.toFixed(2)}`;
+}
+
+function tooOld(read: CachedRead, maxStaleness: number): string {
+  const earlier = periodsThatFit(read, Number.NEGATIVE_INFINITY, read.settledAt as number).map(({ to }) => to);
+  const reply = JSON.stringify(read.reply);
+  if (earlier.length === 0) return `was answered ${reply}, which it never was`;
+  const age = read.madeAt - Math.max(...earlier);
+  return `was answered ${reply}, which was over ${age.toFixed(2)} ms before, where ${maxStaleness} may be`;
+}

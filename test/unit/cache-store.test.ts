@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { bytesOf, copyOf, Entry, type EntryFacts, freeze, hasError, type Reader } from "../../src/cache/entry.ts";
+import { Proofs } from "../../src/cache/freshness.ts";
+import { OwnWrites } from "../../src/cache/own-writes.ts";
+import { Store } from "../../src/cache/store.ts";
+import { lookupOfCommand, lookupOfScript } from "../../src/calls/lookups.ts";
+import type { Argument, Reply } from "../../src/protocol/reply.ts";
+
+const reader = (): Reader => ({ proofs: new Proofs(1000) });
+
+function entry(lookup: string, of: Partial<EntryFacts> = {}, bytes = 100, until = 1000): Entry {
+  const facts = { lookup, keys: [lookup], slot: 1, reader: of.reader ?? ONE, isScript: false, mayDerive: false, ...of };
+  return new Entry(facts, lookup, false, until, bytes);
+}
+const ONE = reader();
+const TWO = reader();
+
+describe("the store of a cache", () => {
+  it("drops by key, slot and reader, and by nothing else", () => {
+    const store = new Store(10_000);
+    const fill = () => {
+      store.put(entry("a", { keys: ["a", "b"] }));
+      store.put(entry("c", { slot: 2 }));
+      store.put(entry("d", { reader: TWO, slot: 2 }));
+    };
+    const left = () => ["a", "c", "d"].filter((lookup) => store.get(lookup) !== undefined).join("");
+    fill();
+    assert.deepEqual([left(), store.size, store.bytes], ["acd", 3, 300]);
+    store.dropKey("b");
+    assert.equal(left(), "cd");
+    store.dropSlot(ONE, 2, "moved");
+    assert.equal(left(), "d");
+    fill();
+    store.dropReader(ONE, "silent");
+    assert.equal(left(), "d");
+    assert.deepEqual(store.slotsOf(ONE), []);
+    assert.deepEqual([store.slotsOf(TWO), store.keyIn(TWO, 2)], [[2], "d"]);
+    store.dropAll("closed");
+    assert.deepEqual([store.size, store.bytes], [0, 0]);
+    assert.deepEqual(store.dropped, { "own-write": 1, moved: 1, replaced: 1, silent: 2, closed: 1 });
+  });
+
+  it("ends, by an invalidation, what names the key, and scripts that may have read it unnamed", () => {
+    const rows = [
+      { key: "k", isExpected: true, left: ["other", "given"] },
+      { key: "unnamed", isExpected: true, left: ["k", "other", "script", "given"] },
+      { key: "unnamed", isExpected: false, left: ["k", "other"] },
+    ];
+    for (const { key, isExpected, left } of rows) {
+      const store = new Store(10_000);
+      store.put(entry("k"));
+      store.put(entry("other"));
+      store.put(entry("script", { keys: ["k", "s"], isScript: true }));
+      store.put(entry("given", { keys: ["s"], isScript: true }));
+      store.put(entry("deriving", { keys: ["s"], isScript: true, mayDerive: true }));
+      store.put(entry("elsewhere", { reader: TWO, keys: ["t"], isScript: true, mayDerive: true }));
+      store.invalidate(ONE, key, isExpected);
+      const all = ["k", "other", "script", "given", "deriving"];
+      assert.deepEqual(
+        all.filter((lookup) => store.get(lookup) !== undefined),
+        left,
+        key,
+      );
+      assert.ok(store.get("elsewhere"), "another node's");
+    }
+  });
+
+  it("is bounded by bytes: what was read last stays, and what is too large is not kept", () => {
+    const store = new Store(1000);
+    for (let count = 0; count < 10; count++) store.put(entry(`e${count}`));
+    store.get("e0");
+    store.put(entry("new", {}, 200));
+    assert.deepEqual([store.size, store.bytes, store.evicted], [9, 1000, 2]);
+    assert.ok(store.get("e0"), "it was read last");
+    assert.equal(store.get("e1"), undefined);
+    store.put(entry("huge", {}, 1001));
+    assert.equal(store.get("huge"), undefined);
+    assert.deepEqual(store.dropped, { "too-large": 1 });
+    for (let count = 0; count < 10_000; count++) store.put(entry(`more${count}`));
+    assert.equal(store.bytes <= 1000, true, `${store.bytes} bytes`);
+  });
+
+  it("clears away, some at a time, what is over", () => {
+    const store = new Store(10_000_000);
+    for (let count = 0; count < 3000; count++) store.put(entry(`e${count}`, {}, 100, count % 2 === 0 ? 10 : 1000));
+    for (let sweeps = 0; sweeps < 6; sweeps++) store.sweep(500);
+    assert.equal(store.size, 1500);
+  });
+});
+
+describe("own writes", () => {
+  it("concern their keys until the last of them is answered", () => {
+    const writes = new OwnWrites();
+    writes.begin(["a"]);
+    writes.begin(["a", "b"]);
+    assert.deepEqual([writes.concern(["x", "a"]), writes.concern(["c"])], [true, false]);
+    writes.end(["a", "b"]);
+    assert.deepEqual([writes.concern(["a"]), writes.concern(["b"])], [true, false]);
+    writes.begin("all");
+    assert.equal(writes.concern(["c"]), true);
+    writes.end("all");
+    writes.end(["a"]);
+    assert.equal(writes.concern(["a"]), false);
+  });
+});
+
+describe("what is kept of a reply", () => {
+  it("is frozen to its depth; Buffers are copied", () => {
+    const reply: Reply = ["a", ["b", null], Buffer.from("c")];
+    assert.equal(freeze(reply), true);
+    assert.throws(() => (reply[1] as Reply[]).push("x"), TypeError);
+    const copy = copyOf(reply) as Reply[];
+    (copy[2] as Buffer).fill("x");
+    assert.equal(String(reply[2]), "c");
+    assert.ok(Object.isFrozen(copy) && Object.isFrozen(copy[1]), "frozen");
+    assert.equal(freeze(["a", [1]]), false);
+  });
+
+  it("is no error, at any depth", () => {
+    const rows: [Reply, boolean][] = [
+      ["a", false],
+      [[1, ["b"]], false],
+      [[1, [new Error("x")]], true],
+    ];
+    for (const [reply, is] of rows) assert.equal(hasError(reply), is);
+  });
+
+  it("is counted by its bytes", () => {
+    assert.equal(bytesOf("x".repeat(1000)), 1024);
+    assert.equal(bytesOf("\u{1f600}".repeat(500)), 2024);
+    assert.equal(bytesOf([Buffer.alloc(1000)]), 1160);
+  });
+});
+
+describe("what was asked", () => {
+  const heads = { one: "1|=", several: "1|*" };
+  const lists: Argument[][] = [
+    [],
+    ["a"],
+    ["a", "b"],
+    ["ab"],
+    ["a,1:b"],
+    ["a", ",1:b"],
+    ["1"],
+    [Buffer.from("a")],
+    ["b;1:a"],
+    ["\0a\0"],
+    ["a", Buffer.from("b")],
+    ["", ""],
+    [""],
+    ["a", "b", ""],
+  ];
+
+  it("is the same text only for the same bytes", () => {
+    const texts = lists.map((args) => lookupOfCommand(heads, args));
+    assert.equal(new Set(texts).size, lists.length);
+    assert.equal(lookupOfCommand(heads, [["a", "b"]]), lookupOfCommand(heads, ["a", "b"]));
+    assert.equal(lookupOfCommand(heads, ["k", 1, 2n]), lookupOfCommand(heads, ["k", "1", "2"]));
+    const ofScripts = lists.flatMap((args) =>
+      args.map((_, keys) => lookupOfScript("2|", args.slice(0, keys), args.slice(keys))),
+    );
+    assert.equal(new Set(ofScripts).size, ofScripts.length);
+  });
+
+  it("is left to the ordinary checks where it may not be valid", () => {
+    for (const bad of [undefined, null, {}, Number.NaN, true]) {
+      assert.equal(lookupOfCommand(heads, ["k", bad as never]), undefined);
+      assert.equal(lookupOfScript("2|", ["k"], [bad as never]), undefined);
+    }
+    assert.equal(lookupOfCommand(heads, [undefined as never]), undefined);
+  });
+});
