@@ -43,7 +43,8 @@ export interface CacheMetrics {
   readonly evicted: number;
   /**
    * The number of replies that were given up otherwise, by reason: `own-write`, `derived-key`, `expired`, `replaced`,
-   * `too-large`, `connection-lost`, `silent`, `cluster-down`, `refused`, `moved`, `slot-left`, `topology` or `flushed`.
+   * `too-large`, `connection-lost`, `silent`, `cluster-down`, `refused`, `moved`, `slot-left`, `topology`, `flushed` or
+   * `renewed`.
    */
   readonly dropped: Readonly<Record<string, number>>;
   /** The primaries of which nothing is kept now, each with the reason in a server's or a socket's words. */

@@ -17,6 +17,7 @@ export type DropReason =
   | "expired"
   | "replaced"
   | "too-large"
+  | "renewed"
   | "closed";
 
 /** About as many bytes as an entry takes besides its look-up, its keys and its reply. */
