@@ -29,7 +29,10 @@ const MOST_LOOKS = 1000;
 /** The entries that one reader has read. */
 class Shelf {
   readonly bySlot = new Map<number, Set<Entry>>();
-  readonly scripts = new Set<Entry>();
+  /** Replies of scripts that read the keys they were given, and no others. */
+  readonly declared = new Set<Entry>();
+  /** Those of scripts that may read others. */
+  readonly deriving = new Set<Entry>();
   size = 0;
 }
 
@@ -88,7 +91,7 @@ export class Store {
       this.#shelves.set(entry.facts.reader, shelf);
     }
     addTo(shelf.bySlot, entry.facts.slot, entry);
-    if (entry.facts.isScript) shelf.scripts.add(entry);
+    if (entry.facts.isScript) (entry.facts.mayDerive ? shelf.deriving : shelf.declared).add(entry);
     shelf.size++;
   }
 
@@ -137,10 +140,11 @@ export class Store {
     const named = [...(this.#byKey.get(key) ?? [])].filter((entry) => entry.facts.reader === reader);
     this.invalidated += named.length;
     for (const entry of named) this.#entries.delete(entry.facts.lookup);
-    const isNamed = named.length > 0 || isExpected;
-    for (const entry of [...(this.#shelves.get(reader)?.scripts ?? [])]) {
-      if (entry.facts.mayDerive || !isNamed) this.drop(entry, "derived-key");
-    }
+    // What is looked at goes: the work of many invalidations is that of what they end.
+    const shelf = this.#shelves.get(reader);
+    for (const entry of shelf?.deriving ?? []) this.drop(entry, "derived-key");
+    if (named.length > 0 || isExpected) return;
+    for (const entry of shelf?.declared ?? []) this.drop(entry, "derived-key");
   }
 
   dropSlot(reader: Reader, slot: number, why: DropReason): void {
@@ -165,7 +169,8 @@ export class Store {
     for (const key of entry.facts.keys) removeFrom(this.#byKey, key, entry);
     const shelf = this.#shelves.get(entry.facts.reader) as Shelf;
     removeFrom(shelf.bySlot, entry.facts.slot, entry);
-    shelf.scripts.delete(entry);
+    shelf.declared.delete(entry);
+    shelf.deriving.delete(entry);
     if (--shelf.size === 0) this.#shelves.delete(entry.facts.reader);
   }
 }
