@@ -233,11 +233,11 @@ export class Session implements Reader {
     // Where these commands are allowed, the answer may still be MOVED, or that the key is not.
     const probe = canaryOf(this.#terms.slot);
     const answers = reading.exchange(
+      ["CLIENT", "TRACKING", "ON", "REDIRECT", String(id)],
       ["PTTL", probe],
       ["EXISTS", probe],
-      ["CLIENT", "TRACKING", "ON", "REDIRECT", String(id)],
     );
-    const [pttl, exists, tracking] = await Promise.allSettled(answers);
+    const [tracking, pttl, exists] = await Promise.allSettled(answers);
     if (tracking?.status === "rejected") refused("CLIENT TRACKING")(tracking.reason);
     for (const answer of [pttl, exists]) {
       const reason: unknown = answer?.status === "rejected" ? answer.reason : undefined;
