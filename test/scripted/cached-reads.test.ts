@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { canaryOf } from "../../src/cache/canary.ts";
+import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import { type Cluster, defineScript } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
@@ -238,12 +239,36 @@ describe("a cached read, when", () => {
     assert.equal(await get(), "1 from memory");
   });
 
-  it("the client closes: the call ends as every call does", async () => {
-    node.expect("GET", new Promise<string>(() => {}));
-    const reply = cached.command("GET", KEY);
-    await eventually(() => assert.equal(node.count("GET"), 1));
+  it("the client ends: the calls end as all calls do, and no timer is left", async () => {
+    const { clock } = nodeEnvironment;
+    const timers = new Set<object>();
+    const setTimer: typeof clock.setTimer = (callback, delayMs, background) => {
+      const called = () => {
+        timers.delete(timer);
+        callback();
+      };
+      const timer = clock.setTimer(called, delayMs, background);
+      timers.add(timer);
+      return {
+        cancel: () => {
+          timers.delete(timer);
+          timer.cancel();
+        },
+      };
+    };
+    // The other node's pair waits for its next try.
+    cluster.node(1).always("CLIENT TRACKING", () => error("NOPERM no"));
+    client = await cluster.connect({ cache: {} }, { ...nodeEnvironment, clock: { ...clock, setTimer } });
+    cached = client.with({ cached: true });
+    await get();
+    node.always("GET", () => "hang");
+    const asked = [cached.command("GET", OTHER), cached.command("GET", OTHER)];
+    await eventually(() => assert.equal(node.count("GET"), 2));
+    // These wait for a canary.
+    asked.push(cached.command("GET", keyForSlot(9)), cached.command("GET", keyForSlot(9)));
     client.destroy();
-    await assert.rejects(reply, { code: "CLOSED" });
+    for (const call of asked) await assert.rejects(call, { code: "CLOSED" });
+    assert.equal(timers.size, 0);
   });
 
   it("nothing is kept: nothing is sent", async () => {

@@ -46,7 +46,7 @@ describe("what the client itself writes is not answered from memory, by", () => 
     assert.ok(cache, "the client has a cache");
     return cache;
   };
-  const isKept = async (key: string, view = cached) => {
+  const isKept = async (key: string, view: Cluster<string | Buffer> = cached) => {
     const { hits } = figures();
     await view.command("GET", key);
     return figures().hits > hits;
