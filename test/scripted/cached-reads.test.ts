@@ -271,6 +271,20 @@ describe("a cached read, when", () => {
     assert.equal(timers.size, 0);
   });
 
+  it("its view is asked for wrongly: that is refused, and what is accepted is said", () => {
+    const refused: [object, string][] = [
+      [{ cached: "yes" }, "with: cached is of type string; accepted are true and false."],
+      [{ cached: null }, "with: cached is null; accepted are true and false."],
+      [
+        { cache: true },
+        'with: there is no option "cache"; accepted are timeout, signal, replies, readFrom, hedge, cached.',
+      ],
+    ];
+    for (const [options, message] of refused) {
+      assert.throws(() => client.with(options), { code: "INVALID_ARGUMENT", message });
+    }
+  });
+
   it("nothing is kept: nothing is sent", async () => {
     await open(200);
     node.always("PTTL", () => ":100\r\n");
