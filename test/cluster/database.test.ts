@@ -108,6 +108,23 @@ describe("the database of a single server", () => {
     }
   });
 
+  it("is another one after SWAPDB, of which no server tells: memory knows at once of its own, and of others' by maxAge", async (test) => {
+    await server.command("FLUSHALL");
+    client = await connect({ nodes: [server.address], database: 3, cache: { maxStaleness: 5000, maxAge: 600 } });
+    const view = client.with({ cached: true });
+    const get = () => view.command("GET", "swapped");
+    await client.command("SET", "swapped", "three");
+    if (client.metrics().cache?.unavailable.length !== 0) return test.diagnostic("left out: nothing is kept here");
+    await eventually(async () => {
+      assert.equal(await get(), "three");
+      assert.equal((client?.metrics().cache?.hits ?? 0) > 0, true);
+    });
+    await client.command("SWAPDB", 3, 4);
+    assert.equal(await get(), null);
+    await server.command("SWAPDB", "3", "4");
+    await eventually(async () => assert.equal(await get(), "three"));
+  });
+
   it("that the server does not have ends connect with the server's words", async () => {
     for (const mode of ["auto", "single"] as const) {
       const refused = connect({ nodes: [server.address], database: 5, mode, startTimeout: 60_000 });

@@ -6,7 +6,7 @@ import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import { type Cluster, defineScript } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import { bulk, error, type FakeNode } from "../support/fake-node.ts";
+import { array, bulk, error, type FakeNode } from "../support/fake-node.ts";
 import { type TrackingRules, takeTracking } from "../support/fake-tracking.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 
@@ -269,6 +269,36 @@ describe("a cached read, when", () => {
     client.destroy();
     for (const call of asked) await assert.rejects(call, { code: "CLOSED" });
     assert.equal(timers.size, 0);
+  });
+
+  it("the credentials are renewed: no hit is lost, a new pair reads, and the old one hears to its end", async () => {
+    client = await cluster.connect({ cache: { maxStaleness: 400, maxAge: 2000 }, password: "p" });
+    cached = client.with({ cached: true });
+    await keeps();
+    await keeps(OTHER);
+    const [oldReading, oldHearing] = [rules.reading(), rules.hearing()];
+    const readers = () => new Set([oldReading, rules.reading()]);
+    await client.reauthenticate();
+    await eventually(() => assert.equal(readers().size, 2));
+    assert.equal(await get(), "1 from memory");
+    // The old pair goes on saying that what it has read is current, and hears of changes.
+    await sleep(600);
+    assert.deepEqual([await get(), await get(OTHER)], ["1 from memory", "1 from memory"]);
+    node.say(oldHearing, array(bulk("message"), bulk("__redis__:invalidate"), array(bulk(KEY))));
+    await eventually(async () => assert.equal(figures().invalidated, 1));
+    assert.equal(await get(), "1 from the node");
+    const by = node.received.findLast(({ args }) => args[0] === "GET")?.connection;
+    assert.equal(by, rules.reading());
+    // Nothing is left of what it has read: it ends.
+    const open = node.openConnections;
+    await eventually(() => assert.equal(node.openConnections, open - 2));
+    assert.deepEqual([figures().unavailable, figures().passed], [[], {}]);
+    await keeps();
+    // The next pair takes the place of this one, which is gone before: all goes on.
+    await client.reauthenticate();
+    node.hangUp(rules.reading());
+    await eventually(async () => assert.deepEqual(figures().unavailable, []));
+    await eventually(async () => assert.equal(await get(), "1 from memory"));
   });
 
   it("its view is asked for wrongly: that is refused, and what is accepted is said", () => {
