@@ -126,7 +126,8 @@ describe("the replies of a cached view", () => {
   kept("answer the same question, numbers or text; keys as Buffers are the same keys", async () => {
     await cached.run(echo, ["k"], [1]);
     await cached.command("GET", "1");
-    const asked = () => Promise.all([cached.run(echo, ["k"], ["1"]), cached.command("GET", 1), cached.command("get", ["1"])]);
+    const asked = () =>
+      Promise.all([cached.run(echo, ["k"], ["1"]), cached.command("GET", 1), cached.command("get", ["1"])]);
     assert.deepEqual(await counted(asked), [0, 3, 0]);
     const keys = ["\u00e9", Buffer.from("\u00e9")];
     for (const [index, writtenAs] of keys.entries()) {
@@ -181,8 +182,7 @@ describe("the replies of a cached view", () => {
   });
 
   kept("under way when the client closes are awaited, and when it is destroyed are rejected", async () => {
-    const tracking = async () =>
-      String(await server.command("CLIENT", "LIST")).match(/ flags=\w*t/g)?.length ?? 0;
+    const tracking = async () => String(await server.command("CLIENT", "LIST")).match(/ flags=\w*t/g)?.length ?? 0;
     const before = await tracking();
     for (const end of ["close", "destroy"] as const) {
       const ending = await open({ cache: { maxStaleness: 5000 } });

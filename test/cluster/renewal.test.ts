@@ -15,7 +15,8 @@ describe("credentials that end", () => {
   before(async () => {
     cluster = await startCluster({ primaries: 1, replicasPerPrimary: 1 });
     isOld = /v=6\./.test(cluster.version);
-    for (const name of ["first", "second"]) await onAll("ACL", "SETUSER", name, "on", ">p", "~*", "+@all", ...CHANNELS());
+    for (const name of ["first", "second"])
+      await onAll("ACL", "SETUSER", name, "on", ">p", "~*", "+@all", ...CHANNELS());
     client = await connect({
       ...cluster.connectOptions,
       credentials: async () => {
@@ -40,7 +41,7 @@ describe("credentials that end", () => {
   const connectionsOf = async (name: string) => {
     const lists = await onAll("CLIENT", "LIST");
     const lines = lists.flatMap((list) => String(list).split("\n"));
-    return lines.filter((line) => line.includes(` user=${name} `));
+    return lines.filter((line) => new RegExp(` user=${name}( |$)`).test(line));
   };
   const settled = async () => {
     const from = asked;
@@ -71,7 +72,7 @@ describe("credentials that end", () => {
       }
     });
     try {
-      await eventually(async () => assert.equal((await connectionsOf("first")).length > 9, true));
+      await eventually(async () => assert.equal((await connectionsOf("first")).length > 6, true));
       user = "second";
       // A connection that is subscribed cannot log in again: the old one stays.
       await eventually(async () => {
@@ -92,7 +93,9 @@ describe("credentials that end", () => {
       if (!isOld) {
         assert.deepEqual(cache?.unavailable, []);
         assert.equal((cache?.hits ?? 0) > 20, true, `${cache?.hits} hits`);
-        const lost = Object.keys(cache?.dropped ?? {}).filter((why) => !["expired", "renewed", "own-write"].includes(why));
+        const lost = Object.keys(cache?.dropped ?? {}).filter(
+          (why) => !["expired", "renewed", "own-write"].includes(why),
+        );
         assert.deepEqual([lost, cache?.passed.lost], [[], undefined]);
       }
     } finally {
