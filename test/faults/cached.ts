@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import type { Environment } from "../../src/environment.ts";
 import { atOnce, byGossip, byMigrate, movesInOneStep } from "../support/slot-moves.ts";
-import { type CachedFault, cached, onVersions, type Place } from "./cached-place.ts";
+import { type CachedFault, cached, onVersions, type Place, QUIET } from "./cached-place.ts";
 import { cachedWays } from "./cached-ways.ts";
 import type { Fault } from "./fault.ts";
 import { pause, promotion } from "./shards.ts";
@@ -13,6 +13,15 @@ const DEBUG = ["--enable-debug-command", "yes"];
 const plain: CachedFault = {
   cause: async () => {
     await pause(PLAIN_MS);
+    return {};
+  },
+};
+
+/** Servers before 7.2 track no keys that a script derives. Later ones say when they change, but not when they end. */
+const derived: CachedFault = {
+  load: QUIET,
+  cause: async () => {
+    await pause(20_000);
     return {};
   },
 };
@@ -54,7 +63,7 @@ const moved: CachedFault = {
 /** Keys of a slot that is on its way for seconds: each new key is made at the new owner, and the old one never hears. */
 const movedSlowly: CachedFault = {
   // A new owner that was asked by ASK answers null for a key that a script derives and that is still at the old one.
-  load: { nodesMayBeWrong: true },
+  load: { ...QUIET, nodesMayBeWrong: true },
   cause: async (at) => {
     const { cluster, load } = at;
     const done = { moved: 0 };
@@ -250,6 +259,7 @@ const suspended: CachedFault = {
 
 export const cachedReads: readonly Fault[] = [
   ...onVersions("", `${PLAIN_MS / 1000} s`, plain),
+  ...onVersions("derived", "keys that scripts derive, and few writes", derived),
   ...onVersions("moved", "slots moved by MIGRATE, by SETSLOT alone, and in one step", moved),
   ...onVersions("moved-slowly", "slots that are on their way for seconds", movedSlowly),
   ...["redis-8.6", "valkey-9.1"].map((server) =>
