@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import type { Environment } from "../../src/environment.ts";
+import { encodeCommand } from "../../src/protocol/encode.ts";
 import { atOnce, byGossip, byMigrate, movesInOneStep } from "../support/slot-moves.ts";
 import { type CachedFault, cached, onVersions, type Place, QUIET } from "./cached-place.ts";
 import { cachedWays } from "./cached-ways.ts";
@@ -213,15 +214,15 @@ const jumping: Environment = {
 
 /** Writes keys from another process, while this one does not run. */
 const WRITER = `
-const [host, port, ...words] = process.argv.slice(1);
-const socket = require("node:net").connect(Number(port), host);
-let left = words.length / 2;
-let out = "";
-for (let at = 0; at < words.length; at += 2) {
-  out += "*3\\r\\n$3\\r\\nSET\\r\\n" + [words[at], words[at + 1]].map((word) => "$" + word.length + "\\r\\n" + word + "\\r\\n").join("");
+for (const [port, frames] of JSON.parse(process.argv[1])) {
+  const socket = require("node:net").connect(port, "127.0.0.1");
+  socket.write(frames.join(""));
+  let left = frames.length;
+  socket.on("data", (bytes) => {
+    left -= String(bytes).split("+OK").length - 1;
+    if (left === 0) socket.destroy();
+  });
 }
-socket.write(out);
-socket.on("data", (bytes) => { left -= String(bytes).split("+OK").length - 1; if (left <= 0) socket.destroy(); });
 `;
 
 /** The machine of the client is suspended, and its monotonic clock does not show it; its wall clock is set back, and forward. */
@@ -231,19 +232,16 @@ const suspended: CachedFault = {
     const done = { suspended: 0, "wall clock set": 0 };
     for (let time = 0; time < 6; time++) {
       const begun = performance.now();
-      const writes = new Map<string, string[]>();
+      const frames = new Map<number, string[]>();
       const changes = load.tags.slice(0, 30).map((tag) => {
         const [key, value] = [`${tag}:0`, `suspended ${time}`];
-        const owner = load.client.topology.primaryOf(load.slotOf(tag))?.address as string;
-        const words = writes.get(owner) ?? [];
-        writes.set(owner, words);
-        words.push(key, value);
+        const owner = load.client.topology.primaryOf(load.slotOf(tag)) as { readonly port: number };
+        const all = frames.get(owner.port) ?? [];
+        frames.set(owner.port, all);
+        all.push(encodeCommand(["SET", key, value]));
         return load.oracle.begin(key, value);
       });
-      for (const [owner, words] of writes) {
-        const [host = "", port = ""] = owner.split(":");
-        execFileSync(process.execPath, ["-e", WRITER, host, port, ...words]);
-      }
+      execFileSync(process.execPath, ["-e", WRITER, JSON.stringify([...frames])], { stdio: "ignore" });
       for (const change of changes) change.by = performance.now();
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
       off.mono += performance.now() - begun;
