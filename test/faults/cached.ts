@@ -37,6 +37,7 @@ function ends({ load }: Place, slot: number): { readonly owner: string; readonly
 
 /** Slots that writers write, each moved to another primary, one after the other. */
 const moved: CachedFault = {
+  load: { keysAreOnTheirWay: true },
   cause: async (at) => {
     const { cluster, load } = at;
     const ways = [byMigrate, byGossip, ...((await movesInOneStep(cluster)) ? [atOnce] : [])];
@@ -63,8 +64,7 @@ const moved: CachedFault = {
 
 /** Keys of a slot that is on its way for seconds: each new key is made at the new owner, and the old one never hears. */
 const movedSlowly: CachedFault = {
-  // A new owner that was asked by ASK answers null for a key that a script derives and that is still at the old one.
-  load: { ...QUIET, nodesMayBeWrong: true },
+  load: { ...QUIET, keysAreOnTheirWay: true },
   cause: async (at) => {
     const { cluster, load } = at;
     const done = { moved: 0 };
@@ -160,6 +160,25 @@ const minority: CachedFault = {
       await pause(3000);
       const [role] = (await cluster.command(victim, "ROLE")) as string[];
       if (role === "slave") done.demoted++;
+    }
+    return done;
+  },
+};
+
+/** Two of three primaries hang, so that the third one may serve nobody, and goes on answering PING. */
+const majorityFrozen: CachedFault = {
+  cause: async (at) => {
+    const { cluster, load } = at;
+    const done = { "times CLUSTERDOWN": 0 };
+    for (const start of [0, 8000]) {
+      const left = load.client.topology.primaryOf(start)?.address as string;
+      const others = primariesOf(at).filter((address) => address !== left);
+      for (const address of others) cluster.pause(address);
+      await pause(6000);
+      const info = String(await cluster.command(left, "CLUSTER", "INFO"));
+      if (info.includes("cluster_state:fail")) done["times CLUSTERDOWN"]++;
+      for (const address of others) cluster.resume(address);
+      await pause(4000);
     }
     return done;
   },
@@ -265,7 +284,11 @@ export const cachedReads: readonly Fault[] = [
   ),
   ...onVersions("failover", "4 failovers on command, one primary killed for good", failovers),
   ...onVersions("frozen", "a primary frozen until its replica is promoted, thawed and demoted", frozen),
-  ...onVersions("minority", "a primary that hears nothing of the others (CLUSTERDOWN), and is demoted later", minority),
+  // Redis 8.6 cannot be told to hear nothing.
+  ...[undefined, "valkey-9.1"].map((server) =>
+    cached("minority", "a primary that hears nothing of the others (CLUSTERDOWN), demoted later", minority, server),
+  ),
+  ...onVersions("majority-frozen", "two of three primaries frozen, so that the third one is down", majorityFrozen),
   ...onVersions("flush", "FLUSHALL and SCRIPT FLUSH, ten times each", flushed),
   ...onVersions("evicted", "tracking tables of 5 keys", evicted),
   cached("suspended", "the client's machine suspended, its wall clock set back and forward", suspended),
