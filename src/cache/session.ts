@@ -276,11 +276,12 @@ export class Session implements Reader {
 
   /** When the question was sent that waits longest for its answer, on either connection. Infinite while none waits. */
   get #oldestSent(): number {
-    const sentOn = (connection: Connection | undefined) => {
+    const connections = [this.#reading, this.#hearing];
+    const sent = connections.map((connection) => {
       const oldest = connection?.inFlight.peek();
       return oldest instanceof Ask ? oldest.sent : Number.POSITIVE_INFINITY;
-    };
-    return Math.min(sentOn(this.#reading), sentOn(this.#hearing));
+    });
+    return Math.min(...sent);
   }
 
   #ping(): void {

@@ -20,7 +20,7 @@ async function portsAt(cluster: LocalCluster, address: string, kind: Kind): Prom
 function hurting(kind: Kind, restMs: number, hurt: Hurt): CachedFault {
   return {
     proxied: true,
-    noneFails: true,
+    fails: "none",
     cause: async (at) => {
       const done = { [kind]: 0 };
       for (let time = 0; time < 6; time++) {

@@ -165,11 +165,12 @@ const minority: CachedFault = {
   },
 };
 
-/** Two of three primaries hang, so that the third one may serve nobody, and goes on answering PING. */
+/** Two of three primaries hang, so the third one may serve nobody, and goes on answering PING. Its replica takes over. */
 const majorityFrozen: CachedFault = {
+  fails: "most",
   cause: async (at) => {
     const { cluster, load } = at;
-    const done = { "times CLUSTERDOWN": 0 };
+    const done = { "times CLUSTERDOWN": 0, demoted: 0 };
     for (const start of [0, 8000]) {
       const left = load.client.topology.primaryOf(start)?.address as string;
       const others = primariesOf(at).filter((address) => address !== left);
@@ -177,6 +178,12 @@ const majorityFrozen: CachedFault = {
       await pause(6000);
       const info = String(await cluster.command(left, "CLUSTER", "INFO"));
       if (info.includes("cluster_state:fail")) done["times CLUSTERDOWN"]++;
+      const heir = load.client.topology.replicasOf(start)[0]?.address as string;
+      await cluster.command(heir, "CLUSTER", "FAILOVER", "TAKEOVER");
+      await promotion(cluster, heir);
+      await pause(1000);
+      const [role] = (await cluster.command(left, "ROLE")) as string[];
+      if (role === "slave") done.demoted++;
       for (const address of others) cluster.resume(address);
       await pause(4000);
     }
@@ -284,11 +291,13 @@ export const cachedReads: readonly Fault[] = [
   ),
   ...onVersions("failover", "4 failovers on command, one primary killed for good", failovers),
   ...onVersions("frozen", "a primary frozen until its replica is promoted, thawed and demoted", frozen),
-  // Redis 8.6 cannot be told to hear nothing.
-  ...[undefined, "valkey-9.1"].map((server) =>
-    cached("minority", "a primary that hears nothing of the others (CLUSTERDOWN), demoted later", minority, server),
+  // Servers of Redis cannot be told to hear nothing.
+  cached("minority", "a primary hears nothing of the others (CLUSTERDOWN), demoted later", minority, "valkey-9.1"),
+  ...onVersions(
+    "majority-frozen",
+    "two of three primaries frozen, so that the third is down, and is demoted",
+    majorityFrozen,
   ),
-  ...onVersions("majority-frozen", "two of three primaries frozen, so that the third one is down", majorityFrozen),
   ...onVersions("flush", "FLUSHALL and SCRIPT FLUSH, ten times each", flushed),
   ...onVersions("evicted", "tracking tables of 5 keys", evicted),
   cached("suspended", "the client's machine suspended, its wall clock set back and forward", suspended),
