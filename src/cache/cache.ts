@@ -269,10 +269,12 @@ export class Cache {
 
   #keep({ read, session, sent, ttlMs, lacksKey }: Miss, reply: Reply, hasBuffers: boolean): void {
     const { maxAge, maxStaleness } = this.#settings;
-    // While a slot moves key by key, its new owner creates keys of which the old one never hears.
-    const limitMs = lacksKey ? Math.min(maxAge, maxStaleness) : maxAge;
-    const until = endOf(sent as number, ttlMs, limitMs);
     const { lookup, keys, slot, isScript, mayDerive } = read;
+    // While a slot moves key by key, its new owner creates keys of which the old one never hears. Of the keys that a script
+    // derives nobody knows whether they are there, when they end, nor, before 7.2, that they change.
+    const isUntold = lacksKey || (isScript && mayDerive);
+    const limitMs = isUntold ? Math.min(maxAge, maxStaleness) : maxAge;
+    const until = endOf(sent as number, ttlMs, limitMs);
     const bytes = bytesOfEntry(lookup, keys, bytesOf(reply));
     const facts = { lookup, keys, slot, reader: session, isScript, mayDerive };
     this.#store.put(new Entry(facts, reply, hasBuffers, until, bytes));
