@@ -3,6 +3,8 @@ import { StrangerError } from "../connection/identity.ts";
 import { retryDelayMs } from "../connection/retry-policy.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { CacheTrace } from "../telemetry/cache-trace.ts";
+import type { CacheDropReason, CacheLossReason } from "../telemetry/channels.ts";
 import { NoTrackingError, Session, type SessionEvents, type SessionTerms } from "./session.ts";
 
 /** Rights and servers change seldom, and users' logs note each refusal. */
@@ -13,6 +15,7 @@ export interface PairParts {
   readonly environment: Environment;
   readonly terms: Pick<SessionTerms, "maxStaleness" | "now" | "keyToProve">;
   readonly events: SessionEvents;
+  readonly trace: CacheTrace;
   /** A slot that the node owns. Undefined where it owns none. */
   slotOf(node: ClusterNode): number | undefined;
 }
@@ -52,10 +55,10 @@ export class Pair {
   }
 
   /** Both connections of the session are gone. */
-  noteEnded(session: Session, cause: Error): void {
+  noteEnded(session: Session, why: CacheDropReason, cause: Error): void {
     if (this.#session !== session) return;
     this.#session = undefined;
-    this.#failed(cause);
+    this.#failed(cause, cause instanceof NoTrackingError ? "not-allowed" : why);
   }
 
   /** Ends for good. */
@@ -78,20 +81,22 @@ export class Pair {
       });
       this.#opening = undefined;
       if (this.#isOver) session.end(new Error("not needed any more"));
-      else if (session.isOver) this.#failed(new Error("the connections were lost before they were used"));
+      else if (session.isOver)
+        this.#failed(new Error("the connections were lost before they were used"), "connection-lost");
       else {
         this.#session = session;
         this.#failures = 0;
         this.#why = undefined;
+        this.#parts.trace.ready(this.node.address);
       }
     } catch (error) {
       this.#opening = undefined;
       if (error instanceof StrangerError) this.node.dropConnections(error);
-      this.#failed(error as Error);
+      this.#failed(error as Error, error instanceof NoTrackingError ? "not-allowed" : "unreachable");
     }
   }
 
-  #failed(cause: Error): void {
+  #failed(cause: Error, why: CacheLossReason): void {
     if (this.#isOver) return;
     const { clock, random } = this.#parts.environment;
     this.#why = cause.message;
@@ -108,5 +113,6 @@ export class Pair {
       delayMs,
       true,
     );
+    this.#parts.trace.unavailable(this.node.address, why);
   }
 }
