@@ -15,8 +15,8 @@ export function cacheOf(client: Client, directory: () => NodeDirectory): Cache |
     nodes: () => directory().nodes,
     ownerOf: (slot) => directory().ownerOf(slot),
     slotOf: ({ address }) => client.topology.ranges.find(({ primary }) => primary.address === address)?.start,
-    forward: (call) => client.dispatcher.send(call),
-    forwardSent: (call, failure) => client.dispatcher.sendUnkept(call, failure),
+    forward: (call) => client.door.sendAdmitted(call),
+    forwardSent: (call, failure) => client.door.sendAdmitted(call, failure),
     maxPending: options.maxPendingPerNode,
     maxPendingBytes: options.maxPendingBytesPerNode,
   });

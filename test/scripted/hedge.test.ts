@@ -364,6 +364,10 @@ describe("a hedged read", () => {
     for (const node of [second, third]) node.always("SRANDMEMBER", () => bulk("m"));
     assert.equal(await both.command("SRANDMEMBER", KEY), "m");
     assert.deepEqual(figures(), [1, 0, 1]);
+    first.always("GET", () => "hang");
+    first.expect("GET", error("TRYAGAIN Multiple keys request during rehashing of slot"));
+    assert.equal(await both.command("GET", OTHER), of(second, OTHER), "refused where it was to be kept");
+    assert.deepEqual(figures(), [2, 0, 1]);
     own.destroy();
     await codeOf(behind);
   });
