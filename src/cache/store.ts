@@ -13,7 +13,10 @@ const MOST_LOOKS = 1000;
 /** The entries that one reader has read. */
 class Shelf {
   readonly bySlot = new Map<number, Set<Entry>>();
-  readonly scripts = new Set<Entry>();
+  /** Replies of scripts that read the keys they were given, and no others. */
+  readonly declared = new Set<Entry>();
+  /** Those of scripts that may read others. */
+  readonly deriving = new Set<Entry>();
   size = 0;
 }
 
@@ -84,7 +87,7 @@ export class Store {
       this.#shelves.set(entry.facts.reader, shelf);
     }
     addTo(shelf.bySlot, entry.facts.slot, entry);
-    if (entry.facts.isScript) shelf.scripts.add(entry);
+    if (entry.facts.isScript) (entry.facts.mayDerive ? shelf.deriving : shelf.declared).add(entry);
     shelf.size++;
   }
 
@@ -135,11 +138,13 @@ export class Store {
     const named = [...(this.#byKey.get(key) ?? [])].filter((entry) => entry.facts.reader === reader);
     this.invalidated += named.length;
     for (const entry of named) this.#entries.delete(entry.facts.lookup);
-    const isNamed = named.length > 0 || isExpected;
-    const scripts = this.#shelves.get(reader)?.scripts;
-    const derived = scripts === undefined ? [] : [...scripts].filter((entry) => entry.facts.mayDerive || !isNamed);
+    // What is looked at goes: the work of many invalidations is that of what they end.
+    const shelf = this.#shelves.get(reader);
+    const isUnnamed = named.length === 0 && !isExpected;
+    const derived = [...(shelf?.deriving ?? []), ...(isUnnamed ? (shelf?.declared ?? []) : [])];
+    for (const entry of derived) this.#entries.delete(entry.facts.lookup);
     this.#tell(named, "invalidated");
-    this.drop(derived, "derived-key");
+    this.#note(derived, "derived-key");
   }
 
   dropSlot(reader: Reader, slot: number, why: CacheDropReason): void {
@@ -154,7 +159,7 @@ export class Store {
   }
 
   dropAll(why: CacheDropReason): void {
-    for (const reader of [...this.#shelves.keys()]) this.dropReader(reader, why);
+    this.drop(this.#entries.values(), why);
   }
 
   drop(entries: Iterable<Entry>, why: CacheDropReason): void {
@@ -182,7 +187,8 @@ export class Store {
     for (const key of entry.facts.keys) removeFrom(this.#byKey, key, entry);
     const shelf = this.#shelves.get(entry.facts.reader) as Shelf;
     removeFrom(shelf.bySlot, entry.facts.slot, entry);
-    shelf.scripts.delete(entry);
+    shelf.declared.delete(entry);
+    shelf.deriving.delete(entry);
     if (--shelf.size === 0) this.#shelves.delete(entry.facts.reader);
   }
 }

@@ -41,6 +41,23 @@ describe("the store of a cache", () => {
     assert.deepEqual(store.dropped, { "own-write": 1, moved: 1, replaced: 1, silent: 2, closed: 1 });
   });
 
+  it("does no work for what stays when a key changes", () => {
+    const store = new Store(100_000_000);
+    const scripts = 20_000;
+    for (let index = 0; index < scripts; index++) {
+      store.put(entry(`script ${index}`, { keys: [`key ${index}`], isScript: true }));
+    }
+    const before = process.cpuUsage();
+    for (let index = 0; index < 20_000; index++) store.invalidate(ONE, "another", true);
+    // It takes 10 ms. A look at each script each time would be 400 million looks.
+    assert.equal(
+      process.cpuUsage(before).user < 500_000,
+      true,
+      "an invalidation looks at entries that it does not end",
+    );
+    assert.equal(store.size, scripts);
+  });
+
   it("ends, by an invalidation, what names the key, and scripts that may have read it unnamed", () => {
     const rows = [
       { key: "k", isExpected: true, left: ["other", "given"] },
