@@ -5,8 +5,10 @@ import type { Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
 import type { WrittenKeys } from "../routing/call-extras.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { CacheTrace } from "../telemetry/cache-trace.ts";
+import type { CacheDropReason, CacheMetrics } from "../telemetry/channels.ts";
 import { Ask, ttlFrame } from "./asks.ts";
-import { CacheCounters, type CacheMetrics, type PassReason } from "./cache-metrics.ts";
+import { CacheCounters, type PassReason } from "./cache-metrics.ts";
 import { bytesOf, copyOf, Entry, freeze, hasError } from "./entry.ts";
 import { endOf, LapseClock } from "./freshness.ts";
 import { Heads } from "./heads.ts";
@@ -14,7 +16,7 @@ import { Miss, type Read } from "./miss.ts";
 import { OwnWrites } from "./own-writes.ts";
 import { Pairs } from "./pairs.ts";
 import { namesCommand, type Session } from "./session.ts";
-import { bytesOfEntry, type DropReason, Store } from "./store.ts";
+import { bytesOfEntry, Store } from "./store.ts";
 import { UnderWay } from "./under-way.ts";
 
 /** The settings of a cache, in bytes and milliseconds. */
@@ -28,6 +30,7 @@ export interface CacheSettings {
 export interface CacheParts {
   readonly environment: Environment;
   readonly settings: CacheSettings;
+  readonly trace: CacheTrace;
   readonly nodes: () => readonly ClusterNode[];
   readonly ownerOf: (slot: number) => ClusterNode | undefined;
   /** A slot of a node. Undefined where it owns none. */
@@ -63,10 +66,10 @@ export class Cache {
   #isClosed = false;
 
   constructor(parts: CacheParts) {
-    const { environment, settings } = parts;
+    const { environment, settings, trace } = parts;
     this.#parts = parts;
     this.#settings = settings;
-    this.#store = new Store(settings.maxBytes);
+    this.#store = new Store(settings.maxBytes, trace);
     const { clock, wallNow = realTime.wallNow } = environment;
     this.#clock = new LapseClock(clock.now.bind(clock), wallNow);
     this.#pairs = new Pairs({
@@ -114,7 +117,7 @@ export class Cache {
       this.counters.hits++;
       return entry;
     }
-    if (now >= entry.until) this.#store.drop(entry, "expired");
+    if (now >= entry.until) this.#store.drop([entry], "expired");
     return undefined;
   }
 
@@ -193,6 +196,7 @@ export class Cache {
     this.#isClosed = true;
     this.#pairs.end(new ClosedError());
     this.#store.dropAll("closed");
+    this.#parts.trace.closed(() => this.metrics);
   }
 
   /** A key of an entry, each time of another slot. Entries whose time is over are cleared away on the way. */
@@ -203,7 +207,7 @@ export class Cache {
     return slot === undefined ? undefined : this.#store.keyIn(session, slot);
   }
 
-  #doubt(session: Session, slot: number | undefined, why: DropReason): void {
+  #doubt(session: Session, slot: number | undefined, why: CacheDropReason): void {
     if (slot === undefined) this.#store.dropReader(session, why);
     else this.#store.dropSlot(session, slot, why);
     this.#underWay.spoilWhere((miss) => miss.session === session && (slot === undefined || miss.read.slot === slot));

@@ -3,6 +3,8 @@ import { StrangerError } from "../connection/identity.ts";
 import { retryDelayMs } from "../connection/retry-policy.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { CacheTrace } from "../telemetry/cache-trace.ts";
+import type { CacheDropReason, CacheLossReason } from "../telemetry/channels.ts";
 import { NoTrackingError, Session, type SessionEvents, type SessionTerms } from "./session.ts";
 
 /** Rights and servers change seldom, and users' logs note each refusal. */
@@ -15,6 +17,7 @@ export interface PairParts {
   readonly environment: Environment;
   readonly terms: Pick<SessionTerms, "maxStaleness" | "now" | "keyToProve">;
   readonly events: SessionEvents;
+  readonly trace: CacheTrace;
   /** A slot that the node owns. Undefined where it owns none. */
   slotOf(node: ClusterNode): number | undefined;
 }
@@ -65,11 +68,13 @@ export class Pair {
   }
 
   /** Both connections of the session are gone. */
-  noteEnded(session: Session, cause: Error): void {
+  noteEnded(session: Session, why: CacheDropReason, cause: Error): void {
     if (this.#retired === session) this.#retired = undefined;
     if (this.#session !== session) return;
     this.#session = undefined;
-    if (this.#opening === undefined && this.#pause === undefined) this.#failed(cause);
+    if (this.#opening === undefined && this.#pause === undefined) {
+      this.#failed(cause, cause instanceof NoTrackingError ? "not-allowed" : why);
+    }
   }
 
   /**
@@ -108,12 +113,13 @@ export class Pair {
       });
       this.#opening = undefined;
       if (this.#isOver) session.end(new Error("not needed any more"));
-      else if (session.isOver) this.#failed(new Error("the connections were lost before they were used"));
+      else if (session.isOver)
+        this.#failed(new Error("the connections were lost before they were used"), "connection-lost");
       else this.#take(session);
     } catch (error) {
       this.#opening = undefined;
       if (error instanceof StrangerError) this.node.dropConnections(error);
-      this.#failed(error as Error);
+      this.#failed(error as Error, error instanceof NoTrackingError ? "not-allowed" : "unreachable");
     }
   }
 
@@ -125,10 +131,11 @@ export class Pair {
     former?.retire(new Error(RENEWED));
     this.#failures = 0;
     this.#why = undefined;
+    this.#parts.trace.ready(this.node.address);
     if (this.#isOutdated) void this.#open();
   }
 
-  #failed(cause: Error): void {
+  #failed(cause: Error, why: CacheLossReason): void {
     if (this.#isOver) return;
     const { clock, random } = this.#parts.environment;
     this.#why = cause.message;
@@ -145,5 +152,6 @@ export class Pair {
       delayMs,
       true,
     );
+    this.#parts.trace.unavailable(this.node.address, why);
   }
 }

@@ -8,20 +8,20 @@ import { parseErrorReply } from "../protocol/error-reply.ts";
 import { slotOf } from "../protocol/hash-slot.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
+import type { CacheDropReason } from "../telemetry/channels.ts";
 import { Ask, existsFrame, PING, subscribeFrame } from "./asks.ts";
 import { canaryOf } from "./canary.ts";
 import { Ear, INVALIDATIONS, textOf } from "./ear.ts";
 import type { Reader } from "./entry.ts";
 import { Proofs } from "./freshness.ts";
-import type { DropReason } from "./store.ts";
 
 /** What a session tells of. */
 export interface SessionEvents {
   onInvalidation(session: Session, key: string): void;
   /** All that the session has read is in doubt, or one slot of it. The session goes on. */
-  onDoubt(session: Session, slot: number | undefined, why: DropReason): void;
+  onDoubt(session: Session, slot: number | undefined, why: CacheDropReason): void;
   /** Both connections are gone, and with them everything that was read. */
-  onEnded(session: Session, why: DropReason, cause: Error): void;
+  onEnded(session: Session, why: CacheDropReason, cause: Error): void;
 }
 
 /** What a session needs to know. */
@@ -127,7 +127,7 @@ export class Session implements Reader {
   }
 
   /** Ends both connections, and everything that was read through them. */
-  fail(why: DropReason, cause: Error): void {
+  fail(why: CacheDropReason, cause: Error): void {
     if (this.#isOver) return;
     this.#close(cause);
     this.#events.onEnded(this, why, cause);

@@ -188,7 +188,11 @@ export class Client {
       isSingle: options.mode === "single",
     });
     const pools = () => nodes().flatMap((node) => node.pools);
-    this.#endCollections = answerCollections(telemetry.client, () => pools().map(({ figures }) => figures));
+    this.#endCollections = answerCollections(
+      telemetry.client,
+      () => pools().map(({ figures }) => figures),
+      () => this.cache?.metrics,
+    );
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */

@@ -81,7 +81,7 @@ async function underLoad(fault: CachedFault, server: string | undefined): Promis
 }
 
 function found(done: Readonly<Record<string, number>>, report: CachedReport, { fails, load }: CachedFault): Finding {
-  const mayFail = fails === "none" ? 0 : fails === "most" ? Number.POSITIVE_INFINITY : reads / 2;
+  const mayFail = fails === "none" ? 0 : fails === "most" ? Number.POSITIVE_INFINITY : report.reads / 2;
   const isQuiet = load?.pauseMs === QUIET.pauseMs;
   const {
     reads,

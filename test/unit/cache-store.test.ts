@@ -7,14 +7,14 @@ import { Store } from "../../src/cache/store.ts";
 import { lookupOfCommand, lookupOfScript } from "../../src/calls/lookups.ts";
 import type { Argument, Reply } from "../../src/protocol/reply.ts";
 
-const reader = (): Reader => ({ proofs: new Proofs(1000) });
+const reader = (port: number): Reader => ({ address: `10.0.0.1:${port}`, proofs: new Proofs(1000) });
 
 function entry(lookup: string, of: Partial<EntryFacts> = {}, bytes = 100, until = 1000): Entry {
   const facts = { lookup, keys: [lookup], slot: 1, reader: of.reader ?? ONE, isScript: false, mayDerive: false, ...of };
   return new Entry(facts, lookup, false, until, bytes);
 }
-const ONE = reader();
-const TWO = reader();
+const ONE = reader(1);
+const TWO = reader(2);
 
 describe("the store of a cache", () => {
   it("drops by key, slot and reader, and by nothing else", () => {
