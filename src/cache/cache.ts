@@ -1,6 +1,6 @@
 import { type Environment, realTime } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
-import type { Reply } from "../protocol/reply.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
 import type { WrittenKeys } from "../routing/call-extras.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -43,7 +43,7 @@ export interface CacheParts {
 /**
  * The cached replies of one client.
  *
- *   look-up --> entry, proven -----------------------------------------> hit
+ *   question --> entry, proven ----------------------------------------> hit
  *       '--> equal read under way --------------------------------.
  *       '--> canary of the slot --> read and PTTL --> reply --> keep --> answered
  *                   '------------------- refused, lost -----------------> the ordinary way
@@ -105,8 +105,8 @@ export class Cache {
   }
 
   /** The entry that answers what was asked; undefined if there is none that may. */
-  hit(lookup: string): Entry | undefined {
-    const entry = this.#store.get(lookup);
+  hit(head: number, keys: readonly Argument[], args: readonly Argument[]): Entry | undefined {
+    const entry = this.#store.get(head, keys, args);
     if (entry === undefined) return undefined;
     const now = this.#clock.now();
     if (entry.isFresh(now)) {
@@ -136,7 +136,7 @@ export class Cache {
     const node = this.#parts.ownerOf(read.slot) as ClusterNode;
     call.node = node;
     call.pool = node.pool;
-    const equal = this.#underWay.joinable(read.lookup, this.#clock.now(), this.#settings.maxStaleness);
+    const equal = this.#underWay.joinable(read.question, this.#clock.now(), this.#settings.maxStaleness);
     if (equal !== undefined) {
       this.counters.shared++;
       this.#underWay.wait(equal, call);
@@ -264,9 +264,9 @@ export class Cache {
     // While a slot moves key by key, its new owner creates keys of which the old one never hears.
     const limitMs = lacksKey ? Math.min(maxAge, maxStaleness) : maxAge;
     const until = endOf(sent as number, ttlMs, limitMs);
-    const { lookup, keys, slot, isScript, mayDerive } = read;
-    const bytes = bytesOfEntry(lookup, keys, bytesOf(reply));
-    const facts = { lookup, keys, slot, reader: session, isScript, mayDerive };
+    const { question, keys, slot, isScript, mayDerive } = read;
+    const bytes = bytesOfEntry(question, keys, bytesOf(reply));
+    const facts = { question, keys, slot, reader: session, isScript, mayDerive };
     this.#store.put(new Entry(facts, reply, hasBuffers, until, bytes));
   }
 

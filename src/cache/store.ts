@@ -1,6 +1,8 @@
 import { LRUCache } from "lru-cache";
+import type { Argument } from "../protocol/reply.ts";
 import { countIn } from "../telemetry/counters.ts";
-import type { Entry, Reader } from "./entry.ts";
+import { bytesOf, type Entry, type Reader } from "./entry.ts";
+import { hashOf, type Question } from "./question.ts";
 
 /** Why entries were given up that were not evicted, and that no invalidation named. */
 export type DropReason =
@@ -19,7 +21,7 @@ export type DropReason =
   | "too-large"
   | "closed";
 
-/** About as many bytes as an entry takes besides its look-up, its keys and its reply. */
+/** About as many bytes as an entry takes besides what was asked, its keys and its reply. */
 const ENTRY_BYTES = 320;
 const KEY_BYTES = 96;
 /** So many keys are looked at in one sweep. */
@@ -43,14 +45,15 @@ export class Store {
   readonly dropped: Record<string, number> = {};
   invalidated = 0;
   evicted = 0;
-  readonly #entries: LRUCache<string, Entry>;
+  /** By the hash of what was asked. Where two questions have the same one, the later entry takes the place. */
+  readonly #entries: LRUCache<number, Entry>;
   readonly #byKey = new Map<string, Set<Entry>>();
   readonly #shelves = new Map<Reader, Shelf>();
   #bytes = 0;
   #sweeper: IterableIterator<Set<Entry>> | undefined;
 
   constructor(maxBytes: number) {
-    this.#entries = new LRUCache<string, Entry>({
+    this.#entries = new LRUCache<number, Entry>({
       maxSize: maxBytes,
       sizeCalculation: ({ bytes }) => bytes,
       // In front of the removal, so that no index leads to an entry that is gone.
@@ -71,14 +74,15 @@ export class Store {
   }
 
   /** The entry for what was asked. It becomes the one that was read last. */
-  get(lookup: string): Entry | undefined {
-    return this.#entries.get(lookup);
+  get(head: number, keys: readonly Argument[], args: readonly Argument[]): Entry | undefined {
+    const entry = this.#entries.get(hashOf(head, keys, args));
+    return entry?.question.isOf(head, keys, args) ? entry : undefined;
   }
 
   /** Keeps an entry, unless it is larger than the whole store may be. */
   put(entry: Entry): void {
-    this.#entries.set(entry.facts.lookup, entry);
-    if (this.#entries.peek(entry.facts.lookup) !== entry) {
+    this.#entries.set(entry.question.hash, entry);
+    if (this.#entries.peek(entry.question.hash) !== entry) {
       countIn(this.dropped, "too-large");
       return;
     }
@@ -138,7 +142,7 @@ export class Store {
   invalidate(reader: Reader, key: string, isExpected: boolean): void {
     const named = [...(this.#byKey.get(key) ?? [])].filter((entry) => entry.facts.reader === reader);
     this.invalidated += named.length;
-    for (const entry of named) this.#entries.delete(entry.facts.lookup);
+    for (const entry of named) this.#entries.delete(entry.question.hash);
     // What is looked at goes: the work of many invalidations is that of what they end.
     const shelf = this.#shelves.get(reader);
     for (const entry of shelf?.deriving ?? []) this.drop(entry, "derived-key");
@@ -160,7 +164,7 @@ export class Store {
 
   drop(entry: Entry, why: DropReason): void {
     countIn(this.dropped, why);
-    this.#entries.delete(entry.facts.lookup);
+    this.#entries.delete(entry.question.hash);
   }
 
   #unindex(entry: Entry): void {
@@ -175,8 +179,8 @@ export class Store {
 }
 
 /** About as many bytes as an entry takes in all. */
-export function bytesOfEntry(lookup: string, keys: readonly string[], replyBytes: number): number {
-  let sum = ENTRY_BYTES + lookup.length + replyBytes;
+export function bytesOfEntry(question: Question, keys: readonly string[], replyBytes: number): number {
+  let sum = ENTRY_BYTES + bytesOf([...question.keys, ...question.args]) + replyBytes;
   for (const key of keys) sum += KEY_BYTES + key.length;
   return sum;
 }
