@@ -108,7 +108,7 @@ export class Cache {
   hit(head: number, keys: readonly Argument[], args: readonly Argument[]): Entry | undefined {
     const entry = this.#store.get(head, keys, args);
     if (entry === undefined) return undefined;
-    const now = this.#clock.now();
+    const now = this.#clock.soon();
     if (entry.isFresh(now)) {
       this.counters.hits++;
       return entry;
