@@ -21,10 +21,24 @@ function textOf(value: Argument): string | undefined {
  * @param args  The values behind the keys. A command has all its values in `keys`.
  */
 export function hashOf(head: number, keys: readonly Argument[], args: readonly Argument[]): number {
-  const hash = hashed(hashed(Math.imul(head ^ keys.length, PRIME), keys), args);
-  // What the last characters have changed in the upper bits alone would not show in the lower ones.
-  const mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  return mixed ^ (mixed >>> 13);
+  return mixed(hashed(hashed(Math.imul(head ^ keys.length, PRIME), keys), args));
+}
+
+/** The same of one text. */
+export function hashOfText(text: string): number {
+  return mixed(withText(PRIME, text));
+}
+
+/** What the last characters have changed in the upper bits alone would not show in the lower ones. */
+function mixed(hash: number): number {
+  const once = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return once ^ (once >>> 13);
+}
+
+function withText(start: number, text: string): number {
+  let hash = start;
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), PRIME);
+  return hash;
 }
 
 function hashed(start: number, values: readonly Argument[]): number {
@@ -34,8 +48,7 @@ function hashed(start: number, values: readonly Argument[]): number {
     if (value instanceof Uint8Array) {
       for (let at = 0; at < value.length; at++) hash = Math.imul(hash ^ (value[at] as number), PRIME);
     } else {
-      const text = typeof value === "string" ? value : (textOf(value) ?? "");
-      for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), PRIME);
+      hash = withText(hash, typeof value === "string" ? value : (textOf(value) ?? ""));
     }
     // No byte is 256, and few characters are.
     hash = Math.imul(hash ^ 0x100, PRIME);

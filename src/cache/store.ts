@@ -131,7 +131,8 @@ export class Store {
 
   /** Removes the entries of a key that the client itself writes. */
   dropKey(key: string): void {
-    for (const entry of [...(this.#byKey.get(key) ?? [])]) this.drop(entry, "own-write");
+    const named = this.#byKey.get(key);
+    if (named !== undefined) for (const entry of [...named]) this.drop(entry, "own-write");
   }
 
   /**
