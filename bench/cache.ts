@@ -152,7 +152,7 @@ function misses(scripts: ReturnType<typeof ways.scriptsOf>, without: Cluster, sm
     against: "ratio",
     note() {
       const { misses: sent = 0, hits: found = 0, shared = 0 } = small.metrics().cache ?? {};
-      return `${figureOf(sent)} reads were sent; ${figureOf(shared)} calls waited for one of them, and ${figureOf(found)} were hits.`;
+      return `${figureOf(sent)} reads were sent; ${figureOf(shared)} calls waited for one of them, and ${found} were hits.`;
     },
   };
 }
