@@ -2,8 +2,10 @@ import type { Reply } from "../protocol/reply.ts";
 import type { Proofs } from "./freshness.ts";
 import type { Question } from "./question.ts";
 
-/** What reads entries, as far as entries need to know: its proofs, and nothing else. */
+/** What reads entries, as far as entries need to know. */
 export interface Reader {
+  /** The address of its node, as announced. */
+  readonly address: string;
   readonly proofs: Proofs;
 }
 

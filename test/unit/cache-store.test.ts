@@ -7,7 +7,7 @@ import { hashOf, Question } from "../../src/cache/question.ts";
 import { Store } from "../../src/cache/store.ts";
 import type { Argument, Reply } from "../../src/protocol/reply.ts";
 
-const reader = (): Reader => ({ proofs: new Proofs(1000) });
+const reader = (port: number): Reader => ({ address: `10.0.0.1:${port}`, proofs: new Proofs(1000) });
 
 function entry(asked: string, of: Partial<EntryFacts> = {}, bytes = 100, until = 1000): Entry {
   const question = new Question(1, [asked], []);
@@ -23,8 +23,8 @@ function entry(asked: string, of: Partial<EntryFacts> = {}, bytes = 100, until =
   return new Entry(facts, asked, false, until, bytes);
 }
 const got = (store: Store, asked: string) => store.get(1, [asked], []);
-const ONE = reader();
-const TWO = reader();
+const ONE = reader(1);
+const TWO = reader(2);
 
 describe("the store of a cache", () => {
   it("drops by key, slot and reader, and by nothing else", () => {
