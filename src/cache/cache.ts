@@ -1,5 +1,6 @@
 import { type Environment, realTime } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
+import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
 import type { WrittenKeys } from "../routing/call-extras.ts";
@@ -14,7 +15,7 @@ import { Heads } from "./heads.ts";
 import { Miss, type Read } from "./miss.ts";
 import { OwnWrites } from "./own-writes.ts";
 import { Pairs } from "./pairs.ts";
-import type { Session } from "./session.ts";
+import { namesCommand, type Session } from "./session.ts";
 import { bytesOfEntry, Store } from "./store.ts";
 import { UnderWay } from "./under-way.ts";
 
@@ -174,14 +175,20 @@ export class Cache {
     if (this.#isClosed) return;
     this.#pairs.follow();
     const { ownerOf } = this.#parts;
-    for (const { node, session } of this.#pairs.all) {
-      if (session === undefined) continue;
+    for (const { node, sessions } of this.#pairs.all) {
       const hasLeft = (slot: number) => ownerOf(slot) !== node;
-      for (const slot of this.#store.slotsOf(session)) {
-        if (hasLeft(slot)) this.#store.dropSlot(session, slot, "topology");
+      for (const session of sessions) {
+        for (const slot of this.#store.slotsOf(session)) {
+          if (hasLeft(slot)) this.#store.dropSlot(session, slot, "topology");
+        }
+        this.#underWay.spoilWhere((miss) => miss.session === session && hasLeft(miss.read.slot));
       }
-      this.#underWay.spoilWhere((miss) => miss.session === session && hasLeft(miss.read.slot));
     }
+  }
+
+  /** There are new credentials, with which the connections are opened again. What is kept stays. */
+  renew(): void {
+    this.#pairs.renew();
   }
 
   close(): void {
@@ -225,7 +232,8 @@ export class Cache {
     for (const key of keys) {
       const onError = (text: string) => {
         miss.isSpoilt = true;
-        session.noteRefusal(text, key, true);
+        // A key to which the user has no right says nothing of the others.
+        if (parseErrorReply(text).kind !== "noperm" || namesCommand(text)) session.noteRefusal(text, key, true);
         taken();
       };
       const onReply = (reply: Reply) => {

@@ -41,15 +41,20 @@ export class Pairs {
     for (const [node, pair] of [...this.#byNode]) {
       if (primaries.has(node)) continue;
       this.#byNode.delete(node);
-      const { session } = pair;
+      const { sessions } = pair;
       const cause = new Error("the node is no primary any more");
       pair.end(cause);
       this.#parts.trace.forget(node.address);
-      if (session !== undefined) this.#parts.events.onEnded(session, "topology", cause);
+      for (const session of sessions) this.#parts.events.onEnded(session, "topology", cause);
     }
     for (const node of primaries) {
       if (!this.#byNode.has(node) && slotOf(node) !== undefined) this.#open(node);
     }
+  }
+
+  /** There are new credentials. */
+  renew(): void {
+    for (const pair of this.#byNode.values()) pair.renew();
   }
 
   end(cause: Error): void {

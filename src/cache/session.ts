@@ -66,6 +66,7 @@ export class Session implements Reader {
   #pinged: number;
   /** What is written in this turn on the connection that reads. */
   #queue: Ring<Request> | undefined;
+  #isRetired = false;
   #isOver = false;
 
   private constructor(settings: ConnectionSettings, terms: SessionTerms, events: SessionEvents) {
@@ -117,6 +118,12 @@ export class Session implements Reader {
   /** Ends both connections. Nobody is told. */
   end(cause: Error): void {
     this.#close(cause);
+  }
+
+  /** Nothing more will be read here. The session ends when nothing is left of what it has read. */
+  retire(cause: Error): void {
+    this.#isRetired = true;
+    if (this.#beat === undefined) this.fail("renewed", cause);
   }
 
   /** Ends both connections, and everything that was read through them. */
@@ -223,8 +230,19 @@ export class Session implements Reader {
           refused("SSUBSCRIBE")(error);
       },
     );
-    const tracking = reading.exchange(["CLIENT", "TRACKING", "ON", "REDIRECT", String(id)])[0] as Promise<Reply>;
-    await tracking.catch(refused("CLIENT TRACKING"));
+    // Where these commands are allowed, the answer may still be MOVED, or that the key is not.
+    const probe = canaryOf(this.#terms.slot);
+    const answers = reading.exchange(
+      ["CLIENT", "TRACKING", "ON", "REDIRECT", String(id)],
+      ["PTTL", probe],
+      ["EXISTS", probe],
+    );
+    const [tracking, pttl, exists] = await Promise.allSettled(answers);
+    if (tracking?.status === "rejected") refused("CLIENT TRACKING")(tracking.reason);
+    for (const answer of [pttl, exists]) {
+      const reason: unknown = answer?.status === "rejected" ? answer.reason : undefined;
+      if (reason instanceof ReplyError && namesCommand(reason.reply)) throw new NoTrackingError(reason.reply);
+    }
   }
 
   #hear(ask: Ask): void {
@@ -268,7 +286,10 @@ export class Session implements Reader {
     }
     const key = this.#terms.keyToProve(this);
     const isAwaited = connections.some((connection) => connection !== undefined && connection.inFlight.size > 0);
-    if (key === undefined && !isAwaited) return;
+    if (key === undefined && !isAwaited) {
+      if (this.#isRetired) this.fail("renewed", new Error("nothing is left of what was read here"));
+      return;
+    }
     this.#beatLater();
     if (key === undefined || now - this.#pinged < this.#terms.maxStaleness / BEATS - SLACK_MS) return;
     this.#ping();
@@ -324,6 +345,11 @@ export class Session implements Reader {
     for (const waiting of this.#canaries.values()) if (waiting !== true) for (const then of waiting) then(false);
     this.#canaries.clear();
   }
+}
+
+/** Whether a user may not run a command of the cache's own at all. Else it is the key that the user has no right to. */
+export function namesCommand(refusal: string): boolean {
+  return parseErrorReply(refusal).kind === "noperm" && /'(pttl|exists)'/i.test(refusal);
 }
 
 /** Turns a server's refusal into an error that says what is not allowed. Other failures stay as they are. */

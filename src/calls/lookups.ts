@@ -30,6 +30,7 @@ export function lookupOfCommand({ one, several }: CommandHeads, args: CommandArg
   const first = args[0];
   if (args.length === 1) {
     if (typeof first === "string") return one + first;
+    if (typeof first === "number" && !Number.isNaN(first)) return one + first;
     if (Array.isArray(first)) return lookupOfCommand({ one, several }, first as readonly Argument[]);
   }
   return withAll(several, args as readonly Argument[], ARGUMENT);

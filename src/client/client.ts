@@ -284,7 +284,7 @@ export class Client {
 
   /** Asks for the credentials and logs in again on every open connection. */
   reauthenticate(steps: Steps): Promise<void> {
-    return reauthenticate(this.environment, this.options, () => this.#directory.nodes, steps);
+    return reauthenticate(this.environment, this.options, () => this.#directory.nodes, this.cache, steps);
   }
 
   // The client's life.

@@ -24,8 +24,8 @@ export interface CacheMetrics {
   readonly evicted: number;
   /**
    * The number of replies that were given up otherwise, by reason: `own-write`, `derived-key`, `expired`, `replaced`,
-   * `too-large`, `connection-lost`, `silent`, `cluster-down`, `refused`, `moved`, `slot-left`, `topology`, `flushed` or
-   * `closed`.
+   * `too-large`, `connection-lost`, `silent`, `cluster-down`, `refused`, `moved`, `slot-left`, `topology`, `flushed`,
+   * `renewed` or `closed`.
    */
   readonly dropped: Readonly<Record<string, number>>;
   /** The primaries of which nothing is kept now, each with the reason in a server's or a socket's words. */
@@ -37,7 +37,8 @@ export interface CacheMetrics {
  * script may have read without naming it. `expired`: the time to live of a key, or `maxAge`. `replaced`: a newer reply came.
  * `too-large`: larger than `maxBytes`. `connection-lost`, `silent`: one of the cache's connections to the primary.
  * `cluster-down`, `refused`: the primary does not answer the cache's questions. `moved`, `slot-left`, `topology`: the slot
- * has another owner. `flushed`: the server told that everything changed. `closed`: the client was closed.
+ * has another owner. `flushed`: the server told that everything changed. `renewed`: the connections were replaced twice for
+ * new credentials. `closed`: the client was closed.
  */
 export type CacheDropReason =
   | "own-write"
@@ -53,6 +54,7 @@ export type CacheDropReason =
   | "slot-left"
   | "topology"
   | "flushed"
+  | "renewed"
   | "closed";
 
 /**
