@@ -1,7 +1,7 @@
 import { type Environment, realTime } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
-import type { Reply } from "../protocol/reply.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
 import type { WrittenKeys } from "../routing/call-extras.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
@@ -47,7 +47,7 @@ export interface CacheParts {
 /**
  * The cached replies of one client.
  *
- *   look-up --> entry, proven -----------------------------------------> hit
+ *   question --> entry, proven ----------------------------------------> hit
  *       '--> equal read under way --------------------------------.
  *       '--> canary of the slot --> read and PTTL --> reply --> keep --> answered
  *                   '------------------- refused, lost -----------------> the ordinary way
@@ -109,10 +109,10 @@ export class Cache {
   }
 
   /** The entry that answers what was asked; undefined if there is none that may. */
-  hit(lookup: string): Entry | undefined {
-    const entry = this.#store.get(lookup);
+  hit(head: number, keys: readonly Argument[], args: readonly Argument[]): Entry | undefined {
+    const entry = this.#store.get(head, keys, args);
     if (entry === undefined) return undefined;
-    const now = this.#clock.now();
+    const now = this.#clock.soon();
     if (entry.isFresh(now)) {
       this.counters.hits++;
       return entry;
@@ -140,7 +140,7 @@ export class Cache {
     const node = this.#parts.ownerOf(read.slot) as ClusterNode;
     call.node = node;
     call.pool = node.pool;
-    const equal = this.#underWay.joinable(read.lookup, this.#clock.now(), this.#settings.maxStaleness);
+    const equal = this.#underWay.joinable(read.question, this.#clock.now(), this.#settings.maxStaleness);
     if (equal !== undefined) {
       this.counters.shared++;
       this.#underWay.wait(equal, call);
@@ -273,12 +273,14 @@ export class Cache {
 
   #keep({ read, session, sent, ttlMs, lacksKey }: Miss, reply: Reply, hasBuffers: boolean): void {
     const { maxAge, maxStaleness } = this.#settings;
-    // While a slot moves key by key, its new owner creates keys of which the old one never hears.
-    const limitMs = lacksKey ? Math.min(maxAge, maxStaleness) : maxAge;
+    const { question, keys, slot, isScript, mayDerive } = read;
+    // While a slot moves key by key, its new owner creates keys of which the old one never hears. Of the keys that a script
+    // derives nobody knows whether they are there, when they end, nor, before 7.2, that they change.
+    const isUntold = lacksKey || (isScript && mayDerive);
+    const limitMs = isUntold ? Math.min(maxAge, maxStaleness) : maxAge;
     const until = endOf(sent as number, ttlMs, limitMs);
-    const { lookup, keys, slot, isScript, mayDerive } = read;
-    const bytes = bytesOfEntry(lookup, keys, bytesOf(reply));
-    const facts = { lookup, keys, slot, reader: session, isScript, mayDerive };
+    const bytes = bytesOfEntry(question, keys, bytesOf(reply));
+    const facts = { question, keys, slot, reader: session, isScript, mayDerive };
     this.#store.put(new Entry(facts, reply, hasBuffers, until, bytes));
   }
 

@@ -269,24 +269,23 @@ export class Session implements Reader {
 
   #beatLater(): void {
     const { clock } = this.#settings.environment;
-    this.#beat = clock.setTimer(() => this.#onBeat(), Math.max(1, this.#patienceMs / BEATS), true);
+    // A question that is not answered by then is given up at once, and not at the beat that follows.
+    const waitedMs = this.#terms.now() - this.#oldestSent;
+    const delayMs = Math.min(this.#patienceMs / BEATS, this.#patienceMs - waitedMs);
+    this.#beat = clock.setTimer(() => this.#onBeat(), Math.max(1, delayMs), true);
   }
 
   #onBeat(): void {
     this.#beat = undefined;
     if (this.#isOver) return;
     const now = this.#terms.now();
-    const connections = [this.#reading, this.#hearing];
-    for (const connection of connections) {
-      const oldest = connection?.inFlight.peek();
-      if (oldest instanceof Ask && now - oldest.sent >= this.#patienceMs) {
-        this.fail("silent", new Error(`no answer within ${this.#patienceMs} ms`));
-        return;
-      }
+    const oldestSent = this.#oldestSent;
+    if (now - oldestSent >= this.#patienceMs) {
+      this.fail("silent", new Error(`no answer within ${this.#patienceMs} ms`));
+      return;
     }
     const key = this.#terms.keyToProve(this);
-    const isAwaited = connections.some((connection) => connection !== undefined && connection.inFlight.size > 0);
-    if (key === undefined && !isAwaited) {
+    if (key === undefined && oldestSent === Number.POSITIVE_INFINITY) {
       if (this.#isRetired) this.fail("renewed", new Error("nothing is left of what was read here"));
       return;
     }
@@ -294,6 +293,16 @@ export class Session implements Reader {
     if (key === undefined || now - this.#pinged < this.#terms.maxStaleness / BEATS - SLACK_MS) return;
     this.#ping();
     this.#prove(key, now);
+  }
+
+  /** When the question was sent that waits longest for its answer, on either connection. Infinite while none waits. */
+  get #oldestSent(): number {
+    const connections = [this.#reading, this.#hearing];
+    const sent = connections.map((connection) => {
+      const oldest = connection?.inFlight.peek();
+      return oldest instanceof Ask ? oldest.sent : Number.POSITIVE_INFINITY;
+    });
+    return Math.min(...sent);
   }
 
   #ping(): void {

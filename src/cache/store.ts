@@ -1,10 +1,14 @@
 import { LRUCache } from "lru-cache";
+
+import type { Argument } from "../protocol/reply.ts";
 import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import type { CacheDropReason } from "../telemetry/channels.ts";
-import { countIn } from "../telemetry/counters.ts";
-import type { Entry, Reader } from "./entry.ts";
 
-/** About as many bytes as an entry takes besides its look-up, its keys and its reply. */
+import { countIn } from "../telemetry/counters.ts";
+import { bytesOf, type Entry, type Reader } from "./entry.ts";
+import { hashOf, type Question } from "./question.ts";
+
+/** About as many bytes as an entry takes besides what was asked, its keys and its reply. */
 const ENTRY_BYTES = 320;
 const KEY_BYTES = 96;
 /** So many keys are looked at in one sweep. */
@@ -28,7 +32,8 @@ export class Store {
   readonly dropped: Record<string, number> = {};
   invalidated = 0;
   evicted = 0;
-  readonly #entries: LRUCache<string, Entry>;
+  /** By the hash of what was asked. Where two questions have the same one, the later entry takes the place. */
+  readonly #entries: LRUCache<number, Entry>;
   readonly #byKey = new Map<string, Set<Entry>>();
   readonly #shelves = new Map<Reader, Shelf>();
   readonly #trace: CacheTrace | undefined;
@@ -41,7 +46,7 @@ export class Store {
   /** @param trace  Told what has ended, when it is gone. */
   constructor(maxBytes: number, trace?: CacheTrace) {
     this.#trace = trace;
-    this.#entries = new LRUCache<string, Entry>({
+    this.#entries = new LRUCache<number, Entry>({
       maxSize: maxBytes,
       sizeCalculation: ({ bytes }) => bytes,
       // In front of the removal, so that no index leads to an entry that is gone.
@@ -62,14 +67,15 @@ export class Store {
   }
 
   /** The entry for what was asked. It becomes the one that was read last. */
-  get(lookup: string): Entry | undefined {
-    return this.#entries.get(lookup);
+  get(head: number, keys: readonly Argument[], args: readonly Argument[]): Entry | undefined {
+    const entry = this.#entries.get(hashOf(head, keys, args));
+    return entry?.question.isOf(head, keys, args) ? entry : undefined;
   }
 
   /** Keeps an entry, unless it is larger than the whole store may be. */
   put(entry: Entry): void {
-    this.#entries.set(entry.facts.lookup, entry);
-    const isKept = this.#entries.peek(entry.facts.lookup) === entry;
+    this.#entries.set(entry.question.hash, entry);
+    const isKept = this.#entries.peek(entry.question.hash) === entry;
     if (isKept) this.#index(entry);
     const [evicted, replaced] = [this.#evicted.splice(0), this.#replaced.splice(0)];
     this.evicted += evicted.length;
@@ -126,7 +132,8 @@ export class Store {
 
   /** Removes the entries of a key that the client itself writes. */
   dropKey(key: string): void {
-    this.drop(this.#byKey.get(key) ?? [], "own-write");
+    const named = this.#byKey.get(key);
+    if (named !== undefined) this.drop(named, "own-write");
   }
 
   /**
@@ -137,12 +144,12 @@ export class Store {
   invalidate(reader: Reader, key: string, isExpected: boolean): void {
     const named = [...(this.#byKey.get(key) ?? [])].filter((entry) => entry.facts.reader === reader);
     this.invalidated += named.length;
-    for (const entry of named) this.#entries.delete(entry.facts.lookup);
+    for (const entry of named) this.#entries.delete(entry.question.hash);
     // What is looked at goes: the work of many invalidations is that of what they end.
     const shelf = this.#shelves.get(reader);
     const isUnnamed = named.length === 0 && !isExpected;
     const derived = [...(shelf?.deriving ?? []), ...(isUnnamed ? (shelf?.declared ?? []) : [])];
-    for (const entry of derived) this.#entries.delete(entry.facts.lookup);
+    for (const entry of derived) this.#entries.delete(entry.question.hash);
     this.#tell(named, "invalidated");
     this.#note(derived, "derived-key");
   }
@@ -164,7 +171,7 @@ export class Store {
 
   drop(entries: Iterable<Entry>, why: CacheDropReason): void {
     const gone = [...entries];
-    for (const entry of gone) this.#entries.delete(entry.facts.lookup);
+    for (const entry of gone) this.#entries.delete(entry.question.hash);
     this.#note(gone, why);
   }
 
@@ -194,8 +201,8 @@ export class Store {
 }
 
 /** About as many bytes as an entry takes in all. */
-export function bytesOfEntry(lookup: string, keys: readonly string[], replyBytes: number): number {
-  let sum = ENTRY_BYTES + lookup.length + replyBytes;
+export function bytesOfEntry(question: Question, keys: readonly string[], replyBytes: number): number {
+  let sum = ENTRY_BYTES + bytesOf([...question.keys, ...question.args]) + replyBytes;
   for (const key of keys) sum += KEY_BYTES + key.length;
   return sum;
 }

@@ -37,8 +37,8 @@ export interface CacheMetrics {
  * script may have read without naming it. `expired`: the time to live of a key, or `maxAge`. `replaced`: a newer reply came.
  * `too-large`: larger than `maxBytes`. `connection-lost`, `silent`: one of the cache's connections to the primary.
  * `cluster-down`, `refused`: the primary does not answer the cache's questions. `moved`, `slot-left`, `topology`: the slot
- * has another owner. `flushed`: the server told that everything changed. `renewed`: the connections were replaced twice for
- * new credentials. `closed`: the client was closed.
+ * has another owner. `flushed`: the server told that everything changed. `renewed`: credentials were renewed twice since the
+ * reply was read. `closed`: the client was closed.
  */
 export type CacheDropReason =
   | "own-write"

@@ -6,9 +6,10 @@ import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import { type Cluster, defineScript } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import { array, bulk, error, type FakeNode } from "../support/fake-node.ts";
+import { type Answer, array, bulk, error, type FakeNode } from "../support/fake-node.ts";
 import { type TrackingRules, takeTracking } from "../support/fake-tracking.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
+import { SteppedClock } from "../support/stepped-clock.ts";
 
 /** In slots of the first node. */
 const [KEY, OTHER] = [keyForSlot(7), keyForSlot(8)];
@@ -206,6 +207,47 @@ describe("a cached read, when", () => {
     assert.equal(await get(), "1 from the node");
     assert.equal(figures().dropped.expired, 1);
   });
+
+  it("a script may read keys that it was not given: its reply is kept for maxStaleness at most", async () => {
+    await open(400);
+    node.scripts.add(derived.sha);
+    node.always("EVALSHA_RO", () => bulk("d"));
+    const run = () => cached.run(derived, [KEY]);
+    for (let time = 0; time < 10; time++) await run();
+    assert.ok(figures().hits > 0, "from memory");
+    const asked = node.count("EVALSHA_RO");
+    await sleep(450);
+    await run();
+    assert.equal(node.count("EVALSHA_RO"), asked + 1);
+  });
+
+  for (const which of ["reading", "hearing"] as const) {
+    it(`the ${which} connection never answers: the call takes the ordinary way after 1.5 s`, async () => {
+      const clock = new SteppedClock();
+      client = await cluster.connect({ cache: { maxStaleness: 10_000 } }, clock.environment);
+      cached = client.with({ cached: true });
+      await keeps(OTHER);
+      await clock.pass(100);
+      const deaf = rules[which]();
+      const hangsAt = (usual: Answer) => (_: unknown, connection: number) => (connection === deaf ? "hang" : usual);
+      if (which === "reading") node.always("GET", hangsAt(bulk(value)));
+      else rules.subscriptions.silent = deaf;
+      let answer: string | undefined;
+      void get().then((reply) => (answer = reply));
+      const command = which === "reading" ? `GET ${KEY}` : `SSUBSCRIBE ${canaryOf(7)}`;
+      await eventually(() =>
+        assert.equal(
+          node.received.some(({ args }) => args.join(" ") === command),
+          true,
+        ),
+      );
+      await clock.pass(1499);
+      assert.equal(answer, undefined);
+      await clock.pass(2);
+      await eventually(() => assert.equal(answer, "1 from the node"));
+      assert.deepEqual([figures().passed, figures().dropped.silent], [{ lost: 1 }, 1]);
+    });
+  }
 
   it("a write of the key is under way: it goes behind the write, and joins no read that went before", async () => {
     let answer!: (text: string) => void;
