@@ -146,7 +146,7 @@ describe("a subscription that is refused, or moved", () => {
     assert.equal(client.topology.primaryOf(7)?.address, cluster.node(1).address);
     assert.deepEqual(node(1).subscribed(), [`SSUBSCRIBE ${HERE}`], "the topic stays");
     // What all say for longer is so.
-    for (let ms = 0; ms < 400; ms += 50) await clock.pass(50);
+    for (let ms = 0; ms < 1100; ms += 50) await clock.pass(50);
     await refresh();
     await until(() => gaps.length === 4);
     assert.deepEqual(node(0).subscribed(), [`SSUBSCRIBE ${HERE}`]);
