@@ -1,5 +1,6 @@
 import type { Call } from "../routing/call.ts";
 import type { Miss } from "./miss.ts";
+import type { Question } from "./question.ts";
 import type { Session } from "./session.ts";
 
 /** Scripts under way whose replies may be kept: those that read only the keys they were given, and others. */
@@ -13,22 +14,22 @@ export class UnderWay {
   /** The calls that wait for them. */
   waiting = 0;
   readonly #all = new Set<Miss>();
-  /** The read of each look-up that began last. */
-  readonly #byLookup = new Map<string, Miss>();
+  /** By the hash of the question, the read that began last. */
+  readonly #byHash = new Map<number, Miss>();
   readonly #byKey = new Map<string, Set<Miss>>();
   readonly #scripts = new Map<Session, Scripts>();
 
   /** A read that a call may wait for that asks the same: sent within `limitMs`, and before no write of this client. */
-  joinable(lookup: string, now: number, limitMs: number): Miss | undefined {
-    const miss = this.#byLookup.get(lookup);
-    if (miss === undefined || !miss.isJoinable) return undefined;
+  joinable(question: Question, now: number, limitMs: number): Miss | undefined {
+    const miss = this.#byHash.get(question.hash);
+    if (miss === undefined || !miss.isJoinable || !miss.read.question.isSameAs(question)) return undefined;
     return miss.sent === undefined || now - miss.sent < limitMs ? miss : undefined;
   }
 
   begin(miss: Miss): void {
-    const { lookup, keys } = miss.read;
+    const { question, keys } = miss.read;
     this.#all.add(miss);
-    this.#byLookup.set(lookup, miss);
+    this.#byHash.set(question.hash, miss);
     for (const key of keys) {
       const begun = this.#byKey.get(key);
       if (begun === undefined) this.#byKey.set(key, new Set([miss]));
@@ -50,9 +51,9 @@ export class UnderWay {
   /** The read has ended. Returns false if it had ended before. */
   end(miss: Miss): boolean {
     if (!this.#all.delete(miss)) return false;
-    const { lookup, keys } = miss.read;
+    const { question, keys } = miss.read;
     this.waiting -= miss.callers.length;
-    if (this.#byLookup.get(lookup) === miss) this.#byLookup.delete(lookup);
+    if (this.#byHash.get(question.hash) === miss) this.#byHash.delete(question.hash);
     for (const key of keys) {
       const begun = this.#byKey.get(key);
       if (begun?.delete(miss) && begun.size === 0) this.#byKey.delete(key);

@@ -18,11 +18,8 @@ export interface CachedFault {
   readonly args?: readonly string[];
   readonly proxied?: boolean;
   readonly load?: Partial<CachedLoadOptions>;
-  /**
-   * How many reads may fail: none, because the nodes are well, or most, because all are out of service.
-   * @default "half"
-   */
-  readonly fails?: "none" | "half" | "most";
+  /** How many reads may fail: none, because the nodes are well, or most, because all are out of service. Default: half. */
+  readonly fails?: "none" | "most";
   /** Causes it. Returns how often each thing was done: all counts must be above 0. */
   cause(at: Place): Promise<Readonly<Record<string, number>>>;
 }
@@ -83,11 +80,8 @@ async function underLoad(fault: CachedFault, server: string | undefined): Promis
   }
 }
 
-function found(
-  done: Readonly<Record<string, number>>,
-  report: CachedReport,
-  { fails = "half", load }: CachedFault,
-): Finding {
+function found(done: Readonly<Record<string, number>>, report: CachedReport, { fails, load }: CachedFault): Finding {
+  const mayFail = fails === "none" ? 0 : fails === "most" ? Number.POSITIVE_INFINITY : report.reads / 2;
   const isQuiet = load?.pauseMs === QUIET.pauseMs;
   const {
     reads,
@@ -103,12 +97,11 @@ function found(
     oldestMs,
     oldestOfNodesMs,
   } = report;
-  const most = { none: 0, half: reads / 2, most: Number.POSITIVE_INFINITY }[fails];
   return finding({
     ...Object.fromEntries(Object.entries(done).map(([name, count]) => [name, [count, count > 0] as const])),
     reads: [reads, reads > 1000],
     "from memory": [hits, hits > reads / 20],
-    failed: [[failedReads, ...failures].join(" "), failedReads <= most],
+    failed: [[failedReads, ...failures].join(" "), failedReads <= mayFail],
     slowest: [`${slowestMs.toFixed(0)} ms`, true],
     writes: [writes, writes > (isQuiet ? 20 : 100)],
     "own writes": [ownWrites, ownWrites > (isQuiet ? 0 : 20)],

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { canaryOf } from "../../src/cache/canary.ts";
+import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import { type Cluster, defineScript } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import { type Answer, bulk, error, type FakeNode } from "../support/fake-node.ts";
+import { type Answer, array, bulk, error, type FakeNode } from "../support/fake-node.ts";
 import { type TrackingRules, takeTracking } from "../support/fake-tracking.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 import { SteppedClock } from "../support/stepped-clock.ts";
@@ -280,12 +281,82 @@ describe("a cached read, when", () => {
     assert.equal(await get(), "1 from memory");
   });
 
-  it("the client closes: the call ends as every call does", async () => {
-    node.expect("GET", new Promise<string>(() => {}));
-    const reply = cached.command("GET", KEY);
-    await eventually(() => assert.equal(node.count("GET"), 1));
+  it("the client ends: the calls end as all calls do, and no timer is left", async () => {
+    const { clock } = nodeEnvironment;
+    const timers = new Set<object>();
+    const setTimer: typeof clock.setTimer = (callback, delayMs, background) => {
+      const called = () => {
+        timers.delete(timer);
+        callback();
+      };
+      const timer = clock.setTimer(called, delayMs, background);
+      timers.add(timer);
+      return {
+        cancel: () => {
+          timers.delete(timer);
+          timer.cancel();
+        },
+      };
+    };
+    // The other node's pair waits for its next try.
+    cluster.node(1).always("CLIENT TRACKING", () => error("NOPERM no"));
+    client = await cluster.connect({ cache: {} }, { ...nodeEnvironment, clock: { ...clock, setTimer } });
+    cached = client.with({ cached: true });
+    await get();
+    node.always("GET", () => "hang");
+    const asked = [cached.command("GET", OTHER), cached.command("GET", OTHER)];
+    await eventually(() => assert.equal(node.count("GET"), 2));
+    // These wait for a canary.
+    asked.push(cached.command("GET", keyForSlot(9)), cached.command("GET", keyForSlot(9)));
     client.destroy();
-    await assert.rejects(reply, { code: "CLOSED" });
+    for (const call of asked) await assert.rejects(call, { code: "CLOSED" });
+    assert.equal(timers.size, 0);
+  });
+
+  it("the credentials are renewed: no hit is lost, a new pair reads, and the old one hears to its end", async () => {
+    client = await cluster.connect({ cache: { maxStaleness: 400 }, password: "p" });
+    cached = client.with({ cached: true });
+    await keeps();
+    await keeps(OTHER);
+    const [oldReading, oldHearing] = [rules.reading(), rules.hearing()];
+    const readers = () => new Set([oldReading, rules.reading()]);
+    await client.reauthenticate();
+    await eventually(() => assert.equal(readers().size, 2));
+    assert.equal(await get(), "1 from memory");
+    // The old pair goes on saying that what it has read is current, and hears of changes.
+    await sleep(600);
+    assert.deepEqual([await get(), await get(OTHER)], ["1 from memory", "1 from memory"]);
+    const change = (key: string) =>
+      node.say(oldHearing, array(bulk("message"), bulk("__redis__:invalidate"), array(bulk(key) as string)));
+    change(KEY);
+    await eventually(async () => assert.equal(figures().invalidated, 1));
+    assert.equal(await get(), "1 from the node");
+    const by = node.received.findLast(({ args }) => args[0] === "GET")?.connection;
+    assert.equal(by, rules.reading());
+    // Nothing is left of what it has read: it ends.
+    const open = node.openConnections;
+    change(OTHER);
+    await eventually(() => assert.equal(node.openConnections, open - 2));
+    assert.deepEqual([figures().unavailable, figures().passed], [[], {}]);
+    // The next pair takes the place of this one, which is gone before: all goes on.
+    await client.reauthenticate();
+    node.hangUp(rules.reading());
+    await eventually(async () => assert.deepEqual(figures().unavailable, []));
+    await eventually(async () => assert.equal(await get(), "1 from memory"));
+  });
+
+  it("its view is asked for wrongly: that is refused, and what is accepted is said", () => {
+    const refused: [object, string][] = [
+      [{ cached: "yes" }, "with: cached is of type string; accepted are true and false."],
+      [{ cached: null }, "with: cached is null; accepted are true and false."],
+      [
+        { cache: true },
+        'with: there is no option "cache"; accepted are timeout, signal, replies, readFrom, hedge, cached.',
+      ],
+    ];
+    for (const [options, message] of refused) {
+      assert.throws(() => client.with(options), { code: "INVALID_ARGUMENT", message });
+    }
   });
 
   it("nothing is kept: nothing is sent", async () => {

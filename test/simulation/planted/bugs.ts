@@ -226,8 +226,8 @@ export const BUGS: readonly Bug[] = [
   ]),
   bug("connect does not wait for the scripts", 1, /connected, and .* lacks scripts/, [
     "client/client.ts",
-    "    await client.#prepared();\n    const refusal",
-    "    const refusal",
+    "    await client.#prepared();\n    await cacheOpened",
+    "    await cacheOpened",
   ]),
 
   // Order, bounds and pace.
