@@ -18,7 +18,7 @@ export interface CachedFault {
   readonly args?: readonly string[];
   readonly proxied?: boolean;
   readonly load?: Partial<CachedLoadOptions>;
-  /** How many reads may fail: none, because the nodes are well, or most, because they are all out of service. Default: half. */
+  /** How many reads may fail: none, because the nodes are well, or most, because all are out of service. Default: half. */
   readonly fails?: "none" | "most";
   /** Causes it. Returns how often each thing was done: all counts must be above 0. */
   cause(at: Place): Promise<Readonly<Record<string, number>>>;
