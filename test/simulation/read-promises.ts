@@ -15,6 +15,8 @@ export interface CachedRead {
   readonly fits: (values: readonly (string | null)[], reply: unknown) => boolean;
   /** The positions of its keys in those of the group. Keys that it derives are not among them. */
   readonly keys: readonly number[];
+  /** What does not come from memory may come from a replica, which is behind. */
+  readonly mayLag: boolean;
   settledAt: number | undefined;
   reply: unknown;
   failure: string | undefined;
@@ -44,6 +46,7 @@ export function brokenReads(
     const { settledAt, failure } = read;
     if (settledAt === undefined) return [`${nameOf(read)} is not settled`];
     if (failure !== undefined) return [];
+    if (read.mayLag && settledAt > read.madeAt) return isLossy ? [] : neverThere(read);
     const lower = read.madeAt - maxStaleness;
     const current = periodsThatFit(read, lower, settledAt);
     if (current.length === 0) return [`${nameOf(read)} ${tooOld(read, maxStaleness)}`];
@@ -75,6 +78,12 @@ function periodsThatFit(read: CachedRead, lower: number, upper: number): Period[
     if (from > upper || (to <= lower && from < lower)) return false;
     return fits(values, reply) && !(isLeaving && keys.some((key) => values[key] === null));
   });
+}
+
+/** What a replica has said was so at some time. */
+function neverThere(read: CachedRead): string[] {
+  const isKnown = periodsThatFit(read, Number.NEGATIVE_INFINITY, read.settledAt as number).length > 0;
+  return isKnown ? [] : [`${nameOf(read)} ${tooOld(read, 0)}`];
 }
 
 function nameOf({ number, what, madeAt }: CachedRead): string {

@@ -327,6 +327,8 @@ export class SimCluster {
     const old = this.truth.primaries[replica.shard] as number;
     for (const node of this.nodes) {
       if (node.index !== old && node.shard !== replica.shard) continue;
+      // The new primary knows of no slot that leaves: it answers for keys that have gone.
+      if (node.migrating.size > 0) this.isTorn = true;
       node.migrating.clear();
       node.importing.clear();
     }

@@ -103,7 +103,7 @@ class Simulation {
     this.#faults = new Faults(this.#cluster, this.#network, this.#plan, slots, chance.fork());
     const { next } = chance.fork();
     this.#worlds = new Worlds(this.#cluster, this.#faults, this.#plan, slots, chance.fork());
-    if (seed % TOLD_EVERY === 0) this.#told = new FactsCheck(() => this.#loop.time);
+    if (seed % TOLD_EVERY === 0) this.#told = new FactsCheck(() => this.#loop.now());
     const open = this.#told?.open(this.#network.open) ?? this.#network.open;
     this.#loop.onTurn = () => this.#told?.check();
     this.#environment = { clock: this.#loop, open, random: next, epochMs: 0, wallNow: () => this.#loop.wall };
