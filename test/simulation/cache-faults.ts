@@ -76,12 +76,14 @@ export class CacheFaults {
 
   strike(kind: CacheFaultKind): void {
     const lastsMs = this.#chance.pick([5, 100, 400, 1500, 3500]);
+    this.#cluster.noteTrouble();
     this.#cluster.story.tell(() => `cache: ${kind} for ${lastsMs} ms`);
     this.#strikes[kind](lastsMs);
   }
 
   strikeClock(kind: ClockFaultKind): void {
     const ms = this.#chance.pick([5, 100, 400, 1500, 3500, 60_000]);
+    this.#cluster.noteTrouble();
     this.#cluster.story.tell(() => `clock: ${kind}, ${ms} ms`);
     const { loop } = this.#cluster;
     if (kind === "suspend") loop.arrive(() => this.#suspend(Math.min(ms, MOST_SUSPENDED_MS)));

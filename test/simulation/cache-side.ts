@@ -126,9 +126,14 @@ export class CacheSide {
     this.#writers.stop();
     this.broken.push(...this.#writers.broken);
     const isPlain = isPrompt && this.#cache.faults.length === 0 && this.#plan.preloads;
-    const { splits, isTorn, isReplaced } = this.#cluster;
+    const { splits, isTorn, isReplaced, moves } = this.#cluster;
     const isLossy = splits > 0 || isTorn || isReplaced;
-    const rules = { maxStaleness: this.#cache.maxStaleness, isPlain, isLossy };
+    const rules = {
+      maxStaleness: this.#cache.maxStaleness,
+      isPlain,
+      isLossy,
+      hasMoved: (slot: number) => moves.has(slot),
+    };
     this.broken.push(...brokenReads(this.#reads, rules, (write) => this.#history.ran(write)).slice(0, 5));
   }
 

@@ -29,6 +29,8 @@ export interface ReadRules {
   readonly isPlain: boolean;
   /** Writes that were acknowledged were lost, by a failover or a move. */
   readonly isLossy: boolean;
+  /** Whether a slot was on its way. Replicas answer for keys that have gone as if they had never been there. */
+  readonly hasMoved: (slot: number) => boolean;
 }
 
 /**
@@ -39,14 +41,14 @@ export interface ReadRules {
  */
 export function brokenReads(
   reads: readonly CachedRead[],
-  { maxStaleness, isPlain, isLossy }: ReadRules,
+  { maxStaleness, isPlain, isLossy, hasMoved }: ReadRules,
   ran: (write: string) => Ran | undefined,
 ): string[] {
   return reads.flatMap((read) => {
     const { settledAt, failure } = read;
     if (settledAt === undefined) return [`${nameOf(read)} is not settled`];
     if (failure !== undefined) return [];
-    if (read.mayLag && settledAt > read.madeAt) return isLossy ? [] : neverThere(read);
+    if (read.mayLag && settledAt > read.madeAt) return isLossy || hasMoved(read.group.slot) ? [] : neverThere(read);
     const lower = read.madeAt - maxStaleness;
     const current = periodsThatFit(read, lower, settledAt);
     if (current.length === 0) return [`${nameOf(read)} ${tooOld(read, maxStaleness)}`];

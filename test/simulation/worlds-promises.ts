@@ -18,7 +18,9 @@ const SILENT = /has given no sign of life for/;
 export function lostOwners(made: readonly Made[], plan: Plan): string[] {
   if (!isOneViewWrong(plan)) return [];
   return made.flatMap(({ number, failure }) =>
-    failure?.code === "UNAVAILABLE" && !SILENT.test(failure.message) ? [`call ${number} failed, and one node alone was wrong: ${failure.message}`] : [],
+    failure?.code === "UNAVAILABLE" && !SILENT.test(failure.message)
+      ? [`call ${number} failed, and one node alone was wrong: ${failure.message}`]
+      : [],
   );
 }
 
