@@ -66,6 +66,7 @@ export class CacheFaults {
   readonly #chance: Chance;
   readonly #keys: readonly string[];
   readonly #denied: (() => void)[] = [];
+  #isOver = false;
 
   constructor(cluster: SimCluster, faults: Faults, keys: readonly string[], chance: Chance) {
     this.#cluster = cluster;
@@ -82,6 +83,8 @@ export class CacheFaults {
   }
 
   strikeClock(kind: ClockFaultKind): void {
+    // Timers of calls that nobody makes any more would run out too late.
+    if (this.#isOver) return;
     const ms = this.#chance.pick([5, 100, 400, 1500, 3500, 60_000]);
     this.#cluster.noteTrouble();
     this.#cluster.story.tell(() => `clock: ${kind}, ${ms} ms`);
@@ -101,6 +104,7 @@ export class CacheFaults {
 
   /** Everything is permitted again, and everybody reaches everybody. */
   heal(): void {
+    this.#isOver = true;
     for (const permit of this.#denied.splice(0)) permit();
     for (const node of this.#cluster.nodes) this.#reunite(node);
   }

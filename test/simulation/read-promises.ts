@@ -36,6 +36,8 @@ export interface ReadRules {
 /**
  * What was read is what the keys held at a node that answered for them, at most `maxStaleness` before the read was made; not before
  * the client's own writes ran, and not, where it came from memory, when the keys' time to live was over.
+ * A time to live that was set between the answers to PTTL and to the read is not known before the server's word of that
+ * change has come, for which it has `maxStaleness`.
  *
  * @param ran  Where and when a write of the client ran.
  */
@@ -62,7 +64,8 @@ export function brokenReads(
         return [`${nameOf(read)} did not see the client's own write ${write}, which ran at ${at.toFixed(2)}`];
       }
     }
-    if (settledAt === read.madeAt && current.every(({ to, expired }) => expired && to < read.madeAt - TTL_SLACK_MS)) {
+    const outlived = ({ from, to, expired }: Period) => expired && to < read.madeAt - TTL_SLACK_MS && from < lower;
+    if (settledAt === read.madeAt && current.every(outlived)) {
       return [
         `${nameOf(read)} was answered ${(read.madeAt - Math.max(...current.map(({ to }) => to))).toFixed(2)} ms after the key's time to live`,
       ];
