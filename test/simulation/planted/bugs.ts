@@ -155,7 +155,7 @@ export const BUGS: readonly Bug[] = [
     'if (decision !== "takes-its-turn") call.onLost(cause);',
     "if (cause instanceof ClosedError) call.onLost(cause);",
   ]),
-  bug("a transaction that was lost is sent again", 660, /ran \d+ times/, [
+  bug("a transaction that was lost is sent again", 1027, /ran \d+ times/, [
     "routing/transaction-frame.ts",
     "mayRepeat: false,",
     "mayRepeat: true,",
@@ -273,7 +273,7 @@ export const BUGS: readonly Bug[] = [
     "loss: this.#gap, at: now }",
     "loss: this.#gap, at: Math.max(...this.#seats.map(({ askedAt }) => askedAt)) }",
   ]),
-  bug("channels of two slots are in one SSUBSCRIBE", 68, /channels of two slots were in one SSUBSCRIBE/, [
+  bug("channels of two slots are in one SSUBSCRIBE", 177, /channels of two slots were in one SSUBSCRIBE/, [
     "subscriptions/feed-requests.ts",
     "{topic.slot}`;",
     "{topic.slot * 0}`;",
