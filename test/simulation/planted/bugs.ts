@@ -402,7 +402,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   cacheBug(
     "a reply is kept that came by an ASK",
-    1365,
+    33316,
     /read r\d+ .* (was answered .* (ms before, where|which it never was|after the key)|did not see)/,
     [
       "cache/cache.ts",
@@ -436,7 +436,7 @@ export const BUGS: readonly Bug[] = [
     "endOf(sent as number, ttlMs, limitMs)",
     "endOf(sent as number, ttlMs > 0 ? limitMs : ttlMs, limitMs)",
   ]),
-  cacheBug("the time for which the machine was suspended is not counted", 800000000, READ_TOO_OLD, [
+  cacheBug("the time for which the machine was suspended is not counted", 800000303, READ_TOO_OLD, [
     "cache/freshness.ts",
     "if (shift > 0) this.#missed += shift;",
     "",
