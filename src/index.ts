@@ -1,4 +1,3 @@
-export type { CacheMetrics } from "./cache/cache-metrics.ts";
 export { Batch, type BatchOptions, type BatchResults, type Executed } from "./calls/batch.ts";
 export type { HedgeOptions } from "./calls/hedge-options.ts";
 export { OneNode } from "./calls/one-node.ts";
@@ -78,6 +77,10 @@ export type {
   AuditMessage,
   AuditReason,
   BatchContext,
+  CacheDropReason,
+  CacheLossReason,
+  CacheMessage,
+  CacheMetrics,
   ClientInfo,
   CollectMessage,
   CommandContext,

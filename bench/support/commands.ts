@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { numberOf, type Options, shareOf } from "../../src/cli/arguments.ts";
 import { AGAINST, EarlierRun } from "../../src/cli/bench/earlier-run.ts";
 import { machineOf } from "../../src/cli/bench/environment.ts";
@@ -119,16 +121,41 @@ export function subscriptionSettings({ rounds, rate }: ValuesOf<typeof SUBSCRIPT
   };
 }
 
+/** The parts of `bench:cache`. */
+export const HITS = "hits";
+export const MISSES = "misses";
+export const BESIDE = "beside a cache";
+export const HEDGES = "hedges";
+export const SLOW_REPLICA = "slow replica";
+
 export const CACHE = {
   name: "bench:cache",
   typed: "npm run bench:cache --",
-  usage: "[--rounds N]",
-  summary: "Measures what cached reads cost: a hit, a miss, and calls beside a cache.",
-  options: { rounds: roundsOption(30) },
+  usage: "[--rounds N] [--only TEXT] [--base FOLDER]",
+  summary: "Measures what cached and hedged reads cost, and what a cache costs other calls.",
+  options: {
+    rounds: roundsOption(30),
+    only: ONLY,
+    base: {
+      type: "string",
+      value: "FOLDER",
+      says: `the dist of another build, which makes the calls of "${BESIDE}", too`,
+    },
+  },
+  notes: `The parts are "${HITS}", "${MISSES}", "${BESIDE}", "${HEDGES}" and "${SLOW_REPLICA}".`,
 } as const satisfies BenchCommand;
 
-export function cacheSettings({ rounds }: ValuesOf<typeof CACHE.options>) {
-  return { rounds: roundsOf(rounds, 30) };
+export function cacheSettings({ rounds, only, base }: ValuesOf<typeof CACHE.options>) {
+  if (base !== undefined && !existsSync(join(base, "index.js"))) {
+    throw new InvalidArgumentError(
+      `--base ${JSON.stringify(base)} has no index.js; accepted is the folder dist of a copy that was built.`,
+    );
+  }
+  return {
+    rounds: roundsOf(rounds, 30),
+    parts: namesWith(only, [HITS, MISSES, BESIDE, HEDGES, SLOW_REPLICA]),
+    base: base === undefined ? undefined : resolve(base),
+  };
 }
 
 export const TRACING = {
@@ -235,6 +262,7 @@ export const COMMANDS: readonly BenchCommand<Options>[] = [
   FLOOR,
   BATCHES,
   NODES,
+  CACHE,
   SUBSCRIPTIONS,
   TRACING,
   CLIENTS,

@@ -1,19 +1,22 @@
 import { type Environment, realTime } from "../environment.ts";
 import { ClosedError } from "../errors.ts";
-import type { Reply } from "../protocol/reply.ts";
+import { parseErrorReply } from "../protocol/error-reply.ts";
+import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
 import type { WrittenKeys } from "../routing/call-extras.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { CacheTrace } from "../telemetry/cache-trace.ts";
+import type { CacheDropReason, CacheMetrics } from "../telemetry/channels.ts";
 import { Ask, ttlFrame } from "./asks.ts";
-import { CacheCounters, type CacheMetrics, type PassReason } from "./cache-metrics.ts";
+import { CacheCounters, type PassReason } from "./cache-metrics.ts";
 import { bytesOf, copyOf, Entry, freeze, hasError } from "./entry.ts";
 import { endOf, LapseClock } from "./freshness.ts";
 import { Heads } from "./heads.ts";
 import { Miss, type Read } from "./miss.ts";
 import { OwnWrites } from "./own-writes.ts";
 import { Pairs } from "./pairs.ts";
-import type { Session } from "./session.ts";
-import { bytesOfEntry, type DropReason, Store } from "./store.ts";
+import { namesCommand, type Session } from "./session.ts";
+import { bytesOfEntry, Store } from "./store.ts";
 import { UnderWay } from "./under-way.ts";
 
 /** The settings of a cache, in bytes and milliseconds. */
@@ -27,6 +30,7 @@ export interface CacheSettings {
 export interface CacheParts {
   readonly environment: Environment;
   readonly settings: CacheSettings;
+  readonly trace: CacheTrace;
   readonly nodes: () => readonly ClusterNode[];
   readonly ownerOf: (slot: number) => ClusterNode | undefined;
   /** A slot of a node. Undefined where it owns none. */
@@ -43,7 +47,7 @@ export interface CacheParts {
 /**
  * The cached replies of one client.
  *
- *   look-up --> entry, proven -----------------------------------------> hit
+ *   question --> entry, proven ----------------------------------------> hit
  *       '--> equal read under way --------------------------------.
  *       '--> canary of the slot --> read and PTTL --> reply --> keep --> answered
  *                   '------------------- refused, lost -----------------> the ordinary way
@@ -62,10 +66,10 @@ export class Cache {
   #isClosed = false;
 
   constructor(parts: CacheParts) {
-    const { environment, settings } = parts;
+    const { environment, settings, trace } = parts;
     this.#parts = parts;
     this.#settings = settings;
-    this.#store = new Store(settings.maxBytes);
+    this.#store = new Store(settings.maxBytes, trace);
     const { clock, wallNow = realTime.wallNow } = environment;
     this.#clock = new LapseClock(clock.now.bind(clock), wallNow);
     this.#pairs = new Pairs({
@@ -105,15 +109,15 @@ export class Cache {
   }
 
   /** The entry that answers what was asked; undefined if there is none that may. */
-  hit(lookup: string): Entry | undefined {
-    const entry = this.#store.get(lookup);
+  hit(head: number, keys: readonly Argument[], args: readonly Argument[]): Entry | undefined {
+    const entry = this.#store.get(head, keys, args);
     if (entry === undefined) return undefined;
-    const now = this.#clock.now();
+    const now = this.#clock.soon();
     if (entry.isFresh(now)) {
       this.counters.hits++;
       return entry;
     }
-    if (now >= entry.until) this.#store.drop(entry, "expired");
+    if (now >= entry.until) this.#store.drop([entry], "expired");
     return undefined;
   }
 
@@ -136,7 +140,7 @@ export class Cache {
     const node = this.#parts.ownerOf(read.slot) as ClusterNode;
     call.node = node;
     call.pool = node.pool;
-    const equal = this.#underWay.joinable(read.lookup, this.#clock.now(), this.#settings.maxStaleness);
+    const equal = this.#underWay.joinable(read.question, this.#clock.now(), this.#settings.maxStaleness);
     if (equal !== undefined) {
       this.counters.shared++;
       this.#underWay.wait(equal, call);
@@ -171,14 +175,20 @@ export class Cache {
     if (this.#isClosed) return;
     this.#pairs.follow();
     const { ownerOf } = this.#parts;
-    for (const { node, session } of this.#pairs.all) {
-      if (session === undefined) continue;
+    for (const { node, sessions } of this.#pairs.all) {
       const hasLeft = (slot: number) => ownerOf(slot) !== node;
-      for (const slot of this.#store.slotsOf(session)) {
-        if (hasLeft(slot)) this.#store.dropSlot(session, slot, "topology");
+      for (const session of sessions) {
+        for (const slot of this.#store.slotsOf(session)) {
+          if (hasLeft(slot)) this.#store.dropSlot(session, slot, "topology");
+        }
+        this.#underWay.spoilWhere((miss) => miss.session === session && hasLeft(miss.read.slot));
       }
-      this.#underWay.spoilWhere((miss) => miss.session === session && hasLeft(miss.read.slot));
     }
+  }
+
+  /** There are new credentials, with which the connections are opened again. What is kept stays. */
+  renew(): void {
+    this.#pairs.renew();
   }
 
   close(): void {
@@ -186,6 +196,7 @@ export class Cache {
     this.#isClosed = true;
     this.#pairs.end(new ClosedError());
     this.#store.dropAll("closed");
+    this.#parts.trace.closed(() => this.metrics);
   }
 
   /** A key of an entry, each time of another slot. Entries whose time is over are cleared away on the way. */
@@ -196,7 +207,7 @@ export class Cache {
     return slot === undefined ? undefined : this.#store.keyIn(session, slot);
   }
 
-  #doubt(session: Session, slot: number | undefined, why: DropReason): void {
+  #doubt(session: Session, slot: number | undefined, why: CacheDropReason): void {
     if (slot === undefined) this.#store.dropReader(session, why);
     else this.#store.dropSlot(session, slot, why);
     this.#underWay.spoilWhere((miss) => miss.session === session && (slot === undefined || miss.read.slot === slot));
@@ -221,7 +232,8 @@ export class Cache {
     for (const key of keys) {
       const onError = (text: string) => {
         miss.isSpoilt = true;
-        session.noteRefusal(text, key, true);
+        // A key to which the user has no right says nothing of the others.
+        if (parseErrorReply(text).kind !== "noperm" || namesCommand(text)) session.noteRefusal(text, key, true);
         taken();
       };
       const onReply = (reply: Reply) => {
@@ -261,12 +273,14 @@ export class Cache {
 
   #keep({ read, session, sent, ttlMs, lacksKey }: Miss, reply: Reply, hasBuffers: boolean): void {
     const { maxAge, maxStaleness } = this.#settings;
-    // While a slot moves key by key, its new owner creates keys of which the old one never hears.
-    const limitMs = lacksKey ? Math.min(maxAge, maxStaleness) : maxAge;
+    const { question, keys, slot, isScript, mayDerive } = read;
+    // While a slot moves key by key, its new owner creates keys of which the old one never hears. Of the keys that a script
+    // derives nobody knows whether they are there, when they end, nor, before 7.2, that they change.
+    const isUntold = lacksKey || (isScript && mayDerive);
+    const limitMs = isUntold ? Math.min(maxAge, maxStaleness) : maxAge;
     const until = endOf(sent as number, ttlMs, limitMs);
-    const { lookup, keys, slot, isScript, mayDerive } = read;
-    const bytes = bytesOfEntry(lookup, keys, bytesOf(reply));
-    const facts = { lookup, keys, slot, reader: session, isScript, mayDerive };
+    const bytes = bytesOfEntry(question, keys, bytesOf(reply));
+    const facts = { question, keys, slot, reader: session, isScript, mayDerive };
     this.#store.put(new Entry(facts, reply, hasBuffers, until, bytes));
   }
 

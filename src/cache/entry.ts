@@ -1,15 +1,17 @@
 import type { Reply } from "../protocol/reply.ts";
 import type { Proofs } from "./freshness.ts";
+import type { Question } from "./question.ts";
 
-/** What reads entries, as far as entries need to know: its proofs, and nothing else. */
+/** What reads entries, as far as entries need to know. */
 export interface Reader {
+  /** The address of its node, as announced. */
+  readonly address: string;
   readonly proofs: Proofs;
 }
 
 /** What an entry is found by, and what ends it. */
 export interface EntryFacts {
-  /** What was asked: see `Heads`. */
-  readonly lookup: string;
+  readonly question: Question;
   /** The keys that the call named, as binary strings. */
   readonly keys: readonly string[];
   readonly slot: number;
@@ -31,6 +33,7 @@ export class Entry {
   /** The reply contains Buffers, so every caller gets a copy. */
   readonly hasBuffers: boolean;
   readonly bytes: number;
+  readonly question: Question;
   readonly facts: EntryFacts;
 
   constructor(facts: EntryFacts, reply: Reply, hasBuffers: boolean, until: number, bytes: number) {
@@ -39,6 +42,7 @@ export class Entry {
     this.reply = reply;
     this.hasBuffers = hasBuffers;
     this.bytes = bytes;
+    this.question = facts.question;
     this.facts = facts;
   }
 

@@ -9,6 +9,9 @@
 /** The two clocks may lie so many milliseconds apart by rounding, and by the correction of the wall clock. */
 const SLACK_MS = 2;
 
+/** So often is the wall clock believed alone, one time after the other. */
+const MOST_USES = 16;
+
 /**
  * The time that has passed, by the clock that shows more of it: the monotonic clock stops while a virtual machine is
  * suspended, and the wall clock can be set back.
@@ -20,6 +23,10 @@ export class LapseClock {
   #ahead: number;
   /** The time that the monotonic clock did not show. */
   #missed = 0;
+  /** What `soon` returns in this millisecond of the wall clock. */
+  #bound = 0;
+  #boundFor = Number.NaN;
+  #boundUses = 0;
 
   constructor(mono: () => number, wall: () => number) {
     this.#mono = mono;
@@ -29,10 +36,26 @@ export class LapseClock {
 
   /** Milliseconds. They never decrease, and may be up to 2 ms late. */
   now(): number {
+    this.#boundFor = Number.NaN;
     const mono = this.#mono();
     const shift = this.#wall() - mono - this.#ahead;
     if (shift > SLACK_MS || shift < -SLACK_MS) this.#shifted(shift);
     return mono + this.#missed;
+  }
+
+  /**
+   * A time that is over or not far away: at most 1 ms later than now. It is for who asks again and again, and costs one
+   * clock in place of two while the wall clock shows the same millisecond. A wall clock that is set back into the same
+   * millisecond, or that stands still, is believed a few times at most, and only until somebody calls `now`.
+   */
+  soon(): number {
+    const wall = this.#wall();
+    if (wall !== this.#boundFor || ++this.#boundUses > MOST_USES) {
+      this.#bound = this.now() + 1;
+      this.#boundFor = wall;
+      this.#boundUses = 0;
+    }
+    return this.#bound;
   }
 
   #shifted(shift: number): void {

@@ -5,18 +5,12 @@ import { readsOnlyGivenKeys } from "./declared-keys.ts";
 /** So many scripts have a head at a time. What was kept of one that lost it is not found any more. */
 const MOST_HEADS = 10_000;
 
-/** The beginnings of the look-ups of a command: with one argument that is a string, and with others. */
-export interface CommandHeads {
-  readonly one: string;
-  readonly several: string;
-}
-
 /**
- * Short texts that stand in front of look-ups for a script or a command, and for how strings are wanted. No head is the
- * beginning of another one. A script or a name has a head once a call of it was right.
+ * Numbers that stand for a script or a command, and for how strings are wanted. A script or a name has a head once a call of
+ * it was right.
  */
 export class Heads {
-  readonly #heads = new LRUCache<string, string>({ max: MOST_HEADS });
+  readonly #heads = new LRUCache<string, number>({ max: MOST_HEADS });
   readonly #views = new Map<string | undefined, ViewHeads>();
   readonly #given = new WeakMap<Script, boolean>();
   #next = 0;
@@ -41,10 +35,10 @@ export class Heads {
     return !given;
   }
 
-  headFor(whose: string): string {
+  headFor(whose: string): number {
     let head = this.#heads.get(whose);
     if (head === undefined) {
-      head = `${this.#next++}|`;
+      head = this.#next++;
       this.#heads.set(whose, head);
     }
     return head;
@@ -53,25 +47,24 @@ export class Heads {
 
 /** The heads for all views in which strings of replies are given alike. */
 export class ViewHeads {
-  readonly scripts = new WeakMap<Script, string>();
+  readonly scripts = new WeakMap<Script, number>();
   /** By the name as it was given. */
-  readonly commands = new Map<string, CommandHeads>();
+  readonly commands = new Map<string, number>();
   readonly #all: Heads;
 
   constructor(all: Heads) {
     this.#all = all;
   }
 
-  addScript(script: Script, wantsBuffers: boolean): string {
+  addScript(script: Script, wantsBuffers: boolean): number {
     const head = this.#all.headFor(`${wantsBuffers ? "buffer" : "string"} ${script.sha}`);
     this.scripts.set(script, head);
     return head;
   }
 
-  addCommand(name: string, wantsBuffers: boolean): CommandHeads {
+  addCommand(name: string, wantsBuffers: boolean): number {
     const head = this.#all.headFor(`${wantsBuffers ? "buffer" : "string"} ${name.toLowerCase()}`);
-    const heads = { one: `${head}=`, several: `${head}*` };
-    this.commands.set(name, heads);
-    return heads;
+    this.commands.set(name, head);
+    return head;
   }
 }

@@ -1,11 +1,11 @@
 import type { Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
+import type { Question } from "./question.ts";
 import type { Session } from "./session.ts";
 
 /** A read that is to be kept. */
 export interface Read {
-  /** What is asked: see `lookups.ts`. */
-  readonly lookup: string;
+  readonly question: Question;
   /** The encoded command. */
   readonly frame: string;
   readonly wantsBuffers: boolean;

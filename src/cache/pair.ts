@@ -3,16 +3,21 @@ import { StrangerError } from "../connection/identity.ts";
 import { retryDelayMs } from "../connection/retry-policy.ts";
 import type { Environment, Timer } from "../environment.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { CacheTrace } from "../telemetry/cache-trace.ts";
+import type { CacheDropReason, CacheLossReason } from "../telemetry/channels.ts";
 import { NoTrackingError, Session, type SessionEvents, type SessionTerms } from "./session.ts";
 
 /** Rights and servers change seldom, and users' logs note each refusal. */
 const REFUSED: BackoffRange = { firstMs: 2000, mostMs: 60_000 };
+
+const RENEWED = "the credentials were renewed";
 
 /** What a pair works with. */
 export interface PairParts {
   readonly environment: Environment;
   readonly terms: Pick<SessionTerms, "maxStaleness" | "now" | "keyToProve">;
   readonly events: SessionEvents;
+  readonly trace: CacheTrace;
   /** A slot that the node owns. Undefined where it owns none. */
   slotOf(node: ClusterNode): number | undefined;
 }
@@ -21,6 +26,8 @@ export interface PairParts {
  * The sessions with one primary, one after the other, for as long as it is one.
  *
  *   opening --> open --lost, silent, refused--> pausing --> opening
+ *                 '--credentials renewed--> the next one opens; when it is open, this one reads nothing more, and ends when
+ *                                           nothing is left of what it has read
  */
 export class Pair {
   readonly node: ClusterNode;
@@ -30,6 +37,10 @@ export class Pair {
   /** The session that is open. */
   #session: Session | undefined;
   #opening: Session | undefined;
+  /** The session in whose place the open one is. It hears of changes of what it has read. */
+  #retired: Session | undefined;
+  /** The session that is being opened may have been given credentials of before. */
+  #isOutdated = false;
   #pause: Timer | undefined;
   #failures = 0;
   #why: string | undefined;
@@ -46,16 +57,38 @@ export class Pair {
     return this.#session;
   }
 
+  /** Those that may have read what is kept. */
+  get sessions(): readonly Session[] {
+    return [this.#session, this.#retired].filter((session) => session !== undefined);
+  }
+
   /** Why nothing is kept of what the node answers; undefined while something may be. */
   get unavailable(): string | undefined {
     return this.#session === undefined ? (this.#why ?? "its connections are being opened") : undefined;
   }
 
   /** Both connections of the session are gone. */
-  noteEnded(session: Session, cause: Error): void {
+  noteEnded(session: Session, why: CacheDropReason, cause: Error): void {
+    if (this.#retired === session) this.#retired = undefined;
     if (this.#session !== session) return;
     this.#session = undefined;
-    this.#failed(cause);
+    if (this.#opening === undefined && this.#pause === undefined) {
+      this.#failed(cause, cause instanceof NoTrackingError ? "not-allowed" : why);
+    }
+  }
+
+  /**
+   * There are new credentials. A connection that is subscribed cannot log in again, so there will be a new session; what
+   * the present one has read stays.
+   */
+  renew(): void {
+    if (this.#opening !== undefined) {
+      this.#isOutdated = true;
+      return;
+    }
+    this.#pause?.cancel();
+    this.#pause = undefined;
+    void this.#open();
   }
 
   /** Ends for good. */
@@ -63,12 +96,14 @@ export class Pair {
     this.#isOver = true;
     this.#pause?.cancel();
     this.#opening?.end(cause);
-    this.#session?.end(cause);
+    for (const session of this.sessions) session.end(cause);
     this.#session = undefined;
+    this.#retired = undefined;
   }
 
   async #open(): Promise<void> {
     if (this.#isOver) return;
+    this.#isOutdated = false;
     const { terms, events, slotOf } = this.#parts;
     try {
       const settings = this.node.pool.settings;
@@ -78,20 +113,29 @@ export class Pair {
       });
       this.#opening = undefined;
       if (this.#isOver) session.end(new Error("not needed any more"));
-      else if (session.isOver) this.#failed(new Error("the connections were lost before they were used"));
-      else {
-        this.#session = session;
-        this.#failures = 0;
-        this.#why = undefined;
-      }
+      else if (session.isOver)
+        this.#failed(new Error("the connections were lost before they were used"), "connection-lost");
+      else this.#take(session);
     } catch (error) {
       this.#opening = undefined;
       if (error instanceof StrangerError) this.node.dropConnections(error);
-      this.#failed(error as Error);
+      this.#failed(error as Error, error instanceof NoTrackingError ? "not-allowed" : "unreachable");
     }
   }
 
-  #failed(cause: Error): void {
+  #take(session: Session): void {
+    const former = this.#session;
+    this.#retired?.fail("renewed", new Error(RENEWED));
+    this.#session = session;
+    this.#retired = former;
+    former?.retire(new Error(RENEWED));
+    this.#failures = 0;
+    this.#why = undefined;
+    this.#parts.trace.ready(this.node.address);
+    if (this.#isOutdated) void this.#open();
+  }
+
+  #failed(cause: Error, why: CacheLossReason): void {
     if (this.#isOver) return;
     const { clock, random } = this.#parts.environment;
     this.#why = cause.message;
@@ -108,5 +152,6 @@ export class Pair {
       delayMs,
       true,
     );
+    this.#parts.trace.unavailable(this.node.address, why);
   }
 }

@@ -1,5 +1,6 @@
 import type { Environment } from "../environment.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import { Pair } from "./pair.ts";
 import type { Session, SessionEvents, SessionTerms } from "./session.ts";
 
@@ -11,6 +12,7 @@ export interface PairsParts {
   readonly slotOf: (node: ClusterNode) => number | undefined;
   readonly terms: Pick<SessionTerms, "maxStaleness" | "now" | "keyToProve">;
   readonly events: SessionEvents;
+  readonly trace: CacheTrace;
 }
 
 /** The pairs of connections of a cache: one to each primary that owns slots. */
@@ -39,14 +41,20 @@ export class Pairs {
     for (const [node, pair] of [...this.#byNode]) {
       if (primaries.has(node)) continue;
       this.#byNode.delete(node);
-      const { session } = pair;
+      const { sessions } = pair;
       const cause = new Error("the node is no primary any more");
       pair.end(cause);
-      if (session !== undefined) this.#parts.events.onEnded(session, "topology", cause);
+      this.#parts.trace.forget(node.address);
+      for (const session of sessions) this.#parts.events.onEnded(session, "topology", cause);
     }
     for (const node of primaries) {
       if (!this.#byNode.has(node) && slotOf(node) !== undefined) this.#open(node);
     }
+  }
+
+  /** There are new credentials. */
+  renew(): void {
+    for (const pair of this.#byNode.values()) pair.renew();
   }
 
   end(cause: Error): void {
@@ -55,15 +63,16 @@ export class Pairs {
   }
 
   #open(node: ClusterNode): void {
-    const { environment, slotOf, terms, events } = this.#parts;
+    const { environment, slotOf, terms, events, trace } = this.#parts;
     const pair: Pair = new Pair(node, {
       environment,
       slotOf,
       terms,
+      trace,
       events: {
         ...events,
         onEnded: (session, why, cause) => {
-          pair.noteEnded(session, cause);
+          pair.noteEnded(session, why, cause);
           events.onEnded(session, why, cause);
         },
       },

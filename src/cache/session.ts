@@ -8,20 +8,20 @@ import { parseErrorReply } from "../protocol/error-reply.ts";
 import { slotOf } from "../protocol/hash-slot.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { Ring } from "../protocol/ring.ts";
+import type { CacheDropReason } from "../telemetry/channels.ts";
 import { Ask, existsFrame, PING, subscribeFrame } from "./asks.ts";
 import { canaryOf } from "./canary.ts";
 import { Ear, INVALIDATIONS, textOf } from "./ear.ts";
 import type { Reader } from "./entry.ts";
 import { Proofs } from "./freshness.ts";
-import type { DropReason } from "./store.ts";
 
 /** What a session tells of. */
 export interface SessionEvents {
   onInvalidation(session: Session, key: string): void;
   /** All that the session has read is in doubt, or one slot of it. The session goes on. */
-  onDoubt(session: Session, slot: number | undefined, why: DropReason): void;
+  onDoubt(session: Session, slot: number | undefined, why: CacheDropReason): void;
   /** Both connections are gone, and with them everything that was read. */
-  onEnded(session: Session, why: DropReason, cause: Error): void;
+  onEnded(session: Session, why: CacheDropReason, cause: Error): void;
 }
 
 /** What a session needs to know. */
@@ -66,6 +66,7 @@ export class Session implements Reader {
   #pinged: number;
   /** What is written in this turn on the connection that reads. */
   #queue: Ring<Request> | undefined;
+  #isRetired = false;
   #isOver = false;
 
   private constructor(settings: ConnectionSettings, terms: SessionTerms, events: SessionEvents) {
@@ -119,8 +120,14 @@ export class Session implements Reader {
     this.#close(cause);
   }
 
+  /** Nothing more will be read here. The session ends when nothing is left of what it has read. */
+  retire(cause: Error): void {
+    this.#isRetired = true;
+    if (this.#beat === undefined) this.fail("renewed", cause);
+  }
+
   /** Ends both connections, and everything that was read through them. */
-  fail(why: DropReason, cause: Error): void {
+  fail(why: CacheDropReason, cause: Error): void {
     if (this.#isOver) return;
     this.#close(cause);
     this.#events.onEnded(this, why, cause);
@@ -223,8 +230,19 @@ export class Session implements Reader {
           refused("SSUBSCRIBE")(error);
       },
     );
-    const tracking = reading.exchange(["CLIENT", "TRACKING", "ON", "REDIRECT", String(id)])[0] as Promise<Reply>;
-    await tracking.catch(refused("CLIENT TRACKING"));
+    // Where these commands are allowed, the answer may still be MOVED, or that the key is not.
+    const probe = canaryOf(this.#terms.slot);
+    const answers = reading.exchange(
+      ["CLIENT", "TRACKING", "ON", "REDIRECT", String(id)],
+      ["PTTL", probe],
+      ["EXISTS", probe],
+    );
+    const [tracking, pttl, exists] = await Promise.allSettled(answers);
+    if (tracking?.status === "rejected") refused("CLIENT TRACKING")(tracking.reason);
+    for (const answer of [pttl, exists]) {
+      const reason: unknown = answer?.status === "rejected" ? answer.reason : undefined;
+      if (reason instanceof ReplyError && namesCommand(reason.reply)) throw new NoTrackingError(reason.reply);
+    }
   }
 
   #hear(ask: Ask): void {
@@ -251,28 +269,40 @@ export class Session implements Reader {
 
   #beatLater(): void {
     const { clock } = this.#settings.environment;
-    this.#beat = clock.setTimer(() => this.#onBeat(), Math.max(1, this.#patienceMs / BEATS), true);
+    // A question that is not answered by then is given up at once, and not at the beat that follows.
+    const waitedMs = this.#terms.now() - this.#oldestSent;
+    const delayMs = Math.min(this.#patienceMs / BEATS, this.#patienceMs - waitedMs);
+    this.#beat = clock.setTimer(() => this.#onBeat(), Math.max(1, delayMs), true);
   }
 
   #onBeat(): void {
     this.#beat = undefined;
     if (this.#isOver) return;
     const now = this.#terms.now();
-    const connections = [this.#reading, this.#hearing];
-    for (const connection of connections) {
-      const oldest = connection?.inFlight.peek();
-      if (oldest instanceof Ask && now - oldest.sent >= this.#patienceMs) {
-        this.fail("silent", new Error(`no answer within ${this.#patienceMs} ms`));
-        return;
-      }
+    const oldestSent = this.#oldestSent;
+    if (now - oldestSent >= this.#patienceMs) {
+      this.fail("silent", new Error(`no answer within ${this.#patienceMs} ms`));
+      return;
     }
     const key = this.#terms.keyToProve(this);
-    const isAwaited = connections.some((connection) => connection !== undefined && connection.inFlight.size > 0);
-    if (key === undefined && !isAwaited) return;
+    if (key === undefined && oldestSent === Number.POSITIVE_INFINITY) {
+      if (this.#isRetired) this.fail("renewed", new Error("nothing is left of what was read here"));
+      return;
+    }
     this.#beatLater();
     if (key === undefined || now - this.#pinged < this.#terms.maxStaleness / BEATS - SLACK_MS) return;
     this.#ping();
     this.#prove(key, now);
+  }
+
+  /** When the question was sent that waits longest for its answer, on either connection. Infinite while none waits. */
+  get #oldestSent(): number {
+    const connections = [this.#reading, this.#hearing];
+    const sent = connections.map((connection) => {
+      const oldest = connection?.inFlight.peek();
+      return oldest instanceof Ask ? oldest.sent : Number.POSITIVE_INFINITY;
+    });
+    return Math.min(...sent);
   }
 
   #ping(): void {
@@ -324,6 +354,11 @@ export class Session implements Reader {
     for (const waiting of this.#canaries.values()) if (waiting !== true) for (const then of waiting) then(false);
     this.#canaries.clear();
   }
+}
+
+/** Whether a user may not run a command of the cache's own at all. Else it is the key that the user has no right to. */
+export function namesCommand(refusal: string): boolean {
+  return parseErrorReply(refusal).kind === "noperm" && /'(pttl|exists)'/i.test(refusal);
 }
 
 /** Turns a server's refusal into an error that says what is not allowed. Other failures stay as they are. */

@@ -1,25 +1,14 @@
 import { LRUCache } from "lru-cache";
+
+import type { Argument } from "../protocol/reply.ts";
+import type { CacheTrace } from "../telemetry/cache-trace.ts";
+import type { CacheDropReason } from "../telemetry/channels.ts";
+
 import { countIn } from "../telemetry/counters.ts";
-import type { Entry, Reader } from "./entry.ts";
+import { bytesOf, type Entry, type Reader } from "./entry.ts";
+import { hashOf, type Question } from "./question.ts";
 
-/** Why entries were given up that were not evicted, and that no invalidation named. */
-export type DropReason =
-  | "connection-lost"
-  | "silent"
-  | "cluster-down"
-  | "refused"
-  | "moved"
-  | "slot-left"
-  | "topology"
-  | "own-write"
-  | "flushed"
-  | "derived-key"
-  | "expired"
-  | "replaced"
-  | "too-large"
-  | "closed";
-
-/** About as many bytes as an entry takes besides its look-up, its keys and its reply. */
+/** About as many bytes as an entry takes besides what was asked, its keys and its reply. */
 const ENTRY_BYTES = 320;
 const KEY_BYTES = 96;
 /** So many keys are looked at in one sweep. */
@@ -28,7 +17,10 @@ const MOST_LOOKS = 1000;
 /** The entries that one reader has read. */
 class Shelf {
   readonly bySlot = new Map<number, Set<Entry>>();
-  readonly scripts = new Set<Entry>();
+  /** Replies of scripts that read the keys they were given, and no others. */
+  readonly declared = new Set<Entry>();
+  /** Those of scripts that may read others. */
+  readonly deriving = new Set<Entry>();
   size = 0;
 }
 
@@ -40,20 +32,27 @@ export class Store {
   readonly dropped: Record<string, number> = {};
   invalidated = 0;
   evicted = 0;
-  readonly #entries: LRUCache<string, Entry>;
+  /** By the hash of what was asked. Where two questions have the same one, the later entry takes the place. */
+  readonly #entries: LRUCache<number, Entry>;
   readonly #byKey = new Map<string, Set<Entry>>();
   readonly #shelves = new Map<Reader, Shelf>();
+  readonly #trace: CacheTrace | undefined;
   #bytes = 0;
+  /** The entries that end while a newer one is put in their place, or needs their room. */
+  readonly #evicted: Entry[] = [];
+  readonly #replaced: Entry[] = [];
   #sweeper: IterableIterator<Set<Entry>> | undefined;
 
-  constructor(maxBytes: number) {
-    this.#entries = new LRUCache<string, Entry>({
+  /** @param trace  Told what has ended, when it is gone. */
+  constructor(maxBytes: number, trace?: CacheTrace) {
+    this.#trace = trace;
+    this.#entries = new LRUCache<number, Entry>({
       maxSize: maxBytes,
       sizeCalculation: ({ bytes }) => bytes,
       // In front of the removal, so that no index leads to an entry that is gone.
       dispose: (entry, _, why) => {
-        if (why === "evict") this.evicted++;
-        else if (why === "set") countIn(this.dropped, "replaced");
+        if (why === "evict") this.#evicted.push(entry);
+        else if (why === "set") this.#replaced.push(entry);
         this.#unindex(entry);
       },
     });
@@ -68,17 +67,24 @@ export class Store {
   }
 
   /** The entry for what was asked. It becomes the one that was read last. */
-  get(lookup: string): Entry | undefined {
-    return this.#entries.get(lookup);
+  get(head: number, keys: readonly Argument[], args: readonly Argument[]): Entry | undefined {
+    const entry = this.#entries.get(hashOf(head, keys, args));
+    return entry?.question.isOf(head, keys, args) ? entry : undefined;
   }
 
   /** Keeps an entry, unless it is larger than the whole store may be. */
   put(entry: Entry): void {
-    this.#entries.set(entry.facts.lookup, entry);
-    if (this.#entries.peek(entry.facts.lookup) !== entry) {
-      countIn(this.dropped, "too-large");
-      return;
-    }
+    this.#entries.set(entry.question.hash, entry);
+    const isKept = this.#entries.peek(entry.question.hash) === entry;
+    if (isKept) this.#index(entry);
+    const [evicted, replaced] = [this.#evicted.splice(0), this.#replaced.splice(0)];
+    this.evicted += evicted.length;
+    this.#tell(evicted, "evicted");
+    this.#note(replaced, "replaced");
+    if (!isKept) this.#note([entry], "too-large");
+  }
+
+  #index(entry: Entry): void {
     this.#bytes += entry.bytes;
     for (const key of entry.facts.keys) addTo(this.#byKey, key, entry);
     let shelf = this.#shelves.get(entry.facts.reader);
@@ -87,7 +93,7 @@ export class Store {
       this.#shelves.set(entry.facts.reader, shelf);
     }
     addTo(shelf.bySlot, entry.facts.slot, entry);
-    if (entry.facts.isScript) shelf.scripts.add(entry);
+    if (entry.facts.isScript) (entry.facts.mayDerive ? shelf.deriving : shelf.declared).add(entry);
     shelf.size++;
   }
 
@@ -114,17 +120,20 @@ export class Store {
 
   /** Removes some entries whose time is over. It looks at so many keys at most, each time at others. */
   sweep(now: number): void {
+    const over = new Set<Entry>();
     for (let looks = Math.min(MOST_LOOKS, this.#byKey.size); looks > 0; looks--) {
       this.#sweeper ??= this.#byKey.values();
       const { value: entries, done } = this.#sweeper.next();
       if (done) this.#sweeper = undefined;
-      else for (const entry of [...entries]) if (now >= entry.until) this.drop(entry, "expired");
+      else for (const entry of entries) if (now >= entry.until) over.add(entry);
     }
+    this.drop(over, "expired");
   }
 
   /** Removes the entries of a key that the client itself writes. */
   dropKey(key: string): void {
-    for (const entry of [...(this.#byKey.get(key) ?? [])]) this.drop(entry, "own-write");
+    const named = this.#byKey.get(key);
+    if (named !== undefined) this.drop(named, "own-write");
   }
 
   /**
@@ -135,28 +144,49 @@ export class Store {
   invalidate(reader: Reader, key: string, isExpected: boolean): void {
     const named = [...(this.#byKey.get(key) ?? [])].filter((entry) => entry.facts.reader === reader);
     this.invalidated += named.length;
-    for (const entry of named) this.#entries.delete(entry.facts.lookup);
-    const isNamed = named.length > 0 || isExpected;
-    for (const entry of [...(this.#shelves.get(reader)?.scripts ?? [])]) {
-      if (entry.facts.mayDerive || !isNamed) this.drop(entry, "derived-key");
-    }
+    for (const entry of named) this.#entries.delete(entry.question.hash);
+    // What is looked at goes: the work of many invalidations is that of what they end.
+    const shelf = this.#shelves.get(reader);
+    const isUnnamed = named.length === 0 && !isExpected;
+    const derived = [...(shelf?.deriving ?? []), ...(isUnnamed ? (shelf?.declared ?? []) : [])];
+    for (const entry of derived) this.#entries.delete(entry.question.hash);
+    this.#tell(named, "invalidated");
+    this.#note(derived, "derived-key");
   }
 
-  dropSlot(reader: Reader, slot: number, why: DropReason): void {
-    for (const entry of [...(this.#shelves.get(reader)?.bySlot.get(slot) ?? [])]) this.drop(entry, why);
+  dropSlot(reader: Reader, slot: number, why: CacheDropReason): void {
+    this.drop(this.#shelves.get(reader)?.bySlot.get(slot) ?? [], why);
   }
 
-  dropReader(reader: Reader, why: DropReason): void {
-    for (const slot of this.slotsOf(reader)) this.dropSlot(reader, slot, why);
+  dropReader(reader: Reader, why: CacheDropReason): void {
+    this.drop(
+      [...(this.#shelves.get(reader)?.bySlot.values() ?? [])].flatMap((entries) => [...entries]),
+      why,
+    );
   }
 
-  dropAll(why: DropReason): void {
-    for (const reader of [...this.#shelves.keys()]) this.dropReader(reader, why);
+  dropAll(why: CacheDropReason): void {
+    this.drop(this.#entries.values(), why);
   }
 
-  drop(entry: Entry, why: DropReason): void {
-    countIn(this.dropped, why);
-    this.#entries.delete(entry.facts.lookup);
+  drop(entries: Iterable<Entry>, why: CacheDropReason): void {
+    const gone = [...entries];
+    for (const entry of gone) this.#entries.delete(entry.question.hash);
+    this.#note(gone, why);
+  }
+
+  #note(gone: readonly Entry[], why: CacheDropReason): void {
+    if (gone.length === 0) return;
+    countIn(this.dropped, why, gone.length);
+    this.#tell(gone, why);
+  }
+
+  /** Tells what has ended, by the node that it was read from. Nothing is changed behind it: a listener may ask for more. */
+  #tell(gone: readonly Entry[], why: CacheDropReason | "invalidated" | "evicted"): void {
+    if (gone.length === 0 || !this.#trace?.isHeard) return;
+    const counts = new Map<string, number>();
+    for (const { facts } of gone) counts.set(facts.reader.address, (counts.get(facts.reader.address) ?? 0) + 1);
+    for (const [address, count] of counts) this.#trace.dropped(address, why, count);
   }
 
   #unindex(entry: Entry): void {
@@ -164,14 +194,15 @@ export class Store {
     for (const key of entry.facts.keys) removeFrom(this.#byKey, key, entry);
     const shelf = this.#shelves.get(entry.facts.reader) as Shelf;
     removeFrom(shelf.bySlot, entry.facts.slot, entry);
-    shelf.scripts.delete(entry);
+    shelf.declared.delete(entry);
+    shelf.deriving.delete(entry);
     if (--shelf.size === 0) this.#shelves.delete(entry.facts.reader);
   }
 }
 
 /** About as many bytes as an entry takes in all. */
-export function bytesOfEntry(lookup: string, keys: readonly string[], replyBytes: number): number {
-  let sum = ENTRY_BYTES + lookup.length + replyBytes;
+export function bytesOfEntry(question: Question, keys: readonly string[], replyBytes: number): number {
+  let sum = ENTRY_BYTES + bytesOf([...question.keys, ...question.args]) + replyBytes;
   for (const key of keys) sum += KEY_BYTES + key.length;
   return sum;
 }

@@ -1,31 +1,44 @@
 import type { Call } from "../routing/call.ts";
 import type { Miss } from "./miss.ts";
+import type { Question } from "./question.ts";
 import type { Session } from "./session.ts";
+
+/** Scripts under way whose replies may be kept: those that read only the keys they were given, and others. */
+interface Scripts {
+  readonly declared: Set<Miss>;
+  readonly deriving: Set<Miss>;
+}
 
 /** The reads under way on the connections that read, by what was asked, and by the keys that they name. */
 export class UnderWay {
   /** The calls that wait for them. */
   waiting = 0;
   readonly #all = new Set<Miss>();
-  /** The read of each look-up that began last. */
-  readonly #byLookup = new Map<string, Miss>();
+  /** By the hash of the question, the read that began last. */
+  readonly #byHash = new Map<number, Miss>();
   readonly #byKey = new Map<string, Set<Miss>>();
+  readonly #scripts = new Map<Session, Scripts>();
 
   /** A read that a call may wait for that asks the same: sent within `limitMs`, and before no write of this client. */
-  joinable(lookup: string, now: number, limitMs: number): Miss | undefined {
-    const miss = this.#byLookup.get(lookup);
-    if (miss === undefined || !miss.isJoinable) return undefined;
+  joinable(question: Question, now: number, limitMs: number): Miss | undefined {
+    const miss = this.#byHash.get(question.hash);
+    if (miss === undefined || !miss.isJoinable || !miss.read.question.isSameAs(question)) return undefined;
     return miss.sent === undefined || now - miss.sent < limitMs ? miss : undefined;
   }
 
   begin(miss: Miss): void {
-    const { lookup, keys } = miss.read;
+    const { question, keys } = miss.read;
     this.#all.add(miss);
-    this.#byLookup.set(lookup, miss);
+    this.#byHash.set(question.hash, miss);
     for (const key of keys) {
       const begun = this.#byKey.get(key);
       if (begun === undefined) this.#byKey.set(key, new Set([miss]));
       else begun.add(miss);
+    }
+    if (miss.read.isScript) {
+      const scripts = this.#scripts.get(miss.session) ?? { declared: new Set(), deriving: new Set() };
+      this.#scripts.set(miss.session, scripts);
+      (miss.read.mayDerive ? scripts.deriving : scripts.declared).add(miss);
     }
   }
 
@@ -38,13 +51,17 @@ export class UnderWay {
   /** The read has ended. Returns false if it had ended before. */
   end(miss: Miss): boolean {
     if (!this.#all.delete(miss)) return false;
-    const { lookup, keys } = miss.read;
+    const { question, keys } = miss.read;
     this.waiting -= miss.callers.length;
-    if (this.#byLookup.get(lookup) === miss) this.#byLookup.delete(lookup);
+    if (this.#byHash.get(question.hash) === miss) this.#byHash.delete(question.hash);
     for (const key of keys) {
       const begun = this.#byKey.get(key);
       if (begun?.delete(miss) && begun.size === 0) this.#byKey.delete(key);
     }
+    const scripts = this.#scripts.get(miss.session);
+    scripts?.declared.delete(miss);
+    scripts?.deriving.delete(miss);
+    if (scripts?.declared.size === 0 && scripts.deriving.size === 0) this.#scripts.delete(miss.session);
     return true;
   }
 
@@ -73,9 +90,19 @@ export class UnderWay {
     for (const miss of named ?? []) if (miss.session === session) miss.isSpoilt = true;
     const isExpected = wasAsked || named !== undefined;
     // A script that is under way may have read the key without naming it.
-    this.spoilWhere((miss) => miss.session === session && miss.read.isScript && (miss.read.mayDerive || !isExpected));
+    const scripts = this.#scripts.get(session);
+    if (scripts !== undefined) {
+      spoilAll(scripts.deriving);
+      if (!isExpected) spoilAll(scripts.declared);
+    }
     return isExpected;
   }
+}
+
+/** What is spoilt is not looked at again. */
+function spoilAll(misses: Set<Miss>): void {
+  for (const miss of misses) miss.isSpoilt = true;
+  misses.clear();
 }
 
 function outrun(miss: Miss): void {

@@ -1,6 +1,7 @@
 import type { Cache } from "../cache/cache.ts";
 import { copyOf, type Entry, frozen } from "../cache/entry.ts";
 import type { ViewHeads } from "../cache/heads.ts";
+import { Question } from "../cache/question.ts";
 import { type NotCacheable, whyNotCacheable } from "../commands/cacheable.ts";
 import { traitsOf } from "../commands/traits.ts";
 import { argumentsOf, binaryOf } from "../protocol/encode.ts";
@@ -8,18 +9,19 @@ import type { Argument, CommandArguments, Reply } from "../protocol/reply.ts";
 import { type Call, resultOf } from "../routing/call.ts";
 import type { Script } from "../scripts/script.ts";
 import type { Host } from "./host.ts";
-import { lookupOfCommand, lookupOfScript } from "./lookups.ts";
 import { carryOut, sendParts } from "./planned-command.ts";
 
 /** What a call asks for, besides its bytes. */
 interface Asked {
   /** Undefined where `why` says why the reply is not kept. */
-  readonly lookup: string | undefined;
+  readonly question: Question | undefined;
   readonly why: NotCacheable | undefined;
   readonly keys: readonly Argument[];
   readonly isScript: boolean;
   readonly mayDerive: boolean;
 }
+
+const NONE: readonly Argument[] = [];
 
 /** Commands that go in parts, each of which can be kept. */
 const READ_IN_PARTS = /^(mget|exists)$/i;
@@ -37,7 +39,7 @@ export class CachedReads {
   readonly #heads: ViewHeads;
   /** The script that was run last: a look into a WeakMap costs more than this comparison. */
   #last: Script | undefined;
-  #lastHead = "";
+  #lastHead = 0;
 
   constructor(host: Host, cache: Cache) {
     this.#host = host;
@@ -54,8 +56,9 @@ export class CachedReads {
     signal: AbortSignal | undefined,
   ): Promise<unknown> {
     const head = script === this.#last ? this.#lastHead : this.#headOf(script);
-    const lookup = head === undefined ? undefined : lookupOfScript(head, keys, args);
-    const entry = lookup === undefined ? undefined : this.#cache.hit(lookup);
+    // What is no array is left to the ordinary checks.
+    const isKnown = head !== undefined && Array.isArray(keys) && Array.isArray(args);
+    const entry = isKnown ? this.#cache.hit(head, keys, args) : undefined;
     if (entry === undefined) return this.#runMissing(script, keys, args, timeoutMs, signal);
     if (script.parse !== undefined || entry.hasBuffers) return served(entry, script);
     return Promise.resolve(entry.reply);
@@ -63,9 +66,9 @@ export class CachedReads {
 
   /** As `command` of `Cluster`. `signal` is not aborted. */
   command(name: string, given: CommandArguments, signal: AbortSignal | undefined): Promise<unknown> {
-    const heads = this.#heads.commands.get(name);
-    const lookup = heads === undefined ? undefined : lookupOfCommand(heads, given);
-    const entry = lookup === undefined ? undefined : this.#cache.hit(lookup);
+    const head = this.#heads.commands.get(name);
+    const values = given.length === 1 && Array.isArray(given[0]) ? given[0] : (given as readonly Argument[]);
+    const entry = head === undefined ? undefined : this.#cache.hit(head, values, NONE);
     if (entry !== undefined) return Promise.resolve(entry.hasBuffers ? copyOf(entry.reply) : entry.reply);
     const args = argumentsOf(given);
     const plan = this.#host.factory.planOf(name, args);
@@ -80,7 +83,7 @@ export class CachedReads {
     return carryOut(this.#host, plan, name, args).then(frozen);
   }
 
-  #headOf(script: Script): string | undefined {
+  #headOf(script: Script): number | undefined {
     const head = this.#heads.scripts.get(script);
     if (head === undefined) return undefined;
     this.#last = script;
@@ -105,12 +108,12 @@ export class CachedReads {
         : call.slot < 0
           ? "no-keys"
           : undefined;
-    let lookup: string | undefined;
+    let question: Question | undefined;
     if (why === undefined) {
-      lookup = lookupOfScript(this.#headOf(script) ?? this.#heads.addScript(script, wantsBuffers), keys, args);
+      question = new Question(this.#headOf(script) ?? this.#heads.addScript(script, wantsBuffers), keys, args);
     }
     const mayDerive = why === undefined && this.#cache.heads.mayDerive(script);
-    return this.#send(call, signal, { lookup, why, keys, isScript: true, mayDerive }) ?? promise;
+    return this.#send(call, signal, { question, why, keys, isScript: true, mayDerive }) ?? promise;
   }
 
   #commandMissing(name: string, args: readonly Argument[], signal: AbortSignal | undefined): Promise<unknown> {
@@ -123,29 +126,29 @@ export class CachedReads {
     const call = factory.command(name, args, view.timeoutMs, resolveNext, undefined, undefined, noteKeys);
     const traits = traitsOf(name, args, client.commands);
     const why = whyNotCacheable(name.toLowerCase(), args, traits);
-    let lookup: string | undefined;
+    let question: Question | undefined;
     if (why === undefined) {
-      const heads = this.#heads.commands.get(name) ?? this.#heads.addCommand(name, call.wantsBuffers);
-      lookup = lookupOfCommand(heads, args);
+      const head = this.#heads.commands.get(name) ?? this.#heads.addCommand(name, call.wantsBuffers);
+      question = new Question(head, args, NONE);
     }
-    return this.#send(call, signal, { lookup, why, keys, isScript: traits.runsCode, mayDerive: true }) ?? promise;
+    return this.#send(call, signal, { question, why, keys, isScript: traits.runsCode, mayDerive: true }) ?? promise;
   }
 
   /** Sends a call, through the cache or past it. Returns the reply instead if it is in memory. */
   #send(call: Call, signal: AbortSignal | undefined, asked: Asked): Promise<unknown> | undefined {
     const { door } = this.#host.client;
-    const { lookup, why: whyNot, isScript, mayDerive } = asked;
-    if (lookup === undefined) {
+    const { question, why: whyNot, isScript, mayDerive } = asked;
+    if (question === undefined) {
       this.#cache.counters.notePassed(whyNot ?? "no-keys");
       door.send(call, signal);
       return undefined;
     }
     // A view that is new meets here what others have asked for.
-    const entry = this.#cache.hit(lookup);
+    const entry = this.#cache.hit(question.head, question.keys, question.args);
     if (entry !== undefined) return served(entry, call.kind.script);
     const { frame, slot, wantsBuffers } = call;
     const keys = [...new Set(asked.keys.map((key, index) => binaryOf(key, "key", index)))];
-    const read = { lookup, frame, slot, wantsBuffers, keys, isScript, mayDerive };
+    const read = { question, frame, slot, wantsBuffers, keys, isScript, mayDerive };
     const why = this.#cache.whyPass(read);
     if (why === undefined) {
       door.admit(call, signal);

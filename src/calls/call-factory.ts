@@ -219,7 +219,7 @@ export class CallFactory {
 
   /** The call, with the keys that it may write, if there is a cache. */
   #noted(call: Call, name: string, traits: CommandTraits, keys: readonly Argument[] = traits.keys): Call {
-    if (this.#notesWrites && mayWriteKeys(name.toLowerCase(), traits)) noteWrite(call, keys);
+    if (this.#notesWrites && mayWriteKeys(name, traits)) noteWrite(call, keys);
     return call;
   }
 

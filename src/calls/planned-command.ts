@@ -45,7 +45,7 @@ function writtenIn({ client }: Host, plan: StepsPlan, name: string, given: reado
   if (client.cache === undefined) return undefined;
   if (plan.kind === "to-learn") return "all";
   if (plan.kind !== "nodes") return undefined;
-  return mayWriteKeys(name.toLowerCase(), traitsOf(name, given, client.commands)) ? "all" : undefined;
+  return mayWriteKeys(name, traitsOf(name, given, client.commands)) ? "all" : undefined;
 }
 
 /** About as many bytes as the command has in a frame. */

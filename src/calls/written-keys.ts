@@ -6,7 +6,10 @@ import type { WrittenKeys } from "../routing/call-extras.ts";
 
 /** Notes the keys that a call may write. A call without keys may write any, as far as anybody can tell. */
 export function noteWrite(call: Call, keys: readonly Argument[]): void {
-  call.withExtras.written = keys.length === 0 ? "all" : keys.map((key, index) => binaryOf(key, "key", index));
+  const { length } = keys;
+  // Most calls have one key, for which a function for each key would cost as much as the rest.
+  if (length === 1) call.withExtras.written = [binaryOf(keys[0], "key", 0)];
+  else call.withExtras.written = length === 0 ? "all" : keys.map((key, index) => binaryOf(key, "key", index));
 }
 
 /** The keys that any of some calls may write. Undefined if none writes. */

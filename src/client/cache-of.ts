@@ -1,20 +1,22 @@
 import { Cache } from "../cache/cache.ts";
 import type { NodeDirectory } from "../routing/node-directory.ts";
+import { CacheTrace } from "../telemetry/cache-trace.ts";
 import type { Client } from "./client.ts";
 import { settledWithin } from "./settled-within.ts";
 
 /** The cache of a client. Undefined unless the option `cache` is set. */
 export function cacheOf(client: Client, directory: () => NodeDirectory): Cache | undefined {
-  const { environment, options } = client;
+  const { environment, options, telemetry } = client;
   if (options.cache === undefined) return undefined;
   return new Cache({
     environment,
     settings: options.cache,
+    trace: new CacheTrace(telemetry.client),
     nodes: () => directory().nodes,
     ownerOf: (slot) => directory().ownerOf(slot),
     slotOf: ({ address }) => client.topology.ranges.find(({ primary }) => primary.address === address)?.start,
-    forward: (call) => client.dispatcher.send(call),
-    forwardSent: (call, failure) => client.dispatcher.sendUnkept(call, failure),
+    forward: (call) => client.door.sendAdmitted(call),
+    forwardSent: (call, failure) => client.door.sendAdmitted(call, failure),
     maxPending: options.maxPendingPerNode,
     maxPendingBytes: options.maxPendingBytesPerNode,
   });

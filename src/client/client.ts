@@ -188,7 +188,11 @@ export class Client {
       isSingle: options.mode === "single",
     });
     const pools = () => nodes().flatMap((node) => node.pools);
-    this.#endCollections = answerCollections(telemetry.client, () => pools().map(({ figures }) => figures));
+    this.#endCollections = answerCollections(
+      telemetry.client,
+      () => pools().map(({ figures }) => figures),
+      () => this.cache?.metrics,
+    );
   }
 
   /** Finds the topology through the seeds, then connects to and prepares every node. */
@@ -280,7 +284,7 @@ export class Client {
 
   /** Asks for the credentials and logs in again on every open connection. */
   reauthenticate(steps: Steps): Promise<void> {
-    return reauthenticate(this.environment, this.options, () => this.#directory.nodes, steps);
+    return reauthenticate(this.environment, this.options, () => this.#directory.nodes, this.cache, steps);
   }
 
   // The client's life.

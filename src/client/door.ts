@@ -46,9 +46,19 @@ export class Door {
     if (call.kind.hedge !== undefined) this.#dispatcher.hedges.begin(call);
   }
 
-  /** Counts a call in that is answered without being sent, or sent later by the dispatcher. */
+  /** Counts a call in that the cache answers, or sends the ordinary way later, by `sendAdmitted`. */
   admit(call: Call, signal: AbortSignal | undefined): void {
     this.#pass(call, signal, undefined, 0);
+  }
+
+  /**
+   * Sends a call that was counted in by `admit`.
+   * @param failure  Why it has no answer, if it was told as sent before.
+   */
+  sendAdmitted(call: Call, failure?: string): void {
+    if (failure === undefined) this.#dispatcher.send(call);
+    else this.#dispatcher.sendUnkept(call, failure);
+    if (call.kind.hedge !== undefined) this.#dispatcher.hedges.begin(call);
   }
 
   /** Sends calls. A call waits until its node has room. */

@@ -1,7 +1,7 @@
-import type { CacheMetrics } from "../cache/cache-metrics.ts";
 import type { ErrorCode, Waited } from "../errors.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { GapReason } from "../subscriptions/gap.ts";
+import type { CacheMetrics } from "../telemetry/channels.ts";
 import type { DurationHistogram, Telemetry } from "../telemetry/counters.ts";
 
 /** Sums since `connect`. They only grow. */

@@ -1,3 +1,4 @@
+import type { Cache } from "../cache/cache.ts";
 import { CredentialsError, type Login } from "../connection/handshake.ts";
 import { setPatience } from "../connection/signs-of-life.ts";
 import type { Environment } from "../environment.ts";
@@ -31,6 +32,7 @@ export async function reauthenticate(
   { clock }: Environment,
   { connectTimeout, credentials }: ResolvedOptions,
   nodes: () => readonly ClusterNode[],
+  cache: Cache | undefined,
   steps: Steps,
 ): Promise<void> {
   const login = await steps.wait(within(clock, connectTimeout, credentials, nodes(), steps));
@@ -45,6 +47,7 @@ export async function reauthenticate(
     pool.urgent.renew();
     pool.repeats.renew();
   }
+  cache?.renew();
   const causes = new Map<string, unknown>();
   const renewals = lanes
     .flatMap((lane) => lane.useConnection() ?? [])

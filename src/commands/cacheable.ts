@@ -53,7 +53,9 @@ export function whyNotCacheable(
 }
 
 /** Whether a command may change keys. A command that no table lists, and that no server calls read-only, may. */
-export function mayWriteKeys(lower: string, { readOnly, runsCode }: CommandTraits): boolean {
+export function mayWriteKeys(name: string, { readOnly, runsCode }: CommandTraits): boolean {
   if (readOnly) return false;
-  return runsCode || !isListed(lower) || hasFlag(lower, "write") || lower === "debug";
+  if (runsCode) return true;
+  const lower = name.toLowerCase();
+  return !isListed(lower) || hasFlag(lower, "write") || lower === "debug";
 }

@@ -1,5 +1,6 @@
 import { type Channel, channel, type TracingChannel, tracingChannel } from "node:diagnostics_channel";
 import { DeadlineError, ReplyError } from "../errors.ts";
+import type { CacheMessage } from "./cache-messages.ts";
 import type {
   AttemptMessage,
   BatchContext,
@@ -27,6 +28,7 @@ import type {
   WrittenMessage,
 } from "./study-messages.ts";
 
+export type { CacheDropReason, CacheLossReason, CacheMessage, CacheMetrics } from "./cache-messages.ts";
 export type {
   AttemptMessage,
   BatchContext,
@@ -85,6 +87,8 @@ export type {
  *   slotwire:message                   one per message                                        one per message
  *   slotwire:gap                                                      begun                   ended
  *
+ *   slotwire:cache       published                                                                       one per cause
+ *
  * Messages contain names, addresses and numbers, but no key, channel, argument, reply, payload or source.
  * `CommandContext` says what errors contain. A message is published before anything that follows from it, and its `seq` is
  * its place among all messages of the process.
@@ -136,6 +140,8 @@ export const CHANNELS = Object.freeze({
   message: "slotwire:message",
   /** A gap of topics has begun, or has ended. */
   gap: "slotwire:gap",
+  /** Replies that were kept have ended, or nothing is kept of what a node answers. A hit is not told. */
+  cache: "slotwire:cache",
   /** The other way round: a listener asks all clients of the process for the figures of their connections. */
   collect: "slotwire:collect",
 });
@@ -165,6 +171,7 @@ export const topologyChannel = point<TopologyMessage>(CHANNELS.topology);
 export const topicChannel = point<TopicMessage>(CHANNELS.topic);
 export const messageChannel = point<SubscribedMessage>(CHANNELS.message);
 export const gapChannel = point<GapMessage>(CHANNELS.gap);
+export const cacheChannel = point<CacheMessage>(CHANNELS.cache);
 export const collectChannel = point<CollectMessage>(CHANNELS.collect);
 
 /**

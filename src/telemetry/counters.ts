@@ -33,8 +33,8 @@ export class Counters {
 }
 
 /** Adds one to the count of `name`. */
-export function countIn(counts: Record<string, number>, name: string): void {
-  counts[name] = (counts[name] ?? 0) + 1;
+export function countIn(counts: Record<string, number>, name: string, by = 1): void {
+  counts[name] = (counts[name] ?? 0) + by;
 }
 
 const BOUNDS_MS: readonly number[] = Object.freeze([

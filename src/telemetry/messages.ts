@@ -1,3 +1,5 @@
+import type { CacheMetrics } from "./cache-messages.ts";
+
 /*
  * The messages of the diagnostics channels. They contain names, addresses and numbers, but no key, channel, argument,
  * reply, payload or source. `CommandContext` says what errors contain. `study-messages.ts` has those that tell why.
@@ -362,6 +364,9 @@ export interface ConnectionFigures {
 
 /** The message of the channel `slotwire:collect`. A listener publishes it, and the clients answer. */
 export interface CollectMessage {
-  /** Called once by each client that is open, before `publish` returns. */
-  readonly add: (client: ClientInfo, nodes: readonly ConnectionFigures[]) => void;
+  /**
+   * Called once by each client that is open, before `publish` returns. `cache` is as in `metrics()`; undefined for a client
+   * without a cache.
+   */
+  readonly add: (client: ClientInfo, nodes: readonly ConnectionFigures[], cache?: CacheMetrics) => void;
 }

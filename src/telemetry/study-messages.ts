@@ -179,8 +179,8 @@ export interface AuditMessage {
 /**
  * Why the topology is asked for. `periodic`: the option `topologyRefreshInterval`. `asked`: `refreshTopology()`, or a scan
  * or WAIT that needs it. `moved`: a node said MOVED, which is to be confirmed. `roles-changed`, `zones-changed`: the
- * nodes may not agree yet. `unknown-node`: a node was named that is not listed. `no-owner`: a slot that is needed has no owner. `trouble`: a call was
- * refused or lost, or a node is down.
+ * nodes may not agree yet. `unknown-node`: a node was named that is not listed. `no-owner`: a slot that is needed has no
+ * owner. `trouble`: a call was refused or lost, or a node is down.
  */
 export type RefreshReason =
   | "periodic"

@@ -1,7 +1,10 @@
 import type { Topology } from "./topology.ts";
 
-/** What a node says so is newer than what other nodes say, unless they were asked so long after it. */
-const NEWS_MS = 300;
+/**
+ * What a node says so is newer than what other nodes say, unless they were asked so long after it. They hear of it by
+ * gossip, which is late where machines are busy. A move that is upheld for too long costs one redirection.
+ */
+const NEWS_MS = 1000;
 
 interface Move {
   /** The owner before; undefined for a slot that had none. */
@@ -11,8 +14,8 @@ interface Move {
 }
 
 /**
- * What nodes have said lately by MOVED, or by a confirmation of sharded channels. A slot's move is known to the nodes that take part in it first, so a view of
- * another node can still have the owner of before. It does not undo the move.
+ * What nodes have said lately by MOVED, or by a confirmation of sharded channels. A slot's move is known to the nodes that
+ * take part in it first, so a view of another node can still have the owner of before. It does not undo the move.
  */
 export class RecentMoves {
   readonly #bySlot = new Map<number, Move>();

@@ -16,10 +16,7 @@ describe("cached reads beside writers, on real servers", () => {
 
   before(async () => {
     cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
-    const [major = 0, minor = 0] = cluster.version.split(".").map(Number);
-    // Servers before 7.2 do not track keys that scripts derive.
-    const derives = major > 7 || (major === 7 && minor >= 2);
-    load = await CachedLoad.start(cluster, { maxStaleness: MAX_STALENESS_MS, readsPerMs: 2, derives });
+    load = await CachedLoad.start(cluster, { maxStaleness: MAX_STALENESS_MS, readsPerMs: 2 });
     await sleep(1000);
     const { topology } = load.client;
     for (const tag of load.tags.slice(0, 2)) {

@@ -2,9 +2,56 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { type Cluster, connect, defineScript } from "../../src/index.ts";
 import { type LocalCluster, startCluster } from "../../src/testing/index.ts";
+import { eventually } from "../support/eventually.ts";
 import { type SingleServer, startSingle } from "../support/single-server.ts";
 
 const incr = defineScript({ name: "incr", source: "return redis.call('INCR', KEYS[1])", numberOfKeys: 1 });
+
+/**
+ * A client in database 3 and one in database 0 do the same with the same keys, and see nothing of each other.
+ * @param kill  Ends all connections at the servers.
+ */
+async function keepApart(three: Cluster, zero: Cluster, kill: () => Promise<unknown>, caches: boolean): Promise<void> {
+  const both = [three, zero];
+  const views = both.map((client) => client.with({ cached: true }));
+  const hits = () => both.map((client) => client.metrics().cache?.hits ?? 0);
+  /** What each sees: in memory, if it may, from the second time on. */
+  const seen = async () => [await views[0]?.command("GET", "same"), await views[1]?.command("GET", "same")];
+  const inMemory = (expected: readonly unknown[]) =>
+    eventually(async () => {
+      const before = hits();
+      assert.deepEqual(await seen(), expected);
+      const isHit = hits().map((count, index) => count > (before[index] as number));
+      assert.deepEqual(isHit, [caches, caches]);
+    });
+  for (let round = 0; round < 2; round++) {
+    for (const [index, client] of both.entries()) await client.command("SET", "same", `${index} ${round}`);
+    await inMemory([`0 ${round}`, `1 ${round}`]);
+    await zero.command("SET", "same", "changed");
+    await inMemory([`0 ${round}`, "changed"]);
+    await zero.command("FLUSHDB");
+    await inMemory([`0 ${round}`, null]);
+    // A call that blocks, and one that watches, on connections of their own.
+    const popped = three.command("BLPOP", "queue", 5);
+    await zero.command("RPUSH", "queue", "of zero");
+    await three.command("RPUSH", "queue", "of three");
+    assert.deepEqual(await popped, ["queue", "of three"]);
+    const watched = await three.transaction("same", { watch: ["same"] }, async (tx) => {
+      await zero.command("SET", "same", "elsewhere");
+      return tx.multi().command("APPEND", "same", "+");
+    });
+    assert.deepEqual(watched, ["0 0+".length]);
+    await inMemory([`0 ${round}+`, "elsewhere"]);
+    await kill();
+    // Reads are sent again where their connection is lost; then there are others.
+    for (const client of both) await client.command("GET", "same");
+    await eventually(async () => assert.deepEqual(await seen(), [`0 ${round}+`, "elsewhere"]));
+    if (caches) await eventually(() => assert.deepEqual(three.metrics().cache?.unavailable, []));
+  }
+  const found: string[] = [];
+  for await (const key of three.scan()) found.push(key);
+  assert.deepEqual(found, ["same"]);
+}
 
 describe("the database of a single server", () => {
   let server: SingleServer;
@@ -46,6 +93,36 @@ describe("the database of a single server", () => {
       await client.command("SET", `b${time}`, "1").catch(() => client?.command("SET", `b${time}`, "1"));
     }
     assert.deepEqual(await keys(), { 2: 4 });
+  });
+
+  it("is kept apart from database 0, from memory too", async () => {
+    await server.command("FLUSHALL");
+    const isOld = /redis_version:6\./.test(String(await server.command("INFO", "server")));
+    const to = { nodes: [server.address], cache: { maxStaleness: 5000 } };
+    client = await connect({ ...to, database: 3 });
+    const zero = await connect(to);
+    try {
+      await keepApart(client, zero, () => server.command("CLIENT", "KILL", "TYPE", "normal"), !isOld);
+    } finally {
+      zero.destroy();
+    }
+  });
+
+  it("is another one after SWAPDB, of which no server tells: memory knows at once of its own, and of others' by maxAge", async (test) => {
+    await server.command("FLUSHALL");
+    client = await connect({ nodes: [server.address], database: 3, cache: { maxStaleness: 5000, maxAge: 600 } });
+    const view = client.with({ cached: true });
+    const get = () => view.command("GET", "swapped");
+    await client.command("SET", "swapped", "three");
+    if (client.metrics().cache?.unavailable.length !== 0) return test.diagnostic("left out: nothing is kept here");
+    await eventually(async () => {
+      assert.equal(await get(), "three");
+      assert.equal((client?.metrics().cache?.hits ?? 0) > 0, true);
+    });
+    await client.command("SWAPDB", 3, 4);
+    assert.equal(await get(), null);
+    await server.command("SWAPDB", "3", "4");
+    await eventually(async () => assert.equal(await get(), "three"));
   });
 
   it("that the server does not have ends connect with the server's words", async () => {
@@ -91,6 +168,24 @@ describe("the database of a cluster", () => {
       infos.every((info) => !/^db0:/m.test(String(info))),
       "keys are in database 0",
     );
+  });
+
+  it("is kept apart from database 0, from memory too, from Valkey 9 on", async (test) => {
+    if (!has16) {
+      test.diagnostic("left out: this server has one database in a cluster");
+      return;
+    }
+    const to = { ...cluster.connectOptions, cache: { maxStaleness: 5000 } };
+    client = await connect({ ...to, database: 3 });
+    for (const address of cluster.nodes) await cluster.command(address, "FLUSHALL");
+    const zero = await connect(to);
+    const kill = () =>
+      Promise.all(cluster.nodes.map((address) => cluster.command(address, "CLIENT", "KILL", "TYPE", "normal")));
+    try {
+      await keepApart(client, zero, kill, true);
+    } finally {
+      zero.destroy();
+    }
   });
 
   it("that a node refuses which joins later leaves that node unused, and nodeDown says why", async (test) => {

@@ -58,6 +58,7 @@ describe("metrics", () => {
       topologyChanges: 0,
       messages: 0,
       gaps: {},
+      hedges: { sent: 0, won: 0, overBudget: 0, withoutNode: 0 },
     });
     assert.equal(metrics.pending, 0);
     assert.deepEqual(metrics.subscriptions, { subscriptions: 0, topics: 0, connections: 0 });

@@ -1,154 +1,106 @@
-import type { LocalCluster } from "../../src/testing/index.ts";
-import { startCluster } from "../../src/testing/index.ts";
-import { obtain, VERSIONS } from "../servers/versions.ts";
-import { ByteProxy } from "../support/byte-proxy.ts";
-import { CachedLoad, type CachedLoadOptions, type CachedReport } from "../support/cached-load.ts";
+import { execFileSync } from "node:child_process";
+import { nodeEnvironment } from "../../src/connection/node-environment.ts";
+import type { Environment } from "../../src/environment.ts";
+import { encodeCommand } from "../../src/protocol/encode.ts";
 import { atOnce, byGossip, byMigrate, movesInOneStep } from "../support/slot-moves.ts";
-import { type Fault, type Finding, finding, none } from "./fault.ts";
+import { type CachedFault, cached, onVersions, type Place, QUIET } from "./cached-place.ts";
+import { cachedWays } from "./cached-ways.ts";
+import type { Fault } from "./fault.ts";
 import { pause, promotion } from "./shards.ts";
 
-const MAX_STALENESS_MS = 400;
-/** Until the first replies are in memory. */
-const WARM_MS = 1500;
 const PLAIN_MS = 60_000;
 const DEBUG = ["--enable-debug-command", "yes"];
 
-interface CachedFault {
-  readonly args?: readonly string[];
-  readonly server?: string | undefined;
-  readonly proxied?: boolean;
-  readonly load?: Partial<CachedLoadOptions>;
-  cause(at: Place): Promise<Readonly<Record<string, number>>>;
-}
-
-/** Where a fault takes place. */
-interface Place {
-  readonly cluster: LocalCluster;
-  readonly load: CachedLoad;
-  readonly proxies: ReadonlyMap<string, ByteProxy>;
-}
-
-async function underLoad(fault: CachedFault): Promise<Finding> {
-  const { args = [], server, proxied = false } = fault;
-  const version = VERSIONS.find(({ name }) => name === server);
-  const path = version === undefined ? undefined : (await obtain(version)).path;
-  const cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1, args, server: path });
-  const proxies = new Map<string, ByteProxy>();
-  try {
-    if (proxied) for (const address of cluster.nodes) proxies.set(address, await ByteProxy.start(address));
-    const natMap = Object.fromEntries([...proxies].map(([address, { host, port }]) => [address, { host, port }]));
-    // Servers before 7.2 do not track keys that scripts derive.
-    const [major = 0, minor = 0] = cluster.version.split(".").map(Number);
-    const derives = major > 7 || (major === 7 && minor >= 2);
-    const load = await CachedLoad.start(cluster, {
-      maxStaleness: MAX_STALENESS_MS,
-      derives,
-      client: { natMap },
-      ...fault.load,
-    });
-    let done: Readonly<Record<string, number>>;
-    let report: CachedReport;
-    try {
-      await pause(WARM_MS);
-      done = await fault.cause({ cluster, load, proxies });
-      await pause(WARM_MS);
-    } finally {
-      report = await load.end();
-    }
-    return found(done, report);
-  } finally {
-    for (const proxy of proxies.values()) await proxy.stop();
-    await cluster.stop();
-  }
-}
-
-function found(done: Readonly<Record<string, number>>, report: CachedReport): Finding {
-  const { reads, failedReads, hits, writes, ownWrites, stale, staleCount, unseen, oldestMs } = report;
-  return finding({
-    ...Object.fromEntries(Object.entries(done).map(([name, count]) => [name, [count, count > 0] as const])),
-    reads: [reads, reads > 1000],
-    "from memory": [`${((100 * hits) / Math.max(1, reads)).toFixed(0)} %`, hits > reads / 20],
-    failed: [failedReads, failedReads < reads / 2],
-    writes: [writes, writes > 100],
-    "own writes": [ownWrites, ownWrites > 20],
-    oldest: [`${oldestMs.toFixed(0)} ms`, oldestMs <= MAX_STALENESS_MS],
-    "too old": none(staleCount),
-    ...(stale.length > 0 && { first: [stale.slice(0, 3).join("; "), false] as const }),
-    "own writes not seen": [unseen.length === 0 ? 0 : unseen.slice(0, 3).join("; "), unseen.length === 0],
-  });
-}
-
-const PROMISE = `no reply older than ${MAX_STALENESS_MS} ms (maxStaleness), own writes always seen`;
-
-function cached(name: string, what: string, fault: CachedFault): Fault {
-  const must = `3+3 nodes, 50 writers, 200 keys, 20 read-only scripts and plain reads from memory, ${what}: ${PROMISE}`;
-  return { name: name === "" ? "cached" : `cached-${name}`, must, cause: () => underLoad(fault) };
-}
-
-const plain = cached("", `${PLAIN_MS / 1000} s`, {
+const plain: CachedFault = {
   cause: async () => {
     await pause(PLAIN_MS);
     return {};
   },
-});
+};
 
-/** Slots that writers write, each moved to the next primary, one after the other. */
-async function moveSlots({ cluster, load }: Place): Promise<Record<string, number>> {
-  const ways = [byMigrate, byGossip, ...((await movesInOneStep(cluster)) ? [atOnce] : [])];
-  const done = { moved: 0 };
-  for (const [index, tag] of load.tags.slice(0, 8 * ways.length).entries()) {
-    const way = ways[index % ways.length] as (typeof ways)[number];
-    const slot = load.slotOf(tag);
-    const owner = load.client.topology.primaryOf(slot)?.address;
-    const primaries = load.client.topology.nodes.filter(({ role }) => role === "primary");
-    const to = primaries.find(({ address }) => address !== owner)?.address;
-    if (owner === undefined || to === undefined) continue;
-    const begun = performance.now();
-    if (way === byGossip) {
-      // The keys stay behind, and what is written to the old owner until it knows is lost.
-      await load.empty(async () => {
-        await way.move(cluster, slot, owner, to);
-        await pause(1000);
-      }, slot);
-      load.doubt(begun, slot);
-    } else await way.move(cluster, slot, owner, to);
-    done.moved++;
-    await pause(300);
-  }
-  return done;
+/** Servers before 7.2 track no keys that a script derives. Later ones say when they change, but not when they end. */
+const derived: CachedFault = {
+  load: QUIET,
+  cause: async () => {
+    await pause(20_000);
+    return {};
+  },
+};
+
+/** The owner of a tag's slot, and another primary. */
+function ends({ load }: Place, slot: number): { readonly owner: string; readonly to: string } {
+  const { topology } = load.client;
+  const owner = topology.primaryOf(slot)?.address as string;
+  const to = topology.nodes.find(({ role, address }) => role === "primary" && address !== owner)?.address as string;
+  return { owner, to };
 }
 
-const moved = (server?: string): Fault =>
-  cached(
-    `moved${server === undefined ? "" : `@${server}`}`,
-    "slots moved by MIGRATE, by SETSLOT alone, and in one step",
-    {
-      server,
-      cause: moveSlots,
-    },
-  );
+/** Slots that writers write, each moved to another primary, one after the other. */
+const moved: CachedFault = {
+  load: { keysAreOnTheirWay: true },
+  cause: async (at) => {
+    const { cluster, load } = at;
+    const ways = [byMigrate, byGossip, ...((await movesInOneStep(cluster)) ? [atOnce] : [])];
+    const done = Object.fromEntries(ways.map(({ name }) => [name, 0]));
+    for (const [index, tag] of load.tags.slice(0, 8 * ways.length).entries()) {
+      const way = ways[index % ways.length] as (typeof ways)[number];
+      const slot = load.slotOf(tag);
+      const { owner, to } = ends(at, slot);
+      const begun = performance.now();
+      if (way === byGossip) {
+        // The keys stay behind, and what is written to the old owner until it knows is lost.
+        await load.empty(async () => {
+          await way.move(cluster, slot, owner, to);
+          await pause(1000);
+        }, slot);
+        load.doubt(begun, slot);
+      } else await way.move(cluster, slot, owner, to);
+      done[way.name] = (done[way.name] ?? 0) + 1;
+      await pause(300);
+    }
+    return done;
+  },
+};
+
+/** Keys of a slot that is on its way for seconds: each new key is made at the new owner, and the old one never hears. */
+const movedSlowly: CachedFault = {
+  load: { ...QUIET, keysAreOnTheirWay: true },
+  cause: async (at) => {
+    const { cluster, load } = at;
+    const done = { moved: 0 };
+    for (const tag of load.tags.slice(0, 6)) {
+      const slot = load.slotOf(tag);
+      const { owner, to } = ends(at, slot);
+      await cluster.beginMove(slot, { from: owner, to });
+      await pause(4000);
+      await byMigrate.move(cluster, slot, owner, to);
+      done.moved++;
+    }
+    return done;
+  },
+};
 
 /** A slot with many keys moves in one step: servers tell of them late. */
-const movedFull = (server: string): Fault =>
-  cached(`moved-full@${server}`, `slots with 300,000 keys moved in one step, ${server}`, {
-    server,
-    cause: async ({ cluster, load }) => {
-      const done = { moved: 0 };
-      for (const tag of load.tags.slice(0, 3)) {
-        const slot = load.slotOf(tag);
-        const owner = load.client.topology.primaryOf(slot)?.address as string;
-        const to = load.client.topology.nodes.find(({ role, address }) => role === "primary" && address !== owner);
-        const fill = "for i = 1, 60000 do redis.call('set', KEYS[1] .. ARGV[1] .. i, i) end";
-        for (let part = 0; part < 5; part++) await cluster.command(owner, "EVAL", fill, 1, `${tag}:many`, `:${part}:`);
-        await atOnce.move(cluster, slot, owner, to?.address as string);
-        done.moved++;
-        await pause(8000);
-      }
-      return done;
-    },
-  });
+const movedFull: CachedFault = {
+  cause: async (at) => {
+    const { cluster, load } = at;
+    const done = { moved: 0 };
+    for (const tag of load.tags.slice(0, 3)) {
+      const slot = load.slotOf(tag);
+      const { owner, to } = ends(at, slot);
+      const fill = "for i = 1, 60000 do redis.call('set', KEYS[1] .. ARGV[1] .. i, i) end";
+      for (let part = 0; part < 5; part++) await cluster.command(owner, "EVAL", fill, 1, `${tag}:many`, `:${part}:`);
+      const keys = Number(await cluster.command(owner, "CLUSTER", "COUNTKEYSINSLOT", slot));
+      if (keys < 300_000) throw new Error(`the slot has ${keys} keys`);
+      await atOnce.move(cluster, slot, owner, to);
+      done.moved++;
+      await pause(8000);
+    }
+    return done;
+  },
+};
 
-const failovers = cached("failover", "4 failovers on command, one primary killed for good", {
+const failovers: CachedFault = {
   cause: async ({ cluster, load }) => {
     const { client } = load;
     const done = { failovers: 0 };
@@ -167,81 +119,9 @@ const failovers = cached("failover", "4 failovers on command, one primary killed
     await pause(4000);
     return done;
   },
-});
+};
 
-/** The ports of the cache's connections at one node, as the node sees them. */
-async function portsAt(cluster: LocalCluster, address: string): Promise<{ readers: number[]; hearers: number[] }> {
-  const lines = String(await cluster.command(address, "CLIENT", "LIST")).split("\n");
-  const portOf = (line: string) => Number(/ addr=\S+:(\d+) /.exec(line)?.[1]);
-  return {
-    readers: lines.filter((line) => / flags=\w*t/.test(line)).map(portOf),
-    hearers: lines.filter((line) => / sub=[1-9]/.test(line)).map(portOf),
-  };
-}
-
-type Hurt = (at: Place, address: string, ports: readonly number[]) => Promise<void>;
-
-/** Hurts the connection that reads and the one that hears, at every primary, several times. */
-function hurting(times: number, restMs: number, hurt: Hurt): CachedFault["cause"] {
-  return async (at) => {
-    const done = { readers: 0, hearers: 0 };
-    for (let time = 0; time < times; time++) {
-      for (const kind of ["readers", "hearers"] as const) {
-        for (const { address, role } of at.load.client.topology.nodes) {
-          if (role !== "primary") continue;
-          const { [kind]: ports } = await portsAt(at.cluster, address);
-          await hurt(at, address, ports);
-          done[kind] += ports.length;
-        }
-        await pause(restMs);
-      }
-    }
-    return done;
-  };
-}
-
-const killed = cached("killed", "reading and hearing connections killed at the server", {
-  cause: hurting(5, 1000, async ({ cluster, load }, address, ports) => {
-    const host = "127.0.0.1";
-    for (const port of ports)
-      await cluster.command(address, "CLIENT", "KILL", "ADDR", `${host}:${port}`).catch(() => {});
-    void load;
-  }),
-});
-
-const cut = cached("cut", "reading and hearing connections cut", {
-  proxied: true,
-  cause: hurting(5, 1000, async ({ proxies }, address, ports) => proxies.get(address)?.cut(ports)),
-});
-
-const halfOpen = cached(
-  "half-open",
-  "reading and hearing connections half-open (bytes vanish, no close), one way and both",
-  {
-    proxied: true,
-    cause: hurting(4, 2500, async ({ proxies }, address, ports) => {
-      const proxy = proxies.get(address);
-      if (Math.random() < 0.5) proxy?.swallow(ports);
-      else proxy?.swallowReplies(ports);
-    }),
-  },
-);
-
-const endedUnheard = cached(
-  "ended-unheard",
-  "the server ends reading and hearing connections, and no byte tells the client",
-  {
-    proxied: true,
-    cause: hurting(4, 2500, async ({ cluster, proxies }, address, ports) => {
-      proxies.get(address)?.swallow(ports);
-      for (const port of ports) {
-        await cluster.command(address, "CLIENT", "KILL", "ADDR", `127.0.0.1:${port}`).catch(() => {});
-      }
-    }),
-  },
-);
-
-const frozen = cached("frozen", "a primary frozen until its replica is promoted, thawed and demoted", {
+const frozen: CachedFault = {
   cause: async ({ cluster, load }) => {
     const done = { frozen: 0 };
     for (const start of [0, 8000]) {
@@ -259,12 +139,12 @@ const frozen = cached("frozen", "a primary frozen until its replica is promoted,
     }
     return done;
   },
-});
+};
 
-const minority = cached("minority", "a primary that hears nothing of the others (CLUSTERDOWN), and is demoted later", {
+const minority: CachedFault = {
   args: DEBUG,
   cause: async ({ cluster, load }) => {
-    const done = { "in the minority": 0 };
+    const done = { "in the minority": 0, demoted: 0 };
     for (const start of [0, 8000]) {
       const victim = load.client.topology.primaryOf(start)?.address as string;
       const heir = load.client.topology.replicasOf(start)[0]?.address as string;
@@ -274,49 +154,152 @@ const minority = cached("minority", "a primary that hears nothing of the others 
       await pause(500);
       load.doubt(begun);
       await pause(3000);
+      const info = String(await cluster.command(victim, "CLUSTER", "INFO"));
+      if (info.includes("cluster_state:fail")) done["in the minority"]++;
       await cluster.command(victim, "DEBUG", "DROP-CLUSTER-PACKET-FILTER", -1);
       await pause(3000);
-      done["in the minority"]++;
+      const [role] = (await cluster.command(victim, "ROLE")) as string[];
+      if (role === "slave") done.demoted++;
     }
     return done;
   },
-});
+};
 
-const flushed = cached("flush", "FLUSHALL, SCRIPT FLUSH, a tracking table of 20 keys, keys that expire untouched", {
-  cause: async ({ cluster, load }) => {
-    const primaries = load.client.topology.nodes.filter(({ role }) => role === "primary");
-    const done = { FLUSHALL: 0, "SCRIPT FLUSH": 0, "keys thrown out": 0 };
-    for (let time = 0; time < 5; time++) {
-      await load.empty(() => Promise.all(primaries.map(({ address }) => cluster.command(address, "FLUSHALL"))));
-      done.FLUSHALL++;
+/** Two of three primaries hang, so the third one may serve nobody, and goes on answering PING. Its replica takes over. */
+const majorityFrozen: CachedFault = {
+  fails: "most",
+  cause: async (at) => {
+    const { cluster, load } = at;
+    const done = { "times CLUSTERDOWN": 0, demoted: 0 };
+    for (const start of [0, 8000]) {
+      const left = load.client.topology.primaryOf(start)?.address as string;
+      const others = primariesOf(at).filter((address) => address !== left);
+      for (const address of others) cluster.pause(address);
+      await pause(6000);
+      const info = String(await cluster.command(left, "CLUSTER", "INFO"));
+      if (info.includes("cluster_state:fail")) done["times CLUSTERDOWN"]++;
+      const heir = load.client.topology.replicasOf(start)[0]?.address as string;
+      await cluster.command(heir, "CLUSTER", "FAILOVER", "TAKEOVER");
+      await promotion(cluster, heir);
       await pause(1000);
+      const [role] = (await cluster.command(left, "ROLE")) as string[];
+      if (role === "slave") done.demoted++;
+      for (const address of others) cluster.resume(address);
+      await pause(4000);
+    }
+    return done;
+  },
+};
+
+function primariesOf({ load }: Place): readonly string[] {
+  return load.client.topology.nodes.filter(({ role }) => role === "primary").map(({ address }) => address);
+}
+
+const flushed: CachedFault = {
+  cause: async (at) => {
+    const { cluster, load } = at;
+    const done = { FLUSHALL: 0, "SCRIPT FLUSH": 0 };
+    for (let time = 0; time < 10; time++) {
+      await load.empty(() => Promise.all(primariesOf(at).map((address) => cluster.command(address, "FLUSHALL"))));
+      done.FLUSHALL++;
+      await pause(500);
       await cluster.flushScripts();
       done["SCRIPT FLUSH"]++;
       await pause(500);
     }
-    for (const { address } of primaries) await cluster.command(address, "CONFIG", "SET", "tracking-table-max-keys", 20);
-    await pause(5000);
-    for (const { address } of primaries) {
-      const stats = String(await cluster.command(address, "INFO", "stats"));
-      done["keys thrown out"] += Number(/tracking_total_keys:(\d+)/.exec(stats)?.[1] ?? 0);
+    return done;
+  },
+};
+
+/** Servers that may track few keys tell that the others have changed, whether they have or not. */
+const evicted: CachedFault = {
+  cause: async (at) => {
+    const { cluster } = at;
+    const done = { "seconds with a full table": 0 };
+    for (const address of primariesOf(at)) {
+      await cluster.command(address, "CONFIG", "SET", "tracking-table-max-keys", 5);
+    }
+    for (let second = 0; second < 10; second++) {
+      await pause(1000);
+      for (const address of primariesOf(at)) {
+        const stats = String(await cluster.command(address, "INFO", "stats"));
+        if (Number(/tracking_total_keys:(\d+)/.exec(stats)?.[1] ?? 0) >= 5) done["seconds with a full table"]++;
+      }
     }
     return done;
   },
-});
+};
+
+/** How far the clocks of the client are off. */
+const off = { mono: 0, wall: 0 };
+const jumping: Environment = {
+  ...nodeEnvironment,
+  clock: { ...nodeEnvironment.clock, now: () => nodeEnvironment.clock.now() - off.mono },
+  wallNow: () => Date.now() + off.wall,
+};
+
+/** Writes keys from another process, while this one does not run. */
+const WRITER = `
+for (const [port, frames] of JSON.parse(process.argv[1])) {
+  const socket = require("node:net").connect(port, "127.0.0.1");
+  socket.write(frames.join(""));
+  let left = frames.length;
+  socket.on("data", (bytes) => {
+    left -= String(bytes).split("+OK").length - 1;
+    if (left === 0) socket.destroy();
+  });
+}
+`;
+
+/** The machine of the client is suspended, and its monotonic clock does not show it; its wall clock is set back, and forward. */
+const suspended: CachedFault = {
+  load: { environment: jumping },
+  cause: async ({ load }) => {
+    const done = { suspended: 0, "wall clock set": 0 };
+    for (let time = 0; time < 6; time++) {
+      const begun = performance.now();
+      const frames = new Map<number, string[]>();
+      const changes = load.tags.slice(0, 30).map((tag) => {
+        const [key, value] = [`${tag}:0`, `suspended ${time}`];
+        const owner = load.client.topology.primaryOf(load.slotOf(tag)) as { readonly port: number };
+        const all = frames.get(owner.port) ?? [];
+        frames.set(owner.port, all);
+        all.push(encodeCommand(["SET", key, value]));
+        return load.oracle.begin(key, value);
+      });
+      execFileSync(process.execPath, ["-e", WRITER, JSON.stringify([...frames])], { stdio: "ignore" });
+      for (const change of changes) change.by = performance.now();
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+      off.mono += performance.now() - begun;
+      done.suspended++;
+      await pause(1000);
+      off.wall += time % 2 === 0 ? -3_600_000 : 3_600_000;
+      done["wall clock set"]++;
+      await pause(1000);
+    }
+    return done;
+  },
+};
 
 export const cachedReads: readonly Fault[] = [
-  plain,
-  moved(),
-  moved("valkey-9.1"),
-  moved("redis-8.6"),
-  movedFull("valkey-9.1"),
-  movedFull("redis-8.6"),
-  failovers,
-  killed,
-  cut,
-  halfOpen,
-  endedUnheard,
-  frozen,
-  minority,
-  flushed,
+  ...onVersions("", `${PLAIN_MS / 1000} s`, plain),
+  ...onVersions("derived", "keys that scripts derive, and few writes", derived),
+  ...onVersions("moved", "slots moved by MIGRATE, by SETSLOT alone, and in one step", moved),
+  ...onVersions("moved-slowly", "slots that are on their way for seconds", movedSlowly),
+  ...["redis-8.6", "valkey-9.1"].map((server) =>
+    cached("moved-full", "slots with 300,000 keys moved in one step", movedFull, server),
+  ),
+  ...onVersions("failover", "4 failovers on command, one primary killed for good", failovers),
+  ...onVersions("frozen", "a primary frozen until its replica is promoted, thawed and demoted", frozen),
+  // Servers of Redis cannot be told to hear nothing.
+  cached("minority", "a primary hears nothing of the others (CLUSTERDOWN), demoted later", minority, "valkey-9.1"),
+  ...onVersions(
+    "majority-frozen",
+    "two of three primaries frozen, so that the third is down, and is demoted",
+    majorityFrozen,
+  ),
+  ...onVersions("flush", "FLUSHALL and SCRIPT FLUSH, ten times each", flushed),
+  ...onVersions("evicted", "tracking tables of 5 keys", evicted),
+  cached("suspended", "the client's machine suspended, its wall clock set back and forward", suspended),
+  ...cachedWays,
 ];

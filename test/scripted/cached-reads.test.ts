@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { canaryOf } from "../../src/cache/canary.ts";
+import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import { type Cluster, defineScript } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import { bulk, error, type FakeNode } from "../support/fake-node.ts";
+import { type Answer, array, bulk, error, type FakeNode } from "../support/fake-node.ts";
 import { type TrackingRules, takeTracking } from "../support/fake-tracking.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
+import { SteppedClock } from "../support/stepped-clock.ts";
 
 /** In slots of the first node. */
 const [KEY, OTHER] = [keyForSlot(7), keyForSlot(8)];
@@ -206,6 +208,47 @@ describe("a cached read, when", () => {
     assert.equal(figures().dropped.expired, 1);
   });
 
+  it("a script may read keys that it was not given: its reply is kept for maxStaleness at most", async () => {
+    await open(400);
+    node.scripts.add(derived.sha);
+    node.always("EVALSHA_RO", () => bulk("d"));
+    const run = () => cached.run(derived, [KEY]);
+    for (let time = 0; time < 10; time++) await run();
+    assert.ok(figures().hits > 0, "from memory");
+    const asked = node.count("EVALSHA_RO");
+    await sleep(450);
+    await run();
+    assert.equal(node.count("EVALSHA_RO"), asked + 1);
+  });
+
+  for (const which of ["reading", "hearing"] as const) {
+    it(`the ${which} connection never answers: the call takes the ordinary way after 1.5 s`, async () => {
+      const clock = new SteppedClock();
+      client = await cluster.connect({ cache: { maxStaleness: 10_000 } }, clock.environment);
+      cached = client.with({ cached: true });
+      await keeps(OTHER);
+      await clock.pass(100);
+      const deaf = rules[which]();
+      const hangsAt = (usual: Answer) => (_: unknown, connection: number) => (connection === deaf ? "hang" : usual);
+      if (which === "reading") node.always("GET", hangsAt(bulk(value)));
+      else rules.subscriptions.silent = deaf;
+      let answer: string | undefined;
+      void get().then((reply) => (answer = reply));
+      const command = which === "reading" ? `GET ${KEY}` : `SSUBSCRIBE ${canaryOf(7)}`;
+      await eventually(() =>
+        assert.equal(
+          node.received.some(({ args }) => args.join(" ") === command),
+          true,
+        ),
+      );
+      await clock.pass(1499);
+      assert.equal(answer, undefined);
+      await clock.pass(2);
+      await eventually(() => assert.equal(answer, "1 from the node"));
+      assert.deepEqual([figures().passed, figures().dropped.silent], [{ lost: 1 }, 1]);
+    });
+  }
+
   it("a write of the key is under way: it goes behind the write, and joins no read that went before", async () => {
     let answer!: (text: string) => void;
     node.expect("GET", new Promise<string>((resolve) => (answer = resolve)));
@@ -238,12 +281,82 @@ describe("a cached read, when", () => {
     assert.equal(await get(), "1 from memory");
   });
 
-  it("the client closes: the call ends as every call does", async () => {
-    node.expect("GET", new Promise<string>(() => {}));
-    const reply = cached.command("GET", KEY);
-    await eventually(() => assert.equal(node.count("GET"), 1));
+  it("the client ends: the calls end as all calls do, and no timer is left", async () => {
+    const { clock } = nodeEnvironment;
+    const timers = new Set<object>();
+    const setTimer: typeof clock.setTimer = (callback, delayMs, background) => {
+      const called = () => {
+        timers.delete(timer);
+        callback();
+      };
+      const timer = clock.setTimer(called, delayMs, background);
+      timers.add(timer);
+      return {
+        cancel: () => {
+          timers.delete(timer);
+          timer.cancel();
+        },
+      };
+    };
+    // The other node's pair waits for its next try.
+    cluster.node(1).always("CLIENT TRACKING", () => error("NOPERM no"));
+    client = await cluster.connect({ cache: {} }, { ...nodeEnvironment, clock: { ...clock, setTimer } });
+    cached = client.with({ cached: true });
+    await get();
+    node.always("GET", () => "hang");
+    const asked = [cached.command("GET", OTHER), cached.command("GET", OTHER)];
+    await eventually(() => assert.equal(node.count("GET"), 2));
+    // These wait for a canary.
+    asked.push(cached.command("GET", keyForSlot(9)), cached.command("GET", keyForSlot(9)));
     client.destroy();
-    await assert.rejects(reply, { code: "CLOSED" });
+    for (const call of asked) await assert.rejects(call, { code: "CLOSED" });
+    assert.equal(timers.size, 0);
+  });
+
+  it("the credentials are renewed: no hit is lost, a new pair reads, and the old one hears to its end", async () => {
+    client = await cluster.connect({ cache: { maxStaleness: 400 }, password: "p" });
+    cached = client.with({ cached: true });
+    await keeps();
+    await keeps(OTHER);
+    const [oldReading, oldHearing] = [rules.reading(), rules.hearing()];
+    const readers = () => new Set([oldReading, rules.reading()]);
+    await client.reauthenticate();
+    await eventually(() => assert.equal(readers().size, 2));
+    assert.equal(await get(), "1 from memory");
+    // The old pair goes on saying that what it has read is current, and hears of changes.
+    await sleep(600);
+    assert.deepEqual([await get(), await get(OTHER)], ["1 from memory", "1 from memory"]);
+    const change = (key: string) =>
+      node.say(oldHearing, array(bulk("message"), bulk("__redis__:invalidate"), array(bulk(key) as string)));
+    change(KEY);
+    await eventually(async () => assert.equal(figures().invalidated, 1));
+    assert.equal(await get(), "1 from the node");
+    const by = node.received.findLast(({ args }) => args[0] === "GET")?.connection;
+    assert.equal(by, rules.reading());
+    // Nothing is left of what it has read: it ends.
+    const open = node.openConnections;
+    change(OTHER);
+    await eventually(() => assert.equal(node.openConnections, open - 2));
+    assert.deepEqual([figures().unavailable, figures().passed], [[], {}]);
+    // The next pair takes the place of this one, which is gone before: all goes on.
+    await client.reauthenticate();
+    node.hangUp(rules.reading());
+    await eventually(async () => assert.deepEqual(figures().unavailable, []));
+    await eventually(async () => assert.equal(await get(), "1 from memory"));
+  });
+
+  it("its view is asked for wrongly: that is refused, and what is accepted is said", () => {
+    const refused: [object, string][] = [
+      [{ cached: "yes" }, "with: cached is of type string; accepted are true and false."],
+      [{ cached: null }, "with: cached is null; accepted are true and false."],
+      [
+        { cache: true },
+        'with: there is no option "cache"; accepted are timeout, signal, replies, readFrom, hedge, cached.',
+      ],
+    ];
+    for (const [options, message] of refused) {
+      assert.throws(() => client.with(options), { code: "INVALID_ARGUMENT", message });
+    }
   });
 
   it("nothing is kept: nothing is sent", async () => {

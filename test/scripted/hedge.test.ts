@@ -2,10 +2,19 @@ import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
+import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { type AttemptMessage, type Cluster, defineScript, type HedgeOptions, SlotwireError } from "../../src/index.ts";
 import { CHANNELS } from "../../src/telemetry/channels.ts";
+import { instrument } from "../../src/telemetry/opentelemetry/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { bulk, error, type FakeNode, noScript } from "../support/fake-node.ts";
+import { takeTracking } from "../support/fake-tracking.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 
 const KEY = keyForSlot(0);
@@ -269,6 +278,98 @@ describe("a hedged read", () => {
     ]);
     const [{ call }] = attempts as [AttemptMessage];
     assert.deepEqual([call.attempts, call.address, call.hedge], [2, second.address, "won"]);
+  });
+
+  it("is told to OpenTelemetry, with the node whose answer counted", async () => {
+    const spans = new InMemorySpanExporter();
+    const tracerProvider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] });
+    const measurements = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+    const reader = new PeriodicExportingMetricReader({ exporter: measurements, exportIntervalMillis: 3_600_000 });
+    const meterProvider = new MeterProvider({ readers: [reader] });
+    const uninstall = instrument({ tracerProvider, meterProvider });
+    try {
+      const releaseFirst = hold(first);
+      await view.command("GET", KEY);
+      const releaseSecond = hold(second);
+      const call = view.command("GET", KEY);
+      await until(() => hedges().sent === 2);
+      releaseFirst();
+      await call;
+      releaseSecond();
+      await client.command("GET", KEY);
+      await meterProvider.forceFlush();
+    } finally {
+      uninstall();
+    }
+    const told = spans
+      .getFinishedSpans()
+      .map(({ attributes }) => [
+        attributes["slotwire.hedge"],
+        attributes["slotwire.attempts"],
+        attributes["network.peer.port"],
+      ]);
+    const portOf = ({ address }: FakeNode) => Number(address.split(":")[1]);
+    assert.deepEqual(told, [
+      ["won", 2, portOf(second)],
+      ["sent", 2, portOf(first)],
+      [undefined, 1, portOf(first)],
+    ]);
+    const [metric] = measurements
+      .getMetrics()
+      .flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => metrics))
+      .filter(({ descriptor: { name } }) => name === "slotwire.hedges");
+    assert.equal(metric?.descriptor.unit, "{call}");
+    const counted = metric?.dataPoints.map(({ attributes, value }) => [
+      attributes["slotwire.hedge"],
+      attributes["db.operation.name"],
+      value,
+    ]);
+    assert.deepEqual(counted, [
+      ["won", "GET", 1],
+      ["sent", "GET", 1],
+    ]);
+    await meterProvider.shutdown();
+  });
+
+  it("of a view that is cached is one that passes the cache by: a read that is to be kept is asked of its primary alone", async () => {
+    for (const node of cluster.nodes) takeTracking(node);
+    const own = await cluster.connect({ readFrom: "any", cache: { maxStaleness: 20_000 } });
+    const both = own.with({ cached: true, hedge: { after: AFTER_MS, budget: 1 } });
+    const figures = () => {
+      const { counters, cache } = own.metrics();
+      return [counters.hedges.sent, cache?.entries, cache?.hits];
+    };
+    for (const { address } of own.topology.nodes) await own.node(address).command("PING");
+    while ((await codeOf(own.with({ readFrom: "replica" }).command("GET", OTHER))).includes("of 0")) await sleep(1);
+    for (const node of cluster.nodes) node.received.length = 0;
+    const release = hold(first);
+    const kept = both.command("GET", KEY);
+    await until(() => first.count("GET") === 1);
+    await sleep(WHILE_MS);
+    assert.deepEqual(asked(), [1, 0, 0]);
+    release();
+    assert.deepEqual([await kept, await both.command("GET", KEY)], [of(first), of(first)]);
+    assert.deepEqual(figures(), [0, 1, 1]);
+    // Behind a write, no replica may answer.
+    first.always("SET", () => "hang");
+    const written = codeOf(own.with({ timeout: WHILE_MS * 2 }).command("SET", KEY, 1));
+    const releaseAgain = hold(first);
+    const behind = both.command("GET", KEY);
+    await until(() => first.count("GET") === 2);
+    await sleep(WHILE_MS);
+    assert.deepEqual(asked(), [2, 0, 0]);
+    releaseAgain();
+    await written;
+    first.always("SRANDMEMBER", () => "hang");
+    for (const node of [second, third]) node.always("SRANDMEMBER", () => bulk("m"));
+    assert.equal(await both.command("SRANDMEMBER", KEY), "m");
+    assert.deepEqual(figures(), [1, 0, 1]);
+    first.always("GET", () => "hang");
+    first.expect("GET", error("TRYAGAIN Multiple keys request during rehashing of slot"));
+    assert.equal(await both.command("GET", OTHER), of(second, OTHER), "refused where it was to be kept");
+    assert.deepEqual(figures(), [2, 0, 1]);
+    own.destroy();
+    await codeOf(behind);
   });
 
   it("is refused with what is accepted where it is wrong", () => {

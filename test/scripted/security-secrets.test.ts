@@ -102,7 +102,7 @@ describe("passwords and arguments", () => {
     }
     await fails(run(connected), "REDIRECTIONS");
     // What the nodes said by MOVED is held against their views for a while.
-    await setTimeout(300);
+    await setTimeout(1100);
     await connected.refreshTopology();
     await fails(connected.run(parsed, [key], [SECRET]), "REPLY");
     node.always("EVALSHA", () => error("CLUSTERDOWN The cluster is down"));

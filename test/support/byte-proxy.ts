@@ -44,9 +44,12 @@ export class ByteProxy {
     for (const pair of this.#those(ports)) pair.mode = "swallow replies";
   }
 
-  /** Replies on the present connections wait in the proxy until the returned function is called. */
-  holdReplies(): () => void {
-    const held = [...this.#pairs];
+  /**
+   * Replies on the present connections wait in the proxy until the returned function is called.
+   * @param ports  Of the connections' side at the server. Default: all connections.
+   */
+  holdReplies(ports?: readonly number[]): () => void {
+    const held = this.#those(ports);
     for (const { server } of held) server.pause();
     return () => {
       for (const { server } of held) server.resume();

@@ -1,10 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { connectIn } from "../../src/cluster/connect.ts";
+import { nodeEnvironment } from "../../src/connection/node-environment.ts";
+import type { Environment } from "../../src/environment.ts";
 import { type Cluster, type ConnectOptions, connect, defineScript, type Reply, slotOf } from "../../src/index.ts";
 import type { LocalCluster } from "../../src/testing/index.ts";
 import { ReadOracle } from "./read-oracle.ts";
 
 /** Keys of one slot, which one writer writes. */
 const KEYS_PER_TAG = 4;
+/** At the end of the keys that a script derives. */
+const DERIVED = ":derived";
 const MOST_KEPT = 20;
 
 /** Twenty scripts that read one to three keys, each with a source of its own. */
@@ -16,7 +21,7 @@ export const READING_SCRIPTS = Array.from({ length: 20 }, (_, index) => {
 /** Reads a key that it derives from the one that is named. */
 const derivingScript = defineScript({
   name: "derive",
-  source: "return {redis.call('get', KEYS[1] .. ':derived') or false, redis.call('exists', KEYS[1])}",
+  source: `return {redis.call('get', KEYS[1] .. '${DERIVED}') or false, redis.call('exists', KEYS[1])}`,
   numberOfKeys: 1,
   readOnly: true,
 });
@@ -43,24 +48,35 @@ export interface CachedLoadOptions {
   readonly readsPerMs?: number;
   /** Milliseconds between two writes of a writer, at most. Default: 60. */
   readonly pauseMs?: number;
-  /** Whether scripts read keys that they derive. Servers before 7.2 do not track those. */
-  readonly derives?: boolean;
+  /**
+   * Slots move key by key. A new owner that is asked by ASK answers null for a key that a script derives and that is still
+   * at the old one, so what nodes say of these is not judged.
+   */
+  readonly keysAreOnTheirWay?: boolean;
   /** Options of the client that reads. */
   readonly client?: Partial<ConnectOptions>;
+  /** Time and sockets of the client that reads. */
+  readonly environment?: Environment;
 }
 
 /** What a load with a cache came to. */
 export interface CachedReport {
   readonly reads: number;
   readonly failedReads: number;
+  /** Their codes. */
+  readonly failures: readonly string[];
+  /** How long the slowest read took that was answered, in milliseconds. */
+  readonly slowestMs: number;
   readonly hits: number;
   readonly writes: number;
   readonly ownWrites: number;
   /** Replies that were older than they may be, each in words; the first few. */
   readonly stale: readonly string[];
   readonly staleCount: number;
-  /** For how long the oldest reply was over, in milliseconds. */
+  /** For how long the oldest reply from memory was over, in milliseconds. */
   readonly oldestMs: number;
+  /** The same of the replies that nodes gave just then. */
+  readonly oldestOfNodesMs: number;
   readonly unseen: readonly string[];
   readonly cache: unknown;
 }
@@ -72,7 +88,7 @@ export class CachedLoad {
   readonly oracle = new ReadOracle();
   readonly tags: readonly string[];
   readonly #others: Cluster;
-  readonly #options: Required<Omit<CachedLoadOptions, "client">>;
+  readonly #options: Required<Omit<CachedLoadOptions, "client" | "environment">>;
   readonly #work: Promise<void>[] = [];
   readonly #stale: string[] = [];
   readonly #unseen: string[] = [];
@@ -81,10 +97,13 @@ export class CachedLoad {
   #version = 0;
   #reads = 0;
   #failedReads = 0;
+  readonly #failures = new Set<string>();
+  #slowestMs = 0;
   #writes = 0;
   #ownWrites = 0;
   #staleCount = 0;
   #oldestMs = 0;
+  #oldestOfNodesMs = 0;
   /** How often something was done that takes acknowledged writes back, and how much of that is going on. */
   #doubts = 0;
   #emptying = 0;
@@ -93,8 +112,15 @@ export class CachedLoad {
     this.cluster = cluster;
     this.client = client;
     this.#others = others;
-    const { writers = 50, ownWriters = 10, readsPerMs = 3, pauseMs = 60, derives = false, maxStaleness } = options;
-    this.#options = { writers, ownWriters, readsPerMs, pauseMs, derives, maxStaleness };
+    const {
+      writers = 50,
+      ownWriters = 10,
+      readsPerMs = 3,
+      pauseMs = 60,
+      maxStaleness,
+      keysAreOnTheirWay = false,
+    } = options;
+    this.#options = { writers, ownWriters, readsPerMs, pauseMs, maxStaleness, keysAreOnTheirWay };
     this.tags = Array.from({ length: writers }, (_, index) => `{cached:${index}}`);
     for (const tag of this.tags) this.#work.push(this.#write(tag));
     for (let own = 0; own < ownWriters; own++) this.#work.push(this.#writeOwn(`{own:${own}}:key`, own));
@@ -106,7 +132,8 @@ export class CachedLoad {
     const scripts = [...READING_SCRIPTS, derivingScript, writingScript];
     const to = { ...cluster.connectOptions, commandTimeout: 3000 };
     const cached = { ...to, scripts, cache: { maxStaleness }, ...options.client };
-    const [client, others] = await Promise.all([connect(cached), connect(to)]);
+    const environment = options.environment ?? nodeEnvironment;
+    const [client, others] = await Promise.all([connectIn(environment, cached), connect(to)]);
     return new CachedLoad(cluster, client, others, options);
   }
 
@@ -143,12 +170,15 @@ export class CachedLoad {
     return {
       reads: this.#reads,
       failedReads: this.#failedReads,
+      failures: [...this.#failures],
+      slowestMs: this.#slowestMs,
       hits: cache?.hits ?? 0,
       writes: this.#writes,
       ownWrites: this.#ownWrites,
       stale: this.#stale,
       staleCount: this.#staleCount,
       oldestMs: this.#oldestMs,
+      oldestOfNodesMs: this.#oldestOfNodesMs,
       unseen: this.#unseen,
       cache,
     };
@@ -156,14 +186,16 @@ export class CachedLoad {
 
   /** One client among others: a key at a time, and mostly plain values. */
   async #write(tag: string): Promise<void> {
-    const { pauseMs, derives } = this.#options;
+    const { pauseMs } = this.#options;
     while (!this.#isOver) {
       await sleep(Math.random() * pauseMs);
-      const key = `${tag}:${Math.floor(Math.random() * KEYS_PER_TAG)}`;
-      const dice = Math.random();
+      const named = `${tag}:${Math.floor(Math.random() * KEYS_PER_TAG)}`;
+      // One that scripts derive is away more often, because its creation is told of least.
+      const isDerived = Math.random() < 0.2;
+      const key = isDerived ? `${named}${DERIVED}` : named;
+      const dice = isDerived ? Math.random() / 4 : Math.random();
       if (dice < 0.05) await this.#change(key, null, "DEL", key);
       else if (dice < 0.1) await this.#expire(key);
-      else if (dice < 0.2 && derives) await this.#set(`${key}:derived`);
       else await this.#set(key);
     }
   }
@@ -256,8 +288,8 @@ export class CachedLoad {
     const dice = Math.random();
     if (dice < 0.3) this.#compare([keyAt(0)], (keys) => view.command("GET", keys[0] as string));
     else if (dice < 0.4) this.#compare([keyAt(0), keyAt(1)], (keys) => view.command("MGET", ...keys));
-    else if (dice < 0.5 && this.#options.derives) {
-      this.#compare([`${keyAt(0)}:derived`], () => view.run(derivingScript, [keyAt(0)]));
+    else if (dice < 0.5) {
+      this.#compare([`${keyAt(0)}${DERIVED}`], () => view.run(derivingScript, [keyAt(0)]));
     } else {
       const script = READING_SCRIPTS[Math.floor(Math.random() * READING_SCRIPTS.length)];
       if (script === undefined) return;
@@ -268,26 +300,38 @@ export class CachedLoad {
 
   #compare(keys: readonly string[], ask: (keys: readonly string[]) => Promise<unknown>): void {
     const madeAt = performance.now();
+    // What comes from memory comes before a socket can have been read. This runs behind the promise jobs of this turn.
+    let isFromMemory = true;
+    process.nextTick(() => {
+      isFromMemory = false;
+    });
     const read = ask(keys).then(
       (reply) => {
         this.#reads++;
+        this.#slowestMs = Math.max(this.#slowestMs, performance.now() - madeAt);
         const values = (Array.isArray(reply) ? reply : [reply]) as readonly (string | null)[];
-        for (const [index, key] of keys.entries()) this.#judge(key, values[index] ?? null, madeAt);
+        for (const [index, key] of keys.entries()) this.#judge(key, values[index] ?? null, madeAt, isFromMemory);
       },
-      () => {
+      (error: { readonly code?: string }) => {
         this.#failedReads++;
+        this.#failures.add(error.code ?? String(error));
       },
     );
     this.#open.add(read);
     void read.finally(() => this.#open.delete(read));
   }
 
-  #judge(key: string, value: string | null, madeAt: number): void {
+  #judge(key: string, value: string | null, madeAt: number, isFromMemory: boolean): void {
     const staleMs = this.oracle.staleFor(key, value, madeAt);
-    this.#oldestMs = Math.max(this.#oldestMs, staleMs);
+    if (isFromMemory) this.#oldestMs = Math.max(this.#oldestMs, staleMs);
+    else this.#oldestOfNodesMs = Math.max(this.#oldestOfNodesMs, staleMs);
     if (staleMs <= this.#options.maxStaleness) return;
+    if (!isFromMemory && this.#options.keysAreOnTheirWay && key.endsWith(DERIVED)) return;
     this.#staleCount++;
-    if (this.#stale.length < MOST_KEPT) this.#stale.push(`${key} was ${value}, over for ${staleMs.toFixed(0)} ms`);
+    if (this.#stale.length < MOST_KEPT)
+      this.#stale.push(
+        `${key} was ${value} ${isFromMemory ? "from memory" : "from a node"}, over for ${staleMs.toFixed(0)} ms`,
+      );
   }
 }
 

@@ -27,6 +27,7 @@ const POINTS = [
   "topic",
   "message",
   "gap",
+  "cache",
 ];
 const EVENTS = ["start", "end", "asyncStart", "asyncEnd", "error"] as const;
 

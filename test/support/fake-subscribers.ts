@@ -4,6 +4,8 @@ import { type Answer, array, bulk, error, type FakeNode } from "./fake-node.ts";
 export interface SubscriberRules {
   /** What it answers to a command in place of a confirmation; undefined: it confirms. */
   refuse: (command: string, names: readonly string[]) => string | undefined;
+  /** A connection on which it does not answer any more. */
+  silent: number | undefined;
   /** The channels, patterns and shard channels of all connections, each as `COMMAND name`. */
   readonly subscribed: () => string[];
   /** Sends a message to those who are subscribed. */
@@ -32,6 +34,7 @@ export function takeSubscriptions(node: FakeNode): SubscriberRules {
   };
   const rules: SubscriberRules = {
     refuse: () => undefined,
+    silent: undefined,
     subscribed: () => [...open.values()].flatMap((topics) => [...topics]),
     publish: (channel, payload) => send(`SUBSCRIBE ${channel}`, "message", channel, payload),
     spublish: (channel, payload) => send(`SSUBSCRIBE ${channel}`, "smessage", channel, payload),
@@ -52,6 +55,7 @@ export function takeSubscriptions(node: FakeNode): SubscriberRules {
   }
   for (const [command, leave] of Object.entries(LEAVE)) {
     node.always(command, ([, ...names], connection) => {
+      if (connection === rules.silent) return "hang";
       const refusal = rules.refuse(command, names);
       if (refusal !== undefined) return error(refusal);
       const topics = of(connection);

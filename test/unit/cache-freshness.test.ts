@@ -96,6 +96,52 @@ describe("the clock that shows the larger lapse", () => {
   }
 });
 
+describe("the clock of who asks again and again", () => {
+  function clocks() {
+    const state = { mono: 5000, wall: 1_700_000_000_000, looks: 0 };
+    const mono = () => {
+      state.looks++;
+      return state.mono;
+    };
+    const clock = new LapseClock(mono, () => Math.floor(state.wall));
+    const pass = (ms: number) => {
+      state.mono += ms;
+      state.wall += ms;
+    };
+    return { state, clock, pass };
+  }
+
+  it("is never behind, by one clock within a millisecond", () => {
+    const { state, clock, pass } = clocks();
+    state.looks = 0;
+    for (let asked = 0; asked < 10_000; asked++) {
+      pass(0.1);
+      const ahead = clock.soon() - state.mono;
+      assert.equal(ahead >= 0 && ahead <= 3, true, `${ahead} ms`);
+    }
+    assert.equal(state.looks <= 1002, true, `${state.looks} looks at the other clock`);
+  });
+
+  it("sees at once that the machine was suspended", () => {
+    const { state, clock } = clocks();
+    const before = clock.soon();
+    state.wall += 60_000;
+    assert.equal(clock.soon() - before >= 59_997, true, "a minute");
+  });
+
+  it("believes a wall clock that comes back to the same millisecond a few times, and not when the other was read", () => {
+    const { state, clock } = clocks();
+    const before = clock.soon();
+    state.mono += 300;
+    const asked = Array.from({ length: 20 }, () => clock.soon());
+    assert.equal(asked.filter((time) => time === before).length, 16);
+    assert.equal(asked.at(-1), before + 300);
+    state.mono += 300;
+    clock.now();
+    assert.equal(clock.soon(), before + 600);
+  });
+});
+
 describe("the canary of a slot", () => {
   it("is a channel of that slot", () => {
     for (let slot = 0; slot < 16384; slot++) {

@@ -493,6 +493,28 @@ describe("the sentence of a refusal", () => {
 });
 
 describe("the story of a record", () => {
+  it("has two hops of a hedged call, side by side", () => {
+    const record = new RecordWriter().call(1, 5).queued(1, 1, A).queued(1, 2, B, { hedge: true });
+    for (const [attempt, address] of [A, B].entries()) {
+      record.add("written", { call: 1, attempt: attempt + 1, address, connection: 7, waitedMs: 0 });
+    }
+    record.answered(1, 2, B, "reply").settled(1, 2);
+    const { steps, hops } = storyOf(record.events as StudyEvent[]);
+    assert.deepEqual(
+      steps.map(({ type }) => type),
+      ["sent", "sent", "answered", "ended"],
+    );
+    assert.deepEqual(
+      hops.map(({ address, answer }) => [address, answer?.kind]),
+      [
+        [A, undefined],
+        [B, "reply"],
+      ],
+    );
+    const said = steps.map((step) => sentenceOf(step, { names: { [B]: "B" }, rows: [] }));
+    assert.match(said[1] ?? "", /^Attempt 2: .* to \[B\], while attempt 1 goes on: it has had no answer for long\.$/);
+  });
+
   it("leaves other calls out, and has times since the call began", () => {
     const record = new RecordWriter()
       .call(1, 5)

@@ -62,6 +62,11 @@ describe("connect's options", () => {
       [{ maxSize: 1 }, /^connect: cache has no maxSize; accepted are maxBytes, maxStaleness, maxAge\.$/],
       [{ maxStaleness: 9 }, /^connect: cache\.maxStaleness is 9; accepted is a whole number from 10 to 2147483647\.$/],
       [{ maxBytes: "1" }, /^connect: cache\.maxBytes is of type string; accepted is a whole number from 1 to /],
+      [{ maxBytes: 0 }, /^connect: cache\.maxBytes is 0; accepted is a whole number from 1 to 9007199254740991\.$/],
+      [{ maxStaleness: Number.NaN }, /^connect: cache\.maxStaleness is NaN; accepted is a whole number from 10 to /],
+      [{ maxStaleness: Number.POSITIVE_INFINITY }, /^connect: cache\.maxStaleness is Infinity; accepted is /],
+      [{ maxAge: 0.5 }, /^connect: cache\.maxAge is 0\.5; accepted is a whole number from 1 to 2147483647\.$/],
+      [null, /^connect: cache is null; accepted is an object with /],
     ];
     for (const [cache, words] of refused) refuses({ nodes: NODES, cache }, words);
   });

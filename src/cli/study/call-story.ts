@@ -26,6 +26,8 @@ export interface Hop {
   /** The command's name, as sent. */
   readonly command: string;
   readonly asking: boolean;
+  /** Present when the last attempt goes on beside this one. */
+  readonly hedge?: true;
   /** The bytes of the command, with its ASKING. */
   readonly bytes: number;
   /** The bytes of the SCRIPT LOAD or FUNCTION LOAD in front of the command; 0 without one. */

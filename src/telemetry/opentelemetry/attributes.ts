@@ -118,7 +118,8 @@ function procedure(name: string | undefined): Attributes {
   return name === undefined ? {} : { "db.stored_procedure.name": name };
 }
 
-function serverAttributes(client: ClientInfo): Attributes {
+/** The attributes of a client's calls. */
+export function serverAttributes(client: ClientInfo): Attributes {
   return { "db.system.name": "redis", "db.namespace": String(client.database), ...addressAttributes(client) };
 }
 

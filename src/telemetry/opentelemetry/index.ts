@@ -1,5 +1,6 @@
 import { type MeterProvider, metrics, type TracerProvider, trace } from "@opentelemetry/api";
 import { VERSION } from "../library-version.ts";
+import { measureCaches } from "./caches.ts";
 import { measureConnections } from "./connections.ts";
 import { traceOperations } from "./operations.ts";
 import { sharedInstrumentation } from "./shared.ts";
@@ -41,6 +42,13 @@ export interface InstrumentOptions {
  * Each call that was sent once more by `hedge` counts in `slotwire.hedges`. Its attribute `slotwire.hedge`, which its span
  * has too, is `won` where the second node's answer counted, and else `sent`.
  *
+ * The caches of all clients are in `redis.client.csc.requests` (`redis.client.csc.result` is `hit` or `miss`),
+ * `redis.client.csc.evictions` (replies that ended; `redis.client.csc.reason` is `full`, `invalidation`, `ttl`, or one of
+ * `dropped` in `metrics().cache`) and `redis.client.csc.items`, the names that clients of Redis use; and in
+ * `slotwire.cache.size`, `slotwire.cache.shared`, `slotwire.cache.passed` (by `slotwire.cache.reason`) and
+ * `slotwire.cache.unavailable`, which are as in `metrics().cache`. They are read when measurements are collected, so a hit
+ * costs nothing more. A hit has no span and no duration.
+ *
  * Messages of subscriptions are counted in `messaging.client.consumed.messages`, once for each topic. A gap counts in
  * `slotwire.subscription.gaps` when it begins, and its duration, in seconds, is recorded in
  * `slotwire.subscription.gap.duration` when it ends; both once for each channel or pattern.
@@ -65,7 +73,12 @@ export function instrument(options: InstrumentOptions = {}): () => void {
 function instrumentation(tracers: TracerProvider, meters: MeterProvider): () => void {
   const tracer = tracers.getTracer("slotwire", VERSION);
   const meter = meters.getMeter("slotwire", VERSION);
-  const ends = [...traceOperations(tracer, meter), ...measureConnections(meter), ...measureSubscriptions(meter)];
+  const ends = [
+    ...traceOperations(tracer, meter),
+    ...measureConnections(meter),
+    ...measureCaches(meter),
+    ...measureSubscriptions(meter),
+  ];
   return () => {
     for (const end of ends) end();
   };

@@ -63,11 +63,13 @@ export function storyOf(events, isWanted = () => true) {
       case "queued": {
         const { attempt, address, command, asking, bytes, loadBytes } = event;
         const before = hopOf(call, attempt - 1);
-        if (before !== null) endWait(before, at);
+        // The attempt before a hedge goes on beside it.
+        if (before !== null && event.hedge !== true) endWait(before, at);
         /** @type {Hop} */
         const hop = {
           ...{ call, attempt, address, at, writtenAt: null, connection: null, command, asking, bytes, loadBytes },
           ...{ answer: null, decisions: [], sent: [], received: [] },
+          ...(event.hedge && { hedge: event.hedge }),
         };
         hops.push(hop);
         byAttempt.set(`${call} ${attempt}`, hop);
@@ -116,7 +118,8 @@ export function storyOf(events, isWanted = () => true) {
       }
       case "settled": {
         const hop = hopOf(call, event.attempts);
-        if (hop !== null) endWait(hop, at);
+        const beside = hop?.hedge ? hopOf(call, event.attempts - 1) : null;
+        for (const each of [beside, hop]) if (each !== null) endWait(each, at);
         if (end === undefined) break;
         end.at = at;
         end.untold = Math.max(0, event.attempts - end.attempts);

@@ -56,7 +56,7 @@ export function sentenceOf(step, telling) {
 
 /** @param {Hop} hop @param {Telling} telling */
 function sentSentence(hop, telling) {
-  const { attempt, address, command, asking, bytes, loadBytes } = hop;
+  const { attempt, address, command, asking, hedge, bytes, loadBytes } = hop;
   const node = nodeIn(telling, address);
   const load = `${command.startsWith("FCALL") ? "FUNCTION" : "SCRIPT"} LOAD`;
   const parts = [
@@ -67,7 +67,8 @@ function sentSentence(hop, telling) {
   const all = `${parts.slice(0, -1).join(", ")}${parts.length > 1 ? " and " : ""}${parts.at(-1)}`;
   const one = parts.length > 1 ? " in one write" : "";
   const why = asking ? ", because the slot is on its way there" : "";
-  return `Attempt ${attempt}: the client writes ${all} to ${node}${one}${why}.`;
+  const beside = hedge ? `, while attempt ${attempt - 1} goes on: it has had no answer for long` : "";
+  return `Attempt ${attempt}: the client writes ${all} to ${node}${one}${why}${beside}.`;
 }
 
 /** What each refusal means. `NODE` and `TO` stand for the nodes. */
