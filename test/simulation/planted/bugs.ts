@@ -431,7 +431,7 @@ export const BUGS: readonly Bug[] = [
       "provenUntil(this.#ping, this.#ping, this.#maxStaleness)",
     ],
   ),
-  cacheBug("an entry outlives the time to live of its key", 30, READ_TOO_OLD, [
+  cacheBug("an entry outlives the time to live of its key", 82, READ_TOO_OLD, [
     "cache/cache.ts",
     "endOf(sent as number, ttlMs, limitMs)",
     "endOf(sent as number, ttlMs > 0 ? limitMs : ttlMs, limitMs)",
@@ -441,7 +441,7 @@ export const BUGS: readonly Bug[] = [
     "if (shift > 0) this.#missed += shift;",
     "",
   ]),
-  bug("a read leaves the zone that it names", 1, /of \S+ in zone ., where zone . can serve/, [
+  bug("a read leaves the zone that it names", 26, /of \S+ in zone ., where zone . can serve/, [
     "routing/placement.ts",
     "const near = countIn(zone, owner, replicas);",
     "const near = zone === '' ? countIn(zone, owner, replicas) : 0;",
