@@ -307,7 +307,7 @@ class Simulation {
     this.#broken.push(...this.#zones.broken(made, this.#ledger));
     // A failover ends what blocks, and connections to nodes that are replaced end.
     const isUnbroken = this.#network.broken === 0 && !moves.has(-1) && !this.#cluster.isReplaced;
-    if (isUnbroken) this.#broken.push(...lostWithoutCause(made));
+    if (isUnbroken) this.#broken.push(...lostWithoutCause(made, this.#plan));
     const isLossy = splits > 0 || this.#cluster.isReplaced || this.#cluster.isTorn || this.#ledger.wasLedAstray;
     this.#broken.push(...brokenScans(this.#workload.scans.made, isLossy ? [] : this.#workload.keptKeys));
     if (!isLossy) {
