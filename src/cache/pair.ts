@@ -72,9 +72,9 @@ export class Pair {
     if (this.#retired === session) this.#retired = undefined;
     if (this.#session !== session) return;
     this.#session = undefined;
-    if (this.#opening === undefined && this.#pause === undefined) {
-      this.#failed(cause, cause instanceof NoTrackingError ? "not-allowed" : why);
-    }
+    const reason = cause instanceof NoTrackingError ? "not-allowed" : why;
+    if (this.#opening === undefined && this.#pause === undefined) this.#failed(cause, reason);
+    else this.#parts.trace.unavailable(this.node.address, reason);
   }
 
   /**
@@ -131,7 +131,7 @@ export class Pair {
     former?.retire(new Error(RENEWED));
     this.#failures = 0;
     this.#why = undefined;
-    this.#parts.trace.ready(this.node.address);
+    if (former === undefined) this.#parts.trace.ready(this.node.address);
     if (this.#isOutdated) void this.#open();
   }
 
@@ -152,6 +152,6 @@ export class Pair {
       delayMs,
       true,
     );
-    this.#parts.trace.unavailable(this.node.address, why);
+    if (this.#session === undefined) this.#parts.trace.unavailable(this.node.address, why);
   }
 }

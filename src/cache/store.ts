@@ -1,9 +1,7 @@
 import { LRUCache } from "lru-cache";
-
 import type { Argument } from "../protocol/reply.ts";
 import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import type { CacheDropReason } from "../telemetry/channels.ts";
-
 import { countIn } from "../telemetry/counters.ts";
 import { bytesOf, type Entry, type Reader } from "./entry.ts";
 import { hashOf, type Question } from "./question.ts";

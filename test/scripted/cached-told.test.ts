@@ -83,8 +83,8 @@ describe("a cache", () => {
   });
 
   it("tells what ends, why and how much, as its figures count it", async () => {
-    // About 420 bytes an entry.
-    await open({ maxBytes: 1000 });
+    // Room for two entries, and not for three.
+    await open({ maxBytes: 1300 });
     node.scripts.add(derived.sha);
     node.always("EVALSHA_RO", () => bulk("d"));
     const rows: [cause: () => unknown, told: string[]][] = [
