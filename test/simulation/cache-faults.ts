@@ -28,6 +28,9 @@ export type CacheFaultKind =
   | "forbid"
   | "stall";
 
+/** What goes wrong with the clocks of the client's machine. */
+export type ClockFaultKind = "suspend" | "set-forward" | "set-back";
+
 /** How often each is drawn. */
 export const CACHE_FAULTS: Readonly<Record<CacheFaultKind, number>> = {
   "cut-reader": 3,
@@ -53,6 +56,7 @@ export const CACHE_FAULTS: Readonly<Record<CacheFaultKind, number>> = {
 /** Until a node that reaches a minority only serves nothing, and until a replica takes over after that. */
 const NODE_TIMEOUT_MS = 500;
 const PROMOTION_MS = 250;
+const MOST_SUSPENDED_MS = 5000;
 const RIGHTS = ["client|tracking", "ssubscribe", "pttl", "exists"];
 
 /** Aims at what cached reads rest on. */
@@ -62,6 +66,7 @@ export class CacheFaults {
   readonly #chance: Chance;
   readonly #keys: readonly string[];
   readonly #denied: (() => void)[] = [];
+  #isOver = false;
 
   constructor(cluster: SimCluster, faults: Faults, keys: readonly string[], chance: Chance) {
     this.#cluster = cluster;
@@ -72,12 +77,34 @@ export class CacheFaults {
 
   strike(kind: CacheFaultKind): void {
     const lastsMs = this.#chance.pick([5, 100, 400, 1500, 3500]);
+    this.#cluster.noteTrouble();
     this.#cluster.story.tell(() => `cache: ${kind} for ${lastsMs} ms`);
     this.#strikes[kind](lastsMs);
   }
 
+  strikeClock(kind: ClockFaultKind): void {
+    // Timers of calls that nobody makes any more would run out too late.
+    if (this.#isOver) return;
+    const ms = this.#chance.pick([5, 100, 400, 1500, 3500, 60_000]);
+    this.#cluster.noteTrouble();
+    this.#cluster.story.tell(() => `clock: ${kind}, ${ms} ms`);
+    const { loop } = this.#cluster;
+    if (kind === "suspend") loop.arrive(() => this.#suspend(Math.min(ms, MOST_SUSPENDED_MS)));
+    else loop.setWall(kind === "set-back" ? -ms : ms);
+  }
+
+  /** The machine stands still. What is sent to it meanwhile is lost, and comes when the servers send it again. */
+  #suspend(ms: number): void {
+    const { loop, nodes } = this.#cluster;
+    loop.suspend(ms);
+    for (const { link } of nodes.flatMap((node) => [...node.sessions])) {
+      if (this.#chance.of(0.5)) link.delay(ms * this.#chance.between(1, 1.6), true);
+    }
+  }
+
   /** Everything is permitted again, and everybody reaches everybody. */
   heal(): void {
+    this.#isOver = true;
     for (const permit of this.#denied.splice(0)) permit();
     for (const node of this.#cluster.nodes) this.#reunite(node);
   }

@@ -69,9 +69,9 @@ export class CacheSide {
   schedule(cluster: Cluster): void {
     const { loop } = this.#cluster;
     const chance = this.#chance;
-    const { everyMs, writeEveryMs, ownEveryMs, faults } = this.#cache;
+    const { everyMs, writeEveryMs, ownEveryMs, faults, clockFaults } = this.#cache;
     const { durationMs } = this.#plan;
-    const view = cluster.with({ cached: true, readFrom: "primary" });
+    const view = this.#viewOf(cluster);
     this.#writers.startOthers(writeEveryMs);
     const [reads, writes] = [durationMs / everyMs, durationMs / ownEveryMs].map((count) => Math.min(MOST_READS, count));
     for (let left = reads as number; left > 0; left--) {
@@ -81,6 +81,13 @@ export class CacheSide {
       loop.setTimer(() => this.#write(cluster, view), chance.between(0, durationMs));
     }
     for (const kind of faults) loop.inWorld(chance.between(0, durationMs), () => this.#faults.strike(kind));
+    for (const kind of clockFaults) loop.inWorld(chance.between(0, durationMs), () => this.#faults.strikeClock(kind));
+  }
+
+  #viewOf(cluster: Cluster, timeout?: number): Cluster {
+    const { hedge } = this.#plan;
+    const ordinary = this.#cache.readsAnywhere ? { ...(hedge && { hedge }) } : { readFrom: "primary" as const };
+    return cluster.with({ ...ordinary, cached: true, ...(timeout !== undefined && { timeout }) });
   }
 
   heal(): void {
@@ -91,7 +98,7 @@ export class CacheSide {
   async settle(cluster: Cluster): Promise<void> {
     const { loop } = this.#cluster;
     this.#writers.stop();
-    const view = cluster.with({ cached: true, readFrom: "primary", timeout: 12_000 });
+    const view = this.#viewOf(cluster, 12_000);
     const until = loop.time + CACHING_AGAIN_MS;
     for (const group of this.#groups) {
       const before = hitsOf(cluster);
@@ -119,9 +126,14 @@ export class CacheSide {
     this.#writers.stop();
     this.broken.push(...this.#writers.broken);
     const isPlain = isPrompt && this.#cache.faults.length === 0 && this.#plan.preloads;
-    const { splits, isTorn, isReplaced } = this.#cluster;
+    const { splits, isTorn, isReplaced, moves } = this.#cluster;
     const isLossy = splits > 0 || isTorn || isReplaced;
-    const rules = { maxStaleness: this.#cache.maxStaleness, isPlain, isLossy };
+    const rules = {
+      maxStaleness: this.#cache.maxStaleness,
+      isPlain,
+      isLossy,
+      hasMoved: (slot: number) => moves.has(slot),
+    };
     this.broken.push(...brokenReads(this.#reads, rules, (write) => this.#history.ran(write)).slice(0, 5));
   }
 
@@ -158,6 +170,8 @@ export class CacheSide {
       writesCalled: this.#writers.calledFor(keys),
       fits,
       keys: positions,
+      // Replicas may answer what does not come from memory.
+      mayLag: this.#cache.readsAnywhere && this.#plan.options.readFrom !== "primary",
       settledAt: undefined,
       reply: undefined,
       failure: undefined,

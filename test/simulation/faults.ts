@@ -47,6 +47,7 @@ export class Faults {
 
   #strike(kind: FaultKind): void {
     const lastsMs = this.#chance.pick([5, 100, 400, 1200, 3000]);
+    this.#cluster.noteTrouble();
     this.onStrike(kind, lastsMs);
     this.#strikes[kind](lastsMs);
   }

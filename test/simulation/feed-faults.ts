@@ -70,6 +70,7 @@ export class FeedFaults {
     if (sessions.length === 0) return;
     const { node, link } = this.#chance.pick(sessions);
     const lastsMs = this.#chance.pick([5, 400, 1500, 3500]);
+    this.#cluster.noteTrouble();
     this.#cluster.story.tell(() => `feeds: ${kind} for ${lastsMs} ms, at ${link}`);
     switch (kind) {
       case "cut":

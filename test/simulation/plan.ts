@@ -1,5 +1,5 @@
 import type { ConnectOptions, HedgeOptions } from "../../src/index.ts";
-import { CACHE_FAULTS, type CacheFaultKind } from "./cache-faults.ts";
+import { CACHE_FAULTS, type CacheFaultKind, type ClockFaultKind } from "./cache-faults.ts";
 import { FEED_FAULTS, type FeedFaultKind } from "./feed-faults.ts";
 import { Chance } from "./random.ts";
 import type { ClusterShape } from "./sim-cluster.ts";
@@ -68,6 +68,9 @@ export interface CachePlan {
   readonly writeEveryMs: number;
   readonly ownEveryMs: number;
   readonly faults: readonly CacheFaultKind[];
+  readonly clockFaults: readonly ClockFaultKind[];
+  /** What is not in memory is read as the client reads, of replicas and with hedges too. */
+  readonly readsAnywhere: boolean;
 }
 
 /** What is subscribed to in a run, and what goes wrong with it. */
@@ -174,6 +177,21 @@ export function planOf(seed: number, chance: Chance): Plan {
   };
 }
 
+/**
+ * A wall clock that is set back by as much as the machine is then suspended for shows nothing of it, so the two never come
+ * together.
+ */
+const CLOCK_FAULTS: readonly (readonly ClockFaultKind[])[] = [
+  [],
+  [],
+  [],
+  ["suspend"],
+  ["suspend", "suspend"],
+  ["suspend", "set-forward"],
+  ["set-back"],
+  ["set-back", "set-forward", "set-back"],
+];
+
 /** Some runs read from memory. */
 export function cacheOf(seed: number): CachePlan | undefined {
   const chance = new Chance(seed ^ 0x3d0cac4e);
@@ -187,6 +205,8 @@ export function cacheOf(seed: number): CachePlan | undefined {
     writeEveryMs: chance.pick([5, 25, 120]),
     ownEveryMs: chance.pick([15, 80, 400, 3000]),
     faults: Array.from({ length: chance.pick([0, 1, 1, 2, 3, 5]) }, () => chance.weighted(CACHE_FAULTS)),
+    clockFaults: chance.pick(CLOCK_FAULTS),
+    readsAnywhere: chance.of(0.5),
   };
 }
 

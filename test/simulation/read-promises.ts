@@ -15,6 +15,8 @@ export interface CachedRead {
   readonly fits: (values: readonly (string | null)[], reply: unknown) => boolean;
   /** The positions of its keys in those of the group. Keys that it derives are not among them. */
   readonly keys: readonly number[];
+  /** What does not come from memory may come from a replica, which is behind. */
+  readonly mayLag: boolean;
   settledAt: number | undefined;
   reply: unknown;
   failure: string | undefined;
@@ -27,23 +29,28 @@ export interface ReadRules {
   readonly isPlain: boolean;
   /** Writes that were acknowledged were lost, by a failover or a move. */
   readonly isLossy: boolean;
+  /** Whether a slot was on its way. Replicas answer for keys that have gone as if they had never been there. */
+  readonly hasMoved: (slot: number) => boolean;
 }
 
 /**
  * What was read is what the keys held at a node that answered for them, at most `maxStaleness` before the read was made; not before
  * the client's own writes ran, and not, where it came from memory, when the keys' time to live was over.
+ * A time to live that was set between the answers to PTTL and to the read is not known before the server's word of that
+ * change has come, for which it has `maxStaleness`.
  *
  * @param ran  Where and when a write of the client ran.
  */
 export function brokenReads(
   reads: readonly CachedRead[],
-  { maxStaleness, isPlain, isLossy }: ReadRules,
+  { maxStaleness, isPlain, isLossy, hasMoved }: ReadRules,
   ran: (write: string) => Ran | undefined,
 ): string[] {
   return reads.flatMap((read) => {
     const { settledAt, failure } = read;
     if (settledAt === undefined) return [`${nameOf(read)} is not settled`];
     if (failure !== undefined) return [];
+    if (read.mayLag && settledAt > read.madeAt) return isLossy || hasMoved(read.group.slot) ? [] : neverThere(read);
     const lower = read.madeAt - maxStaleness;
     const current = periodsThatFit(read, lower, settledAt);
     if (current.length === 0) return [`${nameOf(read)} ${tooOld(read, maxStaleness)}`];
@@ -57,7 +64,8 @@ export function brokenReads(
         return [`${nameOf(read)} did not see the client's own write ${write}, which ran at ${at.toFixed(2)}`];
       }
     }
-    if (settledAt === read.madeAt && current.every(({ to, expired }) => expired && to < read.madeAt - TTL_SLACK_MS)) {
+    const outlived = ({ from, to, expired }: Period) => expired && to < read.madeAt - TTL_SLACK_MS && from < lower;
+    if (settledAt === read.madeAt && current.every(outlived)) {
       return [
         `${nameOf(read)} was answered ${(read.madeAt - Math.max(...current.map(({ to }) => to))).toFixed(2)} ms after the key's time to live`,
       ];
@@ -75,6 +83,12 @@ function periodsThatFit(read: CachedRead, lower: number, upper: number): Period[
     if (from > upper || (to <= lower && from < lower)) return false;
     return fits(values, reply) && !(isLeaving && keys.some((key) => values[key] === null));
   });
+}
+
+/** What a replica has said was so at some time. */
+function neverThere(read: CachedRead): string[] {
+  const isKnown = periodsThatFit(read, Number.NEGATIVE_INFINITY, read.settledAt as number).length > 0;
+  return isKnown ? [] : [`${nameOf(read)} ${tooOld(read, 0)}`];
 }
 
 function nameOf({ number, what, madeAt }: CachedRead): string {

@@ -14,16 +14,23 @@ export interface Tried {
 /** What the process is started with. */
 export interface RunOptions {
   readonly execArgv?: readonly string[];
+  /** Only seeds whose runs have a cache. */
+  readonly isCached?: boolean | undefined;
   /** Beside this process's own. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
 /** Tries seeds in a process of their own, so that several can be at work, until one breaks a promise. */
-export function runSeeds(first: number, count: number, { execArgv = [], env }: RunOptions = {}): Promise<Tried> {
+export function runSeeds(
+  first: number,
+  count: number,
+  { execArgv = [], env, isCached }: RunOptions = {},
+): Promise<Tried> {
   const main = fileURLToPath(new URL("main.ts", import.meta.url));
   const checks = new URL("../support/checks-invariants.mjs", import.meta.url).href;
   const args = [...execArgv, "--import", "tsx", "--import", checks, main];
   args.push("--first", String(first), "--seeds", String(count), "--stop-after", "1");
+  if (isCached) args.push("--cached");
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", "pipe"],

@@ -53,6 +53,8 @@ export class SimCluster {
   frozen = 0;
   /** Of its nodes, now and earlier. */
   readonly ids: Set<string>;
+  /** When something went wrong for the first time. */
+  troubledAt = Number.POSITIVE_INFINITY;
   /** All that it had is gone. */
   isReplaced = false;
   /** Failovers that were not coordinated: two primaries at once, and writes that are lost. */
@@ -138,6 +140,10 @@ export class SimCluster {
         if (node.isAlive && !node.isFrozen && !node.isApart) this.#learn(node, known);
       });
     }
+  }
+
+  noteTrouble(): void {
+    this.troubledAt = Math.min(this.troubledAt, this.loop.time);
   }
 
   /** A node listens from now on: at its address, or at another one. A stranger that was there goes away. */
@@ -327,6 +333,8 @@ export class SimCluster {
     const old = this.truth.primaries[replica.shard] as number;
     for (const node of this.nodes) {
       if (node.index !== old && node.shard !== replica.shard) continue;
+      // The new primary knows of no slot that leaves: it answers for keys that have gone.
+      if (node.migrating.size > 0) this.isTorn = true;
       node.migrating.clear();
       node.importing.clear();
     }

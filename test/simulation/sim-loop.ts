@@ -22,13 +22,21 @@ interface WorldEvent extends Due {
  * The world (network and servers) goes on while the client is busy; what it has for the client waits until then.
  */
 export class SimLoop implements Clock {
+  /** The time of the world, which the client never sees. */
   time = 0;
-  readonly #world = new Heap<WorldEvent>();
+  /** Timers are due by the monotonic clock. */
   readonly #timers = new Heap<SimTimer>();
+  readonly #world = new Heap<WorldEvent>();
   readonly #liveTimers = new Set<SimTimer>();
   #order = 0;
   #busyUntil = 0;
-  /** How long the client was busy, all in all. */
+  /** How long the machine will be suspended as soon as the client's callback has ended. */
+  #suspendedMs = 0;
+  #wakesAt = 0;
+  /** What the monotonic clock did not show, because the machine was suspended. */
+  #unseenMs = 0;
+  #wallAheadMs = 0;
+  /** How long the client was busy or suspended, all in all. */
   stalledMs = 0;
   #ticks: (() => void)[] = [];
   #dueTimers: SimTimer[] = [];
@@ -44,13 +52,14 @@ export class SimLoop implements Clock {
   /** Called when something of the world has happened. */
   onWorld: (() => void) | undefined;
 
+  /** What the monotonic clock shows: it stands still while the machine is suspended. */
   now(): number {
-    return this.time;
+    return Math.max(this.time, this.#wakesAt) - this.#unseenMs;
   }
 
   setTimer(callback: () => void, delayMs: number, background = false): Timer {
     const timer: SimTimer = {
-      at: this.time + Math.max(1, delayMs),
+      at: this.now() + Math.max(1, delayMs),
       order: this.#order++,
       callback,
       background,
@@ -66,9 +75,14 @@ export class SimLoop implements Clock {
     return timer;
   }
 
-  /** What the wall clock shows. */
+  /** What the wall clock shows, in whole milliseconds: it goes on while the machine is suspended, and can be set. */
   get wall(): number {
-    return this.time;
+    return Math.floor(this.time + this.#wallAheadMs);
+  }
+
+  /** Somebody sets the wall clock by so much, forward or back. */
+  setWall(byMs: number): void {
+    this.#wallAheadMs += byMs;
   }
 
   nextTick(callback: () => void): void {
@@ -80,7 +94,7 @@ export class SimLoop implements Clock {
   }
 
   isBehind(): boolean {
-    return this.time - this.#readAt > BEHIND_MS;
+    return this.now() - this.#readAt > BEHIND_MS;
   }
 
   afterArrivals(callback: () => void): void {
@@ -117,6 +131,12 @@ export class SimLoop implements Clock {
   /** The client does something else for so long: long garbage collections, heavy computing. */
   stall(milliseconds: number): void {
     this.#busyUntil = this.time + milliseconds;
+    this.stalledMs += milliseconds;
+  }
+
+  /** The client's machine stands still for so long, from the end of this callback on. */
+  suspend(milliseconds: number): void {
+    this.#suspendedMs += milliseconds;
     this.stalledMs += milliseconds;
   }
 
@@ -157,7 +177,7 @@ export class SimLoop implements Clock {
       if (this.#nextArrival < this.#arrivals.length) return this.#arrivals[this.#nextArrival++] as () => void;
       this.#arrivals.length = 0;
       this.#nextArrival = 0;
-      this.#readAt = this.time;
+      this.#readAt = this.now();
       const timer = this.#dueTimers.shift();
       if (timer !== undefined) {
         if (!timer.live) continue;
@@ -173,10 +193,11 @@ export class SimLoop implements Clock {
   /** Goes to the next moment at which something happens, and notes what is for the client then. */
   #advance(limit: number): boolean {
     this.#forgetCancelled();
+    this.#fallAsleep();
     const waiting = this.#afterReads.length > 0;
     let at = Math.min(
       this.#world.first?.at ?? Number.POSITIVE_INFINITY,
-      this.#timers.first?.at ?? Number.POSITIVE_INFINITY,
+      this.#dueAt(this.#timers.first),
       waiting ? this.time : Number.POSITIVE_INFINITY,
     );
     at = Math.max(at, this.time, this.#busyUntil);
@@ -191,13 +212,26 @@ export class SimLoop implements Clock {
       this.onWorld?.();
     }
     this.time = at;
-    for (let timer = this.#timers.first; timer !== undefined && timer.at <= at; timer = this.#timers.first) {
+    for (let timer = this.#timers.first; timer !== undefined && this.#dueAt(timer) <= at; timer = this.#timers.first) {
       this.#timers.shift();
       if (timer.live) this.#dueTimers.push(timer);
     }
     this.#present = this.#afterReads;
     this.#afterReads = [];
     return true;
+  }
+
+  /** When it is due by the time of the world, if the machine is not suspended again. */
+  #dueAt(timer: SimTimer | undefined): number {
+    return timer === undefined ? Number.POSITIVE_INFINITY : timer.at + this.#unseenMs;
+  }
+
+  #fallAsleep(): void {
+    if (this.#suspendedMs === 0) return;
+    this.#wakesAt = this.freeAt + this.#suspendedMs;
+    this.#busyUntil = this.#wakesAt;
+    this.#unseenMs += this.#suspendedMs;
+    this.#suspendedMs = 0;
   }
 
   #forgetCancelled(): void {

@@ -234,8 +234,12 @@ export class Link implements Transport {
     });
   }
 
-  /** What the server sends from now on comes later. */
-  delay(milliseconds: number): void {
+  /**
+   * What the server sends from now on comes later.
+   * @param isLoss  For so long that the connection may be taken for dead.
+   */
+  delay(milliseconds: number, isLoss = false): void {
+    if (isLoss) this.#network.broken++;
     this.#downstreamAt = Math.max(this.#downstreamAt, this.#network.loop.time + milliseconds);
   }
 

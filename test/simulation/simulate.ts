@@ -32,6 +32,7 @@ import { SubscriptionSide } from "./subscription-side.ts";
 import { Workload } from "./workload.ts";
 import { Worlds } from "./worlds.ts";
 import { isOneViewWrong, lostOwners, lostWithoutCause, outrunReplies } from "./worlds-promises.ts";
+import { ZonePromise } from "./zone-promises.ts";
 
 /** What came of one seed. */
 export interface Run {
@@ -84,6 +85,7 @@ class Simulation {
   readonly #subscriptions: SubscriptionSide | undefined;
   readonly #cache: CacheSide | undefined;
   readonly #told: FactsCheck | undefined;
+  readonly #zones: ZonePromise;
   readonly #broken: string[] = [];
 
   constructor(seed: number, isTold: boolean) {
@@ -99,11 +101,12 @@ class Simulation {
     this.#cluster = new SimCluster(shape, this.#network, this.#ledger, chance.fork(), ownChance.fork(), history);
     this.#workload = new Workload(this.#plan, chance.fork(), this.#loop, this.#story);
     const { slots, keptKeys } = this.#workload;
+    this.#zones = new ZonePromise(this.#plan, this.#cluster, slots);
     if (this.#plan.patient > 0) this.#cluster.hold(keptKeys);
     this.#faults = new Faults(this.#cluster, this.#network, this.#plan, slots, chance.fork());
     const { next } = chance.fork();
     this.#worlds = new Worlds(this.#cluster, this.#faults, this.#plan, slots, chance.fork());
-    if (seed % TOLD_EVERY === 0) this.#told = new FactsCheck(() => this.#loop.time);
+    if (seed % TOLD_EVERY === 0) this.#told = new FactsCheck(() => this.#loop.now());
     const open = this.#told?.open(this.#network.open) ?? this.#network.open;
     this.#loop.onTurn = () => this.#told?.check();
     this.#environment = { clock: this.#loop, open, random: next, epochMs: 0, wallNow: () => this.#loop.wall };
@@ -301,9 +304,10 @@ class Simulation {
     this.#broken.push(...brokenOrder(made, this.#ledger), ...brokenGroups(made, this.#ledger));
     this.#broken.push(...brokenRepetition(made, this.#ledger), ...tooManyLoads(nodes, made), ...this.#ledger.rude);
     this.#broken.push(...lostOwners(made, this.#plan), ...outrunReplies(made, this.#ledger));
+    this.#broken.push(...this.#zones.broken(made, this.#ledger));
     // A failover ends what blocks, and connections to nodes that are replaced end.
     const isUnbroken = this.#network.broken === 0 && !moves.has(-1) && !this.#cluster.isReplaced;
-    if (isUnbroken) this.#broken.push(...lostWithoutCause(made));
+    if (isUnbroken) this.#broken.push(...lostWithoutCause(made, this.#plan));
     const isLossy = splits > 0 || this.#cluster.isReplaced || this.#cluster.isTorn || this.#ledger.wasLedAstray;
     this.#broken.push(...brokenScans(this.#workload.scans.made, isLossy ? [] : this.#workload.keptKeys));
     if (!isLossy) {
