@@ -48,6 +48,16 @@ export class UnderWay {
     if (miss.sent !== undefined) call.place = "in-flight";
   }
 
+  has(miss: Miss): boolean {
+    return this.#all.has(miss);
+  }
+
+  /** A call does not wait for the read any more. */
+  leave(miss: Miss, call: Call): void {
+    miss.callers.splice(miss.callers.indexOf(call), 1);
+    this.waiting--;
+  }
+
   /** The read has ended. Returns false if it had ended before. */
   end(miss: Miss): boolean {
     if (!this.#all.delete(miss)) return false;

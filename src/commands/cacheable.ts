@@ -52,6 +52,19 @@ export function whyNotCacheable(
   return keys.length === 0 ? "no-keys" : undefined;
 }
 
+/** Whether a command reads fields of hashes, each of which can have a time to live of its own: Redis 7.4 on, Valkey 9. */
+export function readsFields(lower: string): boolean {
+  return FIELDS.test(lower);
+}
+
+/** Whether a script may, as far as its source shows. */
+export function mentionsFields(source: string): boolean {
+  return FIELDS_WITHIN.test(source);
+}
+
+const FIELDS = /^h(exists|get|getall|keys|len|mget|strlen|vals)$/;
+const FIELDS_WITHIN = /["'[]h(exists|get|getall|keys|len|mget|strlen|vals)["'\]]/i;
+
 /** Whether a command may change keys. A command that no table lists, and that no server calls read-only, may. */
 export function mayWriteKeys(name: string, { readOnly, runsCode }: CommandTraits): boolean {
   if (readOnly) return false;

@@ -122,7 +122,6 @@ describe("a cached read, when", () => {
     "ASK 7 127.0.0.1:1",
     "TRYAGAIN Multiple keys request during rehashing of slot",
     "CLUSTERDOWN The cluster is down",
-    "WRONGTYPE Operation against a key holding the wrong kind of value",
   ];
   for (const refusal of REFUSALS) {
     it(`it is refused by ${refusal.split(" ", 1)}: it takes the ordinary way, and nothing is kept`, async () => {
@@ -132,6 +131,17 @@ describe("a cached read, when", () => {
       await keeps();
     });
   }
+
+  it("it fails: that is its answer, for all that asked the same, and nothing is kept", async () => {
+    node.expect("GET", error("WRONGTYPE Operation against a key holding the wrong kind of value"));
+    const failed = await Promise.allSettled([get(), get()]);
+    assert.deepEqual(
+      failed.map((each) => each.status === "rejected" && each.reason.code),
+      ["REPLY", "REPLY"],
+    );
+    assert.deepEqual([node.count("GET"), figures().entries, figures().passed], [1, 0, {}]);
+    await keeps();
+  });
 
   it("a heartbeat is answered with CLUSTERDOWN: all of the node is gone; with MOVED: its slot", async () => {
     await open(400);
@@ -220,6 +230,22 @@ describe("a cached read, when", () => {
     await run();
     assert.equal(node.count("EVALSHA_RO"), asked + 1);
   });
+
+  for (const [version, answer, lives] of [
+    ["8.0", array(":-2\r\n"), false],
+    ["7.2", error("ERR unknown command 'HPTTL', with args beginning with: 'k'"), true],
+  ] as const) {
+    it(`it reads fields, which can end unseen on Redis 8.0, on ${version}: kept for maxStaleness at most there`, async () => {
+      await open(400);
+      node.always("HPTTL", () => answer);
+      node.always("HGET", () => bulk("f"));
+      for (let time = 0; time < 5; time++) await cached.command("HGET", KEY, "f");
+      assert.deepEqual([node.count("HGET"), node.count("HPTTL")], [1, 1]);
+      await sleep(450);
+      await cached.command("HGET", KEY, "f");
+      assert.deepEqual([node.count("HGET"), node.count("HPTTL")], [lives ? 1 : 2, 1]);
+    });
+  }
 
   for (const which of ["reading", "hearing"] as const) {
     it(`the ${which} connection never answers: the call takes the ordinary way after 1.5 s`, async () => {
