@@ -152,6 +152,8 @@ export class Cache {
     this.#underWay.begin(miss);
     this.#underWay.wait(miss, call);
     session.withCanary(read.slot, (isThere) => {
+      // A write of one of the keys has sent it the ordinary way meanwhile.
+      if (!this.#underWay.has(miss)) return;
       if (isThere) this.#send(miss);
       else this.#giveUp(miss, session.isOver ? "lost" : "no-canary");
     });
@@ -160,7 +162,8 @@ export class Cache {
   /** A call of this client was made that may write: what was read of its keys is gone. */
   written(keys: WrittenKeys): void {
     this.#writes.begin(keys);
-    this.#underWay.written(keys);
+    // In front of the write, as they were called.
+    for (const miss of this.#underWay.written(keys)) this.#giveUp(miss, "write-under-way");
     if (keys === "all") this.#store.dropAll("own-write");
     else for (const key of keys) this.#store.dropKey(key);
   }
@@ -338,6 +341,8 @@ export class Cache {
   #pass(call: Call, miss: Miss, why: PassReason): void {
     this.counters.notePassed(why);
     call.place = "new";
+    // On a replica the read could see the write.
+    if (why === "write-under-way") call.kind = { ...call.kind, readFrom: "primary" };
     if (call === miss.sentFor) this.#parts.forwardSent(call, why);
     else {
       call.node = undefined;

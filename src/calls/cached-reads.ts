@@ -4,6 +4,7 @@ import type { ViewHeads } from "../cache/heads.ts";
 import { Question } from "../cache/question.ts";
 import { type NotCacheable, readsFields, whyNotCacheable } from "../commands/cacheable.ts";
 import { traitsOf } from "../commands/traits.ts";
+import { withParticulars } from "../errors.ts";
 import { argumentsOf, binaryOf } from "../protocol/encode.ts";
 import type { Argument, CommandArguments, Reply } from "../protocol/reply.ts";
 import { type Call, resultOf } from "../routing/call.ts";
@@ -174,6 +175,9 @@ function served(entry: Entry, script: Script | undefined): Promise<unknown> {
   try {
     return Promise.resolve(resultOf({ parse, script }, reply));
   } catch (error) {
-    return Promise.reject(error);
+    const { slot, reader } = entry.facts;
+    return Promise.reject(
+      withParticulars(error, { command: script?.name, isScript: true, address: reader.address, slot }),
+    );
   }
 }

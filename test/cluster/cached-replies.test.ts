@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it, type TestContext } from "node:test";
-import { type Cluster, type ConnectOptions, connect, defineScript, type Reply } from "../../src/index.ts";
+import { type Cluster, type ConnectOptions, connect, defineScript, type Reply, slotOf } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { type SingleServer, startSingle } from "../support/single-server.ts";
 
@@ -97,8 +97,8 @@ describe("the replies of a cached view", () => {
         [throwing, /no such shape/],
       ] as const) {
         const refused = cached.run(script, ["k"], ["p"]);
-        await assert.rejects(refused, ({ code, outcome, cause: why }) => {
-          assert.deepEqual([code, outcome], ["REPLY", "executed"]);
+        await assert.rejects(refused, ({ code, outcome, command, slot, cause: why }) => {
+          assert.deepEqual([code, outcome, command, slot], ["REPLY", "executed", script.name, slotOf("k")]);
           assert.match(String(why), cause);
           return true;
         });

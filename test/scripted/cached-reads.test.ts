@@ -293,6 +293,20 @@ describe("a cached read, when", () => {
     assert.equal(figures().shared, 0);
   });
 
+  it("a write of the key is called behind it, before it is written: it goes in front of the write", async () => {
+    // Its slot has no canary yet.
+    const replicas = client.with({ cached: true, readFrom: "replica" });
+    const key = keyForSlot(9);
+    const reads = [cached.command("GET", key), replicas.command("GET", key)];
+    const written = client.command("SET", key, "2");
+    assert.deepEqual(await Promise.all(reads), ["1", "1"]);
+    await written;
+    const [first, second, third, ...more] = node.received.filter(({ args }) => /^(GET|SET)$/.test(args[0] ?? ""));
+    assert.deepEqual([first?.args[0], second?.args[0], third?.args[0], more], ["GET", "GET", "SET", []]);
+    assert.equal(first?.connection, third?.connection);
+    assert.deepEqual([figures().entries, figures().passed], [0, { "write-under-way": 2 }]);
+  });
+
   it("a caller gives up: others that asked the same are answered", async () => {
     let answer!: (text: string) => void;
     node.expect("GET", new Promise<string>((resolve) => (answer = resolve)));
