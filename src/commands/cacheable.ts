@@ -8,8 +8,9 @@ export type NotCacheable = "not-read-only" | "no-keys" | "blocking" | "nondeterm
 
 /**
  * Read-only commands whose reply does not follow from their keys and arguments alone: those with the tip
- * `nondeterministic_output` in COMMAND DOCS; those that have an effect that a reply from memory would not have; and
- * SORT_RO, which reads keys that servers do not track for it. `true` stands for all subcommands.
+ * `nondeterministic_output` in COMMAND DOCS; those that have an effect that a reply from memory would not have;
+ * SORT_RO, which reads keys that servers do not track for it; and XINFO GROUPS, because servers do not tell of what becomes
+ * of a stream's groups. `true` stands for all subcommands.
  */
 const NONDETERMINISTIC: ReadonlyMap<string, true | RegExp> = new Map<string, true | RegExp>([
   ...[
@@ -32,7 +33,7 @@ const NONDETERMINISTIC: ReadonlyMap<string, true | RegExp> = new Map<string, tru
   ].map((name): [string, true] => [name, true]),
   ["object", true],
   ["memory", true],
-  ["xinfo", /^(consumers|stream)$/i],
+  ["xinfo", true],
 ]);
 
 /** Why the reply of a command with such traits must not be kept; undefined if it may be. */
