@@ -275,7 +275,9 @@ export class Cache {
         taken();
       },
       onError: (text) => {
+        // Servers note each refusal for want of a right in their logs, so it is not asked for again.
         if (/^ERR unknown command/i.test(text)) session.knowsFieldTtl = false;
+        else if (/^(noperm|other)$/.test(parseErrorReply(text).kind)) session.knowsFieldTtl = true;
         taken();
       },
       // The read behind it is lost as well.

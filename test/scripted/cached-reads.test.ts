@@ -233,6 +233,7 @@ describe("a cached read, when", () => {
 
   for (const [version, answer, lives] of [
     ["8.0", array(":-2\r\n"), false],
+    ["8.0 without a right", error("NOPERM User u has no permissions to run the 'hpttl' command"), false],
     ["7.2", error("ERR unknown command 'HPTTL', with args beginning with: 'k'"), true],
   ] as const) {
     it(`it reads fields, which can end unseen on Redis 8.0, on ${version}: kept for maxStaleness at most there`, async () => {
