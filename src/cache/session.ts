@@ -56,6 +56,8 @@ const PATIENCE_MS = 1500;
  */
 export class Session implements Reader {
   readonly proofs: Proofs;
+  /** Whether the server knows a time to live of fields. Undefined until it has said so. */
+  knowsFieldTtl: boolean | undefined;
   readonly #terms: SessionTerms;
   readonly #events: SessionEvents;
   readonly #settings: ConnectionSettings;
