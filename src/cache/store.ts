@@ -157,14 +157,23 @@ export class Store {
   }
 
   dropReader(reader: Reader, why: CacheDropReason): void {
+    const shelf = this.#shelves.get(reader);
+    if (shelf === undefined) return;
+    // The shelf goes as a whole: its entries need not be taken from it one by one.
+    this.#shelves.delete(reader);
     this.drop(
-      [...(this.#shelves.get(reader)?.bySlot.values() ?? [])].flatMap((entries) => [...entries]),
+      [...shelf.bySlot.values()].flatMap((entries) => [...entries]),
       why,
     );
   }
 
   dropAll(why: CacheDropReason): void {
-    this.drop(this.#entries.values(), why);
+    const gone = [...this.#entries.values()];
+    this.#shelves.clear();
+    this.#byKey.clear();
+    this.#sweeper = undefined;
+    this.#entries.clear();
+    this.#note(gone, why);
   }
 
   drop(entries: Iterable<Entry>, why: CacheDropReason): void {
@@ -190,7 +199,8 @@ export class Store {
   #unindex(entry: Entry): void {
     this.#bytes -= entry.bytes;
     for (const key of entry.facts.keys) removeFrom(this.#byKey, key, entry);
-    const shelf = this.#shelves.get(entry.facts.reader) as Shelf;
+    const shelf = this.#shelves.get(entry.facts.reader);
+    if (shelf === undefined) return;
     removeFrom(shelf.bySlot, entry.facts.slot, entry);
     shelf.declared.delete(entry);
     shelf.deriving.delete(entry);
