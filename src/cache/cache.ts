@@ -103,9 +103,10 @@ export class Cache {
     return { entries: size, bytes, hits, misses, shared, invalidated, evicted, ...copies, unavailable };
   }
 
-  /** Resolves when the first try to open the connections to each primary has ended. */
-  async firstTries(): Promise<void> {
-    await Promise.all(this.#pairs.all.map(({ firstTry }) => firstTry));
+  /** Resolves when the first try to open the connections to each of these primaries has ended. */
+  async firstTries(isOfThese: (node: ClusterNode) => boolean): Promise<void> {
+    const pairs = this.#pairs.all.filter(({ node }) => isOfThese(node));
+    await Promise.all(pairs.map(({ firstTry }) => firstTry));
   }
 
   /** The entry that answers what was asked; undefined if there is none that may. */

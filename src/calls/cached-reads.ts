@@ -1,7 +1,7 @@
 import type { Cache } from "../cache/cache.ts";
 import { copyOf, type Entry, frozen } from "../cache/entry.ts";
 import type { ViewHeads } from "../cache/heads.ts";
-import { Question } from "../cache/question.ts";
+import { alone, Question } from "../cache/question.ts";
 import { type NotCacheable, readsFields, whyNotCacheable } from "../commands/cacheable.ts";
 import { traitsOf } from "../commands/traits.ts";
 import { withParticulars } from "../errors.ts";
@@ -152,7 +152,7 @@ export class CachedReads {
     const entry = this.#cache.hit(question.head, question.keys, question.args);
     if (entry !== undefined) return served(entry, call.kind.script);
     const { frame, slot, wantsBuffers } = call;
-    const keys = [...new Set(asked.keys.map((key, index) => binaryOf(key, "key", index)))];
+    const keys = [...new Set(asked.keys.map((key, index) => alone(binaryOf(key, "key", index))))];
     const read = { question, frame, slot, wantsBuffers, keys, isScript, mayDerive, readsFields: hasFields };
     const why = this.#cache.whyPass(read);
     if (why === undefined) {

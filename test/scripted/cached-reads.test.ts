@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { canaryOf } from "../../src/cache/canary.ts";
 import { nodeEnvironment } from "../../src/connection/node-environment.ts";
+import type { Environment } from "../../src/environment.ts";
 import { type Cluster, defineScript } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
@@ -420,6 +423,52 @@ describe("a cached read, when", () => {
     const { length } = node.received;
     await sleep(300);
     assert.equal(node.received.length, length);
+  });
+
+  it("a primary is silent: connect waits for it once, and not once more for the cache", async () => {
+    cluster.node(1).silentAt.add("CLUSTER MYID");
+    client = await cluster.connect({ cache: {}, connectTimeout: 400 });
+    const address = cluster.node(1).address;
+    assert.deepEqual(figures().unavailable, [{ address, reason: "its connections are being opened" }]);
+  });
+
+  it("there are many primaries: connections begin sixteen at a time", async () => {
+    const crowd = await FakeCluster.start(40);
+    try {
+      crowd.nodes.map(takeTracking);
+      let begun = 0;
+      let most = 0;
+      const counting: Environment = {
+        ...nodeEnvironment,
+        open: (endpoint, handlers) => {
+          if (begun === 0) setImmediate(() => (begun = 0));
+          most = Math.max(most, ++begun);
+          return nodeEnvironment.open(endpoint, handlers);
+        },
+      };
+      await crowd.connect({ cache: {} }, counting);
+      assert.equal(most <= 32, true, `${most} in one turn`);
+    } finally {
+      await crowd.stop();
+    }
+  });
+
+  it("keys are long: what was asked for is not remembered word by word", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    client = await cluster.connect({ cache: { maxBytes: 1 } });
+    cached = client.with({ cached: true });
+    const ask = async (from: number) => {
+      for (let index = from; index < from + 60; index++) {
+        await cached.command("GET", `{${KEY}}${"k".repeat(100_000)}${index}`);
+      }
+      node.received.length = 0;
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = await ask(0);
+    const after = await ask(60);
+    assert.equal(after - before < 3_000_000, true, `${after - before} bytes for 60 keys of 100,000 bytes`);
   });
 
   const RIGHTS: Record<string, { refuse(): void; says: RegExp }> = {
