@@ -36,23 +36,21 @@ export class Pairs {
     return [...this.#byNode.values()];
   }
 
-  /** Opens pairs to primaries that are new, and ends those to nodes that are none any more. */
+  /** Opens pairs to nodes that own slots, and ends those to nodes that own no slots any more. */
   follow(): void {
     const { nodes, slotOf } = this.#parts;
-    // A MOVED names the owner of a slot before any view says that it is a primary.
-    const primaries = new Set(nodes().filter((node) => node.info.role === "primary" || slotOf(node) !== undefined));
+    // A MOVED names the owner of a slot before any view says that it is a primary. A primary without slots is asked nothing.
+    const owners = new Set(nodes().filter((node) => slotOf(node) !== undefined));
     for (const [node, pair] of [...this.#byNode]) {
-      if (primaries.has(node)) continue;
+      if (owners.has(node)) continue;
       this.#byNode.delete(node);
       const { sessions } = pair;
-      const cause = new Error("the node is no primary any more");
+      const cause = new Error("the node owns no slots any more");
       pair.end(cause);
       this.#parts.trace.forget(node.address);
       for (const session of sessions) this.#parts.events.onEnded(session, "topology", cause);
     }
-    for (const node of primaries) {
-      if (!this.#byNode.has(node) && slotOf(node) !== undefined) this.#open(node);
-    }
+    for (const node of owners) if (!this.#byNode.has(node)) this.#open(node);
   }
 
   /** There are new credentials. */

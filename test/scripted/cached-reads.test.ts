@@ -325,6 +325,17 @@ describe("a cached read, when", () => {
     assert.equal(await get(), "1 from memory");
   });
 
+  it("its node owns no slots any more: it is asked nothing, also when it comes back", async () => {
+    const left = cluster.node(1);
+    cluster.ranges = [[0, 16383, 0]];
+    await client.refreshTopology();
+    for (const connection of [1, 2, 3, 4, 5]) left.hangUp(connection);
+    await keeps();
+    await sleep(500);
+    assert.deepEqual([left.openConnections <= 1, figures().unavailable], [true, []]);
+    assert.equal(left.count("CLIENT TRACKING"), 1);
+  });
+
   it("the client ends: the calls end as all calls do, and no timer is left", async () => {
     const { clock } = nodeEnvironment;
     const timers = new Set<object>();
