@@ -44,9 +44,9 @@ export class LapseClock {
   }
 
   /**
-   * A time that is over or not far away: at most 1 ms later than now. It is for who asks again and again, and costs one
-   * clock in place of two while the wall clock shows the same millisecond. A wall clock that is set back into the same
-   * millisecond, or that stands still, is believed a few times at most, and only until somebody calls `now`.
+   * A time that is not before `now`, and at most 1 ms after it. It costs one clock in place of two while the wall clock
+   * shows the same millisecond. A wall clock that is set back into that millisecond, or stands still, is believed a few
+   * times at most, and only until somebody calls `now`.
    */
   soon(): number {
     const wall = this.#wall();

@@ -1,11 +1,24 @@
 import { Cache } from "../cache/cache.ts";
+import type { Environment } from "../environment.ts";
+import type { ResolvedOptions } from "../options.ts";
 import type { NodeDirectory } from "../routing/node-directory.ts";
 import { CacheTrace } from "../telemetry/cache-trace.ts";
-import type { Client } from "./client.ts";
+import type { Telemetry } from "../telemetry/counters.ts";
+import type { Topology } from "../topology/topology.ts";
+import type { Door } from "./door.ts";
 import { settledWithin } from "./settled-within.ts";
 
+/** What of a client its cache works with. */
+interface Owner {
+  readonly environment: Environment;
+  readonly options: ResolvedOptions;
+  readonly telemetry: Telemetry;
+  readonly topology: Topology;
+  readonly door: Door;
+}
+
 /** The cache of a client. Undefined unless the option `cache` is set. */
-export function cacheOf(client: Client, directory: () => NodeDirectory): Cache | undefined {
+export function cacheOf(client: Owner, directory: () => NodeDirectory): Cache | undefined {
   const { environment, options, telemetry } = client;
   if (options.cache === undefined) return undefined;
   return new Cache({
@@ -23,7 +36,10 @@ export function cacheOf(client: Client, directory: () => NodeDirectory): Cache |
 }
 
 /** Resolves when the cache has its connections, or `connectTimeout` has passed: then calls pass it by until it has. */
-export async function cacheOpened({ cache, environment, options }: Client): Promise<void> {
+export async function cacheOpened(
+  cache: Cache | undefined,
+  { environment, options }: Pick<Owner, "environment" | "options">,
+): Promise<void> {
   if (cache === undefined) return;
   cache.follow();
   await settledWithin(environment.clock, options.connectTimeout, cache.firstTries());

@@ -225,7 +225,7 @@ export class Client {
     await client.#openAll(client.topology);
     renewal.begin(() => client.reauthenticate(ALONE));
     await client.#prepared();
-    await cacheOpened(client);
+    await cacheOpened(client.cache, client);
     const refusal = refusedEverywhere(client.scripts.registry.wanted, client.nodes);
     if (refusal === undefined) {
       if (typeof options.readFrom !== "string") await client.#zones.askAll();

@@ -169,7 +169,7 @@ describe("readFrom", () => {
   it("is refused with what is accepted when it is something else", async () => {
     const error = {
       code: "INVALID_ARGUMENT",
-      message: /readFrom is "slave"; accepted are "primary", "replica" and "any"/,
+      message: /readFrom is "slave"; accepted are "primary", "replica", "any" and \{ zone: "a" \}/,
     };
     assert.throws(() => client.with({ readFrom: "slave" as never }), error);
     await assert.rejects(connect({ ...cluster.connectOptions, readFrom: "slave" as never }), error);
