@@ -91,7 +91,8 @@ export class Availability {
     // What is read on the next connection may be the stranger's again, until the connection is ready.
     const isStrangers = pool.cause instanceof StrangerError;
     const isHeard = !isStrangers && before !== undefined && differ(before.signs, signs);
-    if (isIdle || hasSpoken(pool) || isHeard) observation.aliveAt = now;
+    if (isIdle || hasSpoken(pool) || isHeard || pool.hasRefused) observation.aliveAt = now;
+    pool.hasRefused = false;
     if (pool.ready) pool.isUnavailable = false;
     else if (now - observation.aliveAt < this.#limitMs) {
       // A node that loads its data, or runs a script, has answered: calls wait for it.

@@ -3,10 +3,11 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SlotwireError } from "../../src/index.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import { error } from "../support/fake-node.ts";
+import { type Answer, error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 
 const KEY = keyForSlot(0);
+const BUSY = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
 
 describe("a node that is unavailable, whose every try to connect hangs", () => {
   let cluster: FakeCluster;
@@ -48,7 +49,7 @@ describe("a node that is unavailable, whose every try to connect hangs", () => {
 describe("a node that was unavailable", () => {
   for (const [text, silence] of [
     ["LOADING Redis is loading the dataset in memory", "PING"],
-    ["BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", "SET"],
+    [BUSY, "SET"],
   ] as const) {
     it(`is waited for when it has answered ${text.split(" ", 1)[0]}`, async () => {
       const cluster = await FakeCluster.start(1);
@@ -83,4 +84,32 @@ describe("a node that was unavailable", () => {
       }
     });
   }
+
+  it("has answered a call that it refuses on another connection", async () => {
+    const cluster = await FakeCluster.start(1);
+    try {
+      const client = await cluster.connect({ unavailableAfter: 300, commandTimeout: 20_000 });
+      const node = cluster.node(0);
+      let refuse = () => {};
+      const refusal = new Promise<Answer>((resolve) => {
+        refuse = () => resolve(error(BUSY));
+      });
+      node.always("BLPOP", () => refusal);
+      const codeOf = (call: Promise<unknown>) => call.catch(({ code }: SlotwireError) => code);
+      const refused = codeOf(client.command("BLPOP", KEY, 0));
+      while (node.count("BLPOP") === 0) await sleep(1);
+      for (const command of ["PING", "SET"]) node.silentAt.add(command);
+      const held = codeOf(client.command("SET", KEY, 1));
+      while ((await codeOf(client.with({ timeout: 1000 }).command("GET", KEY))) !== "UNAVAILABLE") await sleep(20);
+      const start = performance.now();
+      refuse();
+      assert.equal(await refused, "UNAVAILABLE");
+      const ms = performance.now() - start;
+      assert.equal(ms > 250, true, `the node was given up ${ms} ms after it had answered`);
+      client.destroy();
+      await held;
+    } finally {
+      await cluster.stop();
+    }
+  });
 });
