@@ -67,6 +67,11 @@ export function ttlFrame(key: string): string {
   return encodeCommand(["PTTL", Buffer.from(key, "latin1")]);
 }
 
+/** The question whether a field lives on for a time of its own. @param key  As a binary string. */
+export function fieldTtlFrame(key: string): string {
+  return encodeCommand(["HPTTL", Buffer.from(key, "latin1"), "FIELDS", 1, "f"]);
+}
+
 /** The question that proves that a connection reads a key, whatever the key's type. @param key  As a binary string. */
 export function existsFrame(key: string): string {
   return encodeCommand(["EXISTS", Buffer.from(key, "latin1")]);

@@ -7,7 +7,7 @@ import type { WrittenKeys } from "../routing/call-extras.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import type { CacheDropReason, CacheMetrics } from "../telemetry/channels.ts";
-import { Ask, ttlFrame } from "./asks.ts";
+import { Ask, fieldTtlFrame, ttlFrame } from "./asks.ts";
 import { CacheCounters, type PassReason } from "./cache-metrics.ts";
 import { bytesOf, copyOf, Entry, freeze, hasError } from "./entry.ts";
 import { endOf, LapseClock } from "./freshness.ts";
@@ -103,9 +103,10 @@ export class Cache {
     return { entries: size, bytes, hits, misses, shared, invalidated, evicted, ...copies, unavailable };
   }
 
-  /** Resolves when the first try to open the connections to each primary has ended. */
-  async firstTries(): Promise<void> {
-    await Promise.all(this.#pairs.all.map(({ firstTry }) => firstTry));
+  /** Resolves when the first try to open the connections to each of these primaries has ended. */
+  async firstTries(isOfThese: (node: ClusterNode) => boolean): Promise<void> {
+    const pairs = this.#pairs.all.filter(({ node }) => isOfThese(node));
+    await Promise.all(pairs.map(({ firstTry }) => firstTry));
   }
 
   /** The entry that answers what was asked; undefined if there is none that may. */
@@ -152,6 +153,8 @@ export class Cache {
     this.#underWay.begin(miss);
     this.#underWay.wait(miss, call);
     session.withCanary(read.slot, (isThere) => {
+      // A write of one of the keys has sent it the ordinary way meanwhile.
+      if (!this.#underWay.has(miss)) return;
       if (isThere) this.#send(miss);
       else this.#giveUp(miss, session.isOver ? "lost" : "no-canary");
     });
@@ -160,7 +163,8 @@ export class Cache {
   /** A call of this client was made that may write: what was read of its keys is gone. */
   written(keys: WrittenKeys): void {
     this.#writes.begin(keys);
-    this.#underWay.written(keys);
+    // In front of the write, as they were called.
+    for (const miss of this.#underWay.written(keys)) this.#giveUp(miss, "write-under-way");
     if (keys === "all") this.#store.dropAll("own-write");
     else for (const key of keys) this.#store.dropKey(key);
   }
@@ -242,6 +246,7 @@ export class Cache {
       };
       asks.push(new Ask(ttlFrame(key), sent, false, { onReply, onError, onLost }));
     }
+    if (read.readsFields && session.knowsFieldTtl === undefined) asks.push(this.#askForFieldTtl(miss, sent, taken));
     asks.push(
       new Ask(read.frame, sent, read.wantsBuffers, {
         onReply: (reply) => {
@@ -251,7 +256,7 @@ export class Cache {
         },
         onError: (text) => {
           session.noteRefusal(text, keys[0] as string, false);
-          this.#giveUp(miss, "refused");
+          this.#refused(miss, text);
         },
         onLost,
         // The call that began the read is told to have been sent; those that joined it were not.
@@ -261,6 +266,24 @@ export class Cache {
     );
     miss.open = asks.length;
     session.read(asks);
+  }
+
+  /** Asked for once: servers do not say at the call that a hash has fields that end by themselves. */
+  #askForFieldTtl({ read, session }: Miss, sent: number, taken: () => void): Ask {
+    return new Ask(fieldTtlFrame(read.keys[0] as string), sent, false, {
+      onReply: () => {
+        session.knowsFieldTtl = true;
+        taken();
+      },
+      onError: (text) => {
+        // Servers note each refusal for want of a right in their logs, so it is not asked for again.
+        if (/^ERR unknown command/i.test(text)) session.knowsFieldTtl = false;
+        else if (/^(noperm|other)$/.test(parseErrorReply(text).kind)) session.knowsFieldTtl = true;
+        taken();
+      },
+      // The read behind it is lost as well.
+      onLost: () => {},
+    });
   }
 
   #complete(miss: Miss): void {
@@ -273,10 +296,11 @@ export class Cache {
 
   #keep({ read, session, sent, ttlMs, lacksKey }: Miss, reply: Reply, hasBuffers: boolean): void {
     const { maxAge, maxStaleness } = this.#settings;
-    const { question, keys, slot, isScript, mayDerive } = read;
+    const { question, keys, slot, isScript, mayDerive, readsFields } = read;
     // While a slot moves key by key, its new owner creates keys of which the old one never hears. Of the keys that a script
-    // derives nobody knows whether they are there, when they end, nor, before 7.2, that they change.
-    const isUntold = lacksKey || (isScript && mayDerive);
+    // derives nobody knows whether they are there, when they end, nor, before 7.2, that they change. Fields that end by themselves are told of when the
+    // server deletes them.
+    const isUntold = lacksKey || (isScript && mayDerive) || (readsFields && session.knowsFieldTtl !== false);
     const limitMs = isUntold ? Math.min(maxAge, maxStaleness) : maxAge;
     const until = endOf(sent as number, ttlMs, limitMs);
     const bytes = bytesOfEntry(question, keys, bytesOf(reply));
@@ -284,19 +308,49 @@ export class Cache {
     this.#store.put(new Entry(facts, reply, hasBuffers, until, bytes));
   }
 
+  /** The server answered with an error. It is what the command or the script comes to, or a reason to ask elsewhere. */
+  #refused(miss: Miss, text: string): void {
+    const { kind } = parseErrorReply(text);
+    if (kind === "noscript" && this.#sendBehind(miss)) return;
+    if (kind !== "other") this.#giveUp(miss, "refused");
+    else if (this.#underWay.end(miss)) for (const call of miss.callers) call.onErrorReply(text);
+  }
+
+  /**
+   * The node lacks the script. One call goes the ordinary way, on which it is loaded. The others need not ask as often as
+   * they are: they wait, and are one request again. Returns false where none waits beside that one, or it was so before.
+   */
+  #sendBehind(miss: Miss): boolean {
+    const [first, second] = miss.callers.filter(({ settled }) => !settled);
+    if (first === undefined || second === undefined || miss.wasMissing) return false;
+    miss.wasMissing = true;
+    this.#underWay.leave(miss, first);
+    for (const call of miss.callers) if (!call.settled) call.place = "new";
+    miss.sent = undefined;
+    const goOn = () => {
+      if (this.#underWay.has(miss)) this.#send(miss);
+    };
+    first.withExtras.feed = { onCallSettled: goOn, onGivenUp: () => {} };
+    this.#pass(first, miss, "refused");
+    return true;
+  }
+
   /** The read has no reply that counts: the calls that wait for it go the ordinary way. */
   #giveUp(miss: Miss, why: PassReason): void {
     if (!this.#underWay.end(miss)) return;
-    for (const call of miss.callers) {
-      if (call.settled) continue;
-      this.counters.notePassed(why);
-      call.place = "new";
-      if (call === miss.sentFor) this.#parts.forwardSent(call, why);
-      else {
-        call.node = undefined;
-        call.pool = undefined;
-        this.#parts.forward(call);
-      }
+    for (const call of miss.callers) if (!call.settled) this.#pass(call, miss, why);
+  }
+
+  #pass(call: Call, miss: Miss, why: PassReason): void {
+    this.counters.notePassed(why);
+    call.place = "new";
+    // On a replica the read could see the write.
+    if (why === "write-under-way") call.kind = { ...call.kind, readFrom: "primary" };
+    if (call === miss.sentFor) this.#parts.forwardSent(call, why);
+    else {
+      call.node = undefined;
+      call.pool = undefined;
+      this.#parts.forward(call);
     }
   }
 }

@@ -11,6 +11,8 @@ import { type LuaToken, luaTokens } from "./lua-tokens.ts";
 const HARMLESS = /^(error_reply|status_reply|log|sha1hex|LOG_\w+|REPL_\w+|REDIS_\w+|SERVER_\w+)$/;
 /** Names with which a source could get at commands, or change names, in ways that are not seen here. */
 const OPAQUE = /^(_G|load|loadstring|dofile|require|setmetatable|getmetatable|rawset|rawget|getfenv|setfenv|debug)$/;
+/** They read keys that servers do not track for them, or what servers do not tell of: the groups of a stream. */
+const UNTOLD = /^(sort|sort_ro|xinfo|xpending)$/;
 const NAME = /^[A-Za-z_]\w*$/;
 
 /** Whether the source shows that the script reads only keys that it was given. */
@@ -67,7 +69,7 @@ class Source {
     const word = name?.length === 1 ? name[0] : undefined;
     if (word?.startsWith('"') !== true) return false;
     const lower = word.slice(1).toLowerCase();
-    if (!isListed(lower) || lower === "sort" || lower === "sort_ro") return false;
+    if (!isListed(lower) || UNTOLD.test(lower)) return false;
     const spread = args.length === 1 && args[0]?.join(" ") === "unpack ( KEYS )";
     if (spread) return true;
     // A list of unknown length may hold keys.

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { mentionsFields } from "../commands/cacheable.ts";
 import type { Script } from "../scripts/script.ts";
 import { readsOnlyGivenKeys } from "./declared-keys.ts";
 
@@ -13,6 +14,7 @@ export class Heads {
   readonly #heads = new LRUCache<string, number>({ max: MOST_HEADS });
   readonly #views = new Map<string | undefined, ViewHeads>();
   readonly #given = new WeakMap<Script, boolean>();
+  readonly #fields = new WeakMap<Script, boolean>();
   #next = 0;
 
   /** The heads for views with these `replies`. */
@@ -33,6 +35,16 @@ export class Heads {
       this.#given.set(script, given);
     }
     return !given;
+  }
+
+  /** Whether a script may read fields of hashes. */
+  readsFields(script: Script): boolean {
+    let reads = this.#fields.get(script);
+    if (reads === undefined) {
+      reads = mentionsFields(script.source);
+      this.#fields.set(script, reads);
+    }
+    return reads;
   }
 
   headFor(whose: string): number {

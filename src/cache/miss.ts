@@ -14,6 +14,8 @@ export interface Read {
   readonly slot: number;
   readonly isScript: boolean;
   readonly mayDerive: boolean;
+  /** It may read fields of hashes. */
+  readonly readsFields: boolean;
 }
 
 /** A read under way on the connection that reads, and the calls that wait for it. */
@@ -34,6 +36,8 @@ export class Miss {
   lacksKey = false;
   /** The call that is told to have been sent. Undefined while none is, or if all had been given up by then. */
   sentFor: Call | undefined;
+  /** The node has lacked the script once. */
+  wasMissing = false;
   /** Questions that are not answered yet. */
   open = 0;
 

@@ -20,6 +20,8 @@ export interface PairParts {
   readonly trace: CacheTrace;
   /** A slot that the node owns. Undefined where it owns none. */
   slotOf(node: ClusterNode): number | undefined;
+  /** The least milliseconds until the next try: the more pairs wait for theirs, the longer. */
+  leastWaitMs(): number;
 }
 
 /**
@@ -37,6 +39,8 @@ export class Pair {
   /** The session that is open. */
   #session: Session | undefined;
   #opening: Session | undefined;
+  /** A session is being opened, or waits for its turn to be. */
+  #isOpening = false;
   /** The session in whose place the open one is. It hears of changes of what it has read. */
   #retired: Session | undefined;
   /** The session that is being opened may have been given credentials of before. */
@@ -67,13 +71,18 @@ export class Pair {
     return this.#session === undefined ? (this.#why ?? "its connections are being opened") : undefined;
   }
 
+  /** The last try failed, and the next one is to come. */
+  get isPausing(): boolean {
+    return this.#pause !== undefined;
+  }
+
   /** Both connections of the session are gone. */
   noteEnded(session: Session, why: CacheDropReason, cause: Error): void {
     if (this.#retired === session) this.#retired = undefined;
     if (this.#session !== session) return;
     this.#session = undefined;
     const reason = cause instanceof NoTrackingError ? "not-allowed" : why;
-    if (this.#opening === undefined && this.#pause === undefined) this.#failed(cause, reason);
+    if (!this.#isOpening && !this.isPausing) this.#failed(cause, reason);
     else this.#parts.trace.unavailable(this.node.address, reason);
   }
 
@@ -82,7 +91,7 @@ export class Pair {
    * the present one has read stays.
    */
   renew(): void {
-    if (this.#opening !== undefined) {
+    if (this.#isOpening) {
       this.#isOutdated = true;
       return;
     }
@@ -95,6 +104,7 @@ export class Pair {
   end(cause: Error): void {
     this.#isOver = true;
     this.#pause?.cancel();
+    this.#pause = undefined;
     this.#opening?.end(cause);
     for (const session of this.sessions) session.end(cause);
     this.#session = undefined;
@@ -103,24 +113,34 @@ export class Pair {
 
   async #open(): Promise<void> {
     if (this.#isOver) return;
-    this.#isOutdated = false;
+    this.#isOpening = true;
     const { terms, events, slotOf } = this.#parts;
+    const { settings } = this.node.pool;
+    const { crowd } = settings;
+    // Connections to a crowd of nodes begin in turns: else they would take all of this one.
+    if (crowd !== undefined) await new Promise<void>((resolve) => crowd.begin(resolve));
+    this.#isOutdated = false;
     try {
-      const settings = this.node.pool.settings;
+      if (this.#isOver) return;
       const slot = slotOf(this.node) ?? 0;
       const session = await Session.open(settings, { ...terms, slot }, events, (begun) => {
         this.#opening = begun;
       });
-      this.#opening = undefined;
+      this.#opened();
       if (this.#isOver) session.end(new Error("not needed any more"));
       else if (session.isOver)
         this.#failed(new Error("the connections were lost before they were used"), "connection-lost");
       else this.#take(session);
     } catch (error) {
-      this.#opening = undefined;
+      this.#opened();
       if (error instanceof StrangerError) this.node.dropConnections(error);
       this.#failed(error as Error, error instanceof NoTrackingError ? "not-allowed" : "unreachable");
     }
+  }
+
+  #opened(): void {
+    this.#opening = undefined;
+    this.#isOpening = false;
   }
 
   #take(session: Session): void {
@@ -143,7 +163,7 @@ export class Pair {
     const delayMs =
       cause instanceof NoTrackingError
         ? backoffMs(failures, REFUSED, random())
-        : retryDelayMs(cause, failures, random());
+        : retryDelayMs(cause, failures, random(), this.#parts.leastWaitMs());
     this.#pause = clock.setTimer(
       () => {
         this.#pause = undefined;

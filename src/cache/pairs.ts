@@ -4,6 +4,9 @@ import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import { Pair } from "./pair.ts";
 import type { Session, SessionEvents, SessionTerms } from "./session.ts";
 
+/** While very many pairs wait for their next try, all of them together try 200 times a second. */
+const LEAST_MS_PER_PAUSING = 5;
+
 /** The objects that pairs work with. */
 export interface PairsParts {
   readonly environment: Environment;
@@ -69,6 +72,7 @@ export class Pairs {
       slotOf,
       terms,
       trace,
+      leastWaitMs: () => LEAST_MS_PER_PAUSING * this.all.filter(({ isPausing }) => isPausing).length,
       events: {
         ...events,
         onEnded: (session, why, cause) => {

@@ -1,4 +1,4 @@
-import { bufferOf } from "../protocol/encode.ts";
+import { bufferOf, inOnePiece } from "../protocol/encode.ts";
 import type { Argument } from "../protocol/reply.ts";
 
 /*
@@ -85,7 +85,17 @@ export class Question {
 }
 
 function kept(value: Argument): string | Buffer {
-  return value instanceof Uint8Array ? Buffer.from(value) : typeof value === "string" ? value : String(value);
+  if (value instanceof Uint8Array) return Buffer.from(value);
+  if (typeof value !== "string") return String(value);
+  return value.length < SHORTEST_PART ? value : Buffer.from(value).toString();
+}
+
+/** V8 keeps a part of a text, from so many characters on, as a reference that holds the whole text. */
+const SHORTEST_PART = 13;
+
+/** The same binary string, which holds no larger one in memory. */
+export function alone(binary: string): string {
+  return binary.length < SHORTEST_PART ? binary : inOnePiece(binary);
 }
 
 function areSame(own: readonly (string | Buffer)[], values: readonly Argument[]): boolean {

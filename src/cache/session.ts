@@ -14,6 +14,7 @@ import { canaryOf } from "./canary.ts";
 import { Ear, INVALIDATIONS, textOf } from "./ear.ts";
 import type { Reader } from "./entry.ts";
 import { Proofs } from "./freshness.ts";
+import { hashOfText } from "./question.ts";
 
 /** What a session tells of. */
 export interface SessionEvents {
@@ -37,7 +38,10 @@ export interface SessionTerms {
 /** The server, or the user's rights, do not allow a cache. */
 export class NoTrackingError extends Error {}
 
-/** So many keys are known at most to have been asked for. Without that knowledge more is dropped than need be. */
+/**
+ * So many keys are known at most to have been asked for. Without that knowledge more is dropped than need be. They are known
+ * by their hashes, because keys can be long, and what is remembered of them is not counted as kept.
+ */
 const MOST_ASKED = 100_000;
 /** So many questions are asked within `maxStaleness`, and so many looks are made within the patience with a silence. */
 const BEATS = 4;
@@ -52,6 +56,8 @@ const PATIENCE_MS = 1500;
  */
 export class Session implements Reader {
   readonly proofs: Proofs;
+  /** Whether the server knows a time to live of fields. Undefined until it has said so. */
+  knowsFieldTtl: boolean | undefined;
   readonly #terms: SessionTerms;
   readonly #events: SessionEvents;
   readonly #settings: ConnectionSettings;
@@ -59,7 +65,8 @@ export class Session implements Reader {
   #reading: Connection | undefined;
   /** Slots whose canary was asked for, and what waits until the server has confirmed it. `true`: it has. */
   readonly #canaries = new Map<number, true | ((isThere: boolean) => void)[]>();
-  readonly #asked = new Set<string>();
+  /** The hashes of keys. */
+  readonly #asked = new Set<number>();
   readonly #patienceMs: number;
   #beat: Timer | undefined;
   /** When the last PING was sent. */
@@ -163,12 +170,12 @@ export class Session implements Reader {
   /** The server tracks these keys from now on: a change of one of them is to be expected. */
   noteAsked(keys: readonly string[]): void {
     if (this.#asked.size > MOST_ASKED) this.#asked.clear();
-    for (const key of keys) this.#asked.add(key);
+    for (const key of keys) this.#asked.add(hashOfText(key));
   }
 
   /** Whether a key was asked for by its name since the server last said that it has changed. */
   wasAsked(key: string): boolean {
-    return this.#asked.delete(key);
+    return this.#asked.delete(hashOfText(key));
   }
 
   /** Writes a read, and what belongs to it, at the end of this turn. */

@@ -9,6 +9,9 @@ interface Scripts {
   readonly deriving: Set<Miss>;
 }
 
+const NO_MISSES: readonly Miss[] = [];
+const NONE: ReadonlySet<Miss> = new Set();
+
 /** The reads under way on the connections that read, by what was asked, and by the keys that they name. */
 export class UnderWay {
   /** The calls that wait for them. */
@@ -48,6 +51,16 @@ export class UnderWay {
     if (miss.sent !== undefined) call.place = "in-flight";
   }
 
+  has(miss: Miss): boolean {
+    return this.#all.has(miss);
+  }
+
+  /** A call does not wait for the read any more. */
+  leave(miss: Miss, call: Call): void {
+    miss.callers.splice(miss.callers.indexOf(call), 1);
+    this.waiting--;
+  }
+
   /** The read has ended. Returns false if it had ended before. */
   end(miss: Miss): boolean {
     if (!this.#all.delete(miss)) return false;
@@ -75,10 +88,16 @@ export class UnderWay {
     for (const miss of this.#all) if (isSpoilt(miss)) miss.isSpoilt = true;
   }
 
-  /** This client writes: no reply that may be older is kept, and no later read waits for one. */
-  written(keys: readonly string[] | "all"): void {
-    if (keys === "all") for (const miss of this.#all) outrun(miss);
-    else for (const key of keys) for (const miss of this.#byKey.get(key) ?? []) outrun(miss);
+  /**
+   * This client writes: no reply that may be older is kept, and no later read waits for one. Returns the reads that are not
+   * written yet, and would go behind the write.
+   */
+  written(keys: readonly string[] | "all"): readonly Miss[] {
+    if (this.#all.size === 0) return NO_MISSES;
+    const unsent: Miss[] = [];
+    if (keys === "all") for (const miss of this.#all) outrun(miss, unsent);
+    else for (const key of keys) for (const miss of this.#byKey.get(key) ?? NONE) outrun(miss, unsent);
+    return unsent;
   }
 
   /**
@@ -105,7 +124,8 @@ function spoilAll(misses: Set<Miss>): void {
   misses.clear();
 }
 
-function outrun(miss: Miss): void {
+function outrun(miss: Miss, unsent: Miss[]): void {
   miss.isSpoilt = true;
   miss.isJoinable = false;
+  if (miss.sent === undefined) unsent.push(miss);
 }

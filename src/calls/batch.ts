@@ -15,6 +15,7 @@ import { planOfLearned } from "./plan.ts";
 import { carryOut, type PartOf, type StepsPlan } from "./planned-command.ts";
 import { copied, learn } from "./unlisted-commands.ts";
 import type { stringsOf } from "./view.ts";
+import { whileWriting } from "./written-keys.ts";
 
 /** The result of each call of a list, in its order: its reply, or the error that it would have been rejected with. */
 export type BatchResults<C extends readonly ScriptCall[]> = {
@@ -171,13 +172,16 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
     const { client, view } = this.#host;
     const { clock } = client.environment;
     const startedAt = clock.now();
-    try {
-      await Operation.run(client, limitsOf(view), async (operation) => {
+    const learnAndSend = () =>
+      Operation.run(client, limitsOf(view), async (operation) => {
         const learning = [...this.#toLearn].map(([place, command]) => this.#learn(operation, place, command));
         await operation.wait(Promise.all(learning));
         // Within the operation, so that a client that is closing waits for the operation or for the calls at all times.
         void this.#send(settled, Math.round(clock.now() - startedAt));
       });
+    try {
+      // The calls are made now, and what nobody knows yet may write any key.
+      await whileWriting(client.cache, "all", learnAndSend);
     } catch (error) {
       // No call was sent.
       this.#results = this.#results.map(() => error);

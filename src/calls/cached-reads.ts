@@ -1,9 +1,10 @@
 import type { Cache } from "../cache/cache.ts";
 import { copyOf, type Entry, frozen } from "../cache/entry.ts";
 import type { ViewHeads } from "../cache/heads.ts";
-import { Question } from "../cache/question.ts";
-import { type NotCacheable, whyNotCacheable } from "../commands/cacheable.ts";
+import { alone, Question } from "../cache/question.ts";
+import { type NotCacheable, readsFields, whyNotCacheable } from "../commands/cacheable.ts";
 import { traitsOf } from "../commands/traits.ts";
+import { withParticulars } from "../errors.ts";
 import { argumentsOf, binaryOf } from "../protocol/encode.ts";
 import type { Argument, CommandArguments, Reply } from "../protocol/reply.ts";
 import { type Call, resultOf } from "../routing/call.ts";
@@ -19,6 +20,7 @@ interface Asked {
   readonly keys: readonly Argument[];
   readonly isScript: boolean;
   readonly mayDerive: boolean;
+  readonly readsFields: boolean;
 }
 
 const NONE: readonly Argument[] = [];
@@ -113,7 +115,8 @@ export class CachedReads {
       question = new Question(this.#headOf(script) ?? this.#heads.addScript(script, wantsBuffers), keys, args);
     }
     const mayDerive = why === undefined && this.#cache.heads.mayDerive(script);
-    return this.#send(call, signal, { question, why, keys, isScript: true, mayDerive }) ?? promise;
+    const readsFields = why === undefined && this.#cache.heads.readsFields(script);
+    return this.#send(call, signal, { question, why, keys, isScript: true, mayDerive, readsFields }) ?? promise;
   }
 
   #commandMissing(name: string, args: readonly Argument[], signal: AbortSignal | undefined): Promise<unknown> {
@@ -131,13 +134,15 @@ export class CachedReads {
       const head = this.#heads.commands.get(name) ?? this.#heads.addCommand(name, call.wantsBuffers);
       question = new Question(head, args, NONE);
     }
-    return this.#send(call, signal, { question, why, keys, isScript: traits.runsCode, mayDerive: true }) ?? promise;
+    const isScript = traits.runsCode;
+    const asked = { question, why, keys, isScript, mayDerive: true, readsFields: readsFields(name.toLowerCase()) };
+    return this.#send(call, signal, asked) ?? promise;
   }
 
   /** Sends a call, through the cache or past it. Returns the reply instead if it is in memory. */
   #send(call: Call, signal: AbortSignal | undefined, asked: Asked): Promise<unknown> | undefined {
     const { door } = this.#host.client;
-    const { question, why: whyNot, isScript, mayDerive } = asked;
+    const { question, why: whyNot, isScript, mayDerive, readsFields: hasFields } = asked;
     if (question === undefined) {
       this.#cache.counters.notePassed(whyNot ?? "no-keys");
       door.send(call, signal);
@@ -147,8 +152,8 @@ export class CachedReads {
     const entry = this.#cache.hit(question.head, question.keys, question.args);
     if (entry !== undefined) return served(entry, call.kind.script);
     const { frame, slot, wantsBuffers } = call;
-    const keys = [...new Set(asked.keys.map((key, index) => binaryOf(key, "key", index)))];
-    const read = { question, frame, slot, wantsBuffers, keys, isScript, mayDerive };
+    const keys = [...new Set(asked.keys.map((key, index) => alone(binaryOf(key, "key", index))))];
+    const read = { question, frame, slot, wantsBuffers, keys, isScript, mayDerive, readsFields: hasFields };
     const why = this.#cache.whyPass(read);
     if (why === undefined) {
       door.admit(call, signal);
@@ -170,6 +175,9 @@ function served(entry: Entry, script: Script | undefined): Promise<unknown> {
   try {
     return Promise.resolve(resultOf({ parse, script }, reply));
   } catch (error) {
-    return Promise.reject(error);
+    const { slot, reader } = entry.facts;
+    return Promise.reject(
+      withParticulars(error, { command: script?.name, isScript: true, address: reader.address, slot }),
+    );
   }
 }

@@ -28,6 +28,8 @@ import { isUnlearned, type Plan, planOf } from "./plan.ts";
 import type { ViewSettings } from "./view.ts";
 import { noteWrite } from "./written-keys.ts";
 
+const NONE: readonly Argument[] = [];
+
 /** Takes the result of a call. */
 export type Resolve = (value: never) => void;
 /** Takes the error of a call. Undefined: `Resolve` gets a promise that is rejected with the error. */
@@ -163,12 +165,12 @@ export class CallFactory {
         resolve,
         reject,
       );
-      return this.#noted(call, name, traits, routedBy);
+      return this.#noted(call, name, args, traits, keys);
     }
     const registered = /^evalsha(_ro)?$/i.test(name) ? this.#client.scripts.wantedScript(textOf(args[0])) : undefined;
     if (registered === undefined) {
       noteKeys?.(routedBy);
-      return this.#noted(makeCall(kind, frame, slot, timeoutMs, resolve, reject), name, traits, routedBy);
+      return this.#noted(makeCall(kind, frame, slot, timeoutMs, resolve, reject), name, args, traits, keys);
     }
     // Encoded as `run` encodes a call, so that this call can be replayed in the same ways.
     const { length } = traits.keys;
@@ -178,7 +180,7 @@ export class CallFactory {
     });
     noteKeys?.(routedBy);
     const call = makeCall({ ...kind, registered }, bySha, slot, timeoutMs, resolve, reject);
-    return this.#noted(call, name, traits, routedBy);
+    return this.#noted(call, name, args, traits, keys);
   }
 
   /** A command that only the owner of the keys may serve, whatever `readFrom` of the view says. */
@@ -199,7 +201,8 @@ export class CallFactory {
   ): Call {
     const traits = traitsOf(name, args, this.#client.commands);
     const kind = this.#commandKind(traits, target);
-    return this.#noted(makeCall(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject), name, traits);
+    const call = makeCall(kind, encodeCommand([name, ...args]), -1, timeoutMs, resolve, reject);
+    return this.#noted(call, name, args, traits);
   }
 
   /** A command for one node that the user has named. Its refusals are the answer. */
@@ -210,16 +213,27 @@ export class CallFactory {
     const { blocking: time } = traits;
     const frame = encodeCommand([name, ...args]);
     if (time === undefined) {
-      return this.#noted(makeCall(kind, frame, -1, timeoutMs, resolve, reject), name, traits);
+      return this.#noted(makeCall(kind, frame, -1, timeoutMs, resolve, reject), name, args, traits);
     }
     const blocking = new BlockingFrame(name, args, time);
     const limitMs = hasOwnTimeout === true ? timeoutMs : deadlineOf(time, timeoutMs);
-    return this.#noted(makeCall({ ...kind, blocking }, frame, -1, limitMs, resolve, reject), name, traits);
+    return this.#noted(makeCall({ ...kind, blocking }, frame, -1, limitMs, resolve, reject), name, args, traits);
   }
 
-  /** The call, with the keys that it may write, if there is a cache. */
-  #noted(call: Call, name: string, traits: CommandTraits, keys: readonly Argument[] = traits.keys): Call {
-    if (this.#notesWrites && mayWriteKeys(name, traits)) noteWrite(call, keys);
+  /**
+   * The call, with the keys that it may write, if there is a cache.
+   * @param known  The keys, where a server has said which they are. A command of which nobody has said so may write any.
+   */
+  #noted(
+    call: Call,
+    name: string,
+    args: readonly Argument[],
+    traits: CommandTraits,
+    known?: readonly Argument[],
+  ): Call {
+    if (!this.#notesWrites || !mayWriteKeys(name, traits)) return call;
+    const isGuess = known === undefined && isUnlearned(name.toLowerCase(), args, this.#client.commands, () => true);
+    noteWrite(call, known ?? (isGuess ? NONE : traits.keys));
     return call;
   }
 

@@ -35,12 +35,19 @@ export function cacheOf(client: Owner, directory: () => NodeDirectory): Cache | 
   });
 }
 
-/** Resolves when the cache has its connections, or `connectTimeout` has passed: then calls pass it by until it has. */
+/**
+ * Resolves when the cache has its connections, or `connectTimeout` has passed: then calls pass it by until it has. Nodes that
+ * could not be reached, or are silent, have been waited for already.
+ */
 export async function cacheOpened(
   cache: Cache | undefined,
   { environment, options }: Pick<Owner, "environment" | "options">,
 ): Promise<void> {
   if (cache === undefined) return;
   cache.follow();
-  await settledWithin(environment.clock, options.connectTimeout, cache.firstTries());
+  await settledWithin(
+    environment.clock,
+    options.connectTimeout,
+    cache.firstTries(({ pool }) => pool.ready),
+  );
 }

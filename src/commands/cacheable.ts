@@ -8,8 +8,9 @@ export type NotCacheable = "not-read-only" | "no-keys" | "blocking" | "nondeterm
 
 /**
  * Read-only commands whose reply does not follow from their keys and arguments alone: those with the tip
- * `nondeterministic_output` in COMMAND DOCS; those that have an effect that a reply from memory would not have; and
- * SORT_RO, which reads keys that servers do not track for it. `true` stands for all subcommands.
+ * `nondeterministic_output` in COMMAND DOCS; those that have an effect that a reply from memory would not have;
+ * SORT_RO, which reads keys that servers do not track for it; and XINFO GROUPS, because servers do not tell of what becomes
+ * of a stream's groups. `true` stands for all subcommands.
  */
 const NONDETERMINISTIC: ReadonlyMap<string, true | RegExp> = new Map<string, true | RegExp>([
   ...[
@@ -32,7 +33,7 @@ const NONDETERMINISTIC: ReadonlyMap<string, true | RegExp> = new Map<string, tru
   ].map((name): [string, true] => [name, true]),
   ["object", true],
   ["memory", true],
-  ["xinfo", /^(consumers|stream)$/i],
+  ["xinfo", true],
 ]);
 
 /** Why the reply of a command with such traits must not be kept; undefined if it may be. */
@@ -51,6 +52,19 @@ export function whyNotCacheable(
   if (nondeterministic === true || nondeterministic?.test(textOf(args[0]))) return "nondeterministic";
   return keys.length === 0 ? "no-keys" : undefined;
 }
+
+/** Whether a command reads fields of hashes, each of which can have a time to live of its own: Redis 7.4 on, Valkey 9. */
+export function readsFields(lower: string): boolean {
+  return FIELDS.test(lower);
+}
+
+/** Whether a script may, as far as its source shows. */
+export function mentionsFields(source: string): boolean {
+  return FIELDS_WITHIN.test(source);
+}
+
+const FIELDS = /^h(exists|get|getall|keys|len|mget|strlen|vals)$/;
+const FIELDS_WITHIN = /["'[]h(exists|get|getall|keys|len|mget|strlen|vals)["'\]]/i;
 
 /** Whether a command may change keys. A command that no table lists, and that no server calls read-only, may. */
 export function mayWriteKeys(name: string, { readOnly, runsCode }: CommandTraits): boolean {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it, type TestContext } from "node:test";
-import { type Cluster, type ConnectOptions, connect, defineScript, type Reply } from "../../src/index.ts";
+import { type Cluster, type ConnectOptions, connect, defineScript, type Reply, slotOf } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { type SingleServer, startSingle } from "../support/single-server.ts";
 
@@ -97,8 +97,8 @@ describe("the replies of a cached view", () => {
         [throwing, /no such shape/],
       ] as const) {
         const refused = cached.run(script, ["k"], ["p"]);
-        await assert.rejects(refused, ({ code, outcome, cause: why }) => {
-          assert.deepEqual([code, outcome], ["REPLY", "executed"]);
+        await assert.rejects(refused, ({ code, outcome, command, slot, cause: why }) => {
+          assert.deepEqual([code, outcome, command, slot], ["REPLY", "executed", script.name, slotOf("k")]);
           assert.match(String(why), cause);
           return true;
         });
@@ -179,6 +179,24 @@ describe("the replies of a cached view", () => {
     });
     assert.deepEqual(counts, [1, 0, 999]);
     assert.deepEqual(await counted(() => cached.command("GET", "shared")), [0, 1, 0]);
+  });
+
+  kept("of 1,000 equal questions are a few requests, where the server lacks the script", async () => {
+    const late = defineScript(reading("late"));
+    const runs = async () => {
+      const info = String(await server.command("INFO", "commandstats"));
+      return Number(/^cmdstat_evalsha_ro:calls=(\d+)/m.exec(info)?.[1] ?? 0);
+    };
+    for (const flushed of [false, true]) {
+      if (flushed) await server.command("SCRIPT", "FLUSH");
+      const before = await runs();
+      const word = `flushed: ${flushed}`;
+      const asked = Array.from({ length: 1000 }, () => cached.run(late, ["k"], [word]));
+      for (const reply of await Promise.all(asked)) assert.deepEqual(reply, ["v", [word, []]]);
+      // One that finds it missing, one or two on the ordinary way, on which it is loaded, and one for all others.
+      assert.equal((await runs()) - before <= 4, true, word);
+      assert.deepEqual(await counted(() => cached.run(late, ["k"], [word])), [0, 1, 0]);
+    }
   });
 
   kept("under way when the client closes are awaited, and when it is destroyed are rejected", async () => {

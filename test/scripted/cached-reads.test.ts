@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { canaryOf } from "../../src/cache/canary.ts";
 import { nodeEnvironment } from "../../src/connection/node-environment.ts";
+import type { Environment } from "../../src/environment.ts";
 import { type Cluster, defineScript } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
@@ -122,7 +125,6 @@ describe("a cached read, when", () => {
     "ASK 7 127.0.0.1:1",
     "TRYAGAIN Multiple keys request during rehashing of slot",
     "CLUSTERDOWN The cluster is down",
-    "WRONGTYPE Operation against a key holding the wrong kind of value",
   ];
   for (const refusal of REFUSALS) {
     it(`it is refused by ${refusal.split(" ", 1)}: it takes the ordinary way, and nothing is kept`, async () => {
@@ -132,6 +134,17 @@ describe("a cached read, when", () => {
       await keeps();
     });
   }
+
+  it("it fails: that is its answer, for all that asked the same, and nothing is kept", async () => {
+    node.expect("GET", error("WRONGTYPE Operation against a key holding the wrong kind of value"));
+    const failed = await Promise.allSettled([get(), get()]);
+    assert.deepEqual(
+      failed.map((each) => each.status === "rejected" && each.reason.code),
+      ["REPLY", "REPLY"],
+    );
+    assert.deepEqual([node.count("GET"), figures().entries, figures().passed], [1, 0, {}]);
+    await keeps();
+  });
 
   it("a heartbeat is answered with CLUSTERDOWN: all of the node is gone; with MOVED: its slot", async () => {
     await open(400);
@@ -221,6 +234,23 @@ describe("a cached read, when", () => {
     assert.equal(node.count("EVALSHA_RO"), asked + 1);
   });
 
+  for (const [version, answer, lives] of [
+    ["8.0", array(":-2\r\n"), false],
+    ["8.0 without a right", error("NOPERM User u has no permissions to run the 'hpttl' command"), false],
+    ["7.2", error("ERR unknown command 'HPTTL', with args beginning with: 'k'"), true],
+  ] as const) {
+    it(`it reads fields, which can end unseen on Redis 8.0, on ${version}: kept for maxStaleness at most there`, async () => {
+      await open(400);
+      node.always("HPTTL", () => answer);
+      node.always("HGET", () => bulk("f"));
+      for (let time = 0; time < 5; time++) await cached.command("HGET", KEY, "f");
+      assert.deepEqual([node.count("HGET"), node.count("HPTTL")], [1, 1]);
+      await sleep(450);
+      await cached.command("HGET", KEY, "f");
+      assert.deepEqual([node.count("HGET"), node.count("HPTTL")], [lives ? 1 : 2, 1]);
+    });
+  }
+
   for (const which of ["reading", "hearing"] as const) {
     it(`the ${which} connection never answers: the call takes the ordinary way after 1.5 s`, async () => {
       const clock = new SteppedClock();
@@ -265,6 +295,20 @@ describe("a cached read, when", () => {
     assert.equal(await early, "1 from the node");
     assert.equal(await late, "2 from the node");
     assert.equal(figures().shared, 0);
+  });
+
+  it("a write of the key is called behind it, before it is written: it goes in front of the write", async () => {
+    // Its slot has no canary yet.
+    const replicas = client.with({ cached: true, readFrom: "replica" });
+    const key = keyForSlot(9);
+    const reads = [cached.command("GET", key), replicas.command("GET", key)];
+    const written = client.command("SET", key, "2");
+    assert.deepEqual(await Promise.all(reads), ["1", "1"]);
+    await written;
+    const [first, second, third, ...more] = node.received.filter(({ args }) => /^(GET|SET)$/.test(args[0] ?? ""));
+    assert.deepEqual([first?.args[0], second?.args[0], third?.args[0], more], ["GET", "GET", "SET", []]);
+    assert.equal(first?.connection, third?.connection);
+    assert.deepEqual([figures().entries, figures().passed], [0, { "write-under-way": 2 }]);
   });
 
   it("a caller gives up: others that asked the same are answered", async () => {
@@ -368,6 +412,52 @@ describe("a cached read, when", () => {
     const { length } = node.received;
     await sleep(300);
     assert.equal(node.received.length, length);
+  });
+
+  it("a primary is silent: connect waits for it once, and not once more for the cache", async () => {
+    cluster.node(1).silentAt.add("CLUSTER MYID");
+    client = await cluster.connect({ cache: {}, connectTimeout: 400 });
+    const address = cluster.node(1).address;
+    assert.deepEqual(figures().unavailable, [{ address, reason: "its connections are being opened" }]);
+  });
+
+  it("there are many primaries: connections begin sixteen at a time", async () => {
+    const crowd = await FakeCluster.start(40);
+    try {
+      crowd.nodes.map(takeTracking);
+      let begun = 0;
+      let most = 0;
+      const counting: Environment = {
+        ...nodeEnvironment,
+        open: (endpoint, handlers) => {
+          if (begun === 0) setImmediate(() => (begun = 0));
+          most = Math.max(most, ++begun);
+          return nodeEnvironment.open(endpoint, handlers);
+        },
+      };
+      await crowd.connect({ cache: {} }, counting);
+      assert.equal(most <= 32, true, `${most} in one turn`);
+    } finally {
+      await crowd.stop();
+    }
+  });
+
+  it("keys are long: what was asked for is not remembered word by word", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    client = await cluster.connect({ cache: { maxBytes: 1 } });
+    cached = client.with({ cached: true });
+    const ask = async (from: number) => {
+      for (let index = from; index < from + 60; index++) {
+        await cached.command("GET", `{${KEY}}${"k".repeat(100_000)}${index}`);
+      }
+      node.received.length = 0;
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = await ask(0);
+    const after = await ask(60);
+    assert.equal(after - before < 3_000_000, true, `${after - before} bytes for 60 keys of 100,000 bytes`);
   });
 
   const RIGHTS: Record<string, { refuse(): void; says: RegExp }> = {

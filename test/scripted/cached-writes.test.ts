@@ -113,6 +113,11 @@ describe("what the client itself writes is not answered from memory, by", () => 
     FLUSHALL: () => client.command("FLUSHALL"),
     "FLUSHDB in a batch": () => client.batch().command("FLUSHDB").exec(),
     "a command that nobody knows": () => client.command("NOSUCH.WRITE", OTHER).catch(() => {}),
+    "a command that nobody knows, at one node": () =>
+      client
+        .node(node.address)
+        .command("NOSUCH.WRITE", OTHER)
+        .catch(() => {}),
   };
   for (const [name, way] of Object.entries(OF_ALL)) {
     it(`${name}: nothing is kept`, async () => {
@@ -122,6 +127,14 @@ describe("what the client itself writes is not answered from memory, by", () => 
       assert.equal(await isKept(KEY), true, "kept again, when the write is over");
     });
   }
+
+  it("a batch, from the moment on at which it is made, and not when a server has said what a command of it is", async () => {
+    await keep(KEY, FAR);
+    const done = client.batch().command("SET", FAR, 1).command("NOSUCH.OTHER", OTHER).exec();
+    assert.deepEqual(await Promise.all([isKept(KEY), isKept(FAR)]), [false, false]);
+    await done;
+    await keep(KEY, FAR);
+  });
 
   const HARMLESS: Record<string, () => Promise<unknown>> = {
     GET: () => client.command("GET", KEY),

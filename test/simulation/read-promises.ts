@@ -85,10 +85,31 @@ function periodsThatFit(read: CachedRead, lower: number, upper: number): Period[
   });
 }
 
-/** What a replica has said was so at some time. */
+/**
+ * What a replica has said was so at some time, but for keys whose time is over: a replica sees that by itself, before it
+ * hears of what was written to other keys.
+ */
 function neverThere(read: CachedRead): string[] {
-  const isKnown = periodsThatFit(read, Number.NEGATIVE_INFINITY, read.settledAt as number).length > 0;
+  const { group, fits, reply } = read;
+  const ended = group.keys.map((_, index) => group.periods.some(({ values }) => values[index] === null));
+  const isKnown = group.periods.some(
+    ({ from, values }) =>
+      from <= (read.settledAt as number) && withoutSome(values, ended).some((left) => fits(left, reply)),
+  );
   return isKnown ? [] : [`${nameOf(read)} ${tooOld(read, 0)}`];
+}
+
+/** The values, with each set of those keys missing that were missing at some time. */
+function withoutSome(
+  values: readonly (string | null)[],
+  mayMiss: readonly boolean[],
+): readonly (readonly (string | null)[])[] {
+  let all: (string | null)[][] = [[]];
+  for (const [index, value] of values.entries()) {
+    const choices = mayMiss[index] && value !== null ? [value, null] : [value];
+    all = all.flatMap((left) => choices.map((choice) => [...left, choice]));
+  }
+  return all;
 }
 
 function nameOf({ number, what, madeAt }: CachedRead): string {

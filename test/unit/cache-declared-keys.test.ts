@@ -26,6 +26,7 @@ const GIVEN = [
 const NOT_SHOWN = [
   "return redis.call('get', KEYS[1] .. ':x')",
   "return redis.call('get', 'fixed')",
+  "return redis.call('xinfo', 'groups', KEYS[1])",
   "return redis.call('get', ARGV[1])",
   "local k = KEYS[1] .. ':x' return redis.call('get', k)",
   "local k = KEYS[1] k = k .. 'x' return redis.call('get', k)",

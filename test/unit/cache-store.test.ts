@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { bytesOf, copyOf, Entry, type EntryFacts, freeze, hasError, type Reader } from "../../src/cache/entry.ts";
 import { Proofs } from "../../src/cache/freshness.ts";
 import { OwnWrites } from "../../src/cache/own-writes.ts";
-import { hashOf, Question } from "../../src/cache/question.ts";
+import { alone, hashOf, Question } from "../../src/cache/question.ts";
 import { Store } from "../../src/cache/store.ts";
 import type { Argument, Reply } from "../../src/protocol/reply.ts";
 
@@ -219,6 +221,22 @@ describe("what was asked", () => {
       // By chance it is one or two pairs.
       assert.equal(seen.size > 99_980, true, `${seen.size} of 100,000`);
     }
+  });
+
+  it("holds no text in memory of which its keys are parts", () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    collect();
+    const { heapUsed } = process.memoryUsage();
+    const kept = Array.from({ length: 50 }, (_, index) => {
+      const text = Buffer.alloc(1_000_000, 97 + (index % 26)).toString();
+      const key = text.slice(0, 30);
+      return { question: new Question(1, [key], [key]), binary: alone(key) };
+    });
+    collect();
+    const held = process.memoryUsage().heapUsed - heapUsed;
+    assert.equal(held < 10_000_000, true, `${held} bytes for ${kept.length} questions`);
+    assert.equal(kept[1]?.question.isOf(1, ["b".repeat(30)], ["b".repeat(30)]), true);
   });
 
   it("takes the place of another question with the same number, and is not taken for it", () => {

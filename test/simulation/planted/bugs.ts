@@ -397,7 +397,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   cacheBug("an error is kept", 30, /which it never was/, [
     "cache/cache.ts",
-    '          this.#giveUp(miss, "refused");',
+    "          this.#refused(miss, text);",
     "          miss.reply = text;\n          taken();",
   ]),
   cacheBug(
