@@ -29,8 +29,13 @@ export function hedgeTerms(
   readFrom: ReadFrom,
   inherited: HedgeTerms | undefined,
 ): HedgeTerms | undefined {
-  if (hedge === undefined) return readFrom === "primary" ? undefined : inherited;
   if (hedge === false) return undefined;
+  if (hedge === undefined) {
+    if (inherited === undefined || readFrom !== "primary") return inherited;
+    throw new InvalidArgumentError(
+      'with: readFrom is "primary", but the view that it is called of has hedge, which needs another node to ask; accepted are hedge: false beside it, and readFrom "replica", "any" and { zone }.',
+    );
+  }
   if (typeof hedge !== "object" || hedge === null || Array.isArray(hedge)) {
     throw new InvalidArgumentError(`with: hedge is ${kindOf(hedge)}; accepted are { after, budget } and false.`);
   }

@@ -46,7 +46,7 @@ export interface ViewOptions<R extends StringsAs | undefined = StringsAs | undef
   /**
    * A read-only call of `run` or `command` that has no answer in time is sent once more, to another node that `readFrom`
    * allows. It needs a `readFrom` other than `"primary"`. `false`: none is sent twice.
-   * @default the `hedge` of the view, or else none; `readFrom: "primary"` ends it
+   * @default the `hedge` of the view, or else none; `readFrom: "primary"` needs `false` where the view has one
    */
   readonly hedge?: HedgeOptions | false | undefined;
   /**

@@ -42,34 +42,37 @@ export async function reauthenticate(
   const auth = username === undefined ? ["AUTH", password] : ["AUTH", username, password];
   const lanes = nodes().flatMap(({ pools }) => pools.flatMap((pool) => pool.lanes));
   for (const lane of lanes) if (lane.cause instanceof AuthError) lane.connectNow();
-  for (const { pool } of nodes()) {
-    pool.dedicated.renew();
-    pool.urgent.renew();
-    pool.repeats.renew();
-  }
-  cache?.renew();
   const causes = new Map<string, unknown>();
-  const renewals = lanes
-    .flatMap((lane) => lane.useConnection() ?? [])
-    .map((connection) => {
-      const { address } = connection;
-      causes.set(address, new Error(`no answer within ${connectTimeout} ms`));
-      const answer = connection.exchange(auth)[0] as Promise<Reply>;
-      const noted = answer.then(
-        () => causes.delete(address),
-        (error: unknown) => {
-          const cause = causeOf(error);
-          if (cause === undefined) causes.delete(address);
-          else causes.set(address, cause);
-        },
-      );
-      return settledWithin(clock, connectTimeout, noted);
-    });
+  const renewals = nodes().map(async ({ address, pool, pools }) => {
+    const open = pools.flatMap((each) => each.lanes).flatMap((lane) => lane.useConnection() ?? []);
+    await Promise.all(
+      open.map((connection) => {
+        causes.set(address, new Error(`no answer within ${connectTimeout} ms`));
+        const noted = (connection.exchange(auth)[0] as Promise<Reply>).then(
+          () => causes.delete(address),
+          (error: unknown) => {
+            const cause = causeOf(error);
+            if (cause === undefined) causes.delete(address);
+            else causes.set(address, cause);
+          },
+        );
+        return settledWithin(clock, connectTimeout, noted);
+      }),
+    );
+    // Where the node refuses these credentials, what has logged in with older ones serves on.
+    if (isRefusal(causes.get(address))) return;
+    for (const connections of [pool.dedicated, pool.urgent, pool.repeats]) connections.renew();
+  });
   await Promise.all(renewals);
+  if (![...causes.values()].some(isRefusal)) cache?.renew();
   for (const [address, cause] of causes) {
-    if (cause instanceof ReplyError && isAuthFailure(cause.reply)) throw new AuthError(address, cause.reply);
+    if (isRefusal(cause)) throw new AuthError(address, cause.reply);
   }
   if (causes.size > 0) throw new UnavailableError("The credentials were not renewed everywhere", causes);
+}
+
+function isRefusal(cause: unknown): cause is ReplyError {
+  return cause instanceof ReplyError && isAuthFailure(cause.reply);
 }
 
 /**

@@ -67,6 +67,8 @@ export class NodePool {
   readonly urgent: DedicatedConnections;
   /** Calls that are not written are refused, because the node has been out of reach for long: see `Availability`. */
   isUnavailable = false;
+  /** A call was refused since the last look of `Availability`: the node has answered, on whichever connection. */
+  hasRefused = false;
   readonly #limits: PoolLimits;
   /** Asks the node about connections that are silent. */
   readonly probe: Probe;
@@ -148,6 +150,12 @@ export class NodePool {
   /** Why no lane can write, while none can. */
   get cause(): Error | undefined {
     return this.ready ? undefined : this.lanes.find((lane) => lane.cause !== undefined)?.cause;
+  }
+
+  /** The node has refused a call, so calls wait for it again. */
+  noteRefusal(): void {
+    this.hasRefused = true;
+    this.isUnavailable = false;
   }
 
   /** Whether the lane of a slot can write, or may soon because it has not failed yet. */

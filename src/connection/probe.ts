@@ -45,6 +45,8 @@ export class Probe {
   #isForbidden = false;
   #rest: Timer | undefined;
   #ended = false;
+  /** The last answer was BUSY. */
+  isBusy = false;
 
   /** @param onStranger  Called when another server answers at the node's address. */
   constructor(settings: ConnectionSettings, onStranger: (cause: Error) => void = () => {}) {
@@ -76,6 +78,7 @@ export class Probe {
       this.reset();
       evidence = await this.#within(limitMs, connection);
     }
+    this.isBusy = evidence.kind === "busy";
     this.#rest?.cancel();
     if (!this.#ended) this.#rest = this.#clock.setTimer(() => this.reset(), KEPT_MS, true);
     return evidence;

@@ -32,7 +32,7 @@ export interface AvailabilityEvents {
  * `unavailableAfter`). Calls for them that are not written are refused. It judges pools, because a replica has one for
  * reads.
  *
- *   available --not ready, no sign of life for limitMs--> unavailable --ready--> available
+ *   available --not ready, no sign of life for limitMs--> unavailable --ready, or a sign of life--> available
  *                                                           '-- asked again each second, and by the lanes' own tries
  *
  * A sign of life is whatever a server says, even a refusal, and bytes that it takes; but nothing of a stranger at the node's
@@ -91,9 +91,12 @@ export class Availability {
     // What is read on the next connection may be the stranger's again, until the connection is ready.
     const isStrangers = pool.cause instanceof StrangerError;
     const isHeard = !isStrangers && before !== undefined && differ(before.signs, signs);
-    if (isIdle || hasSpoken(pool) || isHeard) observation.aliveAt = now;
+    if (isIdle || hasSpoken(pool) || isHeard || pool.hasRefused) observation.aliveAt = now;
+    pool.hasRefused = false;
     if (pool.ready) pool.isUnavailable = false;
     else if (now - observation.aliveAt < this.#limitMs) {
+      // A node that loads its data, or runs a script, has answered: calls wait for it.
+      pool.isUnavailable = false;
       this.#dueAt = Math.min(this.#dueAt, observation.aliveAt + this.#limitMs);
     } else if (!pool.isUnavailable) {
       pool.isUnavailable = true;
@@ -106,9 +109,12 @@ export class Availability {
   }
 }
 
-/** Whether the last try to connect ended with words of the server: it may be loading, but it is there. */
-function hasSpoken({ cause }: NodePool): boolean {
-  return cause instanceof ReplyError || cause instanceof AuthError;
+/**
+ * Whether the last try to connect, or the last question on a second connection, ended with words of the server: it may be
+ * loading, or run a script, but it is there.
+ */
+function hasSpoken({ cause, isSilent, probe }: NodePool): boolean {
+  return cause instanceof ReplyError || cause instanceof AuthError || (isSilent && probe.isBusy);
 }
 
 function signsOf({ lanes }: NodePool): Observation["signs"] {

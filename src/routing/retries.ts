@@ -79,6 +79,7 @@ export class Retries {
     if (call.kind.blocking?.wasHeld(this.#clock.now())) forgetTroubles(call, history);
     // A replica that could not serve this read does not get it again, whatever the reason.
     const refusal = failure.kind === "refusal" ? failure.refusal : undefined;
+    if (refusal !== undefined) call.pool?.noteRefusal();
     if (call.pool !== node.pool) {
       avoid(history, node);
       if (refusal !== undefined) this.#parts.placement.noteRefusal(node, refusal.kind);

@@ -225,7 +225,7 @@ describe("a hedged read", () => {
       view.node(first.address).command("GET", KEY),
       view.batch().command("GET", KEY).exec(),
       view.transaction(KEY).command("GET", KEY).exec(),
-      view.with({ readFrom: "primary" }).command("GET", KEY),
+      view.with({ readFrom: "primary", hedge: false }).command("GET", KEY),
       view.with({ hedge: false }).command("GET", KEY),
     ];
     await sleep(WHILE_MS);
@@ -390,5 +390,10 @@ describe("a hedged read", () => {
       code: "INVALID_ARGUMENT",
       message: /hedge needs another node to ask, and readFrom is "primary"/,
     });
+    assert.throws(() => view.with({ timeout: 5 }).with({ readFrom: "primary" }), {
+      code: "INVALID_ARGUMENT",
+      message: /readFrom is "primary", but the view .* has hedge.*accepted are hedge: false/,
+    });
+    view.with({ readFrom: "primary", hedge: false });
   });
 });

@@ -5,6 +5,9 @@ import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import type { Environment } from "../../src/environment.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { error } from "../support/fake-node.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+
+const KEY = keyForSlot(0);
 
 describe("credentials that are to be renewed", () => {
   let cluster: FakeCluster;
@@ -77,12 +80,13 @@ describe("credentials that are to be renewed", () => {
   it("are asked for again where the provider or a node failed", async () => {
     let asked = 0;
     let isBroken = false;
+    let renewAfter = 200;
     const credentials = async () => {
       asked++;
       if (isBroken) throw new Error("no secrets today");
-      return { password: `p${asked}`, renewAfter: 200 };
+      return { password: `p${asked}`, renewAfter };
     };
-    await cluster.connect({ credentials });
+    const client = await cluster.connect({ credentials });
     isBroken = true;
     const before = asked;
     await until(() => asked > before);
@@ -90,11 +94,16 @@ describe("credentials that are to be renewed", () => {
     const whileBroken = asked - before;
     assert.ok(whileBroken <= 2, `asked ${whileBroken} times`);
     isBroken = false;
+    // There is time for a call before the next renewal.
+    renewAfter = 1000;
     const ofNode = cluster.node(0).count("AUTH");
     await until(() => cluster.node(0).count("AUTH") > ofNode);
+    await client.command("BLPOP", KEY, 1);
     cluster.node(0).always("AUTH", () => error("WRONGPASS invalid username-password pair or user is disabled."));
     const refused = cluster.node(0).count("AUTH");
     await until(() => cluster.node(0).count("AUTH") > refused + 1);
+    assert.equal(await client.command("BLPOP", KEY, 1), "OK", "on a connection that had logged in before");
+    renewAfter = 200;
     cluster.node(0).always("AUTH", () => "+OK\r\n");
     const healed = cluster.node(0).count("AUTH");
     await until(() => cluster.node(0).count("AUTH") > healed + 1);
