@@ -381,7 +381,7 @@ export const BUGS: readonly Bug[] = [
   ),
   cacheBug(
     "the answer to a PING counts for the connection that reads",
-    30,
+    105,
     /read r\d+ .* was answered .* ms before, where|half-open for .* ms, and kept/,
     [
       "cache/session.ts",
@@ -390,19 +390,19 @@ export const BUGS: readonly Bug[] = [
     ],
     ["cache/session.ts", "const connections = [this.#reading, this.#hearing];", "const connections = [this.#hearing];"],
   ),
-  cacheBug("a write of the client leaves what was read of its key", 30, /did not see the client's own write/, [
+  cacheBug("a write of the client leaves what was read of its key", 123, /did not see the client's own write/, [
     "cache/cache.ts",
     "else for (const key of keys) this.#store.dropKey(key);",
     "",
   ]),
-  cacheBug("an error is kept", 30, /which it never was/, [
+  cacheBug("an error is kept", 107, /which it never was/, [
     "cache/cache.ts",
     "          this.#refused(miss, text);",
     "          miss.reply = text;\n          taken();",
   ]),
   cacheBug(
     "a reply is kept that came by an ASK",
-    33316,
+    34486,
     /read r\d+ .* (was answered .* (ms before, where|which it never was|after the key)|did not see)/,
     [
       "cache/cache.ts",
