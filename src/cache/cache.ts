@@ -3,7 +3,7 @@ import { ClosedError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
-import type { WrittenKeys } from "../routing/call-extras.ts";
+import { ALL_KEYS, type WrittenKeys } from "../routing/call-extras.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import type { CacheDropReason, CacheMetrics } from "../telemetry/channels.ts";
@@ -165,7 +165,8 @@ export class Cache {
     this.#writes.begin(keys);
     // In front of the write, as they were called.
     for (const miss of this.#underWay.written(keys)) this.#giveUp(miss, "write-under-way");
-    if (keys === "all") this.#store.dropAll("own-write");
+    if (keys === ALL_KEYS) this.#store.dropAll("own-write");
+    else if (typeof keys === "string") this.#store.dropKey(keys);
     else for (const key of keys) this.#store.dropKey(key);
   }
 

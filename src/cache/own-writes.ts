@@ -1,4 +1,4 @@
-import type { WrittenKeys } from "../routing/call-extras.ts";
+import { ALL_KEYS, type WrittenKeys } from "../routing/call-extras.ts";
 import { hashOfText } from "./question.ts";
 
 /** A power of two. With 1,000 writes under way, 1.5 of 100 reads are kept back by the write of another key. */
@@ -28,15 +28,15 @@ export class OwnWrites {
   }
 
   #count(keys: WrittenKeys, step: 1 | -1): void {
-    if (keys === "all") {
-      this.#ofAll += step;
-      return;
-    }
-    this.#keys += step * keys.length;
-    for (let index = 0; index < keys.length; index++) {
-      const place = placeOf(keys[index] as string);
-      this.#byHash[place] = (this.#byHash[place] as number) + step;
-    }
+    if (keys === ALL_KEYS) this.#ofAll += step;
+    else if (typeof keys === "string") this.#countOne(keys, step);
+    else for (const key of keys) this.#countOne(key, step);
+  }
+
+  #countOne(key: string, step: 1 | -1): void {
+    const place = placeOf(key);
+    this.#keys += step;
+    this.#byHash[place] = (this.#byHash[place] as number) + step;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Call } from "../routing/call.ts";
+import { ALL_KEYS, type WrittenKeys } from "../routing/call-extras.ts";
 import type { Miss } from "./miss.ts";
 import type { Question } from "./question.ts";
 import type { Session } from "./session.ts";
@@ -92,11 +93,15 @@ export class UnderWay {
    * This client writes: no reply that may be older is kept, and no later read waits for one. Returns the reads that are not
    * written yet, and would go behind the write.
    */
-  written(keys: readonly string[] | "all"): readonly Miss[] {
+  written(keys: WrittenKeys): readonly Miss[] {
     if (this.#all.size === 0) return NO_MISSES;
     const unsent: Miss[] = [];
-    if (keys === "all") for (const miss of this.#all) outrun(miss, unsent);
-    else for (const key of keys) for (const miss of this.#byKey.get(key) ?? NONE) outrun(miss, unsent);
+    if (keys === ALL_KEYS) for (const miss of this.#all) outrun(miss, unsent);
+    else {
+      for (const key of typeof keys === "string" ? [keys] : keys) {
+        for (const miss of this.#byKey.get(key) ?? NONE) outrun(miss, unsent);
+      }
+    }
     return unsent;
   }
 

@@ -6,6 +6,7 @@ import { argumentsOf, encodeCommand, kindOf } from "../protocol/encode.ts";
 import type { Argument, CommandArguments, Reply } from "../protocol/reply.ts";
 import type { CallKeys } from "../routing/batch-order.ts";
 import type { Call } from "../routing/call.ts";
+import { ALL_KEYS } from "../routing/call-extras.ts";
 import { isScript, type Script, type ScriptCall, type Values, type WithArguments } from "../scripts/script.ts";
 import { tracedBatch } from "../telemetry/call-trace.ts";
 import { keysOf, type Reject, type Resolve } from "./call-factory.ts";
@@ -181,7 +182,7 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
       });
     try {
       // The calls are made now, and what nobody knows yet may write any key.
-      await whileWriting(client.cache, "all", learnAndSend);
+      await whileWriting(client.cache, ALL_KEYS, learnAndSend);
     } catch (error) {
       // No call was sent.
       this.#results = this.#results.map(() => error);

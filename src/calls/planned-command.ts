@@ -3,6 +3,7 @@ import type { Division } from "../commands/spread.ts";
 import { traitsOf } from "../commands/traits.ts";
 import { encodeCommand } from "../protocol/encode.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
+import { ALL_KEYS } from "../routing/call-extras.ts";
 import { tracedWait } from "../telemetry/operation-trace.ts";
 import { naming } from "./call-factory.ts";
 import { type Host, limitsOf } from "./host.ts";
@@ -41,11 +42,16 @@ export async function carryOut(
 }
 
 /** A command for many nodes, or one that nobody knows yet, may write any key: from now on, and not when it is sent. */
-function writtenIn({ client }: Host, plan: StepsPlan, name: string, given: readonly Argument[]): "all" | undefined {
+function writtenIn(
+  { client }: Host,
+  plan: StepsPlan,
+  name: string,
+  given: readonly Argument[],
+): typeof ALL_KEYS | undefined {
   if (client.cache === undefined) return undefined;
-  if (plan.kind === "to-learn") return "all";
+  if (plan.kind === "to-learn") return ALL_KEYS;
   if (plan.kind !== "nodes") return undefined;
-  return mayWriteKeys(name, traitsOf(name, given, client.commands)) ? "all" : undefined;
+  return mayWriteKeys(name, traitsOf(name, given, client.commands)) ? ALL_KEYS : undefined;
 }
 
 /** About as many bytes as the command has in a frame. */

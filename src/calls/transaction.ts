@@ -114,8 +114,7 @@ export class Transaction<
       return await new Promise((resolve, reject) => {
         call = makeCall(frame.kindFor(client.dispatcher), frame.bytes, slot, view.timeoutMs, resolve, reject);
         frame.carrier = call;
-        const written = writtenBy(this.#parts);
-        if (written !== undefined) call.withExtras.written = written;
+        call.written = writtenBy(this.#parts);
         client.door.sendLate(call, view.signal, batch);
       });
     } finally {

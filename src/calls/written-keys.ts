@@ -2,22 +2,22 @@ import type { Cache } from "../cache/cache.ts";
 import { binaryOf } from "../protocol/encode.ts";
 import type { Argument } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
-import type { WrittenKeys } from "../routing/call-extras.ts";
+import { ALL_KEYS, type WrittenKeys } from "../routing/call-extras.ts";
 
 /** Notes the keys that a call may write. A call without keys may write any, as far as anybody can tell. */
 export function noteWrite(call: Call, keys: readonly Argument[]): void {
   const { length } = keys;
-  // Most calls have one key, for which a function for each key would cost as much as the rest.
-  if (length === 1) call.withExtras.written = [binaryOf(keys[0], "key", 0)];
-  else call.withExtras.written = length === 0 ? "all" : keys.map((key, index) => binaryOf(key, "key", index));
+  if (length === 1) call.written = binaryOf(keys[0], "key", 0);
+  else call.written = length === 0 ? ALL_KEYS : keys.map((key, index) => binaryOf(key, "key", index));
 }
 
 /** The keys that any of some calls may write. Undefined if none writes. */
 export function writtenBy(calls: readonly Call[]): WrittenKeys | undefined {
   const keys = new Set<string>();
-  for (const { extras } of calls) {
-    if (extras?.written === "all") return "all";
-    for (const key of extras?.written ?? []) keys.add(key);
+  for (const { written } of calls) {
+    if (written === ALL_KEYS) return ALL_KEYS;
+    if (typeof written === "string") keys.add(written);
+    else for (const key of written ?? []) keys.add(key);
   }
   return keys.size === 0 ? undefined : [...keys];
 }

@@ -70,6 +70,17 @@ const FIELDS_WITHIN = /["'[]h(exists|get|getall|keys|len|mget|strlen|vals)["'\]]
 export function mayWriteKeys(name: string, { readOnly, runsCode }: CommandTraits): boolean {
   if (readOnly) return false;
   if (runsCode) return true;
+  return WRITES.get(name) ?? notesWrite(name);
+}
+
+/** By the name as it was given: to find out takes longer than all else that a cache costs a write. */
+const WRITES = new Map<string, boolean>();
+/** Names come from callers, in any case of letters. */
+const MOST_NAMES = 1000;
+
+function notesWrite(name: string): boolean {
   const lower = name.toLowerCase();
-  return !isListed(lower) || hasFlag(lower, "write") || lower === "debug";
+  const writes = !isListed(lower) || hasFlag(lower, "write") || lower === "debug";
+  if (WRITES.size < MOST_NAMES) WRITES.set(name, writes);
+  return writes;
 }

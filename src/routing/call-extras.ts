@@ -7,8 +7,10 @@ import type { Call, CallFeed } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Hedge } from "./hedge.ts";
 
-/** The keys that a call may write, as binary strings; `"all"` where nobody knows them. */
-export type WrittenKeys = readonly string[] | "all";
+/** A call may write any key, as far as anybody knows. */
+export const ALL_KEYS = Symbol("all keys");
+/** The keys that a call may write, as binary strings. Most calls have one, for which an array would cost more than the rest. */
+export type WrittenKeys = string | readonly string[] | typeof ALL_KEYS;
 
 /** The past of a call that was not served at once. */
 export interface History {
@@ -65,6 +67,4 @@ export interface Extras {
   startedAt: number;
   /** Sends the call once more when it has no answer for long. */
   hedge: Hedge | undefined;
-  /** The keys that the call may write, as binary strings; "all" where nobody knows them. Set only if there is a cache. */
-  written: WrittenKeys | undefined;
 }

@@ -10,7 +10,7 @@ import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { TracedConnection } from "../telemetry/call-trace.ts";
-import type { Extras, History } from "./call-extras.ts";
+import type { Extras, History, WrittenKeys } from "./call-extras.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Expiring, Moment } from "./deadlines.ts";
 import { outcomeOfCall } from "./next-step.ts";
@@ -138,6 +138,8 @@ export class Call implements Request, Expiring {
 
   /** Undefined for most calls. */
   extras: Extras | undefined = undefined;
+  /** What the call may write. Set only if there is a cache: most calls have this and no extras then. */
+  written: WrittenKeys | undefined = undefined;
 
   readonly #resolve: (value: never) => void;
 
@@ -196,7 +198,6 @@ export class Call implements Request, Expiring {
       operation: undefined,
       startedAt: 0,
       hedge: undefined,
-      written: undefined,
     };
     return this.extras;
   }

@@ -275,11 +275,12 @@ export class Dispatcher implements CallOwner {
     if (replied) this.#telemetry.counters.replies++;
     if (call.kind.blocking?.isEndless) this.#endless.delete(call);
     if (call.extras !== undefined) this.#settleExtras(call, call.extras, replied);
+    if (call.written !== undefined) this.#onWriteSettled?.(call.written);
     if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   #settleExtras(call: Call, extras: Extras, replied: boolean): void {
-    const { history, startedAt, feed, hedge, written } = extras;
+    const { history, startedAt, feed, hedge } = extras;
     hedge?.end();
     const { durations } = this.#telemetry;
     if (durations !== undefined) {
@@ -291,7 +292,6 @@ export class Dispatcher implements CallOwner {
       history.evalEnded?.(replied ? "held" : "lost");
     }
     feed?.onCallSettled(call, replied);
-    if (written !== undefined) this.#onWriteSettled?.(written);
   }
 
   onRefused(call: Call, answer: string): void {

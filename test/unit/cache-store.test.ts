@@ -8,6 +8,7 @@ import { OwnWrites } from "../../src/cache/own-writes.ts";
 import { alone, hashOf, Question } from "../../src/cache/question.ts";
 import { Store } from "../../src/cache/store.ts";
 import type { Argument, Reply } from "../../src/protocol/reply.ts";
+import { ALL_KEYS } from "../../src/routing/call-extras.ts";
 
 const reader = (port: number): Reader => ({ address: `10.0.0.1:${port}`, proofs: new Proofs(1000) });
 
@@ -126,9 +127,9 @@ describe("own writes", () => {
     assert.deepEqual([writes.concern(["x", "a"]), writes.concern(["c"])], [true, false]);
     writes.end(["a", "b"]);
     assert.deepEqual([writes.concern(["a"]), writes.concern(["b"])], [true, false]);
-    writes.begin("all");
+    writes.begin(ALL_KEYS);
     assert.equal(writes.concern(["c"]), true);
-    writes.end("all");
+    writes.end(ALL_KEYS);
     writes.end(["a"]);
     assert.equal(writes.concern(["a"]), false);
   });
