@@ -391,8 +391,8 @@ export const BUGS: readonly Bug[] = [
     ["cache/session.ts", "const connections = [this.#reading, this.#hearing];", "const connections = [this.#hearing];"],
   ),
   cacheBug("a write of the client leaves what was read of its key", 123, /did not see the client's own write/, [
-    "cache/cache.ts",
-    "else for (const key of keys) this.#store.dropKey(key);",
+    "cache/store.ts",
+    'if (named !== undefined) this.drop(named, "own-write");',
     "",
   ]),
   cacheBug("an error is kept", 107, /which it never was/, [
