@@ -13,28 +13,22 @@ export interface Tried {
 
 /** What the process is started with. */
 export interface RunOptions {
-  readonly execArgv?: readonly string[];
+  /** The path of a simulator in one file, in place of the sources. */
+  readonly bundle?: string;
   /** Only seeds whose runs have a cache. */
   readonly isCached?: boolean | undefined;
-  /** Beside this process's own. */
-  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** Tries seeds in a process of their own, so that several can be at work, until one breaks a promise. */
-export function runSeeds(
-  first: number,
-  count: number,
-  { execArgv = [], env, isCached }: RunOptions = {},
-): Promise<Tried> {
-  const main = fileURLToPath(new URL("main.ts", import.meta.url));
+export function runSeeds(first: number, count: number, { bundle, isCached }: RunOptions = {}): Promise<Tried> {
   const checks = new URL("../support/checks-invariants.mjs", import.meta.url).href;
-  const args = [...execArgv, "--import", "tsx", "--import", checks, main];
+  const sources = ["--import", "tsx", fileURLToPath(new URL("main.ts", import.meta.url))];
+  const args = ["--import", checks, ...(bundle === undefined ? sources : [bundle])];
   args.push("--first", String(first), "--seeds", String(count), "--stop-after", "1");
   if (isCached) args.push("--cached");
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...env },
     });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
