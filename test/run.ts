@@ -9,11 +9,11 @@ import { builtPackage } from "./support/built-package.ts";
 import { packedPackage } from "./support/packed-package.ts";
 
 /*
- * npm test: the tests of the folders that are named, four files at a time, each in a process of its own. Much of the time
+ * npm test: the tests of the folders that are named, five files at a time, each in a process of its own. Much of the time
  * they wait for servers. A folder with a file of its name beside it is run by that file. The package is built once, for those
  * that start it.
  */
-const CONCURRENCY = 4;
+const CONCURRENCY = 5;
 /** A file is given up after this time: the scripted tests are one file, and take a minute and more beside busy processes. */
 const TIMEOUT_MS = 300_000;
 

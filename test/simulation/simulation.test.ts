@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { runSeeds } from "./run-seeds.ts";
 import { simulate } from "./simulate.ts";
 
-const SEEDS = 500;
+const SEEDS = 400;
 
 describe("the client on a simulated network, clock and cluster", () => {
   it(`keeps every promise in ${SEEDS} fresh runs`, async (t) => {
