@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Estimate, estimateOf, estimateOfDifferences } from "../../src/cli/bench/estimate.ts";
 import { type Cluster, slotOf } from "../../src/index.ts";
 import type { LocalCluster } from "../../src/testing/index.ts";
@@ -23,6 +24,9 @@ interface Detour {
   readonly before: (key: string) => Promise<unknown>;
   readonly after?: (key: string) => Promise<unknown>;
 }
+
+/** A script is loaded on a node once in 10 ms at most (`scripts/load-pace.ts`), and a flush is rarer than these pairs. */
+const LOAD_REST_MS = 15;
 
 /** Measures what NOSCRIPT, MOVED and ASK cost a call. The same call is made straight and with the detour, in turns. */
 export async function prices(cluster: LocalCluster, client: Cluster, repeats: number): Promise<Price[]> {
@@ -86,7 +90,10 @@ export async function prices(cluster: LocalCluster, client: Cluster, repeats: nu
       name: "NOSCRIPT, load and replay",
       event: "NOSCRIPT",
       keys,
-      before: () => cluster.command(from, "SCRIPT", "FLUSH"),
+      before: async () => {
+        await sleep(LOAD_REST_MS);
+        await cluster.command(from, "SCRIPT", "FLUSH");
+      },
     });
     const ask = await priceOf({
       name: "ASK, followed",
