@@ -299,8 +299,8 @@ export class Cache {
     const { maxAge, maxStaleness } = this.#settings;
     const { question, keys, slot, isScript, mayDerive, readsFields } = read;
     // While a slot moves key by key, its new owner creates keys of which the old one never hears. Of the keys that a script
-    // derives nobody knows whether they are there, when they end, nor, before 7.2, that they change. Fields that end by themselves are told of when the
-    // server deletes them.
+    // derives nobody knows whether they are there, when they end, nor, before 7.2, that they change. Fields that end by
+    // themselves are told of when the server deletes them.
     const isUntold = lacksKey || (isScript && mayDerive) || (readsFields && session.knowsFieldTtl !== false);
     const limitMs = isUntold ? Math.min(maxAge, maxStaleness) : maxAge;
     const until = endOf(sent as number, ttlMs, limitMs);
