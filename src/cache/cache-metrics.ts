@@ -10,7 +10,7 @@ export type PassReason =
   | "no-owner"
   /** A call of this client is under way that may write one of the keys. */
   | "write-under-way"
-  /** The server answered with an error, which is decided on as any other. */
+  /** The server answered with an error, after which the call is sent again, as every call. */
   | "refused"
   /** The connection that reads was lost, or silent. */
   | "lost"

@@ -5,6 +5,7 @@ import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
 import { ALL_KEYS, type WrittenKeys } from "../routing/call-extras.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
+import { loadBefore } from "../routing/script-mending.ts";
 import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import type { CacheDropReason, CacheMetrics } from "../telemetry/channels.ts";
 import { Ask, fieldTtlFrame, ttlFrame } from "./asks.ts";
@@ -37,10 +38,11 @@ export interface CacheParts {
   readonly slotOf: (node: ClusterNode) => number | undefined;
   /** Sends a call the ordinary way that has been admitted. */
   readonly forward: (call: Call) => void;
-  /** The same for a call that was told as sent. `failure`: why it has no answer. */
-  readonly forwardSent: (call: Call, failure: string) => void;
-  /** The bounds of one node, which also hold for all that waits here. */
-  readonly maxPending: number;
+  /** Decides what follows for a call that was told as sent, when its read is given up. `why`: in words. */
+  readonly giveUp: (call: Call, why: string) => void;
+  /** Decides what follows for a call that the server answered with an error. */
+  readonly refuse: (call: Call, text: string) => void;
+  /** The most bytes that wait on one connection. */
   readonly maxPendingBytes: number;
 }
 
@@ -50,7 +52,7 @@ export interface CacheParts {
  *   question --> entry, proven ----------------------------------------> hit
  *       '--> equal read under way --------------------------------.
  *       '--> canary of the slot --> read and PTTL --> reply --> keep --> answered
- *                   '------------------- refused, lost -----------------> the ordinary way
+ *                   '---- given up, refused --> decided upon as every call: the ordinary way, or rejected
  */
 export class Cache {
   readonly counters = new CacheCounters();
@@ -129,8 +131,7 @@ export class Cache {
     if (node === undefined) return "no-owner";
     const session = this.#pairs.sessionAt(node);
     if (session === undefined) return "not-ready";
-    const { maxPending, maxPendingBytes } = this.#parts;
-    return this.#underWay.waiting >= maxPending || session.pendingBytes > maxPendingBytes ? "full" : undefined;
+    return node.pool.hasRoomFor(0) && session.pendingBytes <= this.#parts.maxPendingBytes ? undefined : "full";
   }
 
   /**
@@ -148,15 +149,17 @@ export class Cache {
       return;
     }
     const session = this.#pairs.sessionAt(node) as Session;
-    const miss = new Miss(read, session);
+    const miss = new Miss(read, session, node.pool);
     this.counters.misses++;
     this.#underWay.begin(miss);
     this.#underWay.wait(miss, call);
     session.withCanary(read.slot, (isThere) => {
       // A write of one of the keys has sent it the ordinary way meanwhile.
       if (!this.#underWay.has(miss)) return;
-      if (isThere) this.#send(miss);
-      else this.#giveUp(miss, session.isOver ? "lost" : "no-canary");
+      const loaded = isThere ? loadBefore(call) : undefined;
+      if (!isThere) this.#giveUp(miss, session.isOver ? "lost" : "no-canary");
+      else if (loaded === undefined) this.#send(miss);
+      else void loaded.then(() => this.#sendAfterAll(miss));
     });
   }
 
@@ -218,11 +221,18 @@ export class Cache {
     this.#underWay.spoilWhere((miss) => miss.session === session && (slot === undefined || miss.read.slot === slot));
   }
 
+  /** Sends a read that has waited, unless it has gone the ordinary way meanwhile, or nobody waits for it any more. */
+  #sendAfterAll(miss: Miss): void {
+    if (!this.#underWay.has(miss)) return;
+    if (miss.callers.every(({ settled }) => settled)) this.#underWay.end(miss);
+    else this.#send(miss);
+  }
+
   #send(miss: Miss): void {
     const { read, session } = miss;
     const { keys } = read;
     const sent = this.#clock.now();
-    miss.noteSent(sent);
+    miss.noteSent(sent, this.#parts.ownerOf(read.slot)?.scripts.stamp ?? 0);
     session.noteAsked(keys);
     const first = miss.callers.find(({ settled }) => !settled);
     miss.sentFor = first;
@@ -257,7 +267,7 @@ export class Cache {
         },
         onError: (text) => {
           session.noteRefusal(text, keys[0] as string, false);
-          this.#refused(miss, text);
+          this.#refuse(miss, text);
         },
         onLost,
         // The call that began the read is told to have been sent; those that joined it were not.
@@ -309,31 +319,45 @@ export class Cache {
     this.#store.put(new Entry(facts, reply, hasBuffers, until, bytes));
   }
 
-  /** The server answered with an error. It is what the command or the script comes to, or a reason to ask elsewhere. */
-  #refused(miss: Miss, text: string): void {
-    const { kind } = parseErrorReply(text);
-    if (kind === "noscript" && this.#sendBehind(miss)) return;
-    if (kind !== "other") this.#giveUp(miss, "refused");
-    else if (this.#underWay.end(miss)) for (const call of miss.callers) call.onErrorReply(text);
+  /**
+   * The server answered with an error. The call that was told as sent is decided upon. What becomes of it becomes of those
+   * that asked the same, or they follow it, or they are sent for themselves.
+   */
+  #refuse(miss: Miss, text: string): void {
+    const first = this.#spokesmanOf(miss);
+    if (first === undefined) {
+      this.#underWay.end(miss);
+      return;
+    }
+    this.#underWay.leave(miss, first);
+    first.stamp = miss.stamp;
+    this.#parts.refuse(first, text);
+    if (!first.settled) this.counters.notePassed("refused");
+    // A listener may have ended the client, or written the key.
+    if (!this.#underWay.has(miss)) return;
+    if (first.settled) {
+      this.#underWay.end(miss);
+      for (const call of miss.callers) if (!call.settled) this.#parts.refuse(call, text);
+    } else if (first.history?.mended === true && !miss.wasLed) this.#follow(miss, first);
+    else this.#giveUp(miss, "refused");
   }
 
-  /**
-   * The node lacks the script. One call goes the ordinary way, on which it is loaded. The others need not ask as often as
-   * they are: they wait, and are one request again. Returns false where none waits beside that one, or it was so before.
-   */
-  #sendBehind(miss: Miss): boolean {
-    const [first, second] = miss.callers.filter(({ settled }) => !settled);
-    if (first === undefined || second === undefined || miss.wasMissing) return false;
-    miss.wasMissing = true;
-    this.#underWay.leave(miss, first);
-    for (const call of miss.callers) if (!call.settled) call.place = "new";
-    miss.sent = undefined;
-    const goOn = () => {
-      if (this.#underWay.has(miss)) this.#send(miss);
+  /** The call that was told as sent. If that one was given up, another one takes its place. */
+  #spokesmanOf(miss: Miss): Call | undefined {
+    if (!this.#underWay.has(miss)) return undefined;
+    const waiting = miss.callers.filter(({ settled }) => !settled);
+    const first = waiting.find((call) => call === miss.sentFor) ?? waiting[0];
+    if (first !== undefined && first !== miss.sentFor) first.extras?.observer?.onAttempt(first, miss.session.address);
+    return first;
+  }
+
+  /** The calls that wait are one request again when `first` has settled, which brings the script to the node. */
+  #follow(miss: Miss, first: Call): void {
+    miss.noteLed();
+    first.withExtras.feed = {
+      onCallSettled: () => this.#sendAfterAll(miss),
+      onGivenUp: () => {},
     };
-    first.withExtras.feed = { onCallSettled: goOn, onGivenUp: () => {} };
-    this.#pass(first, miss, "refused");
-    return true;
   }
 
   /** The read has no reply that counts: the calls that wait for it go the ordinary way. */
@@ -347,7 +371,7 @@ export class Cache {
     call.place = "new";
     // On a replica the read could see the write.
     if (why === "write-under-way") call.kind = { ...call.kind, readFrom: "primary" };
-    if (call === miss.sentFor) this.#parts.forwardSent(call, why);
+    if (call === miss.sentFor) this.#parts.giveUp(call, why);
     else {
       call.node = undefined;
       call.pool = undefined;

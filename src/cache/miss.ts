@@ -1,3 +1,4 @@
+import type { NodePool } from "../connection/node-pool.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
 import type { Question } from "./question.ts";
@@ -22,6 +23,8 @@ export interface Read {
 export class Miss {
   readonly read: Read;
   readonly session: Session;
+  /** Of the node that is read. */
+  readonly pool: NodePool;
   readonly callers: Call[] = [];
   /** Undefined until the request is written. */
   sent: number | undefined;
@@ -36,20 +39,32 @@ export class Miss {
   lacksKey = false;
   /** The call that is told to have been sent. Undefined while none is, or if all had been given up by then. */
   sentFor: Call | undefined;
-  /** The node has lacked the script once. */
-  wasMissing = false;
+  /** A call has gone ahead once, to bring the script. */
+  wasLed = false;
+  /** The stamp of the attempt: see `ScriptState`. */
+  stamp = 0;
   /** Questions that are not answered yet. */
   open = 0;
 
-  constructor(read: Read, session: Session) {
+  constructor(read: Read, session: Session, pool: NodePool) {
     this.read = read;
     this.session = session;
+    this.pool = pool;
   }
 
   /** The request is about to be written. */
-  noteSent(sent: number): void {
+  noteSent(sent: number, stamp: number): void {
     this.sent = sent;
+    this.stamp = stamp;
     for (const call of this.callers) if (!call.settled) call.place = "in-flight";
+  }
+
+  /** A call goes ahead, and the read begins again when that has settled. */
+  noteLed(): void {
+    this.wasLed = true;
+    this.sent = undefined;
+    this.sentFor = undefined;
+    for (const call of this.callers) if (!call.settled) call.place = "new";
   }
 
   /** Takes the answer to PTTL: below 0, the key has no time to live, or is not there. */

@@ -15,8 +15,6 @@ const NONE: ReadonlySet<Miss> = new Set();
 
 /** The reads under way on the connections that read, by what was asked, and by the keys that they name. */
 export class UnderWay {
-  /** The calls that wait for them. */
-  waiting = 0;
   readonly #all = new Set<Miss>();
   /** By the hash of the question, the read that began last. */
   readonly #byHash = new Map<number, Miss>();
@@ -46,9 +44,10 @@ export class UnderWay {
     }
   }
 
+  /** A call of the read's node waits for it. It counts in the node's bounds until it leaves, or the read ends. */
   wait(miss: Miss, call: Call): void {
     miss.callers.push(call);
-    this.waiting++;
+    miss.pool.hold(0);
     if (miss.sent !== undefined) call.place = "in-flight";
   }
 
@@ -59,14 +58,14 @@ export class UnderWay {
   /** A call does not wait for the read any more. */
   leave(miss: Miss, call: Call): void {
     miss.callers.splice(miss.callers.indexOf(call), 1);
-    this.waiting--;
+    miss.pool.release(0);
   }
 
   /** The read has ended. Returns false if it had ended before. */
   end(miss: Miss): boolean {
     if (!this.#all.delete(miss)) return false;
     const { question, keys } = miss.read;
-    this.waiting -= miss.callers.length;
+    if (miss.callers.length > 0) miss.pool.release(0, miss.callers.length);
     if (this.#byHash.get(question.hash) === miss) this.#byHash.delete(question.hash);
     for (const key of keys) {
       const begun = this.#byKey.get(key);

@@ -29,8 +29,8 @@ export function cacheOf(client: Owner, directory: () => NodeDirectory): Cache | 
     ownerOf: (slot) => directory().ownerOf(slot),
     slotOf: ({ address }) => client.topology.ranges.find(({ primary }) => primary.address === address)?.start,
     forward: (call) => client.door.sendAdmitted(call),
-    forwardSent: (call, failure) => client.door.sendAdmitted(call, failure),
-    maxPending: options.maxPendingPerNode,
+    giveUp: (call, why) => client.door.giveUpRead(call, why),
+    refuse: (call, text) => client.door.refuse(call, text),
     maxPendingBytes: options.maxPendingBytesPerNode,
   });
 }

@@ -43,7 +43,7 @@ export class Door {
   send(call: Call, signal: AbortSignal | undefined): void {
     this.#pass(call, signal, undefined, 0);
     this.#dispatcher.send(call);
-    if (call.kind.hedge !== undefined) this.#dispatcher.hedges.begin(call);
+    this.#hedge(call);
   }
 
   /** Counts a call in that the cache answers, or sends the ordinary way later, by `sendAdmitted`. */
@@ -51,13 +51,25 @@ export class Door {
     this.#pass(call, signal, undefined, 0);
   }
 
-  /**
-   * Sends a call that was counted in by `admit`.
-   * @param failure  Why it has no answer, if it was told as sent before.
-   */
-  sendAdmitted(call: Call, failure?: string): void {
-    if (failure === undefined) this.#dispatcher.send(call);
-    else this.#dispatcher.sendUnkept(call, failure);
+  /** Sends a call that was counted in by `admit`. */
+  sendAdmitted(call: Call): void {
+    this.#dispatcher.send(call);
+    this.#hedge(call);
+  }
+
+  /** The cache gives up the read that it has sent for a call. `why`: in words. */
+  giveUpRead(call: Call, why: string): void {
+    this.#dispatcher.onReadGivenUp(call, why);
+    this.#hedge(call);
+  }
+
+  /** The server answered the read with an error that the cache has sent for a call. */
+  refuse(call: Call, text: string): void {
+    call.onErrorReply(text);
+    this.#hedge(call);
+  }
+
+  #hedge(call: Call): void {
     if (call.kind.hedge !== undefined) this.#dispatcher.hedges.begin(call);
   }
 

@@ -99,6 +99,7 @@ export class Dispatcher implements CallOwner {
       placement: this.#placement,
       lessons: new Lessons(tracker, parts.events, telemetry),
       errors: this.#errors,
+      send: (call) => this.send(call),
       attempt: (call, node, pool) => this.#attempt(call, node, pool),
       attemptApart: (call, node, pool) => this.#attemptApart(call, node, pool),
       limitPatience: (call) => this.#limitPatience(call),
@@ -225,14 +226,6 @@ export class Dispatcher implements CallOwner {
     this.#retries.parked.lookForOwners();
   }
 
-  /** Sends a call the ordinary way that was sent for the cache, and has no answer that counts. */
-  sendUnkept(call: Call, failure: string): void {
-    this.#retries.noteNotKept(call, failure);
-    call.node = undefined;
-    call.pool = undefined;
-    this.send(call);
-  }
-
   /** Queues requests again that were not written, in order. */
   resend(requests: readonly Request[]): void {
     for (const request of requests) {
@@ -324,6 +317,12 @@ export class Dispatcher implements CallOwner {
       history.hops.push({ address: (call.node as ClusterNode).address, answer: "LOST" });
       this.#retries.decide(call, { kind: "lost", written }, cause);
     }
+  }
+
+  /** The read that was sent for a call is given up, because its reply would not count. `why`: in words. */
+  onReadGivenUp(call: Call, why: string): void {
+    call.place = "parked";
+    this.#retries.readGivenUp(call, why);
   }
 
   onExpired(call: Call): void {

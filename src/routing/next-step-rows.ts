@@ -200,7 +200,7 @@ const TABLE = {
     ...NOT_EXECUTED,
     why: "unavailable",
   }),
-  "not-kept": retry("a cached read was refused or lost by the connection that reads for the cache", {
+  "not-kept": retry("the cache gave a read up: it lost its connections, or the client wrote the key", {
     to: "owner",
     spends: "nothing",
   }),

@@ -20,7 +20,7 @@ export type Failure =
   | { readonly kind: "no-node"; readonly waitedMs: number; readonly agreed: boolean }
   /** The node has given no sign of life for `unavailableAfter`, and the call was not written to it. */
   | { readonly kind: "unavailable" }
-  /** A read that was to be kept has no reply that counts. It is only a read, and begins again. */
+  /** The cache has given up a read that was to be kept. It is only a read, and begins again. */
   | { readonly kind: "not-kept" };
 
 /** The facts that the decision depends on. */

@@ -28,6 +28,8 @@ export interface RetriesParts {
   /** Counts calls that no node can be given. */
   readonly unplaced: Unplaced;
   readonly maxRedirections: number;
+  /** Makes the first attempt of a call. One whose node has no room is rejected. */
+  send(call: Call): void;
   /** Hands the next attempt of a call to a connection. */
   attempt(call: Call, node: ClusterNode, pool: NodePool): void;
   /** The same on the node's connection for repeats. */
@@ -173,17 +175,19 @@ export class Retries {
     else this.sendAgain(call);
   }
 
-  /**
-   * Tells that a call which was sent for the cache goes the ordinary way.
-   * @param failure  Why, in words.
-   */
-  noteNotKept(call: Call, failure: string): void {
-    this.#parts.lessons.note(
-      call,
-      decideNextStep({ kind: "not-kept" }, this.#situationOf(call, undefined)),
-      failure,
-      undefined,
-    );
+  /** Goes on with a call whose read is given up, which was to be kept. `why`: in words. */
+  readGivenUp(call: Call, why: string): void {
+    const { errors, lessons } = this.#parts;
+    const step = decideNextStep({ kind: "not-kept" }, this.#situationOf(call, undefined));
+    lessons.note(call, step, why, undefined);
+    if (this.#closed) call.reject(errors.closed(call));
+    else if (step.kind === "reject") call.reject(errors.rejected(call, step, "", undefined));
+    else {
+      // It has had no place in the bounds of a node.
+      call.node = undefined;
+      call.pool = undefined;
+      this.#parts.send(call);
+    }
   }
 
   #situationOf(call: Call, remedy: Remedy | undefined): Situation {

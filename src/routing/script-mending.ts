@@ -21,6 +21,19 @@ export function loadInFront(call: Call, node: ClusterNode, lane: Lane): void {
   call.stamp = node.scripts.stamp;
 }
 
+/**
+ * Brings the script of a call to its node, if that lacks it, for a call that another connection than its lane will carry.
+ * Resolves when that has succeeded or failed. Undefined where there is nothing to wait for.
+ */
+export function loadBefore({ lane, node, kind: { registered }, extras }: Call): Promise<void> | undefined {
+  if (registered === undefined || node === undefined || lane?.ready !== true) return undefined;
+  const state = node.scripts.stateOf(registered);
+  if (state?.kind === "loading") return state.done;
+  if (!node.scripts.needsLoad(registered)) return undefined;
+  registered.wanted = true;
+  return node.scripts.loadOn(lane, registered, "first-call", extras?.observer?.context);
+}
+
 function load({ kind: { registered }, extras }: Call, node: ClusterNode, lane: Lane, why: LoadReason): void {
   if (registered === undefined) return;
   void node.scripts.loadOn(lane, registered, why, extras?.observer?.context);

@@ -9,7 +9,7 @@ import type { Environment } from "../../src/environment.ts";
 import { type Cluster, defineScript } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
-import { type Answer, array, bulk, error, type FakeNode } from "../support/fake-node.ts";
+import { type Answer, array, bulk, error, type FakeNode, noScript } from "../support/fake-node.ts";
 import { type TrackingRules, takeTracking } from "../support/fake-tracking.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
 import { SteppedClock } from "../support/stepped-clock.ts";
@@ -120,20 +120,59 @@ describe("a cached read, when", () => {
     await eventually(() => assert.equal(figures().entries, 0));
   });
 
-  const REFUSALS = [
-    "MOVED 7 127.0.0.1:1",
-    "ASK 7 127.0.0.1:1",
-    "TRYAGAIN Multiple keys request during rehashing of slot",
-    "CLUSTERDOWN The cluster is down",
-  ];
-  for (const refusal of REFUSALS) {
-    it(`it is refused by ${refusal.split(" ", 1)}: it takes the ordinary way, and nothing is kept`, async () => {
+  /** Refusals, and the rows of the decision that follow. */
+  const REFUSALS = {
+    "MOVED 7 127.0.0.1:1": ["moved-unlisted", "redirection-unlisted"],
+    "ASK 7 127.0.0.1:1": ["ask-unlisted", "redirection-unlisted"],
+    "TRYAGAIN Multiple keys request during rehashing of slot": ["tryagain"],
+    "CLUSTERDOWN The cluster is down": ["clusterdown"],
+  };
+  for (const [refusal, rows] of Object.entries(REFUSALS)) {
+    it(`it is refused by ${refusal.split(" ", 1)}: that is decided upon as for any call, and nothing is kept`, async () => {
       node.expect("GET", error(refusal));
       assert.equal(await get(), "1 from the node");
       assert.deepEqual([figures().entries, figures().passed], [0, { refused: 1 }]);
+      assert.deepEqual(Object.keys(client.metrics().counters.decisions), rows);
       await keeps();
     });
   }
+
+  it("it is refused for the want of a right: that is its answer, after one request", async () => {
+    node.expect("GET", error("NOPERM No permissions to access a key"));
+    const failed = await Promise.allSettled([get(), get()]);
+    assert.deepEqual(
+      failed.map((each) => each.status === "rejected" && [each.reason.code, each.reason.outcome]),
+      [
+        ["REPLY", "not-executed"],
+        ["REPLY", "not-executed"],
+      ],
+    );
+    assert.deepEqual([node.count("GET"), figures().passed], [1, {}]);
+  });
+
+  it("the node lacks its script, as is known: it is loaded first, and the first reply is kept", async () => {
+    node.always("EVALSHA_RO", () => (node.scripts.has(derived.sha) ? bulk("d") : noScript));
+    const asked = () => cached.run(derived, [KEY]);
+    assert.deepEqual(await Promise.all([asked(), asked()]), ["d", "d"]);
+    await asked();
+    const { counters } = client.metrics();
+    assert.deepEqual([node.count("EVALSHA_RO"), figures().hits, counters.scriptMisses], [1, 1, 0]);
+  });
+
+  it("the node has lost its script: one call is sent behind a load, and those that asked the same are one request", async () => {
+    node.always("EVALSHA_RO", () => (node.scripts.has(derived.sha) ? bulk("d") : noScript));
+    await cached.run(derived, [OTHER]);
+    node.scripts.clear();
+    const { scriptLoads } = client.metrics().counters;
+    const replies = await Promise.all(Array.from({ length: 100 }, () => cached.run(derived, [KEY])));
+    assert.deepEqual(new Set(replies), new Set(["d"]));
+    const { counters } = client.metrics();
+    assert.deepEqual([node.count("EVALSHA_RO"), counters.scriptMisses], [4, 1]);
+    assert.deepEqual([counters.scriptLoads - scriptLoads, figures().passed], [1, { refused: 1 }]);
+    assert.deepEqual(counters.decisions, { "noscript-load": 1 });
+    await cached.run(derived, [KEY]);
+    assert.equal(figures().hits, 1);
+  });
 
   it("it fails: that is its answer, for all that asked the same, and nothing is kept", async () => {
     node.expect("GET", error("WRONGTYPE Operation against a key holding the wrong kind of value"));
@@ -309,6 +348,21 @@ describe("a cached read, when", () => {
     assert.deepEqual([first?.args[0], second?.args[0], third?.args[0], more], ["GET", "GET", "SET", []]);
     assert.equal(first?.connection, third?.connection);
     assert.deepEqual([figures().entries, figures().passed], [0, { "write-under-way": 2 }]);
+  });
+
+  it("its node has as many calls as it may: it counts as one of them, and one more is refused", async () => {
+    client = await cluster.connect({ cache: {}, maxPendingPerNode: 3 });
+    cached = client.with({ cached: true });
+    let answer!: (text: string) => void;
+    const late = new Promise<string>((resolve) => (answer = resolve));
+    node.always("GET", () => late);
+    const asked = [cached.command("GET", KEY), cached.command("GET", KEY), client.command("GET", OTHER)];
+    await assert.rejects(cached.command("GET", OTHER), { code: "QUEUE_FULL", outcome: "not-executed" });
+    assert.deepEqual([client.metrics().nodes[0]?.pending, figures().passed], [3, { full: 1 }]);
+    answer(bulk("1") as string);
+    assert.deepEqual(await Promise.all(asked), ["1", "1", "1"]);
+    assert.equal(client.metrics().nodes[0]?.pending, 0);
+    assert.equal(await get(OTHER), "1 from the node");
   });
 
   it("a caller gives up: others that asked the same are answered", async () => {

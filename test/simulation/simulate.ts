@@ -207,9 +207,10 @@ class Simulation {
     const { maxPendingBytesPerNode = Number.POSITIVE_INFINITY, connectionsPerNode = 1, readFrom } = this.#plan.options;
     if (readFrom !== "primary" || this.#cluster.moves.size > 0) return;
     // Calls that a socket has taken count for no bound of bytes. If they are refused they wait once more: those of a slot
-    // that becomes nobody's, and scripts that go by EVAL where loads are denied. They were admitted, so they are not
-    // refused, and further calls are.
+    // that becomes nobody's, or whose node is in the minority, and scripts that go by EVAL where loads are denied. They were
+    // admitted, so they are not refused, and further calls are.
     if (this.#plan.worlds.includes("unowned") || this.#plan.faults.includes("deny")) return;
+    if (this.#plan.cache?.faults.includes("minority")) return;
     const most = maxPendingBytesPerNode + 10 * this.#plan.largestBytes + (connectionsPerNode + 1) * SCRIPT_BYTES;
     for (const { address, pendingBytes } of cluster.metrics().nodes) {
       if (pendingBytes > most) this.#broken.push(`${pendingBytes} bytes wait for ${address}, where ${most} may`);

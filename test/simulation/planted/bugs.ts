@@ -397,7 +397,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   cacheBug("an error is kept", 107, /which it never was/, [
     "cache/cache.ts",
-    "          this.#refused(miss, text);",
+    "          this.#refuse(miss, text);",
     "          miss.reply = text;\n          taken();",
   ]),
   cacheBug(
@@ -406,14 +406,14 @@ export const BUGS: readonly Bug[] = [
     /read r\d+ .* (was answered .* (ms before, where|which it never was|after the key)|did not see)/,
     [
       "cache/cache.ts",
-      "      this.#parts.forward(call);",
-      `      const answer = call.onReply.bind(call);
-      call.onReply = (reply) => {
-        miss.reply = reply;
-        if (miss.sent !== undefined && !miss.session.isOver) this.#keep(miss, reply, freeze(reply));
-        answer(reply);
-      };
-      this.#parts.forward(call);`,
+      "    this.#parts.refuse(first, text);",
+      `    const answer = first.onReply.bind(first);
+    first.onReply = (reply) => {
+      miss.reply = reply;
+      if (!miss.session.isOver) this.#keep(miss, reply, freeze(reply));
+      answer(reply);
+    };
+    this.#parts.refuse(first, text);`,
     ],
   ),
   cacheBug(
