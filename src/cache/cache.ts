@@ -338,7 +338,7 @@ export class Cache {
     if (first.settled) {
       this.#underWay.end(miss);
       for (const call of miss.callers) if (!call.settled) this.#parts.refuse(call, text);
-    } else if (first.history?.mended === true && !miss.wasLed) this.#follow(miss, first);
+    } else if (first.history?.awaitsScript === true && !miss.wasLed) this.#follow(miss, first);
     else this.#giveUp(miss, "refused");
   }
 

@@ -29,6 +29,8 @@ export interface History {
   lostBecause: Error | undefined;
   /** The last attempt was sent because a missing script was mended. */
   mended: boolean;
+  /** The last answer was that its script is missing, and the call goes on with or behind a load. */
+  awaitsScript: boolean;
   /** The next attempt goes on the node's connection for repeats, or the present one is there. */
   isApart: boolean;
   /** How often the call was lost while it had a connection to itself. */

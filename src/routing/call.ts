@@ -348,6 +348,7 @@ export function historyOf(call: Call): History {
     inDoubt: false,
     lostBecause: undefined,
     mended: false,
+    awaitsScript: false,
     isApart: false,
     lossesAlone: 0,
     avoid: undefined,

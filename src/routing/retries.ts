@@ -93,6 +93,7 @@ export class Retries {
     if (refusal !== undefined) history.isApart = false;
     const isMissing = refusal?.kind === "noscript" || refusal?.kind === "no-function";
     const remedy = isMissing ? remedyFor(call) : undefined;
+    history.awaitsScript = remedy !== undefined;
     const step = decideNextStep(failure, this.#situationOf(call, remedy));
     const pauseMs = this.#pauseOf(call, step);
     const answer = history.hops.at(-1)?.answer ?? "";

@@ -169,7 +169,7 @@ describe("a cached read, when", () => {
     const { counters } = client.metrics();
     assert.deepEqual([node.count("EVALSHA_RO"), counters.scriptMisses], [4, 1]);
     assert.deepEqual([counters.scriptLoads - scriptLoads, figures().passed], [1, { refused: 1 }]);
-    assert.deepEqual(counters.decisions, { "noscript-load": 1 });
+    assert.equal(counters.decisions["noscript-load"], 1);
     await cached.run(derived, [KEY]);
     assert.equal(figures().hits, 1);
   });
@@ -358,10 +358,11 @@ describe("a cached read, when", () => {
     node.always("GET", () => late);
     const asked = [cached.command("GET", KEY), cached.command("GET", KEY), client.command("GET", OTHER)];
     await assert.rejects(cached.command("GET", OTHER), { code: "QUEUE_FULL", outcome: "not-executed" });
-    assert.deepEqual([client.metrics().nodes[0]?.pending, figures().passed], [3, { full: 1 }]);
+    const pending = () => client.metrics().nodes.reduce((sum, each) => sum + each.pending, 0);
+    assert.deepEqual([pending(), figures().passed], [3, { full: 1 }]);
     answer(bulk("1") as string);
     assert.deepEqual(await Promise.all(asked), ["1", "1", "1"]);
-    assert.equal(client.metrics().nodes[0]?.pending, 0);
+    assert.equal(pending(), 0);
     assert.equal(await get(OTHER), "1 from the node");
   });
 
