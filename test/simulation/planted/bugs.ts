@@ -402,7 +402,7 @@ export const BUGS: readonly Bug[] = [
   ]),
   cacheBug(
     "a reply is kept that came by an ASK",
-    34486,
+    35872,
     /read r\d+ .* (was answered .* (ms before, where|which it never was|after the key)|did not see)/,
     [
       "cache/cache.ts",
