@@ -232,9 +232,9 @@ export class Cache {
     const { read, session } = miss;
     const { keys } = read;
     const sent = this.#clock.now();
-    miss.noteSent(sent, this.#parts.ownerOf(read.slot)?.scripts.stamp ?? 0);
-    session.noteAsked(keys);
     const first = miss.callers.find(({ settled }) => !settled);
+    miss.noteSent(sent, first?.node?.scripts.stamp ?? 0);
+    session.noteAsked(keys);
     miss.sentFor = first;
     if (first !== undefined) first.extras?.observer?.onAttempt(first, session.address);
     const onLost = () => this.#giveUp(miss, "lost");
