@@ -87,10 +87,11 @@ const CUT = new Shelf(NEVER);
 /** Where an entry stands that is not kept. */
 export const NOWHERE = new Row(-1, CUT);
 
-/** Takes an entry away from where it stands. Returns whether it had not ended before. */
+/** Takes an entry away from where it stands, and ends it. Returns whether it had not ended before. */
 export function take(entry: Entry): boolean {
   const { row } = entry;
   row.all.delete(entry);
+  entry.row = NOWHERE;
   if (row.isCut) return false;
   const { shelf } = row;
   if (row.all.size === 0) shelf.rows.delete(row.slot);

@@ -4,6 +4,7 @@ import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import type { CacheDropReason } from "../telemetry/channels.ts";
 import { countIn } from "../telemetry/counters.ts";
 import { bytesOf, type Entry, type Reader } from "./entry.ts";
+import { KeyIndex } from "./key-index.ts";
 import { hashOf, type Question } from "./question.ts";
 import { type Kind, type Part, Shelves, take } from "./shelves.ts";
 
@@ -18,6 +19,9 @@ const DERIVING: readonly Kind[] = ["deriving"];
 
 /** How many entries have ended, by the address of the node that they were read from. */
 type Counts = readonly (readonly [address: string, count: number])[];
+
+/** So many are removed at once, and more of them later. */
+const FEW = 100;
 
 /** So many entries are let go of with their indexes, if nothing else is in these. */
 const MANY = 1000;
@@ -39,18 +43,17 @@ export class Store {
   readonly #maxBytes: number;
   /** By the hash of what was asked. Where two questions have the same one, the later entry takes the place. */
   #entries: LRUCache<number, Entry>;
-  #byKey = new Map<string, Set<Entry>>();
+  #byKey = new KeyIndex();
   readonly #shelves = new Map<Reader, Shelves>();
   readonly #trace: CacheTrace | undefined;
   readonly #onEnded: () => void;
   /** The entries that have not ended. */
   #size = 0;
-  /** Entries that have ended. Those that are gone meanwhile do not come. */
+  /** Entries that have ended. Some may be gone meanwhile. */
   #ended: Iterator<Entry>[] = [];
   /** The entries that end while a newer one is put in their place, or needs their room. */
   readonly #evicted: Entry[] = [];
   readonly #replaced: Entry[] = [];
-  #sweeper: IterableIterator<Set<Entry>> | undefined;
 
   /**
    * @param trace  Told what has ended, when it can not be had any more.
@@ -73,7 +76,8 @@ export class Store {
           if (why === "evict") this.#evicted.push(entry);
           else if (why === "set") this.#replaced.push(entry);
         }
-        this.#unindex(entry);
+        this.#byKey.delete(entry);
+        this.#endOne(entry);
       },
     });
   }
@@ -114,7 +118,7 @@ export class Store {
   }
 
   #index(entry: Entry): void {
-    for (const key of entry.facts.keys) addTo(this.#byKey, key, entry);
+    this.#byKey.add(entry);
     const { reader } = entry.facts;
     let shelves = this.#shelves.get(reader);
     if (shelves === undefined) {
@@ -134,10 +138,7 @@ export class Store {
   sweep(now: number): void {
     const over = new Set<Entry>();
     for (let looks = Math.min(MOST_LOOKS, this.#byKey.size); looks > 0; looks--) {
-      this.#sweeper ??= this.#byKey.values();
-      const { value: entries, done } = this.#sweeper.next();
-      if (done) this.#sweeper = undefined;
-      else for (const entry of entries) if (now >= entry.until) over.add(entry);
+      for (const entry of this.#byKey.next()) if (now >= entry.until) over.add(entry);
     }
     this.drop(over, "expired");
   }
@@ -154,10 +155,9 @@ export class Store {
    * expected, all.
    */
   invalidate(reader: Reader, key: string, isExpected: boolean): void {
-    const isNamed = (entry: Entry) => entry.facts.reader === reader && !hasEnded(entry);
-    const named = [...(this.#byKey.get(key) ?? [])].filter(isNamed);
+    const isOwn = ({ facts }: Entry) => facts.reader === reader;
+    const named = this.#remove([...(this.#byKey.get(key) ?? [])].filter(isOwn));
     this.invalidated += named.length;
-    for (const entry of named) this.#entries.delete(entry.question.hash);
     const shelves = this.#shelves.get(reader);
     const isUnnamed = named.length === 0 && !isExpected;
     const derived = (isUnnamed ? SCRIPTS : DERIVING).flatMap((kind) => shelves?.exchange(kind) ?? []);
@@ -189,25 +189,31 @@ export class Store {
     this.#note(counts, why);
   }
 
-  /** Removes these entries now. */
   drop(entries: Iterable<Entry>, why: CacheDropReason): void {
-    const gone = [...entries];
-    for (const entry of gone) this.#entries.delete(entry.question.hash);
-    this.#noteEach(
-      gone.filter((entry) => !hasEnded(entry)),
-      why,
-    );
+    this.#noteEach(this.#remove([...entries]), why);
   }
 
-  /** Clears away what has ended, so many entries at most. */
+  /** Removes entries, many of them later. Returns those that had not ended before. */
+  #remove(all: readonly Entry[]): readonly Entry[] {
+    const gone = all.filter((entry) => !hasEnded(entry));
+    if (all.length <= FEW) for (const entry of all) this.#entries.delete(entry.question.hash);
+    else {
+      for (const entry of gone) this.#endOne(entry);
+      this.#ended.push(gone.values());
+      this.#onEnded();
+    }
+    return gone;
+  }
+
+  /** Clears away what has ended, in so many steps at most. Each is for one entry, or the last one of many. */
   clear(most: number): void {
-    for (let count = 0; count < most; ) {
+    for (let count = 0; count < most; count++) {
       const ended = this.#ended.at(-1)?.next();
       if (ended === undefined) return;
       if (ended.done) this.#ended.pop();
-      else {
+      // Another one may be in its place meanwhile.
+      else if (this.#entries.peek(ended.value.question.hash) === ended.value) {
         this.#entries.delete(ended.value.question.hash);
-        count++;
       }
     }
   }
@@ -236,10 +242,9 @@ export class Store {
   /** Nothing is left but what has ended: it need not be taken out of the indexes one by one. */
   #forget(): void {
     this.#entries = this.#empty();
-    this.#byKey = new Map();
+    this.#byKey = new KeyIndex();
     this.#shelves.clear();
     this.#ended = [];
-    this.#sweeper = undefined;
   }
 
   #noteEach(gone: readonly Entry[], why: CacheDropReason): void {
@@ -272,11 +277,12 @@ export class Store {
     for (const [address, count] of sums) if (count > 0) this.#trace.dropped(address, why, count);
   }
 
-  #unindex(entry: Entry): void {
-    for (const key of entry.facts.keys) removeFrom(this.#byKey, key, entry);
+  /** Ends one entry, unless it has ended. */
+  #endOne(entry: Entry): void {
+    const { shelf } = entry.row;
     if (!take(entry)) return;
     this.#size--;
-    if (entry.row.shelf.size === 0) this.#tidy(entry.facts.reader);
+    if (shelf.size === 0) this.#tidy(entry.facts.reader);
   }
 
   #tidy(reader: Reader): void {
@@ -289,15 +295,4 @@ export function bytesOfEntry(question: Question, keys: readonly string[], replyB
   let sum = ENTRY_BYTES + bytesOf([...question.keys, ...question.args]) + replyBytes;
   for (const key of keys) sum += KEY_BYTES + key.length;
   return sum;
-}
-
-function addTo<K>(index: Map<K, Set<Entry>>, key: K, entry: Entry): void {
-  const there = index.get(key);
-  if (there === undefined) index.set(key, new Set([entry]));
-  else there.add(entry);
-}
-
-function removeFrom<K>(index: Map<K, Set<Entry>>, key: K, entry: Entry): void {
-  const there = index.get(key);
-  if (there?.delete(entry) && there.size === 0) index.delete(key);
 }
