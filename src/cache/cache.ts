@@ -10,6 +10,7 @@ import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import type { CacheDropReason, CacheMetrics } from "../telemetry/channels.ts";
 import { Ask, fieldTtlFrame, ttlFrame } from "./asks.ts";
 import { CacheCounters, type PassReason } from "./cache-metrics.ts";
+import { Clearing } from "./clearing.ts";
 import { bytesOf, copyOf, Entry, freeze, hasError } from "./entry.ts";
 import { endOf, LapseClock } from "./freshness.ts";
 import { Heads } from "./heads.ts";
@@ -60,19 +61,20 @@ export class Cache {
   readonly #parts: CacheParts;
   readonly #settings: CacheSettings;
   readonly #store: Store;
+  readonly #clearing: Clearing;
   readonly #writes = new OwnWrites();
   readonly #underWay = new UnderWay();
   readonly #pairs: Pairs;
   readonly #clock: LapseClock;
-  #turn = 0;
   #isClosed = false;
 
   constructor(parts: CacheParts) {
     const { environment, settings, trace } = parts;
     this.#parts = parts;
     this.#settings = settings;
-    this.#store = new Store(settings.maxBytes, trace);
     const { clock, wallNow = realTime.wallNow } = environment;
+    this.#store = new Store(settings.maxBytes, trace, () => this.#clearing.begin());
+    this.#clearing = new Clearing(clock, this.#store);
     this.#clock = new LapseClock(clock.now.bind(clock), wallNow);
     this.#pairs = new Pairs({
       ...parts,
@@ -186,9 +188,7 @@ export class Cache {
     for (const { node, sessions } of this.#pairs.all) {
       const hasLeft = (slot: number) => ownerOf(slot) !== node;
       for (const session of sessions) {
-        for (const slot of this.#store.slotsOf(session)) {
-          if (hasLeft(slot)) this.#store.dropSlot(session, slot, "topology");
-        }
+        this.#store.dropSlots(session, hasLeft, "topology");
         this.#underWay.spoilWhere((miss) => miss.session === session && hasLeft(miss.read.slot));
       }
     }
@@ -204,15 +204,14 @@ export class Cache {
     this.#isClosed = true;
     this.#pairs.end(new ClosedError());
     this.#store.dropAll("closed");
+    this.#clearing.end();
     this.#parts.trace.closed(() => this.metrics);
   }
 
   /** A key of an entry, each time of another slot. Entries whose time is over are cleared away on the way. */
   #keyToProve(session: Session): string | undefined {
     this.#store.sweep(this.#clock.now());
-    const slots = this.#store.slotsOf(session);
-    const slot = slots[this.#turn++ % slots.length];
-    return slot === undefined ? undefined : this.#store.keyIn(session, slot);
+    return this.#store.keyOf(session);
   }
 
   #doubt(session: Session, slot: number | undefined, why: CacheDropReason): void {

@@ -1,6 +1,7 @@
 import type { Reply } from "../protocol/reply.ts";
 import type { Proofs } from "./freshness.ts";
 import type { Question } from "./question.ts";
+import { NOWHERE, type Row } from "./shelves.ts";
 
 /** What reads entries, as far as entries need to know. */
 export interface Reader {
@@ -27,7 +28,8 @@ export interface EntryFacts {
 export class Entry {
   /** When the entry ends at the latest: by the time to live of its keys, and by `maxAge`. */
   readonly until: number;
-  readonly #proofs: Proofs;
+  /** Where it stands. The store alone changes it. */
+  row: Row = NOWHERE;
   /** Deeply frozen, but for Buffers. */
   readonly reply: Reply;
   /** The reply contains Buffers, so every caller gets a copy. */
@@ -38,7 +40,6 @@ export class Entry {
 
   constructor(facts: EntryFacts, reply: Reply, hasBuffers: boolean, until: number, bytes: number) {
     this.until = until;
-    this.#proofs = facts.reader.proofs;
     this.reply = reply;
     this.hasBuffers = hasBuffers;
     this.bytes = bytes;
@@ -46,9 +47,9 @@ export class Entry {
     this.facts = facts;
   }
 
-  /** Whether the entry may be served at this moment. */
+  /** Whether the entry may be served at this moment. One that has ended may not, cleared away or not. */
   isFresh(now: number): boolean {
-    return now < this.until && now < this.#proofs.until;
+    return now < this.until && now < this.row.shelf.proofs.until;
   }
 }
 

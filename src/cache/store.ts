@@ -4,7 +4,9 @@ import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import type { CacheDropReason } from "../telemetry/channels.ts";
 import { countIn } from "../telemetry/counters.ts";
 import { bytesOf, type Entry, type Reader } from "./entry.ts";
+import { KeyIndex } from "./key-index.ts";
 import { hashOf, type Question } from "./question.ts";
+import { type Kind, type Part, Shelves, take } from "./shelves.ts";
 
 /** About as many bytes as an entry takes besides what was asked, its keys and its reply. */
 const ENTRY_BYTES = 320;
@@ -12,59 +14,90 @@ const KEY_BYTES = 96;
 /** So many keys are looked at in one sweep. */
 const MOST_LOOKS = 1000;
 
-/** The entries that one reader has read. */
-class Shelf {
-  readonly bySlot = new Map<number, Set<Entry>>();
-  /** Replies of scripts that read the keys they were given, and no others. */
-  readonly declared = new Set<Entry>();
-  /** Those of scripts that may read others. */
-  readonly deriving = new Set<Entry>();
-  size = 0;
-}
+const SCRIPTS: readonly Kind[] = ["deriving", "declared"];
+const DERIVING: readonly Kind[] = ["deriving"];
+
+/** How many entries have ended, by the address of the node that they were read from. */
+type Counts = readonly (readonly [address: string, count: number])[];
+
+/** So many are removed at once, and more of them later. */
+const FEW = 100;
+
+/** So many entries are let go of with their indexes, if nothing else is in these. */
+const MANY = 1000;
+
+/** Whether an entry has ended, and waits to be cleared away. */
+const hasEnded = ({ row }: Entry) => row.isCut;
 
 /**
  * The replies that are kept: by what was asked, by the keys that the calls named, and by reader and slot. It knows
  * nothing of time, and decides nothing.
+ *
+ * What ends together ends in one step, and is cleared away later, some at a time: `clear`. Between the two it is still in the
+ * indexes, and counts among the bytes, but for nothing else, and it goes before anything is evicted.
  */
 export class Store {
   readonly dropped: Record<string, number> = {};
   invalidated = 0;
   evicted = 0;
+  readonly #maxBytes: number;
   /** By the hash of what was asked. Where two questions have the same one, the later entry takes the place. */
-  readonly #entries: LRUCache<number, Entry>;
-  readonly #byKey = new Map<string, Set<Entry>>();
-  readonly #shelves = new Map<Reader, Shelf>();
+  #entries: LRUCache<number, Entry>;
+  #byKey = new KeyIndex();
+  readonly #shelves = new Map<Reader, Shelves>();
   readonly #trace: CacheTrace | undefined;
-  #bytes = 0;
+  readonly #onEnded: () => void;
+  /** The entries that have not ended. */
+  #size = 0;
+  /** Entries that have ended. Some may be gone meanwhile. */
+  #ended: Iterator<Entry>[] = [];
   /** The entries that end while a newer one is put in their place, or needs their room. */
   readonly #evicted: Entry[] = [];
   readonly #replaced: Entry[] = [];
-  #sweeper: IterableIterator<Set<Entry>> | undefined;
 
-  /** @param trace  Told what has ended, when it is gone. */
-  constructor(maxBytes: number, trace?: CacheTrace) {
+  /**
+   * @param trace  Told what has ended, when it can not be had any more.
+   * @param onEnded  Called when something waits for `clear`.
+   */
+  constructor(maxBytes: number, trace?: CacheTrace, onEnded: () => void = () => {}) {
+    this.#maxBytes = maxBytes;
     this.#trace = trace;
-    this.#entries = new LRUCache<number, Entry>({
-      maxSize: maxBytes,
+    this.#onEnded = onEnded;
+    this.#entries = this.#empty();
+  }
+
+  #empty(): LRUCache<number, Entry> {
+    return new LRUCache<number, Entry>({
+      maxSize: this.#maxBytes,
       sizeCalculation: ({ bytes }) => bytes,
       // In front of the removal, so that no index leads to an entry that is gone.
       dispose: (entry, _, why) => {
-        if (why === "evict") this.#evicted.push(entry);
-        else if (why === "set") this.#replaced.push(entry);
-        this.#unindex(entry);
+        if (!hasEnded(entry)) {
+          if (why === "evict") this.#evicted.push(entry);
+          else if (why === "set") this.#replaced.push(entry);
+        }
+        this.#byKey.delete(entry);
+        this.#endOne(entry);
       },
     });
   }
 
+  /** The entries that have not ended. */
   get size(): number {
-    return this.#entries.size;
+    return this.#size;
   }
 
+  /** Those that wait to be cleared away. */
+  get waiting(): number {
+    return this.#entries.size - this.#size;
+  }
+
+  /** About as many bytes as all take, those that wait to be cleared away too. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#entries.calculatedSize;
   }
 
-  /** The entry for what was asked. It becomes the one that was read last. */
+  /** The entry for what was asked, which becomes the one that was read last. Only `isFresh` says that it has not ended. */
   get(head: number, keys: readonly Argument[], args: readonly Argument[]): Entry | undefined {
     const entry = this.#entries.get(hashOf(head, keys, args));
     return entry?.question.isOf(head, keys, args) ? entry : undefined;
@@ -72,58 +105,40 @@ export class Store {
 
   /** Keeps an entry, unless it is larger than the whole store may be. */
   put(entry: Entry): void {
+    const most = this.#maxBytes - entry.bytes;
+    while (this.bytes > most && most >= 0 && this.waiting > 0) this.clear(1);
     this.#entries.set(entry.question.hash, entry);
     const isKept = this.#entries.peek(entry.question.hash) === entry;
     if (isKept) this.#index(entry);
     const [evicted, replaced] = [this.#evicted.splice(0), this.#replaced.splice(0)];
     this.evicted += evicted.length;
-    this.#tell(evicted, "evicted");
-    this.#note(replaced, "replaced");
-    if (!isKept) this.#note([entry], "too-large");
+    this.#tellEach(evicted, "evicted");
+    this.#noteEach(replaced, "replaced");
+    if (!isKept) this.#noteEach([entry], "too-large");
   }
 
   #index(entry: Entry): void {
-    this.#bytes += entry.bytes;
-    for (const key of entry.facts.keys) addTo(this.#byKey, key, entry);
-    let shelf = this.#shelves.get(entry.facts.reader);
-    if (shelf === undefined) {
-      shelf = new Shelf();
-      this.#shelves.set(entry.facts.reader, shelf);
+    this.#byKey.add(entry);
+    const { reader } = entry.facts;
+    let shelves = this.#shelves.get(reader);
+    if (shelves === undefined) {
+      shelves = new Shelves(reader);
+      this.#shelves.set(reader, shelves);
     }
-    addTo(shelf.bySlot, entry.facts.slot, entry);
-    if (entry.facts.isScript) (entry.facts.mayDerive ? shelf.deriving : shelf.declared).add(entry);
-    shelf.size++;
+    shelves.add(entry);
+    this.#size++;
   }
 
-  /** The number of entries that a reader has read. */
-  sizeOf(reader: Reader): number {
-    return this.#shelves.get(reader)?.size ?? 0;
-  }
-
-  /** The slots of the entries that a reader has read. */
-  slotsOf(reader: Reader): readonly number[] {
-    return [...(this.#shelves.get(reader)?.bySlot.keys() ?? [])];
-  }
-
-  /** A key of an entry of `slot` that a reader has read. */
-  keyIn(reader: Reader, slot: number): string | undefined {
-    for (const { facts } of this.#shelves.get(reader)?.bySlot.get(slot) ?? []) return facts.keys[0];
-    return undefined;
-  }
-
-  /** The entries whose calls named a key. */
-  naming(key: string): ReadonlySet<Entry> | undefined {
-    return this.#byKey.get(key);
+  /** A key of something that a reader has read, each time of another slot. */
+  keyOf(reader: Reader): string | undefined {
+    return this.#shelves.get(reader)?.next()?.facts.keys[0];
   }
 
   /** Removes some entries whose time is over. It looks at so many keys at most, each time at others. */
   sweep(now: number): void {
     const over = new Set<Entry>();
     for (let looks = Math.min(MOST_LOOKS, this.#byKey.size); looks > 0; looks--) {
-      this.#sweeper ??= this.#byKey.values();
-      const { value: entries, done } = this.#sweeper.next();
-      if (done) this.#sweeper = undefined;
-      else for (const entry of entries) if (now >= entry.until) over.add(entry);
+      for (const entry of this.#byKey.next()) if (now >= entry.until) over.add(entry);
     }
     this.drop(over, "expired");
   }
@@ -140,71 +155,138 @@ export class Store {
    * expected, all.
    */
   invalidate(reader: Reader, key: string, isExpected: boolean): void {
-    const named = [...(this.#byKey.get(key) ?? [])].filter((entry) => entry.facts.reader === reader);
+    const isOwn = ({ facts }: Entry) => facts.reader === reader;
+    const named = this.#remove([...(this.#byKey.get(key) ?? [])].filter(isOwn));
     this.invalidated += named.length;
-    for (const entry of named) this.#entries.delete(entry.question.hash);
-    // What is looked at goes: the work of many invalidations is that of what they end.
-    const shelf = this.#shelves.get(reader);
+    const shelves = this.#shelves.get(reader);
     const isUnnamed = named.length === 0 && !isExpected;
-    const derived = [...(shelf?.deriving ?? []), ...(isUnnamed ? (shelf?.declared ?? []) : [])];
-    for (const entry of derived) this.#entries.delete(entry.question.hash);
-    this.#tell(named, "invalidated");
-    this.#note(derived, "derived-key");
+    const derived = (isUnnamed ? SCRIPTS : DERIVING).flatMap((kind) => shelves?.exchange(kind) ?? []);
+    const count = this.#end(reader, derived);
+    this.#tellEach(named, "invalidated");
+    this.#note([[reader.address, count]], "derived-key");
+  }
+
+  /** Ends the entries of the slots of a reader for which `isOver` holds. */
+  dropSlots(reader: Reader, isOver: (slot: number) => boolean, why: CacheDropReason): void {
+    const rows = (this.#shelves.get(reader)?.all ?? []).flatMap((shelf) =>
+      [...shelf.rows.values()].filter(({ slot }) => isOver(slot)),
+    );
+    this.#note([[reader.address, this.#end(reader, rows)]], why);
   }
 
   dropSlot(reader: Reader, slot: number, why: CacheDropReason): void {
-    this.drop(this.#shelves.get(reader)?.bySlot.get(slot) ?? [], why);
+    const rows = (this.#shelves.get(reader)?.all ?? []).flatMap(({ rows }) => rows.get(slot) ?? []);
+    this.#note([[reader.address, this.#end(reader, rows)]], why);
   }
 
   dropReader(reader: Reader, why: CacheDropReason): void {
-    const shelf = this.#shelves.get(reader);
-    if (shelf === undefined) return;
-    // The shelf goes as a whole: its entries need not be taken from it one by one.
-    this.#shelves.delete(reader);
-    this.drop(
-      [...shelf.bySlot.values()].flatMap((entries) => [...entries]),
+    this.#note([[reader.address, this.#end(reader, this.#shelves.get(reader)?.all ?? [])]], why);
+  }
+
+  dropAll(why: CacheDropReason): void {
+    const counts = [...this.#shelves.values()].map(({ reader, all }) => [reader.address, this.#cut(all)] as const);
+    if (this.#entries.size > 0) this.#forget();
+    this.#note(counts, why);
+  }
+
+  drop(entries: Iterable<Entry>, why: CacheDropReason): void {
+    this.#noteEach(this.#remove([...entries]), why);
+  }
+
+  /** Removes entries, many of them later. Returns those that had not ended before. */
+  #remove(all: readonly Entry[]): readonly Entry[] {
+    const gone = all.filter((entry) => !hasEnded(entry));
+    if (all.length <= FEW) for (const entry of all) this.#entries.delete(entry.question.hash);
+    else {
+      for (const entry of gone) this.#endOne(entry);
+      this.#ended.push(gone.values());
+      this.#onEnded();
+    }
+    return gone;
+  }
+
+  /** Clears away what has ended, in so many steps at most. Each is for one entry, or the last one of many. */
+  clear(most: number): void {
+    for (let count = 0; count < most; count++) {
+      const ended = this.#ended.at(-1)?.next();
+      if (ended === undefined) return;
+      if (ended.done) this.#ended.pop();
+      // Another one may be in its place meanwhile.
+      else if (this.#entries.peek(ended.value.question.hash) === ended.value) {
+        this.#entries.delete(ended.value.question.hash);
+      }
+    }
+  }
+
+  /** Ends what stands on shelves or rows of a reader. Returns how many entries. */
+  #end(reader: Reader, parts: readonly Part[]): number {
+    const count = this.#cut(parts);
+    this.#tidy(reader);
+    if (this.#size === 0 && this.#entries.size >= MANY) this.#forget();
+    if (this.waiting > 0) this.#onEnded();
+    return count;
+  }
+
+  #cut(parts: readonly Part[]): number {
+    let count = 0;
+    for (const part of parts) {
+      if (part.size === 0) continue;
+      count += part.size;
+      this.#ended.push(part.entries());
+      part.cut();
+    }
+    this.#size -= count;
+    return count;
+  }
+
+  /** Nothing is left but what has ended: it need not be taken out of the indexes one by one. */
+  #forget(): void {
+    this.#entries = this.#empty();
+    this.#byKey = new KeyIndex();
+    this.#shelves.clear();
+    this.#ended = [];
+  }
+
+  #noteEach(gone: readonly Entry[], why: CacheDropReason): void {
+    if (gone.length === 0) return;
+    countIn(this.dropped, why, gone.length);
+    this.#tellEach(gone, why);
+  }
+
+  #note(counts: Counts, why: CacheDropReason): void {
+    let sum = 0;
+    for (const [, count] of counts) sum += count;
+    if (sum === 0) return;
+    countIn(this.dropped, why, sum);
+    this.#tell(counts, why);
+  }
+
+  #tellEach(gone: readonly Entry[], why: CacheDropReason | "invalidated" | "evicted"): void {
+    if (gone.length === 0 || !this.#trace?.isHeard) return;
+    this.#tell(
+      gone.map(({ facts }) => [facts.reader.address, 1]),
       why,
     );
   }
 
-  dropAll(why: CacheDropReason): void {
-    const gone = [...this.#entries.values()];
-    this.#shelves.clear();
-    this.#byKey.clear();
-    this.#sweeper = undefined;
-    this.#entries.clear();
-    this.#note(gone, why);
-  }
-
-  drop(entries: Iterable<Entry>, why: CacheDropReason): void {
-    const gone = [...entries];
-    for (const entry of gone) this.#entries.delete(entry.question.hash);
-    this.#note(gone, why);
-  }
-
-  #note(gone: readonly Entry[], why: CacheDropReason): void {
-    if (gone.length === 0) return;
-    countIn(this.dropped, why, gone.length);
-    this.#tell(gone, why);
-  }
-
   /** Tells what has ended, by the node that it was read from. Nothing is changed behind it: a listener may ask for more. */
-  #tell(gone: readonly Entry[], why: CacheDropReason | "invalidated" | "evicted"): void {
-    if (gone.length === 0 || !this.#trace?.isHeard) return;
-    const counts = new Map<string, number>();
-    for (const { facts } of gone) counts.set(facts.reader.address, (counts.get(facts.reader.address) ?? 0) + 1);
-    for (const [address, count] of counts) this.#trace.dropped(address, why, count);
+  #tell(counts: Counts, why: CacheDropReason | "invalidated" | "evicted"): void {
+    if (!this.#trace?.isHeard) return;
+    const sums = new Map<string, number>();
+    for (const [address, count] of counts) sums.set(address, (sums.get(address) ?? 0) + count);
+    for (const [address, count] of sums) if (count > 0) this.#trace.dropped(address, why, count);
   }
 
-  #unindex(entry: Entry): void {
-    this.#bytes -= entry.bytes;
-    for (const key of entry.facts.keys) removeFrom(this.#byKey, key, entry);
-    const shelf = this.#shelves.get(entry.facts.reader);
-    if (shelf === undefined) return;
-    removeFrom(shelf.bySlot, entry.facts.slot, entry);
-    shelf.declared.delete(entry);
-    shelf.deriving.delete(entry);
-    if (--shelf.size === 0) this.#shelves.delete(entry.facts.reader);
+  /** Ends one entry, unless it has ended. */
+  #endOne(entry: Entry): void {
+    const { shelf } = entry.row;
+    if (!take(entry)) return;
+    this.#size--;
+    if (shelf.size === 0) this.#tidy(entry.facts.reader);
+  }
+
+  #tidy(reader: Reader): void {
+    if (this.#shelves.get(reader)?.isEmpty) this.#shelves.delete(reader);
   }
 }
 
@@ -213,15 +295,4 @@ export function bytesOfEntry(question: Question, keys: readonly string[], replyB
   let sum = ENTRY_BYTES + bytesOf([...question.keys, ...question.args]) + replyBytes;
   for (const key of keys) sum += KEY_BYTES + key.length;
   return sum;
-}
-
-function addTo<K>(index: Map<K, Set<Entry>>, key: K, entry: Entry): void {
-  const there = index.get(key);
-  if (there === undefined) index.set(key, new Set([entry]));
-  else there.add(entry);
-}
-
-function removeFrom<K>(index: Map<K, Set<Entry>>, key: K, entry: Entry): void {
-  const there = index.get(key);
-  if (there?.delete(entry) && there.size === 0) index.delete(key);
 }

@@ -2,9 +2,12 @@ import type { ClientInfo } from "./messages.ts";
 
 /** What is kept in memory: plain data, a copy. */
 export interface CacheMetrics {
-  /** The number of replies that are kept. */
+  /** The number of replies that are kept. Those that have ended do not count. */
   readonly entries: number;
-  /** About as many bytes as they take. */
+  /**
+   * About as many bytes as are held: never more than `maxBytes`. Replies that end together are cleared away some milliseconds
+   * later, in slices of about 1 ms, and count here until then.
+   */
   readonly bytes: number;
   /** The number of calls that were answered from memory. These calls count in none of `counters`. */
   readonly hits: number;
@@ -20,7 +23,7 @@ export interface CacheMetrics {
   readonly passed: Readonly<Record<string, number>>;
   /** The number of replies that ended because a server told of a change of one of their keys. */
   readonly invalidated: number;
-  /** The number of replies that made room for others. */
+  /** The number of replies that made room for others. Those that have ended make room first, and do not count. */
   readonly evicted: number;
   /**
    * The number of replies that were given up otherwise, by reason: `own-write`, `derived-key`, `expired`, `replaced`,
@@ -73,7 +76,7 @@ export interface CacheMessage {
   /** The client that the message is about. */
   readonly client: ClientInfo;
   /**
-   * What happened. `dropped`: replies have ended, and are gone. `unavailable`: nothing is kept of what the primary answers,
+   * What happened. `dropped`: replies have ended: no call gets them any more. `unavailable`: nothing is kept of what the primary answers,
    * until it is `ready`; told again when the reason changes. `closed`: the client was closed; these are its last figures.
    */
   readonly event: "dropped" | "unavailable" | "ready" | "closed";

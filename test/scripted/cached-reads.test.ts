@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
@@ -6,7 +7,7 @@ import { runInNewContext } from "node:vm";
 import { canaryOf } from "../../src/cache/canary.ts";
 import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import type { Environment } from "../../src/environment.ts";
-import { type Cluster, defineScript } from "../../src/index.ts";
+import { type CacheMessage, type Cluster, defineScript } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { type Answer, array, bulk, error, type FakeNode, noScript } from "../support/fake-node.ts";
@@ -22,6 +23,27 @@ const derived = defineScript({
   numberOfKeys: 1,
   readOnly: true,
 });
+
+/** The timers of a client that have been set, and have neither fired nor been cancelled. */
+function watchedTimers(): { environment: Environment; timers: ReadonlySet<object> } {
+  const { clock } = nodeEnvironment;
+  const timers = new Set<object>();
+  const setTimer: typeof clock.setTimer = (callback, delayMs, background) => {
+    const called = () => {
+      timers.delete(timer);
+      callback();
+    };
+    const timer = clock.setTimer(called, delayMs, background);
+    timers.add(timer);
+    return {
+      cancel: () => {
+        timers.delete(timer);
+        timer.cancel();
+      },
+    };
+  };
+  return { environment: { ...nodeEnvironment, clock: { ...clock, setTimer } }, timers };
+}
 
 describe("a cached read, when", () => {
   let cluster: FakeCluster;
@@ -392,25 +414,10 @@ describe("a cached read, when", () => {
   });
 
   it("the client ends: the calls end as all calls do, and no timer is left", async () => {
-    const { clock } = nodeEnvironment;
-    const timers = new Set<object>();
-    const setTimer: typeof clock.setTimer = (callback, delayMs, background) => {
-      const called = () => {
-        timers.delete(timer);
-        callback();
-      };
-      const timer = clock.setTimer(called, delayMs, background);
-      timers.add(timer);
-      return {
-        cancel: () => {
-          timers.delete(timer);
-          timer.cancel();
-        },
-      };
-    };
+    const { environment, timers } = watchedTimers();
     // The other node's pair waits for its next try.
     cluster.node(1).always("CLIENT TRACKING", () => error("NOPERM no"));
-    client = await cluster.connect({ cache: {} }, { ...nodeEnvironment, clock: { ...clock, setTimer } });
+    client = await cluster.connect({ cache: {} }, environment);
     cached = client.with({ cached: true });
     await get();
     node.always("GET", () => "hang");
@@ -421,6 +428,36 @@ describe("a cached read, when", () => {
     client.destroy();
     for (const call of asked) await assert.rejects(call, { code: "CLOSED" });
     assert.equal(timers.size, 0);
+  });
+
+  it("many end at once: none is answered any more, they are cleared away later, and a client that ends waits for none", async () => {
+    const { environment, timers } = watchedTimers();
+    client = await cluster.connect({ cache: { maxStaleness: 10_000 } }, environment);
+    cached = client.with({ cached: true });
+    const keys = Array.from({ length: 50 }, (_, index) => `{${KEY}}${index + 10}`);
+    const fill = () => Promise.all(keys.map((key) => cached.command("GET", key)));
+    /** Calls `then` when the cache tells that everything was flushed. */
+    const onFlushed = <T>(then: (count: number) => T) =>
+      new Promise<T>((resolve) => {
+        const listener = (message: unknown) => {
+          const { reason, count } = message as CacheMessage;
+          if (reason !== "flushed") return;
+          unsubscribe("slotwire:cache", listener);
+          resolve(then(count));
+        };
+        subscribe("slotwire:cache", listener);
+        rules.invalidate(null);
+      });
+    await fill();
+    const { bytes } = figures();
+    const then = await onFlushed((count) => ({ count, ...figures() }));
+    assert.deepEqual([then.count, then.entries, then.bytes, then.dropped], [50, 0, bytes, { flushed: 50 }]);
+    assert.equal(await get(keys[0]), "1 from the node");
+    await eventually(() => assert.equal(figures().bytes, bytes / 50));
+    await fill();
+    await onFlushed(() => client.destroy());
+    await new Promise(setImmediate);
+    assert.deepEqual([timers.size, figures().bytes], [0, 0]);
   });
 
   it("the credentials are renewed: no hit is lost, a new pair reads, and the old one hears to its end", async () => {

@@ -2,15 +2,22 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { Clearing } from "../../src/cache/clearing.ts";
 import { bytesOf, copyOf, Entry, type EntryFacts, freeze, hasError, type Reader } from "../../src/cache/entry.ts";
 import { Proofs } from "../../src/cache/freshness.ts";
 import { OwnWrites } from "../../src/cache/own-writes.ts";
 import { alone, hashOf, Question } from "../../src/cache/question.ts";
 import { Store } from "../../src/cache/store.ts";
+import type { Clock } from "../../src/environment.ts";
 import type { Argument, Reply } from "../../src/protocol/reply.ts";
 import { ALL_KEYS } from "../../src/routing/call-extras.ts";
 
-const reader = (port: number): Reader => ({ address: `10.0.0.1:${port}`, proofs: new Proofs(1000) });
+function reader(port: number): Reader {
+  const proofs = new Proofs(1000);
+  proofs.noteRead(0);
+  proofs.notePing(0);
+  return { address: `10.0.0.1:${port}`, proofs };
+}
 
 function entry(asked: string, of: Partial<EntryFacts> = {}, bytes = 100, until = 1000): Entry {
   const question = new Question(1, [asked], []);
@@ -25,7 +32,10 @@ function entry(asked: string, of: Partial<EntryFacts> = {}, bytes = 100, until =
   };
   return new Entry(facts, asked, false, until, bytes);
 }
-const got = (store: Store, asked: string) => store.get(1, [asked], []);
+function got(store: Store, asked: string): Entry | undefined {
+  const found = store.get(1, [asked], []);
+  return found?.isFresh(0) ? found : undefined;
+}
 const ONE = reader(1);
 const TWO = reader(2);
 
@@ -47,10 +57,9 @@ describe("the store of a cache", () => {
     fill();
     store.dropReader(ONE, "silent");
     assert.equal(left(), "d");
-    assert.deepEqual(store.slotsOf(ONE), []);
-    assert.deepEqual([store.slotsOf(TWO), store.keyIn(TWO, 2)], [[2], "d"]);
+    assert.deepEqual([store.keyOf(ONE), store.keyOf(TWO)], [undefined, "d"]);
     store.dropAll("closed");
-    assert.deepEqual([store.size, store.bytes], [0, 0]);
+    assert.deepEqual([left(), store.size, store.bytes], ["", 0, 0]);
     assert.deepEqual(store.dropped, { "own-write": 1, moved: 1, replaced: 1, silent: 2, closed: 1 });
   });
 
@@ -116,6 +125,219 @@ describe("the store of a cache", () => {
     for (let count = 0; count < 3000; count++) store.put(entry(`e${count}`, {}, 100, count % 2 === 0 ? 10 : 1000));
     for (let sweeps = 0; sweeps < 6; sweeps++) store.sweep(500);
     assert.equal(store.size, 1500);
+    store.clear(3000);
+    assert.deepEqual([store.bytes, store.dropped], [150_000, { expired: 1500 }]);
+  });
+});
+
+describe("what has ended in the store of a cache", () => {
+  const SLOTS = 500;
+  /** Entries that `ONE` has read, and one of `TWO`. */
+  function filled(count: number, of: Partial<EntryFacts> = {}): Store {
+    const store = new Store(2 * count * 100);
+    for (let index = 0; index < count; index++) store.put(entry(`e${index}`, { slot: index % SLOTS, ...of }));
+    store.put(entry("elsewhere", { reader: TWO }));
+    return store;
+  }
+  const hits = (store: Store, count: number) =>
+    Array.from({ length: count }, (_, index) => got(store, `e${index}`)).filter(Boolean).length;
+  const isOdd = (slot: number) => slot % 2 === 1;
+  type Row = [
+    what: string,
+    drop: (store: Store) => void,
+    of: Partial<EntryFacts>,
+    left: number,
+    why: string,
+    count?: number,
+  ];
+  const rows: Row[] = [
+    ["a reader's", (store) => store.dropReader(ONE, "flushed"), {}, 0, "flushed", 100_000],
+    ["a slot's", (store) => store.dropSlot(ONE, 3, "moved"), { slot: 3 }, 0, "moved"],
+    ["many slots'", (store) => store.dropSlots(ONE, isOdd, "topology"), {}, 0.5, "topology"],
+    ["scripts'", (store) => store.invalidate(ONE, "any", true), { isScript: true, mayDerive: true }, 0, "derived-key"],
+    ["given keys'", (store) => store.invalidate(ONE, "any", false), { isScript: true }, 0, "derived-key"],
+    ["a key's", (store) => store.invalidate(ONE, "k", true), { keys: ["k"] }, 0, "invalidated"],
+    ["a written key's", (store) => store.dropKey("k"), { keys: ["k"] }, 0, "own-write"],
+  ];
+
+  for (const [what, drop, of, share, why, count = 4000] of rows) {
+    it(`is served no more, and not one entry is cleared away in the same step: ${what}`, () => {
+      const store = filled(count, of);
+      const full = store.bytes;
+      const left = count * share;
+      const ended = () => ({ ...store.dropped, ...(store.invalidated > 0 && { invalidated: store.invalidated }) });
+      drop(store);
+      assert.deepEqual([store.size, store.waiting, store.bytes], [left + 1, count - left, full]);
+      assert.deepEqual(ended(), { [why]: count - left });
+      assert.equal(hits(store, count), left);
+      assert.ok(got(store, "elsewhere"), "another reader's");
+      store.clear(1000);
+      assert.deepEqual([store.size, store.waiting > count - left - 1010], [left + 1, true]);
+      while (store.waiting > 0) store.clear(1000);
+      assert.deepEqual([store.size, store.bytes, hits(store, count)], [left + 1, (left + 1) * 100, left]);
+      assert.deepEqual(ended(), { [why]: count - left }, "counted once");
+    });
+  }
+
+  it("is let go of at once, and not entry by entry, where nothing else is kept", () => {
+    for (const isAll of [true, false]) {
+      const count = 4000;
+      const store = filled(count);
+      const old = Array.from({ length: 10 }, (_, index) => store.get(1, [`e${index}`], []) as Entry);
+      if (isAll) store.dropAll("closed");
+      else {
+        store.dropReader(TWO, "closed");
+        store.dropReader(ONE, "closed");
+      }
+      assert.deepEqual([store.size, store.waiting, store.bytes, hits(store, count)], [0, 0, 0, 0]);
+      assert.deepEqual(store.dropped, { closed: count + 1 });
+      assert.ok(!old.some((each) => each.isFresh(0)), "one that somebody holds");
+      store.put(entry("e1"));
+      assert.deepEqual([store.size, store.bytes, store.keyOf(ONE)], [1, 100, "e1"]);
+      store.dropKey("e1");
+      assert.equal(store.size, 0);
+    }
+  });
+
+  it("does not take with it what is kept again, of the same question, key, slot and reader", () => {
+    const all = Array.from({ length: 120 }, (_, index) => `e${index}`);
+    const fill = (store: Store) => {
+      for (const [index, name] of all.entries()) {
+        store.put(entry(name, { keys: ["k", name], isScript: index % 2 === 0, mayDerive: index % 4 === 0 }));
+      }
+    };
+    const ends: ((store: Store) => void)[] = [
+      (store) => store.dropReader(ONE, "own-write"),
+      (store) => store.dropSlot(ONE, 1, "own-write"),
+      (store) => store.dropKey("k"),
+    ];
+    for (const end of ends) {
+      const store = new Store(20_000);
+      store.put(entry("elsewhere", { reader: TWO }));
+      fill(store);
+      end(store);
+      store.put(entry("e3", { keys: ["k"] }));
+      assert.deepEqual([store.size, store.waiting], [2, 119]);
+      end(store);
+      fill(store);
+      assert.deepEqual([store.size, store.waiting, store.bytes], [121, 0, 12_100], "all are replaced");
+      store.clear(1000);
+      const isThere = all.every((name) => got(store, name));
+      assert.equal(isThere, true, "something was cleared with what it replaces");
+      assert.deepEqual(store.dropped, { "own-write": 121 }, "what had ended is not replaced");
+      store.dropReader(ONE, "silent");
+      assert.deepEqual([store.size, store.keyOf(ONE)], [1, undefined]);
+    }
+  });
+
+  it("ends one time, however often it is dropped", () => {
+    const store = new Store(10_000);
+    store.put(entry("elsewhere", { reader: TWO }));
+    for (let index = 0; index < 10; index++) store.put(entry(`e${index}`, { keys: ["k"] }, 100, index < 5 ? 10 : 1000));
+    store.dropReader(ONE, "flushed");
+    store.invalidate(ONE, "k", true);
+    store.dropSlot(ONE, 1, "moved");
+    store.dropReader(ONE, "silent");
+    assert.deepEqual([store.invalidated, store.dropped, store.size], [0, { flushed: 10 }, 1]);
+    store.sweep(500);
+    store.dropKey("k");
+    assert.deepEqual([store.dropped, store.waiting, store.bytes], [{ flushed: 10 }, 0, 100]);
+    store.clear(10);
+    assert.equal(store.size, 1);
+  });
+
+  it("makes room before anything is evicted, so that all that is held stays within its bound", () => {
+    const store = new Store(1000);
+    for (let index = 0; index < 4; index++) store.put(entry(`kept${index}`, { reader: TWO }));
+    for (let index = 0; index < 6; index++) store.put(entry(`e${index}`));
+    // What is kept was read before what ends.
+    store.dropReader(ONE, "flushed");
+    for (let index = 0; index < 6; index++) {
+      store.put(entry(`new${index}`));
+      assert.equal(store.bytes <= 1000, true, `${store.bytes} bytes`);
+    }
+    assert.deepEqual([store.evicted, store.size, store.waiting], [0, 10, 0]);
+    store.put(entry("one more"));
+    assert.deepEqual([store.evicted, got(store, "kept0"), store.bytes], [1, undefined, 1000]);
+    store.dropReader(ONE, "flushed");
+    store.put(entry("huge", {}, 1001));
+    assert.deepEqual([store.waiting, store.bytes], [7, 1000], "what is not kept needs no room");
+  });
+
+  it("is no key that proves anything; the turn goes on with other slots", () => {
+    const store = new Store(10_000);
+    for (const slot of [1, 2, 3]) {
+      store.put(entry(`plain${slot}`, { slot }));
+      store.put(entry(`script${slot}`, { slot, isScript: true, mayDerive: true }));
+    }
+    const turn = () => Array.from({ length: 6 }, () => store.keyOf(ONE));
+    assert.deepEqual(turn().sort(), ["plain1", "plain2", "plain3", "script1", "script2", "script3"]);
+    assert.equal(store.keyOf(ONE), "plain1");
+    store.dropSlot(ONE, 2, "moved");
+    store.invalidate(ONE, "any", true);
+    assert.deepEqual([store.keyOf(ONE), store.keyOf(ONE), store.keyOf(ONE)], ["plain3", "plain1", "plain3"]);
+    store.dropReader(ONE, "flushed");
+    assert.equal(store.keyOf(ONE), undefined);
+  });
+});
+
+describe("the clearing of a cache", () => {
+  /** A clock on which each look takes some time. */
+  class SlowClock {
+    time = 0;
+    readonly timers: { callback: () => void; at: number; background: boolean | undefined }[] = [];
+    readonly perLook: number;
+    constructor(perLook: number) {
+      this.perLook = perLook;
+    }
+    now = () => {
+      this.time += this.perLook;
+      return this.time;
+    };
+    setTimer: Clock["setTimer"] = (callback, delayMs, background) => {
+      const timer = { callback, at: this.time + delayMs, background };
+      this.timers.push(timer);
+      return { cancel: () => void this.timers.splice(this.timers.indexOf(timer), 1) };
+    };
+    fire(): void {
+      const [timer] = this.timers.splice(0, 1);
+      this.time = Math.max(this.time, timer?.at ?? 0);
+      timer?.callback();
+    }
+  }
+  function begun(perLook: number): { clock: SlowClock; store: Store; clearing: Clearing } {
+    const clock = new SlowClock(perLook);
+    const store = new Store(10_000_000, undefined, () => clearing.begin());
+    const clearing = new Clearing(clock as never, store);
+    store.put(entry("elsewhere", { reader: TWO }));
+    for (let index = 0; index < 20_000; index++) store.put(entry(`e${index}`));
+    store.dropReader(ONE, "flushed");
+    return { clock, store, clearing };
+  }
+
+  it("goes on in slices of 1 ms, with pauses, until nothing waits", () => {
+    // The second look at the clock ends a slice, or none does: a clock may stand still.
+    for (const [perLook, most] of [
+      [1, 16],
+      [0, 1024],
+    ] as const) {
+      const { clock, store } = begun(perLook);
+      assert.equal(store.waiting, 20_000, "nothing is cleared in the step itself");
+      for (let waiting = 20_000; waiting > 0; waiting -= most) {
+        assert.deepEqual([store.waiting, clock.timers.length, clock.timers[0]?.background], [waiting, 1, true]);
+        const { time } = clock;
+        clock.fire();
+        assert.equal(clock.time - time > 1, true, "without a pause");
+      }
+      assert.deepEqual([store.waiting, store.size, clock.timers.length], [0, 1, 0]);
+    }
+  });
+
+  it("ends with the cache", () => {
+    const { clock, clearing } = begun(1);
+    clock.fire();
+    clearing.end();
+    assert.equal(clock.timers.length, 0);
   });
 });
 

@@ -377,7 +377,7 @@ export const BUGS: readonly Bug[] = [
     16595,
     READ_TOO_OLD,
     ["cache/cache.ts", "else this.#store.dropSlot(session, slot, why);", ""],
-    ["cache/cache.ts", 'if (hasLeft(slot)) this.#store.dropSlot(session, slot, "topology");', ""],
+    ["cache/cache.ts", 'this.#store.dropSlots(session, hasLeft, "topology");', ""],
   ),
   cacheBug(
     "the answer to a PING counts for the connection that reads",
