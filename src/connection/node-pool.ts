@@ -1,4 +1,4 @@
-import { QueueFullError } from "../errors.ts";
+import { QueueFullError, type ReplyError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { ConnectionFigures } from "../telemetry/channels.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
@@ -147,9 +147,15 @@ export class NodePool {
     };
   }
 
-  /** Why no lane can write, while none can. */
+  /** Why no lane can write, while none can: the node's own word, if it runs a script and says so on a second connection. */
   get cause(): Error | undefined {
-    return this.ready ? undefined : this.lanes.find((lane) => lane.cause !== undefined)?.cause;
+    if (this.ready) return undefined;
+    return this.busy ?? this.lanes.find((lane) => lane.cause !== undefined)?.cause;
+  }
+
+  /** What the node says instead of answering, if it is BUSY. */
+  get busy(): ReplyError | undefined {
+    return this.isSilent ? this.probe.busy : undefined;
   }
 
   /** The node has refused a call, so calls wait for it again. */

@@ -113,8 +113,8 @@ export class Availability {
  * Whether the last try to connect, or the last question on a second connection, ended with words of the server: it may be
  * loading, or run a script, but it is there.
  */
-function hasSpoken({ cause, isSilent, probe }: NodePool): boolean {
-  return cause instanceof ReplyError || cause instanceof AuthError || (isSilent && probe.isBusy);
+function hasSpoken({ cause }: NodePool): boolean {
+  return cause instanceof ReplyError || cause instanceof AuthError;
 }
 
 function signsOf({ lanes }: NodePool): Observation["signs"] {

@@ -71,7 +71,11 @@ export class CallErrors {
       const cause = replyErrorOf(historyOf(call).refusal, "not-executed", call.kind.script);
       return new DeadlineError(limitMs, outcome, cause, "refused");
     }
-    if (how !== "unavailable") return new DeadlineError(limitMs, outcome, call.history?.lostBecause, waitedOf(call));
+    if (how !== "unavailable") {
+      const waited = waitedOf(call);
+      const busy = waited === "node-silent" ? call.pool?.busy : undefined;
+      return new DeadlineError(limitMs, outcome, busy ?? call.history?.lostBecause, waited);
+    }
     const { address = "A node" } = call.node ?? {};
     return this.#unavailable(call, `${address} could not be reached within ${limitMs} ms`);
   }
