@@ -94,7 +94,9 @@ describe("a connection that falls silent while calls wait", () => {
     await down;
     node.always("PING", () => BUSY);
     const held = () => client.run(setScript, [key], [2], { timeout: 50 });
-    const message = new RegExp(`${node.address} \\(BUSY Redis is busy running a script\\. You can only call SCRIPT KILL`);
+    const message = new RegExp(
+      `${node.address} \\(BUSY Redis is busy running a script\\. You can only call SCRIPT KILL`,
+    );
     await eventually(() => assert.rejects(held(), { code: "UNAVAILABLE", outcome: "not-executed", message }));
     await assert.rejects(written, { code: "DEADLINE", message: /on another connection it says: BUSY Redis is busy/ });
   });
