@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Cluster, type Gap, type Message, slotOf } from "../../src/index.ts";
+import { eventually } from "../support/eventually.ts";
+import { FakeCluster } from "../support/fake-cluster.ts";
+import { takeSubscriptions } from "../support/fake-subscribers.ts";
+import { keyForSlot } from "../support/key-for-slot.ts";
+
+const LIMIT_MS = 300;
+/** In slots of the first node. */
+const [CHANNEL, ANOTHER] = [keyForSlot(7), keyForSlot(8)];
+/** In a slot of the second node. */
+const ELSEWHERE = keyForSlot(16_000);
+
+describe("subscribing with `unavailableAfter`", () => {
+  let servers: FakeCluster;
+  let client: Cluster;
+  beforeEach(async () => {
+    servers = await FakeCluster.start(2);
+    for (const node of servers.nodes) takeSubscriptions(node);
+    // Far beyond the limit, so that a test tells the two apart on a busy machine.
+    client = await servers.connect({
+      nodes: [servers.node(1).address],
+      unavailableAfter: LIMIT_MS,
+      commandTimeout: 60_000,
+      connectTimeout: 60_000,
+    });
+  });
+  afterEach(() => servers.stop());
+
+  const refusedBy = (index: number) => ({
+    code: "UNAVAILABLE",
+    outcome: "not-executed",
+    address: servers.node(index).address,
+    message: new RegExp(`${servers.node(index).address} has given no sign of life for ${LIMIT_MS} ms`),
+  });
+  /** The node answers nobody. */
+  const freeze = (index: number) => servers.node(index).silentAt.add("PING").add("CLUSTER SHARDS").add("SSUBSCRIBE");
+  const thaw = (index: number) => {
+    servers.node(index).silentAt.clear();
+    servers.node(index).goOn();
+  };
+
+  it("is refused where the node of a sharded channel is gone, until another one owns the slot", async () => {
+    await servers.node(0).stop();
+    const refused = { ...refusedBy(0), command: "SSUBSCRIBE", slot: slotOf(CHANNEL) };
+    await assert.rejects(client.ssubscribe([ELSEWHERE, CHANNEL]), refused);
+    await assert.rejects(client.ssubscribe(CHANNEL), refused);
+    const { decisions } = client.metrics().counters;
+    assert.equal(decisions["node-unavailable"], 2);
+    await eventually(() => assert.equal(client.metrics().subscriptions.topics, 0, "nothing is left of them"));
+    await (await client.ssubscribe(ELSEWHERE)).close();
+    servers.ranges = [[0, 16_383, 1]];
+    servers.primaryOf.set(0, 1);
+    await client.refreshTopology();
+    await client.ssubscribe(CHANNEL);
+  });
+
+  it("is refused where the node is frozen, and nobody else calls it, until it answers", async () => {
+    freeze(0);
+    await assert.rejects(client.ssubscribe(CHANNEL), refusedBy(0));
+    thaw(0);
+    await eventually(async () => void (await client.ssubscribe(CHANNEL)));
+  });
+
+  it("leaves those in peace that have heard the channel, and what was written", async () => {
+    const gaps: Gap[] = [];
+    const hear = (_: Message) => {};
+    await client.ssubscribe(CHANNEL, hear, { onGap: (gap) => gaps.push(gap) });
+    freeze(0);
+    // It goes to the connection that is open, before anybody notices.
+    const written = client.ssubscribe(ANOTHER);
+    await eventually(() => assert.equal(servers.node(0).silentOn("SSUBSCRIBE"), 1));
+    const late = async () => {
+      const made = client.ssubscribe(keyForSlot(9));
+      made.catch(() => {});
+      await Promise.race([made, sleep(20)]);
+    };
+    await eventually(() => assert.rejects(late(), refusedBy(0)));
+    await eventually(() =>
+      assert.deepEqual(
+        gaps.map(({ to, reason }) => [to, reason]),
+        [[null, "node-silent"]],
+      ),
+    );
+    // A channel that others have heard is in a gap. Who comes now would wait as long as they.
+    await assert.rejects(client.ssubscribe(CHANNEL), refusedBy(0));
+    thaw(0);
+    await written;
+    await eventually(() => assert.equal(gaps.length, 2));
+  });
+
+  it("is refused for keyspace events without one of the primaries; other channels are heard at another node", async () => {
+    await servers.node(0).stop();
+    await assert.rejects(client.keyspaceEvents("*"), { ...refusedBy(0), command: "PSUBSCRIBE" });
+    await (await client.subscribe("news")).close();
+    await servers.node(1).stop();
+    await assert.rejects(client.subscribe("news"), { code: "UNAVAILABLE", outcome: "not-executed" });
+  });
+});
