@@ -126,7 +126,8 @@ export class InvalidArgumentError extends SlotwireError {
  * - `queued`: the last attempt was not written: the call waited for its turn, or for a connection.
  * - `refused`: the last answer was a refusal, and the call waited for its next attempt.
  * - `sent`: the call was written and not answered, by a node that answers others, as far as is known.
- * - `node-silent`: the call was written to a node that answers nobody.
+ * - `node-silent`: the call was written to a node that answers nobody. If it runs a script and says so on another
+ *   connection (BUSY), that is the `cause`.
  */
 export type Waited = "queued" | "refused" | "sent" | "node-silent";
 
@@ -144,9 +145,11 @@ export class DeadlineError extends SlotwireError {
 
   constructor(timeoutMs: number, outcome: Outcome, cause?: unknown, waited = usualWaited(outcome, cause)) {
     const state = outcome === "unknown" ? "it was sent and may have run" : "it did not run";
-    const why = waited === "node-silent" ? ", and its node answers nobody" : waited === "queued" ? QUEUED[outcome] : "";
-    const refusal = cause instanceof ReplyError ? `; the last answer was: ${plainMessageOf(cause)}` : ".";
-    super(`The call was not answered within ${timeoutMs} ms; ${state}${why}${refusal}`, outcome, cause);
+    const isSilent = waited === "node-silent";
+    const why = isSilent ? ", and its node answers nobody" : waited === "queued" ? QUEUED[outcome] : "";
+    const whose = isSilent ? "on another connection it says" : "the last answer was";
+    const said = cause instanceof ReplyError ? `; ${whose}: ${plainMessageOf(cause)}` : ".";
+    super(`The call was not answered within ${timeoutMs} ms; ${state}${why}${said}`, outcome, cause);
     this.timeoutMs = timeoutMs;
     this.waited = waited;
   }

@@ -139,7 +139,8 @@ export interface ConnectOptions {
    * Milliseconds after which a node counts as unavailable that could not be reached, or gave no sign of life while calls
    * waited for it. Calls for it that were not written, queued ones too, are then rejected at once with `UNAVAILABLE`;
    * calls in flight keep their deadlines. It is asked again at least each second, and calls are served as soon as it
-   * answers or another node owns their slot. A replica is passed over instead. With 0 calls wait for their deadlines.
+   * answers or another node owns their slot. New subscriptions that only such nodes can serve are rejected alike. A replica
+   * is passed over instead. With 0 calls wait for their deadlines.
    * @default 0
    */
   readonly unavailableAfter?: number | undefined;

@@ -67,8 +67,9 @@ export async function subscribe<S extends string | Buffer>(
       subscription.onRefused = (error) => {
         operation.lastRefusal = error;
       };
+      const topics = client.subscriptions.add(subscription, kind, binaries);
       const stopListening = signal === undefined ? () => {} : client.signals.listen(signal, subscription);
-      await subscription.begin(client.subscriptions.add(subscription, kind, binaries), stopListening);
+      await subscription.begin(topics, stopListening);
     });
     return subscription;
   } catch (caught) {

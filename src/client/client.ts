@@ -152,6 +152,7 @@ export class Client {
           connections.endTries(new Error("the node gives no sign of life"));
         }
         this.dispatcher.resend(pool.repeats.takeQueued());
+        this.subscriptions.noteUnavailable();
       },
     });
     this.cache = cacheOf(this, () => this.#directory);
@@ -186,6 +187,7 @@ export class Client {
       directory: () => this.#directory,
       tracker: () => this.#tracker,
       isSingle: options.mode === "single",
+      unavailableAfter: options.unavailableAfter,
     });
     const pools = () => nodes().flatMap((node) => node.pools);
     this.#endCollections = answerCollections(

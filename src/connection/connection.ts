@@ -258,11 +258,11 @@ export class Connection implements ReplySink {
     return this.#transport.write(bytes);
   }
 
-  /** Sends commands of slotwire's own in one write. Returns a promise for each reply. */
-  exchange(...commands: (readonly Argument[])[]): Promise<Reply>[] {
+  /** Sends commands of slotwire's own, or requests for them, in one write. Returns a promise for each reply. */
+  exchange(...commands: (readonly Argument[] | ControlRequest)[]): Promise<Reply>[] {
     invariant(this.#state !== "opening", "nothing is asked before the stream stands");
     const queue = new Ring<Request>();
-    const requests = commands.map((args) => new ControlRequest(args));
+    const requests = commands.map((each) => (each instanceof ControlRequest ? each : new ControlRequest(each)));
     for (const request of requests) queue.push(request);
     if (this.#state === "closed") for (const request of requests) request.onLost(this.#cause as Error);
     this.writeFrom(queue, true);
@@ -349,6 +349,12 @@ export class Connection implements ReplySink {
     const request = this.#answered();
     if (this.#isAnswerHeard) request.onAnswer?.(this, 0, null);
     request.onUndecodable(why);
+  }
+
+  takeKnown(bytes: Buffer): boolean {
+    if (this.#receiver !== undefined || this.inFlight.peek()?.isKnown?.(bytes) !== true) return false;
+    this.#answered().onReply(null);
+    return true;
   }
 
   /** Whether `reply` was taken without ending the request at the front: sent unasked, or one of several replies. */

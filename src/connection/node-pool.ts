@@ -1,4 +1,4 @@
-import { QueueFullError } from "../errors.ts";
+import { QueueFullError, type ReplyError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { ConnectionFigures } from "../telemetry/channels.ts";
 import type { Connection, ConnectionSettings } from "./connection.ts";
@@ -76,6 +76,8 @@ export class NodePool {
   readonly #asking = new Set<Connection>();
   /** Calls that this node refused, or that were meant for it, and that wait elsewhere for their next attempt. */
   #heldCalls = 0;
+  /** Questions by `askForLife` that are not answered. */
+  #questions = 0;
   #heldBytes = 0;
   /** The room that is left for certain of what the last look found. */
   readonly #room = new Room();
@@ -147,9 +149,15 @@ export class NodePool {
     };
   }
 
-  /** Why no lane can write, while none can. */
+  /** Why no lane can write, while none can: the node's own word, if it runs a script and says so on a second connection. */
   get cause(): Error | undefined {
-    return this.ready ? undefined : this.lanes.find((lane) => lane.cause !== undefined)?.cause;
+    if (this.ready) return undefined;
+    return this.busy ?? this.lanes.find((lane) => lane.cause !== undefined)?.cause;
+  }
+
+  /** What the node says instead of answering, if it is BUSY. */
+  get busy(): ReplyError | undefined {
+    return this.isSilent ? this.probe.busy : undefined;
   }
 
   /** The node has refused a call, so calls wait for it again. */
@@ -220,6 +228,22 @@ export class NodePool {
   askAgain(): void {
     for (const lane of this.lanes) lane.connectNow();
     if (this.lanes.every(({ state }) => state === "connecting")) void this.#ask();
+  }
+
+  /** Somebody waits for the node on a connection of another sort: asks whether it answers, and notices if it does not. */
+  askForLife(): void {
+    const connection = this.lanes.find(({ ready }) => ready)?.useConnection();
+    if (connection === undefined) return;
+    this.#questions++;
+    const answered = () => {
+      this.#questions--;
+    };
+    connection.exchange(["PING"])[0]?.then(answered, answered);
+  }
+
+  /** Whether somebody waits for an answer of the node. */
+  get isAwaited(): boolean {
+    return this.pending > 0 || this.#questions > 0;
   }
 
   async #ask(): Promise<void> {

@@ -45,8 +45,9 @@ export class Probe {
   #isForbidden = false;
   #rest: Timer | undefined;
   #ended = false;
-  /** The last answer was BUSY. */
-  isBusy = false;
+  /** What the node said, if the last answer was BUSY. */
+  busy: ReplyError | undefined;
+  #saidBusy: ReplyError | undefined;
 
   /** @param onStranger  Called when another server answers at the node's address. */
   constructor(settings: ConnectionSettings, onStranger: (cause: Error) => void = () => {}) {
@@ -78,7 +79,7 @@ export class Probe {
       this.reset();
       evidence = await this.#within(limitMs, connection);
     }
-    this.isBusy = evidence.kind === "busy";
+    this.busy = evidence.kind === "busy" ? this.#saidBusy : undefined;
     this.#rest?.cancel();
     if (!this.#ended) this.#rest = this.#clock.setTimer(() => this.reset(), KEPT_MS, true);
     return evidence;
@@ -130,7 +131,10 @@ export class Probe {
     } catch (error) {
       // The address has passed to another server, and the node is not there any more.
       if (error instanceof StrangerError) this.#onStranger(error);
-      if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy") return { kind: "busy" };
+      if (error instanceof ReplyError && parseErrorReply(error.reply).kind === "busy") {
+        this.#saidBusy = error;
+        return { kind: "busy" };
+      }
       const { code = "" } = error as NodeJS.ErrnoException;
       return NOBODY.includes(code) ? SILENT : NOTHING;
     }

@@ -40,6 +40,11 @@ export interface Request {
    * only where its owner has a receiver, because the other connections are spared the look.
    */
   takePart?(reply: Reply): boolean;
+  /**
+   * Only for questions whose long replies repeat themselves. Asked for a reply that came in several reads: true if these bytes
+   * say what is known, so that `onReply(null)` ends the request, and they are not decoded.
+   */
+  isKnown?(bytes: Buffer): boolean;
   /** Called when the request is written on `connection`, but only while anybody listens for that. */
   onWritten?(connection: TracedConnection): void;
   /**

@@ -24,6 +24,11 @@ export interface ReplySink {
   onErrorReply(text: string): void;
   /** Called for a reply that is valid but nested too deep to be decoded. */
   onUndecodable(why: string): void;
+  /**
+   * Asked for a reply that came in several reads. True: the sink knows what these bytes say, and has answered with that, so
+   * that they need not be decoded. `bytes` are not used again.
+   */
+  takeKnown?(bytes: Buffer): boolean;
 }
 
 /**
@@ -168,10 +173,18 @@ export class ReplyDecoder {
     if (this.#held.size > 0) {
       this.#held.push(chunk.subarray(start, firstEnd), 0);
       from = firstEnd;
-      this.#parse(this.#held.take());
+      const whole = this.#held.take();
+      if (!this.#isTaken(whole)) this.#parse(whole);
     }
     if (lastEnd > from) this.#parse(from === 0 && lastEnd === chunk.length ? chunk : chunk.subarray(from, lastEnd));
     return lastEnd;
+  }
+
+  #isTaken(whole: Buffer): boolean {
+    const { bigIntegers, sawNestedError } = this.#framer;
+    // What was noted for mending a reply has to be used up by that reply.
+    if (bigIntegers.length > 0 || sawNestedError) return false;
+    return this.#sink.takeKnown?.(whole) === true;
   }
 
   #parse(whole: Buffer): void {

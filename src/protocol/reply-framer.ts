@@ -116,7 +116,8 @@ export class ReplyFramer {
     while (at < end) {
       switch (this.#place) {
         case "type":
-          this.#beginElement(chunk[at++] as number);
+          if (this.#missing.length > 0) at = this.#shortIntegers(chunk, at);
+          if (at < end) this.#beginElement(chunk[at++] as number);
           break;
         case "text": {
           const from = at;
@@ -187,6 +188,30 @@ export class ReplyFramer {
     } else {
       throw malformed(`byte ${type} as a reply's type`);
     }
+  }
+
+  /**
+   * Passes over short integers in the innermost array, of which the last element is left to the other methods. The bounds of
+   * slots in a description of a cluster are such: there may be 32,768 of them, and five calls for each would stall a process
+   * that has just begun. Returns the index behind them.
+   */
+  #shortIntegers(chunk: Buffer, from: number): number {
+    const missing = this.#missing;
+    const innermost = missing.length - 1;
+    const { length } = chunk;
+    let left = missing[innermost] as number;
+    let at = from;
+    while (left > 1 && at < length && chunk[at] === INTEGER) {
+      let next = at + 1;
+      while (next < length && (chunk[next] as number) >= ZERO && (chunk[next] as number) <= ZERO + 9) next++;
+      const digits = next - at - 1;
+      if (digits === 0 || digits >= SAFE_DIGITS || next + 1 >= length) break;
+      if (chunk[next] !== CR || chunk[next + 1] !== LF) break;
+      at = next + CRLF_BYTES;
+      left--;
+    }
+    missing[innermost] = left;
+    return at;
   }
 
   /** Reads on in a number; returns the index behind what was read. */

@@ -2,7 +2,7 @@ import type { Connection } from "../connection/connection.ts";
 import { StrangerError } from "../connection/identity.ts";
 import type { NodePool } from "../connection/node-pool.ts";
 import type { Clock, Timer } from "../environment.ts";
-import { AuthError, ReplyError } from "../errors.ts";
+import { AuthError, ReplyError, UnavailableError } from "../errors.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 
 /** The bounds of the time between two looks. */
@@ -87,7 +87,7 @@ export class Availability {
     const signs = signsOf(pool);
     const observation = { aliveAt: before?.aliveAt ?? now, signs, askedAt: before?.askedAt ?? now };
     this.#observed.set(pool, observation);
-    const isIdle = pool.ready && pool.pending === 0;
+    const isIdle = pool.ready && !pool.isAwaited;
     // What is read on the next connection may be the stranger's again, until the connection is ready.
     const isStrangers = pool.cause instanceof StrangerError;
     const isHeard = !isStrangers && before !== undefined && differ(before.signs, signs);
@@ -110,11 +110,20 @@ export class Availability {
 }
 
 /**
+ * The error for what would have to be sent to a node that is unavailable. It names one cause: where many nodes are down, many
+ * calls are refused, and each error would list them all.
+ */
+export function withoutLife({ address, pool }: ClusterNode, limitMs: number): UnavailableError {
+  const what = `${address} has given no sign of life for ${limitMs} ms`;
+  return new UnavailableError(what, new Map([[address, pool.cause]]));
+}
+
+/**
  * Whether the last try to connect, or the last question on a second connection, ended with words of the server: it may be
  * loading, or run a script, but it is there.
  */
-function hasSpoken({ cause, isSilent, probe }: NodePool): boolean {
-  return cause instanceof ReplyError || cause instanceof AuthError || (isSilent && probe.isBusy);
+function hasSpoken({ cause }: NodePool): boolean {
+  return cause instanceof ReplyError || cause instanceof AuthError;
 }
 
 function signsOf({ lanes }: NodePool): Observation["signs"] {

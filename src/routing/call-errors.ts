@@ -12,6 +12,7 @@ import {
 import type { Remedy } from "../scripts/loaded-scripts.ts";
 import { replyErrorOf } from "../scripts/script-error.ts";
 import type { Topology } from "../topology/topology.ts";
+import { withoutLife } from "./availability.ts";
 import { type Call, historyOf } from "./call.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import { type decideExpiry, outcomeOfCall } from "./next-step.ts";
@@ -54,7 +55,8 @@ export class CallErrors {
     if (step.why === "redirections") {
       return new RedirectionsError(this.#limits.maxRedirections, historyOf(call).hops, outcome);
     }
-    if (step.row === "node-unavailable") return this.#withoutLife(call.node as ClusterNode);
+    const { unavailableAfter } = this.#limits;
+    if (step.row === "node-unavailable") return withoutLife(call.node as ClusterNode, unavailableAfter);
     if (step.why === "unavailable") return this.#withoutNode(call);
     if (step.why === "load" && remedy?.kind === "give-up") return replyErrorOf(remedy.cause.reply, outcome, script);
     if (typeof cause === "string") return replyErrorOf(cause, outcome, script);
@@ -71,7 +73,11 @@ export class CallErrors {
       const cause = replyErrorOf(historyOf(call).refusal, "not-executed", call.kind.script);
       return new DeadlineError(limitMs, outcome, cause, "refused");
     }
-    if (how !== "unavailable") return new DeadlineError(limitMs, outcome, call.history?.lostBecause, waitedOf(call));
+    if (how !== "unavailable") {
+      const waited = waitedOf(call);
+      const busy = waited === "node-silent" ? call.pool?.busy : undefined;
+      return new DeadlineError(limitMs, outcome, busy ?? call.history?.lostBecause, waited);
+    }
     const { address = "A node" } = call.node ?? {};
     return this.#unavailable(call, `${address} could not be reached within ${limitMs} ms`);
   }
@@ -83,12 +89,6 @@ export class CallErrors {
 
   closed(call: Call): ClosedError {
     return new ClosedError(call.outcomeSoFar);
-  }
-
-  /** Names one cause: where many nodes are down, many calls are refused, and each error would list them all. */
-  #withoutLife({ address, pool }: ClusterNode): UnavailableError {
-    const what = `${address} has given no sign of life for ${this.#limits.unavailableAfter} ms`;
-    return new UnavailableError(what, new Map([[address, pool.cause]]));
   }
 
   #withoutNode(call: Call): UnavailableError {

@@ -113,6 +113,11 @@ export class Feed implements Receiver {
     return this.#proofs.provenAt(slot);
   }
 
+  /** Whether the server has been asked for the topic on this connection, and has not refused it. */
+  hasAsked(topic: Topic): boolean {
+    return this.#atServer.has(topic);
+  }
+
   ask(topic: Topic): void {
     this.#topics.add(topic);
     this.#heard.add(topic);

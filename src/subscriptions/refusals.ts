@@ -1,8 +1,9 @@
 import { type BackoffRange, backoffMs } from "../connection/backoff.ts";
 import type { Environment, Timer } from "../environment.ts";
-import { type Outcome, ReplyError, type SlotwireError, withParticulars } from "../errors.ts";
+import { type Outcome, ReplyError, type SlotwireError, type UnavailableError, withParticulars } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import { formatAddress } from "../protocol/node-address.ts";
+import { withoutLife } from "../routing/availability.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { decideNextStep, type Situation } from "../routing/next-step.ts";
 import type { NextStep, Rejection, Retry } from "../routing/next-step-rows.ts";
@@ -83,6 +84,14 @@ export class Refusals {
     if (step.learned === "connection-stale") node.pool.replaceConnections();
     if (step.learned === "topology-stale" || step.learned === "connection-stale") tracker().refreshSoon("urgent");
     return step;
+  }
+
+  /** The topic was not asked for, because its node has given no sign of life for `limitMs`. */
+  unavailable({ kind, slot }: Topic, node: ClusterNode, limitMs: number): UnavailableError {
+    const step = decideNextStep({ kind: "unavailable" }, this.#situation(slot, node, []));
+    countIn(this.#parts.telemetry.counters.decisions, step.row);
+    const particulars = { command: COMMANDS[kind].ask, address: node.address, slot: slot === -1 ? undefined : slot };
+    return withParticulars(withoutLife(node, limitMs), particulars);
   }
 
   /** The topics wait, at no node. */

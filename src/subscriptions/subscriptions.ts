@@ -12,6 +12,7 @@ import { Feeds } from "./feeds.ts";
 import { type Gap, type GapReason, type Loss, Proofs, timesOf } from "./gap.ts";
 import { GapTeller } from "./gap-teller.ts";
 import { Home } from "./home.ts";
+import { Lifeless } from "./lifeless.ts";
 import { type EventSources, eventSources } from "./placement.ts";
 import { Refusals } from "./refusals.ts";
 import { ShardSlots } from "./shard-slots.ts";
@@ -28,6 +29,8 @@ export interface SubscriptionsParts {
   readonly tracker: () => TopologyTracker;
   /** There is one server, which is not asked for the topology. */
   readonly isSingle: boolean;
+  /** Milliseconds without a sign of life after which a node is unavailable; 0 for never. */
+  readonly unavailableAfter: number;
 }
 
 /** Everything is proven once in this time, and the topology is asked for as often. */
@@ -58,6 +61,7 @@ export class Subscriptions implements Desk {
   readonly #keyspace = new Set<Topic>();
   #eventSources: EventSources = new Map();
   readonly #succession: Succession;
+  readonly #lifeless: Lifeless;
   #beat: Timer | undefined;
   /** When the topology was asked for in which everything was in its place. */
   #inPlace = new Proofs(Number.NEGATIVE_INFINITY);
@@ -86,7 +90,11 @@ export class Subscriptions implements Desk {
     this.#home = new Home(this);
     this.#nodeFeeds = new Feeds(this, {
       onLost: (node, feed, topics) => this.#nodeFeeds.lose(node, feed, topics, "connection-lost"),
-      onFailed: (node) => this.#shards.noteFailed(node),
+      onFailed: (node, feed) => {
+        this.#shards.noteFailed(node);
+        this.#lifeless.watch(feed.topics);
+        this.#lifeless.look(feed.topics);
+      },
       onSilent: (node, feed) => {
         for (const topic of feed.topics) {
           this.do(topic, topic.coverage.silent(node, this.now(), this.lossAt(feed, topic, "node-silent")));
@@ -97,6 +105,12 @@ export class Subscriptions implements Desk {
       onProofRefused: (node, feed, topic, text) => this.#shards.proofRefused(node, feed, topic, text),
     });
     this.#shards = new ShardSlots(this, this.#nodeFeeds);
+    this.#lifeless = new Lifeless({
+      desk: this,
+      nodeFeeds: this.#nodeFeeds,
+      sources: () => this.#sourcesNow(),
+      limitMs: parts.unavailableAfter,
+    });
   }
 
   /** The number of topics, of subscriptions, and of connections that are open for them. */
@@ -108,10 +122,12 @@ export class Subscriptions implements Desk {
   /**
    * Adds a subscription to topics. `hearer.covered` is told of each topic, perhaps at once.
    * @returns The topics, in the order of the names, each once.
+   * @throws {UnavailableError} Nodes have given no sign of life for long that would have to send one of them.
    */
   add(hearer: Hearer, kind: TopicKind, names: readonly string[]): readonly Topic[] {
     const topics = [...new Set(names)].map((binary) => this.#topicOf(kind, binary));
     if (this.#isClosed) return topics;
+    this.#lifeless.admit(topics);
     this.#hearers.add(hearer);
     for (const topic of topics) {
       const isWanted = topic.hearers.length > 0;
@@ -125,8 +141,14 @@ export class Subscriptions implements Desk {
         this.do(topic, topic.coverage.retain(this.now()));
       } else this.#begin(topic);
     }
+    this.#lifeless.watch(topics);
     this.#beatWhileWanted();
     return topics;
+  }
+
+  /** Nodes have given no sign of life for long: what waits for them, and was never heard, is refused. */
+  noteUnavailable(): void {
+    this.#lifeless.look(this.#topics.values());
   }
 
   /** Takes a subscription off its topics. Resolves when no server sends any for it. */
@@ -158,6 +180,7 @@ export class Subscriptions implements Desk {
     else if (this.#keyspace.size > 0) this.tracker().refreshSoon("urgent");
     this.#home.feeds.endWithout(nodes);
     this.#nodeFeeds.endWithout(nodes);
+    this.#lifeless.look(this.#topics.values());
   }
 
   /**
@@ -251,8 +274,16 @@ export class Subscriptions implements Desk {
   }
 
   #sources(): readonly ClusterNode[] {
-    this.#eventSources = eventSources(this.directory().nodes, this.tracker().current, this.#eventSources);
+    this.#eventSources = this.#eventSourcesNow();
     return [...this.#eventSources.keys()];
+  }
+
+  #sourcesNow(): readonly ClusterNode[] {
+    return [...this.#eventSourcesNow().keys()];
+  }
+
+  #eventSourcesNow(): EventSources {
+    return eventSources(this.directory().nodes, this.tracker().current, this.#eventSources);
   }
 
   #placeKeyspace(): void {

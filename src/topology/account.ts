@@ -6,6 +6,7 @@ import { clusterSupportIn } from "../protocol/cluster-wordings.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Reply } from "../protocol/reply.ts";
+import type { SaidBefore } from "./said-before.ts";
 import { shardsOfSlots } from "./slots-reply.ts";
 import type { TopologyDescription } from "./topology.ts";
 import {
@@ -45,6 +46,8 @@ export interface Asking {
   readonly tls: boolean;
   /** For nodes whose address the server does not know. */
   readonly lastAddress: LastAddress | undefined;
+  /** Spares the reading of what was read before. Undefined where nothing is asked twice. */
+  readonly saidBefore: SaidBefore | undefined;
   /** Called with the answer to CLUSTER MYID before the description is read. */
   readonly prove: (introduction: PromiseSettledResult<Reply> | undefined) => Promise<void>;
 }
@@ -64,13 +67,18 @@ const LARGE = 500;
  */
 export async function accountOf(connection: Connection, asking: Asking): Promise<Account> {
   const first = answered.get(connection) ?? "SHARDS";
-  const replies = connection.exchange(["CLUSTER", first], WHO_ARE_YOU, ["CLUSTER", "INFO"]);
+  const command = ["CLUSTER", first];
+  const question = first === "SHARDS" ? asking.saidBefore?.question(asking.answersAs, command) : undefined;
+  const replies = connection.exchange(question ?? command, WHO_ARE_YOU, ["CLUSTER", "INFO"]);
   const [answer, introduction, info] = await Promise.allSettled(replies);
   await asking.prove(introduction);
+  const isFailing = info?.status === "fulfilled" && /^cluster_state:fail/m.test(String(info.value));
+  const known = question?.known;
+  if (known !== undefined) return { description: known, epochs: undefined, introduction, isFailing };
   if (answer?.status === "fulfilled" && sizeOf(answer.value) > LARGE) await nextTurn(asking.environment.clock);
   const said = await described(connection, asking, first, answer as PromiseSettledResult<Reply>);
-  const isFailing = info?.status === "fulfilled" && /^cluster_state:fail/m.test(String(info.value));
-  return { ...said, introduction, isFailing };
+  if (said.isByReplyAlone === true) question?.remember(said.description);
+  return { description: said.description, epochs: said.epochs, introduction, isFailing };
 }
 
 /** The account of a server that is asked nothing, because it is known to be a single one. */
@@ -90,7 +98,10 @@ export async function epochsAt(connection: Connection): Promise<ReadonlyMap<stri
   return typeof nodes === "string" ? configEpochsIn(nodes) : new Map();
 }
 
-type Said = Pick<Account, "description" | "epochs">;
+interface Said extends Pick<Account, "description" | "epochs"> {
+  /** Whether the description follows from one reply, and from nothing else that was asked or known. */
+  readonly isByReplyAlone?: boolean;
+}
 
 async function described(
   connection: Connection,
@@ -136,8 +147,13 @@ async function read(connection: Connection, asking: Asking, question: Question, 
       throw new Error("the server knows of no slots: CLUSTER SLOTS is empty");
     return { description: parseClusterShards(shardsOfSlots(reply), answersAs, tls, lastAddress), epochs: undefined };
   }
-  const description = parseClusterShards(reply, answersAs, tls, lastAddress);
-  if (!mayKeepSlotsBack(reply, description)) return { description, epochs: undefined };
+  let isByReplyAlone = true;
+  const found = (id: string) => {
+    isByReplyAlone = false;
+    return lastAddress?.(id);
+  };
+  const description = parseClusterShards(reply, answersAs, tls, found);
+  if (!mayKeepSlotsBack(reply, description)) return { description, epochs: undefined, isByReplyAlone };
   // The other questions keep no slots back. Whichever of them the user may ask is enough.
   for (const other of ["NODES", "SLOTS"] as const) {
     const asked = ask(connection, other).then((said) => read(connection, asking, other, said));

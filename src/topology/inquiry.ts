@@ -8,6 +8,7 @@ import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { NodeAddress } from "../protocol/node-address.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { accountOf, epochsAt, idIn, unaskedAccount } from "./account.ts";
+import type { SaidBefore } from "./said-before.ts";
 import type { TopologyDescription } from "./topology.ts";
 import type { LastAddress } from "./topology-reply.ts";
 import type { View } from "./view-judgement.ts";
@@ -64,6 +65,8 @@ export interface InquiryTerms {
   wantsEpochs(description: TopologyDescription): boolean;
   /** Where nodes were last found. Undefined where nothing is known yet. */
   readonly lastAddress?: LastAddress;
+  /** What was read before. Undefined where it is asked once. */
+  readonly saidBefore?: SaidBefore;
 }
 
 /** Where nothing is known yet. A new, removed or reset node gives a valid answer without a single slot. */
@@ -177,7 +180,14 @@ async function viewOf(
     identify(connection, informant, introduction);
   const account = isSingle
     ? unaskedAccount(answersAs)
-    : await accountOf(connection, { environment, answersAs, tls, prove, lastAddress: terms.lastAddress });
+    : await accountOf(connection, {
+        environment,
+        answersAs,
+        tls,
+        prove,
+        lastAddress: terms.lastAddress,
+        saidBefore: terms.saidBefore,
+      });
   const { description, isFailing } = account;
   return {
     description,

@@ -1,5 +1,6 @@
 import type { NodeAddress } from "../protocol/node-address.ts";
 import { type Informant, Inquiry, type InquiryOptions, type Worth } from "./inquiry.ts";
+import type { SaidBefore } from "./said-before.ts";
 import type { Topology, TopologyDescription } from "./topology.ts";
 import { changesOwners, doubtOf, isForeign, saysTheSame, type View, viewThatCounts } from "./view-judgement.ts";
 
@@ -13,6 +14,8 @@ export interface Beliefs {
   readonly present: Topology;
   /** The highest config epochs that were seen, by node id. The round adds to them. */
   readonly epochs: Map<string, number>;
+  /** The long descriptions that were read before. The round adds to them. */
+  readonly saidBefore: SaidBefore;
   /** Whether calls wait for the owner of a slot that has none. */
   readonly isOwnerWanted: boolean;
   /** Whether no node of the present topology could be reached under its own id for long, so that the seeds decide. */
@@ -131,11 +134,12 @@ export class Round {
   }
 
   async #ask(informants: readonly Informant[]): Promise<View> {
-    const { present } = this.#beliefs;
+    const { present, saidBefore } = this.#beliefs;
     const inquiry = new Inquiry(this.#options, {
       worthOf: (view) => this.#worthOf(view),
       wantsEpochs: (description) => changesOwners(present, description),
       lastAddress: (id) => lastAddressIn(present, id),
+      saidBefore,
     });
     this.#inquiries.add(inquiry);
     const view = await inquiry.ask(informants);

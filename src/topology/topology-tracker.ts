@@ -5,6 +5,7 @@ import type { Informant } from "./inquiry.ts";
 import { Pace } from "./pace.ts";
 import { RecentMoves } from "./recent-moves.ts";
 import { Round } from "./round.ts";
+import { SaidBefore } from "./said-before.ts";
 import { Topology } from "./topology.ts";
 import { namesZones, Zones } from "./zones.ts";
 
@@ -93,6 +94,7 @@ export class TopologyTracker {
   #round: Round | undefined;
   /** The highest config epochs that were seen, by node id. */
   readonly #epochs = new Map<string, number>();
+  readonly #saidBefore = new SaidBefore();
   /** A call has asked for the owner of a slot since the last round began. */
   #isOwnerWanted = false;
   #agreedAt = Number.NEGATIVE_INFINITY;
@@ -273,6 +275,7 @@ export class TopologyTracker {
     const round = new Round(this.#options, {
       present: this.#current,
       epochs: this.#epochs,
+      saidBefore: this.#saidBefore,
       isOwnerWanted: this.#isOwnerWanted,
       isOutOfReach: this.#options.outOfReach(),
     });

@@ -114,7 +114,9 @@ export class Topology {
     const places = new Map(nodes.map((node, place) => [node, place]));
     const owners = new Uint16Array(SLOT_COUNT);
     for (const { owner, start, end } of description.slots) {
-      owners.fill((places.get(named[owner] as TopologyNode) ?? -1) + 1, start, end + 1);
+      const entry = (places.get(named[owner] as TopologyNode) ?? -1) + 1;
+      // Most ranges of a cluster that has thousands of them are one slot: `fill` would take ten times as long.
+      for (let slot = start; slot <= end; slot++) owners[slot] = entry;
     }
     const { leftOut = NOTHING_LEFT_OUT } = description;
     return new Topology(Object.freeze(nodes), owners, Object.freeze(leftOut.map((each) => Object.freeze({ ...each }))));

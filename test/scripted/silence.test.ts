@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { error } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
@@ -78,6 +79,26 @@ describe("a connection that falls silent while calls wait", () => {
     assert.equal(node.count("EVALSHA"), received);
     // Another node's calls are none the wiser.
     assert.equal(await client.run(setScript, [keyForSlot(16_000)], [3]), "OK");
+  });
+
+  it("of a node that says BUSY on a second connection, once it has answered nobody, is told in its words", async () => {
+    // So its silence is noticed sooner.
+    const client = await cluster.connect({ scripts: [setScript], unavailableAfter: 200 });
+    const node = cluster.node(0);
+    node.expect("EVALSHA", "hang");
+    const down = new Promise<void>((resolve) => client.on("nodeDown", () => resolve()));
+    const written = client.run(setScript, [key], [1], { timeout: 3000 });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    node.always("PING", () => "hang");
+    node.always("CLUSTER SHARDS", () => "hang");
+    await down;
+    node.always("PING", () => BUSY);
+    const held = () => client.run(setScript, [key], [2], { timeout: 50 });
+    const message = new RegExp(
+      `${node.address} \\(BUSY Redis is busy running a script\\. You can only call SCRIPT KILL`,
+    );
+    await eventually(() => assert.rejects(held(), { code: "UNAVAILABLE", outcome: "not-executed", message }));
+    await assert.rejects(written, { code: "DEADLINE", message: /on another connection it says: BUSY Redis is busy/ });
   });
 
   it("speaks for the node's other connections: idle ones hold what is not written, too, and calls follow the slot", async () => {

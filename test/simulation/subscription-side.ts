@@ -1,3 +1,4 @@
+import { UnavailableError } from "../../src/errors.ts";
 import type { Cluster } from "../../src/index.ts";
 import type { Faults } from "./faults.ts";
 import { FeedFaults, type HeardWithin } from "./feed-faults.ts";
@@ -197,9 +198,14 @@ export class SubscriptionSide {
     else if (chance.of(0.6)) loop.setTimer(() => this.#subscribers.close(made), afterMs);
   }
 
-  /** Whether it is no wonder that it failed: it was aborted, ended with the client, or names what was forbidden. */
-  #mayFail({ isClosing, names }: Subscribed): boolean {
-    return isClosing || names.some((name) => this.#faults.forbidden.includes(name));
+  /**
+   * Whether it is no wonder that it failed: it was aborted, ended with the client, or names what was forbidden; or it was
+   * never confirmed, and a node was given up for which it would have had to wait.
+   */
+  #mayFail({ isClosing, names, subscription, failure }: Subscribed): boolean {
+    if (isClosing || names.some((name) => this.#faults.forbidden.includes(name))) return true;
+    const isGivenUp = failure instanceof UnavailableError && /has given no sign of life for/.test(failure.message);
+    return isGivenUp && subscription === undefined && (this.#plan.options.unavailableAfter ?? 0) > 0;
   }
 
   /** Who is subscribed to what, at the servers: each topic that is wanted once where it belongs, and nothing else. */

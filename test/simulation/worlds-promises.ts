@@ -12,7 +12,7 @@ export function isOneViewWrong({ faults, worlds }: Plan): boolean {
 }
 
 /** Of a node that runs a script, say: its slots have their owner, which answered nobody until the call's time was up. */
-const SILENT = /has given no sign of life for|no answer for [\d.]+ ms, nor on a second connection/;
+const SILENT = /has given no sign of life for|no answer for [\d.]+ ms, nor on a second connection|\(BUSY /;
 
 /** A view that lacks something is not believed while other nodes know better. */
 export function lostOwners(made: readonly Made[], plan: Plan): string[] {

@@ -55,6 +55,11 @@ const HOSTILE: [string, string][] = [
   ["arrays that together are longer than 2^26", "*40000000\r\n*40000000\r\n"],
   ["an array with a bad element", "*2\r\n$6\r\ns3cret\r\n?"],
   ["an array with a bad length inside", "*2\r\n:1\r\n$x\r\n"],
+  ["an array with an integer without digits", "*3\r\n:1\r\n:\r\n:3\r\n"],
+  ["an array with an integer that ends in a letter", "*3\r\n:1\r\n:2x\r\n:3\r\n"],
+  ["an array with an integer that ends in a line feed", "*3\r\n:1\r\n:2\n:3\r\n"],
+  ["an array with an integer with a lone carriage return", "*3\r\n:1\r\n:2\rX:3\r\n"],
+  ["an array with an integer of 20 digits", "*3\r\n:1\r\n:10000000000000000000\r\n:3\r\n"],
 ];
 const GOOD = "$6\r\nbefore\r\n";
 

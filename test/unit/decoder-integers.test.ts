@@ -44,6 +44,20 @@ describe("integers", () => {
     assert.deepEqual(decode([nested]), [["reply", [values, "x", [...values].reverse()]]]);
   });
 
+  it("of every size keep their places in arrays that are cut anywhere, and so do the replies behind them", () => {
+    const array = (lines: string[]) => `*${lines.length}\r\n${lines.join("")}`;
+    const lines = exact.map(([text]) => `:${text}\r\n`);
+    const short = [":1\r\n", ":20\r\n", "*0\r\n", "*1\r\n:3\r\n", ":12345678901234\r\n", "+x\r\n", ":5\r\n"];
+    const stream = Buffer.from(`${array([array(lines), array(short)])}:8\r\n${array(short)}`);
+    const values = exact.map(([, value]) => value);
+    const shortValues = [1, 20, [], [3], 12_345_678_901_234, "x", 5];
+    const expected = [[values, shortValues], 8, shortValues].map((reply) => ["reply", reply]);
+    for (let at = 1; at <= stream.length; at++) {
+      assert.deepEqual(decode([stream.subarray(0, at), stream.subarray(at)]), expected, `cut at ${at}`);
+    }
+    assert.deepEqual(decode(Array.from(stream, (byte) => Buffer.from([byte]))), expected);
+  });
+
   it("are exact over 5,000 random ones, cut anywhere", () => {
     const random = seeded(5);
     const values = Array.from({ length: 5000 }, () => {
