@@ -46,7 +46,8 @@ function body(suites: readonly Suite[]): void {
   for (const suite of suites) {
     for (const kind of suite.kinds) {
       it(`${suite.name}, ${kind}: what passes on ioredis passes`, async () => {
-        const both = () => Promise.all(CLIENTS.map((client) => run(suite, client, kind))) as Promise<[Outcome, Outcome]>;
+        const both = () =>
+          Promise.all(CLIENTS.map((client) => run(suite, client, kind))) as Promise<[Outcome, Outcome]>;
         const [ioredis, slotwire] = await both();
         let worse = [...ioredis.passed].filter((title) => !slotwire.passed.has(title));
         const counts = [ioredis, slotwire].map(
