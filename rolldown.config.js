@@ -17,11 +17,26 @@ import { esmExternalRequirePlugin } from "rolldown/plugins";
 const entries = ["index", "testing/index", "telemetry/opentelemetry/index", "ioredis/index"];
 
 const BUILD = resolve("build");
-/** The folders that one entry point alone needs. */
-const ENTRIES_OWN = /^(cli|ioredis|testing|telemetry.opentelemetry)\b/;
+/** All but the folders that one entry point alone needs. */
+const SHARED = /^(?!(cli|ioredis|testing|telemetry.opentelemetry)\b)/;
+/** The same in CommonJS, where the entry point itself has to be named. */
+const CORE = /^(?!(index\.js|ioredis|testing|telemetry.opentelemetry)\b)/;
 
 /** What a process needs only when it connects, or defines a script: CommonJS can load it then. */
-const LATER = ["node:crypto", "node:net", "node:tls", "redis-parser", "lru-cache"];
+const LATER = ["node:crypto", "node:net", "node:stream", "node:tls", "redis-parser", "lru-cache"];
+
+/**
+ * What most processes never need, or late: files of their own in CommonJS, which loads them when they are used. The engine
+ * reads every line of a file when it is loaded, which is most of the time of an import. Nothing here may be used while
+ * another module is being loaded, nor by the files of entry points.
+ */
+const LATER_FILES = {
+  cache: /^(cache\/|calls\/cached-reads|telemetry\/cache-)/,
+  subscriptions: /^(calls\/subscribe\.|subscriptions\/(?!(gap|iteration|message-queue|subscription)\.))/,
+  scan: /^calls\/scan/,
+  watch: /^calls\/watch/,
+  "script-files": /^files\/(lua-file|script-file)\./,
+};
 
 /** The packages that are installed beside this one. */
 const BESIDE = ["@ioredis/commands", "@opentelemetry/api", "cluster-key-slot", "lru-cache"];
@@ -36,6 +51,8 @@ export default defineConfig([
 ]);
 
 function bundle(dir, format, names, plugins) {
+  const isCommonJs = format === "cjs";
+  const files = { ...(isCommonJs && LATER_FILES), core: isCommonJs ? CORE : SHARED };
   return {
     input: Object.fromEntries(names.map((name) => [name, join(BUILD, `${name}.js`)])),
     platform: "node",
@@ -45,12 +62,14 @@ function bundle(dir, format, names, plugins) {
       dir,
       format,
       exports: "named",
+      strict: true,
       esModule: true,
       banner: ({ name }) => (format === "es" && name === "core" ? NOTICE : ""),
       comments: { annotation: true, jsdoc: false, legal: false },
       chunkFileNames: "shared/[name].js",
       codeSplitting: {
-        groups: [{ name: "core", test: (id) => !ENTRIES_OWN.test(relative(BUILD, id)) }],
+        includeDependenciesRecursively: !isCommonJs,
+        groups: Object.entries(files).map(([name, path]) => ({ name, test: (id) => path.test(relative(BUILD, id)) })),
       },
     },
   };
@@ -76,27 +95,78 @@ function oneByteCharacters() {
 /**
  * `let tls = require("node:tls")` becomes a function, called where `tls` is used. A client that is open has called it, so
  * that nothing is loaded when it connects again.
+ *
+ * The files that are loaded later become functions that are given what they need of the core, and return what they have.
+ * If they required it, a tool that empties the cache of modules would give them another one.
  */
 function loadsLater() {
   return {
     name: "loads-later",
-    renderChunk(code, chunk) {
+    renderChunk(code, { fileName }) {
+      if (!/shared\/|ioredis\//.test(fileName)) return;
+      const [, file] = /shared\/(.*)\.js$/.exec(fileName) ?? [];
       let changed = code;
       for (const id of LATER) {
         const name = id.replace(/\W/g, "_");
-        const declaration = `let ${name} = require("${id}");`;
-        if (!changed.includes(declaration) || !chunk.fileName.endsWith("core.js")) continue;
-        const load = `let ${name}_;\nconst ${name} = () => ${name}_ ??= require("${id}");`;
         changed = changed
-          .replace(declaration, "")
-          .replace(new RegExp(`^${name} = __toESM\\(${name}.*\\);$`, "m"), "")
-          .replace(new RegExp(`\\b${name}\\.default\\b`, "g"), `(${name}())`)
-          .replace(new RegExp(`\\b${name}\\.`, "g"), `(${name}()).`);
-        changed = `${load}\n${changed}`;
+          .replace(new RegExp(`^${name} = __toESM\\(${name}.*\\);\n`, "m"), "")
+          .replace(new RegExp(`\\b${name}\\.default\\b`, "g"), `(${name}())`);
+        changed = loadedLater(changed, `let ${name} = require("${id}");`, name, `require("${id}")`);
       }
-      return { code: changed };
+      if (file === undefined) return { code: changed };
+      const { exported, text } = withoutExports(changed);
+      if (Object.hasOwn(LATER_FILES, file)) return { code: asFunction(text, exported, file) };
+      changed = text;
+      for (const later of Object.keys(LATER_FILES)) {
+        const name = `require_${later.replace(/\W/g, "_")}`;
+        const required = `require("./${later}.js")`;
+        changed = loadedLater(changed, `const ${name} = ${required};`, name, `${required}(exports)`);
+      }
+      const last = exported.map(([name, local]) => `exports.${name} = ${local};`);
+      return { code: [changed.trimEnd(), ...last, ""].join("\n") };
     },
   };
+}
+
+function loadedLater(code, declaration, name, loaded) {
+  if (!code.includes(declaration)) return code;
+  return code
+    .replace(new RegExp(`\\b${name}\\.`, "g"), `(${name}()).`)
+    .replace(declaration, `let ${name}_;\nconst ${name} = () => ${name}_ ??= ${loaded};`);
+}
+
+/**
+ * What is exported is read by getters, which look for the value each time. It never changes once the file is loaded, and
+ * no file is read before that: so it is left to be set at the end.
+ */
+function withoutExports(code) {
+  const exported = [];
+  const getter =
+    /^Object\.defineProperty\(exports, "(\w+)", \{\s+enumerable: true,\s+get: function ?\(\) \{\s+return ([\w$]+);\s+\}\s+\}\);\n?/gm;
+  const text = code.replace(getter, (_, name, local) => {
+    exported.push([name, local]);
+    return "";
+  });
+  const variable = exported.find(([, local]) => text.includes(`\nlet ${local};`));
+  if (variable !== undefined || /(?<![.\w])exports[.,)]/.test(text))
+    throw new Error(`${variable ?? "exports"} may change.`);
+  return { exported, text };
+}
+
+function asFunction(code, exported, file) {
+  const core = new Set();
+  const text = code
+    .replace(/^"use strict";\n/, "")
+    .replace('const require_core = require("./core.js");\n', "")
+    .replace(/\brequire_core\.(\w+)/g, (_, name) => {
+      core.add(name);
+      return `core_${name}`;
+    });
+  if (/\brequire_\w+/.test(text)) throw new Error(`${file}.js needs another file than the core.`);
+  const given = [...core].map((name) => `${name}: core_${name}`).join(", ");
+  const own = exported.map(([name, local]) => `${name}: ${local}`).join(", ");
+  // Behind a parenthesis the engine compiles a function at once, and does not first look for its end.
+  return `"use strict";\nmodule.exports = (function({ ${given} }) {\n${text.trimEnd()}\nreturn { ${own} };\n});\n`;
 }
 
 /**

@@ -55,8 +55,8 @@ export async function subscribe<S extends string | Buffer>(
     clock: client.environment.clock,
     epochMs: client.epochMs,
     onListenerError: (error, event) => client.emitter.tellThrown(event, error),
-    onOverflow: (topic, gap) => client.subscriptions.noteOverflow(topic, gap),
-    remove: (hearer, topics) => client.subscriptions.remove(hearer, topics),
+    onOverflow: (topic, gap) => client.openSubscriptions().noteOverflow(topic, gap),
+    remove: (hearer, topics) => client.openSubscriptions().remove(hearer, topics),
   });
   const signal = options.signal ?? view.signal;
   const particulars = { command: COMMANDS[kind].ask };
@@ -67,7 +67,7 @@ export async function subscribe<S extends string | Buffer>(
       subscription.onRefused = (error) => {
         operation.lastRefusal = error;
       };
-      const topics = client.subscriptions.add(subscription, kind, binaries);
+      const topics = client.openSubscriptions().add(subscription, kind, binaries);
       const stopListening = signal === undefined ? () => {} : client.signals.listen(signal, subscription);
       await subscription.begin(topics, stopListening);
     });

@@ -61,7 +61,6 @@ export class Client {
   readonly door: Door;
   readonly dispatcher: Dispatcher;
   readonly scripts: ScriptStore;
-  readonly subscriptions: Subscriptions;
   /** Undefined unless the option `cache` is set. */
   readonly cache: Cache | undefined;
   /** Milliseconds from the clock's times to the times since 1970. */
@@ -76,6 +75,7 @@ export class Client {
   readonly #renewal: Renewal;
   readonly #availability: Availability;
   readonly #zones: ZoneQuestions;
+  #subscriptions: Subscriptions | undefined;
   readonly #onTopology = new Set<() => void>();
   readonly #endCollections: () => void;
   #idle: Promise<void> | undefined;
@@ -108,7 +108,7 @@ export class Client {
         this.#reach.noteUp();
         const node = this.#directory.get(address);
         if (node !== undefined) {
-          this.subscriptions.noteUp(node);
+          this.#subscriptions?.noteUp(node);
           this.#zones.noteUp(node);
         }
         this.emitter.emit("nodeUp", { address });
@@ -152,7 +152,7 @@ export class Client {
           connections.endTries(new Error("the node gives no sign of life"));
         }
         this.dispatcher.resend(pool.repeats.takeQueued());
-        this.subscriptions.noteUnavailable();
+        this.#subscriptions?.noteUnavailable();
       },
     });
     this.cache = cacheOf(this, () => this.#directory);
@@ -172,7 +172,7 @@ export class Client {
       onChange: (current, previous, how) => this.#topologyChanged(current, previous, how),
       onRefreshed: (startedAt, isSure) => {
         telemetry.counters.topologyRefreshes++;
-        this.subscriptions.noteRound(startedAt, isSure);
+        this.#subscriptions?.noteRound(startedAt, isSure);
         this.#audits.atRefresh();
         this.#zones.atRefresh();
         this.dispatcher.lookForOwners();
@@ -180,15 +180,6 @@ export class Client {
     });
     this.#renewal = renewal;
     this.epochMs = environment.epochMs ?? epochMsOf(clock.now());
-    this.subscriptions = new Subscriptions({
-      environment,
-      telemetry,
-      epochMs: this.epochMs,
-      directory: () => this.#directory,
-      tracker: () => this.#tracker,
-      isSingle: options.mode === "single",
-      unavailableAfter: options.unavailableAfter,
-    });
     const pools = () => nodes().flatMap((node) => node.pools);
     this.#endCollections = answerCollections(
       telemetry.client,
@@ -245,8 +236,22 @@ export class Client {
     return this.#directory.nodes;
   }
 
+  /** What is heard, and from where. The first subscription makes it, so that others need not load what it takes. */
+  openSubscriptions(): Subscriptions {
+    return (this.#subscriptions ??= new Subscriptions({
+      environment: this.environment,
+      telemetry: this.telemetry,
+      epochMs: this.epochMs,
+      directory: () => this.#directory,
+      tracker: () => this.#tracker,
+      isSingle: this.options.mode === "single",
+      unavailableAfter: this.options.unavailableAfter,
+    }));
+  }
+
   metrics(): Metrics {
-    return metricsOf(this.telemetry, this.dispatcher.live, this.nodes, this.subscriptions.figures, this.cache?.metrics);
+    const heard = this.#subscriptions?.figures;
+    return metricsOf(this.telemetry, this.dispatcher.live, this.nodes, heard, this.cache?.metrics);
   }
 
   /** Calls `listener` after every change of the topology; returns the function that removes it. */
@@ -324,7 +329,7 @@ export class Client {
     this.#renewal.close();
     this.#tracker.close();
     this.#availability.close();
-    this.subscriptions.close(cause);
+    this.#subscriptions?.close(cause);
     this.cache?.close();
     this.dispatcher.close();
     for (const node of this.#directory.nodes) node.close(cause);
@@ -360,7 +365,7 @@ export class Client {
     // What follows from the change is told after it.
     tellTopology(this.telemetry.client, current, previous, how === "patched" ? "moved" : "refreshed");
     this.#directory.follow(current);
-    this.subscriptions.follow(how);
+    this.#subscriptions?.follow(how);
     this.cache?.follow();
     this.#reach.follow(current, previous);
     this.#audits.ofPromoted(current, previous);

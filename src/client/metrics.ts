@@ -125,7 +125,7 @@ export function metricsOf(
   { counters, durations }: Telemetry,
   live: number,
   nodes: readonly ClusterNode[],
-  subscriptions: SubscriptionMetrics,
+  subscriptions: SubscriptionMetrics | undefined,
   cache: CacheMetrics | undefined,
 ): Metrics {
   const { errors, deadlines, redirections, retries, decisions, gaps, hedges } = counters;
@@ -141,7 +141,7 @@ export function metricsOf(
       hedges: { ...hedges },
     },
     pending: live,
-    subscriptions,
+    subscriptions: subscriptions ?? { topics: 0, subscriptions: 0, connections: 0 },
     ...(cache === undefined ? {} : { cache }),
     nodes: nodes.map(nodeMetrics),
     durations: durations?.histograms ?? [],

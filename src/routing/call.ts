@@ -16,7 +16,14 @@ import type { Expiring, Moment } from "./deadlines.ts";
 import { outcomeOfCall } from "./next-step.ts";
 
 /** Which nodes may serve read-only scripts and commands. `{ zone }`: those of an availability zone before all others. */
-export type ReadFrom = "primary" | "replica" | "any" | { readonly zone: string };
+export type ReadFrom =
+  | "primary"
+  | "replica"
+  | "any"
+  | {
+      /** The name of the zone, as the servers' `availability-zone` has it. */
+      readonly zone: string;
+    };
 
 /** When a read is sent once more, to another node. */
 export interface HedgeTerms {

@@ -32,7 +32,12 @@ export interface CacheMetrics {
    */
   readonly dropped: Readonly<Record<string, number>>;
   /** The primaries of which nothing is kept now, each with the reason in a server's or a socket's words. */
-  readonly unavailable: readonly { readonly address: string; readonly reason: string }[];
+  readonly unavailable: readonly {
+    /** The address of the primary as `host:port`, as announced. */
+    readonly address: string;
+    /** The words of the server, or of the socket. */
+    readonly reason: string;
+  }[];
 }
 
 /**

@@ -149,7 +149,9 @@ describe("the CommonJS and the ES copy of the packed package, in one process", (
   it("load sockets, hashes and the parser of replies in CommonJS when they are needed", async () => {
     const code = `
       require("slotwire");
-      const loaded = () => ["NativeModule net", "NativeModule tls", "NativeModule crypto"].filter((name) => process.moduleLoadList.includes(name));
+      require("slotwire/ioredis");
+      const names = ["net", "tls", "crypto", "stream"].map((name) => "NativeModule " + name);
+      const loaded = () => names.filter((name) => process.moduleLoadList.includes(name));
       const parser = () => Object.keys(require.cache).some((path) => path.includes("redis-parser"));
       const before = [...loaded(), parser()];
       require("slotwire").defineScript({ name: "one", source: "return 1", numberOfKeys: 0 });
@@ -158,5 +160,48 @@ describe("the CommonJS and the ES copy of the packed package, in one process", (
         await cluster.close();
       });`;
     assert.equal(await output("later.cjs", code), "false true 0");
+  });
+
+  it("load files of the package in CommonJS when they are needed, for the copy that needs them", async () => {
+    writeFileSync(join(project, "one.lua"), "-- @keys\nreturn 1");
+    const code = `
+      const assert = require("node:assert/strict");
+      const { basename } = require("node:path");
+      const files = () => Object.keys(require.cache).filter((path) => path.includes("shared")).map((path) => basename(path, ".js"));
+      const { connect, defineScript, loadScripts, Cluster, InvalidArgumentError, Subscription } = require("slotwire");
+      require("slotwire/ioredis");
+      assert.deepEqual(files(), ["core"]);
+      (async () => {
+        const get = defineScript({ name: "get", source: "return redis.call('GET', KEYS[1])", numberOfKeys: 1, readOnly: true });
+        const nodes = process.argv.slice(2);
+        const cluster = await connect({ nodes, scripts: [get] });
+        await cluster.command("SET", "later", "1");
+        assert.deepEqual(cluster.metrics().subscriptions, { topics: 0, subscriptions: 0, connections: 0 });
+        assert.deepEqual(files(), ["core"]);
+        // As some tools do between tests: whatever is loaded from now on is loaded anew.
+        for (const path of Object.keys(require.cache)) delete require.cache[path];
+        const subscription = await cluster.subscribe("news");
+        assert.equal(subscription instanceof Subscription, true);
+        assert.equal(cluster.metrics().subscriptions.connections, 1);
+        const keys = [];
+        for await (const key of cluster.scan()) keys.push(key);
+        assert.equal(keys.includes("later"), true);
+        const watched = await cluster.transaction("later", { watch: ["later"] }, async (watching) =>
+          watching.multi().command("SET", "later", (await watching.command("GET", "later")) + "0"),
+        );
+        assert.deepEqual(watched, ["OK"]);
+        await assert.rejects(cluster.subscribe({}), (error) => Object.getPrototypeOf(error) === InvalidArgumentError.prototype);
+        const caching = await connect({ nodes, cache: {} });
+        const cached = caching.with({ cached: true });
+        assert.equal(await cached.command("GET", "later"), "10");
+        assert.equal(await cached.run(get, ["later"]), "10");
+        await caching.close();
+        await cluster.close();
+        assert.equal(cluster.metrics().subscriptions.subscriptions, 0);
+        await assert.rejects(cluster.subscribe("news"), { code: "CLOSED" });
+        assert.equal(typeof loadScripts(__dirname).one, "object");
+        console.log(files().sort().join());
+      })();`;
+    assert.equal(await output("files.cjs", code), "cache,scan,script-files,subscriptions,watch");
   });
 });

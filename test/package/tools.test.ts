@@ -48,15 +48,26 @@ const IMPORTED = `
   import { Cluster } from "slotwire/ioredis";`;
 const EXPECT = "const equal = (given, wanted) => expect(given).toBe(wanted);";
 
-/** An application that bundlers make one file of. */
+/** How an application that bundlers make one file of gets the package, by its file. */
+const APPLICATIONS = {
+  "application.mjs":
+    'import { connect, defineScript, SlotwireError } from "slotwire"; import Redis from "slotwire/ioredis";',
+  "application.cjs": `
+    const { connect, defineScript, SlotwireError } = require("slotwire");
+    const { default: Redis } = require("slotwire/ioredis");`,
+};
 const APPLICATION = `
-  import { connect, defineScript, SlotwireError } from "slotwire";
-  import Redis from "slotwire/ioredis";
   const get = defineScript({ name: "get", source: "return redis.call('GET', KEYS[1])", numberOfKeys: 1, readOnly: true });
   async function main(nodes) {
-    const cluster = await connect({ nodes, scripts: [get] });
+    const cluster = await connect({ nodes, scripts: [get], cache: {} });
     const shaped = new Redis.Cluster(nodes);
     await shaped.set("bundled", "yes");
+    // What CommonJS loads when it is used.
+    await (await cluster.subscribe("news")).close();
+    for await (const _ of cluster.scan());
+    for await (const _ of shaped.scanStream());
+    await cluster.transaction("bundled", { watch: ["bundled"] }, (watching) => watching.multi().command("GET", "bundled"));
+    await cluster.with({ cached: true }).run(get, ["bundled"]);
     const error = await cluster.command("INCR", "bundled").catch((error) => error);
     console.log(await cluster.run(get, ["bundled"]), error instanceof SlotwireError, error.name);
     await shaped.quit();
@@ -118,17 +129,21 @@ describe("the packed package, in the tools of those who use it", { concurrency: 
     });
   }
 
-  /** Makes an application one file, copies it away from all packages, and runs it. */
+  /** Makes one file of each application of the file's format, away from all packages, and runs it. */
   async function bundled(name: string, bundle: (entry: string, file: string) => Promise<unknown>, file: string) {
     const project = packed.projectFor(name);
-    const entry = join(project, "application.mjs");
-    writeFileSync(entry, APPLICATION);
-    // A folder of its own, from which no package is in reach.
-    const away = join(packed.away, name);
-    mkdirSync(away, { recursive: true });
-    await bundle(entry, join(away, file));
-    const printed = await run(away, process.execPath, file, ...cluster.nodes);
-    assert.equal(printed.trim(), "yes true ReplyError");
+    for (const [application, head] of Object.entries(APPLICATIONS)) {
+      // What an ES module requires cannot be one ES module: esbuild says so when it is run.
+      if (application.endsWith(".cjs") && file.endsWith(".mjs")) continue;
+      const entry = join(project, application);
+      writeFileSync(entry, head + APPLICATION);
+      // A folder of its own, from which no package is in reach.
+      const away = join(packed.away, `${name}-of-${application.slice(-3)}`);
+      mkdirSync(away, { recursive: true });
+      await bundle(entry, join(away, file));
+      const printed = await run(away, process.execPath, file, ...cluster.nodes);
+      assert.equal(printed.trim(), "yes true ReplyError", application);
+    }
   }
 
   for (const [format, file] of [

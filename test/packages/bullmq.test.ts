@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FlowProducer, type Job, Queue, QueueEvents, Worker } from "bullmq";
@@ -108,7 +109,14 @@ describe("BullMQ", () => {
       const added = new Set<string>();
       const underWay = new Set<number>();
       const failed = new Map<number, Error & { outcome?: string }>();
-      let underWayAtKill: ReadonlySet<number> = new Set();
+      let killed = "";
+      const underWayAtLoss = new Set<number>();
+      // Until the client hears of the kill, it writes to the connection.
+      const onDisconnect = (message: unknown) => {
+        if ((message as { address: string }).address !== killed) return;
+        for (const index of underWay) underWayAtLoss.add(index);
+      };
+      subscribe("slotwire:disconnect", onDisconnect);
       const add = async (index: number) => {
         underWay.add(index);
         try {
@@ -119,22 +127,23 @@ describe("BullMQ", () => {
         underWay.delete(index);
       };
       const adds: Promise<void>[] = [];
-      let killed: Promise<void> | undefined;
+      let killing: Promise<void> | undefined;
       const startedAt = Date.now();
       for (let index = 0; Date.now() - startedAt < 12_000; index++) {
         adds.push(add(index));
         if (index === 40) {
-          killed = failing.killOwnerOf(prefix, () => {
-            underWayAtKill = new Set(underWay);
+          killing = failing.killOwnerOf(prefix, (address) => {
+            killed = address;
           });
         }
         await sleep(25);
       }
-      await Promise.all([...adds, killed]);
+      await Promise.all([...adds, killing]);
+      unsubscribe("slotwire:disconnect", onDisconnect);
       console.log(`# a primary killed: ${added.size} of ${adds.length} added, ${failed.size} failed`);
-      // A call that was under way at the kill may have run. It is not sent again, and its error says so.
+      // A call that was under way when its connection was lost may have run. It is not sent again, and its error says so.
       for (const [index, { outcome, message }] of failed) {
-        assert.deepEqual([outcome, underWayAtKill.has(index)], ["unknown", true], `${index}: ${message}`);
+        assert.deepEqual([outcome, underWayAtLoss.has(index)], ["unknown", true], `${index}: ${message}`);
       }
       assert.equal(added.size + failed.size, adds.length);
       const kept = new Set((await queue.getJobs(["waiting"], 0, -1)).map(({ id }) => id));

@@ -54,9 +54,9 @@ export class FlushedCluster {
 
   /**
    * Kills the primary that owns the slot of a key.
-   * @param onKill  Called in the moment of the kill.
+   * @param onKill  Called in the moment of the kill, with the address of the node.
    */
-  async killOwnerOf(key: string, onKill: () => void): Promise<void> {
+  async killOwnerOf(key: string, onKill: (address: string) => void): Promise<void> {
     const slots = (await this.cluster.command(this.cluster.nodes[0] as string, "CLUSTER", "SLOTS")) as unknown as [
       number,
       number,
@@ -64,8 +64,9 @@ export class FlushedCluster {
     ][];
     const slot = slotOf(key);
     const owner = slots.find(([start, end]) => start <= slot && slot <= end)?.[2];
-    onKill();
-    await this.cluster.kill(`${owner?.[0]}:${owner?.[1]}`);
+    const address = `${owner?.[0]}:${owner?.[1]}`;
+    onKill(address);
+    await this.cluster.kill(address);
   }
 
   /** Does something for whose figures the scripts must stay: ioredis fails where a transaction meets a flush. */
