@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { Argument } from "../protocol/reply.ts";
 import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import type { CacheDropReason } from "../telemetry/channels.ts";
@@ -33,6 +34,8 @@ export class Store {
   /** By the hash of what was asked. Where two questions have the same one, the later entry takes the place. */
   readonly #entries: LRUCache<number, Entry>;
   readonly #byKey = new Map<string, Set<Entry>>();
+  /** How many there are of each slot. */
+  readonly #bySlot = new Uint32Array(SLOT_COUNT);
   readonly #shelves = new Map<Reader, Shelf>();
   readonly #trace: CacheTrace | undefined;
   #bytes = 0;
@@ -84,6 +87,7 @@ export class Store {
 
   #index(entry: Entry): void {
     this.#bytes += entry.bytes;
+    this.#bySlot[entry.facts.slot] = (this.#bySlot[entry.facts.slot] as number) + 1;
     for (const key of entry.facts.keys) addTo(this.#byKey, key, entry);
     let shelf = this.#shelves.get(entry.facts.reader);
     if (shelf === undefined) {
@@ -126,6 +130,11 @@ export class Store {
       else for (const entry of entries) if (now >= entry.until) over.add(entry);
     }
     this.drop(over, "expired");
+  }
+
+  /** Whether there may be entries of a slot; -1 if it is not known. This spares most writes the look-up of their keys. */
+  hasOfSlot(slot: number): boolean {
+    return this.#bySlot[slot] !== 0;
   }
 
   /** Removes the entries of a key that the client itself writes. */
@@ -198,6 +207,7 @@ export class Store {
 
   #unindex(entry: Entry): void {
     this.#bytes -= entry.bytes;
+    this.#bySlot[entry.facts.slot] = (this.#bySlot[entry.facts.slot] as number) - 1;
     for (const key of entry.facts.keys) removeFrom(this.#byKey, key, entry);
     const shelf = this.#shelves.get(entry.facts.reader);
     if (shelf === undefined) return;

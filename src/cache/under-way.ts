@@ -1,3 +1,4 @@
+import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { Call } from "../routing/call.ts";
 import { ALL_KEYS, type WrittenKeys } from "../routing/call-extras.ts";
 import type { Miss } from "./miss.ts";
@@ -21,6 +22,8 @@ export class UnderWay {
   /** By the hash of the question, the read that began last. */
   readonly #byHash = new Map<number, Miss>();
   readonly #byKey = new Map<string, Set<Miss>>();
+  /** How many there are of each slot. */
+  readonly #bySlot = new Uint32Array(SLOT_COUNT);
   readonly #scripts = new Map<Session, Scripts>();
 
   /** A read that a call may wait for that asks the same: sent within `limitMs`, and before no write of this client. */
@@ -31,8 +34,9 @@ export class UnderWay {
   }
 
   begin(miss: Miss): void {
-    const { question, keys } = miss.read;
+    const { question, keys, slot } = miss.read;
     this.#all.add(miss);
+    count(this.#bySlot, slot, 1);
     this.#byHash.set(question.hash, miss);
     for (const key of keys) {
       const begun = this.#byKey.get(key);
@@ -65,7 +69,8 @@ export class UnderWay {
   /** The read has ended. Returns false if it had ended before. */
   end(miss: Miss): boolean {
     if (!this.#all.delete(miss)) return false;
-    const { question, keys } = miss.read;
+    const { question, keys, slot } = miss.read;
+    count(this.#bySlot, slot, -1);
     this.waiting -= miss.callers.length;
     if (this.#byHash.get(question.hash) === miss) this.#byHash.delete(question.hash);
     for (const key of keys) {
@@ -92,9 +97,10 @@ export class UnderWay {
   /**
    * This client writes: no reply that may be older is kept, and no later read waits for one. Returns the reads that are not
    * written yet, and would go behind the write.
+   * @param slot  That of the keys; -1 if it is not known.
    */
-  written(keys: WrittenKeys): readonly Miss[] {
-    if (this.#all.size === 0) return NO_MISSES;
+  written(keys: WrittenKeys, slot: number): readonly Miss[] {
+    if (this.#all.size === 0 || (keys !== ALL_KEYS && this.#bySlot[slot] === 0)) return NO_MISSES;
     const unsent: Miss[] = [];
     if (keys === ALL_KEYS) for (const miss of this.#all) outrun(miss, unsent);
     else {
@@ -121,6 +127,10 @@ export class UnderWay {
     }
     return isExpected;
   }
+}
+
+function count(bySlot: Uint32Array, slot: number, step: 1 | -1): void {
+  bySlot[slot] = (bySlot[slot] as number) + step;
 }
 
 /** What is spoilt is not looked at again. */
