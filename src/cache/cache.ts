@@ -168,9 +168,8 @@ export class Cache {
     // In front of the write, as they were called.
     for (const miss of this.#underWay.written(keys, slot)) this.#giveUp(miss, "write-under-way");
     if (keys === ALL_KEYS) this.#store.dropAll("own-write");
-    else if (!this.#store.hasOfSlot(slot)) return;
-    else if (typeof keys === "string") this.#store.dropKey(keys);
-    else for (const key of keys) this.#store.dropKey(key);
+    else if (typeof keys === "string") this.#store.dropKey(keys, slot);
+    else for (const key of keys) this.#store.dropKey(key, slot);
   }
 
   /** It has ended. Of calls that settle, the dispatcher tells the writes itself. */

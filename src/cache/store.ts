@@ -1,11 +1,11 @@
 import { LRUCache } from "lru-cache";
-import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { Argument } from "../protocol/reply.ts";
 import type { CacheTrace } from "../telemetry/cache-trace.ts";
 import type { CacheDropReason } from "../telemetry/channels.ts";
 import { countIn } from "../telemetry/counters.ts";
 import { bytesOf, type Entry, type Reader } from "./entry.ts";
 import { hashOf, type Question } from "./question.ts";
+import { SlotCounts } from "./slot-counts.ts";
 
 /** About as many bytes as an entry takes besides what was asked, its keys and its reply. */
 const ENTRY_BYTES = 320;
@@ -34,8 +34,7 @@ export class Store {
   /** By the hash of what was asked. Where two questions have the same one, the later entry takes the place. */
   readonly #entries: LRUCache<number, Entry>;
   readonly #byKey = new Map<string, Set<Entry>>();
-  /** How many there are of each slot. */
-  readonly #bySlot = new Uint32Array(SLOT_COUNT);
+  readonly #slots = new SlotCounts();
   readonly #shelves = new Map<Reader, Shelf>();
   readonly #trace: CacheTrace | undefined;
   #bytes = 0;
@@ -87,7 +86,7 @@ export class Store {
 
   #index(entry: Entry): void {
     this.#bytes += entry.bytes;
-    this.#bySlot[entry.facts.slot] = (this.#bySlot[entry.facts.slot] as number) + 1;
+    this.#slots.add(entry.facts.slot);
     for (const key of entry.facts.keys) addTo(this.#byKey, key, entry);
     let shelf = this.#shelves.get(entry.facts.reader);
     if (shelf === undefined) {
@@ -132,13 +131,12 @@ export class Store {
     this.drop(over, "expired");
   }
 
-  /** Whether there may be entries of a slot; -1 if it is not known. This spares most writes the look-up of their keys. */
-  hasOfSlot(slot: number): boolean {
-    return this.#bySlot[slot] !== 0;
-  }
-
-  /** Removes the entries of a key that the client itself writes. */
-  dropKey(key: string): void {
+  /**
+   * Removes the entries of a key that the client itself writes.
+   * @param slot  That of the key; -1 if it is not known.
+   */
+  dropKey(key: string, slot: number): void {
+    if (!this.#slots.mayHave(slot)) return;
     const named = this.#byKey.get(key);
     if (named !== undefined) this.drop(named, "own-write");
   }
@@ -207,7 +205,7 @@ export class Store {
 
   #unindex(entry: Entry): void {
     this.#bytes -= entry.bytes;
-    this.#bySlot[entry.facts.slot] = (this.#bySlot[entry.facts.slot] as number) - 1;
+    this.#slots.remove(entry.facts.slot);
     for (const key of entry.facts.keys) removeFrom(this.#byKey, key, entry);
     const shelf = this.#shelves.get(entry.facts.reader);
     if (shelf === undefined) return;

@@ -1,9 +1,9 @@
-import { SLOT_COUNT } from "../protocol/hash-slot.ts";
 import type { Call } from "../routing/call.ts";
 import { ALL_KEYS, type WrittenKeys } from "../routing/call-extras.ts";
 import type { Miss } from "./miss.ts";
 import type { Question } from "./question.ts";
 import type { Session } from "./session.ts";
+import { SlotCounts } from "./slot-counts.ts";
 
 /** Scripts under way whose replies may be kept: those that read only the keys they were given, and others. */
 interface Scripts {
@@ -22,8 +22,7 @@ export class UnderWay {
   /** By the hash of the question, the read that began last. */
   readonly #byHash = new Map<number, Miss>();
   readonly #byKey = new Map<string, Set<Miss>>();
-  /** How many there are of each slot. */
-  readonly #bySlot = new Uint32Array(SLOT_COUNT);
+  readonly #slots = new SlotCounts();
   readonly #scripts = new Map<Session, Scripts>();
 
   /** A read that a call may wait for that asks the same: sent within `limitMs`, and before no write of this client. */
@@ -36,7 +35,7 @@ export class UnderWay {
   begin(miss: Miss): void {
     const { question, keys, slot } = miss.read;
     this.#all.add(miss);
-    count(this.#bySlot, slot, 1);
+    this.#slots.add(slot);
     this.#byHash.set(question.hash, miss);
     for (const key of keys) {
       const begun = this.#byKey.get(key);
@@ -70,7 +69,7 @@ export class UnderWay {
   end(miss: Miss): boolean {
     if (!this.#all.delete(miss)) return false;
     const { question, keys, slot } = miss.read;
-    count(this.#bySlot, slot, -1);
+    this.#slots.remove(slot);
     this.waiting -= miss.callers.length;
     if (this.#byHash.get(question.hash) === miss) this.#byHash.delete(question.hash);
     for (const key of keys) {
@@ -100,7 +99,7 @@ export class UnderWay {
    * @param slot  That of the keys; -1 if it is not known.
    */
   written(keys: WrittenKeys, slot: number): readonly Miss[] {
-    if (this.#all.size === 0 || (keys !== ALL_KEYS && this.#bySlot[slot] === 0)) return NO_MISSES;
+    if (this.#all.size === 0 || (keys !== ALL_KEYS && !this.#slots.mayHave(slot))) return NO_MISSES;
     const unsent: Miss[] = [];
     if (keys === ALL_KEYS) for (const miss of this.#all) outrun(miss, unsent);
     else {
@@ -127,10 +126,6 @@ export class UnderWay {
     }
     return isExpected;
   }
-}
-
-function count(bySlot: Uint32Array, slot: number, step: 1 | -1): void {
-  bySlot[slot] = (bySlot[slot] as number) + step;
 }
 
 /** What is spoilt is not looked at again. */
