@@ -44,9 +44,8 @@ export class OwnWrites {
     if (typeof places === "number") {
       if (places === OF_ALL) this.#ofAll--;
       else this.#remove(places);
-    } else if (Array.isArray(places)) {
-      for (const place of places) if (typeof place === "number") this.#remove(place);
-    } else return;
+    } else if (isPlaces(places)) for (const place of places) this.#remove(place);
+    else return;
     writing.written = undefined;
   }
 
@@ -105,6 +104,10 @@ function grown(values: Int32Array, room: number): Int32Array<ArrayBuffer> {
   const all = new Int32Array(room);
   all.set(values);
   return all;
+}
+
+function isPlaces(written: Writing["written"]): written is readonly number[] {
+  return Array.isArray(written) && typeof written[0] === "number";
 }
 
 /** Never 0. */

@@ -85,8 +85,7 @@ const MOST_NAMES = 1000;
 
 function noteKind(name: string): "harmless" | "writes" | "unlisted" {
   const lower = name.toLowerCase();
-  const writes = hasFlag(lower, "write") || lower === "debug";
-  const kind = !isListed(lower) ? "unlisted" : writes ? "writes" : "harmless";
+  const kind = !isListed(lower) ? "unlisted" : hasFlag(lower, "write") || lower === "debug" ? "writes" : "harmless";
   if (KINDS.size < MOST_NAMES) KINDS.set(name, kind);
   return kind;
 }
