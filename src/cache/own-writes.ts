@@ -13,9 +13,9 @@ const FIRST_ROOM = 64;
  * The keys that calls of this client under way may write. Nothing is kept of them meanwhile.
  *
  * Each key has a place for as long as its call is under way. Calls that are made one after the other have places side by
- * side, and end in about the same order, so that a write finds them in the processor's cache. A count by hash or by slot
- * would be elsewhere in memory for each write: with a thousand under way, to wait for that memory, when they begin and when
- * they end, was most of what a cache cost them. A read that is to be kept looks through all places.
+ * side, and end in about the same order, so that writes share what is in the processor's cache. Counts by hash, and lists by
+ * slot, are elsewhere in memory for each write, and were measured to cost a write with a thousand under way twice as much or
+ * more (bench/README.md). A read that is to be kept looks through all places.
  */
 export class OwnWrites {
   /** By place: the slot; below 0 where there is no key. Those are a list: -2 less the next one, or -1 at its end. */
