@@ -3,7 +3,7 @@ import { ClosedError } from "../errors.ts";
 import { parseErrorReply } from "../protocol/error-reply.ts";
 import type { Argument, Reply } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
-import { ALL_KEYS, type WrittenKeys } from "../routing/call-extras.ts";
+import { ALL_KEYS, type Writing, type WrittenKeys } from "../routing/call-extras.ts";
 import type { ClusterNode } from "../routing/cluster-node.ts";
 import { loadBefore } from "../routing/script-mending.ts";
 import type { CacheTrace } from "../telemetry/cache-trace.ts";
@@ -15,7 +15,7 @@ import { bytesOf, copyOf, Entry, freeze, hasError } from "./entry.ts";
 import { endOf, LapseClock } from "./freshness.ts";
 import { Heads } from "./heads.ts";
 import { Miss, type Read } from "./miss.ts";
-import { OwnWrites } from "./own-writes.ts";
+import type { OwnWrites } from "./own-writes.ts";
 import { Pairs } from "./pairs.ts";
 import { namesCommand, type Session } from "./session.ts";
 import { bytesOfEntry, Store } from "./store.ts";
@@ -33,6 +33,7 @@ export interface CacheParts {
   readonly environment: Environment;
   readonly settings: CacheSettings;
   readonly trace: CacheTrace;
+  readonly ownWrites: OwnWrites;
   readonly nodes: () => readonly ClusterNode[];
   readonly ownerOf: (slot: number) => ClusterNode | undefined;
   /** A slot of a node. Undefined where it owns none. */
@@ -62,7 +63,6 @@ export class Cache {
   readonly #settings: CacheSettings;
   readonly #store: Store;
   readonly #clearing: Clearing;
-  readonly #writes = new OwnWrites();
   readonly #underWay = new UnderWay();
   readonly #pairs: Pairs;
   readonly #clock: LapseClock;
@@ -128,7 +128,7 @@ export class Cache {
 
   /** Why a read must not go through the cache now; undefined if it may. */
   whyPass({ keys, slot }: Read): PassReason | undefined {
-    if (this.#writes.concern(keys)) return "write-under-way";
+    if (this.#parts.ownWrites.concern(keys, slot)) return "write-under-way";
     const node = this.#parts.ownerOf(slot);
     if (node === undefined) return "no-owner";
     const session = this.#pairs.sessionAt(node);
@@ -166,18 +166,20 @@ export class Cache {
   }
 
   /** A call of this client was made that may write: what was read of its keys is gone. */
-  written(keys: WrittenKeys): void {
-    this.#writes.begin(keys);
+  written(writing: Writing): void {
+    const keys = writing.written as WrittenKeys;
+    const { slot } = writing;
+    this.#parts.ownWrites.begin(writing);
     // In front of the write, as they were called.
-    for (const miss of this.#underWay.written(keys)) this.#giveUp(miss, "write-under-way");
+    for (const miss of this.#underWay.written(keys, slot)) this.#giveUp(miss, "write-under-way");
     if (keys === ALL_KEYS) this.#store.dropAll("own-write");
-    else if (typeof keys === "string") this.#store.dropKey(keys);
-    else for (const key of keys) this.#store.dropKey(key);
+    else if (typeof keys === "string") this.#store.dropKey(keys, slot);
+    else for (const key of keys) this.#store.dropKey(key, slot);
   }
 
-  /** A call of this client has settled that may write. */
-  answered(keys: WrittenKeys): void {
-    this.#writes.end(keys);
+  /** It has ended. Of calls that settle, the dispatcher tells the writes itself. */
+  answered(writing: Writing): void {
+    this.#parts.ownWrites.end(writing);
   }
 
   /** The topology is new, or the first. */

@@ -1,45 +1,126 @@
-import { ALL_KEYS, type WrittenKeys } from "../routing/call-extras.ts";
+import { SLOT_COUNT } from "../protocol/hash-slot.ts";
+import { ALL_KEYS, type Writing, type WrittenKeys } from "../routing/call-extras.ts";
 import { hashOfText } from "./question.ts";
 
-/** A power of two. With 1,000 writes under way, 1.5 of 100 reads are kept back by the write of another key. */
-const COUNTS = 65_536;
+/** What a call holds that may write any key. It takes no place. */
+const OF_ALL = -1;
+/** In place of a slot that is not known. */
+const ANY_SLOT = SLOT_COUNT;
+const NO_PLACE = -1;
+const FIRST_ROOM = 64;
+/** So many places are kept when no write is under way. */
+const MOST_KEPT = 4096;
 
 /**
- * The calls of this client under way that may write. Nothing that they may change is kept meanwhile. They are counted by the
- * hash of the key: to put each into a map and take it out again would be the larger part of what a cache costs a write.
+ * The keys that calls of this client under way may write. Nothing is kept of them meanwhile.
+ *
+ * Each key has a place for as long as its call is under way. Calls that are made one after the other have places side by
+ * side, and end in about the same order, so that writes share what is in the processor's cache. Counts by hash, and lists by
+ * slot, are elsewhere in memory for each write, and were measured to cost a write with a thousand under way twice as much or
+ * more (bench/README.md). A read that is to be kept looks through all places.
  */
 export class OwnWrites {
-  readonly #byHash = new Uint32Array(COUNTS);
-  #keys = 0;
+  /** By place: the slot; below 0 where there is no key. Those are a list: -2 less the next one, or -1 at its end. */
+  #slots = new Int32Array(0);
+  /** By place: a number of the key, or 0 until a read has found it out. */
+  #hashes = new Int32Array(0);
+  readonly #keys: string[] = [];
+  #free = NO_PLACE;
+  #count = 0;
   #ofAll = 0;
 
-  begin(keys: WrittenKeys): void {
-    this.#count(keys, 1);
+  /** A call begins that may write. From now on it holds the places of its keys, in place of the keys. */
+  begin(writing: Writing): void {
+    const keys = writing.written as WrittenKeys;
+    if (typeof keys === "string") writing.written = this.#add(keys, writing.slot);
+    else if (keys !== ALL_KEYS) writing.written = keys.map((key) => this.#add(key, writing.slot));
+    else {
+      this.#ofAll++;
+      writing.written = OF_ALL;
+    }
   }
 
-  end(keys: WrittenKeys): void {
-    this.#count(keys, -1);
+  /** The call has ended. Nothing happens if it has not begun, or has ended before. */
+  end(writing: Writing): void {
+    const places = writing.written;
+    if (typeof places === "number") {
+      if (places === OF_ALL) this.#ofAll--;
+      else this.#remove(places);
+    } else if (isPlaces(places)) for (const place of places) this.#remove(place);
+    else return;
+    writing.written = undefined;
   }
 
-  /** Whether a call under way may write one of the keys, as far as is known. */
-  concern(keys: readonly string[]): boolean {
+  /** Whether a call under way may write one of the keys, which are of one slot. */
+  concern(keys: readonly string[], slot: number): boolean {
     if (this.#ofAll > 0) return true;
-    return this.#keys > 0 && keys.some((key) => this.#byHash[placeOf(key)] !== 0);
+    return this.#count > 0 && keys.some((key) => this.#has(key, slot));
   }
 
-  #count(keys: WrittenKeys, step: 1 | -1): void {
-    if (keys === ALL_KEYS) this.#ofAll += step;
-    else if (typeof keys === "string") this.#countOne(keys, step);
-    else for (const key of keys) this.#countOne(key, step);
+  #has(key: string, slot: number): boolean {
+    const slots = this.#slots;
+    let hash = 0;
+    for (let place = 0; place < slots.length; place++) {
+      const other = slots[place];
+      if (other !== slot && other !== ANY_SLOT) continue;
+      // To compare two keys takes as long as to compare many numbers.
+      if (hash === 0) hash = numberOf(key);
+      if (this.#hashes[place] === 0) this.#hashes[place] = numberOf(this.#keys[place] as string);
+      if (this.#hashes[place] === hash && this.#keys[place] === key) return true;
+    }
+    return false;
   }
 
-  #countOne(key: string, step: 1 | -1): void {
-    const place = placeOf(key);
-    this.#keys += step;
-    this.#byHash[place] = (this.#byHash[place] as number) + step;
+  #add(key: string, slot: number): number {
+    if (this.#free === NO_PLACE) this.#grow();
+    const place = this.#free;
+    this.#free = -2 - (this.#slots[place] as number);
+    this.#slots[place] = slot < 0 ? ANY_SLOT : slot;
+    this.#hashes[place] = 0;
+    this.#keys[place] = key;
+    this.#count++;
+    return place;
+  }
+
+  #remove(place: number): void {
+    this.#slots[place] = -2 - this.#free;
+    this.#free = place;
+    this.#keys[place] = "";
+    if (--this.#count === 0 && this.#keys.length > MOST_KEPT) this.#forget();
+  }
+
+  /** Reads need not look through what a crowd has left. */
+  #forget(): void {
+    this.#slots = new Int32Array(0);
+    this.#hashes = new Int32Array(0);
+    this.#keys.length = 0;
+    this.#free = NO_PLACE;
+  }
+
+  #grow(): void {
+    const { length } = this.#slots;
+    const room = Math.max(FIRST_ROOM, 2 * length);
+    this.#slots = grown(this.#slots, room);
+    this.#hashes = grown(this.#hashes, room);
+    for (let place = length; place < room; place++) this.#keys.push("");
+    for (let place = room - 1; place >= length; place--) {
+      this.#slots[place] = -2 - this.#free;
+      this.#free = place;
+    }
   }
 }
 
-function placeOf(key: string): number {
-  return hashOfText(key) & (COUNTS - 1);
+function grown(values: Int32Array, room: number): Int32Array<ArrayBuffer> {
+  const all = new Int32Array(room);
+  all.set(values);
+  return all;
+}
+
+function isPlaces(written: Writing["written"]): written is readonly number[] {
+  return Array.isArray(written) && typeof written[0] === "number";
+}
+
+/** Never 0. */
+function numberOf(key: string): number {
+  return hashOfText(key) | 1;
 }

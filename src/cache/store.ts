@@ -7,6 +7,7 @@ import { bytesOf, type Entry, type Reader } from "./entry.ts";
 import { KeyIndex } from "./key-index.ts";
 import { hashOf, type Question } from "./question.ts";
 import { type Kind, type Part, Shelves, take } from "./shelves.ts";
+import { SlotCounts } from "./slot-counts.ts";
 
 /** About as many bytes as an entry takes besides what was asked, its keys and its reply. */
 const ENTRY_BYTES = 320;
@@ -44,6 +45,7 @@ export class Store {
   /** By the hash of what was asked. Where two questions have the same one, the later entry takes the place. */
   #entries: LRUCache<number, Entry>;
   #byKey = new KeyIndex();
+  #slots = new SlotCounts();
   readonly #shelves = new Map<Reader, Shelves>();
   readonly #trace: CacheTrace | undefined;
   readonly #onEnded: () => void;
@@ -77,6 +79,7 @@ export class Store {
           else if (why === "set") this.#replaced.push(entry);
         }
         this.#byKey.delete(entry);
+        this.#slots.remove(entry.facts.slot);
         this.#endOne(entry);
       },
     });
@@ -119,6 +122,7 @@ export class Store {
 
   #index(entry: Entry): void {
     this.#byKey.add(entry);
+    this.#slots.add(entry.facts.slot);
     const { reader } = entry.facts;
     let shelves = this.#shelves.get(reader);
     if (shelves === undefined) {
@@ -143,8 +147,12 @@ export class Store {
     this.drop(over, "expired");
   }
 
-  /** Removes the entries of a key that the client itself writes. */
-  dropKey(key: string): void {
+  /**
+   * Removes the entries of a key that the client itself writes.
+   * @param slot  That of the key; -1 if it is not known.
+   */
+  dropKey(key: string, slot: number): void {
+    if (!this.#slots.mayHave(slot)) return;
     const named = this.#byKey.get(key);
     if (named !== undefined) this.drop(named, "own-write");
   }
@@ -243,6 +251,7 @@ export class Store {
   #forget(): void {
     this.#entries = this.#empty();
     this.#byKey = new KeyIndex();
+    this.#slots = new SlotCounts();
     this.#shelves.clear();
     this.#ended = [];
   }

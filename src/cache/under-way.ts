@@ -3,6 +3,7 @@ import { ALL_KEYS, type WrittenKeys } from "../routing/call-extras.ts";
 import type { Miss } from "./miss.ts";
 import type { Question } from "./question.ts";
 import type { Session } from "./session.ts";
+import { SlotCounts } from "./slot-counts.ts";
 
 /** Scripts under way whose replies may be kept: those that read only the keys they were given, and others. */
 interface Scripts {
@@ -19,6 +20,7 @@ export class UnderWay {
   /** By the hash of the question, the read that began last. */
   readonly #byHash = new Map<number, Miss>();
   readonly #byKey = new Map<string, Set<Miss>>();
+  readonly #slots = new SlotCounts();
   readonly #scripts = new Map<Session, Scripts>();
 
   /** A read that a call may wait for that asks the same: sent within `limitMs`, and before no write of this client. */
@@ -29,8 +31,9 @@ export class UnderWay {
   }
 
   begin(miss: Miss): void {
-    const { question, keys } = miss.read;
+    const { question, keys, slot } = miss.read;
     this.#all.add(miss);
+    this.#slots.add(slot);
     this.#byHash.set(question.hash, miss);
     for (const key of keys) {
       const begun = this.#byKey.get(key);
@@ -64,7 +67,8 @@ export class UnderWay {
   /** The read has ended. Returns false if it had ended before. */
   end(miss: Miss): boolean {
     if (!this.#all.delete(miss)) return false;
-    const { question, keys } = miss.read;
+    const { question, keys, slot } = miss.read;
+    this.#slots.remove(slot);
     if (miss.callers.length > 0) miss.pool.release(0, miss.callers.length);
     if (this.#byHash.get(question.hash) === miss) this.#byHash.delete(question.hash);
     for (const key of keys) {
@@ -91,9 +95,10 @@ export class UnderWay {
   /**
    * This client writes: no reply that may be older is kept, and no later read waits for one. Returns the reads that are not
    * written yet, and would go behind the write.
+   * @param slot  That of the keys; -1 if it is not known.
    */
-  written(keys: WrittenKeys): readonly Miss[] {
-    if (this.#all.size === 0) return NO_MISSES;
+  written(keys: WrittenKeys, slot: number): readonly Miss[] {
+    if (this.#all.size === 0 || (keys !== ALL_KEYS && !this.#slots.mayHave(slot))) return NO_MISSES;
     const unsent: Miss[] = [];
     if (keys === ALL_KEYS) for (const miss of this.#all) outrun(miss, unsent);
     else {

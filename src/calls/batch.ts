@@ -182,7 +182,7 @@ export class Batch<R extends readonly unknown[] = [], S extends string | Buffer 
       });
     try {
       // The calls are made now, and what nobody knows yet may write any key.
-      await whileWriting(client.cache, ALL_KEYS, learnAndSend);
+      await whileWriting(client.cache, ALL_KEYS, -1, learnAndSend);
     } catch (error) {
       // No call was sent.
       this.#results = this.#results.map(() => error);

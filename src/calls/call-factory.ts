@@ -1,7 +1,7 @@
 import { frozen } from "../cache/entry.ts";
 import type { Client } from "../client/client.ts";
 import { BlockingFrame, type BlockingTime, deadlineOf } from "../commands/blocking.ts";
-import { mayWriteKeys } from "../commands/cacheable.ts";
+import { isListedName, mayWriteKeys } from "../commands/cacheable.ts";
 import { textOf } from "../commands/keys.ts";
 import { type CommandTraits, traitsOf } from "../commands/traits.ts";
 import { InvalidArgumentError, withParticulars } from "../errors.ts";
@@ -232,7 +232,10 @@ export class CallFactory {
     known?: readonly Argument[],
   ): Call {
     if (!this.#notesWrites || !mayWriteKeys(name, traits)) return call;
-    const isGuess = known === undefined && isUnlearned(name.toLowerCase(), args, this.#client.commands, () => true);
+    const isGuess =
+      known === undefined &&
+      !isListedName(name) &&
+      isUnlearned(name.toLowerCase(), args, this.#client.commands, () => true);
     noteWrite(call, known ?? (isGuess ? NONE : traits.keys));
     return call;
   }

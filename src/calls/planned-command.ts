@@ -31,7 +31,7 @@ export async function carryOut(
   // What a batch has accepted waits until there is room.
   const countOut = host.client.door.hold(bytesOf(name, given), part.isPart);
   try {
-    return await whileWriting(host.client.cache, writtenIn(host, plan, name, given), () =>
+    return await whileWriting(host.client.cache, writtenIn(host, plan, name, given), -1, () =>
       inSteps(host, plan, name, given, part),
     );
   } catch (error) {

@@ -102,7 +102,9 @@ export class Transaction<
   }
 
   #execute(executor: Executor, slot: number, context: BatchContext | undefined): Promise<unknown> {
-    return whileWriting(this.#host.client.cache, writtenBy(this.#parts), () => executor(this.#frame(slot), context));
+    return whileWriting(this.#host.client.cache, writtenBy(this.#parts), slot, () =>
+      executor(this.#frame(slot), context),
+    );
   }
 
   async #send(slot: number, batch: BatchContext | undefined): Promise<unknown> {

@@ -78,7 +78,7 @@ export class Watching<S extends string | Buffer = string> {
     if (slot >= 0 && slot !== slotOfKeys([this.#key])) {
       throw new InvalidArgumentError("A command of a transaction must be on the slot of the transaction's key.");
     }
-    const reply = await whileWriting(this.#host.client.cache, writtenBy([call]), () =>
+    const reply = await whileWriting(this.#host.client.cache, writtenBy([call]), slot, () =>
       this.#session.command(frame, kind),
     );
     return resultOf(kind, reply) as T;

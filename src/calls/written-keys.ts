@@ -2,7 +2,7 @@ import type { Cache } from "../cache/cache.ts";
 import { binaryOf } from "../protocol/encode.ts";
 import type { Argument } from "../protocol/reply.ts";
 import type { Call } from "../routing/call.ts";
-import { ALL_KEYS, type WrittenKeys } from "../routing/call-extras.ts";
+import { ALL_KEYS, type Writing, type WrittenKeys } from "../routing/call-extras.ts";
 
 /** Notes the keys that a call may write. A call without keys may write any, as far as anybody can tell. */
 export function noteWrite(call: Call, keys: readonly Argument[]): void {
@@ -14,7 +14,9 @@ export function noteWrite(call: Call, keys: readonly Argument[]): void {
 /** The keys that any of some calls may write. Undefined if none writes. */
 export function writtenBy(calls: readonly Call[]): WrittenKeys | undefined {
   const keys = new Set<string>();
-  for (const { written } of calls) {
+  for (const call of calls) {
+    // They have not begun: they are not sent by themselves.
+    const written = call.written as WrittenKeys | undefined;
     if (written === ALL_KEYS) return ALL_KEYS;
     if (typeof written === "string") keys.add(written);
     else for (const key of written ?? []) keys.add(key);
@@ -22,17 +24,22 @@ export function writtenBy(calls: readonly Call[]): WrittenKeys | undefined {
   return keys.size === 0 ? undefined : [...keys];
 }
 
-/** Does something that may write, but does not pass the door as a call: nothing of its keys is kept meanwhile. */
+/**
+ * Does something that may write, but does not pass the door as a call: nothing of its keys is kept meanwhile.
+ * @param slot  That of the keys; -1 if it is not known.
+ */
 export async function whileWriting<T>(
   cache: Cache | undefined,
   written: WrittenKeys | undefined,
+  slot: number,
   work: () => Promise<T>,
 ): Promise<T> {
   if (cache === undefined || written === undefined) return work();
-  cache.written(written);
+  const writing: Writing = { written, slot };
+  cache.written(writing);
   try {
     return await work();
   } finally {
-    cache.answered(written);
+    cache.answered(writing);
   }
 }

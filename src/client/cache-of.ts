@@ -1,4 +1,5 @@
 import { Cache } from "../cache/cache.ts";
+import type { OwnWrites } from "../cache/own-writes.ts";
 import type { Environment } from "../environment.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { NodeDirectory } from "../routing/node-directory.ts";
@@ -17,14 +18,22 @@ interface Owner {
   readonly door: Door;
 }
 
-/** The cache of a client. Undefined unless the option `cache` is set. */
-export function cacheOf(client: Owner, directory: () => NodeDirectory): Cache | undefined {
+/**
+ * The cache of a client. Undefined unless the option `cache` is set.
+ * @param ownWrites  Those that the dispatcher ends. Undefined without that option.
+ */
+export function cacheOf(
+  client: Owner,
+  directory: () => NodeDirectory,
+  ownWrites: OwnWrites | undefined,
+): Cache | undefined {
   const { environment, options, telemetry } = client;
-  if (options.cache === undefined) return undefined;
+  if (options.cache === undefined || ownWrites === undefined) return undefined;
   return new Cache({
     environment,
     settings: options.cache,
     trace: new CacheTrace(telemetry.client),
+    ownWrites,
     nodes: () => directory().nodes,
     ownerOf: (slot) => directory().ownerOf(slot),
     slotOf: ({ address }) => client.topology.ranges.find(({ primary }) => primary.address === address)?.start,

@@ -1,4 +1,5 @@
 import type { Cache } from "../cache/cache.ts";
+import { OwnWrites } from "../cache/own-writes.ts";
 import { LearnedCommands } from "../commands/server-commands.ts";
 import { isLasting } from "../connection/retry-policy.ts";
 import { type Environment, epochMsOf, nextTurn } from "../environment.ts";
@@ -125,6 +126,7 @@ export class Client {
       open: (info, elsewhere) => this.#opener.open(info, elsewhere),
       onRemoved: (node) => void this.#opener.farewell(node),
     });
+    const ownWrites = options.cache === undefined ? undefined : new OwnWrites();
     this.dispatcher = new Dispatcher({
       environment,
       telemetry,
@@ -135,7 +137,7 @@ export class Client {
       maxPending: options.maxPendingPerNode,
       maxPendingBytes: options.maxPendingBytesPerNode,
       unavailableAfter: options.unavailableAfter,
-      ...(options.cache === undefined ? {} : { onWriteSettled: (written) => this.cache?.answered(written) }),
+      ownWrites,
       events: {
         onRedirection: (redirection) => this.emitter.emit("redirection", redirection),
         onScriptMissing: (missing) => {
@@ -155,7 +157,7 @@ export class Client {
         this.#subscriptions?.noteUnavailable();
       },
     });
-    this.cache = cacheOf(this, () => this.#directory);
+    this.cache = cacheOf(this, () => this.#directory, ownWrites);
     this.door = new Door(this.dispatcher, this.signals, environment, this.cache);
     this.#audits = new ScriptAudits(clock, nodes, () => this.scripts.registry.wanted);
     this.#zones = new ZoneQuestions(nodes, () => this.#tracker, clock, options.connectTimeout);

@@ -113,7 +113,7 @@ export class Door {
   #pass(call: Call, signal: AbortSignal | undefined, batch: BatchContext | undefined, elapsedMs: number): void {
     if (signal !== undefined) call.withExtras.stopListening = this.#signals.listen(signal, call);
     // Each call that is admitted settles, so what begins here ends.
-    if (call.written !== undefined) this.#cache?.written(call.written);
+    if (call.written !== undefined) this.#cache?.written(call);
     this.#dispatcher.admit(call, batch, elapsedMs);
   }
 }

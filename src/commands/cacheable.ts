@@ -70,17 +70,22 @@ const FIELDS_WITHIN = /["'[]h(exists|get|getall|keys|len|mget|strlen|vals)["'\]]
 export function mayWriteKeys(name: string, { readOnly, runsCode }: CommandTraits): boolean {
   if (readOnly) return false;
   if (runsCode) return true;
-  return WRITES.get(name) ?? notesWrite(name);
+  return (KINDS.get(name) ?? noteKind(name)) !== "harmless";
+}
+
+/** As `isListed`, of a name in any case of letters. */
+export function isListedName(name: string): boolean {
+  return (KINDS.get(name) ?? noteKind(name)) !== "unlisted";
 }
 
 /** By the name as it was given: to find out takes longer than all else that a cache costs a write. */
-const WRITES = new Map<string, boolean>();
+const KINDS = new Map<string, "harmless" | "writes" | "unlisted">();
 /** Names come from callers, in any case of letters. */
 const MOST_NAMES = 1000;
 
-function notesWrite(name: string): boolean {
+function noteKind(name: string): "harmless" | "writes" | "unlisted" {
   const lower = name.toLowerCase();
-  const writes = !isListed(lower) || hasFlag(lower, "write") || lower === "debug";
-  if (WRITES.size < MOST_NAMES) WRITES.set(name, writes);
-  return writes;
+  const kind = !isListed(lower) ? "unlisted" : hasFlag(lower, "write") || lower === "debug" ? "writes" : "harmless";
+  if (KINDS.size < MOST_NAMES) KINDS.set(name, kind);
+  return kind;
 }

@@ -12,6 +12,14 @@ export const ALL_KEYS = Symbol("all keys");
 /** The keys that a call may write, as binary strings. Most calls have one, for which an array would cost more than the rest. */
 export type WrittenKeys = string | readonly string[] | typeof ALL_KEYS;
 
+/** Something that may write keys, all of one slot. */
+export interface Writing {
+  /** Its keys. While it is under way, what the cache knows them by. */
+  written: WrittenKeys | number | readonly number[] | undefined;
+  /** -1 if it is not known. */
+  readonly slot: number;
+}
+
 /** The past of a call that was not served at once. */
 export interface History {
   /** The attempt under way has an ASKING in front of it. */

@@ -10,7 +10,7 @@ import type { RegisteredLibrary } from "../scripts/registered-library.ts";
 import type { Script } from "../scripts/script.ts";
 import type { RegisteredScript } from "../scripts/script-registry.ts";
 import type { TracedConnection } from "../telemetry/call-trace.ts";
-import type { Extras, History, WrittenKeys } from "./call-extras.ts";
+import type { Extras, History, Writing } from "./call-extras.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Expiring, Moment } from "./deadlines.ts";
 import { outcomeOfCall } from "./next-step.ts";
@@ -122,7 +122,7 @@ export function resultOf({ parse, script }: Pick<CallKind, "parse" | "script">, 
  * One call of a user, from `run` or `command` to its answer. A call settles once; after that, replies to it are
  * dropped. The class is small and flat, because there is one object for each call in flight.
  */
-export class Call implements Request, Expiring {
+export class Call implements Request, Expiring, Writing {
   /** Replaced only before the call is sent. */
   kind: CallKind;
   /** The encoded command, by SHA-1 for a script. */
@@ -146,7 +146,7 @@ export class Call implements Request, Expiring {
   /** Undefined for most calls. */
   extras: Extras | undefined = undefined;
   /** What the call may write. Set only if there is a cache: most calls have this and no extras then. */
-  written: WrittenKeys | undefined = undefined;
+  written: Writing["written"] = undefined;
 
   readonly #resolve: (value: never) => void;
 

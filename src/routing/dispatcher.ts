@@ -11,7 +11,7 @@ import { countIn, type Telemetry } from "../telemetry/counters.ts";
 import type { TopologyTracker } from "../topology/topology-tracker.ts";
 import { Call, type CallOwner, historyOf } from "./call.ts";
 import { CallErrors } from "./call-errors.ts";
-import type { Extras, WrittenKeys } from "./call-extras.ts";
+import type { Extras, Writing } from "./call-extras.ts";
 import type { ClusterNode } from "./cluster-node.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { Hedges } from "./hedges.ts";
@@ -40,8 +40,8 @@ export interface DispatcherParts {
   /** The bounds of one node, which also hold for all calls together that have no node. */
   readonly maxPending: number;
   readonly maxPendingBytes: number;
-  /** Called when a call has settled that may write, with its keys. Only if there is a cache. */
-  readonly onWriteSettled?: (written: WrittenKeys) => void;
+  /** Is told that a call has settled which may write. Only if there is a cache. */
+  readonly ownWrites?: { end(writing: Writing): void } | undefined;
   /** Milliseconds after which a node without sign of life is unavailable; 0 for never. */
   readonly unavailableAfter: number;
 }
@@ -70,7 +70,7 @@ export class Dispatcher implements CallOwner {
   readonly #retries: Retries;
   readonly #rerouting: Rerouting;
   readonly #errors: CallErrors;
-  readonly #onWriteSettled: ((written: WrittenKeys) => void) | undefined;
+  readonly #ownWrites: DispatcherParts["ownWrites"];
   /** Calls that block without a limit and have no deadline. */
   readonly #endless = new Set<Call>();
   /** The client is closing, and does not wait for calls that block without a limit. */
@@ -85,7 +85,7 @@ export class Dispatcher implements CallOwner {
     this.#clock = environment.clock;
     this.#telemetry = telemetry;
     this.#deadlines = parts.deadlines;
-    this.#onWriteSettled = parts.onWriteSettled;
+    this.#ownWrites = parts.ownWrites;
     this.#placement = new Placement(directory, this.#clock);
     this.hedges = new Hedges(this.#placement, parts.deadlines, telemetry.counters.hedges);
     this.#rerouting = new Rerouting(directory, this.#placement, this.#clock, (requests) => this.resend(requests));
@@ -268,7 +268,7 @@ export class Dispatcher implements CallOwner {
     if (replied) this.#telemetry.counters.replies++;
     if (call.kind.blocking?.isEndless) this.#endless.delete(call);
     if (call.extras !== undefined) this.#settleExtras(call, call.extras, replied);
-    if (call.written !== undefined) this.#onWriteSettled?.(call.written);
+    if (call.written !== undefined) this.#ownWrites?.end(call);
     if (--this.#live === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import type { Read } from "../../src/cache/miss.ts";
+import { CallFactory } from "../../src/calls/call-factory.ts";
+import { Client } from "../../src/client/client.ts";
+import { nodeEnvironment } from "../../src/connection/node-environment.ts";
 import { type Cluster, defineLibrary, defineScript } from "../../src/index.ts";
+import { resolveOptions } from "../../src/options.ts";
 import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { bulk, type FakeNode } from "../support/fake-node.ts";
@@ -162,5 +167,71 @@ describe("what the client itself writes is not answered from memory, by", () => 
     rules.invalidate([KEY]);
     await eventually(async () => assert.equal(figures().invalidated, 1));
     assert.equal(await isKept(KEY), false);
+  });
+});
+
+describe("a write that is refused when it is admitted is no write under way, when", () => {
+  let cluster: FakeCluster;
+  before(async () => {
+    cluster = await FakeCluster.start(1);
+    takeTracking(cluster.node(0));
+    cluster.node(0).always("GET", () => bulk("v"));
+  });
+  after(() => cluster.stop());
+
+  const passed = (client: Cluster) => client.metrics().cache?.passed["write-under-way"] ?? 0;
+
+  /** While it is under way, and when it has been refused, the key is read and kept. */
+  const verifyKept = async (client: Cluster, key: string) => {
+    const cached = client.with({ cached: true });
+    const before = passed(client);
+    await cached.command("GET", key);
+    await cached.command("GET", key);
+    assert.deepEqual([passed(client) - before, (client.metrics().cache?.hits ?? 0) > 0], [0, true]);
+  };
+
+  it("its node has no room", async () => {
+    const client = await cluster.connect({ cache: {}, maxPendingPerNode: 1 });
+    const held = client.command("GET", OTHER);
+    const refused = [client.command("SET", KEY, 1), client.command("DEL", KEY, BESIDE), client.run(sweep, [])];
+    for (const call of refused) await assert.rejects(call, { code: "QUEUE_FULL" });
+    await held;
+    await verifyKept(client, KEY);
+  });
+
+  it("its signal is aborted", async () => {
+    const client = await cluster.connect({ cache: {} });
+    const batch = client.with({ signal: AbortSignal.abort() }).batch().command("SET", KEY, 1).run(sweep, []);
+    assert.deepEqual(
+      (await batch.exec()).map((error) => (error as { code?: string }).code),
+      ["ABORTED", "ABORTED"],
+    );
+    await verifyKept(client, KEY);
+  });
+
+  it("its client is closing", async () => {
+    const options = resolveOptions({ nodes: [cluster.node(0).address], topologyRefreshInterval: 0, cache: {} });
+    const client = await Client.connect(options, nodeEnvironment);
+    try {
+      const factory = new CallFactory(client, {
+        timeoutMs: 0,
+        signal: undefined,
+        replies: undefined,
+        readFrom: "primary",
+      });
+      client.dispatcher.endEndless();
+      for (const args of [
+        [KEY, 0],
+        [BESIDE, KEY, 0],
+      ]) {
+        const ended = new Promise((resolve) =>
+          client.door.send(factory.command("BLPOP", args, 0, resolve, undefined), undefined),
+        );
+        await assert.rejects(ended, { code: "CLOSED", outcome: "not-executed" });
+      }
+      assert.equal(client.cache?.whyPass({ keys: [KEY, BESIDE], slot: 7 } as unknown as Read), undefined);
+    } finally {
+      client.destroy();
+    }
   });
 });

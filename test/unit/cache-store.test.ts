@@ -7,10 +7,11 @@ import { bytesOf, copyOf, Entry, type EntryFacts, freeze, hasError, type Reader 
 import { Proofs } from "../../src/cache/freshness.ts";
 import { OwnWrites } from "../../src/cache/own-writes.ts";
 import { alone, hashOf, Question } from "../../src/cache/question.ts";
+import { SlotCounts } from "../../src/cache/slot-counts.ts";
 import { Store } from "../../src/cache/store.ts";
 import type { Clock } from "../../src/environment.ts";
 import type { Argument, Reply } from "../../src/protocol/reply.ts";
-import { ALL_KEYS } from "../../src/routing/call-extras.ts";
+import { ALL_KEYS, type Writing, type WrittenKeys } from "../../src/routing/call-extras.ts";
 
 function reader(port: number): Reader {
   const proofs = new Proofs(1000);
@@ -50,7 +51,7 @@ describe("the store of a cache", () => {
     const left = () => ["a", "c", "d"].filter((lookup) => got(store, lookup) !== undefined).join("");
     fill();
     assert.deepEqual([left(), store.size, store.bytes], ["acd", 3, 300]);
-    store.dropKey("b");
+    store.dropKey("b", -1);
     assert.equal(left(), "cd");
     store.dropSlot(ONE, 2, "moved");
     assert.equal(left(), "d");
@@ -157,7 +158,7 @@ describe("what has ended in the store of a cache", () => {
     ["scripts'", (store) => store.invalidate(ONE, "any", true), { isScript: true, mayDerive: true }, 0, "derived-key"],
     ["given keys'", (store) => store.invalidate(ONE, "any", false), { isScript: true }, 0, "derived-key"],
     ["a key's", (store) => store.invalidate(ONE, "k", true), { keys: ["k"] }, 0, "invalidated"],
-    ["a written key's", (store) => store.dropKey("k"), { keys: ["k"] }, 0, "own-write"],
+    ["a written key's", (store) => store.dropKey("k", -1), { keys: ["k"] }, 0, "own-write"],
   ];
 
   for (const [what, drop, of, share, why, count = 4000] of rows) {
@@ -194,7 +195,7 @@ describe("what has ended in the store of a cache", () => {
       assert.ok(!old.some((each) => each.isFresh(0)), "one that somebody holds");
       store.put(entry("e1"));
       assert.deepEqual([store.size, store.bytes, store.keyOf(ONE)], [1, 100, "e1"]);
-      store.dropKey("e1");
+      store.dropKey("e1", -1);
       assert.equal(store.size, 0);
     }
   });
@@ -209,7 +210,7 @@ describe("what has ended in the store of a cache", () => {
     const ends: ((store: Store) => void)[] = [
       (store) => store.dropReader(ONE, "own-write"),
       (store) => store.dropSlot(ONE, 1, "own-write"),
-      (store) => store.dropKey("k"),
+      (store) => store.dropKey("k", -1),
     ];
     for (const end of ends) {
       const store = new Store(20_000);
@@ -240,7 +241,7 @@ describe("what has ended in the store of a cache", () => {
     store.dropReader(ONE, "silent");
     assert.deepEqual([store.invalidated, store.dropped, store.size], [0, { flushed: 10 }, 1]);
     store.sweep(500);
-    store.dropKey("k");
+    store.dropKey("k", -1);
     assert.deepEqual([store.dropped, store.waiting, store.bytes], [{ flushed: 10 }, 0, 100]);
     store.clear(10);
     assert.equal(store.size, 1);
@@ -342,18 +343,96 @@ describe("the clearing of a cache", () => {
 });
 
 describe("own writes", () => {
+  const begun = (writes: OwnWrites, written: WrittenKeys, slot = 7): Writing => {
+    const writing: Writing = { written, slot };
+    writes.begin(writing);
+    return writing;
+  };
+  const concerned = (writes: OwnWrites, keys: string, slot = 7) =>
+    [...keys].filter((key) => writes.concern([key], slot)).join("");
+
   it("concern their keys until the last of them is answered", () => {
     const writes = new OwnWrites();
-    writes.begin(["a"]);
-    writes.begin(["a", "b"]);
-    assert.deepEqual([writes.concern(["x", "a"]), writes.concern(["c"])], [true, false]);
-    writes.end(["a", "b"]);
-    assert.deepEqual([writes.concern(["a"]), writes.concern(["b"])], [true, false]);
-    writes.begin(ALL_KEYS);
-    assert.equal(writes.concern(["c"]), true);
-    writes.end(ALL_KEYS);
-    writes.end(["a"]);
-    assert.equal(writes.concern(["a"]), false);
+    const first = begun(writes, "a");
+    const second = begun(writes, ["a", "b"]);
+    assert.equal(concerned(writes, "abc"), "ab");
+    assert.deepEqual([writes.concern(["x", "b"], 7), concerned(writes, "abc", 8)], [true, ""]);
+    writes.end(second);
+    assert.equal(concerned(writes, "abc"), "a");
+    const ofAll = begun(writes, ALL_KEYS, -1);
+    assert.equal(concerned(writes, "abc"), "abc");
+    writes.end(ofAll);
+    writes.end(first);
+    assert.equal(concerned(writes, "abc"), "");
+  });
+
+  it("concern their keys in every slot, if theirs is not known", () => {
+    const writes = new OwnWrites();
+    const writing = begun(writes, ["a", "b"], -1);
+    assert.deepEqual([concerned(writes, "abc"), concerned(writes, "abc", 9)], ["ab", "ab"]);
+    writes.end(writing);
+    assert.equal(concerned(writes, "abc"), "");
+  });
+
+  it("end once, and not before they begin", () => {
+    const writes = new OwnWrites();
+    for (const written of ["a", ["a", "b"], ALL_KEYS] as const) {
+      const early: Writing = { written, slot: 7 };
+      writes.end(early);
+      assert.equal(early.written, written);
+      const writing = begun(writes, written);
+      const other = begun(writes, written);
+      writes.end(writing);
+      writes.end(writing);
+      assert.equal(writes.concern(["a"], 7), true);
+      writes.end(other);
+      assert.equal(writes.concern(["a"], 7), false);
+    }
+  });
+
+  it("are told apart by the thousand, in whatever order they end", () => {
+    const writes = new OwnWrites();
+    const all = new Map<string, Writing>();
+    for (let index = 0; index < 3000; index++) {
+      all.set(`{tag}${index}`, begun(writes, `{tag}${index}`));
+      const ends = `{tag}${(index * 7919) % 3000}`;
+      const ended = all.get(ends);
+      if (ended !== undefined) writes.end(ended);
+      all.delete(ends);
+      assert.equal(writes.concern([ends], 7), false);
+      if (index % 50 > 0) continue;
+      for (const key of all.keys()) assert.equal(writes.concern([key], 7), true, key);
+    }
+    assert.equal(all.size > 1000, true, `${all.size} are under way`);
+    for (const writing of all.values()) writes.end(writing);
+    for (const key of all.keys()) assert.equal(writes.concern([key], 7), false, key);
+  });
+
+  it("concern their keys as before, when a crowd has ended", () => {
+    const writes = new OwnWrites();
+    for (let round = 0; round < 2; round++) {
+      const crowd = Array.from({ length: 5000 }, (_, index) => begun(writes, `k${index}`));
+      assert.equal(writes.concern(["k4999"], 7), true);
+      for (const each of crowd) writes.end(each);
+      assert.equal(writes.concern(["k4999"], 7), false);
+    }
+    begun(writes, "a");
+    assert.equal(concerned(writes, "ab"), "a");
+  });
+});
+
+describe("the number of things of each slot", () => {
+  it("shows whether there are any", () => {
+    const slots = new SlotCounts();
+    const has = () => [0, 31, 32, 16383].filter((slot) => slots.mayHave(slot));
+    for (const slot of [31, 31, 16383]) slots.add(slot);
+    assert.deepEqual(has(), [31, 16383]);
+    slots.remove(31);
+    slots.remove(16383);
+    assert.deepEqual(has(), [31]);
+    slots.remove(31);
+    assert.deepEqual(has(), []);
+    assert.equal(slots.mayHave(-1), true, "any slot");
   });
 });
 
@@ -469,7 +548,7 @@ describe("what was asked", () => {
     assert.equal(got(store, other), undefined);
     store.put(entry(other));
     assert.deepEqual([got(store, one), got(store, other)?.reply, store.size], [undefined, other, 1]);
-    store.dropKey(one);
+    store.dropKey(one, -1);
     assert.equal(got(store, other)?.reply, other);
   });
 });
