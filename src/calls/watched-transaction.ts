@@ -194,6 +194,8 @@ class WatchingRun<R extends readonly unknown[]> {
       const loan = await operation.wait(
         node.pool.dedicated.lend((connection) => {
           opened = connection;
+          // A loan comes late while the sockets are read first. The operation may have ended meanwhile.
+          if (operation.error !== undefined) connection.close(operation.error);
         }),
       );
       if (handedAt !== undefined) {

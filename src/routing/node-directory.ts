@@ -87,13 +87,16 @@ export class NodeDirectory {
 
   /** Follows a new topology: opens nodes that are new, and removes nodes that are gone. */
   follow(topology: Topology): void {
-    if (topology.nodes !== this.#topology?.nodes) this.#followNodes(topology);
+    const gone = topology.nodes === this.#topology?.nodes ? NONE : this.#followNodes(topology);
     this.#topology = topology;
     const { slotOwners } = topology;
     this.#owners = this.#nodes.filter(({ info }) => slotOwners.has(info));
+    // Their calls go elsewhere at once, by the new nodes and the new owners.
+    for (const node of gone) this.#events.onRemoved(node);
   }
 
-  #followNodes(topology: Topology): void {
+  /** Returns the nodes that are gone. */
+  #followNodes(topology: Topology): readonly ClusterNode[] {
     const gone = new Set(this.#byAddress.values());
     this.#byAddress.clear();
     const before = new Map([...gone].map((node) => [node.address, node]));
@@ -118,7 +121,7 @@ export class NodeDirectory {
       else replicas.set(primary, [node]);
     }
     this.#replicas = nodes.map(({ address }) => replicas.get(address) ?? NONE);
-    for (const node of gone) this.#events.onRemoved(node);
+    return [...gone];
   }
 }
 

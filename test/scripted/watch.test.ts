@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { nodeEnvironment } from "../../src/connection/node-environment.ts";
+import type { Environment } from "../../src/environment.ts";
+import { eventually } from "../support/eventually.ts";
 import { FakeCluster } from "../support/fake-cluster.ts";
 import { array, error, noScript } from "../support/fake-node.ts";
 import { keyForSlot } from "../support/key-for-slot.ts";
@@ -40,6 +43,40 @@ describe("a transaction that watches keys", () => {
     });
     assert.deepEqual(await watching, [1]);
     assert.equal(cluster.node(0).count("MSET"), 2);
+  });
+
+  it("aborted while it waits for a connection that may have been closed, leaves none behind", async () => {
+    let isBehind = false;
+    let read: (() => void) | undefined;
+    const { clock } = nodeEnvironment;
+    const late: Environment["clock"] = {
+      now: clock.now.bind(clock),
+      setTimer: clock.setTimer.bind(clock),
+      nextTick: clock.nextTick.bind(clock),
+      afterReads: clock.afterReads.bind(clock),
+      isBehind: () => isBehind,
+      afterArrivals: (callback) => {
+        read = callback;
+      },
+    };
+    const client = await cluster.connect({}, { ...nodeEnvironment, clock: late });
+    cluster.node(0).always("EXEC", () => array(":1\r\n"));
+    const aborting = new AbortController();
+    const run = () => {
+      return client
+        .with({ signal: aborting.signal })
+        .transaction(key, { watch: [key] }, async (tx) => tx.multi().command("INCR", key));
+    };
+    assert.deepEqual(await run(), [1]);
+    const connections = cluster.node(0).openConnections;
+    isBehind = true;
+    const aborted = run();
+    await eventually(() => assert.equal(typeof read, "function"));
+    aborting.abort();
+    await assert.rejects(aborted, { code: "ABORTED", outcome: "not-executed" });
+    isBehind = false;
+    read?.();
+    await eventually(() => assert.equal(cluster.node(0).openConnections, connections - 1));
   });
 
   it("that was lost behind EXEC is unknown, also when its function had lived with a refusal before", async () => {
