@@ -240,7 +240,7 @@ export class Client {
 
   /** What is heard, and from where. The first subscription makes it, so that others need not load what it takes. */
   openSubscriptions(): Subscriptions {
-    return (this.#subscriptions ??= new Subscriptions({
+    this.#subscriptions ??= new Subscriptions({
       environment: this.environment,
       telemetry: this.telemetry,
       epochMs: this.epochMs,
@@ -248,7 +248,8 @@ export class Client {
       tracker: () => this.#tracker,
       isSingle: this.options.mode === "single",
       unavailableAfter: this.options.unavailableAfter,
-    }));
+    });
+    return this.#subscriptions;
   }
 
   metrics(): Metrics {
