@@ -6,6 +6,7 @@ import type { Connection, ConnectionSettings } from "./connection.ts";
 import { Farewell } from "./farewell.ts";
 import { StrangerError } from "./identity.ts";
 import { openConnection } from "./open-connection.ts";
+import { isNotInTime } from "./open-failure.ts";
 import { setPatience } from "./signs-of-life.ts";
 import { inHandIn, type Standing, whatIsInHand } from "./standing.ts";
 import type { Evidence } from "./vigil.ts";
@@ -23,6 +24,8 @@ const NOBODY = ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT"];
 
 const NOTHING: Evidence = { kind: "nothing" };
 const SILENT: Evidence = { kind: "silent" };
+/** The time to connect was shorter than that for an answer: who asks waits for the rest of it. */
+const UNANSWERED: Evidence = { kind: "silent" };
 
 /**
  * A second connection to a node, on which the node is asked about those that are silent. It is opened for the first
@@ -125,6 +128,7 @@ export class Probe {
       const isSilent = () => !(this.#awaitsLogin && this.#connection?.wasOpen === true);
       const limit = setPatience(this.#clock, limitMs, () => resolve(isSilent() ? SILENT : NOTHING));
       void answer.then((evidence) => {
+        if (evidence === UNANSWERED) return;
         limit.cancel();
         resolve(evidence);
       });
@@ -155,6 +159,7 @@ export class Probe {
         this.#saidBusy = error;
         return { kind: "busy" };
       }
+      if (isNotInTime(error)) return UNANSWERED;
       const { code = "" } = error as NodeJS.ErrnoException;
       return NOBODY.includes(code) ? SILENT : NOTHING;
     }

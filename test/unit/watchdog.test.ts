@@ -255,6 +255,19 @@ describe("a watchdog", () => {
     other.close(new Error("done"));
   });
 
+  it("finds a node silent whose time to connect is shorter than the time that a probe has", async () => {
+    probe = new Probe({ ...settingsOn(wire), connectTimeoutMs: 50 });
+    for (const server of [undefined, () => undefined]) {
+      wire.server = server;
+      watchdog.end();
+      seen = [];
+      watchdog = new Watchdog(connection, wire.clock, probe, { onDead: () => {}, onSilent: () => seen.push("silent") });
+      call();
+      await wire.pass(2000);
+      assert.deepEqual(seen, ["silent"]);
+    }
+  });
+
   it("takes a node silent at whose address nobody listens, and not for dead", async () => {
     wire.server = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
     call();
