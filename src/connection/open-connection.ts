@@ -3,7 +3,7 @@ import { isSaidUnasked } from "../protocol/error-reply.ts";
 import { type ConnectContext, connectChannel, isHeard, traced } from "../telemetry/channels.ts";
 import { Connection, type ConnectionSettings } from "./connection.ts";
 import { askForLogin, greet } from "./handshake.ts";
-import { explained, NO_CONNECTION } from "./open-failure.ts";
+import { explained, NO_CONNECTION, NotInTime } from "./open-failure.ts";
 import { setPatience } from "./signs-of-life.ts";
 
 /** Gets a connection before it is open, so that it can be closed early. */
@@ -42,14 +42,17 @@ async function open(settings: ConnectionSettings, id: number, onCreated?: OnCrea
   const started = clock.now();
   const connection = new Connection(settings, id);
   onCreated?.(connection);
-  let missing = "no credentials from their provider";
+  let isGreeted = false;
   const timer = setPatience(clock, connectTimeoutMs, () => {
-    connection.close(new Error(`${connection.wasOpen ? missing : NO_CONNECTION} within ${connectTimeoutMs} ms`));
+    const within = `within ${connectTimeoutMs} ms`;
+    if (!connection.wasOpen) connection.close(new NotInTime(`${NO_CONNECTION} ${within}`));
+    else if (isGreeted) connection.close(new NotInTime(`no answer to the handshake ${within}`));
+    else connection.close(new Error(`no credentials from their provider ${within}`));
   });
   try {
     const ready = Promise.all([connection.opened, askForLogin(credentials)]);
     const [, login] = await Promise.race([ready, connection.gone]);
-    missing = "no answer to the handshake";
+    isGreeted = true;
     connection.standing = await handshake((...commands) => connection.exchange(...commands), login, settings);
     connection.openedInMs = Math.min(clock.now() - started, timer.listenedMs);
     if (telemetry !== undefined) telemetry.counters.connectionsOpened++;

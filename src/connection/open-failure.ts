@@ -29,6 +29,14 @@ const TLS_HERE = "if this port expects TLS, set `tls` or use rediss://";
 const UNREACHABLE = ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN"];
 const NAT_MAP = "the cluster announces this address: if it cannot be reached from here, `natMap` leads to one that can";
 
+/** The server did not accept the connection, or did not answer to the handshake, in the time that it had. */
+export class NotInTime extends Error {}
+
+/** Whether the failure to open a connection is that the server said nothing. */
+export function isNotInTime(failure: unknown): boolean {
+  return failure instanceof NotInTime || (failure instanceof Error && failure.cause instanceof NotInTime);
+}
+
 /**
  * The failure to open a connection, with advice where the failure shows a remedy, because the texts of sockets and of
  * OpenSSL rarely name one.

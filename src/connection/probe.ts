@@ -6,6 +6,7 @@ import type { Connection, ConnectionSettings } from "./connection.ts";
 import { Farewell } from "./farewell.ts";
 import { StrangerError } from "./identity.ts";
 import { openConnection } from "./open-connection.ts";
+import { isNotInTime } from "./open-failure.ts";
 import { setPatience } from "./signs-of-life.ts";
 import { inHandIn, type Standing, whatIsInHand } from "./standing.ts";
 import type { Evidence } from "./vigil.ts";
@@ -23,6 +24,8 @@ const NOBODY = ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT"];
 
 const NOTHING: Evidence = { kind: "nothing" };
 const SILENT: Evidence = { kind: "silent" };
+/** The time to connect was shorter than that for an answer: who asks waits for the rest of it. */
+const UNANSWERED: Evidence = { kind: "silent" };
 
 /**
  * A second connection to a node, on which the node is asked about those that are silent. It is opened for the first
@@ -43,6 +46,8 @@ export class Probe {
   #awaitsLogin = false;
   /** The user may not ask about connections. */
   #isForbidden = false;
+  /** Counts the connections that were replaced while questions waited on them. */
+  #replacements = 0;
   #rest: Timer | undefined;
   #ended = false;
   /** What the node said, if the last answer was BUSY. */
@@ -72,11 +77,11 @@ export class Probe {
   /** Asks the node about `connection`. Resolves within `limitMs`, or twice that if an earlier probe turned out dead. */
   async ask(connection: Connection, limitMs: number): Promise<Evidence> {
     this.#rest?.cancel();
-    const wasOpen = this.#connection?.wasOpen === true;
+    const earlier = this.#connection?.wasOpen === true ? this.#connection : undefined;
     let evidence = await this.#within(limitMs, connection);
-    if (evidence === SILENT && wasOpen && !this.#ended) {
+    if (evidence === SILENT && earlier !== undefined && !this.#ended) {
       // Whatever broke the way of the connection in doubt may have broken that of an earlier probe.
-      this.reset();
+      if (earlier === this.#connection) this.#replace();
       evidence = await this.#within(limitMs, connection);
     }
     this.busy = evidence.kind === "busy" ? this.#saidBusy : undefined;
@@ -85,12 +90,22 @@ export class Probe {
     return evidence;
   }
 
-  /** The next question goes through a new connection. */
+  /** The next question goes through a new connection. Those that are not answered have proven nothing. */
   reset(): void {
+    this.#asked.clear();
+    this.#letGo();
+  }
+
+  /** Every question goes through a new connection, also those that are not answered: they are others' as well. */
+  #replace(): void {
+    this.#replacements++;
+    this.#letGo();
+  }
+
+  #letGo(): void {
     this.#connection?.close(new Farewell("not-needed", "no longer needed"));
     this.#connection = undefined;
     this.#opening = undefined;
-    this.#asked.clear();
   }
 
   close(): void {
@@ -113,6 +128,7 @@ export class Probe {
       const isSilent = () => !(this.#awaitsLogin && this.#connection?.wasOpen === true);
       const limit = setPatience(this.#clock, limitMs, () => resolve(isSilent() ? SILENT : NOTHING));
       void answer.then((evidence) => {
+        if (evidence === UNANSWERED) return;
         limit.cancel();
         resolve(evidence);
       });
@@ -121,6 +137,14 @@ export class Probe {
 
   /** Never rejects. */
   async #question(about: Connection): Promise<Evidence> {
+    for (;;) {
+      const replacements = this.#replacements;
+      const evidence = await this.#attempt(about);
+      if (evidence !== NOTHING || replacements === this.#replacements || this.#ended || about.closed) return evidence;
+    }
+  }
+
+  async #attempt(about: Connection): Promise<Evidence> {
     try {
       const probe = await this.#open();
       if (about.standing !== undefined && !this.#isForbidden) {
@@ -135,6 +159,7 @@ export class Probe {
         this.#saidBusy = error;
         return { kind: "busy" };
       }
+      if (isNotInTime(error)) return UNANSWERED;
       const { code = "" } = error as NodeJS.ErrnoException;
       return NOBODY.includes(code) ? SILENT : NOTHING;
     }
@@ -142,7 +167,7 @@ export class Probe {
 
   #open(): Promise<Connection> {
     if (this.#ended) throw new Error("no longer needed");
-    if (this.#connection?.closed === true) this.reset();
+    if (this.#connection?.closed === true) this.#letGo();
     this.#opening ??= openConnection(this.#settings, (created) => {
       this.#connection = created;
     });

@@ -74,7 +74,7 @@ export class Watchdog {
     this.#connection = connection;
     this.#probe = probe;
     this.#events = events;
-    this.#slackMs = 2 * connection.openedInMs;
+    this.#slackMs = Math.ceil(2 * connection.openedInMs);
     const paces = pacesFor(silentAfterMs);
     this.#probeMs = paces.probeMs;
     this.#vigil = new Vigil(this.#slackMs, carriesOne ? SELDOM_MS : paces.lookMs, paces.silenceMs);

@@ -20,21 +20,25 @@ export class Home {
   readonly feeds: Feeds;
   readonly #desk: Desk;
   readonly #topics = new Set<Topic>();
+  readonly #onUncovered: (topics: readonly Topic[]) => void;
   #home: ClusterNode | undefined;
   #failures = 0;
   #retry: Timer | undefined;
 
-  constructor(desk: Desk) {
+  /** @param onUncovered  Called when topics have got another home, or no connection to theirs could be opened. */
+  constructor(desk: Desk, onUncovered: (topics: readonly Topic[]) => void) {
     this.#desk = desk;
+    this.#onUncovered = onUncovered;
     this.feeds = new Feeds(desk, {
       onLost: (node, feed, topics, cause) => {
         if (node === this.#home) this.#move("connection-lost", cause);
         else this.feeds.lose(node, feed, topics, "connection-lost");
       },
       onFailed: (node, _, cause) => {
+        if (node !== this.#home) return;
         // Without another node to go to, the feed tries again.
-        const isElsewhere = chooseHome(desk.directory().nodes, node, 0)?.pool.ready === true;
-        if (node === this.#home && isElsewhere) this.#move("connection-lost", cause);
+        if (this.#isElsewhere(node)) this.#move("connection-lost", cause);
+        else this.#onUncovered([...this.#topics]);
       },
       onSilent: (node, _, cause) => {
         if (node === this.#home) this.#move("node-silent", cause);
@@ -69,6 +73,17 @@ export class Home {
       this.#move("connection-lost", new Error("another node is connected"));
     }
     this.feeds.at(node)?.tryNow();
+  }
+
+  /** Nodes have given no sign of life for long. A home to which no connection is open is left for another node. */
+  noteUnavailable(): void {
+    const home = this.#home;
+    if (home?.pool.isUnavailable !== true || this.feeds.at(home)?.isOpen === true) return;
+    if (this.#isElsewhere(home)) this.#move("connection-lost", new Error("the node gives no sign of life"));
+  }
+
+  #isElsewhere(home: ClusterNode): boolean {
+    return chooseHome(this.#desk.directory().nodes, home, 0)?.pool.ready === true;
   }
 
   prove(): void {
@@ -113,5 +128,6 @@ export class Home {
     this.#home = chooseHome(this.#desk.directory().nodes, before, this.#desk.environment.random());
     if (this.#home === undefined) return;
     for (const topic of this.#topics) this.#desk.want(topic, [this.#home], "connection-lost");
+    if (before !== undefined) this.#onUncovered([...this.#topics]);
   }
 }

@@ -8,8 +8,8 @@ import type { Topic } from "./topic.ts";
 /** What the judge of topics asks. */
 export interface LifelessParts {
   readonly desk: Desk;
-  /** The connections to owners of slots and to sources of keyspace events. */
-  readonly nodeFeeds: Feeds;
+  /** The connections on which topics are heard that are like `topic`. */
+  readonly feedsOf: (topic: Topic) => Feeds;
   /** The nodes that send keyspace events. */
   readonly sources: () => readonly ClusterNode[];
   /** Milliseconds without a sign of life after which a node is unavailable; 0 for never. */
@@ -51,7 +51,10 @@ export class Lifeless {
   watch(topics: readonly Topic[]): void {
     if (this.#parts.limitMs === 0) return;
     const senders = new Set(
-      topics.filter(({ coverage }) => !coverage.isCovered).flatMap((topic) => this.#senders(topic)),
+      topics.flatMap((topic) => {
+        if (topic.coverage.isCovered) return [];
+        return isAnywhere(topic) ? topic.coverage.wanted : this.#senders(topic);
+      }),
     );
     for (const { pool } of senders) pool.askForLife();
   }
@@ -59,10 +62,10 @@ export class Lifeless {
   /** Nodes may have become unavailable, or the places of topics may have changed. */
   look(topics: Iterable<Topic>): void {
     if (this.#parts.limitMs === 0) return;
-    const { nodeFeeds } = this.#parts;
     for (const topic of [...topics]) {
       const waiting = topic.hearers.filter((hearer) => !hearer.hasBegun(topic));
-      const isWritten = (node: ClusterNode) => nodeFeeds.at(node)?.hasAsked(topic) === true;
+      const feeds = this.#parts.feedsOf(topic);
+      const isWritten = (node: ClusterNode) => feeds.at(node)?.hasAsked(topic) === true;
       const lost = waiting.length === 0 ? undefined : this.#lostFor(topic, isWritten);
       if (lost !== undefined) for (const hearer of waiting) hearer.fail(this.#refusal(topic, lost));
     }
@@ -70,7 +73,7 @@ export class Lifeless {
 
   /** The node, for want of which the topic cannot begin. */
   #lostFor(topic: Topic, isExempt: (node: ClusterNode) => boolean): ClusterNode | undefined {
-    if (isAnywhere(topic)) return this.#homeless();
+    if (isAnywhere(topic)) return topic.coverage.wanted.some(isExempt) ? undefined : this.#homeless();
     return this.#senders(topic).find((node) => node.pool.isUnavailable && !isExempt(node));
   }
 

@@ -87,13 +87,16 @@ export class Subscriptions implements Desk {
       },
       onRejected: (topic, error) => this.reject(topic, error),
     });
-    this.#home = new Home(this);
+    const lookForLife = (topics: readonly Topic[]) => {
+      this.#lifeless.watch(topics);
+      this.#lifeless.look(topics);
+    };
+    this.#home = new Home(this, lookForLife);
     this.#nodeFeeds = new Feeds(this, {
       onLost: (node, feed, topics) => this.#nodeFeeds.lose(node, feed, topics, "connection-lost"),
       onFailed: (node, feed) => {
         this.#shards.noteFailed(node);
-        this.#lifeless.watch(feed.topics);
-        this.#lifeless.look(feed.topics);
+        lookForLife(feed.topics);
       },
       onSilent: (node, feed) => {
         for (const topic of feed.topics) {
@@ -107,7 +110,7 @@ export class Subscriptions implements Desk {
     this.#shards = new ShardSlots(this, this.#nodeFeeds);
     this.#lifeless = new Lifeless({
       desk: this,
-      nodeFeeds: this.#nodeFeeds,
+      feedsOf: (topic) => this.#feedsOf(topic),
       sources: () => this.#sourcesNow(),
       limitMs: parts.unavailableAfter,
     });
@@ -148,6 +151,7 @@ export class Subscriptions implements Desk {
 
   /** Nodes have given no sign of life for long: what waits for them, and was never heard, is refused. */
   noteUnavailable(): void {
+    this.#home.noteUnavailable();
     this.#lifeless.look(this.#topics.values());
   }
 

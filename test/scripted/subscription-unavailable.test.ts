@@ -92,4 +92,23 @@ describe("subscribing with `unavailableAfter`", () => {
     await servers.node(1).stop();
     await assert.rejects(client.subscribe("news"), { code: "UNAVAILABLE", outcome: "not-executed" });
   });
+
+  it("is refused for any channel where one server is all there is, and frozen, though nobody else calls it", async () => {
+    const single = await servers.connect({ ...options, mode: "single", nodes: [servers.node(0).address] });
+    freeze(0);
+    for (const subscribing of [single.subscribe("news"), single.psubscribe("n*"), single.subscribe("news")]) {
+      await assert.rejects(subscribing, refusedBy(0));
+    }
+    assert.deepEqual(single.metrics().subscriptions, { topics: 0, subscriptions: 0, connections: 0 });
+    thaw(0);
+    await eventually(async () => void (await single.subscribe("news")));
+  });
+
+  it("goes to another node where the one that was chosen is frozen, and nobody else calls it", async () => {
+    const last = await servers.connect(options, { ...nodeEnvironment, random: () => 0.99 });
+    const chosen = servers.nodes.findIndex(({ address }) => address === last.topology.nodes.at(-1)?.address);
+    freeze(chosen);
+    await (await last.subscribe("news")).close();
+    assert.equal(servers.node(1 - chosen).count("SUBSCRIBE"), 1);
+  });
 });

@@ -238,6 +238,36 @@ describe("a watchdog", () => {
     assert.deepEqual(kinds(), ["silent", "speaking"]);
   });
 
+  it("finds a node silent in time beside a hurried watchdog, whose questions replace the probe that both ask on", async () => {
+    const settings = settingsOn(wire, { nodeId: () => "" });
+    const opening = openConnection(settings);
+    await wire.pass(2 * wire.delayMs);
+    const other = await opening;
+    const hurried = new Watchdog(other, wire.clock, probe, { onDead: () => {} }, false, 100);
+    answers = {};
+    void other.exchange(["GET", "k"]);
+    hurried.watch();
+    await wire.pass(1000);
+    call();
+    await wire.pass(1800);
+    assert.deepEqual(kinds(), ["silent"]);
+    hurried.end();
+    other.close(new Error("done"));
+  });
+
+  it("finds a node silent whose time to connect is shorter than the time that a probe has", async () => {
+    probe = new Probe({ ...settingsOn(wire), connectTimeoutMs: 50 });
+    for (const server of [undefined, () => undefined]) {
+      wire.server = server;
+      watchdog.end();
+      seen = [];
+      watchdog = new Watchdog(connection, wire.clock, probe, { onDead: () => {}, onSilent: () => seen.push("silent") });
+      call();
+      await wire.pass(2000);
+      assert.deepEqual(seen, ["silent"]);
+    }
+  });
+
   it("takes a node silent at whose address nobody listens, and not for dead", async () => {
     wire.server = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
     call();
