@@ -59,6 +59,7 @@ function bundle(dir, format, names, plugins) {
   return {
     input: Object.fromEntries(names.map((name) => [name, join(BUILD, `${name}.js`)])),
     platform: "node",
+    ...(isCommonJs && { preserveEntrySignatures: "allow-extension" }),
     external: [/^node:/, ...(format === "es" ? BESIDE : [...BESIDE, "redis-parser"])],
     plugins: [...plugins, oneByteCharacters()],
     output: {
