@@ -51,6 +51,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "graphql-redis-subscriptions",
     command: [...mocha, "../node_modules/graphql-redis-subscriptions/dist/test/integration-tests.js"],
+    mostMs: 120_000,
     kinds: both,
   },
   { name: "@keyv/test-suite with @keyv/valkey", command: [...tap, "keyv-suite.ts"], kinds: both },
