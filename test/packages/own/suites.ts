@@ -37,6 +37,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "redis-gcra",
     command: [...mocha, "--require", "should", "../node_modules/redis-gcra/test/redis-gcra-spec.js"],
+    mostMs: 120_000,
     kinds: both,
   },
   {
