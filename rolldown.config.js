@@ -26,17 +26,20 @@ const CORE = /^(?!(index\.js|ioredis|testing|telemetry.opentelemetry)\b)/;
 const LATER = ["node:crypto", "node:net", "node:stream", "node:tls", "redis-parser", "lru-cache"];
 
 /**
- * What most processes never need, or late: files of their own in CommonJS, which loads them when they are used. The engine
- * reads every line of a file when it is loaded, which is most of the time of an import. Nothing here may be used while
- * another module is being loaded, nor by the files of entry points.
+ * What nothing needs before it connects, or reads scripts from files: in CommonJS a file of its own, `shared/later.js`. The
+ * engine reads every line of a file when it is loaded, which is most of the time of an import. Nothing here may be used
+ * while another module is being loaded, nor by the files of entry points.
  */
-const LATER_FILES = {
-  cache: /^(cache\/|calls\/cached-reads|telemetry\/cache-)/,
-  subscriptions: /^(calls\/subscribe\.|subscriptions\/(?!(gap|iteration|message-queue|subscription)\.))/,
-  scan: /^calls\/scan/,
-  watch: /^calls\/watch/,
-  "script-files": /^files\/(lua-file|script-file)\./,
-};
+const LATER_FILES = new RegExp(
+  [
+    /^(cache\/|calls\/cached-reads|telemetry\/cache-)/,
+    /^(calls\/subscribe\.|subscriptions\/(?!(gap|iteration|message-queue|subscription)\.))/,
+    /^calls\/(scan|watch)/,
+    /^files\/(lua-file|script-file)\./,
+  ]
+    .map(({ source }) => source)
+    .join("|"),
+);
 
 /** The packages that are installed beside this one. */
 const BESIDE = ["@ioredis/commands", "@opentelemetry/api", "cluster-key-slot", "lru-cache"];
@@ -52,10 +55,11 @@ export default defineConfig([
 
 function bundle(dir, format, names, plugins) {
   const isCommonJs = format === "cjs";
-  const files = { ...(isCommonJs && LATER_FILES), core: isCommonJs ? CORE : SHARED };
+  const files = isCommonJs ? { later: LATER_FILES, core: CORE } : { core: SHARED };
   return {
     input: Object.fromEntries(names.map((name) => [name, join(BUILD, `${name}.js`)])),
     platform: "node",
+    ...(isCommonJs && { preserveEntrySignatures: "allow-extension" }),
     external: [/^node:/, ...(format === "es" ? BESIDE : [...BESIDE, "redis-parser"])],
     plugins: [...plugins, oneByteCharacters()],
     output: {
@@ -96,8 +100,9 @@ function oneByteCharacters() {
  * `let tls = require("node:tls")` becomes a function, called where `tls` is used. A client that is open has called it, so
  * that nothing is loaded when it connects again.
  *
- * The files that are loaded later become functions that are given what they need of the core, and return what they have.
- * If they required it, a tool that empties the cache of modules would give them another one.
+ * The file that is loaded later becomes a function that is given what it needs of the core, and returns what it has. If it
+ * required it, a tool that empties the cache of modules would give it another one. `connect` loads it, while it waits for
+ * the servers: the file may be gone when a service is deployed anew in its folder, days before its first subscription.
  */
 function loadsLater() {
   return {
@@ -115,13 +120,14 @@ function loadsLater() {
       }
       if (file === undefined) return { code: changed };
       const { exported, text } = withoutExports(changed);
-      if (Object.hasOwn(LATER_FILES, file)) return { code: asFunction(text, exported, file) };
-      changed = text;
-      for (const later of Object.keys(LATER_FILES)) {
-        const name = `require_${later.replace(/\W/g, "_")}`;
-        const required = `require("./${later}.js")`;
-        changed = loadedLater(changed, `const ${name} = ${required};`, name, `${required}(exports)`);
-      }
+      if (file === "later") return { code: asFunction(text, exported) };
+      if (!text.includes("\nconst later = [];\n")) throw new Error("Where is what connect() loads?");
+      changed = loadedLater(
+        text.replace("\nconst later = [];\n", "\nconst later = [() => require_later()];\n"),
+        'const require_later = require("./later.js");',
+        "require_later",
+        'require("./later.js")(exports)',
+      );
       const last = exported.map(([name, local]) => `exports.${name} = ${local};`);
       return { code: [changed.trimEnd(), ...last, ""].join("\n") };
     },
@@ -153,7 +159,7 @@ function withoutExports(code) {
   return { exported, text };
 }
 
-function asFunction(code, exported, file) {
+function asFunction(code, exported) {
   const core = new Set();
   const text = code
     .replace(/^"use strict";\n/, "")
@@ -162,7 +168,7 @@ function asFunction(code, exported, file) {
       core.add(name);
       return `core_${name}`;
     });
-  if (/\brequire_\w+/.test(text)) throw new Error(`${file}.js needs another file than the core.`);
+  if (/\brequire_\w+/.test(text)) throw new Error("later.js needs another file than the core.");
   const given = [...core].map((name) => `${name}: core_${name}`).join(", ");
   const own = exported.map(([name, local]) => `${name}: ${local}`).join(", ");
   // Behind a parenthesis the engine compiles a function at once, and does not first look for its end.

@@ -4,6 +4,9 @@ import type { Environment } from "../environment.ts";
 import { type ConnectOptions, resolveOptions } from "../options.ts";
 import { Cluster } from "./cluster.ts";
 
+/** What a client may use days later, and has to be there then: the CommonJS build puts here what loads it. */
+const later: readonly (() => unknown)[] = [];
+
 /**
  * Connects to a cluster, or to a single server without cluster mode. Resolves when the topology is known and every
  * script in `scripts` is on every node that could be reached. `cluster.scripts()` tells which script failed on which
@@ -16,7 +19,15 @@ import { Cluster } from "./cluster.ts";
  * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
  */
 export function connect(options: ConnectOptions): Promise<Cluster> {
-  return connectIn(nodeEnvironment, options);
+  const connecting = connectIn(nodeEnvironment, options);
+  for (const load of later) {
+    try {
+      load();
+    } catch {
+      // It is told where it is used, if it ever is.
+    }
+  }
+  return connecting;
 }
 
 /** @internal `connect` with the given sockets, clock and random numbers. */

@@ -252,7 +252,9 @@ describe("the live page", { skip: NO_BROWSER }, () => {
       /wins with epoch \d+/,
       /is promoted: it serves/,
     ];
-    const at = order.map((pattern) => told.slice(told.indexOf("+")).search(pattern));
+    // The page looks at the servers every so often: suspicions that are a majority's by the next look are never seen alone.
+    const seen = order.filter((pattern) => pattern !== order[1] || pattern.test(told));
+    const at = seen.map((pattern) => told.slice(told.indexOf("+")).search(pattern));
     assert.ok(!at.includes(-1), told);
     assert.deepEqual(
       at,

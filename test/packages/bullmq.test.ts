@@ -111,9 +111,12 @@ describe("BullMQ", () => {
       const failed = new Map<number, Error & { outcome?: string }>();
       let killed = "";
       const underWayAtLoss = new Set<number>();
+      let lostAnswers = 0;
       // Until the client hears of the kill, it writes to the connection.
       const onDisconnect = (message: unknown) => {
-        if ((message as { address: string }).address !== killed) return;
+        const { address, awaiting } = message as { address: string; awaiting: number };
+        if (address !== killed) return;
+        lostAnswers += awaiting;
         for (const index of underWay) underWayAtLoss.add(index);
       };
       subscribe("slotwire:disconnect", onDisconnect);
@@ -145,6 +148,7 @@ describe("BullMQ", () => {
       for (const [index, { outcome, message }] of failed) {
         assert.deepEqual([outcome, underWayAtLoss.has(index)], ["unknown", true], `${index}: ${message}`);
       }
+      assert.equal(failed.size <= lostAnswers, true, `${failed.size} failed, ${lostAnswers} lost their answers`);
       assert.equal(added.size + failed.size, adds.length);
       const kept = new Set((await queue.getJobs(["waiting"], 0, -1)).map(({ id }) => id));
       assert.deepEqual(

@@ -8,8 +8,8 @@ import { run, runWithin } from "./package-run.ts";
 /** Names the folder of the packed package to the processes of one run. */
 const VARIABLE = "SLOTWIRE_PACKED_PACKAGE";
 const INSTALL = ["--no-audit", "--no-fund", "--prefer-offline", "--ignore-scripts"];
-/** The most time that npm gets for the tools of `test/package/tools`, some 200 MB. */
-const TOOLS_MS = 240_000;
+/** The most time that npm gets to install the tools of `test/package/tools`, some 200 MB, or to compile and pack. */
+const NPM_MS = 240_000;
 
 /** The package as npm packs it, and what its tests try it with. */
 export interface PackedPackage {
@@ -41,7 +41,7 @@ async function installTools(folder: string): Promise<void> {
   for (const name of ["package.json", "package-lock.json"]) {
     cpSync(join(ROOT, "test", "package", "tools", name), join(folder, name));
   }
-  await runWithin(TOOLS_MS, folder, "npm", "ci", ...INSTALL);
+  await runWithin(NPM_MS, folder, "npm", "ci", ...INSTALL);
 }
 
 async function packAndInstall(folder: string): Promise<void> {
@@ -59,7 +59,7 @@ async function packAndInstall(folder: string): Promise<void> {
   }
   symlinkSync(join(ROOT, "node_modules"), join(checkout, "node_modules"));
   // Where CI is set, the bundler lists all that it wrote: whoever reads this list must not find that in it.
-  const printed = await run(checkout, "env", "CI=true", "npm", "pack", "--json", "--loglevel", "error");
+  const printed = await runWithin(NPM_MS, checkout, "env", "CI=true", "npm", "pack", "--json", "--loglevel", "error");
   // Npm before version 9 says there which script it runs.
   writeFileSync(join(folder, "pack.json"), printed.replace(/^(\n|> .*\n)+/, ""));
   const project = join(folder, "project");

@@ -37,6 +37,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "redis-gcra",
     command: [...mocha, "--require", "should", "../node_modules/redis-gcra/test/redis-gcra-spec.js"],
+    mostMs: 120_000,
     kinds: both,
   },
   {
@@ -51,6 +52,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "graphql-redis-subscriptions",
     command: [...mocha, "../node_modules/graphql-redis-subscriptions/dist/test/integration-tests.js"],
+    mostMs: 120_000,
     kinds: both,
   },
   { name: "@keyv/test-suite with @keyv/valkey", command: [...tap, "keyv-suite.ts"], kinds: both },

@@ -6,8 +6,10 @@ import { type Outcome, type PointedAt, runSuite, type Suite } from "./suites.ts"
 
 /** The servers of one client. */
 type Servers = { readonly cluster: LocalCluster; readonly single: SingleServer };
-/** So often the tests are run on both, as long as any has passed on ioredis each time, and never on the facade. */
-const MOST_RUNS = 3;
+/** A test is a fault of the facade if it never passes there, in so many runs in which it passes on ioredis. */
+const JUDGED_RUNS = 3;
+/** So often the tests are run on both at most. What passes on ioredis in fewer of them than are judged is a fault as well. */
+const MOST_RUNS = 5;
 const CLIENTS = ["ioredis", "slotwire"] as const;
 
 /** Runs tests that packages ship, on ioredis and on the facade, each with servers of its own. Prints one table. */
@@ -54,15 +56,21 @@ function body(suites: readonly Suite[]): void {
           ({ passed, failed }) => `${passed.size} of ${passed.size + failed.size}`,
         );
         // Many of these tests compare times, and fail now and then on a machine that is busy, on either client. A fault fails
-        // each time, beside an ioredis on which the test passes.
-        for (let runs = 1; worse.length > 0 && runs < MOST_RUNS; runs++) {
+        // each time. A run in which ioredis fails as well says nothing.
+        const judged = new Map(worse.map((title) => [title, 1]));
+        const isOpen = (title: string) => (judged.get(title) ?? 0) < JUDGED_RUNS;
+        for (let runs = 1; worse.some(isOpen) && runs < MOST_RUNS; runs++) {
           const [theirs, ours] = await both();
-          worse = worse.filter((title) => theirs.passed.has(title) && !ours.passed.has(title));
+          worse = worse.filter((title) => !ours.passed.has(title));
+          for (const title of worse) if (theirs.passed.has(title)) judged.set(title, (judged.get(title) ?? 0) + 1);
           counts.push(`again ${ours.passed.size} (ioredis ${theirs.passed.size})`);
         }
         table.push(`| ${suite.name} | ${kind} | ${counts[0]} | ${counts.slice(1).join(", ")} |`);
-        assert.equal(slotwire.passed.size > 0, true, slotwire.output.slice(-3000));
-        assert.deepEqual(worse, []);
+        for (const { passed, output } of [ioredis, slotwire]) assert.equal(passed.size > 0, true, output.slice(-3000));
+        assert.deepEqual(
+          worse.map((title) => `${title} (passed on ioredis ${judged.get(title)} times)`),
+          [],
+        );
       });
     }
   }
