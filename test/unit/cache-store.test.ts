@@ -419,6 +419,28 @@ describe("own writes", () => {
     begun(writes, "a");
     assert.equal(concerned(writes, "ab"), "a");
   });
+
+  it("are not looked through one by one for each read, when a crowd was under way and one of it still is", () => {
+    const writes = new OwnWrites();
+    const few = new OwnWrites();
+    for (let index = 0; index < 500; index++) begun(few, `k${index}`);
+    const crowd = Array.from({ length: 100_000 }, (_, index) => begun(writes, `k${index}`));
+    assert.equal(writes.concern(["k5"], 7), true);
+    for (const each of crowd.slice(1)) writes.end(each);
+    assert.deepEqual([writes.concern(["k0"], 7), writes.concern(["k5"], 7)], [true, false]);
+    const again = begun(writes, ["k5", "k5"]);
+    assert.equal(writes.concern(["k5"], 7), true);
+    writes.end(again);
+    assert.equal(writes.concern(["k5"], 7), false);
+    const msOf = (of: OwnWrites) => {
+      const begin = performance.now();
+      for (let index = 0; index < 300; index++) of.concern([`x${index}`], 7);
+      return performance.now() - begin;
+    };
+    msOf(few);
+    const [ofFew, ofCrowd] = [msOf(few), msOf(writes)];
+    assert.equal(ofCrowd < 20 * ofFew + 20, true, `${ofCrowd} ms, and ${ofFew} ms with few under way`);
+  });
 });
 
 describe("the number of things of each slot", () => {
