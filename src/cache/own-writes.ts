@@ -62,7 +62,10 @@ export class OwnWrites {
 
   #has(key: string, slot: number): boolean {
     const slots = this.#slots;
-    if (slots.length > MOST_LOOKS) return (this.#byKey ??= this.#counted()).has(key);
+    if (slots.length > MOST_LOOKS) {
+      this.#byKey ??= this.#counted();
+      return this.#byKey.has(key);
+    }
     let hash = 0;
     for (let place = 0; place < slots.length; place++) {
       const other = slots[place];

@@ -129,6 +129,28 @@ describe("the store of a cache", () => {
     store.clear(3000);
     assert.deepEqual([store.bytes, store.dropped], [150_000, { expired: 1500 }]);
   });
+
+  it("looks at so many at a time, and not again at what has ended, also where all are of one key", () => {
+    const store = new Store(100_000_000);
+    const begin = performance.now();
+    for (let count = 0; count < 20_000; count++) store.put(entry(`e${count}`, { keys: ["k"] }, 100, 10));
+    store.put(entry("other", { keys: ["k"], reader: TWO }));
+    store.sweep(500);
+    assert.equal(store.size, 19_001);
+    store.invalidate(ONE, "k", true);
+    assert.deepEqual([store.invalidated, store.size, store.waiting], [19_000, 1, 20_000]);
+    const filledMs = performance.now() - begin;
+    for (let time = 0; time < 1000; time++) store.invalidate(ONE, "k", true);
+    for (let time = 0; time < 30; time++) store.sweep(0);
+    const againMs = performance.now() - begin - filledMs;
+    assert.equal(againMs < 5 * filledMs, true, `${againMs} ms, and ${filledMs} ms at first`);
+    store.dropKey("k", -1);
+    store.put(entry("new", { keys: ["k"] }));
+    store.clear(30_000);
+    assert.deepEqual([store.size, store.waiting, store.bytes], [1, 0, 100]);
+    store.dropKey("k", -1);
+    assert.equal(store.size, 0);
+  });
 });
 
 describe("what has ended in the store of a cache", () => {
