@@ -148,12 +148,9 @@ export class Client {
     });
     this.#availability = new Availability(nodes, clock, options.unavailableAfter, {
       onUnavailable: (pool) => {
-        for (const lane of pool.lanes) this.dispatcher.resend(lane.takeQueued());
-        for (const connections of [pool.dedicated, pool.urgent]) {
-          this.dispatcher.resend(connections.takeWaitingWhere(() => true));
+        this.dispatcher.resend(pool.takeUnwritten());
+        for (const connections of [pool.dedicated, pool.urgent])
           connections.endTries(new Error("the node gives no sign of life"));
-        }
-        this.dispatcher.resend(pool.repeats.takeQueued());
         this.#subscriptions?.noteUnavailable();
       },
     });
@@ -240,15 +237,15 @@ export class Client {
 
   /** What is heard, and from where. The first subscription makes it, so that others need not load what it takes. */
   openSubscriptions(): Subscriptions {
-    return (this.#subscriptions ??= new Subscriptions({
-      environment: this.environment,
-      telemetry: this.telemetry,
-      epochMs: this.epochMs,
+    const { environment, telemetry, epochMs } = this;
+    this.#subscriptions ??= new Subscriptions({
+      ...{ environment, telemetry, epochMs },
       directory: () => this.#directory,
       tracker: () => this.#tracker,
       isSingle: this.options.mode === "single",
       unavailableAfter: this.options.unavailableAfter,
-    }));
+    });
+    return this.#subscriptions;
   }
 
   metrics(): Metrics {

@@ -77,7 +77,10 @@ export interface NodeMetrics {
   readonly address: string;
   /** The node's role in the current topology. */
   readonly role: "primary" | "replica";
-  /** The number of calls that are queued, in flight, or refused by this node and waiting for their next attempt. */
+  /**
+   * The number of calls that are queued, in flight, or refused by this node and waiting for their next attempt. Reads that
+   * wait for the cache are among them.
+   */
   readonly pending: number;
   /** The bytes of these calls that the operating system has not taken. */
   readonly pendingBytes: number;

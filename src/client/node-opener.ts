@@ -179,10 +179,7 @@ export class NodeOpener {
     this.#nameChecks.get(node)?.close();
     this.#nameChecks.delete(node);
     this.#leaving.set(node, departure);
-    for (const { lanes } of node.pools) for (const lane of lanes) this.#events.resend(lane.takeQueued());
-    this.#events.resend(node.pool.dedicated.takeWaitingWhere(() => true));
-    this.#events.resend(node.pool.urgent.takeWaitingWhere(() => true));
-    for (const { repeats } of node.pools) this.#events.resend(repeats.takeQueued());
+    for (const pool of node.pools) this.#events.resend(pool.takeUnwritten());
     if (node.pools.some((pool) => pool.ready)) {
       await settledWithin(this.#environment.clock, FAREWELL_MS, this.#answeredBy(node));
     }

@@ -9,6 +9,7 @@ import { Lane, type LaneEvents } from "./lane.ts";
 import { openConnection } from "./open-connection.ts";
 import { Probe } from "./probe.ts";
 import { Repeats } from "./repeats.ts";
+import type { Request } from "./request.ts";
 import { Room } from "./request-queue.ts";
 
 /** How much may wait for one node. */
@@ -219,6 +220,16 @@ export class NodePool {
     this.#heldCalls -= calls;
     this.#heldBytes -= bytes;
     invariant(this.#heldCalls >= 0 && this.#heldBytes >= 0, "only a call that is held is released");
+  }
+
+  /** Takes out what is not written, in its order. */
+  takeUnwritten(): readonly Request[] {
+    return [
+      ...this.lanes.flatMap((lane) => lane.takeQueued()),
+      ...this.dedicated.takeWaitingWhere(() => true),
+      ...this.urgent.takeWaitingWhere(() => true),
+      ...this.repeats.takeQueued(),
+    ];
   }
 
   /**

@@ -16,7 +16,10 @@ describe("cached reads beside writers, on real servers", () => {
 
   before(async () => {
     cluster = await startCluster({ primaries: 3, replicasPerPrimary: 1 });
-    load = await CachedLoad.start(cluster, { maxStaleness: MAX_STALENESS_MS, readsPerMs: 2 });
+    load = await CachedLoad.start(cluster, {
+      ...{ maxStaleness: MAX_STALENESS_MS, readsPerMs: 2 },
+      keysAreOnTheirWay: true,
+    });
     await sleep(1000);
     const { topology } = load.client;
     for (const tag of load.tags.slice(0, 2)) {

@@ -9,6 +9,10 @@ export interface SingleServer {
   command: ServerProcess["command"];
   /** The commands that it was sent since `CONFIG RESETSTAT`, by its own count; `client|setname` from Redis 7.0 on. */
   received(): Promise<string[]>;
+  /** Freezes the server with SIGSTOP. */
+  pause(): void;
+  /** Lets the frozen server run again. */
+  resume(): void;
   stop(): Promise<void>;
 }
 
@@ -29,6 +33,8 @@ export async function startSingle(...args: readonly string[]): Promise<SingleSer
         const info = String(await server.command("INFO", "commandstats"));
         return [...info.matchAll(/^cmdstat_([^:]+):/gm)].map(([, name]) => name as string);
       },
+      pause: () => server.signal("SIGSTOP"),
+      resume: () => server.signal("SIGCONT"),
       stop: async () => {
         await server.kill();
         await herd.release();
