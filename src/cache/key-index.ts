@@ -3,12 +3,7 @@ import type { Entry } from "./entry.ts";
 /** The entries by the keys that their calls named. Most keys have one entry, which needs no set. */
 export class KeyIndex {
   readonly #byKey = new Map<string, Entry | Set<Entry>>();
-  #turn: IterableIterator<Entry | Set<Entry>> | undefined;
-
-  /** The number of keys. */
-  get size(): number {
-    return this.#byKey.size;
-  }
+  #turn: Iterator<Entry, undefined> | undefined;
 
   /** The entries whose calls named a key. Undefined for none. */
   get(key: string): Iterable<Entry> | undefined {
@@ -16,22 +11,35 @@ export class KeyIndex {
     return there === undefined ? undefined : listed(there);
   }
 
-  /** The entries of a key, each time of another one. */
-  next(): Iterable<Entry> {
-    this.#turn ??= this.#byKey.values();
-    const { value: there } = this.#turn.next();
-    if (there !== undefined) return listed(there);
-    this.#turn = undefined;
-    return [];
+  /** The same, and leaves none of them here. */
+  take(key: string): Iterable<Entry> | undefined {
+    const entries = this.get(key);
+    this.#byKey.delete(key);
+    return entries;
+  }
+
+  /** An entry, each time another one. Undefined when all have had their turn, and then it begins again. */
+  next(): Entry | undefined {
+    this.#turn ??= this.#all();
+    const { value: entry } = this.#turn.next();
+    if (entry === undefined) this.#turn = undefined;
+    return entry;
+  }
+
+  *#all(): Generator<Entry, undefined> {
+    for (const there of this.#byKey.values()) yield* listed(there);
   }
 
   add(entry: Entry): void {
-    for (const key of entry.facts.keys) {
-      const there = this.#byKey.get(key);
-      if (there === undefined) this.#byKey.set(key, entry);
-      else if (there instanceof Set) there.add(entry);
-      else this.#byKey.set(key, new Set([there, entry]));
-    }
+    for (const key of entry.facts.keys) this.put(key, entry);
+  }
+
+  /** Adds an entry under one of its keys. */
+  put(key: string, entry: Entry): void {
+    const there = this.#byKey.get(key);
+    if (there === undefined) this.#byKey.set(key, entry);
+    else if (there instanceof Set) there.add(entry);
+    else this.#byKey.set(key, new Set([there, entry]));
   }
 
   delete(entry: Entry): void {

@@ -8,8 +8,8 @@ const OF_ALL = -1;
 const ANY_SLOT = SLOT_COUNT;
 const NO_PLACE = -1;
 const FIRST_ROOM = 64;
-/** So many places are kept when no write is under way. */
-const MOST_KEPT = 4096;
+/** A read looks through so many places at most, and so many are kept when no write is under way. */
+const MOST_LOOKS = 1024;
 
 /**
  * The keys that calls of this client under way may write. Nothing is kept of them meanwhile.
@@ -17,7 +17,8 @@ const MOST_KEPT = 4096;
  * Each key has a place for as long as its call is under way. Calls that are made one after the other have places side by
  * side, and end in about the same order, so that writes share what is in the processor's cache. Counts by hash, and lists by
  * slot, are elsewhere in memory for each write, and were measured to cost a write with a thousand under way twice as much or
- * more (bench/README.md). A read that is to be kept looks through all places.
+ * more (bench/README.md). A read that is to be kept looks through all places. Where a crowd is under way, or was and some
+ * call has not ended since, the first such read counts all keys once, and writes keep the counts from then on.
  */
 export class OwnWrites {
   /** By place: the slot; below 0 where there is no key. Those are a list: -2 less the next one, or -1 at its end. */
@@ -28,6 +29,8 @@ export class OwnWrites {
   #free = NO_PLACE;
   #count = 0;
   #ofAll = 0;
+  /** How many places each key has. Undefined until a read needs it. */
+  #byKey: Map<string, number> | undefined;
 
   /** A call begins that may write. From now on it holds the places of its keys, in place of the keys. */
   begin(writing: Writing): void {
@@ -59,6 +62,10 @@ export class OwnWrites {
 
   #has(key: string, slot: number): boolean {
     const slots = this.#slots;
+    if (slots.length > MOST_LOOKS) {
+      this.#byKey ??= this.#counted();
+      return this.#byKey.has(key);
+    }
     let hash = 0;
     for (let place = 0; place < slots.length; place++) {
       const other = slots[place];
@@ -71,6 +78,12 @@ export class OwnWrites {
     return false;
   }
 
+  #counted(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const [place, slot] of this.#slots.entries()) if (slot >= 0) note(counts, this.#keys[place] as string, 1);
+    return counts;
+  }
+
   #add(key: string, slot: number): number {
     if (this.#free === NO_PLACE) this.#grow();
     const place = this.#free;
@@ -79,14 +92,16 @@ export class OwnWrites {
     this.#hashes[place] = 0;
     this.#keys[place] = key;
     this.#count++;
+    if (this.#byKey !== undefined) note(this.#byKey, key, 1);
     return place;
   }
 
   #remove(place: number): void {
     this.#slots[place] = -2 - this.#free;
     this.#free = place;
+    if (this.#byKey !== undefined) note(this.#byKey, this.#keys[place] as string, -1);
     this.#keys[place] = "";
-    if (--this.#count === 0 && this.#keys.length > MOST_KEPT) this.#forget();
+    if (--this.#count === 0 && this.#keys.length > MOST_LOOKS) this.#forget();
   }
 
   /** Reads need not look through what a crowd has left. */
@@ -95,6 +110,7 @@ export class OwnWrites {
     this.#hashes = new Int32Array(0);
     this.#keys.length = 0;
     this.#free = NO_PLACE;
+    this.#byKey = undefined;
   }
 
   #grow(): void {
@@ -114,6 +130,12 @@ function grown(values: Int32Array, room: number): Int32Array<ArrayBuffer> {
   const all = new Int32Array(room);
   all.set(values);
   return all;
+}
+
+function note(counts: Map<string, number>, key: string, step: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + step;
+  if (count === 0) counts.delete(key);
+  else counts.set(key, count);
 }
 
 function isPlaces(written: Writing["written"]): written is readonly number[] {

@@ -12,7 +12,7 @@ import { SlotCounts } from "./slot-counts.ts";
 /** About as many bytes as an entry takes besides what was asked, its keys and its reply. */
 const ENTRY_BYTES = 320;
 const KEY_BYTES = 96;
-/** So many keys are looked at in one sweep. */
+/** So many entries are looked at in one sweep. */
 const MOST_LOOKS = 1000;
 
 const SCRIPTS: readonly Kind[] = ["deriving", "declared"];
@@ -138,11 +138,12 @@ export class Store {
     return this.#shelves.get(reader)?.next()?.facts.keys[0];
   }
 
-  /** Removes some entries whose time is over. It looks at so many keys at most, each time at others. */
+  /** Removes some entries whose time is over. It looks at so many at most, each time at others. */
   sweep(now: number): void {
     const over = new Set<Entry>();
-    for (let looks = Math.min(MOST_LOOKS, this.#byKey.size); looks > 0; looks--) {
-      for (const entry of this.#byKey.next()) if (now >= entry.until) over.add(entry);
+    for (let looks = Math.min(MOST_LOOKS, this.#entries.size); looks > 0; looks--) {
+      const entry = this.#byKey.next();
+      if (entry !== undefined && now >= entry.until && !hasEnded(entry)) over.add(entry);
     }
     this.drop(over, "expired");
   }
@@ -153,7 +154,8 @@ export class Store {
    */
   dropKey(key: string, slot: number): void {
     if (!this.#slots.mayHave(slot)) return;
-    const named = this.#byKey.get(key);
+    // The next write of the key need not look at them again, cleared away or not.
+    const named = this.#byKey.take(key);
     if (named !== undefined) this.drop(named, "own-write");
   }
 
@@ -164,7 +166,10 @@ export class Store {
    */
   invalidate(reader: Reader, key: string, isExpected: boolean): void {
     const isOwn = ({ facts }: Entry) => facts.reader === reader;
-    const named = this.#remove([...(this.#byKey.get(key) ?? [])].filter(isOwn));
+    const all = [...(this.#byKey.take(key) ?? [])];
+    const own = all.filter(isOwn);
+    if (own.length < all.length) for (const entry of all) if (!isOwn(entry)) this.#byKey.put(key, entry);
+    const named = this.#remove(own);
     this.invalidated += named.length;
     const shelves = this.#shelves.get(reader);
     const isUnnamed = named.length === 0 && !isExpected;

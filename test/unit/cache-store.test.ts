@@ -129,6 +129,28 @@ describe("the store of a cache", () => {
     store.clear(3000);
     assert.deepEqual([store.bytes, store.dropped], [150_000, { expired: 1500 }]);
   });
+
+  it("looks at so many at a time, and not again at what has ended, also where all are of one key", () => {
+    const store = new Store(100_000_000);
+    const begin = performance.now();
+    for (let count = 0; count < 20_000; count++) store.put(entry(`e${count}`, { keys: ["k"] }, 100, 10));
+    store.put(entry("other", { keys: ["k"], reader: TWO }));
+    store.sweep(500);
+    assert.equal(store.size, 19_001);
+    store.invalidate(ONE, "k", true);
+    assert.deepEqual([store.invalidated, store.size, store.waiting], [19_000, 1, 20_000]);
+    const filledMs = performance.now() - begin;
+    for (let time = 0; time < 1000; time++) store.invalidate(ONE, "k", true);
+    for (let time = 0; time < 30; time++) store.sweep(0);
+    const againMs = performance.now() - begin - filledMs;
+    assert.equal(againMs < 5 * filledMs, true, `${againMs} ms, and ${filledMs} ms at first`);
+    store.dropKey("k", -1);
+    store.put(entry("new", { keys: ["k"] }));
+    store.clear(30_000);
+    assert.deepEqual([store.size, store.waiting, store.bytes], [1, 0, 100]);
+    store.dropKey("k", -1);
+    assert.equal(store.size, 0);
+  });
 });
 
 describe("what has ended in the store of a cache", () => {
@@ -418,6 +440,28 @@ describe("own writes", () => {
     }
     begun(writes, "a");
     assert.equal(concerned(writes, "ab"), "a");
+  });
+
+  it("are not looked through one by one for each read, when a crowd was under way and one of it still is", () => {
+    const writes = new OwnWrites();
+    const few = new OwnWrites();
+    for (let index = 0; index < 500; index++) begun(few, `k${index}`);
+    const crowd = Array.from({ length: 100_000 }, (_, index) => begun(writes, `k${index}`));
+    assert.equal(writes.concern(["k5"], 7), true);
+    for (const each of crowd.slice(1)) writes.end(each);
+    assert.deepEqual([writes.concern(["k0"], 7), writes.concern(["k5"], 7)], [true, false]);
+    const again = begun(writes, ["k5", "k5"]);
+    assert.equal(writes.concern(["k5"], 7), true);
+    writes.end(again);
+    assert.equal(writes.concern(["k5"], 7), false);
+    const msOf = (of: OwnWrites) => {
+      const begin = performance.now();
+      for (let index = 0; index < 300; index++) of.concern([`x${index}`], 7);
+      return performance.now() - begin;
+    };
+    msOf(few);
+    const [ofFew, ofCrowd] = [msOf(few), msOf(writes)];
+    assert.equal(ofCrowd < 20 * ofFew + 20, true, `${ofCrowd} ms, and ${ofFew} ms with few under way`);
   });
 });
 
