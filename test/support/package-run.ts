@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { Guard } from "../../src/testing/guard.ts";
 
 const execute = promisify(execFile);
 
@@ -22,6 +23,9 @@ export function run(folder: string, program: string, ...args: readonly string[])
   return runWithin(60_000, folder, program, ...args);
 }
 
+/** A program that is still at work when a test is given up ends with the test's process. */
+const guard = new Guard();
+
 /** Runs a program in a folder, within `timeout` milliseconds. */
 export async function runWithin(
   timeout: number,
@@ -31,7 +35,9 @@ export async function runWithin(
 ): Promise<string> {
   try {
     const limits = { timeout, maxBuffer: 16 * 1024 * 1024 };
-    return (await execute(program, args, { cwd: folder, env: environment, ...limits })).stdout;
+    const running = execute(program, args, { cwd: folder, env: environment, ...limits });
+    guard.watch(running.child);
+    return (await running).stdout;
   } catch (error) {
     const { message, stdout, stderr } = error as Error & { stdout: string; stderr: string };
     throw new Error([message, stdout, stderr].join("\n"), { cause: error });
