@@ -367,7 +367,7 @@ export const BUGS: readonly Bug[] = [
   ),
 
   // Replies from memory.
-  cacheBug("a reply is kept though its key was invalidated while it was on its way", 128, READ_TOO_OLD, [
+  cacheBug("a reply is kept though its key was invalidated while it was on its way", 174, READ_TOO_OLD, [
     "cache/under-way.ts",
     "for (const miss of named ?? []) if (miss.session === session) miss.isSpoilt = true;",
     "",
