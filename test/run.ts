@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { run } from "node:test";
@@ -28,9 +28,9 @@ const files = folders.flatMap((folder) => {
 });
 if (files.length === 0) throw new Error("Which folders? For example: unit scripted cluster");
 
+endFilesWithRun();
 builtPackage();
 if (folders.includes("package")) await packedPackage();
-endFilesWithRun();
 const results = run({ files, concurrency: CONCURRENCY, timeout: TIMEOUT_MS });
 const failed: string[] = [];
 results.on("test:fail", ({ name, file = "", details }) => {
@@ -47,11 +47,14 @@ else results.compose(tap).pipe(process.stdout);
 /**
  * A file's process that hangs hears no signal, and would outlive a run that is interrupted. Each notes itself in a folder
  * (`ends-with-run.mjs`); this shell outlives the run by a moment and ends those that are left. Their servers end with them.
+ * What they have in the folder for temporary files goes with the run as well.
  */
 function endFilesWithRun(): void {
   const folder = mkdtempSync(join(tmpdir(), "slotwire-run-"));
+  const temporary = join(folder, "temporary");
+  mkdirSync(temporary);
   const end = 'case "$(ps -o args= -p $pid)" in *"$2"*) kill -9 $pid;; esac';
-  const script = `trap '' INT TERM HUP; cat; for note in "$1"/*; do pid=\${note##*/}; ${end}; done; rm -rf "$1"`;
+  const script = `trap '' INT TERM HUP; cat; for note in "$1"/[0-9]*; do pid=\${note##*/}; ${end}; done; rm -rf "$1"`;
   const tests = fileURLToPath(new URL(".", import.meta.url));
   const shell = spawn("/bin/sh", ["-c", script, "slotwire-run", folder, tests], {
     stdio: ["pipe", "ignore", "ignore"],
@@ -60,6 +63,7 @@ function endFilesWithRun(): void {
   shell.unref();
   (shell.stdin as unknown as { unref(): void }).unref();
   process.env.SLOTWIRE_TEST_RUN = folder;
+  process.env.TMPDIR = temporary;
   // Options of this process are those of the files' processes.
   process.execArgv.push("--import", new URL("support/ends-with-run.mjs", import.meta.url).href);
 }
