@@ -372,6 +372,26 @@ describe("a cached read, when", () => {
     assert.deepEqual([figures().entries, figures().passed], [0, { "write-under-way": 2 }]);
   });
 
+  it("the node loses its script again and again: one call goes ahead once, then each for itself", async () => {
+    node.scripts.add(derived.sha);
+    node.always("EVALSHA_RO", (_, connection) => (connection === rules.reading() ? noScript : bulk("d")));
+    const replies = await Promise.all(Array.from({ length: 5 }, () => cached.run(derived, [KEY])));
+    assert.deepEqual(replies, ["d", "d", "d", "d", "d"]);
+    // Two by the cache, and each once by itself.
+    assert.deepEqual([node.count("EVALSHA_RO"), figures().passed], [7, { refused: 5 }]);
+  });
+
+  it("its caller has given up when it is refused: another that asked the same is decided upon", async () => {
+    let answer!: (text: string) => void;
+    node.expect("GET", new Promise<string>((resolve) => (answer = resolve)));
+    const hasty = cached.with({ timeout: 50 }).command("GET", KEY);
+    const patient = get();
+    await assert.rejects(hasty, { code: "DEADLINE" });
+    answer(error("TRYAGAIN Multiple keys request during rehashing of slot") as string);
+    assert.equal(await patient, "1 from the node");
+    assert.deepEqual(client.metrics().counters.decisions, { tryagain: 1 });
+  });
+
   it("its node has as many calls as it may: it counts as one of them, and one more is refused", async () => {
     client = await cluster.connect({ cache: {}, maxPendingPerNode: 3 });
     cached = client.with({ cached: true });
